@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11+, make and a package index; everything else they set up themselves.
+# Another interpreter: `make test PYTHON=python3.12`.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv demo test check bench soak clean
+
+help:  ## this list
+	@grep -E '^[.a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.venv: $(INSTALLED)  ## the virtual environment with everything in it
+
+# The stamp is written last, so an installation that was broken off is done again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[postgres,test,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## the sample company: load it, rate it, read the mail
+	$(BIN)/batchwright demo --folder demo
+
+test: $(INSTALLED)  ## every test, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest -n 2
+
+check: $(INSTALLED)  ## lint, format, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## records per second against the floor of the database
+	$(BIN)/python -m bench
+
+soak: $(INSTALLED)  ## the long crash and clock tests
+	$(BIN)/python -m tests.soak
+
+clean:  ## take away what the other targets made
+	rm -rf .venv demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

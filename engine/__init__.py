@@ -1,0 +1,1 @@
+"""The batch engine: runs, scopes, outcomes, schedules and their store."""

@@ -1,0 +1,1 @@
+"""The batch jobs that the engine runs."""

@@ -1,0 +1,1 @@
+"""The mails that runs send: composing, recording and delivering them."""

@@ -1,0 +1,1 @@
+"""Helpers for testing jobs written on the engine."""
