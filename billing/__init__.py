@@ -1,0 +1,1 @@
+"""The domain that the jobs work on: prices, usage, schedules and money."""
