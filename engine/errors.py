@@ -1,0 +1,35 @@
+"""The engine's errors. Each builds its sentence from its own data and carries what a caller decides on."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """Asked for something that cannot be done: nothing was changed.
+
+    ``field`` names the parameter or record at fault, ``remedy`` says what to do instead.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+
+
+class MoveRefused(Refused):
+    """The run's state forbids this move."""
+
+
+class DatabaseMissing(Refused):
+    """There is no Batchwright database where the settings point."""
+
+
+class FenceLost(Exception):
+    """Another process has taken the run over; whatever this one was doing must not be committed."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"{run_id} was taken over by another process")
+        self.run_id = run_id

@@ -1,0 +1,1 @@
+"""Tables and statements: all SQL of the engine stands in this package."""

@@ -1,0 +1,177 @@
+"""The database of an application: how to open it, and the two ways to talk to it, ``read`` and ``write``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import OperationalError
+
+from engine.errors import DatabaseMissing, Refused
+from engine.store.turnstile import Turnstile
+
+SQLITE_BUSY_MILLISECONDS = 60_000
+
+
+class Database:
+    """One database, SQLite or PostgreSQL. Making the object opens nothing."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine: Engine | None = None
+        self._turnstile = Turnstile(Path(self.url.database or "")) if self.is_sqlite else None
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, made at first use."""
+        if self._engine is None:
+            self._engine = _open(self.url.render_as_string(hide_password=False), self.is_sqlite)
+        return self._engine
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: no password."""
+        if self.is_sqlite:
+            return f"sqlite:///{Path(self.url.database or '').resolve()}"
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one state of the database and changes nothing."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(batchwright_read=True)
+            else:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin() as transaction:
+                yield connection
+                transaction.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: commits at the end of the block, rolls back on an exception."""
+        with self.engine.connect() as connection, self.transaction(connection):
+            yield connection
+
+    @contextmanager
+    def transaction(self, connection: Connection) -> Iterator[Connection]:
+        """A write transaction on a connection at hand. On SQLite it waits its turn at the turnstile first."""
+        if self._turnstile is None:
+            with connection.begin():
+                yield connection
+            return
+        with self._turnstile.turn(), connection.begin():
+            yield connection
+
+    def exists(self) -> bool:
+        """True when a Batchwright database is there. Raises ``Refused`` when nobody answers at the address."""
+        if self.is_sqlite and not Path(self.url.database or "").is_file():
+            return False
+        try:
+            with self.engine.connect() as connection:
+                return inspect(connection).has_table("alembic_version")
+        except OperationalError as error:
+            raise Refused(
+                f"cannot reach the database {self.place}: {str(error.orig).strip()}",
+                field="database_url",
+                remedy="Start the server, or correct BATCHWRIGHT_DATABASE_URL",
+            ) from error
+
+    def require(self) -> None:
+        """Raise ``DatabaseMissing`` unless there is a database at the newest revision."""
+        if not self.exists():
+            raise DatabaseMissing(
+                f"there is no Batchwright database at {self.place}",
+                field="database_url",
+                remedy="Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
+            )
+        if self.revision() != newest_revision():
+            raise DatabaseMissing(
+                f"the database {self.place} is at revision {self.revision()}; needed is {newest_revision()}",
+                field="database_url",
+                remedy="Bring it up with `batchwright db upgrade`, or install the program that made it",
+            )
+
+    def revision(self) -> str | None:
+        """The migration the database stands at; ``None`` before the first."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def upgrade(self) -> None:
+        """Make the database if it is embedded and missing, and bring it to the newest revision."""
+        if self.is_sqlite:
+            Path(self.url.database or "").resolve().parent.mkdir(parents=True, exist_ok=True)
+        with self.write() as connection:
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def upgrade(url: str) -> None:
+    """Make or upgrade the database at ``url``."""
+    database = Database(url)
+    try:
+        database.upgrade()
+    finally:
+        database.close()
+
+
+def newest_revision() -> str | None:
+    """The revision that this program needs."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", os.fspath(Path(str(files("migrations")))))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _open(url: str, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
+        arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
+        return create_engine(url, connect_args=arguments, pool_pre_ping=True)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver would open a transaction only at the first write, leaving the reads before it outside.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={SQLITE_BUSY_MILLISECONDS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "cache_size=-32000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("batchwright_read", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

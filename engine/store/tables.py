@@ -1,0 +1,198 @@
+"""The engine's tables. One ``metadata`` carries those of the whole house, so that migrations see all."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from engine.store.types import BigKey, PublicId, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column(
+        "run_id", PublicId, unique=True, comment="JR- and the key, eight digits; set right after the insert"
+    ),
+    Column("job", String(64), nullable=False),
+    Column("type", String(64), nullable=False, comment="what the log calls this kind of job"),
+    Column("mode", String(8), nullable=False, comment="sync, batch or dry_run"),
+    Column(
+        "in_caller", Boolean, nullable=False, comment="driven by the caller outside the flex queue (sync)"
+    ),
+    Column("state", String(16), nullable=False),
+    Column("actor", Text, nullable=False, comment="who asked for it, as claimed"),
+    Column("reason", Text),
+    Column("explanation", Text),
+    Column("parameters", Text, nullable=False, comment="JSON object, as validated"),
+    Column(
+        "trigger", String(16), nullable=False, comment="cli, python, api, console, schedule, job or retry"
+    ),
+    Column("schedule", Text),
+    Column("parent_id", BigKey, ForeignKey("run.id"), index=True),
+    Column("customer_id", Text),
+    Column("periods", Text, comment="JSON list of YYYY-MM"),
+    Column("scope_size", Integer, nullable=False),
+    Column("error_ceiling", String(16), comment="a count, or a percentage such as 5%"),
+    Column("notify", Text, nullable=False, comment="JSON list of addresses"),
+    Column("mail_actor", Boolean, nullable=False),
+    Column(
+        "queue_key",
+        Text,
+        nullable=False,
+        comment="whose turn it is is decided among keys; default: the actor",
+    ),
+    Column("queue_position", BigInteger, nullable=False),
+    Column(
+        "fence",
+        BigInteger,
+        nullable=False,
+        comment="raised by every claim; a scope commits only under its own",
+    ),
+    Column("owner", Text, comment="host and process that drive it now"),
+    Column("total", Integer, comment="records planned; empty until planning is done"),
+    Column("processed", Integer, comment="these four counts are written when the run ends"),
+    Column("errored", Integer),
+    Column("skipped", Integer),
+    Column("not_reached", Integer),
+    Column("totals", Text, comment="JSON: name -> currency -> minor units; written when the run ends"),
+    Column("error", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Index("ix_run_state", "state"),
+)
+
+run_selection = Table(
+    "run_selection",
+    metadata,
+    Column("run_id", BigKey, ForeignKey("run.id"), primary_key=True),
+    Column(
+        "key", BigInteger, primary_key=True, comment="key of a record, or of a group, that the caller named"
+    ),
+)
+
+scope = Table(
+    "scope",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False),
+    Column("number", Integer, nullable=False, comment="1, 2, 3 … in the order of planning"),
+    Column("first_record", Integer, nullable=False, comment="ordinal in the run of its first record, from 1"),
+    Column("state", String(8), nullable=False, comment="pending or done"),
+    Column("records", Integer, nullable=False),
+    Column("keys", LargeBinary, nullable=False, comment="64-bit little-endian keys, in order"),
+    Column(
+        "groups",
+        LargeBinary,
+        nullable=False,
+        comment="64-bit little-endian group keys; also groups without a record",
+    ),
+    Column("first_group", BigInteger),
+    Column("last_group", BigInteger),
+    Column("ok", Integer),
+    Column("errored", Integer),
+    Column("skipped", Integer),
+    Column("totals", Text, comment="JSON: name -> currency -> minor units"),
+    Column(
+        "amounts",
+        LargeBinary,
+        comment="64-bit minor units in the order of keys; the smallest number means none",
+    ),
+    Column(
+        "currencies",
+        Text,
+        comment="JSON: currency -> ordinals of its records, or one currency for all as a string",
+    ),
+    UniqueConstraint("run_id", "number"),
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False),
+    Column("scope_id", BigKey, ForeignKey("scope.id"), nullable=False, index=True),
+    Column("record_key", BigInteger, nullable=False),
+    Column("outcome", String(8), nullable=False, comment="error or skipped; an ok record has no row"),
+    Column("code", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    UniqueConstraint("run_id", "record_key"),
+)
+
+run_warning = Table(
+    "run_warning",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
+    Column("scope_id", BigKey, ForeignKey("scope.id"), comment="empty: found at submit, or while planning"),
+    Column("code", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("record_id", Text),
+)
+
+preview_line = Table(
+    "preview_line",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
+    Column("scope_id", BigKey, ForeignKey("scope.id"), nullable=False),
+    Column("kind", String(32), nullable=False, comment="what would change: usage_input, usage_schedule"),
+    Column("record_id", PublicId, nullable=False),
+    Column("amount", BigInteger, comment="minor units"),
+    Column("currency", String(3)),
+    Column("detail", Text, nullable=False, comment="JSON: what the amount was computed with, and its lines"),
+)
+
+# Leases stand beside the work, not in it: on SQLite in a small file of their own (engine/store/leases.py),
+# so that no scope can keep a heartbeat waiting.
+lease_metadata = MetaData(naming_convention=metadata.naming_convention)
+
+heartbeat = Table(
+    "heartbeat",
+    lease_metadata,
+    Column("run_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, nullable=False),
+    Column(
+        "counter",
+        BigInteger,
+        nullable=False,
+        comment="raised by the owner; only its standing still means anything",
+    ),
+    Column("taker", Text, comment="who is taking the run over from this fence"),
+)
+
+lease_session = Table(
+    "lease_session",
+    lease_metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("run_id", BigInteger, nullable=False, index=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("kind", String(8), nullable=False, comment="process (a pid) or backend (a PostgreSQL session)"),
+    Column("pid", BigInteger, nullable=False),
+    Column(
+        "started", Text, nullable=False, comment="when it started, as the system says: a reused pid differs"
+    ),
+)
