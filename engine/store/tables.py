@@ -173,15 +173,12 @@ lease_metadata = MetaData(naming_convention=metadata.naming_convention)
 heartbeat = Table(
     "heartbeat",
     lease_metadata,
-    Column("run_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("fence", BigInteger, nullable=False),
     Column(
-        "counter",
-        BigInteger,
-        nullable=False,
-        comment="raised by the owner; only its standing still means anything",
+        "name", String(128), primary_key=True, comment="run/KEY for a run's owner, peer/… for one who watches"
     ),
-    Column("taker", Text, comment="who is taking the run over from this fence"),
+    Column("fence", BigInteger, nullable=False),
+    Column("counter", BigInteger, nullable=False, comment="only its standing still means anything"),
+    Column("taker", Text, comment="who is taking the run over"),
 )
 
 lease_session = Table(

@@ -531,16 +531,18 @@ def make_tables() -> None:
 def make_lease_tables() -> None:
     op.create_table(
         "heartbeat",
-        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "name",
+            sa.String(length=128),
+            nullable=False,
+            comment="run/KEY for a run's owner, peer/… for one who watches",
+        ),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column(
-            "counter",
-            sa.BigInteger(),
-            nullable=False,
-            comment="raised by the owner; only its standing still means anything",
+            "counter", sa.BigInteger(), nullable=False, comment="only its standing still means anything"
         ),
-        sa.Column("taker", sa.Text(), nullable=True, comment="who is taking the run over from this fence"),
-        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_heartbeat")),
+        sa.Column("taker", sa.Text(), nullable=True, comment="who is taking the run over"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeat")),
     )
     op.create_table(
         "lease_session",

@@ -1,0 +1,267 @@
+"""What a job author writes: parameters, ``start``, ``execute`` of a scope, ``finish``.
+
+The shape is Salesforce's Batch Apex: ``start`` says which records, ``execute`` does one scope of them in one
+transaction, ``finish`` runs once at the end. A job that can run dry is a :class:`DryRunJob`: it says what it would
+do in ``compute`` and does it in ``apply``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import Connection
+
+from engine.errors import Refused
+from engine.run import Run, Totals
+
+
+Schema = type[BaseModel]
+"""The class of a job's parameters."""
+
+
+class Record(NamedTuple):
+    """One record of a run, by its key.
+
+    Records of one ``group`` follow each other, end up in one scope and are committed together. A record without a
+    key is a visit: the scope learns of the group, and there is nothing to count.
+    """
+
+    key: int | None
+    group: int | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of a record that is not simply ok: ``outcome`` is ``error`` or ``skipped``."""
+
+    outcome: str
+    code: str
+    message: str
+
+
+class Amount(NamedTuple):
+    """What an ok record came to, in minor units of ``currency``."""
+
+    minor: int
+    currency: str
+
+
+class Warn(NamedTuple):
+    """Something the reader of the run should know; ``record_id`` is an id people see."""
+
+    code: str
+    message: str
+    record_id: str | None
+
+
+class Preview(NamedTuple):
+    """A line of a dry run: what would be written to a record, and what it was computed with."""
+
+    kind: str
+    record_id: str
+    amount: Amount | None
+    detail: Mapping[str, Any]
+
+
+class NoParameters(BaseModel):
+    """A job without parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(slots=True)
+class StartContext:
+    """What ``start`` and ``count`` work with.
+
+    ``selected`` pages through the keys that ``select`` gave at submit, in their order, each page sorted.
+    """
+
+    connection: Connection
+    selected: Callable[[], Iterator[Sequence[int]]]
+
+
+@dataclass(slots=True)
+class Scope:
+    """One scope of a run while it is executed: its records, its transaction, and what became of them.
+
+    ``keys`` are this call's records in planned order; ``planned_keys`` are all of the scope's, also those that a
+    trial has set aside. ``groups`` are the groups in the scope, those without a record among them. All that
+    ``execute`` writes through ``connection`` commits together with the ledger, or not at all.
+    """
+
+    run: Run
+    number: int
+    connection: Connection
+    now: datetime
+    keys: Sequence[int]
+    planned_keys: Sequence[int]
+    groups: Sequence[int]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    amounts: dict[int, Amount] = field(default_factory=dict)
+    totals: dict[str, dict[str, int]] = field(default_factory=dict)
+    warnings: list[Warn] = field(default_factory=list)
+    previews: list[Preview] = field(default_factory=list)
+
+    def error(self, key: int, code: str, message: str) -> None:
+        """The record is bad, and the job knows why; the run goes on."""
+        self.outcomes[key] = Outcome("error", code, message)
+
+    def skip(self, key: int, code: str, message: str) -> None:
+        """The record is not for this run."""
+        self.outcomes[key] = Outcome("skipped", code, message)
+
+    def warn(self, code: str, message: str, record_id: str | None = None) -> None:
+        """Tell the reader of the run something; in the mail, too."""
+        self.warnings.append(Warn(code, message, record_id))
+
+    def add_total(self, name: str, currency: str, minor: int) -> None:
+        """Add minor units of a currency to one of the run's totals."""
+        amounts = self.totals.setdefault(name, {})
+        amounts[currency] = amounts.get(currency, 0) + minor
+
+
+@dataclass(slots=True)
+class Finish:
+    """What ``finish`` works with: the run with its final counts and totals, in the transaction that ends it.
+
+    ``totals`` may be changed and ``warn`` may be called; both are saved with the run.
+    """
+
+    run: Run
+    connection: Connection
+    now: datetime
+    totals: dict[str, dict[str, int]]
+    warnings: list[Warn] = field(default_factory=list)
+
+    def warn(self, code: str, message: str, record_id: str | None = None) -> None:
+        """Tell the reader of the run something; in the mail, too."""
+        self.warnings.append(Warn(code, message, record_id))
+
+
+class BatchJob(ABC):
+    """A batch job. Subclass it, name it, and write ``start`` and ``execute``."""
+
+    name: ClassVar[str]
+    """The name in commands and in the log, such as ``draft-usage-rating``."""
+    type: ClassVar[str]
+    """What people call it, such as ``Draft usage rating``."""
+    record_noun: ClassVar[str] = "record"
+    """What one record is called, in the singular."""
+    retry_unit: ClassVar[str] = "record"
+    """What a retry does again, as people call it: the record, or a whole group such as ``asset line item``."""
+    scope_size: ClassVar[int] = 200
+    """Records per scope where nobody asks for another size; 200 as in Salesforce."""
+    Parameters: ClassVar[Schema] = NoParameters
+    """The one schema of the job's parameters."""
+
+    def __init__(self, **parameters: Any) -> None:
+        try:
+            self.parameters: Any = self.Parameters(**parameters)
+        except ValidationError as error:
+            raise _refusal(self.Parameters, error) from None
+
+    def select(self, connection: Connection) -> Sequence[int]:
+        """Keys of the records or groups that the parameters name; stored with the run at submit.
+
+        Raises ``Refused`` for parameters that do not fit what is in the database, naming every unknown id.
+        """
+        return ()
+
+    @abstractmethod
+    def start(self, context: StartContext) -> Iterable[Record]:
+        """The records of the run, those of one group together. Read in pages; never hold them all."""
+
+    def count(self, context: StartContext, at_most: int) -> int:
+        """How many records ``start`` would give; may stop counting beyond ``at_most``."""
+        counted = 0
+        for record in self.start(context):
+            counted += record.key is not None
+            if counted > at_most:
+                break
+        return counted
+
+    @abstractmethod
+    def execute(self, scope: Scope) -> None:
+        """Do one scope. Records not reported as errors or skips are ok."""
+
+    def finish(self, finish: Finish) -> None:  # noqa: B027  (most jobs have nothing to say at the end)
+        """Runs once, in the transaction that ends the run."""
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """Parameters of a run that does the records ``keys`` of ``run`` again, by the job's retry unit."""
+        raise Refused(
+            f"{self.type} does not say how it is retried", remedy="Submit it again with the right parameters"
+        )
+
+    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
+        """The ids people see for record keys; keys left out show as numbers."""
+        return {}
+
+    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """More columns about records for listings and attachments, by key: column -> text."""
+        return {}
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer the run is about, for the log's column."""
+        return None
+
+    @property
+    def periods(self) -> list[str] | None:
+        """The months (YYYY-MM) the run is about, for the log's column."""
+        return None
+
+
+class DryRunJob(BatchJob):
+    """A job in two halves: ``compute`` changes nothing, ``apply`` writes what it found. A dry run computes only."""
+
+    @abstractmethod
+    def compute(self, scope: Scope) -> Any:
+        """What the scope would do. Reports outcomes, amounts, totals and warnings; writes nothing."""
+
+    @abstractmethod
+    def apply(self, scope: Scope, computed: Any) -> None:
+        """Write what ``compute`` gave."""
+
+    @abstractmethod
+    def preview(self, scope: Scope, computed: Any) -> Iterable[Preview]:
+        """What ``apply`` would write, as lines for people."""
+
+    def execute(self, scope: Scope) -> None:
+        """Both halves; or, in a dry run, the first half and its preview."""
+        computed = self.compute(scope)
+        if scope.run.is_dry:
+            scope.previews.extend(self.preview(scope, computed))
+        else:
+            self.apply(scope, computed)
+
+
+def _refusal(model: Schema, error: ValidationError) -> Refused:
+    problems = error.errors(include_url=False)
+    fields = [".".join(str(part) for part in problem["loc"]) for problem in problems]
+    texts = [problem["msg"].removeprefix("Value error, ") for problem in problems]
+    said = "; ".join(f"{name}: {text}" if name else text for name, text in zip(fields, texts, strict=True))
+    known = ", ".join(model.model_fields) or "none"
+    return Refused(
+        f"bad parameters: {said}", field=fields[0] or None, remedy=f"Parameters of this job: {known}"
+    )
+
+
+__all__ = [
+    "Amount",
+    "BatchJob",
+    "DryRunJob",
+    "Finish",
+    "NoParameters",
+    "Outcome",
+    "Preview",
+    "Record",
+    "Scope",
+    "StartContext",
+    "Totals",
+    "Warn",
+]

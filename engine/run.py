@@ -1,0 +1,115 @@
+"""A run and its states. Every allowed move stands in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Totals = Mapping[str, Mapping[str, int]]
+"""Name of a total -> currency -> minor units, for example ``{"draft_fee_amount": {"USD": 600000}}``."""
+
+
+class State(StrEnum):
+    """Salesforce's states of a batch job, and Paused."""
+
+    HOLDING = "Holding"
+    QUEUED = "Queued"
+    PREPARING = "Preparing"
+    PROCESSING = "Processing"
+    PAUSED = "Paused"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+
+
+ACTIVE = (State.PREPARING, State.PROCESSING)
+"""A process is, or should be, working on it."""
+
+ENDED = (State.COMPLETED, State.FAILED, State.ABORTED)
+"""Nothing moves it any more."""
+
+MOVES: Mapping[tuple[State, State], str] = {
+    (State.HOLDING, State.QUEUED): "a slot among the active runs became free for it",
+    (State.QUEUED, State.PREPARING): "a process claimed it and plans its scopes",
+    (State.QUEUED, State.PROCESSING): "a process claimed it again; its scopes were already planned",
+    (State.PREPARING, State.PROCESSING): "all scopes are planned",
+    (State.PREPARING, State.QUEUED): "its process was asked to stop and handed it back",
+    (State.PROCESSING, State.QUEUED): "its process was asked to stop and handed it back",
+    (State.PROCESSING, State.COMPLETED): "all scopes are done and finish has run",
+    (State.PREPARING, State.FAILED): "start raised an exception",
+    (
+        State.PROCESSING,
+        State.FAILED,
+    ): "finish raised, a scope could not be saved, or the error ceiling was reached",
+}
+"""Every allowed move, and when it happens. A takeover moves nothing: it only raises the fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as its row says.
+
+    ``id`` is the key, ``run_id`` the id people see. While the run works, the four counts and ``totals`` are
+    summed from its scopes; ``totals`` holds minor units.
+    """
+
+    id: int
+    run_id: str
+    job: str
+    type: str
+    mode: str
+    in_caller: bool
+    state: State
+    actor: str
+    reason: str | None
+    explanation: str | None
+    parameters: dict[str, Any]
+    trigger: str
+    schedule: str | None
+    parent_id: int | None
+    customer_id: str | None
+    periods: list[str] | None
+    scope_size: int
+    error_ceiling: str | None
+    notify: list[str]
+    mail_actor: bool
+    queue_key: str
+    queue_position: int
+    fence: int
+    owner: str | None
+    total: int | None
+    processed: int
+    errored: int
+    skipped: int
+    not_reached: int
+    totals: Totals
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_dry(self) -> bool:
+        """A dry run computes only."""
+        return self.mode == "dry_run"
+
+    @property
+    def ended(self) -> bool:
+        """Nothing moves it any more."""
+        return self.state in ENDED
+
+
+def badge(run: Run) -> str:
+    """What the run log shows: ``Queued``, ``Running``, ``Complete`` (with its errors), ``Failed`` (with why)."""
+    if run.state in (State.HOLDING, State.QUEUED):
+        return "Queued"
+    if run.state in (State.PREPARING, State.PROCESSING, State.PAUSED):
+        return "Running"
+    if run.state is State.COMPLETED:
+        if not run.errored:
+            return "Complete"
+        return f"Complete ({run.errored} error{'s' if run.errored != 1 else ''})"
+    return f"Failed ({run.error or 'aborted'})"

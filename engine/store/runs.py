@@ -1,0 +1,251 @@
+"""Statements on runs: inserting, reading, moving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, text, update
+
+from engine.errors import FenceLost, MoveRefused, Refused
+from engine.job import Warn
+from engine.run import ACTIVE, ENDED, MOVES, Run, State
+from engine.store.tables import run as run_table
+from engine.store.tables import run_selection, run_warning
+from engine.store.tables import scope as scope_table
+
+AnyRow = Row[*tuple[Any, ...]]
+
+_JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
+_COUNTS = ("processed", "errored", "skipped", "not_reached")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What submit knows of a run; the database adds its key and id."""
+
+    job: str
+    type: str
+    mode: str
+    in_caller: bool
+    actor: str
+    reason: str | None
+    explanation: str | None
+    parameters: dict[str, Any]
+    trigger: str
+    parent_id: int | None
+    customer_id: str | None
+    periods: list[str] | None
+    scope_size: int
+    error_ceiling: str | None
+    notify: list[str]
+    mail_actor: bool
+    queue_key: str
+
+
+def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
+    """Insert a Holding run at the end of its key's queue, and name it ``JR-`` and its key."""
+    row = asdict(new)
+    row |= {
+        "parameters": json.dumps(new.parameters),
+        "periods": None if new.periods is None else json.dumps(new.periods),
+        "notify": json.dumps(new.notify),
+        "state": State.HOLDING,
+        "queue_position": 0,
+        "fence": 0,
+        "created_at": now,
+    }
+    (key,) = connection.execute(insert(run_table).values(row).returning(run_table.c.id)).one()
+    # The key grows with every run, so it is the end of the line.
+    connection.execute(
+        update(run_table).where(run_table.c.id == key).values(run_id=f"JR-{key:08d}", queue_position=key)
+    )
+    return by_key(connection, key)
+
+
+def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
+    """Store the keys that the caller named, in bulk."""
+    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+    if connection.dialect.name == "postgresql":
+        with cursor.copy("COPY run_selection (run_id, key) FROM STDIN") as copy:
+            for key in keys:
+                copy.write_row((run_key, key))
+    else:
+        cursor.executemany(
+            "INSERT INTO run_selection (run_id, key) VALUES (?, ?)", ((run_key, key) for key in keys)
+        )
+    cursor.close()
+
+
+def selection_page(connection: Connection, run_key: int, after: int, size: int) -> list[int]:
+    """The next keys of a run's selection, in order of key."""
+    page = (
+        select(run_selection.c.key)
+        .where(run_selection.c.run_id == run_key, run_selection.c.key > after)
+        .order_by(run_selection.c.key)
+        .limit(size)
+    )
+    return list(connection.execute(page).scalars())
+
+
+def by_key(connection: Connection, run_key: int) -> Run:
+    """The run of that key, with live counts."""
+    return _with_live_counts(connection, [_one(connection, run_table.c.id == run_key, str(run_key))])[0]
+
+
+def by_id(connection: Connection, run_id: str) -> Run:
+    """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
+    return _with_live_counts(connection, [_one(connection, run_table.c.run_id == run_id, run_id)])[0]
+
+
+def listing(
+    connection: Connection, state: State | None = None, job: str | None = None, limit: int | None = None
+) -> list[Run]:
+    """Runs, newest first by start; one that waits counts from its creation."""
+    begun = func.coalesce(run_table.c.started_at, run_table.c.created_at)
+    statement = select(run_table).order_by(begun.desc(), run_table.c.id.desc())
+    if state is not None:
+        statement = statement.where(run_table.c.state == state)
+    if job is not None:
+        statement = statement.where(run_table.c.job == job)
+    return _with_live_counts(connection, connection.execute(statement.limit(limit)).all())
+
+
+def children(connection: Connection, run_key: int) -> list[str]:
+    """Ids of the runs that were submitted from this one, oldest first."""
+    statement = select(run_table.c.run_id).where(run_table.c.parent_id == run_key).order_by(run_table.c.id)
+    return list(connection.execute(statement).scalars())
+
+
+def run_ids(connection: Connection, run_keys: Iterable[int]) -> dict[int, str]:
+    """Ids people see, by key."""
+    statement = select(run_table.c.id, run_table.c.run_id).where(run_table.c.id.in_(list(run_keys)))
+    return {row.id: row.run_id for row in connection.execute(statement)}
+
+
+def add_warnings(
+    connection: Connection, run_key: int, scope_key: int | None, warnings: Sequence[Warn]
+) -> None:
+    """Store warnings of a run, or of one of its scopes."""
+    if warnings:
+        rows = [{"run_id": run_key, "scope_id": scope_key, **warning._asdict()} for warning in warnings]
+        connection.execute(insert(run_warning), rows)
+
+
+def warnings(connection: Connection, run_key: int) -> list[Warn]:
+    """A run's warnings in the order they came up."""
+    columns = (run_warning.c.code, run_warning.c.message, run_warning.c.record_id)
+    statement = select(*columns).where(run_warning.c.run_id == run_key).order_by(run_warning.c.id)
+    return [Warn(*row) for row in connection.execute(statement)]
+
+
+def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
+    """Move a run to another state, from the state and under the fence that ``run`` shows.
+
+    Raises ``MoveRefused`` for a move that the table of moves does not have, ``FenceLost`` when the row is not as
+    ``run`` shows it any more.
+    """
+    if (run.state, to) not in MOVES:
+        raise MoveRefused(f"{run.run_id} is {run.state} and cannot become {to}", field="run_id")
+    if "totals" in values:
+        values["totals"] = json.dumps(values["totals"])
+    unchanged = (
+        run_table.c.id == run.id,
+        run_table.c.fence == run.fence,
+        run_table.c.state == run.state,
+    )
+    changed = connection.execute(update(run_table).where(*unchanged).values(state=to, **values)).rowcount
+    if changed != 1:
+        raise FenceLost(run.run_id)
+
+
+def raise_fence(connection: Connection, run: Run, owner: str) -> None:
+    """Take a run from its dead owner: nothing under the old fence can commit after this one has.
+
+    Raises ``FenceLost`` when somebody else did, or when the run has ended.
+    """
+    unchanged = (
+        run_table.c.id == run.id,
+        run_table.c.fence == run.fence,
+        run_table.c.state == run.state,
+    )
+    taken = update(run_table).where(*unchanged).values(fence=run.fence + 1, owner=owner)
+    if connection.execute(taken).rowcount != 1:
+        raise FenceLost(run.run_id)
+
+
+def hold_fence(connection: Connection, run: Run) -> None:
+    """Keep the fence as it is until this transaction ends. Raises ``FenceLost`` when it was raised before."""
+    share = "" if connection.dialect.name == "sqlite" else " FOR SHARE"
+    statement = text(f"SELECT 1 FROM run WHERE id = :id AND fence = :fence{share}")
+    if connection.execute(statement, {"id": run.id, "fence": run.fence}).first() is None:
+        raise FenceLost(run.run_id)
+
+
+def lock_queue(connection: Connection) -> None:
+    """One process at a time moves runs out of Holding. On SQLite every write transaction is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"))
+
+
+def queue_rows(connection: Connection) -> list[AnyRow]:
+    """Key, queue key, position and state of every run that holds a slot or waits for one."""
+    columns = (run_table.c.id, run_table.c.queue_key, run_table.c.queue_position, run_table.c.state)
+    statement = select(*columns).where(
+        run_table.c.in_caller.is_(False), run_table.c.state.in_([State.HOLDING, State.QUEUED, *ACTIVE])
+    )
+    return list(connection.execute(statement).all())
+
+
+def _one(connection: Connection, condition: Any, name: str) -> AnyRow:
+    row = connection.execute(select(run_table).where(condition)).first()
+    if row is None:
+        raise Refused(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
+    return row
+
+
+def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
+    working = [row.id for row in rows if row.state not in ENDED]
+    live = _sums(connection, working)
+    return [_run(row, live.get(row.id)) for row in rows]
+
+
+def _sums(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str, Any]]:
+    if not run_keys:
+        return {}
+    columns = (scope_table.c.run_id, scope_table.c.ok, scope_table.c.errored, scope_table.c.skipped)
+    done = select(*columns, scope_table.c.totals).where(
+        scope_table.c.run_id.in_(run_keys), scope_table.c.state == "done"
+    )
+    sums: dict[int, dict[str, Any]] = {}
+    for row in connection.execute(done):
+        of_run = sums.setdefault(row.run_id, {"processed": 0, "errored": 0, "skipped": 0, "totals": {}})
+        of_run["processed"] += row.ok
+        of_run["errored"] += row.errored
+        of_run["skipped"] += row.skipped
+        add_totals(of_run["totals"], json.loads(row.totals))
+    return sums
+
+
+def add_totals(into: dict[str, dict[str, int]], more: dict[str, dict[str, int]]) -> None:
+    """Add totals by name and currency."""
+    for name, amounts in more.items():
+        sums = into.setdefault(name, {})
+        for currency, minor in amounts.items():
+            sums[currency] = sums.get(currency, 0) + minor
+
+
+def _run(row: AnyRow, live: dict[str, Any] | None) -> Run:
+    values = dict(row._mapping)
+    for name in _JSON_COLUMNS:
+        if values[name] is not None:
+            values[name] = json.loads(values[name])
+    values |= live or {}
+    for name in _COUNTS:
+        values[name] = values[name] or 0
+    values["totals"] = values["totals"] or {}
+    values["state"] = State(values["state"])
+    return Run(**values)

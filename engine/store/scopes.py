@@ -1,0 +1,172 @@
+"""Statements on scopes: planning them, reading one, marking it done."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+
+from engine.job import Amount
+from engine.store.tables import outcome, preview_line, run_warning, scope
+
+NO_AMOUNT = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedScope:
+    """A scope before it is stored. ``first_record`` counts the run's records from 1."""
+
+    number: int
+    first_record: int
+    keys: array[int]
+    groups: array[int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScope:
+    """A scope as its row says; ``amounts`` and the counts only once it is done."""
+
+    id: int
+    number: int
+    first_record: int
+    done: bool
+    keys: array[int]
+    groups: array[int]
+    ok: int
+    errored: int
+    skipped: int
+    amounts: array[int] | None
+    currencies: list[str | None] | str | None
+
+    def amount_of(self, position: int) -> Amount | None:
+        """What the record at ``position`` of ``keys`` came to."""
+        if self.amounts is None or self.amounts[position] == NO_AMOUNT:
+            return None
+        currency = self.currencies if isinstance(self.currencies, str) else self.currencies[position]  # type: ignore[index]
+        return Amount(self.amounts[position], currency or "")
+
+
+def delete_plan(connection: Connection, run_key: int) -> None:
+    """Forget a half-made plan; nothing of it can have been executed."""
+    connection.execute(
+        delete(run_warning).where(run_warning.c.run_id == run_key, run_warning.c.scope_id.is_not(None))
+    )
+    connection.execute(delete(scope).where(scope.c.run_id == run_key))
+
+
+def insert_scopes(connection: Connection, run_key: int, planned: Sequence[PlannedScope]) -> None:
+    """Store planned scopes."""
+    rows = [
+        {
+            "run_id": run_key,
+            "number": one.number,
+            "first_record": one.first_record,
+            "state": "pending",
+            "records": len(one.keys),
+            "keys": pack(one.keys),
+            "groups": pack(one.groups),
+            "first_group": one.groups[0] if one.groups else None,
+            "last_group": one.groups[-1] if one.groups else None,
+        }
+        for one in planned
+    ]
+    connection.execute(insert(scope), rows)
+
+
+def pending(connection: Connection, run_key: int) -> list[int]:
+    """Keys of the scopes still to do, in order."""
+    statement = select(scope.c.id).where(scope.c.run_id == run_key, scope.c.state == "pending")
+    return list(connection.execute(statement.order_by(scope.c.number)).scalars())
+
+
+def done_counts(connection: Connection, run_key: int) -> tuple[int, int, int]:
+    """How many scopes there are, records in those done, and errors among them."""
+    done = select(
+        func.count(),
+        func.coalesce(func.sum(scope.c.ok + scope.c.errored + scope.c.skipped), 0),
+        func.coalesce(func.sum(scope.c.errored), 0),
+    ).where(scope.c.run_id == run_key)
+    scopes, records, errored = connection.execute(done).one()
+    return int(scopes), int(records), int(errored)
+
+
+def read(connection: Connection, scope_key: int) -> StoredScope:
+    """One scope, its keys unpacked."""
+    return _stored(connection.execute(select(scope).where(scope.c.id == scope_key)).one())
+
+
+def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
+    """The scopes of a run in order, a page at a time."""
+    last = 0
+    while True:
+        page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last)
+        rows = connection.execute(page.order_by(scope.c.number).limit(50)).all()
+        if not rows:
+            return
+        for row in rows:
+            yield _stored(row)
+        last = rows[-1].number
+
+
+def insert_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store errors and skips; an ok record has no row."""
+    if rows:
+        connection.execute(insert(outcome), rows)
+
+
+def insert_previews(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store the lines of a dry run."""
+    if rows:
+        connection.execute(insert(preview_line), rows)
+
+
+def mark_done(connection: Connection, scope_key: int, values: Mapping[str, Any]) -> bool:
+    """Mark a scope done with its counts, totals and amounts. False when it was done already."""
+    statement = text(
+        "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
+        " amounts = :amounts, currencies = :currencies WHERE id = :id AND state <> 'done'"
+    )
+    return connection.execute(statement, {"id": scope_key, **values}).rowcount == 1
+
+
+def pack(numbers: Sequence[int]) -> bytes:
+    """64-bit little-endian numbers, one after another."""
+    packed = numbers if isinstance(numbers, array) else array("q", numbers)
+    return _little(packed).tobytes()
+
+
+def unpack(packed: bytes) -> array[int]:
+    """The numbers that :func:`pack` packed."""
+    numbers = array("q")
+    numbers.frombytes(packed)
+    return _little(numbers)
+
+
+def _little(numbers: array[int]) -> array[int]:
+    if _BIG_ENDIAN:
+        numbers = array("q", numbers)
+        numbers.byteswap()
+    return numbers
+
+
+_BIG_ENDIAN = array("H", [1]).tobytes() == b"\x00\x01"
+
+
+def _stored(row: Any) -> StoredScope:
+    return StoredScope(
+        id=row.id,
+        number=row.number,
+        first_record=row.first_record,
+        done=row.state == "done",
+        keys=unpack(row.keys),
+        groups=unpack(row.groups),
+        ok=row.ok or 0,
+        errored=row.errored or 0,
+        skipped=row.skipped or 0,
+        amounts=None if row.amounts is None else unpack(row.amounts),
+        currencies=None if row.currencies is None else json.loads(row.currencies),
+    )
