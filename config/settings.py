@@ -125,7 +125,9 @@ class MailSettings(_Model):
     attachment_limit: ByteSize = Field(
         5_000_000, description="a size such as '5 MB', '500 kB' or '4 MiB', or a number of bytes"
     )
-    smtp_host: str = Field("localhost", min_length=1, description="the name or address of the mail server")
+    smtp_host: Annotated[str, AfterValidator(values.host_name)] = Field(
+        "localhost", description="the name or address of the mail server"
+    )
     smtp_port: Number[int] = Field(
         25, ge=1, le=65535, description="a port from 1 to 65535, such as 25 or 587"
     )
@@ -155,10 +157,8 @@ class Settings(_Model):
     executor: Annotated[str, AfterValidator(values.executor)] = Field(
         "local", description="'local', 'inline' or dask://HOST:PORT (with a PostgreSQL database)"
     )
-    actor: str = Field(
-        default_factory=operating_system_user,
-        min_length=1,
-        description="the name or mail address of who acts",
+    actor: Annotated[str, AfterValidator(values.one_line)] = Field(
+        default_factory=operating_system_user, description="the name or mail address of who acts"
     )
     actors: dict[str, Address] = Field(
         default_factory=dict, description="the mail address of that actor, such as jane@example.com"

@@ -82,15 +82,29 @@ def shown_size(size: int) -> str:
 
 def mail_address(text: str) -> str:
     """`name@host`, with or without a display name. Line breaks are refused: they would forge mail headers."""
-    if not text.isprintable():
-        raise ValueError("holds a line break or another control character")
-    _, address = parseaddr(text)
+    _, address = parseaddr(one_line(text))
     try:
         parsed = Address(addr_spec=address)
     except Exception as error:  # the standard library's parser leaks IndexError and its own classes
         raise ValueError("is not a mail address") from error
     if not parsed.username or not parsed.domain:
         raise ValueError("is not a mail address")
+    return text
+
+
+def host_name(text: str) -> str:
+    """The name or address of a host, as it goes into a connection."""
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError("is not the name or address of a host")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Text that can stand in a mail header or a table."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if not text.isprintable():
+        raise ValueError("holds a line break or another control character")
     return text
 
 

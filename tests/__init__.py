@@ -1,0 +1,1 @@
+"""The tests of Batchwright; one folder per part of the house."""

@@ -1,0 +1,92 @@
+"""What every test may ask for: both databases, empty or at the newest revision, and a mail server."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.store.database import upgrade
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.smtp import SmtpServer
+
+_numbers = itertools.count(1)
+_SQLITE_FILE = "batchwright.db"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, one for each process that runs tests, started when the first test asks for it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """`sqlite`, then `postgresql`: a test that asks for a database runs once on each."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database without a table; the SQLite file is not there yet."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / _SQLITE_FILE}"
+    else:
+        yield from _fresh_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def migrated_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database at the newest revision, copied from one that was migrated once."""
+    if database_kind == "sqlite":
+        shutil.copytree(request.getfixturevalue("migrated_sqlite_folder"), tmp_path, dirs_exist_ok=True)
+        yield f"sqlite:///{tmp_path / _SQLITE_FILE}"
+    else:
+        server = request.getfixturevalue("postgres")
+        yield from _fresh_database(server, template=request.getfixturevalue("migrated_postgres_template"))
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a migrated SQLite database and the files beside it. Copy it, do not use it."""
+    folder = tmp_path_factory.mktemp("migrated")
+    upgrade(f"sqlite:///{folder / _SQLITE_FILE}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_template(postgres: PostgresServer) -> str:
+    """The name of a migrated PostgreSQL database. Copy it, do not use it."""
+    name = _fresh_name()
+    upgrade(postgres.create_database(name))
+    return name
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[SmtpServer]:
+    """A mail server on loopback that accepts everything until it is told otherwise."""
+    server = SmtpServer()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _fresh_database(server: PostgresServer, template: str | None = None) -> Iterator[str]:
+    name = _fresh_name()
+    try:
+        yield server.create_database(name, template=template)
+    finally:
+        server.drop_database(name)
+
+
+def _fresh_name() -> str:
+    # The process id keeps parallel test processes apart where they share a ready server.
+    return f"test_{os.getpid()}_{next(_numbers)}"
