@@ -18,7 +18,7 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
     bounds = price.bounds
     place = bisect_left(bounds, billable)
     if place == len(bounds) or bounds[place] != billable:
-        if price.included_quantity and not end:
+        if price.included_quantity and not billable:
             return ZERO, ()
         raise NoTier(price.model, billable, bounds)
     tier = price.tiers[place]
