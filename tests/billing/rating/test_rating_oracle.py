@@ -119,6 +119,8 @@ def number(rng: random.Random, top: int) -> str:
 
 def random_tiers(rng: random.Random, model: str) -> list[dict[str, Any]]:
     values = {Decimal(number(rng, 40)) for _ in range(rng.randint(1, 5))}
+    if rng.random() < 0.2:
+        values.add(Decimal(0))
     bounds: list[str | None] = [format(value, "f") for value in sorted(values)]
     if model != "discrete" and rng.random() < 0.7:
         bounds.append(None)
