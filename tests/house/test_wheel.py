@@ -1,0 +1,96 @@
+"""The wheel, as somebody else installs it: away from this folder, beside packages of the same names."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = (
+    "billing",
+    "cli",
+    "config",
+    "engine",
+    "jobs",
+    "migrations",
+    "notifications",
+    "operations",
+    "testing",
+)
+
+# Building and installing is done once for all tests here.
+pytestmark = pytest.mark.xdist_group("wheel")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by the hatchling that is installed here, so that no package index is asked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    _run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)], folder)
+    [built] = folder.glob("batchwright-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` folder of a clean environment with the wheel in it.
+
+    The dependencies come from the environment that runs the tests, through a `.pth` file: that is quick and needs
+    no network. Its own `.pth` files are not read in this way, so our editable installation is not among them.
+    """
+    home = tmp_path_factory.mktemp("clean")
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", str(python)]
+    _run([*pip, "install", "--no-deps", "--no-index", str(wheel)], home)
+    own = _run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], home)
+    Path(own.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return home / "bin"
+
+
+@pytest.fixture
+def crowded_folder(tmp_path: Path) -> Path:
+    """A working directory with a `config` and a `jobs` of its own, which must not be imported."""
+    for name in ("config", "jobs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(
+            "raise AssertionError('the wrong one')", encoding="utf-8"
+        )
+    return tmp_path
+
+
+def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
+    here = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
+    assert inside == here
+
+
+def test_the_command_works_beside_packages_of_the_same_names(binaries: Path, crowded_folder: Path) -> None:
+    assert "Usage: batchwright" in _run([str(binaries / "batchwright"), "--help"], crowded_folder)
+
+
+def test_every_package_is_the_wheels(binaries: Path, crowded_folder: Path) -> None:
+    program = f"import importlib; [print(importlib.import_module(name).__file__) for name in {PACKAGES}]"
+    # -P: the working directory is not searched, as it is not for an installed command.
+    files = _run([str(binaries / "python"), "-P", "-c", program], crowded_folder).splitlines()
+    assert [file for file in files if not file.startswith(str(binaries.parent / "lib"))] == []
+
+
+def _run(command: Sequence[str], folder: Path, codes: Sequence[int] = (0,)) -> str:
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("BATCHWRIGHT_", "PYTHON"))
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode in codes, done.stdout + done.stderr
+    return done.stdout
