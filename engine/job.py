@@ -19,7 +19,6 @@ from sqlalchemy import Connection
 from engine.errors import Refused
 from engine.run import Run, Totals
 
-
 Schema = type[BaseModel]
 """The class of a job's parameters."""
 

@@ -44,16 +44,16 @@ class NewRun:
     notify: list[str]
     mail_actor: bool
     queue_key: str
+    state: State
 
 
 def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
-    """Insert a Holding run at the end of its key's queue, and name it ``JR-`` and its key."""
+    """Insert a run at the end of its key's queue, and name it ``JR-`` and its key."""
     row = asdict(new)
     row |= {
         "parameters": json.dumps(new.parameters),
         "periods": None if new.periods is None else json.dumps(new.periods),
         "notify": json.dumps(new.notify),
-        "state": State.HOLDING,
         "queue_position": 0,
         "fence": 0,
         "created_at": now,
@@ -165,8 +165,11 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
 def raise_fence(connection: Connection, run: Run, owner: str) -> None:
     """Take a run from its dead owner: nothing under the old fence can commit after this one has.
 
-    Raises ``FenceLost`` when somebody else did, or when the run has ended.
+    Waits two seconds at most for a lock on the run: its holder may be the dead owner's session. Raises
+    ``FenceLost`` when somebody else took it, or when the run has ended.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
     unchanged = (
         run_table.c.id == run.id,
         run_table.c.fence == run.fence,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 
-from engine.job import Amount
+from engine.job import Amount, Outcome
 from engine.store.tables import outcome, preview_line, run_warning, scope
 
 NO_AMOUNT = -(2**63)
@@ -122,6 +122,25 @@ def insert_previews(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
     """Store the lines of a dry run."""
     if rows:
         connection.execute(insert(preview_line), rows)
+
+
+def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
+    """Errors and skips of one scope, by record key, in the order of the records' keys."""
+    columns = (outcome.c.record_key, outcome.c.outcome, outcome.c.code, outcome.c.message)
+    statement = select(*columns).where(outcome.c.scope_id == scope_key).order_by(outcome.c.record_key)
+    return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
+
+
+def preview_rows(connection: Connection, run_key: int) -> Iterator[Any]:
+    """The preview lines of a run in order, a page at a time."""
+    last = 0
+    while True:
+        page = select(preview_line).where(preview_line.c.run_id == run_key, preview_line.c.id > last)
+        rows = connection.execute(page.order_by(preview_line.c.id).limit(1000)).all()
+        if not rows:
+            return
+        yield from rows
+        last = rows[-1].id
 
 
 def mark_done(connection: Connection, scope_key: int, values: Mapping[str, Any]) -> bool:

@@ -1,0 +1,40 @@
+"""Which faults of a database pass by themselves, and how long to wait before the next try."""
+
+from __future__ import annotations
+
+import random
+
+from sqlalchemy.exc import DBAPIError
+
+# PostgreSQL's SQLSTATE: connection exceptions, operator intervention (shutdown, restart, a session ended),
+# insufficient resources, serialization failure, deadlock, lock not available.
+TRANSIENT_CLASSES = ("08", "53")
+TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "40001", "40P01", "55P03")
+SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+# Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
+MAX_ATTEMPTS = 14
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 15.0
+
+
+def is_transient(error: BaseException) -> bool:
+    """True for a fault that the same statements may well not meet again."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in TRANSIENT_STATES or state[:2] in TRANSIENT_CLASSES
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return str(name).startswith(SQLITE_TRANSIENT)
+    # psycopg says so without a state when nobody answers, or when the line went dead.
+    return type(error.orig).__name__ == "OperationalError"
+
+
+def pause_before(attempt: int, chance: random.Random) -> float:
+    """Seconds to wait before try number ``attempt`` (from 2): doubling, with jitter, so that rivals part."""
+    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 2))
+    return longest * (0.5 + chance.random() / 2)

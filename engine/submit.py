@@ -1,0 +1,119 @@
+"""The one way in: a validated job and a request become a run row, in the caller's transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from engine.errors import Refused
+from engine.job import BatchJob, DryRunJob, StartContext, Warn
+from engine.run import Run, State
+from engine.store import runs
+
+SYNC_LIMIT = 1_000
+"""Most records of a synchronous run, as Conga's API has it."""
+SELECTION_PAGE = 5_000
+CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2})%")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How a job is to be run, and on whose behalf.
+
+    ``mode`` is ``sync``, ``batch`` or ``dry_run``; ``in_caller`` drives it in the caller's thread, outside the flex
+    queue, within the limit of a synchronous run. ``scope_size`` and ``error_ceiling`` (a count or a percentage
+    such as ``5%``) are the job's and none where left out.
+    """
+
+    actor: str
+    mode: str = "batch"
+    in_caller: bool = False
+    reason: str | None = None
+    explanation: str | None = None
+    trigger: str = "python"
+    scope_size: int | None = None
+    error_ceiling: str | None = None
+    notify: Sequence[str] = ()
+    mail_actor: bool = True
+    parent: Run | None = None
+    warnings: Sequence[Warn] = ()
+
+
+def submit(connection: Connection, job: BatchJob, request: Request, now: datetime) -> Run:
+    """Check everything that can be checked now, and enqueue the run on the caller's connection.
+
+    Raises ``Refused`` for parameters that do not fit the data, for too many records in a synchronous run, and for a
+    dry run of a job that cannot run dry. Nothing is written then.
+    """
+    _check(job, request)
+    selection = sorted(set(job.select(connection)))
+    if request.in_caller:
+        _check_sync_limit(connection, job, selection)
+    run = runs.insert_run(connection, _new_run(job, request), now)
+    runs.insert_selection(connection, run.id, selection)
+    runs.add_warnings(connection, run.id, None, request.warnings)
+    return run
+
+
+def stored_selection(connection: Connection, run_key: int) -> Iterator[Sequence[int]]:
+    """Pages of the keys that were selected at submit."""
+    last = -(2**63)
+    while page := runs.selection_page(connection, run_key, last, SELECTION_PAGE):
+        yield page
+        last = page[-1]
+
+
+def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
+    return runs.NewRun(
+        job=job.name,
+        type=job.type,
+        mode=request.mode,
+        in_caller=request.in_caller,
+        actor=request.actor,
+        reason=request.reason,
+        explanation=request.explanation,
+        parameters=job.parameters.model_dump(mode="json"),
+        trigger=request.trigger,
+        parent_id=request.parent.id if request.parent else None,
+        customer_id=job.customer_id,
+        periods=job.periods,
+        scope_size=request.scope_size or job.scope_size,
+        error_ceiling=request.error_ceiling,
+        notify=list(request.notify),
+        mail_actor=request.mail_actor,
+        queue_key=request.actor,
+        # A synchronous run takes no slot: it lives in its caller's thread.
+        state=State.QUEUED if request.in_caller else State.HOLDING,
+    )
+
+
+def _check(job: BatchJob, request: Request) -> None:
+    if request.scope_size is not None and request.scope_size < 1:
+        raise Refused(
+            f"a scope of {request.scope_size} records is too small",
+            field="scope_size",
+            remedy="Give a whole number from 1",
+        )
+    if request.error_ceiling is not None and not CEILING.fullmatch(request.error_ceiling):
+        raise Refused(
+            f"{request.error_ceiling!r} is no error ceiling",
+            field="error_ceiling",
+            remedy="Give a count such as 100, or a percentage such as 5%",
+        )
+    if request.mode == "dry_run" and not isinstance(job, DryRunJob):
+        raise Refused(f"{job.type} cannot run dry", field="mode", remedy="Run it without a dry run")
+
+
+def _check_sync_limit(connection: Connection, job: BatchJob, selection: Sequence[int]) -> None:
+    context = StartContext(connection=connection, selected=lambda: iter([selection] if selection else []))
+    counted = job.count(context, SYNC_LIMIT)
+    if counted > SYNC_LIMIT:
+        raise Refused(
+            f"a synchronous run takes at most {SYNC_LIMIT:,} {job.record_noun}s, and these are more",
+            field="process_synchronously",
+            remedy="Run it in batch mode, or name fewer",
+        )
