@@ -1,0 +1,63 @@
+"""`batchwright db`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.answers import write_json
+from cli.exits import DONE, FAILED
+from cli.groups import Group
+from cli.options import as_json_option
+from cli.session import application
+from operations import maintenance as operation
+
+
+@click.group("db", cls=Group, example="batchwright db upgrade")
+def db() -> None:
+    """Make, upgrade, check and back up the database."""
+
+
+@db.command("upgrade", example="batchwright db upgrade")
+@as_json_option
+def upgrade(as_json: bool) -> None:
+    """Make the database if it is missing, and bring it up to this program."""
+    with application() as app:
+        operation.upgrade_database(app)
+        place = app.database.place
+    if as_json:
+        write_json({"database": place})
+    else:
+        click.echo(f"The database {place} is up to date.")
+
+
+@db.command("check", example="batchwright db check")
+@as_json_option
+def check(as_json: bool) -> int:
+    """Check what must hold in the database; the exit code is 1 when something does not."""
+    with application() as app:
+        problems = operation.check_database(app)
+        place = app.database.place
+    if as_json:
+        write_json(problems)
+    else:
+        for problem in problems:
+            click.echo(problem)
+        if not problems:
+            click.echo(f"The database {place} is in order.")
+    return FAILED if problems else DONE
+
+
+@db.command("backup", example="batchwright db backup backup.db")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@as_json_option
+def backup(file: Path, as_json: bool) -> None:
+    """Write a copy of an embedded database to a new file, also while runs are working."""
+    with application() as app:
+        operation.backup_database(app, file)
+        place = app.database.place
+    if as_json:
+        write_json({"database": place, "file": str(file)})
+    else:
+        click.echo(f"{place} is backed up in {file}.")

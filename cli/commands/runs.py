@@ -1,0 +1,142 @@
+"""`batchwright runs`: the run queue and log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli import show as shown
+from cli.answers import Column, Format, write_facts, write_json, write_rows, write_table
+from cli.driving import drive_and_answer, finish_submitted
+from cli.groups import Group
+from cli.options import actor_option, as_json_option, format_option, limit_option
+from cli.run_options import RunOptions, run_options
+from cli.run_views import LOG_COLUMNS, OUTCOME_COLUMNS, counts, mail_lines, next_commands
+from cli.session import acting, application
+from cli.state import Session
+from operations import runs as operation
+
+PREVIEW_COLUMNS = (
+    Column("kind", "Kind"),
+    Column("record_id", "Record"),
+    Column("currency", "Currency"),
+    Column("amount", "Amount", numeric=True),
+    Column("detail", "Computed with"),
+)
+WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
+
+
+@click.group("runs", cls=Group, example="batchwright runs list --limit 10")
+def runs() -> None:
+    """The run queue and log: look, retry, resume."""
+
+
+@runs.command("list", example="batchwright runs list --status Completed --job draft-usage-rating --limit 10")
+@click.option("--status", metavar="S", help="Only runs in this status, such as Queued or Failed.")
+@click.option("--job", metavar="J", help="Only runs of this job.")
+@limit_option
+@as_json_option
+def list_(status: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
+    """List runs, the newest first."""
+    with application() as app:
+        rows = operation.list_runs(app, status, job, limit)
+    write_rows(rows, LOG_COLUMNS, format="json" if as_json else "table", nothing="There is no such run.")
+
+
+@runs.command("show", example="batchwright runs show JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@as_json_option
+def show(run_id: str, as_json: bool) -> None:
+    """Show one run: what it was asked to do, what came of it, its mail, its retries."""
+    with application() as app:
+        run = operation.show_run(app, run_id)
+        if as_json:
+            write_json(run)
+            return
+        write_facts(_facts(run, list(mail_lines(run, app.settings)), app.database.place))
+    if run["warnings"]:
+        click.echo()
+        write_table(run["warnings"], WARNING_COLUMNS)
+
+
+def _facts(run: dict[str, Any], mail: list[str], place: str) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS[:9]]
+    facts += [("State", run["status"]), ("Error", run["error"]), ("Records", counts(run))]
+    facts += [(name.capitalize(), amounts) for name, amounts in shown.totals(run["totals"])]
+    facts += [
+        ("Job", run["job"]),
+        ("Mode", run["mode"]),
+        ("Parameters", shown.parameters(run["parameters"])),
+        ("Explanation", run["explanation"]),
+        ("Trigger", run["trigger"]),
+        ("Schedule", run["schedule"]),
+        ("Retry of", run["parent_run_id"]),
+        ("Retried by", shown.joined(run["children"])),
+        ("Created UTC", shown.instant(run["created_at"])),
+        ("Ended UTC", shown.instant(run["ended_at"])),
+        ("Mail", "\n".join(mail)),
+        ("Database", place),
+        ("Next", "\n".join(next_commands(run))),
+    ]
+    return [(name, value) for name, value in facts if value not in (None, "")]
+
+
+@runs.command("outcomes", example="batchwright runs outcomes JR-00000001 --outcome error --format csv")
+@click.argument("run_id", metavar="RUN")
+@click.option("--outcome", metavar="O", help="Only ok, error, skipped or not_reached.")
+@click.option("--code", metavar="C", help="Only with this code, such as no_price.")
+@format_option
+def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format) -> None:
+    """What became of each record of a run."""
+    with application() as app:
+        rows = operation.run_outcomes(app, run_id, outcome, code)
+        write_rows(rows, OUTCOME_COLUMNS, format=format, nothing="There is no such outcome.")
+
+
+@runs.command("preview", example="batchwright runs preview JR-00000002 --format csv")
+@click.argument("run_id", metavar="RUN")
+@format_option
+def preview(run_id: str, format: Format) -> None:
+    """What a dry run would have written, record by record."""
+    with application() as app:
+        rows = operation.run_preview(app, run_id)
+        write_rows(rows, PREVIEW_COLUMNS, format=format, nothing="The run has no preview line.")
+
+
+@runs.command("retry", example="batchwright runs retry JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@run_options
+@click.pass_obj
+def retry(session: Session, run_id: str, options: RunOptions) -> int:
+    """Do again what went wrong in a run that has ended, as a new run linked to it."""
+    with application() as app:
+        actor = acting(app, options.actor)
+        submitted = operation.retry_run(app, run_id, actor=actor, **options.for_submit())
+        retried = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop: operation.drive_run(app, retried, stop),
+            way=options.way,
+            as_json=options.as_json,
+        )
+
+
+@runs.command("resume", example="batchwright runs resume JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@as_json_option
+@click.pass_obj
+def resume(session: Session, run_id: str, actor: str | None, as_json: bool) -> int:
+    """Go on here with a run that is queued or was interrupted; waits until a dead owner's lease is over."""
+    with application() as app:
+        who = acting(app, actor)
+        return drive_and_answer(
+            app,
+            session,
+            run_id,
+            lambda stop: operation.resume_run(app, run_id, actor=who, stop=stop),
+            as_json=as_json,
+        )

@@ -1,0 +1,199 @@
+"""`batchwright usage-inputs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from cli.answers import Column, write_facts, write_json, write_rows
+from cli.groups import Group
+from cli.options import actor_option, as_json_option, ids_from_option, limit_option, read_ids, reason_option
+from cli.session import acting, application
+from cli.show import joined
+from notifications.words import counted
+from operations import usage_inputs as operation
+from operations.views import View
+
+COLUMNS = (
+    Column("usage_input_id", "Input id"),
+    Column("asset_line_item_id", "Asset line item"),
+    Column("asset_number", "Asset no."),
+    Column("status", "Status"),
+    Column("quantity", "Quantity", numeric=True),
+    Column("usage_date", "Usage date"),
+    Column("product_uom", "Product UoM"),
+    Column("currency", "Currency"),
+    Column("rated_amount", "Rated amount", numeric=True),
+    Column("draft_rated_amount", "(Draft) rated amount", numeric=True),
+    Column("code", "Code"),
+    Column("message", "Message"),
+    Column("description", "Description"),
+)
+
+
+@click.group("usage-inputs", cls=Group, example="batchwright usage-inputs list --status Error")
+def usage_inputs() -> None:
+    """Usage inputs: list, add, edit, delete, reset."""
+
+
+@usage_inputs.command(
+    "list", example="batchwright usage-inputs list --asset-line-item ALI-0001 --status Loaded"
+)
+@click.option("--asset-line-item", metavar="ID", help="Only those of one asset line item.")
+@click.option("--status", metavar="S", help="Only those in one status: Loaded, Rated or Error.")
+@limit_option
+@as_json_option
+def list_(asset_line_item: str | None, status: str | None, limit: int | None, as_json: bool) -> None:
+    """List usage inputs in order of arrival."""
+    with application() as app:
+        rows = operation.list_usage_inputs(app, asset_line_item, status, limit)
+        write_rows(
+            rows, COLUMNS, format="json" if as_json else "table", nothing="There is no such usage input."
+        )
+
+
+@usage_inputs.command("show", example="batchwright usage-inputs show IN-00007052")
+@click.argument("usage_input_id", metavar="ID")
+@as_json_option
+def show(usage_input_id: str, as_json: bool) -> None:
+    """Show one usage input."""
+    with application() as app:
+        _answer(operation.show_usage_input(app, usage_input_id), as_json)
+
+
+@usage_inputs.command(
+    "add",
+    example="batchwright usage-inputs add --asset-line-item ALI-0001 --usage-date 2023-06-12 --quantity 5 "
+    "--product-uom Each",
+)
+@click.option("--asset-line-item", metavar="ID", required=True, help="The asset line item that was used.")
+@click.option("--usage-date", metavar="D", required=True, help="The day of the usage, YYYY-MM-DD.")
+@click.option("--quantity", metavar="Q", required=True, help="How much, in plain decimal notation.")
+@click.option("--product-uom", metavar="U", required=True, help="The unit of measure, as in the price.")
+@click.option("--description", metavar="T", help="One line about it.")
+@click.option(
+    "--id", "usage_input_id", metavar="ID", help="An id of your own; the next free IN- number without."
+)
+@actor_option
+@reason_option
+@as_json_option
+def add(
+    asset_line_item: str,
+    usage_date: str,
+    quantity: str,
+    product_uom: str,
+    description: str | None,
+    usage_input_id: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Add one usage input."""
+    with application() as app:
+        added = operation.add_usage_input(
+            app,
+            asset_line_item_id=asset_line_item,
+            usage_date=usage_date,
+            quantity=quantity,
+            product_uom=product_uom,
+            description=description,
+            usage_input_id=usage_input_id,
+            actor=acting(app, actor),
+            reason=reason,
+        )
+        _answer(added, as_json)
+
+
+@usage_inputs.command("edit", example="batchwright usage-inputs edit IN-00007052 --quantity 25")
+@click.argument("usage_input_id", metavar="ID")
+@click.option("--quantity", metavar="Q", help="Another quantity.")
+@click.option("--usage-date", metavar="D", help="Another day, YYYY-MM-DD.")
+@click.option("--description", metavar="T", help="Another description; an empty one takes it away.")
+@actor_option
+@reason_option
+@as_json_option
+def edit(
+    usage_input_id: str,
+    quantity: str | None,
+    usage_date: str | None,
+    description: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Change a usage input that is not rated; its draft amount is blanked until the next forecast."""
+    with application() as app:
+        edited = operation.edit_usage_input(
+            app,
+            usage_input_id,
+            quantity=quantity,
+            usage_date=usage_date,
+            description=description,
+            actor=acting(app, actor),
+            reason=reason,
+        )
+        _answer(edited, as_json)
+
+
+@usage_inputs.command("delete", example="batchwright usage-inputs delete IN-00007052 IN-00007053")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@actor_option
+@reason_option
+@as_json_option
+def delete(ids: Sequence[str], actor: str | None, reason: str | None, as_json: bool) -> None:
+    """Delete usage inputs that are not rated: all of them, or none. Their ids stay taken."""
+    with application() as app:
+        deleted = operation.delete_usage_inputs(app, ids, actor=acting(app, actor), reason=reason)
+    if as_json:
+        write_json({"deleted": deleted})
+    else:
+        click.echo(f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
+
+
+@usage_inputs.command("reset", example="batchwright usage-inputs reset --status Error --code no_price")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--status", metavar="S", help="Error: all that are in Error, instead of ids.")
+@click.option("--code", metavar="C", help="With --status: only those with this code.")
+@click.option("--asset-line-item", metavar="ID", help="With --status: only those of one asset line item.")
+@ids_from_option
+@actor_option
+@reason_option
+@as_json_option
+def reset(
+    ids: Sequence[str],
+    status: str | None,
+    code: str | None,
+    asset_line_item: str | None,
+    ids_from: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Set usage inputs in Error back to Loaded, so that they are rated again."""
+    if ids and ids_from:
+        raise click.UsageError("Give the ids as arguments or with --ids-from, not both.")
+    named = read_ids(ids_from) if ids_from else list(ids) or None
+    with application() as app:
+        report = operation.reset_usage_inputs(
+            app,
+            ids=named,
+            status=status,
+            code=code,
+            asset_line_item_id=asset_line_item,
+            actor=acting(app, actor),
+            reason=reason,
+        )
+    if as_json:
+        write_json(report)
+    else:
+        click.echo(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
+        if report["untouched"]:
+            click.echo(f"Loaded already: {joined(report['untouched'])}")
+
+
+def _answer(usage_input: View, as_json: bool) -> None:
+    if as_json:
+        write_json(usage_input)
+    else:
+        write_facts((column.title, usage_input[column.field]) for column in COLUMNS)

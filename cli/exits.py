@@ -1,0 +1,21 @@
+"""The exit codes, as the contract has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DONE = 0
+FAILED = 1
+REFUSED = 2
+WITH_ERRORS = 3
+INTERRUPTED = 130
+
+
+def exit_code_of(run: Mapping[str, Any], *, interrupted: bool) -> int:
+    """The exit code for a run's JSON. One that goes on elsewhere without us was not done here: 1."""
+    if run["status"] == "Completed":
+        return WITH_ERRORS if run["errored"] else DONE
+    if run["status"] in ("Failed", "Aborted"):
+        return FAILED
+    return INTERRUPTED if interrupted else FAILED

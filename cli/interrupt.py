@@ -1,0 +1,37 @@
+"""Ctrl-C while a run is driven: the first asks it to stop after the scope at hand, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType, TracebackType
+
+ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
+
+
+class StopOnInterrupt:
+    """Inside its block SIGINT sets a flag, which calling the object tells; a second one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> StopOnInterrupt:
+        self._previous = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        # Past Python's buffers: the signal may have come in the middle of a write to them.
+        if sys.__stderr__ is not None:
+            os.write(sys.__stderr__.fileno(), ASKED)

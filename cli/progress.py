@@ -1,0 +1,118 @@
+"""How a run gets on, on stderr: a bar on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from engine.clock import Clock
+from engine.events import Event, Events, RunPlanned, RunTakenOver, RunWaiting, ScopeDone, ScopeRetried
+
+LINE_EVERY_SECONDS = 10.0
+
+
+@contextmanager
+def shown_progress(events: Events, clock: Clock, *, quiet: bool) -> Iterator[None]:
+    """Show the progress of the run that is driven inside the block; nothing when ``quiet``."""
+    if quiet:
+        yield
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            events.subscribe(BarProgress(bar))
+            yield
+    else:
+        events.subscribe(LineProgress(clock))
+        yield
+
+
+def message_of(event: Event) -> str | None:
+    """What to say about an event that is out of the ordinary; ``None`` for the others."""
+    if isinstance(event, RunWaiting):
+        return f"{event.run_id} waits: {event.reason}"
+    if isinstance(event, RunTakenOver):
+        return f"{event.run_id} goes on here; {event.from_owner} had stopped"
+    if isinstance(event, ScopeRetried):
+        return f"{event.run_id} tries scope {event.scope} again (attempt {event.attempt}): {event.reason}"
+    return None
+
+
+class LineProgress:
+    """A line at most every ten seconds: records done, records per second, time left."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = self._said = clock.monotonic()
+        self._done_before = 0
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event, and say so when it is time."""
+        if message := message_of(event):
+            click.echo(message, err=True)
+        elif isinstance(event, RunPlanned):
+            self._started = self._said = self._clock.monotonic()
+            self._done_before = event.done
+        elif isinstance(event, ScopeDone):
+            self._scope_done(event)
+
+    def _scope_done(self, event: ScopeDone) -> None:
+        now = self._clock.monotonic()
+        if now - self._said < LINE_EVERY_SECONDS:
+            return
+        self._said = now
+        speed = (event.done - self._done_before) / (now - self._started)
+        left = f", {(event.total - event.done) / speed:,.0f} s left" if speed else ""
+        click.echo(
+            f"{event.run_id}: {event.done:,} of {event.total:,} records, {speed:,.0f} records/s{left}",
+            err=True,
+        )
+
+
+class BarProgress:
+    """The bar of a run; it appears once the number of records is known."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("planning", total=None)
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar; say what is out of the ordinary above it."""
+        if message := message_of(event):
+            self._bar.console.print(Text(message))
+        elif isinstance(event, RunPlanned):
+            self._bar.reset(self._task, total=event.total, completed=event.done, description=event.run_id)
+        elif isinstance(event, ScopeDone):
+            self._bar.update(self._task, completed=event.done, total=event.total)
+
+
+class _Done(ProgressColumn):
+    """Records done, of how many."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f} of {task.total:,.0f}" if task.total is not None else "")
+
+
+class _Speed(ProgressColumn):
+    """Records per second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f} records/s" if task.speed else "")
+
+
+def _bar() -> Progress:
+    # Transient: what stays on the screen is the result, which the command prints.
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        _Done(),
+        _Speed(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,111 @@
+"""How a run looks to people: a line of the log, the result at its end, the lines of *show*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cli import show
+from cli.answers import Column
+from config.settings import Settings
+
+LOG_COLUMNS = (
+    Column("run_id", "Job ID"),
+    Column("type", "Type"),
+    Column("badge", "Status"),
+    Column("customer_id", "Customer"),
+    Column("periods", "Period", show=show.joined),
+    Column("reason", "Reason"),
+    Column("actor", "Actor"),
+    Column("started_at", "Started UTC", show=show.instant),
+    Column("duration_seconds", "Duration", numeric=True, show=show.duration),
+    Column("total", "Total", numeric=True),
+    Column("processed", "Processed", numeric=True),
+    Column("errored", "Errored", numeric=True),
+    Column("skipped", "Skipped", numeric=True),
+)
+OUTCOME_COLUMNS = (
+    Column("record_id", "Record"),
+    Column("outcome", "Outcome"),
+    Column("currency", "Currency"),
+    Column("amount", "Amount", numeric=True),
+    Column("code", "Code"),
+    Column("message", "Message"),
+)
+
+Run = Mapping[str, Any]
+
+
+def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
+    """The lines that end every run: result, counts, totals, warnings, mail, database, what to do next."""
+    took = show.duration(run["duration_seconds"])
+    yield f"{run['run_id']}  {run['type']}: {run['badge']}" + (f", in {took}" if took else "")
+    facts = [("Records", counts(run))]
+    facts += [(name.capitalize(), amounts) for name, amounts in show.totals(run["totals"])]
+    facts += [("Warning", _warning(warning)) for warning in run["warnings"][:WARNINGS_SHOWN]]
+    if len(run["warnings"]) > WARNINGS_SHOWN:
+        facts.append(
+            ("", f"and {len(run['warnings']) - WARNINGS_SHOWN} more: batchwright runs show {run['run_id']}")
+        )
+    facts += [("Mail", line) for line in mail_lines(run, settings)]
+    facts.append(("Database", place))
+    facts += [("Next", command) for command in next_commands(run)]
+    yield from aligned(facts)
+
+
+WARNINGS_SHOWN = 5
+
+
+def counts(run: Run) -> str:
+    """``500 in all: 480 processed, 12 errored, 8 skipped``, with what was not reached where there is any."""
+    parts = [f"{run[name] or 0:,} {name}" for name in ("processed", "errored", "skipped")]
+    if run["not_reached"]:
+        parts.append(f"{run['not_reached']:,} not reached")
+    total = "not counted yet" if run["total"] is None else f"{run['total']:,} in all"
+    return f"{total}: {', '.join(parts)}"
+
+
+def next_commands(run: Run) -> list[str]:
+    """What to type now, where something went wrong or is still to do."""
+    run_id = run["run_id"]
+    if run["mode"] == "dry_run" and run["status"] == "Completed":
+        return [f"batchwright runs preview {run_id}"]
+    if run["errored"] and run["status"] == "Completed":
+        return [f"batchwright runs outcomes {run_id} --outcome error", f"batchwright runs retry {run_id}"]
+    if run["status"] in ("Failed", "Aborted"):
+        return [f"batchwright runs show {run_id}", f"batchwright runs retry {run_id}"]
+    return []
+
+
+def mail_lines(run: Run, settings: Settings) -> Iterator[str]:
+    """To whom the mail of the run went, or where it waits; that it is only in files where it is."""
+    mails = run.get("mails") or ()
+    for mail in mails:
+        yield _mail(mail)
+    if not mails:
+        yield "none"
+    elif settings.mail.transport == "file":
+        yield f"is only written to files, in {settings.mail.directory}"
+
+
+def _mail(mail: Mapping[str, Any]) -> str:
+    recipient, why = mail["recipient"], f": {mail['error']}" if mail.get("error") else ""
+    if mail["status"] == "no_recipient":
+        return f"{mail['mail_id']} has no recipient: the actor has no mail address"
+    if mail["status"] == "sent":
+        return f"{mail['mail_id']} to {recipient}"
+    return f"{mail['mail_id']} to {recipient} is {mail['status']}{why}"
+
+
+def _warning(warning: Mapping[str, Any]) -> str:
+    about = f"{warning['record_id']}: " if warning["record_id"] else ""
+    return f"{about}{warning['message']}"
+
+
+def aligned(facts: list[tuple[str, str]]) -> Iterator[str]:
+    """Names and values below each other; a name that repeats is written once."""
+    width = max(len(name) for name, _ in facts)
+    before = None
+    for name, value in facts:
+        yield f"  {'' if name == before else name:<{width}}  {value}"
+        before = name

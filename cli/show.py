@@ -1,0 +1,48 @@
+"""How single values of the JSON answers look to people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+
+def instant(text: str | None) -> str:
+    """A time in UTC to the second, without the letters: ``2026-11-21 23:05:00``."""
+    return "" if text is None else datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``2 min 05 s``, ``3 h 07 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def joined(values: Iterable[object] | None) -> str:
+    """Values of a list, separated by commas."""
+    return ", ".join(str(value) for value in values or ())
+
+
+def totals(amounts: Mapping[str, Mapping[str, str]] | None) -> list[tuple[str, str]]:
+    """Each total's name in words, and its amounts by currency: ``("draft fee amount", "USD 6000.00, EUR 1.00")``."""
+    return [
+        (name.replace("_", " "), joined(f"{currency} {amount}" for currency, amount in by_currency.items()))
+        for name, by_currency in (amounts or {}).items()
+    ]
+
+
+def parameters(values: Mapping[str, object]) -> str:
+    """Parameters that were given, ``name=value``; long lists are cut after five."""
+    return "; ".join(
+        f"{name}={_short(value)}" for name, value in values.items() if value not in (None, False)
+    )
+
+
+def _short(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return joined(value[:5]) + (f" and {len(value) - 5:,} more" if len(value) > 5 else "")
