@@ -23,7 +23,7 @@ demo: $(INSTALLED)  ## the sample company: load it, rate it, read the mail
 	$(BIN)/batchwright demo --folder demo
 
 test: $(INSTALLED)  ## every test, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(INSTALLED)  ## lint, format, types and import contracts
 	$(BIN)/ruff check

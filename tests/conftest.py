@@ -8,11 +8,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from engine.store.database import upgrade
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.smtp import SmtpServer
+
+# The machine may be busy: how long one example takes says nothing here. A failure prints how to repeat it.
+hypothesis.settings.register_profile("batchwright", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("batchwright")
 
 _numbers = itertools.count(1)
 _SQLITE_FILE = "batchwright.db"
