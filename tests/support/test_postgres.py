@@ -1,3 +1,7 @@
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -58,6 +62,28 @@ def test_a_server_of_our_own_keeps_commits_over_a_crash_and_leaves_nothing_behin
     assert not server.folder.exists()
     with pytest.raises(psycopg.OperationalError):
         server.connect()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_a_server_ends_with_a_process_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
+    program = (
+        "import sys\nfrom tests.support.postgres import postgres_server\n"
+        "with postgres_server() as server:\n    print(server.url('postgres'), flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True) as killed:
+        assert killed.stdout is not None
+        url = killed.stdout.readline().strip().replace("+psycopg", "")
+        with psycopg.connect(url) as session:
+            folder = session.execute("SHOW data_directory").fetchone()
+            killed.kill()
+            # The end of the server ends the session that waits on it: nothing has to be polled.
+            with pytest.raises(psycopg.OperationalError):
+                session.execute("SELECT pg_sleep(60)")
+    assert folder is not None
+    while Path(folder[0], "postmaster.pid").exists():  # its last act is to remove this
+        time.sleep(0.01)
+    shutil.rmtree(Path(folder[0]).parent)
 
 
 def test_without_binaries_it_fails_and_says_where_it_looked(
