@@ -1,0 +1,61 @@
+"""What to do about an outcome code, in a sentence or two, where the job itself does not say.
+
+The codes are CONTRACT's outcome codes of billing; ``facts["remedies"]`` goes before this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_REMEDIES: Mapping[str, str] = {
+    "not_found": "The record was deleted before the run came to it. If it is still owed, add it again.",
+    "asset_not_active": (
+        "The usage date lies outside the dates of the asset line item. Correct the date with "
+        "`batchwright usage-inputs edit ID --usage-date DATE`, or have the asset line item amended."
+    ),
+    "before_first_billing_date": (
+        "The usage date comes before the first billing date of the asset line item. Correct the date with "
+        "`batchwright usage-inputs edit ID --usage-date DATE`."
+    ),
+    "no_usage_schedule": (
+        "No usage schedule covers the usage date. Compare `batchwright usage-schedules list "
+        "--asset-line-item ID`, then correct the date or import the missing schedule."
+    ),
+    "superseded_only": (
+        "Only superseded schedules cover the usage date: the asset line item was amended. Move the usage "
+        "into a period that is still open, or delete the input if it was billed before."
+    ),
+    "no_contract": (
+        "The account had no active contract on the usage date. Import one (contracts.csv), or name a price "
+        "book on the asset line item."
+    ),
+    "no_price": (
+        "The price book has no price for the product that is in force on the usage date. Import one "
+        "(prices.csv) with an earlier effective_from."
+    ),
+    "uom_mismatch": (
+        "The unit of the input is not that of the price. Add the input again in the unit of the price, or "
+        "import a price in this unit with --update."
+    ),
+    "negative_quantity": (
+        "A quantity cannot be below zero. Correct it with `batchwright usage-inputs edit ID --quantity N`."
+    ),
+    "no_tier": (
+        "The quantity lies beyond the last tier of the price. Correct it if it is a slip; else import "
+        "price_tiers.csv with an open last tier (an empty to_quantity) and --update."
+    ),
+    "amount_out_of_range": "The amount is too large to store. Look for a slip in the quantity or the unit price.",
+    "not_eligible": (
+        "The record was not in a status that this job takes. Look at it with `batchwright usage-inputs show ID`."
+    ),
+    "invoiced": "The usage is invoiced already and stays as it is.",
+    "unforeseen": (
+        "The job met a fault that nobody foresaw; its text is in the message. Retry once; if it comes back, "
+        "show the message to whoever maintains the job."
+    ),
+}
+
+
+def remedy(code: str, given: Mapping[str, str]) -> str:
+    """What to do about ``code``: as ``given`` by the job, else from the table, else to read the messages."""
+    return given.get(code) or _REMEDIES.get(code) or "See the message of each, put it right, and retry."

@@ -1,0 +1,74 @@
+"""How a mail says numbers, times and names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def grouped(number: str) -> str:
+    """A number with commas between thousands from five digits on: ``6000.00``, ``12,345.00``.
+
+    Four digits read well without, and are then just what commands and files show.
+    """
+    sign = "-" if number.startswith("-") else ""
+    whole, point, rest = number.removeprefix("-").partition(".")
+    if whole.isdigit() and len(whole) > 4:
+        whole = f"{int(whole):,}"
+    return f"{sign}{whole}{point}{rest}"
+
+
+def count(number: int | None) -> str:
+    """``498``, ``1,000,000``; ``unknown`` where a run ended before it had counted."""
+    return "unknown" if number is None else grouped(str(number))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 usage input``, ``2 usage inputs``."""
+    return f"{count(number)} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """``usage inputs``, ``entries``, ``boxes``."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def duration(seconds: float | None) -> str:
+    """The two largest units: ``3 minutes 5 seconds``, ``1 day 2 hours``, ``less than a second``."""
+    if seconds is None:
+        return "unknown"
+    left = int(seconds)
+    if left < 1:
+        return "less than a second"
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append(counted(number, unit) if number else "")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part)
+
+
+def instant(text: str | None) -> str:
+    """``2026-11-21 23:05:12 UTC`` from ISO 8601 with a zone; ``not started`` is the caller's to say."""
+    if text is None:
+        return ""
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def heading(name: str) -> str:
+    """``Draft fee amount`` from ``draft_fee_amount``, ``Draft usage rating`` from ``draft-usage-rating``."""
+    text = name.replace("_", " ").replace("-", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def one_line(text: str | None, limit: int = 300) -> str:
+    """Text from outside on one line, without control characters, cut to ``limit`` characters."""
+    if not text:
+        return ""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
