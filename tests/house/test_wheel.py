@@ -42,8 +42,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` folder of a clean environment with the wheel in it.
 
-    The dependencies come from the environment that runs the tests, through a `.pth` file: that is quick and needs
-    no network. Its own `.pth` files are not read in this way, so our editable installation is not among them.
+    The dependencies come from the environment that runs the tests, through a `.pth` file: that is quick and
+    needs no network. Its own `.pth` files are not read in this way, and so our editable installation is not.
     """
     home = tmp_path_factory.mktemp("clean")
     venv.create(home, with_pip=False)

