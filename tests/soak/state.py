@@ -1,0 +1,55 @@
+"""What a run left behind, in a form that two runs can be compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from engine import ledger
+from engine.registry import Registry
+from engine.store import runs
+from engine.store.database import Database
+
+Rows = Mapping[str, list[tuple[Any, ...]]]
+
+# Everything but the numbers that the runs themselves have: they differ, and say nothing about the result.
+_STATEMENTS: Final = {
+    "usage inputs": """
+        SELECT usage_input_id, status, error_by, code, message, rated_amount, draft_rated_amount, draft_price_key,
+        draft_contract_key, draft_discount_percent, draft_prior_quantity FROM usage_input ORDER BY id""",
+    "usage schedules": """
+        SELECT usage_schedule_id, actual_quantity, fee_amount, draft_rated_quantity, draft_fee_amount
+        FROM usage_schedule ORDER BY id""",
+    "billing schedules": "SELECT billing_schedule_id, status, fee_amount FROM billing_schedule ORDER BY id",
+}
+
+
+def state_of(database: Database, run_id: str) -> Rows:
+    """Amounts, schedules, outcomes and figures of a run that has ended, by what they are."""
+    with database.read() as connection:
+        found = {
+            name: [tuple(row) for row in connection.execute(text(statement))]
+            for name, statement in _STATEMENTS.items()
+        }
+        run = runs.by_id(connection, run_id)
+        job = Registry(()).get(run.job)(**run.parameters)
+        found["outcomes"] = [
+            (one.record_id, one.outcome, one.code, one.message, one.amount)
+            for one in ledger.outcomes(connection, run, job)
+        ]
+        figures = (run.state, run.total, run.processed, run.errored, run.skipped, run.not_reached, run.totals)
+        found["figures"] = [figures]
+    return found
+
+
+def differences(expected: Rows, found: Rows) -> list[str]:
+    """What is not the same, a line each, at most five of a kind; empty when all is."""
+    lines = []
+    for name, rows in expected.items():
+        if len(rows) != len(found[name]):
+            lines.append(f"{name}: {len(rows)} expected, {len(found[name])} found")
+        unlike = [pair for pair in zip(rows, found[name], strict=False) if pair[0] != pair[1]]
+        lines.extend(f"{name}: expected {one}, found {other}" for one, other in unlike[:5])
+    return lines

@@ -1,0 +1,53 @@
+"""Seeded short versions of the soak, for every run of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.soak import crash, fuzz, rivals
+from tests.support.postgres import PostgresServer
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+@pytest.fixture
+def second_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database beside that of `database_url`."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'second.db'}"
+        return
+    server = request.getfixturevalue("postgres")
+    name = f"second_{tmp_path.name}".replace("-", "_")
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+@pytest.mark.timeout(300)
+def test_a_run_killed_again_and_again_ends_like_one_left_alone(database_url: str, second_url: str) -> None:
+    assert (
+        crash.compare(
+            database_url, second_url, inputs=2_000, kills=5, scope_size=20, seed=20260101, say=_silent
+        )
+        == []
+    )
+
+
+@pytest.mark.timeout(300)
+def test_two_runs_at_once_leave_each_asset_with_the_schedules_of_one_of_them(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.create_database("rivals_in_short")
+    try:
+        assert rivals.compare(url, seeds=range(5), say=_silent) == []
+    finally:
+        postgres.drop_database("rivals_in_short")
+
+
+@pytest.mark.timeout(300)
+def test_the_importer_loads_or_refuses_damaged_files_and_does_nothing_else(database_url: str) -> None:
+    assert fuzz.compare(database_url, cases=150, seed=7, say=_silent) == []
