@@ -492,6 +492,18 @@ def make_tables() -> None:
         sa.UniqueConstraint("usage_input_id", name=op.f("uq_usage_input_usage_input_id")),
     )
     op.create_index("ix_usage_input_asset_key_id", "usage_input", ["asset_key", "id"], unique=False)
+    op.create_index(
+        "ix_usage_input_draft_candidate",
+        "usage_input",
+        ["asset_key", "id"],
+        unique=False,
+        sqlite_where=sa.text(
+            "NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))"
+        ),
+        postgresql_where=sa.text(
+            "NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))"
+        ),
+    )
     op.create_table(
         "usage_schedule",
         sa.Column("id", BigKey, nullable=False),

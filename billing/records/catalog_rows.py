@@ -1,0 +1,154 @@
+"""Statements that load the contracts and prices a scope needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from billing.catalog import Catalog, ContractRevision, PriceRevision
+from billing.exact import ZERO, canonical
+from billing.rating import Price
+from billing.records.driver import Driver
+from billing.records.rating_rows import AssetRow
+
+MOST_CACHED_PRICES = 20_000
+
+
+class CatalogLoader:
+    """Loads the catalog of a scope.
+
+    Which revision counts is asked anew for every scope; only what a revision says is kept, for it never changes.
+    """
+
+    def __init__(self) -> None:
+        self._prices: dict[int, Price] = {}
+
+    def load(self, connection: Connection, assets: Sequence[AssetRow]) -> Catalog:
+        """The contracts of the assets' customers, and the prices of their products in every book in question."""
+        contracts = _contracts(connection, {asset.customer_key for asset in assets})
+        books_of_customer: dict[int, set[int]] = {}
+        for contract in contracts:
+            books_of_customer.setdefault(contract.customer_key, set()).add(contract.price_book_key)
+        pairs: set[tuple[int, str]] = set()
+        for asset in assets:
+            if asset.price_book_key is not None:
+                pairs.add((asset.price_book_key, asset.product))
+            else:
+                pairs.update((book, asset.product) for book in books_of_customer.get(asset.customer_key, ()))
+        return Catalog(contracts, self._load_prices(connection, pairs))
+
+    def _load_prices(
+        self, connection: Connection, pairs: Collection[tuple[int, str]]
+    ) -> dict[tuple[int, str], list[PriceRevision]]:
+        driver = Driver(connection)
+        rows = _price_rows(driver, pairs)
+        self._remember(driver, [row for row in rows if row[0] not in self._prices])
+        newest: dict[tuple[int, str], dict[date, PriceRevision]] = {}
+        for row in rows:  # in order of revision: the last one of a day counts
+            key, book, product, effective_from, uom, indexing, currency = row[:7]
+            day = effective_from if isinstance(effective_from, date) else date.fromisoformat(effective_from)
+            revision = PriceRevision(key, day, uom, bool(indexing), currency, self._prices[key])
+            newest.setdefault((book, product), {})[day] = revision
+        return {
+            pair: sorted(by_day.values(), key=lambda revision: revision.effective_from)
+            for pair, by_day in newest.items()
+        }
+
+    def _remember(self, driver: Driver, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(self._prices) + len(rows) > MOST_CACHED_PRICES:
+            self._prices.clear()
+        tiers: dict[int, list[dict[str, str | None]]] = {}
+        for price_key, to, unit_price, flat_fee in driver.rows(
+            "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
+            " ORDER BY price_key, ordinal",
+            driver.keys([row[0] for row in rows]),
+        ):
+            tier = {"to": _text(to), "unit_price": _text(unit_price), "flat_fee": _text(flat_fee)}
+            tiers.setdefault(price_key, []).append(tier)
+        for row in rows:
+            self._prices[row[0]] = _price(row, tiers.get(row[0]))
+
+
+def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[tuple[Any, ...]]:
+    columns = (
+        "p.id, p.price_book_key, p.product, p.effective_from, p.product_uom, p.usage_indexing, k.currency,"
+        " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
+        " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
+    )
+    order = "ORDER BY p.price_book_key, p.product, p.effective_from, p.revision"
+    ordered = sorted(pairs)
+    if driver.is_postgresql:
+        return driver.rows(
+            f"SELECT {columns} FROM unnest(?::bigint[], ?::text[]) AS w(book, product)"
+            " JOIN price AS p ON p.price_book_key = w.book AND p.product = w.product"
+            f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
+            [book for book, _ in ordered],
+            [product for _, product in ordered],
+        )
+    return driver.rows(
+        f"SELECT {columns} FROM json_each(?) AS w"
+        " JOIN price AS p ON p.price_book_key = json_extract(w.value, '$[0]')"
+        " AND p.product = json_extract(w.value, '$[1]')"
+        f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
+        json.dumps(ordered),
+    )
+
+
+def _price(row: tuple[Any, ...], tiers: list[dict[str, str | None]] | None) -> Price:
+    names = (
+        "unit_price",
+        "flat_fee",
+        "percentage",
+        "package_size",
+        "included_quantity",
+        "minimum_amount",
+        "maximum_amount",
+    )
+    amounts = {name: _text(value) for name, value in zip(names, row[8:15], strict=True)}
+    return Price.from_mapping({"model": row[7], **amounts, "flat_fee_per": row[15], "tiers": tiers})
+
+
+def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[ContractRevision]:
+    """The newest revision of every contract of these customers."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT c.contract_id, c.id, c.customer_key, c.price_book_key, k.currency, c.start_date, c.end_date,"
+        " c.status, c.discount_percent FROM contract AS c JOIN price_book AS k ON k.id = c.price_book_key"
+        " WHERE c.customer_key {among} ORDER BY c.contract_id, c.revision",
+        driver.keys(sorted(customer_keys)),
+    )
+    newest = {row[0]: row for row in rows}
+    accounts: dict[int, set[int]] = {}
+    for contract_key, account_key in driver.rows(
+        "SELECT contract_key, account_key FROM contract_account WHERE contract_key {among}",
+        driver.keys([row[1] for row in newest.values()]),
+    ):
+        accounts.setdefault(contract_key, set()).add(account_key)
+    return [
+        ContractRevision(
+            key=row[1],
+            customer_key=row[2],
+            price_book_key=row[3],
+            currency=row[4],
+            start=_day(row[5]),
+            end=None if row[6] is None else _day(row[6]),
+            active=row[7] == "Active",
+            discount_percent=ZERO if row[8] is None else Decimal(row[8]),
+            account_keys=frozenset(accounts.get(row[1], ())),
+        )
+        for row in newest.values()
+    ]
+
+
+def _text(number: Any) -> str | None:
+    """A decimal as the database gave it (NUMERIC, or canonical text), as text."""
+    return number if number is None or isinstance(number, str) else canonical(number)
+
+
+def _day(day: Any) -> date:
+    return day if isinstance(day, date) else date.fromisoformat(day)

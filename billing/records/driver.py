@@ -1,0 +1,34 @@
+"""The raw driver under a connection, for the statements that run a million times.
+
+SQLAlchemy's own execution of many rows costs two to three times the driver's. Statements are written once with ``?``
+and arrays; the two databases differ only in how a list of keys is passed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+
+class Driver:
+    """Statements on the raw driver, inside the connection's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.is_postgresql = connection.dialect.name == "postgresql"
+        self.cursor: Any = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query. ``{among}`` after a column stands for «is in this list of keys»."""
+        return list(self.cursor.execute(self._spelled(statement), parameters).fetchall())
+
+    def keys(self, keys: Sequence[int]) -> Any:
+        """A list of keys as the parameter of ``{among}``."""
+        return list(keys) if self.is_postgresql else json.dumps(list(keys))
+
+    def _spelled(self, statement: str) -> str:
+        if self.is_postgresql:
+            return statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
+        return statement.replace("{among}", "IN (SELECT value FROM json_each(?))")

@@ -1,0 +1,234 @@
+"""Usage of an asset in hand: which schedule each input falls on, what it comes to, in which order.
+
+Pure: rows in, results out. A forecast and a rating compute alike; what they write differs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from billing.catalog import Catalog, ContractRevision, PriceRevision
+from billing.exact import EXACT, ZERO
+from billing.money import BIGINT_MAX, AmountOutOfRange
+from billing.rating import Bill, RatingError, rate
+from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
+
+PENDING = "Pending Billing"
+SUPERSEDED = "Superseded"
+
+_add = EXACT.add
+_subtract = EXACT.subtract
+
+
+class Rated(NamedTuple):
+    """A good input: its bill, and what that rests on."""
+
+    input: InputRow
+    schedule: ScheduleRow
+    bill: Bill
+    price: PriceRevision
+    contract: ContractRevision | None
+    prior_quantity: Decimal
+
+
+class Bad(NamedTuple):
+    """An input that cannot be priced, and why; ``schedule`` where it was found before the trouble."""
+
+    input: InputRow
+    code: str
+    message: str
+    schedule: ScheduleRow | None
+
+
+@dataclass(slots=True)
+class Posting:
+    """What the good inputs of a schedule sum to."""
+
+    quantity: Decimal = ZERO
+    fee: int = 0
+    inputs: int = 0
+
+
+@dataclass(slots=True)
+class AssetUsage:
+    """An asset's inputs in hand, rated, and its schedules with what falls on them."""
+
+    asset: AssetRow
+    schedules: Sequence[ScheduleRow]
+    rated: list[Rated] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+    postings: dict[int, Posting] = field(default_factory=dict)
+    """By schedule key: every schedule that an input in hand fell on, good or bad."""
+
+    @property
+    def currency(self) -> str:
+        """The currency of what falls on the schedules; only to be asked where something did."""
+        return self.asset.currency or self.rated[0].price.currency
+
+
+class _Unpriced(Exception):
+    """Carries the outcome code of an input that cannot be priced."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class _Window:
+    """How far the usage of one window has come."""
+
+    so_far: Decimal
+    begun: bool
+
+
+def rate_asset(
+    asset: AssetRow, inputs: Sequence[InputRow], schedules: Sequence[ScheduleRow], catalog: Catalog
+) -> AssetUsage:
+    """Rate an asset's inputs in hand; they come by usage date and order of arrival.
+
+    «So far» is the quantity rated in the window, less that of inputs in hand (they would count twice), plus the
+    good inputs in hand that come before.
+    """
+    usage = AssetUsage(asset, schedules)
+    live = _Live(schedules)
+    windows = _windows(live, inputs)
+    schedule: ScheduleRow | None = None
+    for one in inputs:
+        day = one.usage_date
+        try:
+            if schedule is None or not schedule.start <= day <= schedule.end:
+                schedule = None
+                schedule = _schedule_of(asset, one, live, schedules)
+                window = windows[schedule.window_start, schedule.window_end]
+                posting = usage.postings.setdefault(schedule.key, Posting())
+            price, contract = _price_of(asset, one, catalog)
+            bill = _bill(one, price, contract, window)
+            if posting.fee + bill.amount_minor > BIGINT_MAX:
+                total = f"{schedule.start} to {schedule.end} would come to more than can be stored"
+                raise _Unpriced("amount_out_of_range", f"the usage schedule {total}")
+        except _Unpriced as why:
+            usage.bad.append(Bad(one, why.code, why.message, schedule))
+            continue
+        usage.rated.append(Rated(one, schedule, bill, price, contract, window.so_far))
+        window.so_far = _add(window.so_far, one.quantity)
+        window.begun = True
+        posting.quantity = _add(posting.quantity, one.quantity)
+        posting.fee += bill.amount_minor
+        posting.inputs += 1
+    return usage
+
+
+class _Live:
+    """An asset's schedules that are not superseded, found by day."""
+
+    def __init__(self, schedules: Sequence[ScheduleRow]) -> None:
+        # Of two with one period the pending one comes last: late usage has its own beside the invoiced one.
+        live = [row for row in schedules if row.status != SUPERSEDED]
+        live.sort(key=lambda row: (row.start, row.status == PENDING, row.key))
+        self.schedules = live
+        self._starts = [row.start for row in live]
+
+    def on(self, one: InputRow) -> ScheduleRow | None:
+        """The schedule that covers the input's usage date."""
+        position = bisect_right(self._starts, one.usage_date)
+        if position and one.usage_date <= self.schedules[position - 1].end:
+            return self.schedules[position - 1]
+        return None
+
+
+def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, object], _Window]:
+    windows: dict[tuple[object, object], _Window] = {}
+    for row in live.schedules:
+        name = (row.window_start, row.window_end)
+        window = windows.get(name)
+        if window is None:
+            windows[name] = _Window(row.actual_quantity, bool(row.actual_quantity))
+        elif row.actual_quantity:
+            window.so_far = _add(window.so_far, row.actual_quantity)
+            window.begun = True
+    for one in inputs:
+        if one.status == "Rated" and (schedule := live.on(one)) is not None:
+            window = windows[schedule.window_start, schedule.window_end]
+            # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
+            window.so_far = max(ZERO, _subtract(window.so_far, one.quantity))
+            window.begun = bool(window.so_far)
+    return windows
+
+
+def _schedule_of(
+    asset: AssetRow, one: InputRow, live: _Live, schedules: Sequence[ScheduleRow]
+) -> ScheduleRow:
+    day = one.usage_date
+    if not asset.start_date <= day <= asset.end_date:
+        raise _Unpriced(
+            "asset_not_active",
+            f"{asset.asset_line_item_id} is active from {asset.start_date} to {asset.end_date}, not on {day}",
+        )
+    if day < asset.first_billing_date:
+        raise _Unpriced(
+            "before_first_billing_date",
+            f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
+        )
+    found = live.on(one)
+    if found is not None:
+        return found
+    if any(row.start <= day <= row.end for row in schedules):
+        raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
+    raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
+
+
+def _price_of(
+    asset: AssetRow, one: InputRow, catalog: Catalog
+) -> tuple[PriceRevision, ContractRevision | None]:
+    """The price in force, of the asset's own book where it names one, else of the contract's."""
+    day = one.usage_date
+    contract = catalog.contract(asset.customer_key, asset.account_key, day)
+    book = asset.price_book_key
+    if book is None:
+        if contract is None:
+            raise _Unpriced("no_contract", f"no active contract covers {asset.asset_line_item_id} on {day}")
+        book = contract.price_book_key
+    price = catalog.price(book, asset.product, day)
+    if price is None:
+        raise _Unpriced("no_price", f"the price book has no price for {asset.product} on {day}")
+    if asset.currency is not None and price.currency != asset.currency:
+        raise _Unpriced(
+            "no_price",
+            f"the price in force is in {price.currency}, and {asset.asset_line_item_id} bills in {asset.currency}",
+        )
+    if price.product_uom != one.product_uom:
+        raise _Unpriced(
+            "uom_mismatch", f"the input is in {one.product_uom}, its price in {price.product_uom}"
+        )
+    return price, contract
+
+
+def _bill(one: InputRow, price: PriceRevision, contract: ContractRevision | None, window: _Window) -> Bill:
+    try:
+        rating = rate(
+            price.price,
+            one.quantity,
+            window.so_far,
+            indexed=price.usage_indexing,
+            first_in_window=not window.begun,
+        )
+        return rating.bill(price.currency, contract.discount_percent if contract else ZERO)
+    except RatingError as error:
+        raise _Unpriced(error.code, str(error)) from None
+    except AmountOutOfRange as error:
+        raise _Unpriced(error.code, str(error)) from None
+
+
+def by_asset(inputs: Sequence[InputRow]) -> Iterator[tuple[int, list[InputRow]]]:
+    """Inputs in order of asset, as one list for each asset."""
+    start = 0
+    for end in range(1, len(inputs) + 1):
+        if end == len(inputs) or inputs[end].asset_key != inputs[start].asset_key:
+            yield inputs[start].asset_key, list(inputs[start:end])
+            start = end

@@ -1,0 +1,311 @@
+"""Draft usage rating: the forecast of what usage will cost, before it is rated (Conga's ``DraftUsageRatingJob``).
+
+A forecast counts only the inputs it was given and overwrites the draft values of the schedules they fall on. Good
+inputs stay Loaded; a bad one becomes Error with a code and a message, and is a candidate again next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from sqlalchemy import Connection
+
+from billing.exact import ZERO, quantity_text
+from billing.records import rating_rows, selection
+from billing.records.catalog_rows import CatalogLoader
+from billing.records.rating_rows import DraftOfInput, DraftOfSchedule, ErrorOfInput, InputRow
+from billing.usage import PENDING, AssetUsage, Rated, by_asset, rate_asset
+from engine.job import Amount, DryRunJob, Preview, Record, Schema, Scope, StartContext
+from engine.run import Run
+
+TOTAL = "draft_fee_amount"
+LOADED, RATED, ERROR = "Loaded", "Rated", "Error"
+
+
+class Parameters(BaseModel):
+    """No arguments: every candidate. Usage input ids, or asset line item ids; not both.
+
+    ``include_rated`` also takes Rated inputs, which keep their status and their rated amount.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usage_input_ids: list[str] | None = None
+    asset_line_item_ids: list[str] | None = None
+    include_rated: bool = False
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Parameters:
+        if self.usage_input_ids is not None and self.asset_line_item_ids is not None:
+            raise ValueError("give usage_input_ids or asset_line_item_ids, not both")
+        for name in ("usage_input_ids", "asset_line_item_ids"):
+            if getattr(self, name) == []:
+                raise ValueError(f"{name} is an empty list; leave it out to take everything")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a scope's inputs come to, asset by asset.
+
+    ``partial`` are the assets of which the caller named some eligible inputs and left out others.
+    """
+
+    usages: list[AssetUsage]
+    partial: frozenset[int]
+
+    def postings(self) -> Iterator[tuple[AssetUsage, DraftOfSchedule]]:
+        """Draft values of the schedules touched; blanks for the others of an asset that is covered wholly."""
+        for usage in self.usages:
+            for key, posting in usage.postings.items():
+                good = posting.inputs > 0
+                yield (
+                    usage,
+                    DraftOfSchedule(posting.quantity if good else None, posting.fee if good else None, key),
+                )
+            if usage.asset.key not in self.partial:
+                for row in usage.schedules:
+                    if row.has_draft and row.status == PENDING and row.key not in usage.postings:
+                        yield usage, DraftOfSchedule(None, None, row.key)
+
+
+class DraftUsageRatingJob(DryRunJob):
+    """Forecasts usage inputs: (Draft) Rated Amount on each, (Draft) Rated Quantity and Fee on their schedules."""
+
+    name = "draft-usage-rating"
+    type = "Draft usage rating"
+    record_noun = "usage input"
+    retry_unit = "asset line item"
+    scope_size = 2_000
+    Parameters: ClassVar[Schema] = Parameters
+
+    def __init__(
+        self,
+        usage_input_ids: Sequence[str] | None = None,
+        asset_line_item_ids: Sequence[str] | None = None,
+        include_rated: bool = False,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(
+            usage_input_ids=_listed(usage_input_ids),
+            asset_line_item_ids=_listed(asset_line_item_ids),
+            include_rated=include_rated,
+            **unknown,
+        )
+        self._catalogs = CatalogLoader()
+
+    def select(self, connection: Connection) -> Sequence[int]:
+        """Keys of the inputs, or of the assets, that the parameters name."""
+        if self.parameters.usage_input_ids is not None:
+            return selection.input_keys(connection, self.parameters.usage_input_ids)
+        if self.parameters.asset_line_item_ids is not None:
+            return selection.asset_keys(connection, self.parameters.asset_line_item_ids)
+        return ()
+
+    def start(self, context: StartContext) -> Iterator[Record]:
+        """The inputs by asset; and a visit to assets that may hold draft values of inputs no longer there."""
+        if self.parameters.usage_input_ids is not None:
+            return self._named_inputs(context)
+        if self.parameters.asset_line_item_ids is not None:
+            return self._whole_assets(context)
+        return self._everything(context.connection)
+
+    def count(self, context: StartContext, at_most: int) -> int:
+        """Counted by the database where everything is meant."""
+        if self.parameters.usage_input_ids is None and self.parameters.asset_line_item_ids is None:
+            return rating_rows.count_candidates(context.connection, self.parameters.include_rated)
+        return super().count(context, at_most)
+
+    def compute(self, scope: Scope) -> Forecast:
+        """Rate the inputs in hand of every asset of the scope, and report what became of them."""
+        connection = scope.connection
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        catalog = self._catalogs.load(connection, locked)
+        of_asset = dict(by_asset(self._eligible(scope, rating_rows.read_inputs(connection, scope.keys))))
+        schedules: dict[int, list[rating_rows.ScheduleRow]] = {asset.key: [] for asset in locked}
+        for row in rating_rows.read_schedules(connection, scope.groups):
+            schedules[row.asset_key].append(row)
+        usages = [
+            rate_asset(asset, of_asset.get(asset.key, ()), schedules[asset.key], catalog) for asset in locked
+        ]
+        for usage in usages:
+            _report(scope, usage)
+        forecast = Forecast(usages, self._partial_assets(scope))
+        _warn_of_partial_assets(scope, forecast)
+        return forecast
+
+    def apply(self, scope: Scope, computed: Forecast) -> None:
+        """Write draft values, and errors; every status moves only from the one that was read."""
+        rated = [one for usage in computed.usages for one in usage.rated]
+        drafts = [_draft(scope.run, one) for one in rated]
+        errors = [
+            ErrorOfInput(bad.code, bad.message, bad.input.key, bad.input.status)
+            for usage in computed.usages
+            for bad in usage.bad
+            if bad.input.status != RATED
+        ]
+        mended = [one.input.key for one in rated if one.input.status == ERROR]
+        postings = [posting for _, posting in computed.postings()]
+        _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
+        _expect(rating_rows.write_errors(scope.connection, errors), errors)
+        _expect(rating_rows.clear_errors(scope.connection, mended), mended)
+        _expect(rating_rows.write_schedule_drafts(scope.connection, postings), postings)
+
+    def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
+        """One line for each input and each schedule that would be written."""
+        rated = [one for usage in computed.usages for one in usage.rated]
+        input_ids = self.record_ids(scope.connection, [one.input.key for one in rated])
+        for one in rated:
+            amount = Amount(one.bill.amount_minor, one.price.currency)
+            yield Preview("usage_input", input_ids[one.input.key], amount, _explained(one))
+        postings = list(computed.postings())
+        schedule_ids = selection.schedule_ids(scope.connection, [line.key for _, line in postings])
+        for usage, line in postings:
+            fee = None if line.fee is None else Amount(line.fee, usage.currency)
+            quantity = None if line.quantity is None else quantity_text(line.quantity)
+            yield Preview("usage_schedule", schedule_ids[line.key], fee, {"draft_rated_quantity": quantity})
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """The whole assets of the records: a forecast overwrites an asset's schedules."""
+        return {
+            "asset_line_item_ids": selection.asset_ids_of(connection, list(keys)),
+            "include_rated": self.parameters.include_rated,
+        }
+
+    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
+        """Usage input ids by key."""
+        return selection.input_ids(connection, keys)
+
+    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """Asset, date and quantity of each usage input."""
+        return selection.input_facts(connection, keys)
+
+    def _named_inputs(self, context: StartContext) -> Iterator[Record]:
+        # Sorted as a whole: an asset's inputs must follow each other, whatever order they arrived in.
+        named = sorted(
+            pair for page in context.selected() for pair in rating_rows.owners_of(context.connection, page)
+        )
+        return (Record(key, asset) for asset, key in named)
+
+    def _whole_assets(self, context: StartContext) -> Iterator[Record]:
+        for page in context.selected():
+            candidates = rating_rows.candidates_of(context.connection, page, self.parameters.include_rated)
+            yield from _with_visits(candidates, iter(page))
+
+    def _everything(self, connection: Connection) -> Iterator[Record]:
+        pages = rating_rows.candidate_pages(connection, self.parameters.include_rated)
+        return _with_visits((pair for page in pages for pair in page), rating_rows.stale_assets(connection))
+
+    def _eligible(self, scope: Scope, rows: Sequence[InputRow]) -> list[InputRow]:
+        """The inputs that a forecast takes; the others are reported."""
+        taken = []
+        for row in rows:
+            if row.deleted:
+                scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
+            elif (
+                row.status == LOADED
+                or (row.status == ERROR and row.error_by == "draft")
+                or (row.status == RATED and self.parameters.include_rated)
+            ):
+                taken.append(row)
+            else:
+                scope.skip(row.key, "not_eligible", _why_not_eligible(row))
+        return taken
+
+    def _partial_assets(self, scope: Scope) -> frozenset[int]:
+        """Assets of which the caller named some eligible inputs and left out others."""
+        if self.parameters.usage_input_ids is None:
+            return frozenset()
+        named = set(scope.planned_keys)
+        candidates = rating_rows.candidates_of(scope.connection, scope.groups, with_rated=False)
+        return frozenset(asset for asset, key in candidates if key not in named)
+
+
+def _with_visits(candidates: Iterable[tuple[int, int]], visits: Iterator[int]) -> Iterator[Record]:
+    """The inputs by asset, and visits to those assets among ``visits`` (sorted) that have none."""
+    visit = next(visits, None)
+    last = None
+    for asset, key in candidates:
+        if asset != last:
+            while visit is not None and visit < asset:
+                yield Record(None, visit)
+                visit = next(visits, None)
+            if visit == asset:
+                visit = next(visits, None)
+            last = asset
+        yield Record(key, asset)
+    while visit is not None:
+        yield Record(None, visit)
+        visit = next(visits, None)
+
+
+def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:
+    for usage in forecast.usages:
+        if usage.asset.key in forecast.partial:
+            asset = usage.asset.asset_line_item_id
+            scope.warn(
+                "partial_asset",
+                f"not all eligible usage inputs of {asset} were given: its forecast counts only those given",
+                asset,
+            )
+
+
+def _report(scope: Scope, usage: AssetUsage) -> None:
+    for bad in usage.bad:
+        scope.error(bad.input.key, bad.code, bad.message)
+    for one in usage.rated:
+        amount = Amount(one.bill.amount_minor, one.price.currency)
+        scope.amounts[one.input.key] = amount
+        scope.add_total(TOTAL, amount.currency, amount.minor)
+
+
+def _draft(run: Run, one: Rated) -> DraftOfInput:
+    contract = one.contract
+    return DraftOfInput(
+        one.bill.amount_minor,
+        run.id,
+        one.price.key,
+        None if contract is None else contract.key,
+        ZERO if contract is None else contract.discount_percent,
+        one.prior_quantity,
+        one.input.key,
+        one.input.status,
+    )
+
+
+def _explained(one: Rated) -> dict[str, Any]:
+    return {
+        "quantity": quantity_text(one.input.quantity),
+        "prior_quantity": quantity_text(one.prior_quantity),
+        "price_revision": one.price.key,
+        "contract_revision": None if one.contract is None else one.contract.key,
+        "discount_percent": "0.00" if one.contract is None else quantity_text(one.contract.discount_percent),
+        "lines": [
+            {
+                "key": line.key,
+                "quantity": None if line.quantity is None else quantity_text(line.quantity),
+                "unit_price": None if line.unit_price is None else quantity_text(line.unit_price),
+                "amount": quantity_text(line.amount),
+            }
+            for line in one.bill.lines
+        ],
+    }
+
+
+def _why_not_eligible(row: InputRow) -> str:
+    if row.status == RATED:
+        return "its status is Rated; include_rated takes rated inputs, too"
+    return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
+
+
+def _expect(written: int, rows: Sequence[object]) -> None:
+    """Every row must still have had the status it was read with: its asset is locked."""
+    if written != len(rows):
+        raise RuntimeError(f"{len(rows) - written} of {len(rows)} rows changed under the asset's lock")
+
+
+def _listed(ids: Sequence[str] | None) -> list[str] | None:
+    return None if ids is None else list(ids)
