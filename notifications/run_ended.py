@@ -139,17 +139,12 @@ class RunEnded:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        said = []
+        """What the reader must not overlook."""
         if self.dry_run:
-            said.append(
-                "This was a dry run: nothing was changed. The amounts are what a real run would write."
-            )
-        if self.status != "completed" and self.not_reached:
-            said.append(
-                f"{words.counted(self.not_reached, self.noun)} {'was' if self.not_reached == 1 else 'were'} "
-                "not reached. What was processed before is saved."
-            )
-        return tuple(said)
+            return ("This was a dry run: nothing was changed. The amounts are what a real run would write.",)
+        if self.status != "completed" and self.processed:
+            return ("What was processed before the run ended is saved.",)
+        return ()
 
     @property
     def counts(self) -> tuple[Line, ...]:
