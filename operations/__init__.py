@@ -1,1 +1,5 @@
-"""What a person or a program can ask of the application; the command line and the console call it."""
+"""One function per act a person can do: validation, permission, audit entry. Nothing else writes."""
+
+from operations.batches import execute_batch
+
+__all__ = ["execute_batch"]

@@ -1,0 +1,104 @@
+"""Usage inputs: listing, showing, and the changes a person makes to them. A deleted one is only marked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+
+from billing.records.pages import chunks, stream
+from billing.tables import asset_line_item, usage_input
+
+LOADED: Final = "Loaded"
+RATED: Final = "Rated"
+ERROR: Final = "Error"
+STATUSES: Final = (LOADED, RATED, ERROR)
+
+NO_DRAFT: Final[Mapping[str, Any]] = {
+    "draft_rated_amount": None,
+    "draft_run_key": None,
+    "draft_price_key": None,
+    "draft_contract_key": None,
+    "draft_discount_percent": None,
+    "draft_prior_quantity": None,
+}
+NO_ERROR: Final[Mapping[str, Any]] = {"error_by": None, "code": None, "message": None}
+
+
+def listing(
+    connection: Connection,
+    *,
+    asset_key: int | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+) -> Iterator[RowMapping]:
+    """Every usage input that is not deleted, in order of arrival, `limit` of them at most."""
+    statement = _shown().where(usage_input.c.deleted.is_(False))
+    if asset_key is not None:
+        statement = statement.where(usage_input.c.asset_key == asset_key)
+    if status is not None:
+        statement = statement.where(usage_input.c.status == status)
+    return stream(connection, statement.order_by(usage_input.c.id).limit(limit))
+
+
+def shown(connection: Connection, usage_input_id: str) -> RowMapping | None:
+    """The usage input of that id; a deleted one, too (`deleted`)."""
+    statement = _shown().where(usage_input.c.usage_input_id == usage_input_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
+    """The usage inputs of these ids, deleted ones too, by id; ids that nobody has are missing."""
+    found: dict[str, RowMapping] = {}
+    for chunk in chunks(list(ids)):
+        rows = connection.execute(_shown().where(usage_input.c.usage_input_id.in_(chunk))).mappings()
+        found.update((row["usage_input_id"], row) for row in rows)
+    return found
+
+
+def errored_ids(
+    connection: Connection, *, code: str | None = None, asset_key: int | None = None
+) -> list[str]:
+    """The ids of the inputs in Error, in order of arrival: all, those of one code, those of one asset."""
+    statement = select(usage_input.c.usage_input_id).where(
+        usage_input.c.status == ERROR, usage_input.c.deleted.is_(False)
+    )
+    if code is not None:
+        statement = statement.where(usage_input.c.code == code)
+    if asset_key is not None:
+        statement = statement.where(usage_input.c.asset_key == asset_key)
+    return list(connection.execute(statement.order_by(usage_input.c.id)).scalars())
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> int:
+    """Insert a Loaded usage input and return its key. An id that is taken violates the unique constraint."""
+    row = {"status": LOADED, "deleted": False, **values}
+    return int(connection.execute(insert(usage_input).values(row).returning(usage_input.c.id)).scalar_one())
+
+
+def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[str, Any]) -> int:
+    """Set `values` on the inputs that still have the status they were `seen` with, and return how many those were.
+
+    The caller holds the lock of their assets.
+    """
+    by_status: dict[str, list[int]] = {}
+    for row in seen:
+        by_status.setdefault(row["status"], []).append(row["id"])
+    changed = 0
+    for status, keys in by_status.items():
+        for chunk in chunks(keys):
+            statement = update(usage_input).where(
+                usage_input.c.id.in_(chunk), usage_input.c.status == status, usage_input.c.deleted.is_(False)
+            )
+            changed += connection.execute(statement.values(dict(values))).rowcount
+    return changed
+
+
+def _shown() -> Select[Any]:
+    return select(
+        usage_input,
+        asset_line_item.c.asset_line_item_id,
+        asset_line_item.c.asset_number,
+        asset_line_item.c.currency,
+    ).join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)

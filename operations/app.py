@@ -1,0 +1,87 @@
+"""The composition root: settings in, the wired application out. Making it opens nothing and loads no job."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.settings import Settings, load_settings
+from engine.clock import Clock, SystemClock
+from engine.dispatch import Dispatcher
+from engine.events import Events
+from engine.registry import Registry
+from engine.store.database import Database
+from operations.actor import Actor, default_actor
+from operations.announce import Announcer
+from operations.outcomes import outcome_rows
+
+if TYPE_CHECKING:
+    from notifications.compose import Composer
+    from notifications.deliver import Mailer
+
+__all__ = ["Actor", "Application", "default_actor", "default_application", "make_application"]
+
+
+class Application:
+    """The parts of one application. What mail needs is heavy, and loaded when it is first asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(settings.database_url)
+        self.registry = Registry(settings.jobs)
+        self.events = Events()
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Drives runs in this process."""
+        return Dispatcher(
+            database=self.database,
+            registry=self.registry,
+            clock=self.clock,
+            events=self.events,
+            announce=Announcer(self.settings, self.database.place, self.registry, self.clock),
+            lease_seconds=self.settings.lease_seconds,
+            max_active_runs=self.settings.max_active_runs,
+        )
+
+    @cached_property
+    def composer(self) -> Composer:
+        """Makes messages of recorded facts."""
+        from notifications.compose import Composer
+
+        mail = self.settings.mail
+        return Composer(sender=mail.sender, templates=mail.templates, attachment_limit=mail.attachment_limit)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """Sends what the outbox holds."""
+        from notifications.deliver import Mailer, transport_from
+
+        return Mailer(
+            database=self.database,
+            transport=transport_from(self.settings.mail),
+            clock=self.clock,
+            composer=self.composer,
+            outcomes=lambda run_id, outcome: outcome_rows(self.database, self.registry, run_id, outcome),
+        )
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self.database.close()
+
+
+def make_application(settings: Settings, *, clock: Clock | None = None) -> Application:
+    """The application that the settings describe; its clock is the machine's where none is given."""
+    return Application(settings, clock or SystemClock())
+
+
+@cache
+def default_application() -> Application:
+    """The application that environment and working directory describe, made at the first call.
+
+    Raises `config.settings.SettingsError` with every problem of the settings.
+    """
+    return make_application(load_settings(os.environ, Path.cwd()))

@@ -1,0 +1,70 @@
+"""The audit trail: who did what, when, why, and what it changed. One entry per act, in the act's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from operations import records, views
+from operations.actor import Actor
+from operations.app import Application
+from operations.checks import check_limit
+
+
+def record(
+    connection: Connection,
+    *,
+    actor: Actor,
+    act: str,
+    subject: str,
+    reason: str | None = None,
+    before: Any = None,
+    after: Any = None,
+    now: datetime,
+) -> None:
+    """Write the one entry of an act.
+
+    Args:
+        act: what was done, a noun and a verb: "usage_input.edit".
+        subject: the id of what it was done to, or their number, see `subject_of`.
+        before, after: what of it changed, as JSON values; an import gives file hashes and counts.
+    """
+    records.add_audit_entry(
+        connection,
+        {
+            "at": now,
+            "actor": actor.name,
+            "os_user": actor.os_user,
+            "act": act,
+            "subject": subject,
+            "reason": reason,
+            "before": _json(before),
+            "after": _json(after),
+        },
+    )
+
+
+def subject_of(ids: Sequence[str], noun: str) -> str:
+    """The one id, or how many there are: "IN-00000042", "3 usage inputs"."""
+    return ids[0] if len(ids) == 1 else f"{len(ids)} {noun}s"
+
+
+def list_audit(app: Application, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The audit entries, newest first: `at, actor, os_user, act, subject, reason, before, after`."""
+    check_limit(limit)
+    app.database.require()
+    return _entries(app, limit)
+
+
+def _entries(app: Application, limit: int | None) -> Iterator[dict[str, Any]]:
+    with app.database.read() as connection:
+        for row in records.list_audit_entries(connection, limit=limit):
+            yield views.audit_entry(row)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)

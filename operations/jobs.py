@@ -1,0 +1,34 @@
+"""Which jobs there are, and what they take."""
+
+from __future__ import annotations
+
+import inspect
+
+from engine.job import BatchJob, DryRunJob
+from operations.app import Application
+from operations.views import View
+
+
+def list_jobs(app: Application) -> list[View]:
+    """The jobs by name: `name, type, record_noun, retry_unit, scope_size, dry_run, description`."""
+    app.database.require()
+    return [_job(app.registry.get(name)) for name in app.registry.names()]
+
+
+def show_job(app: Application, name: str) -> View:
+    """One job, with the JSON schema of its `parameters`. Refuses an unknown name with the nearest ones."""
+    app.database.require()
+    job = app.registry.get(name)
+    return {**_job(job), "parameters": job.Parameters.model_json_schema()}
+
+
+def _job(job: type[BatchJob]) -> View:
+    return {
+        "name": job.name,
+        "type": job.type,
+        "record_noun": job.record_noun,
+        "retry_unit": job.retry_unit,
+        "scope_size": job.scope_size,
+        "dry_run": issubclass(job, DryRunJob),
+        "description": inspect.cleandoc(job.__doc__ or "").partition("\n\n")[0],
+    }

@@ -1,0 +1,74 @@
+"""The mail of the outbox: looking at it, and sending again what waits or failed."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+from typing import Any
+
+from notifications import outbox
+from operations import audit, views
+from operations.actor import Actor
+from operations.app import Application
+from operations.checks import check_limit
+from operations.views import View
+
+
+def list_mail(app: Application, limit: int | None = None) -> list[View]:
+    """Every mail, newest first, without the facts it is made from."""
+    check_limit(limit)
+    app.database.require()
+    with app.database.read() as connection:
+        return [views.mail(line) for line in outbox.listing(connection)[:limit]]
+
+
+def show_mail(app: Application, mail_id: str) -> View:
+    """One mail with the `facts` it is made from. Refuses an unknown id."""
+    app.database.require()
+    with app.database.read() as connection:
+        mail = outbox.by_id(connection, mail_id)
+    return {**views.mail(mail), "facts": mail.facts}
+
+
+def retry_mail(app: Application, mail_id: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Try to send a waiting or failed mail now, and return it as it is afterwards.
+
+    Refuses one that was sent, that has no recipient, or that another process is sending.
+    """
+    app.database.require()
+    with app.database.write() as connection:
+        now = app.clock.now()
+        before = outbox.by_id(connection, mail_id)
+        outbox.make_due(connection, mail_id, now)
+        audit.record(
+            connection,
+            actor=actor,
+            act="mail.retry",
+            subject=mail_id,
+            reason=reason,
+            before=_state(before),
+            after=_state(outbox.by_id(connection, mail_id)),
+            now=now,
+        )
+    app.mailer.send(mail_id)
+    with app.database.read() as connection:
+        return views.mail(outbox.by_id(connection, mail_id))
+
+
+def preview_mail(app: Application, job_name: str) -> EmailMessage:
+    """The mail that a run of this job would send, made from an example of a run. Refuses an unknown job."""
+    from notifications.preview import compose_preview
+
+    app.database.require()
+    job = app.registry.get(job_name)
+    return compose_preview(
+        app.composer,
+        job=job.name,
+        type=job.type,
+        now=app.clock.now(),
+        base_url=app.settings.base_url,
+        database=app.database.place,
+    )
+
+
+def _state(mail: outbox.MailLine) -> dict[str, Any]:
+    return {"status": mail.status, "attempts": mail.attempts, "error": mail.error}

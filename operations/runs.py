@@ -1,0 +1,332 @@
+"""Runs: submitting, driving, resuming, retrying, looking at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from engine import ledger
+from engine.errors import Refused
+from engine.events import Event, RunStarted
+from engine.job import BatchJob, Warn
+from engine.run import Run, State
+from engine.store import runs
+from engine.submit import Request, submit
+from notifications import outbox
+from notifications.addresses import check_address, recipients
+from operations import audit, views
+from operations.actor import Actor
+from operations.app import Application
+from operations.checks import check_limit, check_one_of
+from operations.outcomes import Row, outcome_rows
+from operations.run_view import view_of
+from operations.views import View
+
+MODES = ("sync", "batch", "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How a run is wanted: everything of a submit but the job.
+
+    `mode` is `batch`, `sync` or `dry_run`; `sync` has a dry run driven by the caller, too. `notify` are mail
+    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them.
+    """
+
+    actor: Actor
+    mode: str = "batch"
+    sync: bool = False
+    reason: str | None = None
+    explanation: str | None = None
+    notify: Sequence[str] = ()
+    mail_actor: bool = True
+    scope_size: int | None = None
+    error_ceiling: str | None = None
+    trigger: str = "python"
+    parent: Run | None = None
+
+
+def submit_run(
+    app: Application,
+    job_name: str,
+    parameters: Mapping[str, Any],
+    *,
+    actor: Actor,
+    mode: str = "batch",
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+    trigger: str = "cli",
+) -> View:
+    """Enqueue a run of the job and return its JSON; `drive_run` drives it.
+
+    Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
+    nothing is written then.
+    """
+    order = Order(
+        actor=actor,
+        mode=mode,
+        sync=sync,
+        reason=reason,
+        explanation=explanation,
+        notify=notify,
+        mail_actor=mail_actor,
+        scope_size=scope_size,
+        error_ceiling=error_ceiling,
+        trigger=trigger,
+    )
+    app.database.require()
+    job = app.registry.get(job_name)(**parameters)
+    with app.database.write() as connection:
+        return view_of(connection, enqueue(app, connection, job, order))
+
+
+def enqueue(
+    app: Application, connection: Connection, job: BatchJob, order: Order, act: str = "run.submit"
+) -> Run:
+    """Submit the job in the caller's transaction, with its audit entry."""
+    run = submit(connection, job, _request(app, order), app.clock.now())
+    audit.record(
+        connection,
+        actor=order.actor,
+        act=act,
+        subject=run.run_id,
+        reason=order.reason,
+        before=None
+        if order.parent is None
+        else {"run_id": order.parent.run_id, "status": order.parent.state},
+        after={"job": run.job, "mode": run.mode, "status": run.state},
+        now=app.clock.now(),
+    )
+    return run
+
+
+def drive_run(app: Application, run_id: str, stop: Callable[[], bool] = lambda: False) -> View:
+    """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
+
+    A run that its caller drives (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
+    """
+    app.database.require()
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+    return _driven(app, app.dispatcher.drive(run.id, stop))
+
+
+def resume_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> View:
+    """Go on with a queued or interrupted run here, and return its JSON as `drive_run` does.
+
+    Waits for one lease to see that the owner of an interrupted run is gone; refuses when it is alive, or when the
+    run has ended.
+    """
+    app.database.require()
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+
+    app.events.subscribe(_Resumed(app, run, actor, reason))
+    return _driven(app, app.dispatcher.resume(run.id, stop))
+
+
+def retry_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    mode: str | None = None,
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+) -> View:
+    """Enqueue a run that does what errored, or was not reached, in an ended run again; return its JSON.
+
+    What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
+    line item, whose schedules are overwritten). A dry run is retried dry. Refuses when there is nothing to retry.
+    """
+    app.database.require()
+    with app.database.write() as connection:
+        parent = runs.by_id(connection, run_id)
+        _refuse_retry(parent)
+        job_class = app.registry.get(parent.job)
+        keys = ledger.keys_to_retry(connection, parent)
+        job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
+        order = Order(
+            actor=actor,
+            mode=mode or ("dry_run" if parent.is_dry else "batch"),
+            sync=sync,
+            reason=reason if reason is not None else parent.reason,
+            explanation=explanation if explanation is not None else parent.explanation,
+            notify=notify or parent.notify,
+            mail_actor=mail_actor,
+            scope_size=scope_size or parent.scope_size,
+            error_ceiling=error_ceiling or parent.error_ceiling,
+            trigger="retry",
+            parent=parent,
+        )
+        return view_of(connection, enqueue(app, connection, job, order, act="run.retry"))
+
+
+def list_runs(
+    app: Application, status: str | None = None, job: str | None = None, limit: int | None = None
+) -> list[View]:
+    """The runs, newest first by start (by creation while one waits)."""
+    check_limit(limit)
+    if status is not None:
+        check_one_of(status, [str(state) for state in State], field="status")
+    app.database.require()
+    with app.database.read() as connection:
+        state = None if status is None else State(status)
+        return [view_of(connection, run) for run in runs.listing(connection, state, job, limit)]
+
+
+def show_run(app: Application, run_id: str) -> View:
+    """One run, with its `children` (ids of the runs submitted from it) and its `mails`."""
+    app.database.require()
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+        return {
+            **view_of(connection, run),
+            "children": runs.children(connection, run.id),
+            "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
+        }
+
+
+def run_outcomes(
+    app: Application,
+    run_id: str,
+    outcome: str | None = None,
+    code: str | None = None,
+    *,
+    with_facts: bool = False,
+) -> Iterator[Row]:
+    """What became of the records of a run; streamed. Refuses an unknown run or outcome before the first.
+
+    `with_facts` adds the columns that the job knows, such as asset, date and quantity.
+    """
+    if outcome is not None:
+        check_one_of(outcome, ledger.OUTCOMES, field="outcome")
+    app.database.require()
+    with app.database.read() as connection:
+        runs.by_id(connection, run_id)
+    return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
+
+
+def run_preview(app: Application, run_id: str) -> Iterator[View]:
+    """What a dry run would have written; streamed. Refuses a run that was none.
+
+    Lines of `kind, record_id, amount, currency, detail`.
+    """
+    app.database.require()
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+    if not run.is_dry:
+        raise Refused(
+            f"{run_id} is no dry run, it has no preview",
+            field="run_id",
+            remedy="Submit the job with --dry-run",
+        )
+    return _preview(app, run)
+
+
+def _preview(app: Application, run: Run) -> Iterator[View]:
+    with app.database.read() as connection:
+        for line in ledger.preview_lines(connection, run):
+            yield views.preview_line(line)
+
+
+def _driven(app: Application, run: Run) -> View:
+    if run.ended:
+        app.mailer.send_due()
+    with app.database.read() as connection:
+        view = view_of(connection, runs.by_key(connection, run.id))
+    if run.in_caller and run.ended:
+        view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
+    return view
+
+
+def _request(app: Application, order: Order) -> Request:
+    check_one_of(order.mode, MODES, field="mode")
+    notify = [check_address(address) for address in order.notify]
+    mail_actor = order.mail_actor and order.mode == "batch"
+    return Request(
+        actor=order.actor.name,
+        mode=order.mode,
+        in_caller=order.sync or order.mode == "sync",
+        reason=order.reason,
+        explanation=order.explanation,
+        trigger=order.trigger,
+        scope_size=order.scope_size or app.settings.scope_size,
+        error_ceiling=order.error_ceiling or app.settings.error_ceiling,
+        notify=notify,
+        mail_actor=mail_actor,
+        parent=order.parent,
+        warnings=_address_warnings(app, order.actor.name) if mail_actor else (),
+    )
+
+
+def _address_warnings(app: Application, actor: str) -> Sequence[Warn]:
+    if recipients(actor, app.settings.actors, (), True) != [None]:
+        return ()
+    message = (
+        f"{actor} has no mail address, so nobody gets this run's mail but --notify; give one under [actors]"
+    )
+    return (Warn("no_recipient", message, None),)
+
+
+def _refuse_retry(parent: Run) -> None:
+    if not parent.ended:
+        raise Refused(
+            f"{parent.run_id} has not ended ({parent.state})",
+            field="run_id",
+            remedy=f"Go on with it: `batchwright runs resume {parent.run_id}`",
+        )
+    if not parent.errored + parent.not_reached:
+        raise Refused(
+            f"{parent.run_id} has no record that errored or was not reached: there is nothing to retry",
+            field="run_id",
+            remedy="Submit the job again to do all of it once more",
+        )
+
+
+class _Resumed:
+    """Writes the audit entry of a resume once the run is ours: a resume that was refused leaves none."""
+
+    def __init__(self, app: Application, run: Run, actor: Actor, reason: str | None) -> None:
+        self._app = app
+        self._run = run
+        self._actor = actor
+        self._reason = reason
+        self._written = False
+
+    def __call__(self, event: Event) -> None:
+        if self._written or not isinstance(event, RunStarted) or event.run_id != self._run.run_id:
+            return
+        self._written = True
+        with self._app.database.write() as connection:
+            taken = runs.by_key(connection, self._run.id)
+            audit.record(
+                connection,
+                actor=self._actor,
+                act="run.resume",
+                subject=taken.run_id,
+                reason=self._reason,
+                before={"status": self._run.state, "owner": self._run.owner},
+                after={"status": taken.state, "owner": taken.owner},
+                now=self._app.clock.now(),
+            )

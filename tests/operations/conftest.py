@@ -1,0 +1,71 @@
+"""An application on a fresh database, a clock that stands still, and a way to count audit entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import Settings
+from operations.app import Actor, Application, make_application
+from operations.audit import list_audit
+from tests.support.records import Books
+
+NOW = datetime(2023, 7, 1, 8, 30, tzinfo=UTC)
+ACTOR = Actor(name="dana@example.com", os_user="dana")
+
+
+class StandingClock:
+    """Always the same instant; waiting takes no time."""
+
+    def __init__(self) -> None:
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self._monotonic += seconds
+
+
+def make_settings(url: str, folder: Path, **values: Any) -> Settings:
+    return Settings.model_validate(
+        {
+            "database_url": url,
+            "executor": "inline",
+            "actor": "dana@example.com",
+            "mail": {"directory": folder / "mail"},
+        }
+        | values
+    )
+
+
+@pytest.fixture
+def app(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
+    """An application on a migrated database without a record."""
+    application = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock())
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def write(app: Application) -> Callable[[Callable[[Books], Any]], Any]:
+    """Calls a function with a `Books` and commits what it wrote."""
+
+    def call(fill: Callable[[Books], Any]) -> Any:
+        with app.database.write() as connection:
+            return fill(Books(connection))
+
+    return call
+
+
+@pytest.fixture
+def entries(app: Application) -> Callable[[], list[dict[str, Any]]]:
+    """The audit entries so far, newest first."""
+    return lambda: list(list_audit(app))

@@ -1,0 +1,102 @@
+"""The forecast: draft beside rated, by month, customer and product, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine.errors import Refused
+from operations.app import Application
+from operations.forecast import forecast
+from tests.support.records import Books
+
+Write = Callable[[Callable[[Books], Any]], Any]
+
+
+def add(
+    books: Books, asset: int, number: int, month: int, status: str = "Pending Billing", **figures: Any
+) -> None:
+    period = {"period_start_date": date(2023, month, 1), "period_end_date": date(2023, month, 28)}
+    key = books.billing_schedule(asset, f"BS-{number}", status=status, **period)
+    books.usage_schedule(asset, key, f"US-{number}", **period, **figures)
+
+
+def drafted(quantity: str, amount: int) -> dict[str, Any]:
+    return {"draft_rated_quantity": Decimal(quantity), "draft_fee_amount": amount}
+
+
+def rated(quantity: str, amount: int) -> dict[str, Any]:
+    return {"actual_quantity": Decimal(quantity), "fee_amount": amount}
+
+
+@pytest.fixture
+def company(write: Write) -> None:
+    def fill(books: Books) -> None:
+        data = books.asset("AL-1", customer_id="CU-1", product="data")
+        voice = books.asset("AL-2", customer_id="CU-2", product="voice")
+        yen = books.asset("AL-3", customer_id="CU-2", product="voice", currency="JPY")
+        add(books, data, 1, 6, **drafted("0.1", 100), **rated("5", 50))
+        add(books, data, 2, 7, status="Invoiced", **drafted("0.2", 200))
+        add(books, data, 3, 7, status="Superseded", **drafted("1000", 100_000))
+        add(books, voice, 4, 6, **rated("7", 70))
+        add(books, voice, 5, 8)
+        add(books, yen, 6, 6, **drafted("3", 300))
+
+    write(fill)
+
+
+def line(currency: str, drafted: tuple[str, str] | None, rated: tuple[str, str]) -> dict[str, str | None]:
+    quantity, amount = drafted or (None, None)
+    return {
+        "currency": currency,
+        "draft_rated_quantity": quantity,
+        "draft_fee_amount": amount,
+        "actual_quantity": rated[0],
+        "fee_amount": rated[1],
+    }
+
+
+@pytest.mark.usefixtures("company")
+def test_the_months_show_drafts_beside_rated_figures_per_currency_without_superseded_schedules(
+    app: Application,
+) -> None:
+    assert forecast(app, "month") == [
+        {"month": "2023-06", **line("JPY", ("3.00", "300"), ("0.00", "0"))},
+        {"month": "2023-06", **line("USD", ("0.10", "1.00"), ("12.00", "1.20"))},
+        {"month": "2023-07", **line("USD", ("0.20", "2.00"), ("0.00", "0.00"))},
+    ]
+
+
+@pytest.mark.usefixtures("company")
+def test_quantities_are_summed_exactly(app: Application) -> None:
+    (first, *_) = forecast(app, "customer")
+    names = {"customer_id": "CU-1", "customer_name": "Customer CU-1"}
+    assert first == {**names, **line("USD", ("0.30", "3.00"), ("5.00", "0.50"))}
+
+
+@pytest.mark.usefixtures("company")
+def test_a_product_without_a_draft_shows_none_and_not_zero(app: Application) -> None:
+    assert forecast(app, "product") == [
+        {"product": "data", **line("USD", ("0.30", "3.00"), ("5.00", "0.50"))},
+        {"product": "voice", **line("JPY", ("3.00", "300"), ("0.00", "0"))},
+        {"product": "voice", **line("USD", None, ("7.00", "0.70"))},
+    ]
+
+
+def test_sums_beyond_a_bigint_are_shown_in_full(app: Application, write: Write) -> None:
+    def fill(books: Books) -> None:
+        asset = books.asset()
+        for number in (1, 2):
+            add(books, asset, number, 6, **drafted("1", 2**63 - 1))
+
+    write(fill)
+    assert forecast(app)[0]["draft_fee_amount"] == "184467440737095516.14"
+
+
+def test_a_forecast_by_anything_else_is_refused(app: Application) -> None:
+    with pytest.raises(Refused, match="by 'year' is not known"):
+        forecast(app, "year")  # type: ignore[arg-type]
