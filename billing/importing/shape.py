@@ -1,0 +1,65 @@
+"""What the CSV files look like: their columns, and a line of one once it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a file. ``read`` makes a cell's value or raises `CellError`; a blank cell is ``None``."""
+
+    name: str
+    read: Callable[[str], Any]
+    optional: bool = False
+    may_be_blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind(Generic[V]):
+    """One of the files that can be imported: its name, its columns, and what makes a line's values of them."""
+
+    name: str
+    columns: tuple[Column, ...]
+    make: Callable[..., V]
+
+
+@dataclass(slots=True)
+class FileTally:
+    """What became of a file's lines, and the SHA-256 of its bytes."""
+
+    file: str
+    header: tuple[str, ...] = ()
+    rows: int = 0
+    loaded: int = 0
+    updated: int = 0
+    skipped: int = 0
+    sha256: str = ""
+    places: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[V]):
+    """A row of a file: the physical line it begins on, its cells as written, and their values."""
+
+    file: FileTally
+    number: int
+    cells: list[str]
+    values: V
+
+    def text(self, column: str | None) -> str | None:
+        """The cell as written; ``None`` without a column, or where the file has no such column."""
+        place = None if column is None else self.file.places.get(column)
+        return None if place is None or place >= len(self.cells) else self.cells[place]
+
+
+class Fault(NamedTuple):
+    """What is wrong with a line, the column at fault, and the remedy."""
+
+    column: str | None
+    problem: str
+    remedy: str

@@ -1,0 +1,79 @@
+"""Billing and usage periods: pure calendar arithmetic.
+
+Periods run by anniversary: each start is computed from the first day, never from the period before, and is cut to
+the month's end. Monthly from 31 January 2024 they start on 31 January, 29 February, 31 March, 30 April …
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+# Months of each frequency, by the names Conga gives them. Each divides the ones after it.
+MONTHS: Final = {"Monthly": 1, "Quarterly": 3, "Half Yearly": 6, "Yearly": 12}
+FREQUENCIES: Final = tuple(MONTHS)
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A run of days; ``start`` and ``end`` both belong to it."""
+
+    start: date
+    end: date
+
+    @property
+    def ready_for_invoice(self) -> date:
+        """The day after the period (Conga bills usage in arrears)."""
+        return self.end + _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class BillingPeriod(Period):
+    """A billing period and the usage periods that fill it."""
+
+    usage: tuple[Period, ...]
+
+
+def divides(usage_frequency: str, billing_frequency: str) -> bool:
+    """True when whole usage periods fill a billing period."""
+    return MONTHS[billing_frequency] % MONTHS[usage_frequency] == 0
+
+
+def periods(first: date, end: date, frequency: str) -> list[Period]:
+    """The periods from ``first`` to ``end`` (both inclusive); a rest makes a shorter last one.
+
+    ``frequency`` is one of `FREQUENCIES`. Empty when ``end`` lies before ``first``.
+    """
+    return list(_periods(first, end, MONTHS[frequency]))
+
+
+def billing_periods(first: date, end: date, billing: str, usage: str) -> list[BillingPeriod]:
+    """The billing periods from ``first`` to ``end``, each with its usage periods, all from the same anniversary.
+
+    Raises ValueError when the frequency ``usage`` does not divide ``billing``.
+    """
+    if not divides(usage, billing):
+        raise ValueError(f"usage frequency {usage!r} does not divide billing frequency {billing!r}")
+    per_billing = MONTHS[billing] // MONTHS[usage]
+    parts = periods(first, end, usage)
+    groups = [tuple(parts[start : start + per_billing]) for start in range(0, len(parts), per_billing)]
+    return [BillingPeriod(group[0].start, group[-1].end, group) for group in groups]
+
+
+def _periods(first: date, end: date, months: int) -> Iterator[Period]:
+    start, count = first, 0
+    while start <= end:
+        count += 1
+        following = _add_months(first, count * months)
+        yield Period(start, min(following - _DAY, end))
+        start = following
+
+
+def _add_months(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
