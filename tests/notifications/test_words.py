@@ -1,0 +1,58 @@
+"""Numbers, times and names as a mail says them."""
+
+from __future__ import annotations
+
+import pytest
+
+from notifications import words
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("6000.00", "6000.00"),
+        ("12345.00", "12,345.00"),
+        ("-1234567.5", "-1,234,567.5"),
+        ("-12.00", "-12.00"),
+        ("0", "0"),
+        ("", ""),
+    ],
+)
+def test_thousands_are_parted_from_five_digits_on(number: str, said: str) -> None:
+    assert words.grouped(number) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "less than a second"),
+        (1, "1 second"),
+        (59.9, "59 seconds"),
+        (60, "1 minute"),
+        (245, "4 minutes 5 seconds"),
+        (7_200, "2 hours"),
+        (7_205, "2 hours"),
+        (93_600, "1 day 2 hours"),
+        (None, "unknown"),
+    ],
+)
+def test_a_duration_is_said_in_its_two_largest_units(seconds: float | None, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("noun", "many"),
+    [("usage input", "usage inputs"), ("entry", "entries"), ("day", "days"), ("box", "boxes")],
+)
+def test_plurals(noun: str, many: str) -> None:
+    assert words.counted(2, noun) == f"2 {many}"
+    assert words.counted(1, noun) == f"1 {noun}"
+
+
+def test_a_time_is_said_in_utc_whatever_its_zone() -> None:
+    assert words.instant("2026-11-22T00:05:12+01:00") == "2026-11-21 23:05:12 UTC"
+
+
+def test_text_from_outside_becomes_one_line_of_bounded_length() -> None:
+    assert words.one_line("a\r\nb\x00c\td") == "a b c d"
+    assert len(words.one_line("x" * 10_000)) == 300
