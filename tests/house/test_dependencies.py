@@ -40,7 +40,9 @@ def test_every_package_that_gets_installed_has_its_exact_version_in_the_constrai
     assert {name: distribution(name).version for name in names} == pinned()
 
 
-@pytest.mark.parametrize("arguments", [["--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["run", "draft-usage-rating", "--help"]]
+)
 def test_the_command_line_starts_without_the_web_and_without_dask(
     arguments: list[str], tmp_path: Path
 ) -> None:
