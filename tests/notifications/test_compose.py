@@ -1,0 +1,354 @@
+"""What a mail says: it equals the facts, in text and HTML, and nothing from outside breaks out of its place."""
+
+from __future__ import annotations
+
+import re
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from engine.errors import Refused
+from notifications.preview import compose_preview
+from notifications.records import OutcomeSource, Row, gather
+from notifications.words import count, grouped
+from tests.notifications.making import (
+    LIMIT,
+    NOW,
+    composer,
+    facts,
+    mail,
+    ordinary_source,
+    row,
+    source,
+)
+
+_COMPOSER = composer()
+
+
+def made(about: dict[str, Any], outcomes: OutcomeSource | None = None, limit: int = LIMIT) -> EmailMessage:
+    records = gather(outcomes or ordinary_source(), "JR-00000042", limit)
+    return _COMPOSER.compose(mail(about), records, NOW)
+
+
+def text_of(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    assert body is not None
+    content: str = body.get_content()
+    return content.replace("\r\n", "\n")
+
+
+def html_of(message: EmailMessage) -> str:
+    body = message.get_body(("html",))
+    assert body is not None
+    content: str = body.get_content()
+    return content
+
+
+class _Words(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+def read_html(message: EmailMessage) -> tuple[str, list[str]]:
+    """The words of the HTML part, and its tags."""
+    parser = _Words()
+    parser.feed(html_of(message))
+    return " ".join(" ".join(parser.said).split()), parser.tags
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject"),
+    [
+        ({}, "Draft usage rating completed: 498 processed, 2 errored (JR-00000042)"),
+        (
+            {"mode": "dry_run"},
+            "Draft usage rating (dry run) completed: 498 processed, 2 errored (JR-00000042)",
+        ),
+        (
+            {"status": "Failed", "not_reached": 100, "skipped": 3},
+            "Draft usage rating FAILED: 498 processed, 2 errored, 3 skipped, 100 not reached (JR-00000042)",
+        ),
+        ({"status": "Aborted"}, "Draft usage rating ABORTED: 498 processed, 2 errored (JR-00000042)"),
+        (
+            {"total": 0, "processed": 0, "errored": 0},
+            "Draft usage rating completed: nothing to process (JR-00000042)",
+        ),
+        (
+            {"status": "Failed", "total": None, "processed": None, "errored": None},
+            "Draft usage rating FAILED: nothing processed (JR-00000042)",
+        ),
+        ({"type": None}, "Draft usage rating completed: 498 processed, 2 errored (JR-00000042)"),
+    ],
+)
+def test_the_subject_has_job_result_and_counts(changes: dict[str, Any], subject: str) -> None:
+    assert made(facts(**changes))["Subject"] == subject
+
+
+def test_the_headers_are_those_of_an_automatic_mail_about_this_run() -> None:
+    message = made(facts())
+    assert message["From"] == "Batchwright <batch@example.com>"
+    assert message["To"] == "jane@example.com"
+    assert message["Date"] == "Sat, 21 Nov 2026 23:05:12 +0000"
+    assert message["Message-ID"] == "<one@example.com>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Batchwright-Run"] == "JR-00000042"
+
+
+def test_both_parts_say_the_same_facts() -> None:
+    message = made(facts())
+    words, _ = read_html(message)
+    for said in (text_of(message), words):
+        for fact in (
+            "Completed with 2 errors",
+            "498 of 500 usage inputs processed, 2 with errors.",
+            "Draft fee amount",
+            "6000.00",
+            "USD",
+            "jane",
+            "Forecast for the close",
+            "2026-11-21 23:01:07 UTC",
+            "2026-11-21 23:05:12 UTC",
+            "4 minutes 5 seconds",
+            "postgresql+psycopg://db.example.com/billing",
+            "batchwright runs show JR-00000042",
+            "batchwright runs outcomes JR-00000042 --outcome error",
+            "batchwright runs retry JR-00000042",
+            "whole asset line items",
+            "1 of 3 inputs was named",
+            "what is wrong with 499",
+            "IN-00000050",
+            "50 of 498 shown",
+            "2 of 2 shown",
+        ):
+            assert fact in " ".join(said.split())
+        assert "IN-00000051" not in said
+    assert "https://batch.example.com/runs/JR-00000042" in text_of(message)
+    assert 'href="https://batch.example.com/runs/JR-00000042"' in html_of(message)
+
+
+def test_each_error_code_present_has_its_remedy_and_no_other() -> None:
+    said = " ".join(text_of(made(facts())).split())
+    assert "no_price (1 usage input)" in said
+    assert "The price book has no price" in said
+    assert "no_tier (1 usage input)" in said
+    assert "unit of the input" not in said
+
+
+def test_a_jobs_own_remedy_goes_before_the_table() -> None:
+    said = text_of(made(facts(remedies={"no_price": "Ask the price desk."})))
+    assert "Ask the price desk." in said
+    assert "The price book has no price" not in said
+
+
+def test_a_dry_run_says_that_nothing_was_changed_and_offers_no_retry() -> None:
+    said = text_of(made(facts(mode="dry_run")))
+    assert "This was a dry run: nothing was changed." in said
+    assert "batchwright runs preview JR-00000042" in said
+    assert "runs retry" not in said
+
+
+def test_a_failed_run_says_why_and_what_was_not_reached() -> None:
+    said = text_of(made(facts(status="Failed", error="The error ceiling of 2 was reached", not_reached=100)))
+    assert "The error ceiling of 2 was reached" in said
+    assert "100 not reached" in said
+    assert "--outcome not_reached" in said
+
+
+def test_a_run_without_errors_needs_nothing_done() -> None:
+    about = facts(total=498, errored=0, warnings=[])
+    said = text_of(made(about, source([row(n) for n in range(498)])))
+    assert "What to do next" not in said
+    assert "Errored usage inputs" not in said
+
+
+def test_mail_that_is_only_written_to_files_says_so() -> None:
+    assert "Mail is only written to files here" in " ".join(
+        text_of(made(facts(mail_only_to_files=True))).split()
+    )
+
+
+def test_only_four_facts_are_needed() -> None:
+    bare = {"run_id": "JR-00000042", "job": "sweep-up", "status": "Completed", "mode": "batch"}
+    message = made(bare, source())
+    assert message["Subject"] == "Sweep up completed: nothing processed (JR-00000042)"
+    assert "The run ended before its records were counted." in text_of(message)
+
+
+def test_beyond_the_attachment_limit_the_mail_names_the_command_instead() -> None:
+    message = made(facts(), limit=1_000)
+    assert [part.get_filename() for part in message.iter_attachments()] == ["errored.csv"]
+    said = " ".join(text_of(message).split())
+    assert (
+        "50 of 498 shown; too many to attach; "
+        "`batchwright runs outcomes JR-00000042 --outcome ok --format csv` fetches all." in said
+    )
+
+
+def test_what_comes_from_outside_is_escaped_in_html_and_plain_in_text() -> None:
+    evil = "<script>alert('1')</script> & \"more\""
+    message = made(
+        facts(reason=evil, actor=evil, error=evil),
+        source((), [row(1, "no_price", message=evil, record_id=evil)]),
+    )
+    _, tags = read_html(message)
+    assert "script" not in tags
+    assert "&lt;script&gt;" in html_of(message)
+    assert evil in text_of(message)
+
+
+def test_line_breaks_from_outside_do_not_forge_lines_of_the_text() -> None:
+    message = made(facts(reason="good\n\nTotals\n------\n  Draft fee amount  USD  1.00"))
+    assert text_of(message).count("\nTotals\n") == 1
+
+
+def test_the_html_can_be_read_on_a_phone_and_in_the_dark() -> None:
+    html = html_of(made(facts()))
+    _, tags = read_html(made(facts()))
+    assert 'name="viewport"' in html
+    assert 'name="color-scheme" content="light dark"' in html
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert tags.count("h1") == 1
+    assert "h2" in tags
+    assert not re.search(r"(src|href)=\"https?://(?!batch\.example\.com)", html)
+
+
+def test_the_html_is_below_the_size_that_readers_cut_off() -> None:
+    long = "x" * 300
+    errored = [row(n, "no_price", message=long) for n in range(60)]
+    warnings = [{"code": "w", "message": long, "record_id": f"ALI-{n}"} for n in range(100)]
+    message = made(facts(warnings=warnings, errored=60), source([row(n) for n in range(60)], errored))
+    assert len(html_of(message).encode()) < 102_000
+    assert "20 of 100 shown" in text_of(message)
+
+
+def test_no_line_on_the_wire_is_longer_than_smtp_carries() -> None:
+    errored = [row(1, "no_price", message="ä" * 5_000, asset_line_item_id="A" * 2_000)]
+    content = made(facts(), source((), errored)).as_bytes()
+    assert max(len(line) for line in content.split(b"\r\n")) <= 998
+
+
+def test_a_plain_text_part_is_sent_as_it_reads() -> None:
+    assert b"498 of 500 usage inputs processed, 2 with errors." in made(facts()).as_bytes()
+
+
+@pytest.mark.parametrize("recipient", ["jane@example.com\r\nBcc: all@example.com", "a@b.c, d@e.f", ""])
+def test_a_recipient_that_would_forge_a_header_is_refused(recipient: str) -> None:
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    with pytest.raises(Refused):
+        _COMPOSER.compose(mail(facts(), recipient), records, NOW)
+
+
+def test_a_subject_with_a_line_break_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run_ended.subject").write_text("one\nBcc: all@example.com\n")
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    with pytest.raises(Refused, match="line break"):
+        composer(tmp_path).compose(mail(facts()), records, NOW)
+
+
+def test_a_line_break_in_a_fact_does_not_reach_the_subject() -> None:
+    subject = made(facts(type="Draft\r\nBcc: all@example.com"))["Subject"]
+    assert subject.startswith("Draft Bcc: all@example.com completed")
+
+
+def test_names_in_any_script_arrive() -> None:
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    message = _COMPOSER.compose(mail(facts(actor="Jörg"), "Jörg Müller <jm@example.com>"), records, NOW)
+    assert b"=?utf-8?" in message.as_bytes()
+    assert message["To"].addresses[0].display_name == "Jörg Müller"
+    assert "Jörg" in text_of(message)
+
+
+def test_a_template_of_ones_own_goes_before_ours_file_by_file(tmp_path: Path) -> None:
+    (tmp_path / "run_ended.subject").write_text("[billing] {{ run.run_id }} {{ run.badge }}\n")
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    message = composer(tmp_path).compose(mail(facts()), records, NOW)
+    assert message["Subject"] == "[billing] JR-00000042 Completed with 2 errors"
+    assert "What to do next" in text_of(message)
+
+
+def test_a_template_that_asks_for_what_is_not_there_is_a_fault_and_not_a_blank(tmp_path: Path) -> None:
+    (tmp_path / "run_ended.txt").write_text("{{ run.no_such_thing }}")
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    with pytest.raises(UndefinedError, match="no_such_thing"):
+        composer(tmp_path).compose(mail(facts()), records, NOW)
+
+
+def test_a_preview_of_any_job_is_a_whole_mail() -> None:
+    message = compose_preview(
+        composer(),
+        job="sweep-up",
+        type="Sweep up",
+        now=NOW,
+        base_url="https://batch.example.com",
+        database="sqlite:///x.db",
+    )
+    assert message["Subject"] == "Sweep up completed: 498 processed, 2 errored (JR-00000000)"
+    assert [part.get_filename() for part in message.iter_attachments()] == ["processed.csv", "errored.csv"]
+    assert "This run never was." in text_of(message)
+
+
+_currencies = st.sampled_from(["USD", "EUR", "JPY", "KWD"])
+_amounts = st.decimals(-(10**12), 10**12, places=2).map(str)
+_rows = st.lists(st.sampled_from(["ok", "no_price", "no_tier", "unforeseen"]), max_size=120)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    kinds=_rows,
+    skipped=st.integers(0, 10**7),
+    not_reached=st.integers(0, 10**7),
+    totals=st.dictionaries(
+        st.sampled_from(["draft_fee_amount", "rated_amount"]),
+        st.dictionaries(_currencies, _amounts, min_size=1),
+    ),
+    status=st.sampled_from(["Completed", "Failed", "Aborted"]),
+)
+def test_counts_and_totals_of_the_message_equal_the_facts(
+    kinds: list[str], skipped: int, not_reached: int, totals: dict[str, dict[str, str]], status: str
+) -> None:
+    processed: list[Row] = [row(n) for n, kind in enumerate(kinds) if kind == "ok"]
+    errored: list[Row] = [row(n, kind) for n, kind in enumerate(kinds) if kind != "ok"]
+    numbers = {
+        "Total": len(kinds) + skipped + not_reached,
+        "Processed": len(processed),
+        "Errored": len(errored),
+        "Skipped": skipped,
+        "Not reached": not_reached,
+    }
+    about = facts(
+        status=status, totals=totals, **{name.lower().replace(" ", "_"): n for name, n in numbers.items()}
+    )
+    message = made(about, source(processed, errored))
+    text, (words, _) = text_of(message), read_html(message)
+    for label, number in numbers.items():
+        assert re.search(rf"^  {label} +{re.escape(count(number))}$", text, re.MULTILINE)
+        assert f"{label} {count(number)} " in words
+    for name, amounts in totals.items():
+        label = name.replace("_", " ").capitalize()
+        for currency, amount in amounts.items():
+            line = rf"^  {label} +{currency} +{re.escape(grouped(amount))}$"
+            assert re.search(line, text, re.MULTILINE)
+            assert f"{label} {grouped(amount)} {currency} " in words
+    assert len(re.findall(r"^  IN-\d+  ", text, re.MULTILINE)) == min(50, len(processed)) + min(
+        50, len(errored)
+    )
+    for code in ("no_price", "no_tier", "unforeseen"):
+        number = kinds.count(code)
+        assert (f"{code} ({number} usage input" in " ".join(text.split())) == (number > 0)
+    files = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
+    for name, rows in (("processed.csv", processed), ("errored.csv", errored)):
+        assert (files[name].count("\n") - 1 if rows else 0) == len(rows)
