@@ -81,9 +81,9 @@ class Program(LazyGroup):
             error.show()
             sys.exit(REFUSED)
         except Exception as error:
-            if session.verbosity > 0 and not isinstance(error, click.ClickException):
-                traceback.print_exc()
             failure = failure_of(error)
+            if failure.exit_code == FAILED and session.verbosity > 0:
+                traceback.print_exc()
             _say(failure, as_json=wants_json(arguments) and not isinstance(error, AnswerCutOff))
             sys.exit(failure.exit_code)
         sys.exit(code or DONE)
@@ -150,6 +150,7 @@ def _let_any_text_through() -> None:
 
 
 @click.group(
+    "batchwright",
     cls=Program,
     lazy=COMMANDS,
     example="batchwright demo\nbatchwright run draft-usage-rating",

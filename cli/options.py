@@ -19,9 +19,6 @@ limit_option = click.option(
 )
 actor_option = click.option("--actor", metavar="WHO", help="Who acts; the setting `actor` without.")
 reason_option = click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
-ids_from_option = click.option(
-    "--ids-from", metavar="FILE", help="Usage input ids from a file, one a line; - reads standard input."
-)
 
 
 def format_option(command: F) -> F:
@@ -44,23 +41,29 @@ def format_option(command: F) -> F:
     )(command)
 
 
-def read_ids(file: str) -> list[str]:
-    """The ids in a file, one a line, blank lines left out; `-` is standard input.
+def _read_ids(_ctx: click.Context, _param: click.Parameter, file: str | None) -> list[str] | None:
+    """The ids in a file, one a line, blank lines left out; ``None`` where no file was given.
 
     A file without an id is refused: an empty list must not end up meaning *everything*.
     """
+    if file is None:
+        return None
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         lines = data.decode("utf-8-sig").splitlines()
     except OSError as error:
-        raise click.BadParameter(
-            f"cannot read {file!r}: {error.strerror}.", param_hint="--ids-from"
-        ) from None
+        raise click.BadParameter(f"cannot read {file!r}: {error.strerror}.") from None
     except UnicodeDecodeError as error:
-        raise click.BadParameter(
-            f"{file!r} is not UTF-8 text (byte {error.start + 1}).", param_hint="--ids-from"
-        ) from None
+        raise click.BadParameter(f"{file!r} is not UTF-8 text (byte {error.start + 1}).") from None
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
-        raise click.BadParameter(f"{file!r} holds no id.", param_hint="--ids-from")
+        raise click.BadParameter(f"{file!r} holds no id.")
     return ids
+
+
+ids_from_option = click.option(
+    "--ids-from",
+    metavar="FILE",
+    callback=_read_ids,
+    help="Usage input ids from a file, one a line; - reads standard input.",
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -23,7 +23,7 @@ def shown_progress(events: Events, clock: Clock, *, quiet: bool) -> Iterator[Non
     if quiet:
         yield
     elif sys.stderr.isatty():
-        with _bar() as bar:
+        with bar_on(Console(stderr=True)) as bar:
             events.subscribe(BarProgress(bar))
             yield
     else:
@@ -104,7 +104,8 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:,.0f} records/s" if task.speed else "")
 
 
-def _bar() -> Progress:
+def bar_on(console: Console, get_time: Callable[[], float] | None = None) -> Progress:
+    """A bar with records done, records per second and the time left, on ``console``."""
     # Transient: what stays on the screen is the result, which the command prints.
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -113,6 +114,7 @@ def _bar() -> Progress:
         _Speed(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
+        get_time=get_time,
         transient=True,
     )

@@ -14,15 +14,10 @@ from operations.app import Application, make_application
 
 
 @contextmanager
-def application(*, must_exist: bool = True) -> Iterator[Application]:
-    """The application of the settings in force; its database is closed at the end.
-
-    Raises ``DatabaseMissing`` for a database that is not there, unless the command is one that makes it.
-    """
+def application() -> Iterator[Application]:
+    """The application of the settings in force, closed at the end. Raises ``SettingsError``."""
     app = make_application(current_settings())
     try:
-        if must_exist:
-            app.database.require()
         yield app
     finally:
         app.close()

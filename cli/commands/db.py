@@ -9,8 +9,8 @@ import click
 from cli.answers import write_json
 from cli.exits import DONE, FAILED
 from cli.groups import Group
-from cli.options import as_json_option
-from cli.session import application
+from cli.options import actor_option, as_json_option
+from cli.session import acting, application
 from operations import maintenance as operation
 
 
@@ -20,16 +20,19 @@ def db() -> None:
 
 
 @db.command("upgrade", example="batchwright db upgrade")
+@actor_option
 @as_json_option
-def upgrade(as_json: bool) -> None:
+def upgrade(actor: str | None, as_json: bool) -> None:
     """Make the database if it is missing, and bring it up to this program."""
     with application() as app:
-        operation.upgrade_database(app)
-        place = app.database.place
+        report = operation.upgrade_database(app, actor=acting(app, actor))
     if as_json:
-        write_json({"database": place})
+        write_json(report)
+    elif report["before"] == report["after"]:
+        click.echo(f"The database {report['place']} is up to date.")
     else:
-        click.echo(f"The database {place} is up to date.")
+        done = "upgraded" if report["before"] else "made"
+        click.echo(f"The database {report['place']} is {done}, at revision {report['after']}.")
 
 
 @db.command("check", example="batchwright db check")
@@ -58,6 +61,6 @@ def backup(file: Path, as_json: bool) -> None:
         operation.backup_database(app, file)
         place = app.database.place
     if as_json:
-        write_json({"database": place, "file": str(file)})
+        write_json({"place": place, "file": str(file)})
     else:
         click.echo(f"{place} is backed up in {file}.")

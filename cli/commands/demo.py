@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from email import policy
 from email.message import EmailMessage
@@ -171,7 +173,10 @@ def _say_next(folder: Path) -> None:
     words = {"run": "JR-00000001", "input": "IN-00007052", "asset": FIRST_ASSET}
     shown = [(command.format(**words), what) for command, what in NEXT]
     width = max(len(command) for command, _ in shown)
-    click.echo(f"cd {folder}")
+    click.echo(f"cd {shlex.quote(str(folder))}")
+    if shutil.which("batchwright") is None:
+        # In a virtual environment that is not activated: what is pasted must work all the same.
+        click.echo(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
     for command, what in shown:
         click.echo(f"{command:<{width}}  # {what}")
     if os.environ.get("BATCHWRIGHT_DATABASE_URL"):

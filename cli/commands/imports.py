@@ -41,9 +41,10 @@ COLUMNS = (
 def import_(
     paths: Sequence[Path], skip_bad: Path | None, update: bool, actor: str | None, as_json: bool
 ) -> int:
-    """Load CSV files, or folders of them, into the database; one that is embedded is made.
+    """Load CSV files into the database.
 
-    Everything is loaded or nothing, unless bad lines are skipped by name.
+    A path is a file or a folder of them; an embedded database is made where it is missing. Everything is loaded or
+    nothing, unless bad lines are left out with --skip-bad.
     """
     with application() as app:
         report = import_paths(app, paths, update=update, skip_bad=skip_bad, actor=acting(app, actor))

@@ -13,10 +13,11 @@ from cli.session import application
 from operations import jobs as operation
 
 COLUMNS = (
-    Column("job", "Job"),
+    Column("name", "Job"),
     Column("type", "Type"),
     Column("scope_size", "Scope size", numeric=True),
     Column("retry_unit", "Retry unit"),
+    Column("description", "Description"),
 )
 PARAMETER_COLUMNS = (
     Column("name", "Parameter"),

@@ -8,7 +8,7 @@ from cli.answers import Column, write_facts, write_json, write_rows
 from cli.groups import Group
 from cli.mail_text import as_json as message_as_json
 from cli.mail_text import as_text
-from cli.options import actor_option, as_json_option
+from cli.options import actor_option, as_json_option, limit_option
 from cli.session import acting, application
 from cli.show import instant
 from operations import mail as operation
@@ -32,11 +32,12 @@ def mail() -> None:
 
 
 @mail.command("list", example="batchwright mail list --json")
+@limit_option
 @as_json_option
-def list_(as_json: bool) -> None:
+def list_(limit: int | None, as_json: bool) -> None:
     """List mail, the newest first."""
     with application() as app:
-        rows = operation.list_mail(app)
+        rows = operation.list_mail(app, limit)
     write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no mail.")
 
 

@@ -9,7 +9,7 @@ import click
 
 from cli.driving import finish_submitted
 from cli.groups import Group
-from cli.options import ids_from_option, read_ids
+from cli.options import ids_from_option
 from cli.run_options import RunOptions, run_options
 from cli.session import acting, application
 from cli.state import Session
@@ -45,7 +45,7 @@ def draft_usage_rating(
     session: Session,
     usage_inputs: Sequence[str],
     asset_line_items: Sequence[str],
-    ids_from: str | None,
+    ids_from: list[str] | None,
     dry_run: bool,
     options: RunOptions,
 ) -> int:
@@ -55,10 +55,10 @@ def draft_usage_rating(
 
 
 def _named(
-    usage_inputs: Sequence[str], asset_line_items: Sequence[str], ids_from: str | None
+    usage_inputs: Sequence[str], asset_line_items: Sequence[str], ids_from: list[str] | None
 ) -> dict[str, list[str]]:
     """The parameters; what was not given is left out, since an empty list is not *everything*."""
-    usage_input_ids = [*usage_inputs, *(read_ids(ids_from) if ids_from is not None else ())]
+    usage_input_ids = [*usage_inputs, *(ids_from or ())]
     named = {"usage_input_ids": usage_input_ids, "asset_line_item_ids": list(asset_line_items)}
     return {name: ids for name, ids in named.items() if ids}
 

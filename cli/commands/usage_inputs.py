@@ -8,7 +8,7 @@ import click
 
 from cli.answers import Column, write_facts, write_json, write_rows
 from cli.groups import Group
-from cli.options import actor_option, as_json_option, ids_from_option, limit_option, read_ids, reason_option
+from cli.options import actor_option, as_json_option, ids_from_option, limit_option, reason_option
 from cli.session import acting, application
 from cli.show import joined
 from notifications.words import counted
@@ -165,7 +165,7 @@ def reset(
     status: str | None,
     code: str | None,
     asset_line_item: str | None,
-    ids_from: str | None,
+    ids_from: list[str] | None,
     actor: str | None,
     reason: str | None,
     as_json: bool,
@@ -173,11 +173,10 @@ def reset(
     """Set usage inputs in Error back to Loaded, so that they are rated again."""
     if ids and ids_from:
         raise click.UsageError("Give the ids as arguments or with --ids-from, not both.")
-    named = read_ids(ids_from) if ids_from else list(ids) or None
     with application() as app:
         report = operation.reset_usage_inputs(
             app,
-            ids=named,
+            ids=ids_from or list(ids) or None,
             status=status,
             code=code,
             asset_line_item_id=asset_line_item,

@@ -1,0 +1,118 @@
+"""The command line as a test calls it: in this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from engine.store.database import Database
+from operations.sample import folder
+
+PROGRAM = Path(sys.executable).parent / "batchwright"
+
+Batchwright = Callable[..., Result]
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, and no setting of whoever runs the tests."""
+    place = tmp_path / "work"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for variable in [name for name in os.environ if name.startswith("BATCHWRIGHT_")]:
+        monkeypatch.delenv(variable)
+    return place
+
+
+@pytest.fixture
+def batchwright() -> Batchwright:
+    """Runs a command line in this process; stdout and stderr apart."""
+
+    def run(*arguments: str, stdin: str | bytes = "") -> Result:
+        return CliRunner().invoke(main, list(arguments), input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def program() -> Program:
+    """Runs a command line as a process of its own."""
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def database(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh database, without a record, that commands find by the environment. Its URL."""
+    monkeypatch.setenv("BATCHWRIGHT_DATABASE_URL", migrated_url)
+    return migrated_url
+
+
+@pytest.fixture
+def company(
+    database: str, batchwright: Batchwright, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A database with the sample company; its actor has a mail address. Its URL."""
+    monkeypatch.setenv("BATCHWRIGHT_ACTOR", "erika")
+    monkeypatch.setenv("BATCHWRIGHT_ACTORS__ERIKA", "erika@example.com")
+    if database.startswith("sqlite"):
+        made: Path = request.getfixturevalue("company_folder")
+        shutil.copytree(made, Path(database.removeprefix("sqlite:///")).parent, dirs_exist_ok=True)
+    else:
+        imported = batchwright("import", str(folder()))
+        assert imported.exit_code == 0, imported.stderr
+    return database
+
+
+@pytest.fixture(scope="session")
+def company_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an SQLite database with the sample company. Copy it, or only look at it."""
+    made = tmp_path_factory.mktemp("company")
+    environment = {"BATCHWRIGHT_DATABASE_URL": f"sqlite:///{made / 'batchwright.db'}"}
+    imported = CliRunner(env=environment).invoke(main, ["import", str(folder())])
+    assert imported.exit_code == 0, imported.stderr
+    return made
+
+
+@pytest.fixture
+def rated(company: str, batchwright: Batchwright) -> str:
+    """The sample company after its first draft rating. The id of that run."""
+    ran = batchwright("run", "draft-usage-rating", "--json")
+    assert ran.exit_code == 3, ran.stderr
+    run_id: str = json.loads(ran.stdout)["run_id"]
+    return run_id
+
+
+def place_of(url: str) -> str:
+    """How messages name the database of a URL."""
+    return Database(url).place
+
+
+def error_of(result: Result) -> dict[str, Any]:
+    """The error of a refusal in JSON, after checking that it is all there is on stdout."""
+    document = json.loads(result.stdout)
+    assert list(document) == ["error"]
+    assert list(document["error"]) == ["message", "field", "remedy"]
+    error: dict[str, Any] = document["error"]
+    return error

@@ -1,0 +1,146 @@
+"""Help pages, misspelt words, and how fast the program starts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import COMMANDS, main
+from tests.cli.conftest import PROGRAM, Batchwright
+from tests.cli.tree import commands, leaves
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = dict(commands())
+WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
+EXPECTED = {
+    "": ["demo", "import", "forecast"],
+    "run": ["draft-usage-rating"],
+    "runs": ["list", "show", "outcomes", "retry", "resume", "preview"],
+    "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
+    "usage-schedules": ["list"],
+    "billing-schedules": ["list", "show", "set-status"],
+    "asset-line-items": ["list", "show"],
+    "jobs": ["list", "show"],
+    "mail": ["list", "show", "retry", "preview"],
+    "audit": ["list"],
+    "db": ["upgrade", "check", "backup"],
+    "config": ["show", "check"],
+}
+
+
+def resolve(line: str) -> tuple[click.Command, list[str]]:
+    """The command that a typed line names, and its arguments."""
+    program, *words = shlex.split(line)
+    assert program == "batchwright", line
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        command = TREE[(*_path(command), words.pop(0))]
+    return command, words
+
+
+def _path(command: click.Command) -> tuple[str, ...]:
+    return next(words for words, candidate in TREE.items() if candidate is command)
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    expected = [(*group.split(), name) for group, names in EXPECTED.items() for name in names]
+    assert sorted(leaves()) == sorted(expected)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_every_help_page_ends_with_an_example_of_that_command(
+    words: tuple[str, ...], batchwright: Batchwright
+) -> None:
+    result = batchwright(*words, "--help")
+    assert result.exit_code == 0
+    _, heading, example = result.stdout.partition("\nExample:\n")
+    assert heading
+    assert example.strip().startswith(" ".join(["batchwright", *words]))
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_every_example_can_be_parsed(words: tuple[str, ...]) -> None:
+    example: str = TREE[words].example  # type: ignore[attr-defined]  # all commands are of our classes
+    for line in example.splitlines():
+        command, arguments = resolve(line)
+        assert not isinstance(command, click.Group), line
+        command.make_context("batchwright", arguments)
+
+
+def test_the_list_of_commands_says_of_each_what_its_own_page_says_first() -> None:
+    for name, (_, summary) in COMMANDS.items():
+        help_text = TREE[(name,)].help or ""
+        assert help_text.splitlines()[0] == summary
+
+
+def test_every_command_but_the_demo_answers_in_json_where_asked() -> None:
+    with_json = {words for words in leaves() if any("--json" in p.opts for p in TREE[words].params)}
+    assert set(leaves()) - with_json == {("demo",)}
+
+
+def test_every_command_is_in_the_document_with_an_example() -> None:
+    document = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^ *batchwright [^\n]*", document, flags=re.MULTILINE)
+    shown = set()
+    for line in lines:
+        command, arguments = resolve(line.strip().split("   ")[0])
+        if not isinstance(command, click.Group):
+            command.make_context("batchwright", arguments)
+        shown.add(_path(command))
+    assert set(leaves()) - shown == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("rnus list", "runs"),
+        ("usage-input list", "usage-inputs"),
+        ("runs lits", "list"),
+        ("runs list --limt 3", "--limit"),
+        ("run draft-usage-ratings", "draft-usage-rating"),
+        ("run draft-usage-rating --asset-line-itm ALI-0001", "--asset-line-item"),
+    ],
+)
+def test_a_misspelt_word_is_refused_with_the_word_that_was_meant(
+    line: str, meant: str, batchwright: Batchwright
+) -> None:
+    result = batchwright(*line.split())
+    assert result.exit_code == 2
+    assert "Did you mean" in result.stderr
+    assert f"'{meant}'" in result.stderr
+
+
+def test_no_command_at_all_shows_the_help_on_stderr_and_is_refused(batchwright: Batchwright) -> None:
+    result = batchwright()
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Commands:" in result.stderr
+
+
+def test_the_list_of_commands_imports_neither_the_database_library_nor_the_tables() -> None:
+    command = [sys.executable, "-X", "importtime", str(PROGRAM), "--help"]
+    imported = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
+    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in imported.splitlines()}
+    assert "cli" in modules
+    assert not modules & {"sqlalchemy", "rich", "pydantic", "structlog", "engine", "operations", "dask"}
+
+
+def test_the_list_of_commands_is_there_in_less_than_four_tenths_of_a_second() -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        subprocess.run([PROGRAM, "--help"], capture_output=True, check=True, timeout=60)
+        return time.perf_counter() - started
+
+    # The best of five: the machine may be busy, and that says nothing about the program.
+    assert min(seconds() for _ in range(5)) < 0.4
+
+
+def test_the_version_is_that_of_the_package(batchwright: Batchwright) -> None:
+    assert batchwright("--version").stdout == "batchwright 0.1.0\n"

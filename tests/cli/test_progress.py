@@ -1,0 +1,96 @@
+"""Progress of a run on stderr."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from cli.progress import BarProgress, LineProgress, bar_on
+from engine.events import RunPlanned, RunTakenOver, RunWaiting, ScopeDone, ScopeRetried
+
+RUN = "JR-00000007"
+
+
+class StandingClock:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def test_in_a_pipe_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = StandingClock()
+    progress = LineProgress(clock)
+    progress(RunPlanned(RUN, 400, 2, 0))
+    clock.sleep(9)
+    progress(ScopeDone(RUN, 1, 200, 400, 0))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = StandingClock()
+    progress = LineProgress(clock)
+    progress(RunPlanned(RUN, 100_000, 500, 10_000))
+    for scope in range(1, 5):
+        clock.sleep(6)
+        progress(ScopeDone(RUN, scope, 10_000 + scope * 6_000, 100_000, 0))
+    assert capsys.readouterr().err == (
+        "JR-00000007: 22,000 of 100,000 records, 1,000 records/s, 78 s left\n"
+        "JR-00000007: 34,000 of 100,000 records, 1,000 records/s, 66 s left\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (RunWaiting(RUN, "5 runs are active"), "JR-00000007 waits: 5 runs are active"),
+        (RunTakenOver(RUN, "old:1"), "JR-00000007 goes on here; old:1 had stopped"),
+        (
+            ScopeRetried(RUN, 3, 2, "deadlock detected"),
+            "JR-00000007 tries scope 3 again (attempt 2): deadlock detected",
+        ),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_said_at_once(
+    event: RunWaiting | RunTakenOver | ScopeRetried, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    LineProgress(StandingClock())(event)
+    assert capsys.readouterr().err == f"{said}\n"
+
+
+def test_on_a_terminal_a_bar_shows_records_speed_and_time_left() -> None:
+    clock = StandingClock()
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    bar: Progress = bar_on(screen, get_time=clock.monotonic)
+    with bar:
+        progress = BarProgress(bar)
+        progress(RunPlanned(RUN, 1_000, 5, 0))
+        for scope in (1, 2):
+            clock.sleep(1)
+            progress(ScopeDone(RUN, scope, scope * 200, 1_000, 0))
+        shown = screen_text(bar)
+    assert "JR-00000007" in shown
+    assert "400 of 1,000" in shown
+    assert "200 records/s" in shown
+    assert "0:00:03" in shown
+
+
+def screen_text(bar: Progress) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(bar.get_renderable())
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
