@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -181,12 +182,12 @@ class RunEnded:
     def error(self) -> str:
         return words.one_line(self.facts.get("error"), 2000)
 
-    @property
+    @cached_property
     def errors(self) -> Table | None:
         """The first errored records."""
         return self._table("error", self.records.errored, self.errored)
 
-    @property
+    @cached_property
     def results(self) -> Table | None:
         """The first processed records."""
         return self._table("ok", self.records.processed, self.processed)

@@ -70,5 +70,6 @@ def one_line(text: str | None, limit: int = 300) -> str:
     """Text from outside on one line, without control characters, cut to ``limit`` characters."""
     if not text:
         return ""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    clean = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    line = " ".join(clean.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
