@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -22,6 +22,8 @@ Say = Callable[[str], None]
 Change = Callable[[bytes, Random], bytes]
 
 NOW: Final = datetime(2024, 1, 1, tzinfo=UTC)
+LOADED: Final = "loaded"
+REFUSED: Final = "refused"
 _LINES_KEPT: Final = 20
 _SAY_EVERY: Final = 1_000
 _NASTY: Final = (
@@ -37,20 +39,25 @@ def compare(url: str, *, cases: int, seed: int, say: Say) -> list[str]:
     database = Database(url)
     database.upgrade()
     originals = _shortened(sample.folder())
-    lines = []
+    lines: list[str] = []
+    loaded = 0
     with TemporaryDirectory(prefix="batchwright-fuzz-") as folder:
         for number in range(cases):
-            fault = _try_one(database, originals, Path(folder), Random(seed * 1_000_003 + number))
-            if fault:
-                lines.append(f"seed {seed}, case {number}: {fault}")
+            ended = _try_one(database, originals, Path(folder), Random(seed * 1_000_003 + number))
+            loaded += ended == LOADED
+            if ended not in (LOADED, REFUSED):
+                lines.append(f"seed {seed}, case {number}: {ended}")
             if (number + 1) % _SAY_EVERY == 0:
-                say(f"{number + 1:,} files, {len(lines)} faults")
+                say(f"{number + 1:,} files, {loaded:,} of them loaded, {len(lines)} faults")
     database.close()
+    # All refused, or none: then it is the test that is damaged.
+    if not 0 < loaded < cases:
+        lines.append(f"{loaded:,} of {cases:,} damaged files were loaded")
     return lines
 
 
-def _try_one(database: Database, originals: dict[str, bytes], folder: Path, chance: Random) -> str | None:
-    """What is wrong with the import of one damaged copy; `None` when it is loaded or properly refused."""
+def _try_one(database: Database, originals: dict[str, bytes], folder: Path, chance: Random) -> str:
+    """`LOADED`, `REFUSED`, or what is wrong with the import of one damaged copy."""
     name = chance.choice(sorted(originals))
     data = originals[name]
     for _ in range(chance.randint(1, 4)):
@@ -60,23 +67,22 @@ def _try_one(database: Database, originals: dict[str, bytes], folder: Path, chan
     paths = [folder / other for other in originals]
     skip_bad = io.StringIO() if chance.random() < 0.3 else None
     try:
-        with database.engine.connect() as connection, database.transaction(connection):
-            fault = _import(connection, paths, skip_bad)
-            connection.rollback()  # the next case starts from an empty database again
-    except Exception as error:
-        fault = f"{name}: {type(error).__name__}: {error}"[:500]
-    return fault
-
-
-def _import(connection: Connection, paths: Sequence[Path], skip_bad: io.StringIO | None) -> str | None:
-    try:
-        import_files(connection, paths, update=False, skip_bad=skip_bad, now=NOW)
+        with database.write() as connection:
+            import_files(connection, paths, update=False, skip_bad=skip_bad, now=NOW)
+            raise _Undo
+    except _Undo:
+        return LOADED
     except Refused as refusal:
         if not str(refusal).strip():
-            return "refused without a reason"
-        connection.rollback()
-        return _leftovers(connection)
-    return None
+            return f"{name}: refused without a reason"
+        with database.read() as connection:
+            return _leftovers(connection) or REFUSED
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}"[:500]
+
+
+class _Undo(Exception):
+    """Takes back an import that went well: the next case starts from an empty database again."""
 
 
 def _leftovers(connection: Connection) -> str | None:
