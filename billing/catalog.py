@@ -5,10 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
+from billing.exact import ZERO
 from billing.rating import Price
+
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,19 @@ class PriceRevision:
     price: Price
 
 
+class Terms(NamedTuple):
+    """What an asset's usage is priced by, and the days (both inclusive) on which that holds.
+
+    ``discount_percent`` is the contract's, whichever book the price comes from.
+    """
+
+    price: PriceRevision
+    contract: ContractRevision | None
+    discount_percent: Decimal
+    since: date
+    until: date
+
+
 class Catalog:
     """Contracts by customer, and prices by book and product, as they stand for one scope."""
 
@@ -70,11 +87,18 @@ class Catalog:
                 return contract
         return None
 
-    def price(self, price_book_key: int, product: str, day: date) -> PriceRevision | None:
-        """The price revision in force on that day; None where none is yet."""
-        found = self._prices.get((price_book_key, product))
-        if found is None:
-            return None
-        days, revisions = found
+    def terms(
+        self, price_book_key: int, product: str, contract: ContractRevision | None, day: date
+    ) -> Terms | None:
+        """The price revision in force on that day beside the contract; None where there is no price yet."""
+        days, revisions = self._prices.get((price_book_key, product), ((), ()))
         position = bisect_right(days, day)
-        return revisions[position - 1] if position else None
+        if not position:
+            return None
+        price = revisions[position - 1]
+        if contract is None:  # one may come into force on any other day
+            return Terms(price, None, ZERO, day, day)
+        until = min(days[position] - ONE_DAY if position < len(days) else date.max, contract.end or date.max)
+        return Terms(
+            price, contract, contract.discount_percent, max(price.effective_from, contract.start), until
+        )

@@ -8,13 +8,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from billing.catalog import Catalog, ContractRevision, PriceRevision
+from billing.catalog import Catalog, Terms
 from billing.exact import EXACT, ZERO
 from billing.money import BIGINT_MAX, AmountOutOfRange
-from billing.rating import Bill, RatingError, rate
+from billing.rating import Bill, RatingError, charge, net_minor, rate
 from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
 
 PENDING = "Pending Billing"
@@ -25,23 +26,33 @@ _subtract = EXACT.subtract
 
 
 class Rated(NamedTuple):
-    """A good input: its bill, and what that rests on."""
+    """A good input: what it comes to in minor units, and what that rests on."""
 
     input: InputRow
-    schedule: ScheduleRow
-    bill: Bill
-    price: PriceRevision
-    contract: ContractRevision | None
+    amount: int
     prior_quantity: Decimal
+    first_in_window: bool
+    terms: Terms
+
+    def bill(self) -> Bill:
+        """The amount with its lines, worked out again: a run needs them only for a preview."""
+        price = self.terms.price
+        rating = rate(
+            price.price,
+            self.input.quantity,
+            self.prior_quantity,
+            indexed=price.usage_indexing,
+            first_in_window=self.first_in_window,
+        )
+        return rating.bill(price.currency, self.terms.discount_percent)
 
 
 class Bad(NamedTuple):
-    """An input that cannot be priced, and why; ``schedule`` where it was found before the trouble."""
+    """An input that cannot be priced, and why."""
 
     input: InputRow
     code: str
     message: str
-    schedule: ScheduleRow | None
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ class AssetUsage:
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
-        return self.asset.currency or self.rated[0].price.currency
+        return self.asset.currency or self.rated[0].terms.price.currency
 
 
 class _Unpriced(Exception):
@@ -76,7 +87,6 @@ class _Unpriced(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
 
 
 @dataclass(slots=True)
@@ -99,27 +109,39 @@ def rate_asset(
     live = _Live(schedules)
     windows = _windows(live, inputs)
     schedule: ScheduleRow | None = None
+    terms: Terms | None = None
     for one in inputs:
-        day = one.usage_date
+        day, quantity = one.usage_date, one.quantity
         try:
             if schedule is None or not schedule.start <= day <= schedule.end:
                 schedule = None
-                schedule = _schedule_of(asset, one, live, schedules)
+                schedule = _schedule_of(asset, one, live)
                 window = windows[schedule.window_start, schedule.window_end]
                 posting = usage.postings.setdefault(schedule.key, Posting())
-            price, contract = _price_of(asset, one, catalog)
-            bill = _bill(one, price, contract, window)
-            if posting.fee + bill.amount_minor > BIGINT_MAX:
-                total = f"{schedule.start} to {schedule.end} would come to more than can be stored"
-                raise _Unpriced("amount_out_of_range", f"the usage schedule {total}")
-        except _Unpriced as why:
-            usage.bad.append(Bad(one, why.code, why.message, schedule))
+            if terms is None or not terms.since <= day <= terms.until:
+                terms = None
+                terms = _terms_of(asset, day, catalog)
+            price, so_far = terms.price, window.so_far
+            if price.product_uom != one.product_uom:
+                raise _Unpriced(
+                    "uom_mismatch", f"the input is in {one.product_uom}, its price in {price.product_uom}"
+                )
+            first = not window.begun
+            gross, _ = charge(price.price, quantity, so_far, price.usage_indexing, first)
+            amount = net_minor(gross, price.currency, terms.discount_percent)
+            if posting.fee + amount > BIGINT_MAX:
+                period = f"{schedule.start} to {schedule.end}"
+                raise _Unpriced(
+                    "amount_out_of_range", f"the schedule {period} would come to more than can be kept"
+                )
+        except (_Unpriced, RatingError, AmountOutOfRange) as why:
+            usage.bad.append(Bad(one, why.code, str(why)))
             continue
-        usage.rated.append(Rated(one, schedule, bill, price, contract, window.so_far))
-        window.so_far = _add(window.so_far, one.quantity)
+        usage.rated.append(Rated(one, amount, so_far, first, terms))
+        window.so_far = _add(so_far, quantity)
         window.begun = True
-        posting.quantity = _add(posting.quantity, one.quantity)
-        posting.fee += bill.amount_minor
+        posting.quantity = _add(posting.quantity, quantity)
+        posting.fee += amount
         posting.inputs += 1
     return usage
 
@@ -129,21 +151,26 @@ class _Live:
 
     def __init__(self, schedules: Sequence[ScheduleRow]) -> None:
         # Of two with one period the pending one comes last: late usage has its own beside the invoiced one.
-        live = [row for row in schedules if row.status != SUPERSEDED]
-        live.sort(key=lambda row: (row.start, row.status == PENDING, row.key))
+        self.superseded = [row for row in schedules if row.status == SUPERSEDED]
+        live = [row for row in schedules if row.status != SUPERSEDED] if self.superseded else list(schedules)
+        live.sort(key=_start_pending_key)
         self.schedules = live
         self._starts = [row.start for row in live]
 
-    def on(self, one: InputRow) -> ScheduleRow | None:
-        """The schedule that covers the input's usage date."""
-        position = bisect_right(self._starts, one.usage_date)
-        if position and one.usage_date <= self.schedules[position - 1].end:
+    def on(self, day: date) -> ScheduleRow | None:
+        """The schedule that covers a day."""
+        position = bisect_right(self._starts, day)
+        if position and day <= self.schedules[position - 1].end:
             return self.schedules[position - 1]
         return None
 
 
-def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, object], _Window]:
-    windows: dict[tuple[object, object], _Window] = {}
+def _start_pending_key(row: ScheduleRow) -> tuple[date, bool, int]:
+    return row.start, row.status == PENDING, row.key
+
+
+def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[date, date], _Window]:
+    windows: dict[tuple[date, date], _Window] = {}
     for row in live.schedules:
         name = (row.window_start, row.window_end)
         window = windows.get(name)
@@ -153,7 +180,7 @@ def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, obje
             window.so_far = _add(window.so_far, row.actual_quantity)
             window.begun = True
     for one in inputs:
-        if one.status == "Rated" and (schedule := live.on(one)) is not None:
+        if one.status == "Rated" and (schedule := live.on(one.usage_date)) is not None:
             window = windows[schedule.window_start, schedule.window_end]
             # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
             window.so_far = max(ZERO, _subtract(window.so_far, one.quantity))
@@ -161,9 +188,7 @@ def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, obje
     return windows
 
 
-def _schedule_of(
-    asset: AssetRow, one: InputRow, live: _Live, schedules: Sequence[ScheduleRow]
-) -> ScheduleRow:
+def _schedule_of(asset: AssetRow, one: InputRow, live: _Live) -> ScheduleRow:
     day = one.usage_date
     if not asset.start_date <= day <= asset.end_date:
         raise _Unpriced(
@@ -175,54 +200,32 @@ def _schedule_of(
             "before_first_billing_date",
             f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
         )
-    found = live.on(one)
+    found = live.on(day)
     if found is not None:
         return found
-    if any(row.start <= day <= row.end for row in schedules):
+    if any(row.start <= day <= row.end for row in live.superseded):
         raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 
 
-def _price_of(
-    asset: AssetRow, one: InputRow, catalog: Catalog
-) -> tuple[PriceRevision, ContractRevision | None]:
+def _terms_of(asset: AssetRow, day: date, catalog: Catalog) -> Terms:
     """The price in force, of the asset's own book where it names one, else of the contract's."""
-    day = one.usage_date
     contract = catalog.contract(asset.customer_key, asset.account_key, day)
     book = asset.price_book_key
     if book is None:
         if contract is None:
             raise _Unpriced("no_contract", f"no active contract covers {asset.asset_line_item_id} on {day}")
         book = contract.price_book_key
-    price = catalog.price(book, asset.product, day)
-    if price is None:
+    terms = catalog.terms(book, asset.product, contract, day)
+    if terms is None:
         raise _Unpriced("no_price", f"the price book has no price for {asset.product} on {day}")
-    if asset.currency is not None and price.currency != asset.currency:
+    currency = terms.price.currency
+    if asset.currency is not None and currency != asset.currency:
         raise _Unpriced(
             "no_price",
-            f"the price in force is in {price.currency}, and {asset.asset_line_item_id} bills in {asset.currency}",
+            f"the price in force is in {currency}, {asset.asset_line_item_id} bills in {asset.currency}",
         )
-    if price.product_uom != one.product_uom:
-        raise _Unpriced(
-            "uom_mismatch", f"the input is in {one.product_uom}, its price in {price.product_uom}"
-        )
-    return price, contract
-
-
-def _bill(one: InputRow, price: PriceRevision, contract: ContractRevision | None, window: _Window) -> Bill:
-    try:
-        rating = rate(
-            price.price,
-            one.quantity,
-            window.so_far,
-            indexed=price.usage_indexing,
-            first_in_window=not window.begun,
-        )
-        return rating.bill(price.currency, contract.discount_percent if contract else ZERO)
-    except RatingError as error:
-        raise _Unpriced(error.code, str(error)) from None
-    except AmountOutOfRange as error:
-        raise _Unpriced(error.code, str(error)) from None
+    return terms
 
 
 def by_asset(inputs: Sequence[InputRow]) -> Iterator[tuple[int, list[InputRow]]]:

@@ -100,7 +100,7 @@ class Scope:
     planned_keys: Sequence[int]
     groups: Sequence[int]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
-    amounts: dict[int, Amount] = field(default_factory=dict)
+    amounts: dict[str, dict[int, int]] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: list[Warn] = field(default_factory=list)
     previews: list[Preview] = field(default_factory=list)
@@ -112,6 +112,10 @@ class Scope:
     def skip(self, key: int, code: str, message: str) -> None:
         """The record is not for this run."""
         self.outcomes[key] = Outcome("skipped", code, message)
+
+    def pay(self, currency: str, amounts: Mapping[int, int]) -> None:
+        """What ok records came to: minor units of a currency, by key."""
+        self.amounts.setdefault(currency, {}).update(amounts)
 
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:
         """Tell the reader of the run something; in the mail, too."""

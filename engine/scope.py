@@ -6,9 +6,9 @@ back until the guilty record stands alone; then the scope runs once without it, 
 
 from __future__ import annotations
 
+import gc
 import json
 import random
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from engine import events, faults
 from engine.clock import Clock
 from engine.errors import FenceLost
 from engine.events import Events
-from engine.job import Amount, BatchJob, Outcome, Scope
+from engine.job import BatchJob, Outcome, Scope
 from engine.lease import Lease, record_sessions
 from engine.run import Run
 from engine.store import runs, scopes
@@ -85,7 +85,8 @@ class ScopeRunner:
         attempt = 1
         while True:
             try:
-                return self._attempt(scope_key)
+                with _collector_at_rest():
+                    return self._attempt(scope_key)
             except Exception as error:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise
@@ -126,7 +127,8 @@ class ScopeRunner:
             groups=stored.groups,
         )
         self.job.execute(scope)
-        strangers = (scope.outcomes.keys() | scope.amounts.keys()) - set(keys)
+        strangers = scope.outcomes.keys() | {key for of_key in scope.amounts.values() for key in of_key}
+        strangers -= set(keys)
         if strangers:
             raise ValueError(f"the job reported records that are not in its scope: {sorted(strangers)[:5]}")
         return scope
@@ -208,16 +210,28 @@ class ScopeRunner:
             }
 
 
-def _packed(keys: Sequence[int], amounts: dict[int, Amount]) -> tuple[bytes | None, str | None]:
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """A scope holds tens of thousands of rows at once; the collector would walk them over and over for nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _packed(keys: Sequence[int], amounts: dict[str, dict[int, int]]) -> tuple[bytes | None, str | None]:
     """Amounts in the order of keys, and their currencies: one for all where it is one."""
     if not amounts:
         return None, None
-    none = (scopes.NO_AMOUNT, None)
-    minors = array("q", [amounts.get(key, none)[0] for key in keys])
-    used = {currency for _, currency in amounts.values()}
-    if len(used) == 1:
-        return scopes.pack(minors), json.dumps(used.pop())
-    return scopes.pack(minors), json.dumps([amounts.get(key, none)[1] for key in keys])
+    if len(amounts) == 1:
+        [(currency, of_key)] = amounts.items()
+        return scopes.pack([of_key.get(key, scopes.NO_AMOUNT) for key in keys]), json.dumps(currency)
+    currency_of = {key: currency for currency, of_key in amounts.items() for key in of_key}
+    minors = [amounts[currency_of[key]][key] if key in currency_of else scopes.NO_AMOUNT for key in keys]
+    return scopes.pack(minors), json.dumps([currency_of.get(key) for key in keys])
 
 
 def words(error: Exception) -> str:

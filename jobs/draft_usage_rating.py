@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import Connection
 
-from billing.exact import ZERO, quantity_text
+from billing.exact import canonical, quantity_text
 from billing.records import rating_rows, selection
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.rating_rows import DraftOfInput, DraftOfSchedule, ErrorOfInput, InputRow
@@ -61,11 +62,10 @@ class Forecast:
         """Draft values of the schedules touched; blanks for the others of an asset that is covered wholly."""
         for usage in self.usages:
             for key, posting in usage.postings.items():
-                good = posting.inputs > 0
-                yield (
-                    usage,
-                    DraftOfSchedule(posting.quantity if good else None, posting.fee if good else None, key),
-                )
+                if posting.inputs:
+                    yield usage, DraftOfSchedule(canonical(posting.quantity), posting.fee, key)
+                else:
+                    yield usage, DraftOfSchedule(None, None, key)
             if usage.asset.key not in self.partial:
                 for row in usage.schedules:
                     if row.has_draft and row.status == PENDING and row.key not in usage.postings:
@@ -139,15 +139,14 @@ class DraftUsageRatingJob(DryRunJob):
 
     def apply(self, scope: Scope, computed: Forecast) -> None:
         """Write draft values, and errors; every status moves only from the one that was read."""
-        rated = [one for usage in computed.usages for one in usage.rated]
-        drafts = [_draft(scope.run, one) for one in rated]
+        drafts = _drafts(scope.run.id, computed.usages)
         errors = [
             ErrorOfInput(bad.code, bad.message, bad.input.key, bad.input.status)
             for usage in computed.usages
             for bad in usage.bad
             if bad.input.status != RATED
         ]
-        mended = [one.input.key for one in rated if one.input.status == ERROR]
+        mended = [draft.key for draft in drafts if draft.status == ERROR]
         postings = [posting for _, posting in computed.postings()]
         _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
         _expect(rating_rows.write_errors(scope.connection, errors), errors)
@@ -159,13 +158,13 @@ class DraftUsageRatingJob(DryRunJob):
         rated = [one for usage in computed.usages for one in usage.rated]
         input_ids = self.record_ids(scope.connection, [one.input.key for one in rated])
         for one in rated:
-            amount = Amount(one.bill.amount_minor, one.price.currency)
+            amount = Amount(one.amount, one.terms.price.currency)
             yield Preview("usage_input", input_ids[one.input.key], amount, _explained(one))
         postings = list(computed.postings())
         schedule_ids = selection.schedule_ids(scope.connection, [line.key for _, line in postings])
         for usage, line in postings:
             fee = None if line.fee is None else Amount(line.fee, usage.currency)
-            quantity = None if line.quantity is None else quantity_text(line.quantity)
+            quantity = None if line.quantity is None else quantity_text(Decimal(line.quantity))
             yield Preview("usage_schedule", schedule_ids[line.key], fee, {"draft_rated_quantity": quantity})
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
@@ -256,33 +255,34 @@ def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:
 def _report(scope: Scope, usage: AssetUsage) -> None:
     for bad in usage.bad:
         scope.error(bad.input.key, bad.code, bad.message)
-    for one in usage.rated:
-        amount = Amount(one.bill.amount_minor, one.price.currency)
-        scope.amounts[one.input.key] = amount
-        scope.add_total(TOTAL, amount.currency, amount.minor)
+    if usage.rated:
+        scope.pay(usage.currency, {one.input.key: one.amount for one in usage.rated})
+        scope.add_total(TOTAL, usage.currency, sum(posting.fee for posting in usage.postings.values()))
 
 
-def _draft(run: Run, one: Rated) -> DraftOfInput:
-    contract = one.contract
-    return DraftOfInput(
-        one.bill.amount_minor,
-        run.id,
-        one.price.key,
-        None if contract is None else contract.key,
-        ZERO if contract is None else contract.discount_percent,
-        one.prior_quantity,
-        one.input.key,
-        one.input.status,
-    )
+def _drafts(run_key: int, usages: Sequence[AssetUsage]) -> list[DraftOfInput]:
+    drafts = []
+    for usage in usages:
+        for one, amount, prior, _, terms in usage.rated:
+            contract_key = None if terms.contract is None else terms.contract.key
+            discount = canonical(terms.discount_percent) if terms.discount_percent else "0"
+            starts_at = canonical(prior) if prior else "0"
+            drafts.append(
+                DraftOfInput(
+                    amount, run_key, terms.price.key, contract_key, discount, starts_at, one.key, one.status
+                )
+            )
+    return drafts
 
 
 def _explained(one: Rated) -> dict[str, Any]:
+    terms = one.terms
     return {
         "quantity": quantity_text(one.input.quantity),
         "prior_quantity": quantity_text(one.prior_quantity),
-        "price_revision": one.price.key,
-        "contract_revision": None if one.contract is None else one.contract.key,
-        "discount_percent": "0.00" if one.contract is None else quantity_text(one.contract.discount_percent),
+        "price_revision": terms.price.key,
+        "contract_revision": None if terms.contract is None else terms.contract.key,
+        "discount_percent": quantity_text(terms.discount_percent),
         "lines": [
             {
                 "key": line.key,
@@ -290,7 +290,7 @@ def _explained(one: Rated) -> dict[str, Any]:
                 "unit_price": None if line.unit_price is None else quantity_text(line.unit_price),
                 "amount": quantity_text(line.amount),
             }
-            for line in one.bill.lines
+            for line in one.bill().lines
         ],
     }
 

@@ -3,7 +3,7 @@
 from billing.rating.errors import NegativeQuantity, NoTier, PriceError, RatingError
 from billing.rating.line import Line
 from billing.rating.price import MODELS, Price, Tier
-from billing.rating.rating import Bill, Rating, rate
+from billing.rating.rating import Bill, Rating, charge, net_minor, rate
 
 __all__ = [
     "MODELS",
@@ -16,5 +16,7 @@ __all__ = [
     "Rating",
     "RatingError",
     "Tier",
+    "charge",
+    "net_minor",
     "rate",
 ]

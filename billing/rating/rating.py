@@ -71,13 +71,8 @@ class Rating(NamedTuple):
 
         Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
         """
-        if not discount_percent:
-            return Bill(self, currency, ZERO, round_half_up(self.amount, currency))
-        if not ZERO <= discount_percent <= _HUNDRED:
-            shown = canonical(discount_percent)
-            raise PriceError("discount_percent", f"{shown} is not a share of the amount", "give 0 to 100")
-        discount = _multiply(self.amount, discount_percent.scaleb(-2, EXACT))
-        return Bill(self, currency, discount, round_half_up(_subtract(self.amount, discount), currency))
+        discount = _discount(self.amount, discount_percent)
+        return Bill(self, currency, discount, net_minor(self.amount, currency, discount_percent))
 
 
 def rate(
@@ -97,22 +92,51 @@ def rate(
 
     Raises NegativeQuantity, NoTier: never an amount in place of an error.
     """
+    return Rating(*charge(price, quantity, prior_quantity, indexed, first_in_window))
+
+
+def charge(price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool) -> Charge:
+    """What `rate` gives, not yet dressed as a Rating: a run rates a million inputs and shows few of them."""
     if quantity < ZERO:
         raise NegativeQuantity(quantity)
-    if prior_quantity or price.included_quantity:
-        return _rate_in_window(price, quantity, prior_quantity, indexed, first_in_window)
+    included = price.included_quantity
+    if included or (indexed and prior):
+        return _charge_in_window(price, quantity, prior, indexed, first_in_window)
     amount, parts = _CHARGES[price.model](price, ZERO, quantity, quantity, first_in_window or not indexed)
     return _limited(price, amount, parts)
 
 
-def _rate_in_window(
+def net_minor(amount: Decimal, currency: str, discount_percent: Decimal) -> int:
+    """An unrounded amount less its discount, in whole minor units: rounded once, half up.
+
+    Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
+    """
+    if discount_percent:
+        amount = _subtract(amount, _discount(amount, discount_percent))
+    return round_half_up(amount, currency)
+
+
+def _discount(amount: Decimal, percent: Decimal) -> Decimal:
+    if not percent:
+        return ZERO
+    if not ZERO <= percent <= _HUNDRED:
+        raise PriceError(
+            "discount_percent", f"{canonical(percent)} is not a share of the amount", "give 0 to 100"
+        )
+    return _multiply(amount, percent.scaleb(-2, EXACT))
+
+
+def _charge_in_window(
     price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool
-) -> Rating:
+) -> Charge:
     if prior < ZERO:
         raise NegativeQuantity(prior)
-    start = _beyond_included(price, prior)
-    end = _beyond_included(price, _add(prior, quantity))
-    billable = _subtract(end, start)
+    start, end, billable = prior, _add(prior, quantity), quantity
+    included = price.included_quantity
+    if included:
+        start = _subtract(start, included) if start > included else ZERO
+        end = _subtract(end, included) if end > included else ZERO
+        billable = _subtract(end, start)
     if indexed:
         first = first_in_window and not prior
     else:
@@ -123,17 +147,10 @@ def _rate_in_window(
     return _limited(price, amount, parts)
 
 
-def _beyond_included(price: Price, used: Decimal) -> Decimal:
-    included = price.included_quantity
-    if not included:
-        return used
-    return _subtract(used, included) if used > included else ZERO
-
-
-def _limited(price: Price, amount: Decimal, parts: tuple[Part, ...]) -> Rating:
+def _limited(price: Price, amount: Decimal, parts: tuple[Part, ...]) -> Charge:
     low, high = price.minimum_amount, price.maximum_amount
     if low is not None and amount < low:
-        return Rating(low, (*parts, ("minimum", 0, None, None, _subtract(low, amount))))
+        return low, (*parts, ("minimum", 0, None, None, _subtract(low, amount)))
     if high is not None and amount > high:
-        return Rating(high, (*parts, ("maximum", 0, None, None, _subtract(high, amount))))
-    return Rating(amount, parts)
+        return high, (*parts, ("maximum", 0, None, None, _subtract(high, amount)))
+    return amount, parts

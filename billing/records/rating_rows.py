@@ -5,14 +5,13 @@ Every one that reads and then writes an asset's inputs or schedules goes through
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from billing.exact import canonical
 from billing.records.driver import Driver
 from billing.tables import DRAFT_CANDIDATE
 
@@ -36,11 +35,11 @@ class AssetRow(NamedTuple):
 
 
 class InputRow(NamedTuple):
-    """A usage input as rating needs it."""
+    """A usage input as rating needs it; as tuples they sort by asset, usage date and order of arrival."""
 
-    key: int
     asset_key: int
     usage_date: date
+    key: int
     quantity: Decimal
     product_uom: str
     status: str
@@ -63,14 +62,14 @@ class ScheduleRow(NamedTuple):
 
 
 class DraftOfInput(NamedTuple):
-    """What a forecast writes to a good input, and what the amount rests on."""
+    """What a forecast writes to a good input, and what the amount rests on; decimals as canonical text."""
 
     amount: int
     run_key: int
     price_key: int
     contract_key: int | None
-    discount_percent: Decimal
-    prior_quantity: Decimal
+    discount_percent: str
+    prior_quantity: str
     key: int
     status: str
 
@@ -85,9 +84,9 @@ class ErrorOfInput(NamedTuple):
 
 
 class DraftOfSchedule(NamedTuple):
-    """What a forecast writes to a usage schedule; both empty where nothing good fell on it."""
+    """What a forecast writes to a usage schedule, the quantity as canonical text; empty where nothing fell on it."""
 
-    quantity: Decimal | None
+    quantity: str | None
     fee: int | None
     key: int
 
@@ -114,7 +113,7 @@ def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputRow]:
     """The inputs, by asset, usage date and order of arrival; deleted ones, too."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT id, asset_key, usage_date, quantity, product_uom, status, error_by, deleted"
+        "SELECT asset_key, usage_date, id, quantity, product_uom, status, error_by, deleted"
         " FROM usage_input WHERE id {among}",
         driver.keys(keys),
     )
@@ -122,10 +121,10 @@ def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputRow]:
         inputs = [InputRow._make(row) for row in rows]
     else:
         inputs = [
-            InputRow(key, asset, _day(day), Decimal(quantity), uom, status, error_by, bool(deleted))
-            for key, asset, day, quantity, uom, status, error_by, deleted in rows
+            InputRow(asset, _day(day), key, Decimal(quantity), uom, status, error_by, bool(deleted))
+            for asset, day, key, quantity, uom, status, error_by, deleted in rows
         ]
-    inputs.sort(key=_asset_date_arrival)
+    inputs.sort()
     return inputs
 
 
@@ -170,15 +169,11 @@ def write_drafts(connection: Connection, drafts: Sequence[DraftOfInput]) -> int:
             " draft_discount_percent = d.discount, draft_prior_quantity = d.prior"
             " FROM draft_of_input AS d WHERE u.id = d.id AND u.status = d.status",
         )
-    rows = (
-        (amount, run, price, contract, canonical(discount), canonical(prior), key, status)
-        for amount, run, price, contract, discount, prior, key, status in drafts
-    )
     driver.cursor.executemany(
         "UPDATE usage_input SET draft_rated_amount = ?, draft_run_key = ?, draft_price_key = ?,"
         " draft_contract_key = ?, draft_discount_percent = ?, draft_prior_quantity = ?"
         " WHERE id = ? AND status = ?",
-        rows,
+        drafts,
     )
     return int(driver.cursor.rowcount) if drafts else 0
 
@@ -216,9 +211,8 @@ def write_schedule_drafts(connection: Connection, drafts: Sequence[DraftOfSchedu
             "UPDATE usage_schedule AS s SET draft_rated_quantity = d.quantity, draft_fee_amount = d.fee"
             " FROM draft_of_schedule AS d WHERE s.id = d.id",
         )
-    rows = ((None if quantity is None else canonical(quantity), fee, key) for quantity, fee, key in drafts)
     driver.cursor.executemany(
-        "UPDATE usage_schedule SET draft_rated_quantity = ?, draft_fee_amount = ? WHERE id = ?", rows
+        "UPDATE usage_schedule SET draft_rated_quantity = ?, draft_fee_amount = ? WHERE id = ?", drafts
     )
     return int(driver.cursor.rowcount) if drafts else 0
 
@@ -248,7 +242,7 @@ def candidates_of(
     """(asset key, input key) of the inputs of these assets that a forecast takes, in that order."""
     driver = Driver(connection)
     wanted = CANDIDATE_OR_RATED if with_rated else DRAFT_CANDIDATE
-    return driver.rows(  # type: ignore[return-value]
+    return driver.rows(
         f"SELECT asset_key, id FROM usage_input WHERE {wanted} AND asset_key {{among}} ORDER BY asset_key, id",
         driver.keys(asset_keys),
     )
@@ -257,9 +251,7 @@ def candidates_of(
 def owners_of(connection: Connection, input_keys: Sequence[int]) -> list[tuple[int, int]]:
     """(asset key, input key) of these inputs, whatever their status."""
     driver = Driver(connection)
-    return driver.rows(  # type: ignore[return-value]
-        "SELECT asset_key, id FROM usage_input WHERE id {among}", driver.keys(input_keys)
-    )
+    return driver.rows("SELECT asset_key, id FROM usage_input WHERE id {among}", driver.keys(input_keys))
 
 
 def stale_assets(connection: Connection) -> Iterator[int]:
@@ -290,17 +282,15 @@ def _each(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]
 
 
 def _update_from_copy(
-    driver: Driver, table: str, columns: str, rows: Iterable[tuple[Any, ...]], update: str
+    driver: Driver, table: str, columns: str, rows: Sequence[tuple[Any, ...]], update: str
 ) -> int:
     """COPY into a temporary table and one UPDATE: twice as fast as arrays, and than a statement for each row."""
-    rows = list(rows)
     if not rows:
         return 0
     cursor = driver.cursor
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns}) ON COMMIT DELETE ROWS")
     with cursor.copy(f"COPY {table} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+        copy.write("\n".join(["\t".join(map(_copy_text, row)) for row in rows]))
     keys = [row.key for row in rows]  # type: ignore[attr-defined]
     # Without the bounds the planner would read the whole big table to join a few thousand rows to it.
     alias = update.split(" AS ", 1)[1][0]
@@ -308,8 +298,9 @@ def _update_from_copy(
     return int(cursor.rowcount)
 
 
-def _asset_date_arrival(row: InputRow) -> tuple[int, date, int]:
-    return row[1], row[2], row[0]
+def _copy_text(value: int | str | None) -> str:
+    """A value in COPY's text form; the texts that come here are numbers and statuses, and need no escape."""
+    return "\\N" if value is None else str(value)
 
 
 _day = date.fromisoformat
