@@ -85,8 +85,7 @@ class ScopeRunner:
         attempt = 1
         while True:
             try:
-                with _collector_at_rest():
-                    return self._attempt(scope_key)
+                return self._attempt(scope_key)
             except Exception as error:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise
@@ -112,7 +111,7 @@ class ScopeRunner:
             except Exception as error:
                 if faults.is_transient(error) or len(guilty) == len(stored.keys):
                     raise
-                for key, message in self._trial(scope_key, keys, error):
+                for key, message in self._trial(scope_key, keys, words(error)):
                     guilty[key] = Outcome("error", UNFORESEEN, message)
                     self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
 
@@ -126,32 +125,33 @@ class ScopeRunner:
             planned_keys=stored.keys,
             groups=stored.groups,
         )
-        self.job.execute(scope)
+        with _collector_at_rest():
+            self.job.execute(scope)
         strangers = scope.outcomes.keys() | {key for of_key in scope.amounts.values() for key in of_key}
         strangers -= set(keys)
         if strangers:
             raise ValueError(f"the job reported records that are not in its scope: {sorted(strangers)[:5]}")
         return scope
 
-    def _trial(self, scope_key: int, keys: Sequence[int], error: Exception) -> Iterator[tuple[int, str]]:
-        """The guilty among ``keys``, of which ``execute`` has just raised ``error``."""
+    def _trial(self, scope_key: int, keys: Sequence[int], raised: str) -> Iterator[tuple[int, str]]:
+        """The guilty among ``keys``, with which ``execute`` has raised; each with the words of its exception."""
         if len(keys) == 1:
             alone = self._raises(scope_key, keys)
-            yield keys[0], words(alone) if alone else f"{words(error)} (only together with other records)"
+            yield keys[0], alone or f"{raised} (only together with other records)"
             return
         half = len(keys) // 2
         first = self._raises(scope_key, keys[:half])
         if first is None:
             # Whatever was wrong with both halves together is then in the second: no need to try it whole.
-            yield from self._trial(scope_key, keys[half:], error)
+            yield from self._trial(scope_key, keys[half:], raised)
             return
         yield from self._trial(scope_key, keys[:half], first)
         second = self._raises(scope_key, keys[half:])
         if second is not None:
             yield from self._trial(scope_key, keys[half:], second)
 
-    def _raises(self, scope_key: int, keys: Sequence[int]) -> Exception | None:
-        """What ``execute`` raises on these records; whatever it did is rolled back."""
+    def _raises(self, scope_key: int, keys: Sequence[int]) -> str | None:
+        """The words of what ``execute`` raises on these records; whatever it did is rolled back."""
         try:
             with self.session.transaction() as connection:
                 self._execute(connection, scopes.read(connection, scope_key), keys)
@@ -161,7 +161,7 @@ class ScopeRunner:
         except Exception as error:
             if faults.is_transient(error):
                 raise
-            return error
+            return words(error)
 
     def _save(self, connection: Connection, stored: scopes.StoredScope, scope: Scope) -> Done:
         """Ledger, fence and mark: the last statements of every scope."""
