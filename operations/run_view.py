@@ -12,6 +12,6 @@ from operations.views import View
 
 def view_of(connection: Connection, run: Run) -> View:
     """The JSON of one run."""
-    parents = [] if run.parent_id is None else [run.parent_id]
-    parent_run_id = next(iter(runs.run_ids(connection, parents).values()), None)
+    parent = run.parent_id
+    parent_run_id = None if parent is None else runs.run_ids(connection, [parent])[parent]
     return views.run(run, parent_run_id=parent_run_id, warnings=runs.warnings(connection, run.id))

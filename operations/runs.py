@@ -262,12 +262,13 @@ def _driven(app: Application, run: Run) -> View:
 
 def _request(app: Application, order: Order) -> Request:
     check_one_of(order.mode, MODES, field="mode")
+    mode = "sync" if order.sync and order.mode == "batch" else order.mode
     notify = [check_address(address) for address in order.notify]
-    mail_actor = order.mail_actor and order.mode == "batch"
+    mail_actor = order.mail_actor and mode == "batch"
     return Request(
         actor=order.actor.name,
-        mode=order.mode,
-        in_caller=order.sync or order.mode == "sync",
+        mode=mode,
+        in_caller=order.sync or mode == "sync",
         reason=order.reason,
         explanation=order.explanation,
         trigger=order.trigger,

@@ -83,6 +83,7 @@ def add_usage_input(
     try:
         with app.database.write() as connection:
             asset_key = asset_key_of(connection, asset_line_item_id)
+            assets.lock(connection, [asset_key])
             an_id = usage_input_id or next_ids(connection, "IN-", 1)[0]
             inputs.add(connection, {**values, "usage_input_id": an_id, "asset_key": asset_key})
             added = views.usage_input(_existing(connection, [an_id])[0])
@@ -252,18 +253,11 @@ def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
 def _locked_errors(
     connection: Connection, code: str | None, asset_line_item_id: str | None
 ) -> list[RowMapping]:
-    """The inputs in Error while we hold their assets; what was settled while we waited for a lock is left out."""
+    """The inputs in Error while we hold their assets; of an asset whose first error came just now, none."""
     asset_key = None if asset_line_item_id is None else asset_key_of(connection, asset_line_item_id)
-    seen = inputs.by_ids(connection, inputs.errored_ids(connection, code=code, asset_key=asset_key))
-    held = {row["asset_key"] for row in seen.values()}
+    held = inputs.assets_with_errors(connection, code, asset_key)
     assets.lock(connection, held)
-    rows = [
-        row
-        for row in inputs.by_ids(connection, list(seen)).values()
-        if row["status"] == inputs.ERROR and not row["deleted"] and code in (None, row["code"])
-    ]
-    _refuse_moved(rows, held)
-    return sorted(rows, key=lambda row: int(row["id"]))
+    return [row for row in inputs.errors(connection, code, asset_key) if row["asset_key"] in held]
 
 
 def _existing(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select, update
 
 from billing.records.pages import chunks, stream
 from billing.tables import asset_line_item, usage_input
@@ -51,24 +51,23 @@ def shown(connection: Connection, usage_input_id: str) -> RowMapping | None:
 def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
     """The usage inputs of these ids, deleted ones too, by id; ids that nobody has are missing."""
     found: dict[str, RowMapping] = {}
-    for chunk in chunks(list(ids)):
+    # An id is printable; other text is nobody's id, and PostgreSQL could not even be asked for it.
+    for chunk in chunks([an_id for an_id in ids if an_id.isprintable()]):
         rows = connection.execute(_shown().where(usage_input.c.usage_input_id.in_(chunk))).mappings()
         found.update((row["usage_input_id"], row) for row in rows)
     return found
 
 
-def errored_ids(
-    connection: Connection, *, code: str | None = None, asset_key: int | None = None
-) -> list[str]:
-    """The ids of the inputs in Error, in order of arrival: all, those of one code, those of one asset."""
-    statement = select(usage_input.c.usage_input_id).where(
-        usage_input.c.status == ERROR, usage_input.c.deleted.is_(False)
-    )
-    if code is not None:
-        statement = statement.where(usage_input.c.code == code)
-    if asset_key is not None:
-        statement = statement.where(usage_input.c.asset_key == asset_key)
-    return list(connection.execute(statement.order_by(usage_input.c.id)).scalars())
+def assets_with_errors(connection: Connection, code: str | None, asset_key: int | None) -> set[int]:
+    """The keys of the assets that have an input in Error: any, of that code, that asset alone."""
+    return set(connection.execute(_errored(code, asset_key, usage_input.c.asset_key).distinct()).scalars())
+
+
+def errors(connection: Connection, code: str | None, asset_key: int | None) -> list[RowMapping]:
+    """The inputs in Error in order of arrival: key, id, asset, status and what the error says."""
+    columns = ("id", "usage_input_id", "asset_key", "status", "error_by", "code", "message")
+    statement = _errored(code, asset_key, *(usage_input.c[name] for name in columns))
+    return list(connection.execute(statement.order_by(usage_input.c.id)).mappings())
 
 
 def add(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -93,6 +92,15 @@ def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[s
             )
             changed += connection.execute(statement.values(dict(values))).rowcount
     return changed
+
+
+def _errored(code: str | None, asset_key: int | None, *columns: ColumnElement[Any]) -> Select[Any]:
+    statement = select(*columns).where(usage_input.c.status == ERROR, usage_input.c.deleted.is_(False))
+    if code is not None:
+        statement = statement.where(usage_input.c.code == code)
+    if asset_key is not None:
+        statement = statement.where(usage_input.c.asset_key == asset_key)
+    return statement
 
 
 def _shown() -> Select[Any]:

@@ -53,7 +53,8 @@ def shown_billing(connection: Connection, billing_schedule_id: str) -> RowMappin
 def billing_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
     """The billing schedules of these ids, by id; ids that nobody has are missing."""
     found: dict[str, RowMapping] = {}
-    for chunk in chunks(list(ids)):
+    # An id is printable; other text is nobody's id, and PostgreSQL could not even be asked for it.
+    for chunk in chunks([an_id for an_id in ids if an_id.isprintable()]):
         rows = connection.execute(_billing().where(billing_schedule.c.billing_schedule_id.in_(chunk)))
         found.update((row["billing_schedule_id"], row) for row in rows.mappings())
     return found

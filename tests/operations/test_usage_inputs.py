@@ -313,6 +313,12 @@ def test_unknown_ids_are_all_counted_and_the_first_twenty_named(app: Application
     assert "IN-20" not in refusal.value.message
 
 
+@pytest.mark.parametrize("text", ["IN\x00", "\udcff", "IN\n1"])
+def test_text_that_cannot_be_an_id_is_unknown(app: Application, text: str) -> None:
+    with pytest.raises(Refused, match="unknown usage input"):
+        delete_usage_inputs(app, [text], actor=ACTOR)
+
+
 def test_deleting_nothing_is_refused(app: Application) -> None:
     with pytest.raises(Refused, match="no id was given"):
         delete_usage_inputs(app, [], actor=ACTOR)

@@ -1,0 +1,65 @@
+"""The audit trail as it is read, and that it stands or falls with the act, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import operating_system_user
+from engine.errors import Refused
+from operations.app import Actor, Application, default_actor
+from operations.audit import list_audit, record, subject_of
+from tests.operations.conftest import ACTOR, NOW, make_settings
+
+
+def enter(app: Application, subject: str, **values: Any) -> None:
+    with app.database.write() as connection:
+        record(connection, actor=ACTOR, act="test.act", subject=subject, now=NOW, **values)
+
+
+def test_entries_come_newest_first_and_as_many_as_asked_for(app: Application) -> None:
+    for subject in ("one", "two", "three"):
+        enter(app, subject)
+    assert [entry["subject"] for entry in list_audit(app)] == ["three", "two", "one"]
+    assert [entry["subject"] for entry in list_audit(app, limit=2)] == ["three", "two"]
+    with pytest.raises(Refused, match="the limit 0 is below 1"):
+        list_audit(app, limit=0)
+
+
+def test_before_and_after_come_back_as_they_were_given(app: Application) -> None:
+    enter(app, "one", reason="because", before=["ü", None], after={"amount": "1.00"})
+    (entry,) = list_audit(app)
+    assert (entry["reason"], entry["before"], entry["after"]) == ("because", ["ü", None], {"amount": "1.00"})
+
+
+def test_an_entry_goes_with_the_transaction_of_its_act(app: Application) -> None:
+    class Failed(Exception):
+        pass
+
+    def act_and_fail() -> None:
+        with app.database.write() as connection:
+            record(connection, actor=ACTOR, act="test.act", subject="one", now=NOW)
+            raise Failed
+
+    with pytest.raises(Failed):
+        act_and_fail()
+    assert list(list_audit(app)) == []
+
+
+def test_a_subject_is_the_one_id_or_their_number() -> None:
+    assert subject_of(["IN-1"], "usage input") == "IN-1"
+    assert subject_of(["IN-1", "IN-2"], "usage input") == "2 usage inputs"
+    assert subject_of([], "usage input") == "0 usage inputs"
+
+
+def test_the_default_actor_is_who_the_settings_claim_and_who_the_system_says(tmp_path: Path) -> None:
+    actor = default_actor(make_settings("sqlite:///x.db", tmp_path, actor="erika"))
+    assert (actor.name, actor.os_user) == ("erika", operating_system_user())
+
+
+@pytest.mark.parametrize("name", ["", "  ", "erika\nBcc: all@example.com", "erika\x00"])
+def test_an_actor_s_name_is_one_printable_line(name: str) -> None:
+    with pytest.raises(Refused, match="the actor"):
+        Actor(name=name, os_user="root")

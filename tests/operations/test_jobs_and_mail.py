@@ -1,0 +1,115 @@
+"""Which jobs there are, and the mail of the outbox, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.errors import Refused
+from engine.job import BatchJob
+from operations.app import Application
+from operations.jobs import list_jobs, show_job
+from operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from operations.runs import drive_run, submit_run
+from tests.operations.conftest import ACTOR
+
+Entries = Callable[[], list[dict[str, Any]]]
+JOB = "draft-usage-rating"
+
+
+def test_the_jobs_are_listed_with_what_they_work_on(app: Application) -> None:
+    (job,) = [job for job in list_jobs(app) if job["name"] == JOB]
+    assert {name: job[name] for name in ("type", "record_noun", "retry_unit", "dry_run")} == {
+        "type": "Draft usage rating",
+        "record_noun": "usage input",
+        "retry_unit": "asset line item",
+        "dry_run": True,
+    }
+    assert job["description"].startswith("Forecasts usage inputs")
+
+
+def test_a_job_is_shown_with_the_schema_of_its_parameters(app: Application) -> None:
+    shown = show_job(app, JOB)
+    assert set(shown["parameters"]["properties"]) == {
+        "usage_input_ids",
+        "asset_line_item_ids",
+        "include_rated",
+    }
+    with pytest.raises(Refused, match="there is no job named 'draft'"):
+        show_job(app, "draft")
+
+
+@pytest.fixture
+def unsent(app: Application, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A mail that waits, because the folder for mail is a file."""
+    app.settings.mail.directory.write_text("in the way")
+    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    return str(list_mail(app)[0]["mail_id"])
+
+
+def test_a_run_ends_well_though_its_mail_cannot_be_sent(app: Application, unsent: str) -> None:
+    mail = show_mail(app, unsent)
+    assert (mail["status"], mail["attempts"]) == ("waiting", 1)
+    assert mail["error"]
+    assert mail["facts"]["status"] == "Completed"
+
+
+def test_a_retried_mail_is_sent_with_one_audit_entry(app: Application, unsent: str, entries: Entries) -> None:
+    app.settings.mail.directory.unlink()
+    sent = retry_mail(app, unsent, actor=ACTOR, reason="disk was full")
+    assert (sent["status"], sent["error"]) == ("sent", None)
+    assert len(list(app.settings.mail.directory.glob("*.eml"))) == 1
+    entry, _ = entries()
+    assert (entry["act"], entry["subject"], entry["reason"]) == ("mail.retry", unsent, "disk was full")
+
+
+def test_a_sent_or_unknown_mail_is_not_retried_and_leaves_no_entry(
+    app: Application, unsent: str, entries: Entries
+) -> None:
+    app.settings.mail.directory.unlink()
+    retry_mail(app, unsent, actor=ACTOR)
+    before = entries()
+    with pytest.raises(Refused, match="was sent"):
+        retry_mail(app, unsent, actor=ACTOR)
+    with pytest.raises(Refused, match="there is no mail 'ML-9'"):
+        retry_mail(app, "ML-9", actor=ACTOR)
+    with pytest.raises(Refused, match="there is no mail 'ML-9'"):
+        show_mail(app, "ML-9")
+    assert entries() == before
+
+
+def test_mails_are_listed_newest_first_and_as_many_as_asked_for(app: Application) -> None:
+    for _ in range(2):
+        drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    assert [mail["run_id"] for mail in list_mail(app)] == ["JR-00000002", "JR-00000001"]
+    assert [mail["run_id"] for mail in list_mail(app, limit=1)] == ["JR-00000002"]
+
+
+def test_a_mail_is_previewed_for_a_known_job_only(app: Application) -> None:
+    assert "Draft usage rating" in preview_mail(app, JOB)["Subject"]
+    with pytest.raises(Refused, match="there is no job named"):
+        preview_mail(app, "nothing")
+    assert list_mail(app) == []
+
+
+def test_a_run_of_a_job_that_is_gone_fails_and_still_has_its_mail(app: Application) -> None:
+    class Gone(BatchJob):
+        """Registered when submitted, not when driven."""
+
+        name = "gone"
+        type = "Gone"
+
+        def start(self, context: Any) -> list[Any]:
+            return []
+
+        def execute(self, scope: Any) -> None:
+            raise AssertionError
+
+    app.registry.add(Gone)
+    run_id = submit_run(app, "gone", {}, actor=ACTOR)["run_id"]
+    app.registry._jobs.pop("gone")
+    ended = drive_run(app, run_id)
+    assert (ended["status"], "there is no job named 'gone'" in ended["error"]) == ("Failed", True)
+    assert [mail["recipient"] for mail in list_mail(app)] == ["dana@example.com"]
