@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Literal
 
@@ -9,7 +10,7 @@ import click
 
 from cli.answers import drop_further_output, write_json, write_rows
 from cli.exits import DONE, FAILED, INTERRUPTED, exit_code_of
-from cli.interrupt import StopOnInterrupt
+from cli.interrupt import StopOnInterrupt, StoppedAtOnce
 from cli.progress import shown_progress
 from cli.run_views import OUTCOME_COLUMNS, run_result
 from cli.state import Session
@@ -35,20 +36,23 @@ def finish_submitted(
 
 
 def drive_and_answer(app: Application, session: Session, run_id: str, drive: Drive, *, as_json: bool) -> int:
-    """Drive the run with progress on stderr, write its result to stdout, return its exit code."""
+    """Drive the run with progress on stderr, write its result to stdout, return its exit code.
+
+    Raises ``StoppedAtOnce`` after a second Ctrl-C.
+    """
     try:
         run, interrupted = driven(app, session, drive)
     except KeyboardInterrupt:
-        click.echo(f"Stopped at once; the scope at hand was not saved. {_how_to_resume(run_id)}", err=True)
-        return INTERRUPTED
+        raise StoppedAtOnce(run_id, _how_to_resume(run_id)) from None
     code = exit_code_of(run, interrupted=interrupted)
     try:
         _answer(app, run, as_json=as_json)
+        sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads the result; what became of the run still shows in the exit code.
         drop_further_output()
     if code == INTERRUPTED:
-        click.echo(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}", err=True)
+        click.echo(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
     elif code == FAILED and run["ended_at"] is None:
         click.echo(
             f"Another process goes on with {run_id}. Watch it with `batchwright runs show {run_id}`.",
@@ -75,7 +79,7 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
 
 
 def _how_to_resume(run_id: str) -> str:
-    return f"Go on with `batchwright runs resume {run_id}`."
+    return f"Go on with `batchwright runs resume {run_id}`"
 
 
 def exclusive_way(*, sync: bool, batch: bool, enqueue: bool) -> Way:

@@ -10,6 +10,14 @@ from types import FrameType, TracebackType
 ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
 
 
+class StoppedAtOnce(Exception):
+    """A second Ctrl-C ended the driving of a run in the middle of a scope; ``remedy`` says how to go on."""
+
+    def __init__(self, run_id: str, remedy: str) -> None:
+        super().__init__(f"{run_id} was stopped at once; the scope at hand was not saved")
+        self.remedy = remedy
+
+
 class StopOnInterrupt:
     """Inside its block SIGINT sets a flag, which calling the object tells; a second one raises KeyboardInterrupt."""
 

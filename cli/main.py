@@ -17,6 +17,7 @@ import click
 from cli.answers import AnswerCutOff, drop_further_output, write_json
 from cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
 from cli.groups import LazyGroup
+from cli.interrupt import StoppedAtOnce
 from cli.state import Session
 
 COMMANDS = {
@@ -58,12 +59,12 @@ class Program(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named. A reader who has seen enough (`| head`) ends it quietly."""
+        code = DONE
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
             drop_further_output()
-            return DONE
         return code
 
     def main(
@@ -104,7 +105,9 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, click.ClickException):
         return Failure(REFUSED, error.format_message())
     if isinstance(error, click.Abort):
-        return Failure(INTERRUPTED, "interrupted", None, None)
+        return Failure(INTERRUPTED, "interrupted")
+    if isinstance(error, StoppedAtOnce):
+        return Failure(INTERRUPTED, str(error), None, error.remedy)
     # Not at the top: the engine brings the database library, and a misspelt command needs neither.
     from config.errors import SettingsError
     from engine.errors import Refused

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from engine.clock import Clock
@@ -29,6 +29,16 @@ def shown_progress(events: Events, clock: Clock, *, quiet: bool) -> Iterator[Non
     else:
         events.subscribe(LineProgress(clock))
         yield
+
+
+@contextmanager
+def shown_import(*, quiet: bool) -> Iterator[Callable[[str, int, float], None] | None]:
+    """A function that shows how far an import is in a file: name, rows so far, share read. Only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    with bar_on(Console(stderr=True)) as bar:
+        yield ImportProgress(bar)
 
 
 def message_of(event: Event) -> str | None:
@@ -88,6 +98,21 @@ class BarProgress:
             self._bar.reset(self._task, total=event.total, completed=event.done, description=event.run_id)
         elif isinstance(event, ScopeDone):
             self._bar.update(self._task, completed=event.done, total=event.total)
+
+
+class ImportProgress:
+    """A bar for each file of an import, by the share of its bytes that has been read."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, file: str, rows: int, share: float) -> None:
+        """Move the bar of ``file``; how many rows it has in all is told from those so far."""
+        if file not in self._tasks:
+            self._tasks[file] = self._bar.add_task(file, total=None)
+        total = rows / share if share else None
+        self._bar.update(self._tasks[file], completed=rows, total=total)
 
 
 class _Done(ProgressColumn):

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 
-from cli.answers import Column, write_json, write_table
+from cli.answers import Column, printable, write_json, write_table
 from cli.exits import DONE, WITH_ERRORS
 from cli.groups import Command
-from cli.options import actor_option, as_json_option
+from cli.options import actor_option, as_json_option, reason_option
+from cli.progress import shown_import
 from cli.session import acting, application
 from cli.show import duration
+from cli.state import Session
+from notifications.words import counted
 from operations.imports import import_paths
+from operations.views import View
 
 COLUMNS = (
     Column("file", "File"),
@@ -37,24 +41,48 @@ COLUMNS = (
 )
 @click.option("--update", is_flag=True, help="Let a line change the record of the same id.")
 @actor_option
+@reason_option
 @as_json_option
+@click.pass_obj
 def import_(
-    paths: Sequence[Path], skip_bad: Path | None, update: bool, actor: str | None, as_json: bool
+    session: Session,
+    paths: Sequence[Path],
+    skip_bad: Path | None,
+    update: bool,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
 ) -> int:
     """Load CSV files into the database.
 
     A path is a file or a folder of them; an embedded database is made where it is missing. Everything is loaded or
     nothing, unless bad lines are left out with --skip-bad.
     """
-    with application() as app:
-        report = import_paths(app, paths, update=update, skip_bad=skip_bad, actor=acting(app, actor))
+    with application() as app, shown_import(quiet=session.verbosity < 0) as progress:
+        report = import_paths(
+            app,
+            paths,
+            update=update,
+            skip_bad=skip_bad,
+            actor=acting(app, actor),
+            reason=reason,
+            progress=progress,
+        )
         place = app.database.place
-    skipped = sum(file["skipped"] for file in report["files"])
     if as_json:
         write_json(report)
     else:
-        write_table(report["files"], COLUMNS)
-        click.echo(f"\nDone in {duration(report['seconds'])}. Database: {place}")
-        if skipped:
-            click.echo(f"{skipped:,} bad lines were left out; see {skip_bad}.")
-    return WITH_ERRORS if skipped else DONE
+        _answer(report, place, skip_bad)
+    return WITH_ERRORS if report["skipped"] else DONE
+
+
+def _answer(report: View, place: str, skip_bad: Path | None) -> None:
+    write_table(report["files"], COLUMNS)
+    click.echo(f"\nDone in {duration(report['seconds'])}. Database: {place}")
+    made = [counted(report[f"{kind}_schedules_made"], f"{kind} schedule") for kind in ("billing", "usage")]
+    if report["billing_schedules_made"]:
+        click.echo(f"Made {' and '.join(made)} for new assets.")
+    if report["skipped"]:
+        click.echo(f"{counted(report['skipped'], 'bad line')} left out and written to {skip_bad}:")
+        for problem in report["problems"]:
+            click.echo(f"  {printable(problem)}")

@@ -1,0 +1,217 @@
+"""Running jobs: ways, exit codes, what is said at the end, retry, resume, preview."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Batchwright, error_of
+
+SEED = ["run", "draft-usage-rating", "--usage-input", "IN-00007052", "--usage-input", "IN-00007053"]
+RUN_FIELDS = [
+    *["run_id", "job", "type", "mode", "status", "badge", "actor", "reason", "explanation", "parameters"],
+    *[
+        "trigger",
+        "schedule",
+        "parent_run_id",
+        "customer_id",
+        "periods",
+        "total",
+        "processed",
+        "errored",
+        "skipped",
+    ],
+    *[
+        "not_reached",
+        "totals",
+        "warnings",
+        "error",
+        "created_at",
+        "started_at",
+        "ended_at",
+        "duration_seconds",
+    ],
+]
+
+
+def answer(batchwright: Batchwright, *words: str, code: int = 0) -> dict[str, Any]:
+    """The JSON that a command line ends with; nothing else may be on stdout."""
+    result = batchwright(*words, "--json")
+    assert result.exit_code == code, result.stderr
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_a_run_without_errors_ends_with_0_and_its_json(company: str, batchwright: Batchwright) -> None:
+    run = answer(batchwright, *SEED)
+    assert list(run) == RUN_FIELDS
+    assert (run["status"], run["processed"], run["errored"]) == ("Completed", 2, 0)
+    assert run["totals"] == {"draft_fee_amount": {"USD": "6000.00"}}
+
+
+def test_a_run_with_errored_records_ends_with_3_and_says_what_to_do(
+    company: str, batchwright: Batchwright
+) -> None:
+    result = batchwright("run", "draft-usage-rating")
+    assert result.exit_code == 3
+    assert "JR-00000001  Draft usage rating: Complete (10 errors)" in result.stdout
+    assert "502 in all: 492 processed, 10 errored, 0 skipped" in result.stdout
+    assert "batchwright runs outcomes JR-00000001 --outcome error\n" in result.stdout
+    assert "batchwright runs retry JR-00000001\n" in result.stdout
+
+
+def test_the_end_of_a_run_names_recipient_folder_of_the_mail_and_database(
+    company: str, batchwright: Batchwright, working_directory: Path
+) -> None:
+    out = batchwright(*SEED).stdout
+    assert "ML-00000001 to erika@example.com" in out
+    assert f"is only written to files, in {working_directory / 'mail'}" in out
+    assert "Database" in out
+    assert len(list((working_directory / "mail").glob("*.eml"))) == 1
+
+
+def test_an_actor_without_an_address_is_told_that_nobody_gets_the_mail(
+    company: str, batchwright: Batchwright
+) -> None:
+    assert "has no recipient" in batchwright(*SEED, "--actor", "somebody").stdout
+
+
+def test_a_synchronous_run_prints_each_outcome_and_sends_the_actor_no_mail(
+    company: str, batchwright: Batchwright
+) -> None:
+    out = batchwright(*SEED, "--sync").stdout
+    assert [line.split() for line in out.splitlines()[1:3]] == [
+        ["IN-00007052", "ok", "USD", "4000.00"],
+        ["IN-00007053", "ok", "USD", "2000.00"],
+    ]
+    assert json.loads(batchwright("mail", "list", "--json").stdout) == []
+    run = answer(batchwright, *SEED, "--sync")
+    assert list(run) == [*RUN_FIELDS, "outcomes"]
+    assert run["mode"] == "sync"
+    assert [outcome["amount"] for outcome in run["outcomes"]] == ["4000.00", "2000.00"]
+
+
+def test_an_enqueued_run_prints_its_id_alone_and_resume_drives_it(
+    company: str, batchwright: Batchwright
+) -> None:
+    queued = batchwright(*SEED, "--enqueue")
+    assert (queued.exit_code, queued.stdout) == (0, "JR-00000001\n")
+    assert answer(batchwright, "runs", "show", "JR-00000001")["badge"] == "Queued"
+    resumed = answer(batchwright, "runs", "resume", "JR-00000001")
+    assert (resumed["status"], resumed["processed"]) == ("Completed", 2)
+
+
+def test_a_run_that_has_ended_is_not_resumed(rated: str, batchwright: Batchwright) -> None:
+    result = batchwright("runs", "resume", rated, "--json")
+    assert result.exit_code == 2
+    assert f"batchwright runs retry {rated}" in error_of(result)["remedy"]
+
+
+def test_a_dry_run_changes_nothing_and_shows_what_it_would_write(
+    company: str, batchwright: Batchwright
+) -> None:
+    before = batchwright("usage-schedules", "list", "--json").stdout
+    result = batchwright(*SEED, "--dry-run")
+    assert result.exit_code == 0
+    assert "batchwright runs preview JR-00000001" in result.stdout
+    assert batchwright("usage-schedules", "list", "--json").stdout == before
+    preview = json.loads(batchwright("runs", "preview", "JR-00000001", "--format", "json").stdout)
+    assert {"kind", "record_id", "amount", "currency", "detail"} == set(preview[0])
+    assert "4000.00" in [line["amount"] for line in preview]
+    assert "IN-00007052" in batchwright("runs", "preview", "JR-00000001").stdout
+    assert answer(batchwright, "runs", "show", "JR-00000001")["mode"] == "dry_run"
+
+
+def test_ids_are_read_from_a_file_and_from_standard_input(
+    company: str, batchwright: Batchwright, working_directory: Path
+) -> None:
+    ids = b"\xef\xbb\xbfIN-00007052\r\n\r\n  IN-00007053  \n"
+    (working_directory / "ids.txt").write_bytes(ids)
+    words = ["run", "draft-usage-rating", "--json", "--ids-from"]
+    from_file = batchwright(*words, "ids.txt")
+    from_stdin = batchwright(*words, "-", stdin=ids)
+    for result in (from_file, from_stdin):
+        parameters = json.loads(result.stdout)["parameters"]
+        assert parameters["usage_input_ids"] == ["IN-00007052", "IN-00007053"]
+
+
+def test_inputs_and_assets_together_are_refused(company: str, batchwright: Batchwright) -> None:
+    result = batchwright(*SEED, "--asset-line-item", "ALI-0001", "--json")
+    assert result.exit_code == 2
+    assert "not both" in error_of(result)["message"]
+
+
+def test_what_a_run_was_asked_to_do_is_in_its_row(company: str, batchwright: Batchwright) -> None:
+    words = [
+        "--scope-size",
+        "1",
+        "--error-ceiling",
+        "50%",
+        "--actor",
+        "max",
+        "--reason",
+        "month end",
+        "--no-mail",
+    ]
+    run = answer(batchwright, *SEED, *words, "--notify", "a@example.com", "--notify", "b@example.com")
+    assert (run["actor"], run["reason"], run["trigger"]) == ("max", "month end", "cli")
+    mails = answer(batchwright, "runs", "show", run["run_id"])["mails"]
+    assert [mail["recipient"] for mail in mails] == ["a@example.com", "b@example.com"]
+
+
+def test_a_run_over_its_error_ceiling_fails_with_1_and_says_how_to_go_on(
+    company: str, batchwright: Batchwright
+) -> None:
+    result = batchwright("run", "draft-usage-rating", "--error-ceiling", "1", "--scope-size", "10")
+    assert result.exit_code == 1
+    assert "Failed" in result.stdout
+    assert "not reached" in result.stdout
+    assert "batchwright runs retry JR-00000001" in result.stdout
+
+
+def test_a_retry_is_a_run_of_its_own_linked_to_the_first(rated: str, batchwright: Batchwright) -> None:
+    retried = answer(batchwright, "runs", "retry", rated, "--reason", "prices came in", code=3)
+    assert (retried["parent_run_id"], retried["trigger"], retried["reason"]) == (
+        rated,
+        "retry",
+        "prices came in",
+    )
+    assert answer(batchwright, "runs", "show", rated)["children"] == [retried["run_id"]]
+    lines = batchwright("runs", "show", rated).stdout.splitlines()
+    assert ["Retried", "by", retried["run_id"]] in [line.split() for line in lines]
+
+
+def test_a_run_without_errors_is_not_retried(company: str, batchwright: Batchwright) -> None:
+    batchwright(*SEED)
+    result = batchwright("runs", "retry", "JR-00000001", "--json")
+    assert result.exit_code == 2
+    assert "nothing to retry" in error_of(result)["message"]
+
+
+def test_a_repaired_input_is_retried_to_the_end(rated: str, batchwright: Batchwright) -> None:
+    errored = json.loads(batchwright("runs", "outcomes", rated, "--outcome", "error", "--json").stdout)
+    negative = next(row["record_id"] for row in errored if row["code"] == "negative_quantity")
+    others = [row["record_id"] for row in errored if row["record_id"] != negative]
+    assert batchwright("usage-inputs", "delete", *others).exit_code == 0
+    assert batchwright("usage-inputs", "edit", negative, "--quantity", "3").exit_code == 0
+    retried = answer(batchwright, "run", "draft-usage-rating")
+    assert (retried["status"], retried["errored"]) == ("Completed", 0)
+
+
+def test_runs_are_listed_by_status_and_job(rated: str, batchwright: Batchwright) -> None:
+    def listed(*words: str) -> list[str]:
+        return [run["run_id"] for run in json.loads(batchwright("runs", "list", *words, "--json").stdout)]
+
+    second = batchwright(*SEED, "--enqueue").stdout.strip()
+    assert listed() == [second, rated]
+    assert listed("--limit", "1") == [second]
+    assert listed("--status", "Holding") == [second]
+    assert listed("--status", "Completed", "--job", "draft-usage-rating") == [rated]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_quiet_says_nothing_on_stderr(company: str, batchwright: Batchwright) -> None:
+    assert batchwright("-q", *SEED).stderr == ""
