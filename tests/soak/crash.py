@@ -24,6 +24,7 @@ from tests.soak.state import Rows, differences, state_of
 Say = Callable[[str], None]
 
 LEASE_SECONDS: Final = "0.4"
+BAD_EVERY: Final = 97
 RUN_ID: Final = "JR-00000001"
 _PATIENCE_SECONDS: Final = 600
 _ENDED_WELL: Final = (0, 3)
@@ -38,11 +39,14 @@ def compare(
 
     `kills` SIGKILLs are sent: the first while the run is planned, the others at random scopes and moments.
     """
-    company = Company(inputs, bad_every=97)
+    company = Company(inputs, bad_every=BAD_EVERY)
     calm, crashed = Database(calm_url), Database(crash_url)
     for database in (calm, crashed):
         fill(database, company)
     expected = _undisturbed(calm_url, calm, scope_size)
+    (figures,) = expected["figures"]
+    if figures[:4] != ("Completed", inputs, inputs - inputs // BAD_EVERY, inputs // BAD_EVERY):
+        raise WentWrong(f"the run left alone is not as it should be: {figures}")
     scopes = -(-inputs // scope_size)
     sent = _under_fire(crash_url, crashed, scope_size, _targets(scopes, kills, Random(seed)), say)
     found = state_of(crashed, RUN_ID)
