@@ -19,10 +19,11 @@ ACTOR = Actor(name="dana@example.com", os_user="dana")
 
 
 class StandingClock:
-    """Always the same instant; waiting takes no time."""
+    """Always the same instant; waiting takes no time, and `meanwhile` is what others do in it."""
 
     def __init__(self) -> None:
         self._monotonic = 0.0
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def now(self) -> datetime:
         return NOW
@@ -32,6 +33,7 @@ class StandingClock:
 
     def sleep(self, seconds: float) -> None:
         self._monotonic += seconds
+        self.meanwhile()
 
 
 def make_settings(url: str, folder: Path, **values: Any) -> Settings:
@@ -47,9 +49,15 @@ def make_settings(url: str, folder: Path, **values: Any) -> Settings:
 
 
 @pytest.fixture
-def app(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
+def clock() -> StandingClock:
+    """The clock of `app`."""
+    return StandingClock()
+
+
+@pytest.fixture
+def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[Application]:
     """An application on a migrated database without a record."""
-    application = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock())
+    application = make_application(make_settings(migrated_url, tmp_path), clock=clock)
     yield application
     application.close()
 

@@ -12,6 +12,10 @@ from sqlalchemy import update
 
 from billing import tables
 from engine.errors import Refused
+from engine.lease import heart
+from engine.run import Run
+from engine.store import runs
+from engine.store.leases import LeaseStore
 from engine.store.tables import run as run_table
 from operations.app import Application, make_application
 from operations.mail import list_mail, show_mail
@@ -287,6 +291,38 @@ def test_a_run_that_has_ended_is_not_resumed(app: Application, entries: Entries)
     ended = run(app)
     with pytest.raises(Refused, match="has ended"):
         resume_run(app, ended["run_id"], actor=ACTOR)
+    assert [entry["act"] for entry in entries()] == ["run.submit"]
+
+
+@pytest.fixture
+def interrupted(app: Application, company: None) -> Run:
+    """A planned run whose owner has gone without a word."""
+    submitted = submit(app)
+    drive_run(app, submitted["run_id"], stop=lambda: True)
+    with app.database.write() as connection:
+        connection.execute(update(run_table).values(state="Processing", fence=7, owner="elsewhere/1"))
+        run = runs.by_id(connection, submitted["run_id"])
+    LeaseStore(app.database).begin(heart(run), run.fence)
+    return run
+
+
+def test_an_interrupted_run_is_resumed_when_its_owner_shows_no_life_with_one_entry(
+    app: Application, interrupted: Run, entries: Entries
+) -> None:
+    ended = resume_run(app, interrupted.run_id, actor=ACTOR)
+    assert (ended["status"], ended["processed"]) == ("Completed", 3)
+    entry, _ = entries()
+    assert (entry["act"], entry["before"]) == ("run.resume", {"status": "Processing", "owner": "elsewhere/1"})
+    assert entry["after"]["owner"] != "elsewhere/1"
+
+
+def test_a_resume_is_refused_and_leaves_no_entry_while_the_owner_lives(
+    app: Application, clock: StandingClock, interrupted: Run, entries: Entries
+) -> None:
+    store = LeaseStore(app.database)
+    clock.meanwhile = lambda: store.beat(heart(interrupted), interrupted.fence)
+    with pytest.raises(Refused, match="is being worked on by elsewhere/1"):
+        resume_run(app, interrupted.run_id, actor=ACTOR)
     assert [entry["act"] for entry in entries()] == ["run.submit"]
 
 
