@@ -66,19 +66,31 @@ class Posting:
 
 @dataclass(slots=True)
 class AssetUsage:
-    """An asset's inputs in hand, rated, and its schedules with what falls on them."""
+    """An asset's inputs in hand, rated, and its schedules with what falls on them.
+
+    The good inputs stand in columns, one list for each field of :class:`Rated`: a million of them are written and
+    few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad.
+    """
 
     asset: AssetRow
     schedules: Sequence[ScheduleRow]
-    rated: list[Rated] = field(default_factory=list)
+    inputs: list[InputRow] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
+    prior_quantities: list[Decimal] = field(default_factory=list)
+    firsts_in_window: list[bool] = field(default_factory=list)
+    terms: list[Terms] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     postings: dict[int, Posting] = field(default_factory=dict)
-    """By schedule key: every schedule that an input in hand fell on, good or bad."""
+
+    def rated(self) -> Iterator[Rated]:
+        """The good inputs, one by one."""
+        columns = (self.inputs, self.amounts, self.prior_quantities, self.firsts_in_window, self.terms)
+        return map(Rated._make, zip(*columns, strict=True))
 
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
-        return self.asset.currency or self.rated[0].terms.price.currency
+        return self.asset.currency or self.terms[0].price.currency
 
 
 class _Unpriced(Exception):
@@ -117,7 +129,9 @@ def rate_asset(
                 schedule = None
                 schedule = _schedule_of(asset, one, live)
                 window = windows[schedule.window_start, schedule.window_end]
-                posting = usage.postings.setdefault(schedule.key, Posting())
+                posting = usage.postings.get(schedule.key)
+                if posting is None:
+                    posting = usage.postings[schedule.key] = Posting()
             if terms is None or not terms.since <= day <= terms.until:
                 terms = None
                 terms = _terms_of(asset, day, catalog)
@@ -137,7 +151,11 @@ def rate_asset(
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
             usage.bad.append(Bad(one, why.code, str(why)))
             continue
-        usage.rated.append(Rated(one, amount, so_far, first, terms))
+        usage.inputs.append(one)
+        usage.amounts.append(amount)
+        usage.prior_quantities.append(so_far)
+        usage.firsts_in_window.append(first)
+        usage.terms.append(terms)
         window.so_far = _add(so_far, quantity)
         window.begun = True
         posting.quantity = _add(posting.quantity, quantity)

@@ -146,7 +146,7 @@ class DraftUsageRatingJob(DryRunJob):
             for bad in usage.bad
             if bad.input.status != RATED
         ]
-        mended = [draft.key for draft in drafts if draft.status == ERROR]
+        mended = [one.key for usage in computed.usages for one in usage.inputs if one.status == ERROR]
         postings = [posting for _, posting in computed.postings()]
         _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
         _expect(rating_rows.write_errors(scope.connection, errors), errors)
@@ -155,7 +155,7 @@ class DraftUsageRatingJob(DryRunJob):
 
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
-        rated = [one for usage in computed.usages for one in usage.rated]
+        rated = [one for usage in computed.usages for one in usage.rated()]
         input_ids = self.record_ids(scope.connection, [one.input.key for one in rated])
         for one in rated:
             amount = Amount(one.amount, one.terms.price.currency)
@@ -255,22 +255,24 @@ def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:
 def _report(scope: Scope, usage: AssetUsage) -> None:
     for bad in usage.bad:
         scope.error(bad.input.key, bad.code, bad.message)
-    if usage.rated:
-        scope.pay(usage.currency, {one.input.key: one.amount for one in usage.rated})
+    if usage.inputs:
+        scope.pay(
+            usage.currency, {one.key: minor for one, minor in zip(usage.inputs, usage.amounts, strict=True)}
+        )
         scope.add_total(TOTAL, usage.currency, sum(posting.fee for posting in usage.postings.values()))
 
 
 def _drafts(run_key: int, usages: Sequence[AssetUsage]) -> list[DraftOfInput]:
-    drafts = []
+    drafts: list[DraftOfInput] = []
     for usage in usages:
-        for one, amount, prior, _, terms in usage.rated:
+        columns = (usage.inputs, usage.amounts, usage.prior_quantities, usage.terms)
+        for one, amount, prior, terms in zip(*columns, strict=True):
             contract_key = None if terms.contract is None else terms.contract.key
             discount = canonical(terms.discount_percent) if terms.discount_percent else "0"
             starts_at = canonical(prior) if prior else "0"
+            price_key = terms.price.key
             drafts.append(
-                DraftOfInput(
-                    amount, run_key, terms.price.key, contract_key, discount, starts_at, one.key, one.status
-                )
+                (amount, run_key, price_key, contract_key, discount, starts_at, one.key, one.status)
             )
     return drafts
 

@@ -53,10 +53,11 @@ class Price:
     maximum_amount: Decimal | None = None
     flat_fee_per: str = "window"
     tiers: tuple[Tier, ...] = ()
-    # Worked out once for a million ratings: the closed upper bounds in order, for bisect, and two shortcuts.
+    # Worked out once for a million ratings: the closed upper bounds in order, for bisect, and three shortcuts.
     bounds: tuple[Decimal, ...] = field(init=False, repr=False, compare=False)
     fee_per_input: bool = field(init=False, repr=False, compare=False)
     fraction: Decimal = field(init=False, repr=False, compare=False)
+    has_limits: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.model not in _NEEDS:
@@ -68,6 +69,8 @@ class Price:
         _check_tiers(self.model, self.tiers)
         object.__setattr__(self, "bounds", tuple(tier.to for tier in self.tiers if tier.to is not None))
         object.__setattr__(self, "fee_per_input", self.flat_fee_per == "input")
+        limits = (self.minimum_amount, self.maximum_amount)
+        object.__setattr__(self, "has_limits", limits != (None, None))
         object.__setattr__(self, "fraction", self.percentage.scaleb(-2, EXACT))
 
     @classmethod

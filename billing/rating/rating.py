@@ -102,8 +102,8 @@ def charge(price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first
     included = price.included_quantity
     if included or (indexed and prior):
         return _charge_in_window(price, quantity, prior, indexed, first_in_window)
-    amount, parts = _CHARGES[price.model](price, ZERO, quantity, quantity, first_in_window or not indexed)
-    return _limited(price, amount, parts)
+    charged = _CHARGES[price.model](price, ZERO, quantity, quantity, first_in_window or not indexed)
+    return _limited(price, *charged) if price.has_limits else charged
 
 
 def net_minor(amount: Decimal, currency: str, discount_percent: Decimal) -> int:

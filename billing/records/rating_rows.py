@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from billing.exact import ZERO
 from billing.records.driver import Driver
 from billing.tables import DRAFT_CANDIDATE
 
@@ -61,17 +62,9 @@ class ScheduleRow(NamedTuple):
     window_end: date
 
 
-class DraftOfInput(NamedTuple):
-    """What a forecast writes to a good input, and what the amount rests on; decimals as canonical text."""
-
-    amount: int
-    run_key: int
-    price_key: int
-    contract_key: int | None
-    discount_percent: str
-    prior_quantity: str
-    key: int
-    status: str
+DraftOfInput = tuple[int, int, int, int | None, str, str, int, str]
+"""What a forecast writes to a good input, and what the amount rests on: minor units, run key, price key, contract
+key, discount percent, prior quantity (both as canonical text), input key, the status it was read with."""
 
 
 class ErrorOfInput(NamedTuple):
@@ -118,10 +111,10 @@ def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputRow]:
         driver.keys(keys),
     )
     if driver.is_postgresql:
-        inputs = [InputRow._make(row) for row in rows]
+        inputs = [_new(InputRow, row) for row in rows]
     else:
         inputs = [
-            InputRow(asset, _day(day), key, Decimal(quantity), uom, status, error_by, bool(deleted))
+            _new(InputRow, (asset, _day(day), key, Decimal(quantity), uom, status, error_by, bool(deleted)))
             for asset, day, key, quantity, uom, status, error_by, deleted in rows
         ]
     inputs.sort()
@@ -139,10 +132,21 @@ def read_schedules(connection: Connection, asset_keys: Sequence[int]) -> list[Sc
         driver.keys(asset_keys),
     )
     if driver.is_postgresql:
-        return [ScheduleRow._make(row) for row in rows]
+        return [_new(ScheduleRow, row) for row in rows]
     return [
-        ScheduleRow(
-            key, asset, _day(start), _day(end), Decimal(actual), bool(draft), status, _day(ws), _day(we)
+        _new(
+            ScheduleRow,
+            (
+                key,
+                asset,
+                _day(start),
+                _day(end),
+                ZERO if actual == "0" else Decimal(actual),
+                bool(draft),
+                status,
+                _day(ws),
+                _day(we),
+            ),
         )
         for key, asset, start, end, actual, draft, status, ws, we in rows
     ]
@@ -164,6 +168,7 @@ def write_drafts(connection: Connection, drafts: Sequence[DraftOfInput]) -> int:
             "amount bigint, run_key bigint, price_key bigint, contract_key bigint, discount numeric,"
             " prior numeric, id bigint, status text",
             drafts,
+            6,
             "UPDATE usage_input AS u SET draft_rated_amount = d.amount, draft_run_key = d.run_key,"
             " draft_price_key = d.price_key, draft_contract_key = d.contract_key,"
             " draft_discount_percent = d.discount, draft_prior_quantity = d.prior"
@@ -208,6 +213,7 @@ def write_schedule_drafts(connection: Connection, drafts: Sequence[DraftOfSchedu
             "draft_of_schedule",
             "quantity numeric, fee bigint, id bigint",
             drafts,
+            2,
             "UPDATE usage_schedule AS s SET draft_rated_quantity = d.quantity, draft_fee_amount = d.fee"
             " FROM draft_of_schedule AS d WHERE s.id = d.id",
         )
@@ -282,7 +288,7 @@ def _each(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]
 
 
 def _update_from_copy(
-    driver: Driver, table: str, columns: str, rows: Sequence[tuple[Any, ...]], update: str
+    driver: Driver, table: str, columns: str, rows: Sequence[tuple[Any, ...]], key_place: int, update: str
 ) -> int:
     """COPY into a temporary table and one UPDATE: twice as fast as arrays, and than a statement for each row."""
     if not rows:
@@ -291,7 +297,7 @@ def _update_from_copy(
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns}) ON COMMIT DELETE ROWS")
     with cursor.copy(f"COPY {table} FROM STDIN") as copy:
         copy.write("\n".join(["\t".join(map(_copy_text, row)) for row in rows]))
-    keys = [row.key for row in rows]  # type: ignore[attr-defined]
+    keys = [row[key_place] for row in rows]
     # Without the bounds the planner would read the whole big table to join a few thousand rows to it.
     alias = update.split(" AS ", 1)[1][0]
     cursor.execute(f"{update} AND {alias}.id BETWEEN %s AND %s", (min(keys), max(keys)))
@@ -304,3 +310,5 @@ def _copy_text(value: int | str | None) -> str:
 
 
 _day = date.fromisoformat
+# A named tuple made this way takes half the time of calling its class, and there are a million of them.
+_new = tuple.__new__
