@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import click
+
 from cli import show
 from cli.answers import Column
+from cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
 from config.settings import Settings
 
 LOG_COLUMNS = (
@@ -34,12 +37,15 @@ OUTCOME_COLUMNS = (
 )
 
 Run = Mapping[str, Any]
+WARNINGS_SHOWN = 5
+_COLOURS = {DONE: "green", WITH_ERRORS: "yellow", FAILED: "red"}
 
 
 def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
     """The lines that end every run: result, counts, totals, warnings, mail, database, what to do next."""
     took = show.duration(run["duration_seconds"])
-    yield f"{run['run_id']}  {run['type']}: {run['badge']}" + (f", in {took}" if took else "")
+    badge = click.style(run["badge"], fg=_COLOURS.get(exit_code_of(run, interrupted=True)))
+    yield f"{run['run_id']}  {run['type']}: {badge}" + (f", in {took}" if took else "")
     facts = [("Records", counts(run))]
     facts += [(name.capitalize(), amounts) for name, amounts in show.totals(run["totals"])]
     facts += [("Warning", _warning(warning)) for warning in run["warnings"][:WARNINGS_SHOWN]]
@@ -51,9 +57,6 @@ def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
     facts.append(("Database", place))
     facts += [("Next", command) for command in next_commands(run)]
     yield from aligned(facts)
-
-
-WARNINGS_SHOWN = 5
 
 
 def counts(run: Run) -> str:

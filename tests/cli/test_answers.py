@@ -14,7 +14,7 @@ from cli import show
 from cli.answers import PAGE, AnswerCutOff, Column, printable, write_facts, write_rows
 
 COLUMNS = (Column("id", "Id"), Column("amount", "Amount", numeric=True), Column("message", "Message"))
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "IN-1", "amount": "4000.00", "message": None},
     {"id": "IN-00000002", "amount": "0.50", "message": "no price " * 30},
 ]

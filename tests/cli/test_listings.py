@@ -165,9 +165,25 @@ def test_a_listing_on_a_terminal_is_a_table_that_fits_it(company: str) -> None:
     assert max(len(line) for line in shown.splitlines() if "\x1b" not in line) <= 80
 
 
+def test_progress_goes_to_the_terminal_on_stderr_and_the_answer_to_the_pipe_on_stdout(company: str) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "run", "draft-usage-rating", "--scope-size", "50", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = read_all(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert json.loads(out)["total"] == 502
+    assert "502 of 502" in shown
+
+
 def read_all(terminal: int) -> str:
     """What a program writes to a terminal until it ends; Linux then answers with EIO."""
-    chunks = []
+    chunks: list[bytes] = []
     while True:
         try:
             chunk = os.read(terminal, 65536)
