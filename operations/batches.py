@@ -18,7 +18,7 @@ def execute_batch(
 ) -> str:
     """Enqueue the job as a batch run and return the run's id, such as "JR-00000042" (Salesforce: executeBatch).
 
-    With `connection` the run is enqueued in the caller's transaction, and is gone when that rolls back. Without
+    With `connection`, one in a write transaction, the run is enqueued in it and gone when it rolls back. Without
     `app` it is the application that the settings describe. Refuses a job that is not registered: no process could
     drive its run.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from engine import ledger
@@ -24,6 +25,8 @@ from operations.checks import check_limit, check_one_of
 from operations.outcomes import Row, outcome_rows
 from operations.run_view import view_of
 from operations.views import View
+
+log = structlog.get_logger()
 
 MODES = ("sync", "batch", "dry_run")
 
@@ -252,12 +255,20 @@ def _preview(app: Application, run: Run) -> Iterator[View]:
 
 def _driven(app: Application, run: Run) -> View:
     if run.ended:
-        app.mailer.send_due()
+        _send_due_mail(app)
     with app.database.read() as connection:
         view = view_of(connection, runs.by_key(connection, run.id))
     if run.in_caller and run.ended:
         view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
     return view
+
+
+def _send_due_mail(app: Application) -> None:
+    try:
+        app.mailer.send_due()
+    except Exception:
+        # The run has ended whatever becomes of its mail, which waits in the outbox.
+        log.exception("mail could not be sent; it waits")
 
 
 def _request(app: Application, order: Order) -> Request:

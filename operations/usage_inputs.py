@@ -99,11 +99,7 @@ def add_usage_input(
     except IntegrityError:
         if usage_input_id is None:
             raise
-        raise Refused(
-            f"the usage input id {usage_input_id!r} is taken; that of a deleted input stays so",
-            field="usage_input_id",
-            remedy="Give another id, or none for the next free number",
-        ) from None
+        raise _taken(usage_input_id) from None
     return added
 
 
@@ -123,15 +119,7 @@ def edit_usage_input(
     draft figures of its usage schedule stay until that forecast overwrites them. Its status stays: what a forecast
     put in Error is tried again by the next one, any other error is taken back by a reset.
     """
-    changes: dict[str, Any] = {}
-    if quantity is not None:
-        changes["quantity"] = read_field(cells.decimal, quantity, field="quantity")
-    if usage_date is not None:
-        changes["usage_date"] = read_field(cells.day, usage_date, field="usage_date")
-    if description is not None:
-        changes["description"] = _description(description)
-    if not changes:
-        raise Refused("nothing to change was given", remedy="Give a quantity, a usage date or a description")
+    changes = _changes(quantity, usage_date, description)
     app.database.require()
     with app.database.write() as connection:
         row = _locked(connection, [usage_input_id])[0]
@@ -218,6 +206,19 @@ def reset_usage_inputs(
     return {"reset": reset, "untouched": untouched}
 
 
+def _changes(quantity: str | None, usage_date: str | None, description: str | None) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if quantity is not None:
+        changes["quantity"] = read_field(cells.decimal, quantity, field="quantity")
+    if usage_date is not None:
+        changes["usage_date"] = read_field(cells.day, usage_date, field="usage_date")
+    if description is not None:
+        changes["description"] = _description(description)
+    if not changes:
+        raise Refused("nothing to change was given", remedy="Give a quantity, a usage date or a description")
+    return changes
+
+
 def _description(text: str | None) -> str | None:
     return read_field(cells.line_of_text, text, field="description") if text else None
 
@@ -291,6 +292,14 @@ def _refuse_moved(rows: Sequence[RowMapping], held: Collection[int]) -> None:
 def _change(connection: Connection, rows: Sequence[RowMapping], values: Mapping[str, Any]) -> None:
     if inputs.change(connection, rows, values) != len(rows):
         raise _changed_meanwhile()
+
+
+def _taken(usage_input_id: str) -> Refused:
+    return Refused(
+        f"the usage input id {usage_input_id!r} is taken; that of a deleted input stays so",
+        field="usage_input_id",
+        remedy="Give another id, or none for the next free number",
+    )
 
 
 def _changed_meanwhile() -> Refused:

@@ -245,6 +245,18 @@ def test_the_end_of_a_run_sends_its_mail(app: Application) -> None:
     assert b"IN-2b" in message.read_bytes()
 
 
+class BrokenMailer:
+    def send_due(self) -> None:
+        raise RuntimeError("no mail today")
+
+
+@pytest.mark.usefixtures("company")
+def test_a_run_ends_well_whatever_is_wrong_with_mail(app: Application) -> None:
+    app.__dict__["mailer"] = BrokenMailer()
+    assert run(app)["status"] == "Completed"
+    assert [mail["status"] for mail in list_mail(app)] == ["waiting"]
+
+
 @pytest.mark.usefixtures("company")
 def test_a_stopped_run_is_queued_again_and_sends_nothing(app: Application) -> None:
     submitted = submit(app)
