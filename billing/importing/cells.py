@@ -23,6 +23,9 @@ LAST_YEAR: Final = 2999
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+# Most ids and numbers are as plain as this, and millions of them are read: the rules below would say yes.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}")
+_CANONICAL = re.compile(r"(?!-0$)-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,11}[1-9])?")
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 _TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb\u2039\u203a]")
@@ -46,6 +49,8 @@ class CellError(ValueError):
 
 def public_id(text: str) -> str:
     """An id that people see: at most 64 printable characters, no blanks around it, not a formula."""
+    if _PLAIN_ID.fullmatch(text):
+        return text
     _refuse_formula(text)
     _refuse_blanks(text)
     if not text.isprintable():
@@ -72,7 +77,7 @@ def line_of_text(text: str) -> str:
 
 def decimal_text(text: str) -> str:
     """The canonical text of a decimal number, see `billing.exact.parse_decimal`."""
-    return canonical(decimal(text))
+    return text if _CANONICAL.fullmatch(text) else canonical(decimal(text))
 
 
 def decimal(text: str) -> Decimal:
@@ -166,7 +171,10 @@ def short_text(limit: int) -> Callable[[str], str]:
 
 def ids(text: str) -> tuple[str, ...]:
     """Ids separated by semicolons, each once."""
-    return tuple(dict.fromkeys(public_id(part) for part in text.split(";")))
+    parts = text.split(";")
+    if "" in parts:
+        raise CellError("has an empty id", "put one semicolon between two ids, and none around them")
+    return tuple(dict.fromkeys(map(public_id, parts)))
 
 
 def _refuse_formula(text: str) -> None:

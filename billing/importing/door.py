@@ -156,19 +156,21 @@ class CsvFile:
     def _parser(self, refuse: Refuse) -> Callable[[int, list[str]], Line[Any] | None]:
         """A function that makes a `Line` of a row's cells, or refuses it with every fault it has."""
         tally, make = self.tally, self.kind.make
-        plan: list[tuple[Column, int]] | None = None
+        plan: list[tuple[Column, int]] = []
 
         def parse(number: int, cells: list[str]) -> Line[Any] | None:
-            nonlocal plan
-            if plan is None:  # The header is known from the first row on.
-                plan = [(column, tally.places.get(column.name, -1)) for column in self.kind.columns]
+            if not plan:  # The header is known from the first row on.
+                plan.extend((column, tally.places.get(column.name, -1)) for column in self.kind.columns)
             if len(cells) != len(tally.header):
                 refuse(Line(tally, number, cells, None), [_wrong_count(cells, tally.header)])
                 return None
+            padded = [*cells, ""]  # A column that the file has not (place -1) is blank.
             try:
-                values = [_value(column, cells[place] if place >= 0 else "") for column, place in plan]
+                values = [
+                    column.read(text) if (text := padded[place]) else _blank(column) for column, place in plan
+                ]
             except CellError:
-                refuse(Line(tally, number, cells, None), list(_faults(plan, cells)))
+                refuse(Line(tally, number, cells, None), list(_faults(plan, padded)))
                 return None
             return Line(tally, number, cells, make(*values))
 
@@ -215,18 +217,19 @@ class _HashedBytes(io.RawIOBase):
         return count
 
 
-def _value(column: Column, text: str) -> Any:
-    if text:
-        return column.read(text)
-    if column.optional or column.may_be_blank:
-        return None
-    raise CellError("the cell is empty", "give a value")
+def _blank(column: Column) -> Any:
+    if not (column.optional or column.may_be_blank):
+        raise CellError("the cell is empty", "give a value")
+    return None
 
 
-def _faults(plan: list[tuple[Column, int]], cells: list[str]) -> Iterator[Fault]:
+def _faults(plan: list[tuple[Column, int]], padded: list[str]) -> Iterator[Fault]:
     for column, place in plan:
         try:
-            _value(column, cells[place] if place >= 0 else "")
+            if padded[place]:
+                column.read(padded[place])
+            else:
+                _blank(column)
         except CellError as error:
             yield Fault(column.name, error.problem, error.remedy)
 

@@ -140,8 +140,8 @@ def _no_file(path: Path) -> Problem:
 
 def _unknown_file(path: Path) -> Problem:
     names = [kind.name for kind in KINDS]
-    close = get_close_matches(path.name.lower(), names, 1)
-    remedy = f"did you mean {close[0]}?" if close else f"name it as one of {', '.join(names)}"
+    close = get_close_matches(path.stem.lower(), [name.removesuffix(".csv") for name in names], 1)
+    remedy = f"did you mean {close[0]}.csv?" if close else f"name it as one of {', '.join(names)}"
     return Problem(str(path), None, None, None, "is not a file that can be imported", remedy)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from sqlalchemy import Connection
+
 from billing.importing.cells import day, decimal, decimal_text, line_of_text, public_id, short_text
 from billing.importing.intake import Intake, Loader, Register, unknown
 from billing.importing.shape import Column, Fault, FileKind, Line
@@ -25,6 +27,7 @@ from billing.records.loading import (
 from billing.tables import usage_input
 
 PREFIX: Final = "IN-"
+_ASSETS_REMEMBERED: Final = 200_000
 
 
 class InputCells(NamedTuple):
@@ -36,6 +39,7 @@ class InputCells(NamedTuple):
     description: str | None
 
 
+@lru_cache(maxsize=4096)
 def _day_text(text: str) -> str:
     day(text)
     return text
@@ -87,6 +91,7 @@ class UsageInputLoader(Loader[InputCells]):
         )
         self._ceiling = ceiling
         self._made_up = _Numbers()
+        self._asset_keys = _AssetKeys(intake.connection)
         self._locked = False
 
     def take(self, lines: Sequence[Line[InputCells]]) -> None:
@@ -95,7 +100,7 @@ class UsageInputLoader(Loader[InputCells]):
             # All of them at once and in order: chunk by chunk, two imports could wait for each other.
             lock_assets(connection)
             self._locked = True
-        keys = asset_keys(connection, {line.values.asset_line_item_id for line in lines})
+        keys = self._asset_keys.of({line.values.asset_line_item_id for line in lines})
         explicit = {line.values.usage_input_id for line in lines if line.values.usage_input_id is not None}
         there = self._give_way(usage_inputs(connection, explicit), explicit)
         self._register.next_chunk()
@@ -159,6 +164,21 @@ class UsageInputLoader(Loader[InputCells]):
         for an_id in found:
             self._made_up.add(an_id)
         return found
+
+
+class _AssetKeys:
+    """Keys of assets by id, remembered from chunk to chunk up to a bound."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, int] = {}
+
+    def of(self, ids: set[str]) -> dict[str, int]:
+        """The keys of at least these assets; an id that no asset has is left out."""
+        if len(self._known) > _ASSETS_REMEMBERED:
+            self._known.clear()
+        self._known |= asset_keys(self._connection, ids - self._known.keys())
+        return self._known
 
 
 class _Numbers:

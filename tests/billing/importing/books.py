@@ -122,8 +122,12 @@ class Books:
     ) -> ImportReport:
         """Import the files as one folder."""
         self._number += 1
-        folder = write(self._folder / f"import-{self._number}", files)
+        folder = self.folder(f"import-{self._number}", files)
         return self.load_paths([folder], update=update, skip_bad=skip_bad, progress=progress)
+
+    def folder(self, name: str, files: Mapping[str, str | bytes]) -> Path:
+        """A folder with these files."""
+        return write(self._folder / name, files)
 
     def load_paths(
         self,

@@ -1,0 +1,131 @@
+"""Usage inputs: order of arrival, ids made up and given, and ids across the chunks a file is read in."""
+
+from __future__ import annotations
+
+import pytest
+
+from billing.importing import ImportRefused, door
+from billing.records.ids import next_ids
+from tests.billing.importing.books import COMPANY, TAKEN_OVER, Books
+
+_HEADER = "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom\n"
+_IDS = "SELECT usage_input_id FROM usage_input ORDER BY id"
+
+
+def _line(an_id: str, asset: str = "AL-1") -> str:
+    return f"{an_id},{asset},2023-06-05,1,Each\n"
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "CHUNK_LINES", 2)
+
+
+def test_inputs_are_loaded_as_written_in_their_order(company: Books) -> None:
+    assert company.rows(
+        "SELECT usage_input_id, usage_date, CAST(quantity AS text), product_uom, description, status, code, message,"
+        " rated_amount, draft_rated_amount, deleted FROM usage_input ORDER BY id"
+    ) == [
+        ("IN-00007052", "2023-06-05", "20", "Each", None, "Loaded", None, None, None, None, 0),
+        ("IN-00007053", "2023-07-08", "10", "Each", "July", "Loaded", None, None, None, None, 0),
+        ("IN-00000001", "2023-02-05", "-3.5", "Hour", None, "Loaded", None, None, None, None, 0),
+    ]
+
+
+def test_columns_may_come_in_any_order_and_optional_ones_may_be_missing(company: Books) -> None:
+    content = "\ufeffquantity,product_uom,usage_date,asset_line_item_id\r\n0.5,Each,2023-06-05,AL-1\r\n\r\n"
+    assert company.load({"usage_inputs.csv": content}).files[0].loaded == 1
+    assert company.rows("SELECT usage_input_id, product_uom FROM usage_input ORDER BY id")[-1] == (
+        "IN-00000002",
+        "Each",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("20.00", "20"), ("0.125", "0.125"), ("-0", "0"), ("007.10", "7.1"), ("1" * 18, "1" * 18)],
+)
+def test_quantities_are_kept_exactly(company: Books, given: str, kept: str) -> None:
+    company.load({"usage_inputs.csv": f"{_HEADER}X,AL-1,2023-06-05,{given},Each\n"})
+    assert company.rows("SELECT CAST(quantity AS text) FROM usage_input WHERE usage_input_id = 'X'") == [
+        (kept,)
+    ]
+
+
+def test_made_up_ids_skip_those_that_were_imported(company: Books) -> None:
+    company.load({"usage_inputs.csv": _HEADER + _line("IN-00000003") + _line("IN-00000002")})
+    company.load({"usage_inputs.csv": _HEADER + _line("") + _line("")})
+    assert [row[0] for row in company.rows(_IDS)][-2:] == ["IN-00000004", "IN-00000005"]
+
+
+def test_made_up_ids_skip_those_of_the_same_file(company: Books) -> None:
+    company.load({"usage_inputs.csv": _HEADER + _line("") + _line("IN-00000002")})
+    assert [row[0] for row in company.rows(_IDS)][-2:] == ["IN-00000003", "IN-00000002"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_made_up_id_gives_way_to_a_later_line_that_claims_it(company: Books) -> None:
+    lines = [_line(""), _line(""), _line("IN-00000003"), _line(""), _line("IN-00000002"), _line("X")]
+    company.load({"usage_inputs.csv": _HEADER + "".join(lines)})
+    ids = [row[0] for row in company.rows(_IDS)][3:]
+    assert ids == ["IN-00000006", "IN-00000004", "IN-00000003", "IN-00000005", "IN-00000002", "X"]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_id_that_gave_way_is_taken_by_the_line_that_claimed_it(company: Books) -> None:
+    lines = [_line(""), _line("Y"), _line("IN-00000002"), _line("X"), _line("IN-00000002")]
+    with pytest.raises(
+        ImportRefused, match=r"line 6, column usage_input_id: 'IN-00000002' appears on an earlier"
+    ):
+        company.load({"usage_inputs.csv": _HEADER + "".join(lines)})
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("update", [False, True])
+def test_an_id_that_comes_again_in_a_later_chunk_is_refused(company: Books, update: bool) -> None:
+    lines = [_line("X"), _line("Y"), _line("Z"), _line("X")]
+    with pytest.raises(ImportRefused, match=r"line 5, column usage_input_id: 'X' appears on an earlier line"):
+        company.load({"usage_inputs.csv": _HEADER + "".join(lines)}, update=update)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_id_that_is_updated_twice_is_refused(company: Books) -> None:
+    lines = [_line("IN-00007052"), _line("Y"), _line("IN-00007052")]
+    with pytest.raises(
+        ImportRefused, match=r"line 4, column usage_input_id: 'IN-00007052' appears on an earlier"
+    ):
+        company.load({"usage_inputs.csv": _HEADER + "".join(lines)}, update=True)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_every_kind_of_file_may_be_read_in_many_chunks(books: Books) -> None:
+    report = books.load({**COMPANY, **TAKEN_OVER})
+    assert (report.skipped, books.counts()["usage_input"]) == (0, 3)
+
+
+def test_next_ids_go_on_where_they_ended(company: Books) -> None:
+    with company.database.write() as connection:
+        assert next_ids(connection, "IN-", 2) == ["IN-00000002", "IN-00000003"]
+        assert next_ids(connection, "IN-", 1) == ["IN-00000004"]
+        assert next_ids(connection, "US-", 1) == ["US-00000018"]
+        assert next_ids(connection, "BS-", 0) == []
+
+
+def test_next_ids_pass_a_long_row_of_imported_ones(company: Books) -> None:
+    lines = "".join(_line(f"IN-{number:08d}") for number in range(2, 3002))
+    company.load({"usage_inputs.csv": _HEADER + lines})
+    with company.database.write() as connection:
+        assert next_ids(connection, "IN-", 2) == ["IN-00003002", "IN-00003003"]
+
+
+def test_progress_tells_rows_and_the_fraction_read(company: Books) -> None:
+    seen: list[tuple[str, int, float]] = []
+    lines = "".join(_line(f"X-{number}") for number in range(12_000))
+    company.load({"usage_inputs.csv": _HEADER + lines}, progress=lambda *told: seen.append(told))
+    assert [(file, rows) for file, rows, _ in seen] == [
+        ("usage_inputs.csv", 5000),
+        ("usage_inputs.csv", 10_000),
+        ("usage_inputs.csv", 12_000),
+    ]
+    assert [fraction for *_, fraction in seen] == sorted(fraction for *_, fraction in seen)
+    assert seen[-1][2] == 1.0
