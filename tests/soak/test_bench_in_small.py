@@ -1,0 +1,76 @@
+"""The bench measures what it says, on few records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bench.__main__ import comparisons, table
+from bench.company import Company, fill
+from bench.floor import touch_all
+from bench.measure import Pair, Result, measure
+from engine.store.database import Database
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+def _result(inputs: int, seconds: float, peak: int) -> Result:
+    pairs = tuple(Pair(seconds, seconds * share, 1.0, peak, peak) for share in (0.5, 0.9, 0.6))
+    return Result("sqlite", Company(inputs), pairs)
+
+
+@pytest.mark.timeout(300)
+def test_a_case_is_measured_in_pairs_of_fresh_processes(database_kind: str, database_url: str) -> None:
+    result = measure(database_kind, database_url, Company(2_000), scope_size=500, pairs=1, say=_silent)
+    assert len(result.pairs) == 1
+    assert result.pairs[0].rating_seconds > 0
+    assert result.pairs[0].floor_seconds > 0
+    assert result.peak > 20_000_000
+
+
+def test_the_floor_writes_every_input_and_every_schedule_that_has_one(database_url: str) -> None:
+    database = Database(database_url)
+    fill(database, Company(500))
+    assert touch_all(database, assets=50, assets_per_scope=20) == 500
+    with database.read() as connection:
+        blank = connection.execute(text("SELECT count(*) FROM usage_input WHERE draft_run_key IS NULL"))
+        assert blank.scalar_one() == 0
+        wrong = connection.execute(
+            text("""
+            SELECT count(*) FROM usage_schedule s WHERE (draft_fee_amount IS NOT NULL) <> EXISTS (
+                SELECT 1 FROM usage_input i WHERE i.asset_key = s.asset_key
+                AND i.usage_date BETWEEN s.period_start_date AND s.period_end_date)""")
+        )
+        assert wrong.scalar_one() == 0
+    database.close()
+
+
+def test_the_generated_records_are_the_same_at_every_call(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "other"):
+        database = Database(f"sqlite:///{tmp_path / name}.db")
+        fill(database, Company(300, bad_every=7))
+        with database.read() as connection:
+            found.append(connection.execute(text("SELECT * FROM usage_input ORDER BY id")).fetchall())
+        database.close()
+    assert found[0] == found[1]
+    assert sum(row.quantity.startswith("-") for row in found[0]) == 300 // 7
+
+
+def test_the_ratio_is_the_median_of_the_pairs() -> None:
+    assert _result(1_000, seconds=2.0, peak=100).ratio == pytest.approx(0.6)
+
+
+def test_the_large_case_is_compared_with_the_small_one_of_its_database() -> None:
+    small, large = (
+        _result(1_000, seconds=2.0, peak=100_000_000),
+        _result(10_000, seconds=22.0, peak=120_000_000),
+    )
+    assert comparisons([small, large]) == [
+        "sqlite: 10,000 inputs against 1,000: 1.10 times the time per record, 1.20 times the peak memory"
+    ]
+    assert len(table([small, large])) == 4
