@@ -60,11 +60,10 @@ INPUT_COLUMNS = (
 )
 SCHEDULE_COLUMNS = (
     Column("usage_schedule_id", "Schedule id"),
-    Column("period_start_date", "From"),
-    Column("period_end_date", "To"),
-    Column("status", "Status"),
+    Column("period_start_date", "Period start"),
+    Column("period_end_date", "Period end"),
     Column("currency", "Currency"),
-    Column("draft_rated_quantity", "(Draft) rated qty", numeric=True),
+    Column("draft_rated_quantity", "(Draft) rated quantity", numeric=True),
     Column("draft_fee_amount", "(Draft) fee amount", numeric=True),
 )
 FORECAST_COLUMNS = (

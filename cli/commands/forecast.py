@@ -30,7 +30,10 @@ FIGURES = (
 )
 @format_option
 def forecast(by: operation.By, format: Format) -> None:
-    """Draft amounts beside rated ones, superseded schedules left out."""
+    """Draft amounts beside rated ones.
+
+    Superseded schedules are left out; a period counts to the month it begins in.
+    """
     with application() as app:
         rows = operation.forecast(app, by)
     write_rows(rows, (*GROUPS[by], *FIGURES), format=format, nothing="Nothing is drafted or rated yet.")
