@@ -97,6 +97,7 @@ class AssetLoader(Loader[AssetCells]):
 
     def take(self, lines: Sequence[Line[AssetCells]]) -> None:
         connection = self.intake.connection
+        self.intake.lock_for_update()
         there = assets(connection, {line.values.asset_line_item_id for line in lines})
         references = _References(
             catalog.customers(connection, {line.values.customer_id for line in lines}),
@@ -128,7 +129,7 @@ class AssetLoader(Loader[AssetCells]):
         self.intake.count_in(lines, len(added), len(changed))
 
     def finish(self) -> None:
-        give_currencies(self.intake.connection)
+        give_currencies(self.intake.connection, self.ceiling)
 
 
 _COLUMNS = (

@@ -22,6 +22,7 @@ CHUNK_LINES: Final = 5_000
 MAX_LINE_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 1 << 18
 
+Reader = Callable[[str], Any]
 Refuse = Callable[[Line[Any], Sequence[Fault]], bool]
 
 
@@ -156,18 +157,20 @@ class CsvFile:
     def _parser(self, refuse: Refuse) -> Callable[[int, list[str]], Line[Any] | None]:
         """A function that makes a `Line` of a row's cells, or refuses it with every fault it has."""
         tally, make = self.tally, self.kind.make
-        plan: list[tuple[Column, int]] = []
+        plan: list[tuple[Reader, Column, int]] = []
 
         def parse(number: int, cells: list[str]) -> Line[Any] | None:
             if not plan:  # The header is known from the first row on.
-                plan.extend((column, tally.places.get(column.name, -1)) for column in self.kind.columns)
+                plan.extend(
+                    (column.read, column, tally.places.get(column.name, -1)) for column in self.kind.columns
+                )
             if len(cells) != len(tally.header):
                 refuse(Line(tally, number, cells, None), [_wrong_count(cells, tally.header)])
                 return None
             padded = [*cells, ""]  # A column that the file has not (place -1) is blank.
             try:
                 values = [
-                    column.read(text) if (text := padded[place]) else _blank(column) for column, place in plan
+                    read(text) if (text := padded[place]) else _blank(column) for read, column, place in plan
                 ]
             except CellError:
                 refuse(Line(tally, number, cells, None), list(_faults(plan, padded)))
@@ -223,11 +226,11 @@ def _blank(column: Column) -> Any:
     return None
 
 
-def _faults(plan: list[tuple[Column, int]], padded: list[str]) -> Iterator[Fault]:
-    for column, place in plan:
+def _faults(plan: list[tuple[Reader, Column, int]], padded: list[str]) -> Iterator[Fault]:
+    for read, column, place in plan:
         try:
             if padded[place]:
-                column.read(padded[place])
+                read(padded[place])
             else:
                 _blank(column)
         except CellError as error:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from billing.importing.cells import FORMULA_STARTS, CellError, decimal
 from billing.importing.problems import PROBLEMS_SHOWN, Problem
 from billing.importing.shape import Fault, FileKind, Line, V
+from billing.records.loading import lock_assets
 
 _EXTRA_COLUMNS: Final = ("file", "line", "reason")
 
@@ -28,12 +29,22 @@ class Intake:
         self.now = now
         self.problems: list[Problem] = []
         self.count = 0
+        self._locked = False
         self._bad_lines = BadLines(skip_bad) if skip_bad is not None else None
 
     @property
     def skips(self) -> bool:
         """True when bad lines are set aside and the good ones loaded."""
         return self._bad_lines is not None
+
+    def lock_for_update(self) -> None:
+        """Lock the assets before anything of theirs is updated.
+
+        All of them at once and in key order: locked chunk by chunk, an import and a run could wait for each other.
+        """
+        if self.update and not self._locked:
+            lock_assets(self.connection)
+            self._locked = True
 
     def begin_bad_lines(self, headers: Iterable[Sequence[str]]) -> None:
         """Write the header of the file of bad lines: the columns of all files, then file, line and reason."""

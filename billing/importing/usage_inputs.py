@@ -19,7 +19,6 @@ from billing.records.loading import (
     asset_keys,
     highest_key,
     insert_rows,
-    lock_assets,
     rename_input,
     update_rows,
     usage_inputs,
@@ -92,14 +91,10 @@ class UsageInputLoader(Loader[InputCells]):
         self._ceiling = ceiling
         self._made_up = _Numbers()
         self._asset_keys = _AssetKeys(intake.connection)
-        self._locked = False
 
     def take(self, lines: Sequence[Line[InputCells]]) -> None:
         connection = self.intake.connection
-        if self.intake.update and not self._locked:
-            # All of them at once and in order: chunk by chunk, two imports could wait for each other.
-            lock_assets(connection)
-            self._locked = True
+        self.intake.lock_for_update()
         keys = self._asset_keys.of({line.values.asset_line_item_id for line in lines})
         explicit = {line.values.usage_input_id for line in lines if line.values.usage_input_id is not None}
         there = self._give_way(usage_inputs(connection, explicit), explicit)

@@ -17,9 +17,11 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Select,
     String,
     Table,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -127,7 +129,9 @@ def texts_there(connection: Connection, column: ColumnElement[str], values: Sequ
         for start in range(0, len(values), _ROWS_AT_A_TIME)
         for value in connection.execute(
             select(column).where(among(connection, column, values[start : start + _ROWS_AT_A_TIME]))
-        ).scalars()
+        )
+        .scalars()
+        .all()
     }
 
 
@@ -186,33 +190,40 @@ def assets(connection: Connection, ids: Collection[str]) -> dict[str, Asset]:
         *(asset.c.first_billing_date, asset.c.billing_frequency, asset.c.usage_frequency),
         *(asset.c.price_book_key, asset.c.currency),
     ).where(among(connection, asset.c.asset_line_item_id, ids))
-    return {an_id: Asset(*row) for an_id, *row in connection.execute(statement)}
+    return {an_id: Asset(*row) for an_id, *row in connection.execute(statement).all()}
 
 
 def asset_keys(connection: Connection, ids: Collection[str]) -> dict[str, int]:
     """Keys of assets by id."""
     statement = select(asset.c.asset_line_item_id, asset.c.id)
     chosen = statement.where(among(connection, asset.c.asset_line_item_id, ids))
-    return {row[0]: row[1] for row in connection.execute(chosen)}
+    return {row[0]: row[1] for row in connection.execute(chosen).all()}
 
 
 def lock_assets(connection: Connection, keys: Collection[int] | None = None) -> None:
     """Lock these assets, or all of them, in key order, as everybody does who changes their inputs or schedules."""
     if connection.dialect.name != "postgresql":
         return  # The transaction holds the only write lock there is.
-    statement = select(asset.c.id).order_by(asset.c.id).with_for_update()
+    statement = select(asset.c.id)
     if keys is not None:
         statement = statement.where(among(connection, asset.c.id, keys))
+    _lock(connection, statement)
+
+
+def _lock(connection: Connection, statement: Select[int]) -> None:
+    # FOR NO KEY UPDATE: no key changes, so who only inserts rows that point at the assets need not wait.
+    statement = statement.order_by(asset.c.id).with_for_update(key_share=True)
     with connection.execute(statement, execution_options={"yield_per": _ROWS_AT_A_TIME}) as locked:
         for _ in locked.partitions():
             pass
 
 
-def give_currencies(connection: Connection) -> None:
+def give_currencies(connection: Connection, ceiling: int) -> None:
     """Give each asset that has no currency that of its customer's contract, where there is one.
 
     Of the contracts that cover the asset's account and overlap its dates, whatever their status, the earliest
-    counts, in its newest revision.
+    counts, in its newest revision. ``ceiling`` is the highest key that others can see: those assets are locked
+    first, in key order.
     """
     other = contract.alias()
     newest = (
@@ -236,7 +247,10 @@ def give_currencies(connection: Connection) -> None:
         .correlate(asset)
         .scalar_subquery()
     )
-    connection.execute(update(asset).where(asset.c.currency.is_(None)).values(currency=of_contract))
+    lacking = and_(asset.c.currency.is_(None), of_contract.is_not(None))
+    if connection.dialect.name == "postgresql":
+        _lock(connection, select(asset.c.id).where(lacking, asset.c.id <= ceiling))
+    connection.execute(update(asset).where(lacking).values(currency=of_contract))
 
 
 def assets_without_schedules(connection: Connection, after: int, count: int) -> list[NewAsset]:
@@ -288,7 +302,7 @@ def usage_schedule_keys(connection: Connection, ids: Collection[str]) -> dict[st
     """Keys of usage schedules by id."""
     statement = select(usage_schedule.c.usage_schedule_id, usage_schedule.c.id)
     chosen = statement.where(among(connection, usage_schedule.c.usage_schedule_id, ids))
-    return {row[0]: row[1] for row in connection.execute(chosen)}
+    return {row[0]: row[1] for row in connection.execute(chosen).all()}
 
 
 def usage_periods(
@@ -310,7 +324,7 @@ def usage_inputs(connection: Connection, ids: Collection[str]) -> dict[str, Know
     statement = select(
         usage_input.c.usage_input_id, usage_input.c.id, usage_input.c.status, usage_input.c.deleted
     ).where(among(connection, usage_input.c.usage_input_id, ids))
-    return {an_id: KnownInput(*row) for an_id, *row in connection.execute(statement)}
+    return {an_id: KnownInput(*row) for an_id, *row in connection.execute(statement).all()}
 
 
 def rename_input(connection: Connection, key: int, usage_input_id: str) -> None:
