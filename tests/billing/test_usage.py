@@ -1,0 +1,325 @@
+"""An asset's usage in hand: schedules, windows, order and the first fault that counts. No database takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from itertools import chain, combinations
+from typing import Any
+
+import pytest
+
+from billing.catalog import Catalog, ContractRevision, PriceRevision
+from billing.money import BIGINT_MAX
+from billing.rating import Price
+from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
+from billing.usage import AssetUsage, by_asset, rate_asset
+
+BOOK, CUSTOMER = 5, 3
+ASSET = AssetRow(
+    *(1, "AL-1", CUSTOMER, None, "data"),
+    *(date(2023, 1, 1), date(2023, 12, 31), date(2023, 1, 1), None, "USD"),
+)
+INPUT = InputRow(1, date(2023, 6, 5), 1, Decimal(10), "Each", "Loaded", None, False)
+CONTRACT = ContractRevision(
+    *(7, CUSTOMER, BOOK, "USD", date(2000, 1, 1), None, True, Decimal(0), frozenset()),
+)
+PER_UNIT: Mapping[str, Any] = {"model": "per_unit", "unit_price": "2"}
+TIERED: Mapping[str, Any] = {
+    "model": "tiered",
+    "tiers": [{"to": "10", "unit_price": "3"}, {"to": None, "unit_price": "1"}],
+}
+FLAT: Mapping[str, Any] = {"model": "flat", "flat_fee": "95"}
+
+
+def month(number: int, status: str = "Pending Billing", **values: Any) -> ScheduleRow:
+    """A usage schedule of a month of 2023 of 28 days, in a window of the whole year."""
+    start, end = date(2023, number, 1), date(2023, number, 28)
+    window = (date(2023, 1, 1), date(2023, 12, 31))
+    return ScheduleRow(number, 1, start, end, Decimal(0), False, status, *window)._replace(**values)
+
+
+def used(key: int, day: date, quantity: str, **values: Any) -> InputRow:
+    return INPUT._replace(key=key, usage_date=day, quantity=Decimal(quantity), **values)
+
+
+def priced(price: Mapping[str, Any], *, indexed: bool = False, currency: str = "USD") -> PriceRevision:
+    return PriceRevision(9, date(2000, 1, 1), "Each", indexed, currency, Price.from_mapping(price))
+
+
+def usage_of(
+    inputs: Sequence[InputRow],
+    schedules: Sequence[ScheduleRow],
+    price: PriceRevision,
+    *,
+    asset: AssetRow = ASSET,
+    contracts: Sequence[ContractRevision] = (CONTRACT,),
+) -> AssetUsage:
+    return rate_asset(asset, inputs, schedules, Catalog(contracts, {(BOOK, "data"): [price]}))
+
+
+# Which code an input gets
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input that would be good, and all it is rated with."""
+
+    asset: AssetRow = ASSET
+    input: InputRow = INPUT
+    schedules: tuple[ScheduleRow, ...] = (month(6),)
+    contracts: tuple[ContractRevision, ...] = (CONTRACT,)
+    price: Mapping[str, str | None] = field(default_factory=lambda: {"to": None, "unit_price": "2"})
+    price_from: date = date(2000, 1, 1)
+
+    def codes(self) -> list[str]:
+        price = Price.from_mapping({"model": "volume", "tiers": [self.price]})
+        revision = PriceRevision(9, self.price_from, "Each", False, "USD", price)
+        usage = rate_asset(
+            self.asset, [self.input], self.schedules, Catalog(self.contracts, {(BOOK, "data"): [revision]})
+        )
+        assert len(usage.inputs) + len(usage.bad) == 1
+        return [bad.code for bad in usage.bad]
+
+
+Fault = Callable[[Case], Case]
+# In the order of the contract.
+FAULTS: dict[str, Fault] = {
+    "asset_not_active": lambda case: replace(case, asset=case.asset._replace(end_date=date(2023, 6, 4))),
+    "before_first_billing_date": lambda case: replace(
+        case, asset=case.asset._replace(first_billing_date=date(2023, 6, 6))
+    ),
+    "no_usage_schedule": lambda case: replace(case, schedules=()),
+    "superseded_only": lambda case: replace(case, schedules=(month(6, "Superseded"),)),
+    "no_contract": lambda case: replace(case, contracts=()),
+    "no_price": lambda case: replace(case, price_from=date(2023, 6, 6)),
+    "uom_mismatch": lambda case: replace(case, input=case.input._replace(product_uom="Gallon")),
+    "negative_quantity": lambda case: replace(case, input=case.input._replace(quantity=Decimal(-10))),
+    "no_tier": lambda case: replace(case, price={**case.price, "to": "5"}),
+    "amount_out_of_range": lambda case: replace(case, price={**case.price, "unit_price": "9" * 18}),
+}
+EXCLUSIVE = (
+    {
+        "no_usage_schedule",
+        "superseded_only",
+    },  # the one says that there is a schedule, the other that there is none
+    {"negative_quantity", "no_tier"},  # -10 lies in the first tier
+)
+
+
+def test_of_several_faults_the_first_in_the_contract_s_order_is_given() -> None:
+    names = list(FAULTS)
+    tried = 0
+    for chosen in chain.from_iterable(combinations(names, size) for size in range(1, len(names) + 1)):
+        if any(pair <= set(chosen) for pair in EXCLUSIVE):
+            continue
+        case = Case()
+        for name in chosen:
+            case = FAULTS[name](case)
+        assert case.codes() == [chosen[0]], chosen
+        tried += 1
+    assert tried > 500
+
+
+def test_an_input_without_a_fault_is_good() -> None:
+    assert Case().codes() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("asset_not_active", "AL-1 is active from 2023-01-01 to 2023-06-04, not on 2023-06-05"),
+        ("before_first_billing_date", "2023-06-05 is before the first billing date 2023-06-06 of AL-1"),
+        ("no_usage_schedule", "no usage schedule of AL-1 covers 2023-06-05"),
+        ("superseded_only", "only superseded usage schedules cover 2023-06-05"),
+        ("no_contract", "no active contract covers AL-1 on 2023-06-05"),
+        ("no_price", "the price book has no price for data on 2023-06-05"),
+        ("uom_mismatch", "the input is in Gallon, its price in Each"),
+        ("negative_quantity", "quantity -10 is negative: give a quantity of zero or more"),
+        ("no_tier", "quantity 10 is beyond the last tier, which ends at 5: add a tier, or open the last"),
+        ("amount_out_of_range", "is beyond 92233720368547758.07, the largest that can be kept"),
+    ],
+)
+def test_a_message_names_what_is_wrong(code: str, said: str) -> None:
+    case = FAULTS[code](Case())
+    usage = rate_asset(
+        case.asset,
+        [case.input],
+        case.schedules,
+        Catalog(
+            case.contracts,
+            {
+                (BOOK, "data"): [
+                    replace(
+                        priced({"model": "volume", "tiers": [case.price]}), effective_from=case.price_from
+                    )
+                ]
+            },
+        ),
+    )
+    assert said in usage.bad[0].message
+
+
+def test_a_price_in_another_currency_than_the_asset_s_is_no_price() -> None:
+    usage = usage_of([INPUT], [month(6)], priced(PER_UNIT, currency="EUR"))
+    assert [(bad.code, bad.message) for bad in usage.bad] == [
+        ("no_price", "the price in force is in EUR, AL-1 bills in USD")
+    ]
+
+
+def test_an_input_after_the_asset_s_end_is_bad_beside_one_before_it_on_the_same_schedule() -> None:
+    # A schedule taken over from elsewhere may reach beyond the asset.
+    asset = ASSET._replace(end_date=date(2023, 6, 10))
+    inputs = [used(1, date(2023, 6, 9), "1"), used(2, date(2023, 6, 11), "1")]
+    usage = usage_of(inputs, [month(6)], priced(PER_UNIT), asset=asset)
+    assert [one.key for one in usage.inputs] == [1]
+    assert [(bad.input.key, bad.code) for bad in usage.bad] == [(2, "asset_not_active")]
+
+
+def test_an_input_on_the_first_and_last_day_of_a_schedule_falls_on_it() -> None:
+    inputs = [used(1, date(2023, 6, 1), "1"), used(2, date(2023, 6, 28), "1")]
+    usage = usage_of(inputs, [month(5), month(6), month(7)], priced(PER_UNIT))
+    assert {key: posting.inputs for key, posting in usage.postings.items()} == {6: 2}
+
+
+def test_late_usage_falls_on_the_pending_schedule_beside_the_invoiced_one() -> None:
+    for keys in ((6, 60), (60, 6)):
+        schedules = [month(6, "Invoiced", key=keys[0]), month(6, key=keys[1])]
+        for order in (schedules, schedules[::-1]):
+            assert list(usage_of([INPUT], order, priced(PER_UNIT)).postings) == [keys[1]]
+
+
+# Sums
+
+
+def test_a_schedule_sums_what_falls_on_it() -> None:
+    inputs = [
+        used(1, date(2023, 6, 5), "1.5"),
+        used(2, date(2023, 6, 6), "2"),
+        used(3, date(2023, 7, 1), "4"),
+    ]
+    usage = usage_of(inputs, [month(6), month(7)], priced(PER_UNIT))
+    assert {key: (posting.quantity, posting.fee) for key, posting in usage.postings.items()} == {
+        6: (Decimal("3.5"), 700),
+        7: (Decimal(4), 800),
+    }
+
+
+def test_a_schedule_on_which_only_bad_inputs_fell_is_touched_and_sums_nothing() -> None:
+    usage = usage_of([INPUT._replace(product_uom="Gallon")], [month(6)], priced(PER_UNIT))
+    assert [(key, posting.inputs) for key, posting in usage.postings.items()] == [(6, 0)]
+
+
+def test_the_input_that_takes_a_schedule_beyond_what_can_be_kept_is_bad_and_later_ones_that_fit_are_good() -> (
+    None
+):
+    price = priced({"model": "per_unit", "unit_price": "0.01"})
+    most = str(BIGINT_MAX - 10)
+    inputs = [used(key, date(2023, 6, key), quantity) for key, quantity in enumerate((most, "11", "10"), 1)]
+    usage = usage_of(inputs, [month(6)], price)
+    assert [(bad.input.key, bad.code) for bad in usage.bad] == [(2, "amount_out_of_range")]
+    assert "the schedule 2023-06-01 to 2023-06-28" in usage.bad[0].message
+    assert usage.postings[6].fee == BIGINT_MAX
+
+
+def test_a_bad_input_does_not_count_towards_the_window() -> None:
+    inputs = [used(1, date(2023, 6, 1), "8", product_uom="Gallon"), used(2, date(2023, 6, 2), "4")]
+    usage = usage_of(inputs, [month(6)], priced(TIERED, indexed=True))
+    assert (usage.prior_quantities, usage.amounts) == ([Decimal(0)], [1200])
+
+
+# Windows
+
+
+def test_the_window_goes_on_across_the_schedules_of_a_billing_period() -> None:
+    inputs = [used(1, date(2023, 6, 5), "8"), used(2, date(2023, 7, 5), "4"), used(3, date(2023, 8, 5), "1")]
+    usage = usage_of(inputs, [month(6), month(7), month(8)], priced(TIERED, indexed=True))
+    assert usage.prior_quantities == [Decimal(0), Decimal(8), Decimal(12)]
+    assert usage.amounts == [2400, 800, 100]
+
+
+def test_each_billing_period_has_its_own_window() -> None:
+    halves = [month(6, window_end=date(2023, 6, 30)), month(7, window_start=date(2023, 7, 1))]
+    inputs = [used(1, date(2023, 6, 5), "8"), used(2, date(2023, 7, 5), "4")]
+    usage = usage_of(inputs, halves, priced(TIERED, indexed=True))
+    assert usage.prior_quantities == [Decimal(0), Decimal(0)]
+
+
+def test_what_was_rated_in_the_window_counts_whatever_its_date_and_its_schedule_s_status() -> None:
+    schedules = [
+        month(5, "Invoiced", actual_quantity=Decimal(3)),
+        month(6, actual_quantity=Decimal(4)),
+        month(7, actual_quantity=Decimal(5)),
+    ]
+    usage = usage_of([INPUT], schedules, priced(TIERED, indexed=True))
+    assert usage.prior_quantities == [Decimal(12)]
+
+
+def test_what_hangs_on_superseded_schedules_does_not_count() -> None:
+    schedules = [month(6, "Superseded", actual_quantity=Decimal(9), key=60), month(6)]
+    assert usage_of([INPUT], schedules, priced(TIERED, indexed=True)).prior_quantities == [Decimal(0)]
+
+
+def test_rated_inputs_in_hand_do_not_count_twice() -> None:
+    inputs = [
+        used(1, date(2023, 6, 1), "8", status="Rated"),
+        used(2, date(2023, 6, 2), "4"),
+        used(3, date(2023, 6, 3), "2", status="Rated"),
+    ]
+    usage = usage_of(inputs, [month(6, actual_quantity=Decimal(13))], priced(TIERED, indexed=True))
+    # 13 were rated, 10 of them in hand: 3 came from others.
+    assert usage.prior_quantities == [Decimal(3), Decimal(11), Decimal(15)]
+
+
+def test_the_window_does_not_begin_below_zero() -> None:
+    inputs = [used(1, date(2023, 6, 1), "8", status="Rated")]
+    usage = usage_of(inputs, [month(6, actual_quantity=Decimal(5))], priced(TIERED, indexed=True))
+    assert usage.prior_quantities == [Decimal(0)]
+
+
+def test_a_first_input_of_nothing_pays_the_window_s_fee_and_the_next_one_does_not() -> None:
+    inputs = [used(1, date(2023, 6, 1), "0"), used(2, date(2023, 6, 2), "4"), used(3, date(2023, 7, 2), "4")]
+    usage = usage_of(inputs, [month(6), month(7)], priced(FLAT, indexed=True))
+    assert usage.amounts == [9500, 0, 0]
+    assert usage.firsts_in_window == [True, False, False]
+
+
+def test_without_indexing_each_input_stands_alone_and_pays_its_own_fee() -> None:
+    inputs = [used(1, date(2023, 6, 1), "8"), used(2, date(2023, 6, 2), "4")]
+    assert usage_of(inputs, [month(6)], priced(FLAT)).amounts == [9500, 9500]
+    assert usage_of(inputs, [month(6)], priced(TIERED)).amounts == [2400, 1200]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_what_is_included_is_spent_once_in_a_window_indexing_or_not(indexed: bool) -> None:
+    price = priced({**PER_UNIT, "included_quantity": "10"}, indexed=indexed)
+    inputs = [used(1, date(2023, 6, 1), "8"), used(2, date(2023, 7, 2), "4"), used(3, date(2023, 7, 3), "1")]
+    assert usage_of(inputs, [month(6), month(7)], price).amounts == [0, 400, 200]
+
+
+def test_what_was_rated_before_has_spent_of_what_is_included() -> None:
+    price = priced({**PER_UNIT, "included_quantity": "10"})
+    assert usage_of([INPUT], [month(6, actual_quantity=Decimal(7))], price).amounts == [1400]
+
+
+def test_a_bill_has_the_lines_of_the_amount_that_the_run_wrote() -> None:
+    contract = replace(CONTRACT, discount_percent=Decimal("33.3"))
+    inputs = [used(1, date(2023, 6, 1), "8.125"), used(2, date(2023, 6, 2), "4.001")]
+    usage = usage_of(inputs, [month(6)], priced(TIERED, indexed=True), contracts=[contract])
+    for one in usage.rated():
+        bill = one.bill()
+        assert bill.amount_minor == one.amount
+        assert sum(line.amount for line in bill.lines) == Decimal(one.amount).scaleb(-2)
+    assert [line.key for line in next(usage.rated()).bill().lines] == ["tier:1:usage", "discount", "rounding"]
+
+
+def test_inputs_are_told_apart_by_asset() -> None:
+    rows = [INPUT._replace(asset_key=asset, key=key) for asset, key in ((1, 4), (1, 5), (3, 1), (9, 2))]
+    assert [(asset, [one.key for one in of_asset]) for asset, of_asset in by_asset(rows)] == [
+        (1, [4, 5]),
+        (3, [1]),
+        (9, [2]),
+    ]
+    assert list(by_asset([])) == []
