@@ -84,8 +84,8 @@ class DraftUsageRatingJob(DryRunJob):
 
     def __init__(
         self,
-        usage_input_ids: Sequence[str] | None = None,
-        asset_line_item_ids: Sequence[str] | None = None,
+        usage_input_ids: Iterable[str] | None = None,
+        asset_line_item_ids: Iterable[str] | None = None,
         include_rated: bool = False,
         **unknown: Any,
     ) -> None:
@@ -309,5 +309,6 @@ def _expect(written: int, rows: Sequence[object]) -> None:
         raise RuntimeError(f"{len(rows) - written} of {len(rows)} rows changed under the asset's lock")
 
 
-def _listed(ids: Sequence[str] | None) -> list[str] | None:
-    return None if ids is None else list(ids)
+def _listed(ids: Iterable[str] | None) -> Iterable[str] | None:
+    # A single id is iterable, too, letter by letter: it is left for the parameters to refuse.
+    return ids if ids is None or isinstance(ids, str) else list(ids)

@@ -40,7 +40,7 @@ class BillingService:
                     remedy="Name the usage inputs, or leave it out: all of them are rated in batch mode",
                 )
             return self._submit({})
-        parameters = {"usage_input_ids": list(usage_input_ids)}
+        parameters = {"usage_input_ids": usage_input_ids}
         run = self._submit(
             parameters, sync=bool(process_synchronously), mail_actor=process_synchronously is None
         )
@@ -48,7 +48,7 @@ class BillingService:
 
     def draft_pending_usage_input_related_to_asset_line_items(self, ids: Iterable[str]) -> View:
         """Draft rate all usage inputs of these asset line items in batch mode; the actor gets a mail at the end."""
-        return self._submit({"asset_line_item_ids": list(ids)})
+        return self._submit({"asset_line_item_ids": ids})
 
     @property
     def _app(self) -> Application:
