@@ -1,0 +1,116 @@
+"""Records for forecasts: prices with tiers, and assets with a year of schedules."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from billing import tables
+from tests.support.records import Books
+
+Tier = tuple[str | None, str | None, str | None]
+"""Upper bound, unit price, flat fee."""
+
+NUMBERS = (
+    *("unit_price", "flat_fee", "percentage", "package_size"),
+    *("included_quantity", "minimum_amount", "maximum_amount"),
+)
+INDEXED_TIERS: tuple[Tier, ...] = (("10", "3", None), ("20", "2", None), (None, "1", None))
+
+
+class Company(Books):
+    """Books with prices by model and assets with schedules."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._to = connection
+
+    def priced(
+        self,
+        product: str,
+        model: str = "per_unit",
+        *,
+        currency: str = "USD",
+        tiers: Sequence[Tier] = (),
+        **values: Any,
+    ) -> int:
+        """A price in the book of that currency, its numbers given as text; its key."""
+        known = self._to.execute(
+            select(tables.price_book.c.id).where(tables.price_book.c.price_book_id == f"PB-{currency}")
+        ).scalar_one_or_none()
+        book = known or self.price_book(f"PB-{currency}", currency)
+        return self.priced_in(book, product, model, tiers=tiers, **values)
+
+    def priced_in(
+        self, book: int, product: str, model: str = "per_unit", *, tiers: Sequence[Tier] = (), **values: Any
+    ) -> int:
+        """A price in that book; its key."""
+        numbers = {name: _number(values.pop(name, None)) for name in NUMBERS}
+        price = self.price(book, product, model=model, **numbers, **values)
+        bound = "0"
+        for ordinal, (to, unit_price, flat_fee) in enumerate(tiers, start=1):
+            row = {
+                "price_key": price,
+                "ordinal": ordinal,
+                "from_quantity": Decimal(bound),
+                "to_quantity": _number(to),
+                "unit_price": _number(unit_price),
+                "flat_fee": _number(flat_fee),
+            }
+            self._to.execute(insert(tables.price_tier).values(row))
+            bound = to or bound
+        return price
+
+    def metered(
+        self,
+        name: str = "AL-1",
+        product: str = "data",
+        *,
+        months: int = 12,
+        months_per_bill: int = 1,
+        statuses: Mapping[int, str] | None = None,
+        actual: Mapping[int, str] | None = None,
+        **values: Any,
+    ) -> int:
+        """An asset of 2023 with a usage schedule for each month, US-<name>-01 and so on; its key.
+
+        `months_per_bill` months make a billing schedule. `statuses` are those of the billing schedules by their
+        number, from 1; `actual` are the actual quantities of the usage schedules by month.
+        """
+        asset = self.asset(name, product=product, **values)
+        for first in range(1, months + 1, months_per_bill):
+            number = (first - 1) // months_per_bill + 1
+            status = (statuses or {}).get(number, "Pending Billing")
+            bill = self.bill(asset, f"BS-{name}-{number:02}", first, months_per_bill, status=status)
+            for month in range(first, first + months_per_bill):
+                quantity = (actual or {}).get(month, "0")
+                self.meter(asset, bill, f"US-{name}-{month:02}", month, actual_quantity=Decimal(quantity))
+        return asset
+
+    def bill(self, asset: int, name: str, month: int, months: int = 1, **values: Any) -> int:
+        """A billing schedule of so many months of 2023."""
+        start, end = date(2023, month, 1), last_day(month + months - 1)
+        return self.billing_schedule(asset, name, period_start_date=start, period_end_date=end, **values)
+
+    def meter(self, asset: int, bill: int, name: str, month: int, **values: Any) -> int:
+        """A usage schedule of a month of 2023."""
+        start, end = date(2023, month, 1), last_day(month)
+        return self.usage_schedule(asset, bill, name, period_start_date=start, period_end_date=end, **values)
+
+    def used(self, asset: int, name: str, day: str, quantity: str = "10", **values: Any) -> int:
+        """A usage input of a day of 2023, such as "06-05"."""
+        when = date.fromisoformat(f"2023-{day}")
+        return self.usage_input(asset, name, usage_date=when, quantity=Decimal(quantity), **values)
+
+
+def last_day(month: int) -> date:
+    return date(2023, month, monthrange(2023, month)[1])
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

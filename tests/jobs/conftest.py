@@ -1,0 +1,59 @@
+"""An application on each database, opened once; every test finds its tables empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.store.database import upgrade
+from operations.app import Application, make_application
+from tests.jobs.company import Company
+from tests.jobs.drafting import empty
+from tests.operations.conftest import StandingClock, make_settings
+from tests.support.postgres import PostgresServer
+
+Open = Callable[[str], Application]
+Write = Callable[[Callable[[Company], object]], None]
+
+WORDS = "postgresql that sorts as words are sorted"
+
+
+@pytest.fixture(scope="session")
+def applications(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
+    """Opens the application on one kind of database, once for all tests."""
+    opened: dict[str, Application] = {}
+
+    def open_once(kind: str) -> Application:
+        if kind not in opened:
+            folder = tmp_path_factory.mktemp("home")
+            url = f"sqlite:///{folder / 'batchwright.db'}"
+            if kind != "sqlite":
+                server: PostgresServer = request.getfixturevalue("postgres")
+                url = server.create_database(f"jobs_{len(opened)}", linguistic=kind == WORDS)
+            upgrade(url)
+            opened[kind] = make_application(make_settings(url, folder), clock=StandingClock())
+        return opened[kind]
+
+    yield open_once
+    for application in opened.values():
+        application.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def app(request: pytest.FixtureRequest, applications: Open) -> Application:
+    """An application without a record, on SQLite and then on PostgreSQL."""
+    application = applications(request.param)
+    empty(application)
+    return application
+
+
+@pytest.fixture
+def write(app: Application) -> Write:
+    """Calls a function with a `Company` and commits what it wrote."""
+
+    def call(fill: Callable[[Company], object]) -> None:
+        with app.database.write() as connection:
+            fill(Company(connection))
+
+    return call
