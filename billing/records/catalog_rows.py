@@ -47,6 +47,8 @@ class CatalogLoader:
     ) -> dict[tuple[int, str], list[PriceRevision]]:
         driver = Driver(connection)
         rows = _price_rows(driver, pairs)
+        if len(self._prices) > MOST_CACHED_PRICES:
+            self._prices.clear()
         self._remember(driver, [row for row in rows if row[0] not in self._prices])
         newest: dict[tuple[int, str], dict[date, PriceRevision]] = {}
         for row in rows:  # in order of revision: the last one of a day counts
@@ -60,8 +62,6 @@ class CatalogLoader:
         }
 
     def _remember(self, driver: Driver, rows: Sequence[tuple[Any, ...]]) -> None:
-        if len(self._prices) + len(rows) > MOST_CACHED_PRICES:
-            self._prices.clear()
         tiers: dict[int, list[dict[str, str | None]]] = {}
         for price_key, to, unit_price, flat_fee in driver.rows(
             "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
