@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from billing.exact import ZERO
+from billing.exact import ZERO, canonical
 from billing.rating import Price
 
 ONE_DAY = timedelta(days=1)
@@ -60,6 +60,8 @@ class Terms(NamedTuple):
     price: PriceRevision
     contract: ContractRevision | None
     discount_percent: Decimal
+    basis: tuple[int, int | None, str]
+    """Price key, contract key and canonical discount: what is written beside every amount."""
     since: date
     until: date
 
@@ -97,8 +99,9 @@ class Catalog:
             return None
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
-            return Terms(price, None, ZERO, day, day)
+            return Terms(price, None, ZERO, (price.key, None, "0"), day, day)
         until = min(days[position] - ONE_DAY if position < len(days) else date.max, contract.end or date.max)
-        return Terms(
-            price, contract, contract.discount_percent, max(price.effective_from, contract.start), until
-        )
+        discount = contract.discount_percent
+        basis = (price.key, contract.key, canonical(discount))
+        since = max(price.effective_from, contract.start)
+        return Terms(price, contract, discount, basis, since, until)

@@ -120,33 +120,28 @@ def rate_asset(
     usage = AssetUsage(asset, schedules)
     live = _Live(schedules)
     windows = _windows(live, inputs)
-    schedule: ScheduleRow | None = None
-    terms: Terms | None = None
+    since, until = date.max, date.min  # the days on which schedule and terms at hand both hold
     for one in inputs:
-        day, quantity = one.usage_date, one.quantity
+        _, day, _, quantity, uom, _, _, _ = one
         try:
-            if schedule is None or not schedule.start <= day <= schedule.end:
-                schedule = None
-                schedule = _schedule_of(asset, one, live)
+            if not since <= day <= until:
+                schedule, terms = _schedule_of(asset, day, live, usage), _terms_of(asset, day, catalog)
+                since = max(schedule.start, terms.since)
+                # A schedule taken over from elsewhere may reach beyond its asset.
+                until = min(schedule.end, asset.end_date, terms.until)
                 window = windows[schedule.window_start, schedule.window_end]
-                posting = usage.postings.get(schedule.key)
-                if posting is None:
-                    posting = usage.postings[schedule.key] = Posting()
-            if terms is None or not terms.since <= day <= terms.until:
-                terms = None
-                terms = _terms_of(asset, day, catalog)
-            price, so_far = terms.price, window.so_far
-            if price.product_uom != one.product_uom:
-                raise _Unpriced(
-                    "uom_mismatch", f"the input is in {one.product_uom}, its price in {price.product_uom}"
-                )
-            first = not window.begun
+                posting = usage.postings[schedule.key]
+                price = terms.price
+            if uom != price.product_uom:
+                raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {price.product_uom}")
+            so_far, first = window.so_far, not window.begun
             gross, _ = charge(price.price, quantity, so_far, price.usage_indexing, first)
             amount = net_minor(gross, price.currency, terms.discount_percent)
-            if posting.fee + amount > BIGINT_MAX:
+            fee = posting.fee + amount
+            if fee > BIGINT_MAX:
                 period = f"{schedule.start} to {schedule.end}"
                 raise _Unpriced(
-                    "amount_out_of_range", f"the schedule {period} would come to more than can be kept"
+                    "amount_out_of_range", f"the schedule {period} comes to more than can be kept"
                 )
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
             usage.bad.append(Bad(one, why.code, str(why)))
@@ -159,7 +154,7 @@ def rate_asset(
         window.so_far = _add(so_far, quantity)
         window.begun = True
         posting.quantity = _add(posting.quantity, quantity)
-        posting.fee += amount
+        posting.fee = fee
         posting.inputs += 1
     return usage
 
@@ -169,11 +164,13 @@ class _Live:
 
     def __init__(self, schedules: Sequence[ScheduleRow]) -> None:
         # Of two with one period the pending one comes last: late usage has its own beside the invoiced one.
-        self.superseded = [row for row in schedules if row.status == SUPERSEDED]
-        live = [row for row in schedules if row.status != SUPERSEDED] if self.superseded else list(schedules)
-        live.sort(key=_start_pending_key)
-        self.schedules = live
-        self._starts = [row.start for row in live]
+        live = [
+            (row.start, row.status == PENDING, row.key, row) for row in schedules if row.status != SUPERSEDED
+        ]
+        live.sort()
+        self.schedules = [row for _, _, _, row in live]
+        self.superseded = schedules if len(live) < len(schedules) else ()
+        self._starts = [start for start, _, _, _ in live]
 
     def on(self, day: date) -> ScheduleRow | None:
         """The schedule that covers a day."""
@@ -181,10 +178,6 @@ class _Live:
         if position and day <= self.schedules[position - 1].end:
             return self.schedules[position - 1]
         return None
-
-
-def _start_pending_key(row: ScheduleRow) -> tuple[date, bool, int]:
-    return row.start, row.status == PENDING, row.key
 
 
 def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[date, date], _Window]:
@@ -206,8 +199,8 @@ def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[date, date],
     return windows
 
 
-def _schedule_of(asset: AssetRow, one: InputRow, live: _Live) -> ScheduleRow:
-    day = one.usage_date
+def _schedule_of(asset: AssetRow, day: date, live: _Live, usage: AssetUsage) -> ScheduleRow:
+    """The schedule that covers the day; an input has fallen on it then, good or bad."""
     if not asset.start_date <= day <= asset.end_date:
         raise _Unpriced(
             "asset_not_active",
@@ -220,8 +213,10 @@ def _schedule_of(asset: AssetRow, one: InputRow, live: _Live) -> ScheduleRow:
         )
     found = live.on(day)
     if found is not None:
+        if found.key not in usage.postings:
+            usage.postings[found.key] = Posting()
         return found
-    if any(row.start <= day <= row.end for row in live.superseded):
+    if any(row.start <= day <= row.end for row in live.superseded):  # no live one does
         raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -31,6 +32,7 @@ SECONDS_BETWEEN_QUEUE_LOOKS = 0.5
 
 Announce = Callable[[Connection, Run], None]
 Stop = Callable[[], bool]
+Claimed = Callable[[Connection, Run], None]
 
 
 class Dispatcher:
@@ -60,7 +62,9 @@ class Dispatcher:
         self._leases = LeaseStore(database)
         self._chance = random.Random()
 
-    def drive(self, run_key: int, stop: Stop = lambda: False) -> Run:
+    def drive(
+        self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = lambda connection, run: None
+    ) -> Run:
         """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
 
         Waits for a slot among the active runs. Returns the run as it stands; also when another process has it.
@@ -69,14 +73,17 @@ class Dispatcher:
         if run.state is not State.QUEUED:
             return run
         try:
-            run = self._claim(run)
+            run = self._claim(run, claimed)
         except FenceLost:
             return self._read(run_key)
         return self._work(run, stop)
 
-    def resume(self, run_key: int, stop: Stop = lambda: False) -> Run:
+    def resume(
+        self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = lambda connection, run: None
+    ) -> Run:
         """Go on with a run that waits, or whose process is gone; the latter after one lease without a heartbeat.
 
+        ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
         Raises ``Refused`` when its owner is alive, or when it has ended.
         """
         run = self._read(run_key)
@@ -87,8 +94,12 @@ class Dispatcher:
                 remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
             )
         if run.state not in ACTIVE:
-            return self.drive(run_key, stop)
-        return self._work(self._take_over(run, stop), stop)
+            return self.drive(run_key, stop, claimed)
+        return self._work(self._take_over(run, stop, claimed), stop)
+
+    def close(self) -> None:
+        """Close the connections of the leases."""
+        self._leases.close()
 
     def _wait_for_slot(self, run_key: int, stop: Stop) -> Run:
         said = False
@@ -104,15 +115,16 @@ class Dispatcher:
                 said = True
             self._clock.sleep(SECONDS_BETWEEN_QUEUE_LOOKS)
 
-    def _claim(self, run: Run) -> Run:
+    def _claim(self, run: Run, claimed: Claimed) -> Run:
         with self._database.write() as connection:
             to = State.PREPARING if run.total is None else State.PROCESSING
             started = run.started_at or self._clock.now()
             owner = processes.owner_name()
             runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
+            claimed(connection, run)
             return runs.by_key(connection, run.id)
 
-    def _take_over(self, run: Run, stop: Stop) -> Run:
+    def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run:
         watch = Watch(self._leases, run, self._lease_seconds, self._clock)
         try:
             waited = False
@@ -127,7 +139,7 @@ class Dispatcher:
             if not watch.claim():
                 raise self._owner_lives(run)
             try:
-                taken = take_over(self._database, self._leases, run, self._clock)
+                taken = take_over(self._database, self._leases, run, self._clock, claimed)
             except FenceLost:
                 raise self._owner_lives(run) from None
         finally:
@@ -279,7 +291,7 @@ def check_ceiling(ceiling: str | None, errored: int, total: int) -> None:
     if ceiling is None:
         return
     share = ceiling.removesuffix("%")
-    exceeded = errored * 100 > int(share) * total if share != ceiling else errored > int(share)
+    exceeded = errored * 100 > Decimal(share) * total if share != ceiling else errored > int(share)
     if exceeded:
         raise CeilingReached(
             f"stopped at the error ceiling of {ceiling}: {errored:,} of {total:,} records errored"

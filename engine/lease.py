@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from types import TracebackType
 
 import structlog
@@ -112,11 +113,18 @@ class Watch:
         self._store.end(self._name, 0)
 
 
-def take_over(database: Database, store: LeaseStore, run: Run, clock: Clock) -> Run:
+def take_over(
+    database: Database,
+    store: LeaseStore,
+    run: Run,
+    clock: Clock,
+    claimed: Callable[[Connection, Run], None] = lambda connection, run: None,
+) -> Run:
     """End the old owner's sessions, then raise the fence; the run is ours. Call it after a claim went through.
 
     A session of the old owner may hold a lock on the run row: the fence is raised under a lock timeout, and the
-    sessions are ended again until it succeeds. Raises ``FenceLost`` when the run moved on meanwhile.
+    sessions are ended again until it succeeds. ``claimed`` is called in the same transaction. Raises
+    ``FenceLost`` when the run moved on meanwhile.
     """
     while True:
         for session in store.sessions(run.id, run.fence):
@@ -127,6 +135,7 @@ def take_over(database: Database, store: LeaseStore, run: Run, clock: Clock) -> 
         try:
             with database.write() as connection:
                 runs.raise_fence(connection, run, processes.owner_name())
+                claimed(connection, run)
                 return runs.by_key(connection, run.id)
         except DBAPIError as error:
             if not is_transient(error):

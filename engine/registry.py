@@ -51,9 +51,8 @@ class Registry:
 
     def _load(self) -> dict[str, type[BatchJob]]:
         if not self._loaded:
-            for point in entry_points(group=ENTRY_POINT_GROUP):
-                self.add(point.load())
-            for path in self._import_paths:
+            shipped = [point.value for point in entry_points(group=ENTRY_POINT_GROUP)]
+            for path in (*shipped, *self._import_paths):
                 self.add(_import(path))
             self._loaded = True
         return self._jobs

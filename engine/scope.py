@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -96,6 +96,8 @@ class ScopeRunner:
 
     def _attempt(self, scope_key: int) -> Done:
         guilty: dict[int, Outcome] = {}
+        stored: scopes.StoredScope | None = None
+        puzzled = False
         while True:
             try:
                 with self.session.transaction() as connection:
@@ -109,9 +111,13 @@ class ScopeRunner:
             except FenceLost:
                 raise
             except Exception as error:
-                if faults.is_transient(error) or len(guilty) == len(stored.keys):
+                if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
                     raise
-                for key, message in self._trial(scope_key, keys, words(error)):
+                found = self._guilty(scope_key, keys, words(error))
+                if not found and puzzled:
+                    raise
+                puzzled = not found
+                for key, message in found:
                     guilty[key] = Outcome("error", UNFORESEEN, message)
                     self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
 
@@ -127,37 +133,62 @@ class ScopeRunner:
         )
         with _collector_at_rest():
             self.job.execute(scope)
-        strangers = scope.outcomes.keys() | {key for of_key in scope.amounts.values() for key in of_key}
-        strangers -= set(keys)
-        if strangers:
-            raise ValueError(f"the job reported records that are not in its scope: {sorted(strangers)[:5]}")
+        ours = set(keys)
+        reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
+        for reported in reports:
+            if not ours.issuperset(reported):
+                strangers = sorted(set(reported) - ours)[:5]
+                raise ValueError(f"the job reported records that are not in its scope: {strangers}")
         return scope
 
-    def _trial(self, scope_key: int, keys: Sequence[int], raised: str) -> Iterator[tuple[int, str]]:
-        """The guilty among ``keys``, with which ``execute`` has raised; each with the words of its exception."""
+    def _guilty(self, scope_key: int, keys: Sequence[int], raised: str) -> list[tuple[int, str]]:
+        """Every record that raises by itself; else one that raises only together with others; else none."""
+        alone = list(self._trial(scope_key, keys, raised))
+        if alone or self._raises(scope_key, keys) is None:
+            return alone
+        return [self._together(scope_key, keys, raised)]
+
+    def _trial(self, scope_key: int, keys: Sequence[int], raised: str | None) -> Iterator[tuple[int, str]]:
+        """Those of ``keys`` that raise by themselves, with the words of it.
+
+        ``raised`` is what ``execute`` has raised on exactly these keys; ``None`` when that was not tried.
+        """
         if len(keys) == 1:
-            alone = self._raises(scope_key, keys)
-            yield keys[0], alone or f"{raised} (only together with other records)"
+            said = raised or self._raises(scope_key, keys)
+            if said is not None:
+                yield keys[0], said
             return
         half = len(keys) // 2
         first = self._raises(scope_key, keys[:half])
         if first is None:
-            # Whatever was wrong with both halves together is then in the second: no need to try it whole.
-            yield from self._trial(scope_key, keys[half:], raised)
+            # Whatever is wrong with one record is then in the second half: no need to try it whole.
+            yield from self._trial(scope_key, keys[half:], None)
             return
         yield from self._trial(scope_key, keys[:half], first)
         second = self._raises(scope_key, keys[half:])
         if second is not None:
             yield from self._trial(scope_key, keys[half:], second)
 
+    def _together(self, scope_key: int, keys: Sequence[int], raised: str) -> tuple[int, str]:
+        """The first record with which those before it raise, while they do not without it."""
+        passes, fails = 0, len(keys)
+        while fails - passes > 1:
+            middle = (passes + fails) // 2
+            said = self._raises(scope_key, keys[:middle])
+            passes, fails, raised = (middle, fails, raised) if said is None else (passes, middle, said)
+        return keys[passes], f"{raised} (only together with other records)"
+
     def _raises(self, scope_key: int, keys: Sequence[int]) -> str | None:
-        """The words of what ``execute`` raises on these records; whatever it did is rolled back."""
+        """The words of what is raised by doing and saving these records; all of it is rolled back."""
         try:
             with self.session.transaction() as connection:
-                self._execute(connection, scopes.read(connection, scope_key), keys)
+                stored = scopes.read(connection, scope_key)
+                self._save(connection, stored, self._execute(connection, stored, keys))
                 raise _Undo
         except _Undo:
             return None
+        except FenceLost:
+            raise
         except Exception as error:
             if faults.is_transient(error):
                 raise
@@ -235,5 +266,8 @@ def _packed(keys: Sequence[int], amounts: dict[str, dict[int, int]]) -> tuple[by
 
 
 def words(error: Exception) -> str:
-    """The kind of an exception and its text, as a message of the ledger."""
-    return f"{type(error).__name__}: {error}"[:1000]
+    """The kind of an exception and its text, as a message of the ledger: PostgreSQL takes no NUL, and no database
+    takes half of a surrogate pair.
+    """
+    said = f"{type(error).__name__}: {error}"[:1000].replace("\0", "\\x00")
+    return said.encode("utf-8", "backslashreplace").decode()

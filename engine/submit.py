@@ -17,7 +17,7 @@ from engine.store import runs
 SYNC_LIMIT = 1_000
 """Most records of a synchronous run, as Conga's API has it."""
 SELECTION_PAGE = 5_000
-CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2})%")
+CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2}(?:\.[0-9]{1,6})?)%")
 
 
 @dataclass(frozen=True, slots=True)

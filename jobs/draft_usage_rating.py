@@ -266,14 +266,10 @@ def _drafts(run_key: int, usages: Sequence[AssetUsage]) -> list[DraftOfInput]:
     drafts: list[DraftOfInput] = []
     for usage in usages:
         columns = (usage.inputs, usage.amounts, usage.prior_quantities, usage.terms)
-        for one, amount, prior, terms in zip(*columns, strict=True):
-            contract_key = None if terms.contract is None else terms.contract.key
-            discount = canonical(terms.discount_percent) if terms.discount_percent else "0"
+        for (_, _, key, _, _, status, _, _), amount, prior, terms in zip(*columns, strict=True):
+            price_key, contract_key, discount = terms.basis
             starts_at = canonical(prior) if prior else "0"
-            price_key = terms.price.key
-            drafts.append(
-                (amount, run_key, price_key, contract_key, discount, starts_at, one.key, one.status)
-            )
+            drafts.append((amount, run_key, price_key, contract_key, discount, starts_at, key, status))
     return drafts
 
 

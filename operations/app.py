@@ -70,6 +70,8 @@ class Application:
 
     def close(self) -> None:
         """Close the connections to the database."""
+        if "dispatcher" in self.__dict__:
+            self.dispatcher.close()
         self.database.close()
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from engine import ledger
 from engine.errors import Refused
-from engine.events import Event, RunStarted
 from engine.job import BatchJob, Warn
 from engine.run import Run, State
 from engine.store import runs
@@ -139,8 +138,20 @@ def resume_run(
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
 
-    app.events.subscribe(_Resumed(app, run, actor, reason))
-    return _driven(app, app.dispatcher.resume(run.id, stop))
+    def record(connection: Connection, before: Run) -> None:
+        taken = runs.by_key(connection, before.id)
+        audit.record(
+            connection,
+            actor=actor,
+            act="run.resume",
+            subject=taken.run_id,
+            reason=reason,
+            before={"status": before.state, "owner": before.owner},
+            after={"status": taken.state, "owner": taken.owner},
+            now=app.clock.now(),
+        )
+
+    return _driven(app, app.dispatcher.resume(run.id, stop, record))
 
 
 def retry_run(
@@ -314,31 +325,3 @@ def _refuse_retry(parent: Run) -> None:
             field="run_id",
             remedy="Submit the job again to do all of it once more",
         )
-
-
-class _Resumed:
-    """Writes the audit entry of a resume once the run is ours: a resume that was refused leaves none."""
-
-    def __init__(self, app: Application, run: Run, actor: Actor, reason: str | None) -> None:
-        self._app = app
-        self._run = run
-        self._actor = actor
-        self._reason = reason
-        self._written = False
-
-    def __call__(self, event: Event) -> None:
-        if self._written or not isinstance(event, RunStarted) or event.run_id != self._run.run_id:
-            return
-        self._written = True
-        with self._app.database.write() as connection:
-            taken = runs.by_key(connection, self._run.id)
-            audit.record(
-                connection,
-                actor=self._actor,
-                act="run.resume",
-                subject=taken.run_id,
-                reason=self._reason,
-                before={"status": self._run.state, "owner": self._run.owner},
-                after={"status": taken.state, "owner": taken.owner},
-                now=self._app.clock.now(),
-            )

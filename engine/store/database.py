@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from engine.errors import DatabaseMissing, Refused
 from engine.store.turnstile import Turnstile
@@ -80,11 +80,11 @@ class Database:
         if self.is_sqlite and not Path(self.url.database or "").is_file():
             return False
         try:
-            with self.engine.connect() as connection:
+            with self.read() as connection:
                 return inspect(connection).has_table("alembic_version")
-        except OperationalError as error:
+        except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
-                f"cannot reach the database {self.place}: {str(error.orig).strip()}",
+                f"cannot use the database {self.place}: {str(error.orig).strip()}",
                 field="database_url",
                 remedy="Start the server, or correct BATCHWRIGHT_DATABASE_URL",
             ) from error
@@ -106,7 +106,7 @@ class Database:
 
     def revision(self) -> str | None:
         """The migration the database stands at; ``None`` before the first."""
-        with self.engine.connect() as connection:
+        with self.read() as connection:
             return MigrationContext.configure(connection).get_current_revision()
 
     def upgrade(self) -> None:
