@@ -1,0 +1,28 @@
+"""A clock for tests: time goes by only when somebody sleeps."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+
+class FakeClock:
+    """Stands at ``now`` (aware) until it is slept on; a sleep takes no time, and moves both of its readings."""
+
+    def __init__(self, now: datetime) -> None:
+        if now.tzinfo is None:
+            raise ValueError(f"naive time {now!r}: give a time with a zone, for example datetime.now(UTC)")
+        self._now = now
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        """The instant it stands at."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds slept so far."""
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by ``seconds``."""
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds

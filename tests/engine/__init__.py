@@ -1,0 +1,1 @@
+"""Tests of the batch framework on both databases."""

@@ -1,0 +1,157 @@
+"""Planning cuts what ``start`` gives into scopes, keeps groups whole and can be begun anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.job import Record, StartContext
+from engine.plan import cut
+from engine.run import State
+from engine.store import scopes
+from engine.store.scopes import PlannedScope
+from engine.store.tables import scope as scope_table
+from tests.engine.jobs import Parcels
+from tests.engine.rig import Rig
+
+
+def shape(records: Iterable[Record], size: int) -> list[list[int]]:
+    return [list(scope.keys) for scope in cut(records, size)]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[Record]:
+    """Records of groups one after another: large, small, without a record, and records without a group."""
+    records: list[Record] = []
+    for group, members in enumerate(draw(st.lists(st.integers(-1, 12), max_size=20))):
+        if members == -1:
+            records.append(Record(len(records) * 10))
+        elif members == 0:
+            records.append(Record(None, group))
+        else:
+            visit = [Record(None, group)] if draw(st.booleans()) else []
+            start = len(records) * 10
+            records += [*visit, *(Record(start + one, group) for one in range(members))]
+    return records
+
+
+def weight(scope: PlannedScope, records: list[Record]) -> int:
+    with_records = {record.group for record in records if record.key is not None}
+    return len(scope.keys) + sum(1 for group in scope.groups if group not in with_records)
+
+
+@given(plans(), st.integers(1, 9))
+def test_every_record_is_in_one_scope_in_the_order_given(records: list[Record], size: int) -> None:
+    planned = [key for scope in cut(records, size) for key in scope.keys]
+    assert planned == [record.key for record in records if record.key is not None]
+
+
+@given(plans(), st.integers(1, 9))
+def test_every_group_is_in_one_scope_with_all_its_records(records: list[Record], size: int) -> None:
+    planned = list(cut(records, size))
+    named = [group for scope in planned for group in scope.groups]
+    assert named == list(dict.fromkeys(record.group for record in records if record.group is not None))
+    for scope in planned:
+        of_scope = set(scope.keys)
+        for group in scope.groups:
+            assert of_scope >= {r.key for r in records if r.group == group and r.key is not None}
+
+
+@given(plans(), st.integers(1, 9))
+def test_only_a_group_alone_exceeds_the_size(records: list[Record], size: int) -> None:
+    for scope in cut(records, size):
+        assert weight(scope, records) <= size or len(scope.groups) == 1
+
+
+@given(plans(), st.integers(1, 9))
+def test_scopes_are_numbered_and_count_their_first_record_from_one(records: list[Record], size: int) -> None:
+    planned = list(cut(records, size))
+    assert [scope.number for scope in planned] == list(range(1, len(planned) + 1))
+    assert not planned or planned[0].first_record == 1
+    for before, after in pairwise(planned):
+        assert after.first_record == before.first_record + len(before.keys)
+
+
+def test_no_records_make_no_scope() -> None:
+    assert shape([], 10) == []
+
+
+def test_a_group_larger_than_a_scope_is_a_scope_by_itself() -> None:
+    records = [Record(1, 1), *(Record(key, 2) for key in range(2, 8)), Record(8, 3)]
+    assert shape(records, 3) == [[1], [2, 3, 4, 5, 6, 7], [8]]
+
+
+def test_a_scope_is_filled_up_to_its_size() -> None:
+    assert shape([Record(key) for key in range(7)], 3) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_groups_without_a_record_are_visited_and_fill_scopes() -> None:
+    planned = list(cut([Record(None, group) for group in range(5)], 2))
+    assert [list(scope.groups) for scope in planned] == [[0, 1], [2, 3], [4]]
+    assert [scope.first_record for scope in planned] == [1, 1, 1]
+
+
+def stored(rig: Rig) -> list[tuple[int, list[int]]]:
+    return [(row.number, list(scopes.unpack(row.keys))) for row in rig.rows(scope_table)]
+
+
+def test_planning_commits_in_portions(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    portions: list[int] = []
+    insert_scopes = scopes.insert_scopes
+
+    def counting(connection: object, run_key: int, planned: list[PlannedScope]) -> None:
+        portions.append(len(planned))
+        insert_scopes(connection, run_key, planned)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scopes, "insert_scopes", counting)
+    rig.fill(120)
+    assert rig.drive(scope_size=1).processed == 120
+    assert portions == [50, 50, 20]
+
+
+def test_interrupted_planning_starts_over_and_leaves_nothing_double(
+    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCut(BaseException):
+        """Nobody catches it: the process is as good as dead."""
+
+    def interrupted(job: Parcels, context: StartContext) -> Iterable[Record]:
+        yield from (Record(key) for key in range(1, 61))
+        raise PowerCut
+
+    rig.fill(70)
+    run = rig.submit(scope_size=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(spy, "start", interrupted)
+        with pytest.raises(PowerCut):
+            rig.drive(run)
+    assert len(stored(rig)) == 50
+    assert rig.read(run).state is State.PREPARING
+
+    assert rig.dispatcher().resume(run.id).state is State.COMPLETED
+    assert stored(rig) == [(key, [key]) for key in range(1, 71)]
+    assert set(rig.handled().values()) == {1}
+
+
+def test_a_run_whose_start_raised_has_failed_without_a_half_made_plan(
+    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(job: Parcels, context: StartContext) -> Iterable[Record]:
+        yield from (Record(key) for key in range(1, 61))
+        raise RuntimeError("no more pages")
+
+    monkeypatch.setattr(spy, "start", broken)
+    rig.fill(70)
+    run = rig.drive(scope_size=1)
+    assert (run.state, run.error) == (State.FAILED, "RuntimeError: no more pages")
+    assert (run.total, run.not_reached, rig.outcomes(run)) == (0, 0, [])
+
+
+def test_a_run_over_nothing_completes(rig: Rig) -> None:
+    rig.fill(0)
+    run = rig.drive()
+    assert (run.state, run.total, rig.outcomes(run)) == (State.COMPLETED, 0, [])

@@ -1,0 +1,19 @@
+"""A process of its own that drives one run: ``python -m tests.engine.worker URL RUN_KEY LEASE_SECONDS``."""
+
+from __future__ import annotations
+
+import sys
+
+from engine.store.database import Database
+from tests.engine.jobs import Parcels
+from tests.engine.rig import Rig
+
+
+def main(url: str, run_key: str, lease_seconds: str) -> None:
+    rig = Rig(Database(url), [Parcels], lease_seconds=float(lease_seconds))
+    run = rig.dispatcher().drive(int(run_key))
+    print(run.state, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
