@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from engine.store.database import Database
+from engine.store.database import Database, upgrade
 from operations.sample import folder
+from tests.support.postgres import PostgresServer
 
 PROGRAM = Path(sys.executable).parent / "batchwright"
 
 Batchwright = Callable[..., Result]
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -71,28 +75,47 @@ def database(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def company(
-    database: str, batchwright: Batchwright, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """A database with the sample company; its actor has a mail address. Its URL."""
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A database with the sample company that commands find; their actor has a mail address. Its URL."""
     monkeypatch.setenv("BATCHWRIGHT_ACTOR", "erika")
     monkeypatch.setenv("BATCHWRIGHT_ACTORS__ERIKA", "erika@example.com")
-    if database.startswith("sqlite"):
-        made: Path = request.getfixturevalue("company_folder")
-        shutil.copytree(made, Path(database.removeprefix("sqlite:///")).parent, dirs_exist_ok=True)
-    else:
-        imported = batchwright("import", str(folder()))
-        assert imported.exit_code == 0, imported.stderr
-    return database
+    if database_kind == "sqlite":
+        shutil.copytree(request.getfixturevalue("company_folder"), tmp_path / "company")
+        url = f"sqlite:///{tmp_path / 'company' / 'batchwright.db'}"
+        monkeypatch.setenv("BATCHWRIGHT_DATABASE_URL", url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"company_{os.getpid()}_{next(_numbers)}"
+    url = server.create_database(name, template=request.getfixturevalue("company_template"))
+    monkeypatch.setenv("BATCHWRIGHT_DATABASE_URL", url)
+    yield url
+    server.drop_database(name)
 
 
 @pytest.fixture(scope="session")
 def company_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an SQLite database with the sample company. Copy it, or only look at it."""
     made = tmp_path_factory.mktemp("company")
-    environment = {"BATCHWRIGHT_DATABASE_URL": f"sqlite:///{made / 'batchwright.db'}"}
-    imported = CliRunner(env=environment).invoke(main, ["import", str(folder())])
-    assert imported.exit_code == 0, imported.stderr
+    _import_company(f"sqlite:///{made / 'batchwright.db'}")
     return made
+
+
+@pytest.fixture(scope="session")
+def company_template(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database with the sample company. Copy it, do not use it."""
+    name = f"company_{os.getpid()}"
+    url = postgres.create_database(name)
+    upgrade(url)
+    _import_company(url)
+    return name
+
+
+def _import_company(url: str) -> None:
+    words = ["import", str(folder())]
+    imported = CliRunner(env={"BATCHWRIGHT_DATABASE_URL": url}).invoke(main, words)
+    assert imported.exit_code == 0, imported.stderr
 
 
 @pytest.fixture
