@@ -224,6 +224,10 @@ usage_input = Table(
         "ix_usage_input_draft_candidate",
         "asset_key",
         "id",
+        # Not to find anything by, but so that the index alone answers.
+        "status",
+        "error_by",
+        "deleted",
         sqlite_where=DRAFT_CANDIDATE,
         postgresql_where=DRAFT_CANDIDATE,
     ),

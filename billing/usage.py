@@ -120,12 +120,17 @@ def rate_asset(
     usage = AssetUsage(asset, schedules)
     live = _Live(schedules)
     windows = _windows(live, inputs)
+    terms: Terms | None = None
     since, until = date.max, date.min  # the days on which schedule and terms at hand both hold
     for one in inputs:
         _, day, _, quantity, uom, _, _, _ = one
         try:
             if not since <= day <= until:
-                schedule, terms = _schedule_of(asset, day, live, usage), _terms_of(asset, day, catalog)
+                since, until = date.max, date.min
+                schedule = _schedule_of(asset, day, live, usage)
+                if terms is None or not terms.since <= day <= terms.until:
+                    terms = None
+                    terms = _terms_of(asset, day, catalog)
                 since = max(schedule.start, terms.since)
                 # A schedule taken over from elsewhere may reach beyond its asset.
                 until = min(schedule.end, asset.end_date, terms.until)

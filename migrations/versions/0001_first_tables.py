@@ -495,7 +495,7 @@ def make_tables() -> None:
     op.create_index(
         "ix_usage_input_draft_candidate",
         "usage_input",
-        ["asset_key", "id"],
+        ["asset_key", "id", "status", "error_by", "deleted"],
         unique=False,
         sqlite_where=sa.text(
             "NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))"
