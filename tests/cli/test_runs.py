@@ -184,6 +184,15 @@ def test_a_retry_is_a_run_of_its_own_linked_to_the_first(rated: str, batchwright
     assert ["Retried", "by", retried["run_id"]] in [line.split() for line in lines]
 
 
+def test_a_synchronous_retry_prints_its_outcomes_and_sends_the_actor_no_mail(
+    rated: str, batchwright: Batchwright
+) -> None:
+    retried = answer(batchwright, "runs", "retry", rated, "--sync", code=3)
+    assert retried["mode"] == "sync"
+    assert len(retried["outcomes"]) == retried["total"]
+    assert answer(batchwright, "runs", "show", retried["run_id"])["mails"] == []
+
+
 def test_a_run_without_errors_is_not_retried(company: str, batchwright: Batchwright) -> None:
     batchwright(*SEED)
     result = batchwright("runs", "retry", "JR-00000001", "--json")
