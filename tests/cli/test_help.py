@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -132,13 +132,15 @@ def test_the_list_of_commands_imports_neither_the_database_library_nor_the_table
     assert not modules & {"sqlalchemy", "rich", "pydantic", "structlog", "engine", "operations", "dask"}
 
 
-def test_the_list_of_commands_is_there_in_less_than_four_tenths_of_a_second() -> None:
+def test_the_list_of_commands_takes_less_than_four_tenths_of_a_second_of_the_processor() -> None:
     def seconds() -> float:
-        started = time.perf_counter()
-        subprocess.run([PROGRAM, "--help"], capture_output=True, check=True, timeout=60)
-        return time.perf_counter() - started
+        process = subprocess.Popen([PROGRAM, "--help"], stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return used.ru_utime + used.ru_stime
 
-    # The best of five: the machine may be busy, and that says nothing about the program.
+    # Not by the clock on the wall, and the best of five: a busy machine says nothing about the program.
     assert min(seconds() for _ in range(5)) < 0.4
 
 
