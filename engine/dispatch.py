@@ -8,7 +8,6 @@ from decimal import Decimal
 from itertools import islice
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from engine import events, processes
 from engine.clock import Clock
@@ -176,7 +175,7 @@ class Dispatcher:
             if run.state is State.PREPARING:
                 run = self._patiently(lambda: self._prepare(run, job, session))
             if not self._drive_scopes(run, job, session, stop):
-                return self._hand_back(run, session)
+                return self._patiently(lambda: self._hand_back(run, session))
             return self._patiently(lambda: self._finish(run, job, session))
         except FenceLost:
             raise
@@ -191,6 +190,9 @@ class Dispatcher:
         """Plan the scopes; committed in portions, and begun anew when it was interrupted."""
         with session.transaction() as connection:
             runs.hold_fence(connection, run)
+            seen = runs.by_key(connection, run.id)
+            if seen.state is not State.PREPARING:  # the connection was lost after its last commit
+                return seen
             scopes.delete_plan(connection, run.id)
         total = 0
         with self._database.read() as reading:
@@ -212,6 +214,7 @@ class Dispatcher:
             number, done, errored = scopes.done_counts(connection, run.id)
         total = run.total or 0
         self._events.publish(events.RunPlanned(run.run_id, total, number, done))
+        check_ceiling(run.error_ceiling, errored, total)
         runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
         for scope_key in pending:
             if stop():
@@ -227,6 +230,8 @@ class Dispatcher:
         with session.transaction() as connection:
             runs.hold_fence(connection, run)
             run = runs.by_key(connection, run.id)
+            if run.ended:  # the connection was lost in COMMIT, after the database had committed
+                return run
             totals = {name: dict(amounts) for name, amounts in run.totals.items()}
             finish = Finish(run=run, connection=connection, now=self._clock.now(), totals=totals)
             job.finish(finish)
@@ -237,6 +242,10 @@ class Dispatcher:
         with session.transaction() as connection:
             runs.hold_fence(connection, run)
             run = runs.by_key(connection, run.id)
+            if run.ended:
+                return run
+            if run.state is State.PREPARING:
+                scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
             return self._end(connection, run, State.FAILED, run.totals, reason)
 
     def _end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
@@ -263,7 +272,9 @@ class Dispatcher:
 
     def _hand_back(self, run: Run, session: RunSession) -> Run:
         with session.transaction() as connection:
-            runs.move(connection, run, State.QUEUED, owner=None)
+            runs.hold_fence(connection, run)
+            if runs.by_key(connection, run.id).state is not State.QUEUED:
+                runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 
     def _patiently(self, step: Callable[[], Run]) -> Run:
@@ -271,7 +282,7 @@ class Dispatcher:
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:
                 return step()
-            except DBAPIError as error:
+            except Exception as error:
                 if not is_transient(error):
                     raise
                 self._clock.sleep(pause_before(attempt, self._chance))

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 TRANSIENT_CLASSES = ("08", "53")
 TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "40001", "40P01", "55P03")
 SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED")
+DRIVERS = ("psycopg", "sqlite3")
 
 # Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
 MAX_ATTEMPTS = 14
@@ -19,19 +20,20 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 
 def is_transient(error: BaseException) -> bool:
-    """True for a fault that the same statements may well not meet again."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
+    """True for a fault that the same statements may well not meet again; also as the raw driver raises it."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    state = getattr(error.orig, "sqlstate", None)
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    if type(raised).__module__.partition(".")[0] not in DRIVERS:
+        return False
+    state = getattr(raised, "sqlstate", None)
     if state is not None:
         return state in TRANSIENT_STATES or state[:2] in TRANSIENT_CLASSES
-    name = getattr(error.orig, "sqlite_errorname", None)
+    name = getattr(raised, "sqlite_errorname", None)
     if name is not None:
         return str(name).startswith(SQLITE_TRANSIENT)
     # psycopg says so without a state when nobody answers, or when the line went dead.
-    return type(error.orig).__name__ == "OperationalError"
+    return type(raised).__module__.startswith("psycopg") and type(raised).__name__ == "OperationalError"
 
 
 def pause_before(attempt: int, chance: random.Random) -> float:

@@ -41,7 +41,8 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {run.run_id}", daemon=True)
 
     def __enter__(self) -> Lease:
-        self._store.begin(heart(self._run), self._run.fence)
+        if not self._store.begin(heart(self._run), self._run.fence):
+            raise FenceLost(self._run.run_id)
         self._thread.start()
         return self
 
@@ -97,12 +98,13 @@ class Watch:
         if self._since is None:
             self._store.begin(self._name, 0)
         self._own_beats += self._store.beat(self._name, 0)
-        now = self._clock.monotonic()
+        asked = self._clock.monotonic()
         pulse = self._store.look(heart(self._run))
         self.alive = self._since is not None and pulse != self._seen
         if self._since is None or self.alive:
-            self._seen, self._since, self._own_beats = pulse, now, 0
-        return now - self._since >= self._seconds and self._own_beats >= OWN_BEATS_NEEDED
+            # An answer may have taken long: the counter stands still from when it came, until the next was asked.
+            self._seen, self._since, self._own_beats = pulse, self._clock.monotonic(), 0
+        return asked - self._since >= self._seconds and self._own_beats >= OWN_BEATS_NEEDED
 
     def claim(self) -> bool:
         """Claim the takeover; False when the owner woke up or another peer was faster."""

@@ -1,8 +1,8 @@
 """Statements on heartbeats and on the sessions of a run's owner.
 
 They stand beside the work: on PostgreSQL on connections of their own, on SQLite in a small file of their own, so that
-a scope that holds the write lock keeps no heartbeat waiting. Nothing here is needed after a power cut, so the
-small file is not synced.
+a scope that holds the write lock keeps no heartbeat waiting. Nothing here is needed after a power cut, so a beat is
+not synced; only a checkpoint is, for a power cut must not spoil the file either.
 """
 
 from __future__ import annotations
@@ -47,11 +47,16 @@ class LeaseStore:
         self._database = database
         self._own: Engine | None = None
 
-    def begin(self, name: str, fence: int) -> None:
-        """Start a heartbeat under ``fence``; an older one of that name ends."""
-        with self._transaction() as connection:
-            connection.execute(delete(heartbeat).where(heartbeat.c.name == name))
-            connection.execute(insert(heartbeat).values(name=name, fence=fence, counter=0))
+    def begin(self, name: str, fence: int) -> bool:
+        """Start a heartbeat under ``fence``; an older one of that name ends. False when there is a newer one."""
+        older = (heartbeat.c.name == name, heartbeat.c.fence <= fence)
+        try:
+            with self._transaction() as connection:
+                connection.execute(delete(heartbeat).where(*older))
+                connection.execute(insert(heartbeat).values(name=name, fence=fence, counter=0))
+        except IntegrityError:
+            return False
+        return True
 
     def beat(self, name: str, fence: int) -> bool:
         """Raise the counter. False when the heartbeat is somebody else's by now."""
@@ -157,5 +162,5 @@ def backend_of(connection: Connection) -> Session:
 
 def _prepare(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=OFF"):
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")

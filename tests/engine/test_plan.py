@@ -96,7 +96,7 @@ def test_groups_without_a_record_are_visited_and_fill_scopes() -> None:
 
 
 def stored(rig: Rig) -> list[tuple[int, list[int]]]:
-    return [(row.number, list(scopes.unpack(row.keys))) for row in rig.rows(scope_table)]
+    return sorted((row.number, list(scopes.unpack(row.keys))) for row in rig.rows(scope_table))
 
 
 def test_planning_commits_in_portions(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
