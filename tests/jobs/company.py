@@ -71,13 +71,13 @@ class Company(Books):
         name: str = "AL-1",
         product: str = "data",
         *,
-        months: int = 12,
+        months: int = 7,
         months_per_bill: int = 1,
         statuses: Mapping[int, str] | None = None,
         actual: Mapping[int, str] | None = None,
         **values: Any,
     ) -> int:
-        """An asset of 2023 with a usage schedule for each month, US-<name>-01 and so on; its key.
+        """An asset of 2023 with a usage schedule for each of its first months, US-<name>-01 and so on; its key.
 
         `months_per_bill` months make a billing schedule. `statuses` are those of the billing schedules by their
         number, from 1; `actual` are the actual quantities of the usage schedules by month.
