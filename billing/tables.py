@@ -178,7 +178,9 @@ usage_schedule = Table(
     Column("id", BigKey, primary_key=True),
     Column("usage_schedule_id", PublicId, nullable=False, unique=True),
     Column("billing_schedule_key", BigKey, ForeignKey("billing_schedule.id"), nullable=False, index=True),
-    Column("asset_key", BigKey, ForeignKey("asset_line_item.id"), nullable=False, index=True),
+    Column(
+        "asset_key", BigKey, nullable=False, index=True, comment="its billing schedule's, for the hot path"
+    ),
     Column("period_start_date", Date, nullable=False),
     Column("period_end_date", Date, nullable=False, comment="inclusive"),
     Column("included_quantity", ExactDecimal, nullable=False),

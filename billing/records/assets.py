@@ -37,7 +37,7 @@ def lock(connection: Connection, keys: Iterable[int]) -> None:
         return
     for chunk in chunks(sorted(set(keys))):
         statement = select(asset_line_item.c.id).where(asset_line_item.c.id.in_(chunk))
-        connection.execute(statement.order_by(asset_line_item.c.id).with_for_update()).all()
+        connection.execute(statement.order_by(asset_line_item.c.id).with_for_update(key_share=True)).all()
 
 
 def _shown() -> Select[tuple[object, ...]]:

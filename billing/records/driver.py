@@ -7,7 +7,7 @@ and arrays; the two databases differ only in how a list of keys is passed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,9 +26,17 @@ class Driver:
 
     def keys(self, keys: Sequence[int]) -> Any:
         """A list of keys as the parameter of ``{among}``."""
-        return list(keys) if self.is_postgresql else json.dumps(list(keys))
+        return array_text(keys) if self.is_postgresql else json.dumps(list(keys))
 
     def _spelled(self, statement: str) -> str:
         if self.is_postgresql:
             return statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
         return statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
+
+
+def array_text(values: Iterable[int | str | None]) -> str:
+    """A PostgreSQL array as text: psycopg takes longer to adapt two thousand numbers than the server to read them.
+
+    For numbers, and texts that need no quotes.
+    """
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

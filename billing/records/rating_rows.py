@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from billing.exact import ZERO
-from billing.records.driver import Driver
+from billing.records.driver import Driver, array_text
 from billing.tables import DRAFT_CANDIDATE
 
 PAGE = 20_000
@@ -87,7 +87,8 @@ class DraftOfSchedule(NamedTuple):
 def lock_assets(connection: Connection, asset_keys: Sequence[int]) -> list[AssetRow]:
     """The assets in order of key, locked until the transaction ends (on SQLite every writer is alone)."""
     driver = Driver(connection)
-    lock = " FOR UPDATE" if driver.is_postgresql else ""
+    # No key changes: who only inserts rows that point at the assets, an import, need not wait.
+    lock = " FOR NO KEY UPDATE" if driver.is_postgresql else ""
     rows = driver.rows(
         "SELECT id, asset_line_item_id, customer_key, account_key, product, start_date, end_date,"
         " first_billing_date, price_book_key, currency FROM asset_line_item"
@@ -162,17 +163,16 @@ def write_drafts(connection: Connection, drafts: Sequence[DraftOfInput]) -> int:
     """Write forecasts to good inputs that still have the status they were read with; how many had."""
     driver = Driver(connection)
     if driver.is_postgresql:
-        return _update_from_copy(
+        return _update_from_arrays(
             driver,
-            "draft_of_input",
-            "amount bigint, run_key bigint, price_key bigint, contract_key bigint, discount numeric,"
-            " prior numeric, id bigint, status text",
-            drafts,
-            6,
             "UPDATE usage_input AS u SET draft_rated_amount = d.amount, draft_run_key = d.run_key,"
             " draft_price_key = d.price_key, draft_contract_key = d.contract_key,"
             " draft_discount_percent = d.discount, draft_prior_quantity = d.prior"
-            " FROM draft_of_input AS d WHERE u.id = d.id AND u.status = d.status",
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[],"
+            " %s::bigint[], %s::text[])"
+            " AS d (amount, run_key, price_key, contract_key, discount, prior, id, status)"
+            " WHERE u.id = d.id AND u.status = d.status",
+            drafts,
         )
     driver.cursor.executemany(
         "UPDATE usage_input SET draft_rated_amount = ?, draft_run_key = ?, draft_price_key = ?,"
@@ -208,14 +208,11 @@ def write_schedule_drafts(connection: Connection, drafts: Sequence[DraftOfSchedu
     """Overwrite the draft values of usage schedules."""
     driver = Driver(connection)
     if driver.is_postgresql:
-        return _update_from_copy(
+        return _update_from_arrays(
             driver,
-            "draft_of_schedule",
-            "quantity numeric, fee bigint, id bigint",
-            drafts,
-            2,
             "UPDATE usage_schedule AS s SET draft_rated_quantity = d.quantity, draft_fee_amount = d.fee"
-            " FROM draft_of_schedule AS d WHERE s.id = d.id",
+            " FROM unnest(%s::numeric[], %s::bigint[], %s::bigint[]) AS d (quantity, fee, id) WHERE s.id = d.id",
+            drafts,
         )
     driver.cursor.executemany(
         "UPDATE usage_schedule SET draft_rated_quantity = ?, draft_fee_amount = ? WHERE id = ?", drafts
@@ -287,26 +284,12 @@ def _each(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]
     return int(driver.cursor.rowcount)
 
 
-def _update_from_copy(
-    driver: Driver, table: str, columns: str, rows: Sequence[tuple[Any, ...]], key_place: int, update: str
-) -> int:
-    """COPY into a temporary table and one UPDATE: twice as fast as arrays, and than a statement for each row."""
+def _update_from_arrays(driver: Driver, update: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """One UPDATE from a set of rows, passed as an array for each column."""
     if not rows:
         return 0
-    cursor = driver.cursor
-    cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({columns}) ON COMMIT DELETE ROWS")
-    with cursor.copy(f"COPY {table} FROM STDIN") as copy:
-        copy.write("\n".join(["\t".join(map(_copy_text, row)) for row in rows]))
-    keys = [row[key_place] for row in rows]
-    # Without the bounds the planner would read the whole big table to join a few thousand rows to it.
-    alias = update.split(" AS ", 1)[1][0]
-    cursor.execute(f"{update} AND {alias}.id BETWEEN %s AND %s", (min(keys), max(keys)))
-    return int(cursor.rowcount)
-
-
-def _copy_text(value: int | str | None) -> str:
-    """A value in COPY's text form; the texts that come here are numbers and statuses, and need no escape."""
-    return "\\N" if value is None else str(value)
+    driver.cursor.execute(update, [array_text(column) for column in zip(*rows, strict=True)])
+    return int(driver.cursor.rowcount)
 
 
 _day = date.fromisoformat

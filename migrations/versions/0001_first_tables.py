@@ -509,7 +509,7 @@ def make_tables() -> None:
         sa.Column("id", BigKey, nullable=False),
         sa.Column("usage_schedule_id", PublicId, nullable=False),
         sa.Column("billing_schedule_key", BigKey, nullable=False),
-        sa.Column("asset_key", BigKey, nullable=False),
+        sa.Column("asset_key", BigKey, nullable=False, comment="its billing schedule's, for the hot path"),
         sa.Column("period_start_date", sa.Date(), nullable=False),
         sa.Column("period_end_date", sa.Date(), nullable=False, comment="inclusive"),
         sa.Column("included_quantity", ExactDecimal(), nullable=False),
@@ -520,9 +520,6 @@ def make_tables() -> None:
         ),
         sa.Column("draft_fee_amount", sa.BigInteger(), nullable=True),
         sa.Column("type", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["asset_key"], ["asset_line_item.id"], name=op.f("fk_usage_schedule_asset_key")
-        ),
         sa.ForeignKeyConstraint(
             ["billing_schedule_key"],
             ["billing_schedule.id"],

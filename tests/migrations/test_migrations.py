@@ -1,0 +1,39 @@
+"""The chain of migrations gives the very tables that the program works with."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
+
+import billing.tables  # noqa: F401  (each of these imports adds its tables to the metadata)
+import notifications.tables  # noqa: F401
+import operations.tables  # noqa: F401
+from engine.store.database import Database, newest_revision, upgrade
+from engine.store.tables import lease_metadata, metadata
+
+
+def test_a_migrated_database_has_the_tables_columns_and_indexes_of_the_program(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    wanted = [metadata] if database.is_sqlite else [metadata, lease_metadata]
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, wanted)  # type: ignore[arg-type]
+        tables = set(inspect(connection).get_table_names())
+    database.close()
+    assert differences == []
+    assert tables == {table for one in wanted for table in one.tables} | {"alembic_version"}
+
+
+def test_an_upgrade_of_an_upgraded_database_changes_nothing(migrated_url: str) -> None:
+    upgrade(migrated_url)
+    database = Database(migrated_url)
+    assert database.revision() == newest_revision()
+    database.close()
+
+
+def test_the_migrations_are_one_chain() -> None:
+    script = ScriptDirectory("migrations")
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1
