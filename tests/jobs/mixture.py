@@ -197,5 +197,5 @@ def _due(asset: Metered, used: Used, so_far: list[Fraction]) -> Fraction | None:
 
 
 def _minor(amount: Fraction, currency: str) -> int:
-    rounded = floor(abs(amount) * 10 ** DIGITS[currency] + Fraction(1, 2))
+    rounded: int = floor(abs(amount) * 10 ** DIGITS[currency] + Fraction(1, 2))
     return rounded if amount > 0 else -rounded
