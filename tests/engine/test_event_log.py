@@ -1,0 +1,70 @@
+"""Log lines of events."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from engine import events
+from engine.event_log import WORDS, log_event
+from engine.run import Run
+from testing.clock import FakeClock
+from tests.engine.rig import Rig
+
+TROUBLE = [
+    events.RunTakenOver("JR-00000042", "elsewhere/1"),
+    events.ScopeRetried("JR-00000042", 3, 2, "database is locked"),
+    events.RecordErrored("JR-00000042", 3, 17, "ValueError: no"),
+    events.RunEnded("JR-00000042", "Failed", "stopped at the error ceiling of 1"),
+]
+ORDINARY = [
+    events.RunWaiting("JR-00000042", "5 runs are active or go first"),
+    events.RunStarted("JR-00000042", "parcels", 1),
+    events.RunPlanned("JR-00000042", 40, 4, 0),
+    events.ScopeDone("JR-00000042", 3, 30, 40, 1),
+    events.RunEnded("JR-00000042", "Completed", None),
+    events.RunEnded("JR-00000042", "Aborted", None),
+]
+
+
+def line_of(event: events.Event) -> dict[str, Any]:
+    with capture_logs() as lines:
+        log_event(event)
+    assert len(lines) == 1
+    return dict(lines[0])
+
+
+def test_every_event_has_its_words() -> None:
+    assert set(WORDS) == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize("event", TROUBLE, ids=lambda event: type(event).__name__)
+def test_what_somebody_should_look_at_is_a_warning_with_the_run_id(event: events.Event) -> None:
+    line = line_of(event)
+    assert (line["log_level"], line["run_id"]) == ("warning", "JR-00000042")
+
+
+@pytest.mark.parametrize("event", ORDINARY, ids=lambda event: type(event).__name__)
+def test_what_is_ordinary_is_info_with_the_run_id(event: events.Event) -> None:
+    line = line_of(event)
+    assert (line["log_level"], line["run_id"]) == ("info", "JR-00000042")
+
+
+def test_the_line_of_a_scope_has_its_number_and_its_figures() -> None:
+    line = line_of(events.ScopeDone("JR-00000042", 3, 30, 40, 1))
+    assert (line["scope"], line["done"], line["total"], line["errored"]) == (3, 30, 40, 1)
+
+
+def test_what_a_job_logs_carries_the_run_and_the_number_of_the_scope(rig: Rig) -> None:
+    seen: list[dict[str, Any]] = []
+    rig.fill(20)
+    rig.registry.get("parcels").on_execute = lambda scope: seen.append(  # type: ignore[attr-defined]
+        dict(structlog.contextvars.get_contextvars())
+    )
+    run: Run = rig.drive()
+    assert seen == [{"run_id": run.run_id, "scope": 1}, {"run_id": run.run_id, "scope": 2}]
+    assert structlog.contextvars.get_contextvars() == {}
+    assert isinstance(rig.clock, FakeClock)
