@@ -102,6 +102,21 @@ class Company(Books):
         start, end = date(2023, month, 1), last_day(month)
         return self.usage_schedule(asset, bill, name, period_start_date=start, period_end_date=end, **values)
 
+    def account(self, name: str, customer_id: str = "CU-1") -> int:
+        """An account of the customer."""
+        row = {"account_id": name, "customer_key": self.customer(customer_id), "name": name}
+        return int(
+            self._to.execute(insert(tables.account).values(row).returning(tables.account.c.id)).scalar_one()
+        )
+
+    def contract_of_accounts(self, book: int, accounts: Sequence[int]) -> int:
+        """A contract of CU-1 that is limited to these accounts."""
+        key = self.contract(self.customer(), book)
+        for account in accounts:
+            row = {"contract_key": key, "account_key": account}
+            self._to.execute(insert(tables.contract_account).values(row))
+        return key
+
     def used(self, asset: int, name: str, day: str, quantity: str = "10", **values: Any) -> int:
         """A usage input of a day of 2023, such as "06-05"."""
         when = date.fromisoformat(f"2023-{day}")
