@@ -9,6 +9,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from config.logging import bind
 from engine import events, processes
 from engine.clock import Clock
 from engine.errors import FenceLost, Refused
@@ -154,20 +155,21 @@ class Dispatcher:
         )
 
     def _work(self, run: Run, stop: Stop) -> Run:
-        """From claimed to ended, under a lease."""
-        self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
-        try:
-            with Lease(self._leases, run, self._lease_seconds) as lease:
-                session = RunSession(self._database, lease)
-                try:
-                    run = self._steps(run, session, stop)
-                finally:
-                    session.close()
-        except FenceLost:
-            return self._read(run.id)
-        if run.ended:
-            self._events.publish(events.RunEnded(run.run_id, run.state, run.error))
-        return run
+        """From claimed to ended, under a lease; what is logged meanwhile carries the run's id."""
+        with bind(run_id=run.run_id):
+            self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
+            try:
+                with Lease(self._leases, run, self._lease_seconds) as lease:
+                    session = RunSession(self._database, lease)
+                    try:
+                        run = self._steps(run, session, stop)
+                    finally:
+                        session.close()
+            except FenceLost:
+                return self._read(run.id)
+            if run.ended:
+                self._events.publish(events.RunEnded(run.run_id, run.state, run.error))
+            return run
 
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
         try:
@@ -216,10 +218,11 @@ class Dispatcher:
         self._events.publish(events.RunPlanned(run.run_id, total, number, done))
         check_ceiling(run.error_ceiling, errored, total)
         runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
-        for scope_key in pending:
+        for scope_key, scope_number in pending:
             if stop():
                 return False
-            scope = runner.execute(scope_key)
+            with bind(scope=scope_number):
+                scope = runner.execute(scope_key, scope_number)
             done += scope.ok + scope.errored + scope.skipped
             errored += scope.errored
             self._events.publish(events.ScopeDone(run.run_id, scope.number, done, total, errored))

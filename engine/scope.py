@@ -76,8 +76,8 @@ class ScopeRunner:
     events: Events
     chance: random.Random
 
-    def execute(self, scope_key: int) -> Done:
-        """Execute a scope, whatever it takes, and say what became of it.
+    def execute(self, scope_key: int, number: int) -> Done:
+        """Execute a scope, whatever it takes, and say what became of it. Its ``number`` is the one people see.
 
         Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
         job's own exception when it raises without any record.
@@ -91,7 +91,7 @@ class ScopeRunner:
                     raise
                 attempt += 1
                 reason = str(getattr(error, "orig", error)).strip()
-                self.events.publish(events.ScopeRetried(self.run.run_id, scope_key, attempt, reason))
+                self.events.publish(events.ScopeRetried(self.run.run_id, number, attempt, reason))
                 self.clock.sleep(faults.pause_before(attempt, self.chance))
 
     def _attempt(self, scope_key: int) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, get_args
 
 import pytest
@@ -10,8 +11,8 @@ from structlog.testing import capture_logs
 
 from engine import events
 from engine.event_log import WORDS, log_event
-from engine.run import Run
-from testing.clock import FakeClock
+from engine.job import Scope
+from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
 TROUBLE = [
@@ -58,13 +59,29 @@ def test_the_line_of_a_scope_has_its_number_and_its_figures() -> None:
     assert (line["scope"], line["done"], line["total"], line["errored"]) == (3, 30, 40, 1)
 
 
-def test_what_a_job_logs_carries_the_run_and_the_number_of_the_scope(rig: Rig) -> None:
+def test_what_is_logged_while_a_scope_is_worked_on_carries_the_run_and_the_number_of_the_scope(
+    rig: Rig, spy: type[Parcels]
+) -> None:
     seen: list[dict[str, Any]] = []
+    spy.on_execute = staticmethod(lambda scope: seen.append(dict(structlog.contextvars.get_contextvars())))
     rig.fill(20)
-    rig.registry.get("parcels").on_execute = lambda scope: seen.append(  # type: ignore[attr-defined]
-        dict(structlog.contextvars.get_contextvars())
-    )
-    run: Run = rig.drive()
+    rig.drive(rig.submit())  # so that keys and numbers of scopes differ
+    seen.clear()
+    run = rig.drive(rig.submit())
     assert seen == [{"run_id": run.run_id, "scope": 1}, {"run_id": run.run_id, "scope": 2}]
     assert structlog.contextvars.get_contextvars() == {}
-    assert isinstance(rig.clock, FakeClock)
+
+
+def test_a_scope_that_is_tried_again_is_named_by_its_number(rig: Rig, spy: type[Parcels]) -> None:
+    rig.fill(20)
+    rig.drive(rig.submit())
+    faults = [sqlite3.OperationalError("database is locked")]
+    faults[0].sqlite_errorname = "SQLITE_BUSY"
+
+    def fail_once(scope: Scope) -> None:
+        if scope.number == 2 and faults:
+            raise faults.pop()
+
+    spy.on_execute = staticmethod(fail_once)
+    rig.drive(rig.submit())
+    assert [one.scope for one in rig.published if isinstance(one, events.ScopeRetried)] == [2]
