@@ -63,7 +63,7 @@ def drive_and_answer(app: Application, session: Session, run_id: str, drive: Dri
 
 def driven(app: Application, session: Session, drive: Drive) -> tuple[View, bool]:
     """Drive a run with progress and Ctrl-C; the run as it stands then, and whether it was asked to stop."""
-    with StopOnInterrupt() as stop, shown_progress(app.events, app.clock, quiet=session.verbosity < 0):
+    with StopOnInterrupt() as stop, shown_progress(app.events, app.clock, verbosity=session.verbosity):
         return drive(stop), stop()
 
 

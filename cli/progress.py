@@ -12,22 +12,26 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from engine.clock import Clock
-from engine.events import Event, Events, RunPlanned, RunTakenOver, RunWaiting, ScopeDone, ScopeRetried
+from engine.events import Event, Events, RunPlanned, RunWaiting, ScopeDone
 
 LINE_EVERY_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(events: Events, clock: Clock, *, quiet: bool) -> Iterator[None]:
-    """Show the progress of the run that is driven inside the block; nothing when ``quiet``."""
-    if quiet:
+def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[None]:
+    """Show the progress of the run that is driven inside the block: nothing with `-q`.
+
+    Nor with `-v` where stderr is no terminal: the log has a line for each scope, and nothing else is to be in it.
+    """
+    if verbosity < 0:
         yield
     elif sys.stderr.isatty():
         with bar_on(Console(stderr=True)) as bar:
             events.subscribe(BarProgress(bar))
             yield
     else:
-        events.subscribe(LineProgress(clock))
+        if verbosity == 0:
+            events.subscribe(LineProgress(clock))
         yield
 
 
@@ -42,14 +46,8 @@ def shown_import(*, quiet: bool) -> Iterator[Callable[[str, int, float], None] |
 
 
 def message_of(event: Event) -> str | None:
-    """What to say about an event that is out of the ordinary; ``None`` for the others."""
-    if isinstance(event, RunWaiting):
-        return f"{event.run_id} waits: {event.reason}"
-    if isinstance(event, RunTakenOver):
-        return f"{event.run_id} goes on here; {event.from_owner} had stopped"
-    if isinstance(event, ScopeRetried):
-        return f"{event.run_id} tries scope {event.scope} again (attempt {event.attempt}): {event.reason}"
-    return None
+    """What to say about a run that stands still; of what goes wrong the log tells."""
+    return f"{event.run_id} waits: {event.reason}" if isinstance(event, RunWaiting) else None
 
 
 class LineProgress:

@@ -26,28 +26,39 @@ def configure_logging(verbosity: int = 0) -> None:
     Other libraries are heard from warnings up at any verbosity: at info SQLAlchemy prints each statement.
     """
     level = level_of(verbosity)
-    shared = _shared_processors()
-    render = _renderers(terminal=sys.stderr.isatty())
-    structlog.configure(
-        processors=[*shared, *render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_StderrLogger,
-        cache_logger_on_first_use=False,
-    )
+    _configure_ours(level)
     handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            foreign_pre_chain=[*_shared_processors(), structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers()],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
     logging.captureWarnings(True)
 
 
+def log_to_stderr() -> None:
+    """Has our own warnings on stderr where nobody has set up structlog: left alone, it prints all to stdout.
+
+    For programs that use the package as a library; their logging of the standard library stays as it is.
+    """
+    if not structlog.is_configured():
+        _configure_ours(logging.WARNING)
+
+
 def bind(**facts: object) -> AbstractContextManager[None]:
     """A block in which every log line carries `facts`, such as `bind(run_id="JR-00000042", scope=3)`."""
     return structlog.contextvars.bound_contextvars(**facts)
+
+
+def _configure_ours(level: int) -> None:
+    structlog.configure(
+        processors=[*_shared_processors(), *_renderers()],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_StderrLogger,
+        cache_logger_on_first_use=False,
+    )
 
 
 def _shared_processors() -> list[Processor]:
@@ -58,8 +69,8 @@ def _shared_processors() -> list[Processor]:
     ]
 
 
-def _renderers(*, terminal: bool) -> list[Processor]:
-    if terminal:
+def _renderers() -> list[Processor]:
+    if sys.stderr.isatty():
         # The richer traceback prints local variables, and those may hold a password.
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, exception_formatter=plain)]

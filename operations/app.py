@@ -7,9 +7,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from config.logging import log_to_stderr
 from config.settings import Settings, load_settings
 from engine.clock import Clock, SystemClock
 from engine.dispatch import Dispatcher
+from engine.event_log import log_event
 from engine.events import Events
 from engine.registry import Registry
 from engine.store.database import Database
@@ -33,6 +35,7 @@ class Application:
         self.database = Database(settings.database_url)
         self.registry = Registry(settings.jobs)
         self.events = Events()
+        self.events.subscribe(log_event)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
@@ -76,7 +79,11 @@ class Application:
 
 
 def make_application(settings: Settings, *, clock: Clock | None = None) -> Application:
-    """The application that the settings describe; its clock is the machine's where none is given."""
+    """The application that the settings describe; its clock is the machine's where none is given.
+
+    Where the program has not said how it logs, warnings go to stderr.
+    """
+    log_to_stderr()
     return Application(settings, clock or SystemClock())
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cli.progress import BarProgress, LineProgress, bar_on
-from engine.events import RunPlanned, RunTakenOver, RunWaiting, ScopeDone, ScopeRetried
+from engine.events import RunPlanned, RunWaiting, ScopeDone
 
 RUN = "JR-00000007"
 
@@ -53,22 +53,9 @@ def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(capsys: pytest.Cap
     )
 
 
-@pytest.mark.parametrize(
-    ("event", "said"),
-    [
-        (RunWaiting(RUN, "5 runs are active"), "JR-00000007 waits: 5 runs are active"),
-        (RunTakenOver(RUN, "old:1"), "JR-00000007 goes on here; old:1 had stopped"),
-        (
-            ScopeRetried(RUN, 3, 2, "deadlock detected"),
-            "JR-00000007 tries scope 3 again (attempt 2): deadlock detected",
-        ),
-    ],
-)
-def test_what_is_out_of_the_ordinary_is_said_at_once(
-    event: RunWaiting | RunTakenOver | ScopeRetried, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    LineProgress(StandingClock())(event)
-    assert capsys.readouterr().err == f"{said}\n"
+def test_why_a_run_stands_still_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    LineProgress(StandingClock())(RunWaiting(RUN, "5 runs are active"))
+    assert capsys.readouterr().err == "JR-00000007 waits: 5 runs are active\n"
 
 
 def test_on_a_terminal_a_bar_shows_records_speed_and_time_left() -> None:

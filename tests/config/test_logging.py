@@ -100,3 +100,27 @@ def test_a_terminal_gets_readable_lines() -> None:
     assert b'{"' not in shown
     assert b"ValueError: no price" in shown
     assert b"hush" not in shown
+
+
+LIBRARY = """
+import structlog
+from config.logging import log_to_stderr
+
+log_to_stderr()
+log = structlog.get_logger()
+log.info("scope done")
+log.warning("scope tried again")
+"""
+
+
+def test_a_program_that_set_up_no_logging_gets_warnings_on_stderr_and_nothing_on_stdout() -> None:
+    done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["scope tried again"]
+
+
+def test_a_program_that_set_up_its_logging_keeps_it() -> None:
+    program = LIBRARY.replace("\nlog_to_stderr()", "\nstructlog.configure()\nlog_to_stderr()")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "scope done" in done.stdout
