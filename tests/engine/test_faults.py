@@ -283,7 +283,7 @@ def test_a_write_lock_that_somebody_else_holds_delays_a_scope_only(rig: Rig, spy
         if other.in_transaction:
             other.execute("ROLLBACK")
 
-    def pending(connection: Connection, run_key: int) -> list[int]:
+    def pending(connection: Connection, run_key: int) -> Any:
         other.execute("BEGIN IMMEDIATE")
         return all_pending(connection, run_key)
 

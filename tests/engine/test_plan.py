@@ -31,9 +31,9 @@ def plans(draw: st.DrawFn) -> list[Record]:
         if members == -1:
             records.append(Record(len(records) * 10))
         elif members == 0:
-            records.append(Record(None, group))
+            records.append(Group(group))
         else:
-            visit = [Record(None, group)] if draw(st.booleans()) else []
+            visit = [Group(group)] if draw(st.booleans()) else []
             start = len(records) * 10
             records += [*visit, *(Record(start + one, group) for one in range(members))]
     return records
@@ -90,7 +90,7 @@ def test_a_scope_is_filled_up_to_its_size() -> None:
 
 
 def test_groups_without_a_record_are_visited_and_fill_scopes() -> None:
-    planned = list(cut([Record(None, group) for group in range(5)], 2))
+    planned = list(cut([Group(group) for group in range(5)], 2))
     assert [list(scope.groups) for scope in planned] == [[0, 1], [2, 3], [4]]
     assert [scope.first_record for scope in planned] == [1, 1, 1]
 

@@ -1,0 +1,134 @@
+"""``finish`` runs in the transaction that ends the run, with its mail."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection, insert
+
+from engine import events
+from engine.job import Finish, Scope
+from engine.run import Run, State
+from engine.store import runs
+from tests.engine.jobs import Parcels, parcel
+from tests.engine.rig import Rig
+
+
+def test_finish_runs_once_with_the_final_figures(rig: Rig, spy: type[Parcels]) -> None:
+    finished: list[Finish] = []
+    spy.finish = lambda self, finish: finished.append(finish)  # type: ignore[method-assign]
+
+    def report(scope: Scope) -> None:
+        if 3 in scope.keys:
+            scope.error(3, "no_price", "none")
+
+    spy.on_execute = staticmethod(report)
+    rig.fill(30)
+    ended = rig.drive()
+    (finish,) = finished
+    assert (finish.run.processed, finish.run.errored, finish.run.skipped) == (29, 1, 0)
+    assert finish.totals == {"worth": {"USD": sum(range(1, 31))}} == ended.totals
+    assert [run.state for run in rig.announced] == [State.COMPLETED]
+
+
+def test_what_finish_writes_adds_and_warns_of_is_saved_with_the_end(rig: Rig, spy: type[Parcels]) -> None:
+    def finish(self: Parcels, finish: Finish) -> None:
+        finish.connection.execute(insert(parcel).values(id=99, handled=7))
+        finish.totals["charges"] = {"EUR": 5}
+        finish.warn("late", "some are late", "P-1")
+
+    spy.finish = finish  # type: ignore[method-assign]
+    rig.fill(2)
+    run = rig.drive()
+    assert run.totals == {"worth": {"USD": 3}, "charges": {"EUR": 5}}
+    assert rig.handled()[99] == 7
+    with rig.database.read() as connection:
+        assert runs.warnings(connection, run.id) == [("late", "some are late", "P-1")]
+
+
+def test_a_finish_that_raises_fails_the_run_with_its_text_and_one_mail(rig: Rig, spy: type[Parcels]) -> None:
+    def finish(self: Parcels, finish: Finish) -> None:
+        finish.connection.execute(insert(parcel).values(id=99, handled=7))
+        raise RuntimeError("no charges today")
+
+    spy.finish = finish  # type: ignore[method-assign]
+    rig.fill(12)
+    run = rig.drive()
+    assert (run.state, run.error) == (State.FAILED, "RuntimeError: no charges today")
+    assert (run.total, run.processed, run.not_reached) == (12, 12, 0)
+    assert 99 not in rig.handled()
+    assert [(one.state, one.error) for one in rig.announced] == [(State.FAILED, run.error)]
+    assert rig.published[-1] == events.RunEnded(run.run_id, State.FAILED, run.error)
+
+
+def test_the_end_and_its_mail_commit_together(rig: Rig) -> None:
+    class PowerCut(BaseException):
+        """Nobody catches it."""
+
+    def write_and_die(connection: Connection, run: Run) -> None:
+        connection.execute(insert(parcel).values(id=99, handled=7))
+        raise PowerCut
+
+    def write(connection: Connection, run: Run) -> None:
+        connection.execute(insert(parcel).values(id=99, handled=8))
+
+    rig.fill(2)
+    rig.on_announce = write_and_die
+    run = rig.submit()
+    with pytest.raises(PowerCut):
+        rig.drive(run)
+    assert rig.read(run).state is State.PROCESSING
+    assert 99 not in rig.handled()
+    rig.on_announce = write
+    assert rig.dispatcher().resume(run.id).state is State.COMPLETED
+    assert rig.handled()[99] == 8
+
+
+def test_a_run_tells_its_story_in_events(rig: Rig) -> None:
+    rig.fill(15)
+    run = rig.drive()
+    assert rig.published == [
+        events.RunStarted(run.run_id, "parcels", 1),
+        events.RunPlanned(run.run_id, 15, 2, 0),
+        events.ScopeDone(run.run_id, 1, 10, 15, 0),
+        events.ScopeDone(run.run_id, 2, 15, 15, 0),
+        events.RunEnded(run.run_id, State.COMPLETED, None),
+    ]
+
+
+def test_a_run_that_is_asked_to_stop_is_handed_back_and_goes_on_from_there(
+    rig: Rig, spy: type[Parcels]
+) -> None:
+    rig.fill(30)
+    run = rig.submit()
+    handed_back = rig.dispatcher().drive(run.id, stop=lambda: len(spy.calls) == 2)
+    assert (handed_back.state, handed_back.owner, handed_back.processed) == (State.QUEUED, None, 20)
+    ended = rig.drive(run)
+    assert (ended.state, ended.fence, len(spy.calls)) == (State.COMPLETED, 2, 3)
+    assert ended.started_at == handed_back.started_at
+    assert set(rig.handled().values()) == {1}
+
+
+def test_a_run_whose_job_is_gone_has_failed_with_what_there_is(rig: Rig, spy: type[Parcels]) -> None:
+    rig.fill(1)
+    run = rig.submit()
+    rig.registry._jobs.pop("parcels")
+    failed = rig.drive(run)
+    assert failed.state is State.FAILED
+    assert (failed.error or "").startswith("there is no job named 'parcels'")
+    assert rig.announced == [failed]
+
+
+def test_a_scope_knows_all_keys_that_were_planned(rig: Rig, spy: type[Parcels]) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look(scope: Scope) -> None:
+        seen.append((len(scope.keys), len(scope.planned_keys)))
+        if 2 in scope.keys:
+            raise ValueError("bad")
+
+    spy.on_execute = staticmethod(look)
+    rig.fill(4)
+    rig.drive()
+    assert seen[0] == (4, 4)
+    assert seen[-1] == (3, 4)
+    assert {planned for _, planned in seen} == {4}

@@ -1,0 +1,294 @@
+"""An owner is dead when its counter stood still for one lease on the peer's clock, and the store answered the peer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from engine import processes
+from engine.errors import FenceLost, Refused
+from engine.lease import Lease, Watch, heart, take_over
+from engine.run import Run, State
+from engine.store.database import Database
+from engine.store.leases import LeaseStore, Pulse, Session
+from engine.store.tables import heartbeat
+from testing.clock import FakeClock
+from tests.engine.rig import NOW, Rig
+
+LEASE = 30.0
+
+
+@pytest.fixture
+def store(rig: Rig) -> Iterator[LeaseStore]:
+    """Heartbeats of the rig's database."""
+    leases = LeaseStore(rig.database)
+    yield leases
+    leases.close()
+
+
+@pytest.fixture
+def run(rig: Rig) -> Run:
+    """A run that somebody elsewhere has claimed."""
+    rig.fill(3)
+    return rig.claimed()
+
+
+class Peer:
+    """Watches a run on a clock of its own."""
+
+    def __init__(self, store: LeaseStore, run: Run) -> None:
+        self.clock = FakeClock(NOW)
+        self.watch = Watch(store, run, LEASE, self.clock)
+
+    def seconds_until_death(
+        self, between: Callable[[], object] = lambda: None, most: float = 10 * LEASE
+    ) -> float | None:
+        """When it says that the owner is dead; ``None`` when it has not for ``most`` seconds."""
+        while not self.watch.look():
+            if self.clock.monotonic() >= most:
+                return None
+            self.clock.sleep(self.watch.interval)
+            between()
+        return self.clock.monotonic()
+
+
+def test_a_heartbeat_raises_its_counter(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    assert [store.beat(heart(run), run.fence) for _ in range(3)] == [True] * 3
+    assert store.look(heart(run)) == Pulse(run.fence, 3)
+
+
+def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(store: LeaseStore, run: Run) -> None:
+    beaten = threading.Event()
+
+    class Told(LeaseStore):
+        def beat(self, name: str, fence: int) -> bool:
+            answer = super().beat(name, fence)
+            beaten.set()
+            return answer
+
+    told = Told(store._database)
+    with Lease(told, run, 0.01) as lease:
+        lease.record(Session("process", 1, "then"))
+        assert beaten.wait(30)
+        pulse = store.look(heart(run))
+        assert pulse is not None
+        assert pulse.counter >= 1
+    assert store.look(heart(run)) is None
+    assert store.sessions(run.id, run.fence) == []
+    told.close()
+
+
+def test_a_beat_under_an_old_fence_raises_nothing(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), 2)
+    assert not store.beat(heart(run), 1)
+    assert store.look(heart(run)) == Pulse(2, 0)
+
+
+def test_an_owner_that_was_asleep_before_its_first_beat_does_not_silence_its_successor(
+    store: LeaseStore, run: Run
+) -> None:
+    store.begin(heart(run), run.fence + 1)
+    with pytest.raises(FenceLost), Lease(store, run, LEASE):
+        pass
+    assert store.look(heart(run)) == Pulse(run.fence + 1, 0)
+    assert store.beat(heart(run), run.fence + 1)
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["silent", "never heard"])
+def test_a_silent_owner_is_dead_after_one_lease(store: LeaseStore, run: Run, begun: bool) -> None:
+    if begun:
+        store.begin(heart(run), run.fence)
+    assert Peer(store, run).seconds_until_death() == LEASE
+
+
+def test_an_owner_that_beats_lives(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    assert Peer(store, run).seconds_until_death(lambda: store.beat(heart(run), run.fence)) is None
+
+
+def test_one_beat_in_time_begins_the_lease_anew(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    peer = Peer(store, run)
+
+    def once() -> None:
+        if peer.clock.monotonic() == LEASE - peer.watch.interval:
+            store.beat(heart(run), run.fence)
+
+    assert peer.seconds_until_death(once) == 2 * LEASE - peer.watch.interval
+
+
+def test_a_peer_that_slept_through_a_lease_has_to_beat_twice_first(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    peer = Peer(store, run)
+    assert not peer.watch.look()
+    peer.clock.sleep(10 * LEASE)
+    assert not peer.watch.look()
+    assert peer.watch.look()
+
+
+def test_a_first_answer_that_took_long_counts_from_when_it_came(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    peer = Peer(store, run)
+
+    class Slow(LeaseStore):
+        def look(self, name: str) -> Pulse | None:
+            peer.clock.sleep(2 * LEASE)
+            return super().look(name)
+
+    slow = Slow(store._database)
+    peer.watch = Watch(slow, run, LEASE, peer.clock)
+    assert not peer.watch.look()
+    peer.watch._store = store
+    for _ in range(3):
+        peer.clock.sleep(peer.watch.interval)
+        assert not peer.watch.look()
+    peer.clock.sleep(peer.watch.interval)
+    assert peer.watch.look()
+    slow.close()
+
+
+def test_a_store_that_answers_nobody_makes_nobody_dead(store: LeaseStore, run: Run) -> None:
+    class Silent(LeaseStore):
+        def beat(self, name: str, fence: int) -> bool:
+            raise OperationalError("UPDATE", {}, Exception("no answer"))
+
+    silent = Silent(store._database)
+    peer = Peer(silent, run)
+    for _ in range(10):
+        with pytest.raises(OperationalError):
+            peer.watch.look()
+        peer.clock.sleep(LEASE)
+    silent.close()
+
+
+def test_a_peer_whose_own_beats_do_not_count_calls_nobody_dead(store: LeaseStore, run: Run) -> None:
+    class Deaf(LeaseStore):
+        def beat(self, name: str, fence: int) -> bool:
+            return False
+
+    deaf = Deaf(store._database)
+    assert Peer(deaf, run).seconds_until_death() is None
+    deaf.close()
+
+
+def test_one_of_two_takers_claims(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    takers = [Peer(store, run), Peer(store, run)]
+    assert [taker.seconds_until_death() for taker in takers] == [LEASE, LEASE]
+    assert [taker.watch.claim() for taker in takers] == [True, False]
+
+
+def test_one_of_two_takers_claims_a_run_that_never_beat(store: LeaseStore, run: Run) -> None:
+    takers = [Peer(store, run), Peer(store, run)]
+    for taker in takers:
+        taker.seconds_until_death()
+    assert [taker.watch.claim() for taker in takers] == [True, False]
+
+
+def test_an_owner_that_wakes_up_before_the_claim_keeps_its_run(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    peer = Peer(store, run)
+    peer.seconds_until_death()
+    store.beat(heart(run), run.fence)
+    assert not peer.watch.claim()
+
+
+def test_a_taker_that_died_as_well_is_followed_by_another(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    dead = Peer(store, run)
+    dead.seconds_until_death()
+    assert dead.watch.claim()
+    next_one = Peer(store, run)
+    assert next_one.seconds_until_death() == LEASE
+    assert next_one.watch.claim()
+
+
+def test_a_watch_leaves_no_heartbeat_of_its_own(rig: Rig, store: LeaseStore, run: Run) -> None:
+    peer = Peer(store, run)
+    peer.seconds_until_death()
+    peer.watch.close()
+    with store._transaction() as connection:
+        assert connection.execute(heartbeat.select()).all() == []
+
+
+def test_a_run_that_moved_on_is_not_taken_over(rig: Rig, store: LeaseStore, run: Run) -> None:
+    taken = take_over(rig.database, store, run, rig.clock)
+    assert (taken.fence, taken.state) == (run.fence + 1, State.PREPARING)
+    with pytest.raises(FenceLost):
+        take_over(rig.database, store, run, rig.clock)
+
+
+def test_a_run_whose_owner_lives_is_not_resumed(rig: Rig, store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence)
+    sleep = rig.clock.sleep
+
+    class Beating(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            sleep(seconds)
+            store.beat(heart(run), run.fence)
+
+    rig.clock = Beating(NOW)
+    with pytest.raises(Refused, match="is being worked on by elsewhere/1"):
+        rig.dispatcher().resume(run.id)
+    assert rig.read(run) == run
+
+
+def test_an_ended_run_is_not_resumed(rig: Rig) -> None:
+    rig.fill(1)
+    run = rig.drive()
+    with pytest.raises(Refused, match=r"has ended \(Completed\)"):
+        rig.dispatcher().resume(run.id)
+
+
+def test_a_waiting_run_is_resumed_at_once(rig: Rig) -> None:
+    rig.fill(1)
+    assert rig.dispatcher().resume(rig.submit().id).state is State.COMPLETED
+    assert rig.clock.monotonic() == 0
+
+
+def test_a_process_number_that_is_used_again_is_left_alone() -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        started = processes.started(bystander.pid)
+        assert started is not None
+        processes.end(Session("process", bystander.pid, started + "0"))
+        bystander.communicate(b"\n", timeout=30)
+        assert bystander.returncode == 0
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_a_process_never_ends_itself() -> None:
+    processes.end(processes.this_process())
+    assert processes.this_process().pid == os.getpid()
+
+
+def test_a_process_that_is_gone_has_no_start() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    assert processes.started(gone.pid) is None
+    processes.end(Session("process", gone.pid, "then"))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_session_number_that_is_used_again_is_left_alone(rig: Rig, store: LeaseStore) -> None:
+    with rig.database.read() as bystander:
+        pid = bystander.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        store.terminate(Session("backend", pid, "123.456"))
+        assert bystander.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_heartbeats_need_no_write_lock_of_the_database(rig: Rig, store: LeaseStore, run: Run) -> None:
+    with Database(rig.database.url.render_as_string()).write():
+        store.begin(heart(run), run.fence)
+        assert store.beat(heart(run), run.fence)
+        assert store.look(heart(run)) == Pulse(run.fence, 1)
