@@ -45,7 +45,7 @@ class Announcer:
 
     def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
         return {
-            **view_of(connection, run),
+            **view_of(connection, run, self._clock.now()),
             **self._words_of_job(run.job),
             "database": self._place,
             "base_url": self._settings.base_url,

@@ -22,7 +22,7 @@ from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit, check_one_of
 from operations.outcomes import Row, outcome_rows
-from operations.run_view import view_of
+from operations.run_view import view_of, views_of
 from operations.views import View
 
 log = structlog.get_logger()
@@ -87,7 +87,7 @@ def submit_run(
     app.database.require()
     job = app.registry.get(job_name)(**parameters)
     with app.database.write() as connection:
-        return view_of(connection, enqueue(app, connection, job, order))
+        return view_of(connection, enqueue(app, connection, job, order), app.clock.now())
 
 
 def enqueue(
@@ -193,7 +193,7 @@ def retry_run(
             trigger="retry",
             parent=parent,
         )
-        return view_of(connection, enqueue(app, connection, job, order, act="run.retry"))
+        return view_of(connection, enqueue(app, connection, job, order, act="run.retry"), app.clock.now())
 
 
 def list_runs(
@@ -206,7 +206,8 @@ def list_runs(
     app.database.require()
     with app.database.read() as connection:
         state = None if status is None else State(status)
-        return [view_of(connection, run) for run in runs.listing(connection, state, job, limit)]
+        listed = runs.listing(connection, state, job, limit)
+        return list(views_of(connection, listed, app.clock.now()))
 
 
 def show_run(app: Application, run_id: str) -> View:
@@ -215,7 +216,7 @@ def show_run(app: Application, run_id: str) -> View:
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
         return {
-            **view_of(connection, run),
+            **view_of(connection, run, app.clock.now()),
             "children": runs.children(connection, run.id),
             "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
         }
@@ -268,7 +269,7 @@ def _driven(app: Application, run: Run) -> View:
     if run.ended:
         _send_due_mail(app)
     with app.database.read() as connection:
-        view = view_of(connection, runs.by_key(connection, run.id))
+        view = view_of(connection, runs.by_key(connection, run.id), app.clock.now())
     if run.in_caller and run.ended:
         view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
     return view
@@ -285,7 +286,7 @@ def _send_due_mail(app: Application) -> None:
 def _request(app: Application, order: Order) -> Request:
     check_one_of(order.mode, MODES, field="mode")
     mode = "sync" if order.sync and order.mode == "batch" else order.mode
-    notify = [check_address(address) for address in order.notify]
+    notify = [_checked(address) for address in order.notify]
     mail_actor = order.mail_actor and mode == "batch"
     return Request(
         actor=order.actor.name,
@@ -301,6 +302,13 @@ def _request(app: Application, order: Order) -> Request:
         parent=order.parent,
         warnings=_address_warnings(app, order.actor.name) if mail_actor else (),
     )
+
+
+def _checked(address: str) -> str:
+    try:
+        return check_address(address)
+    except Refused as error:
+        raise Refused(error.message, field="notify", remedy=error.remedy) from None
 
 
 def _address_warnings(app: Application, actor: str) -> Sequence[Warn]:

@@ -26,8 +26,8 @@ Row = RowMapping
 View = dict[str, Any]
 
 
-def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn]) -> View:
-    """A run. `duration_seconds` is from its start to its end, `None` until it ended."""
+def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: datetime) -> View:
+    """A run. `duration_seconds`: how long it ran or has been running (DoiT's run log), `None` before its start."""
     return {
         "run_id": run.run_id,
         "job": run.job,
@@ -55,7 +55,7 @@ def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn]) -> Vie
         "created_at": instant(run.created_at),
         "started_at": instant(run.started_at),
         "ended_at": instant(run.ended_at),
-        "duration_seconds": _seconds(run.started_at, run.ended_at),
+        "duration_seconds": _seconds(run.started_at, run.ended_at or now),
     }
 
 
@@ -218,5 +218,6 @@ def _amounts(amounts: Mapping[str, int]) -> dict[str, str]:
     return {currency: money_text(amounts[currency], currency) for currency in sorted(amounts)}
 
 
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else round((end - start).total_seconds(), 3)
+def _seconds(start: datetime | None, end: datetime) -> float | None:
+    # Never less than none at all: the clock of the machine that looks may lag behind that of the one that works.
+    return None if start is None else max(round((end - start).total_seconds(), 3), 0.0)

@@ -137,9 +137,17 @@ def add_warnings(
 
 def warnings(connection: Connection, run_key: int) -> list[Warn]:
     """A run's warnings in the order they came up."""
-    columns = (run_warning.c.code, run_warning.c.message, run_warning.c.record_id)
-    statement = select(*columns).where(run_warning.c.run_id == run_key).order_by(run_warning.c.id)
-    return [Warn(*row) for row in connection.execute(statement)]
+    return warnings_of(connection, [run_key]).get(run_key, [])
+
+
+def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, list[Warn]]:
+    """The same of several runs, by key; a run without any is left out."""
+    columns = (run_warning.c.run_id, run_warning.c.code, run_warning.c.message, run_warning.c.record_id)
+    statement = select(*columns).where(run_warning.c.run_id.in_(list(run_keys))).order_by(run_warning.c.id)
+    found: dict[int, list[Warn]] = {}
+    for run_key, *warning in connection.execute(statement):
+        found.setdefault(run_key, []).append(Warn(*warning))
+    return found
 
 
 def move(connection: Connection, run: Run, to: State, **values: Any) -> None:

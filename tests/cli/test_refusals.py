@@ -152,7 +152,7 @@ BAD_VALUES = [
     ("run draft-usage-rating --asset-line-item ALI-NONE", "asset_line_item_ids", "ALI-NONE"),
     ("run draft-usage-rating --error-ceiling 101%", "error_ceiling", "'101%'"),
     ("run draft-usage-rating --error-ceiling many", "error_ceiling", "'many'"),
-    ("run draft-usage-rating --notify nobody", None, "nobody"),
+    ("run draft-usage-rating --notify nobody", "notify", "nobody"),
     ("usage-inputs list --status Done", "status", "'Done'"),
     ("usage-inputs list --asset-line-item ALI-NONE", "asset_line_item_id", "ALI-NONE"),
     ("usage-inputs show IN-NONE", "usage_input_id", "IN-NONE"),
