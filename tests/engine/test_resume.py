@@ -1,0 +1,125 @@
+"""A run whose process was killed or put to sleep anywhere is finished by another, and no record is done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import events
+from engine.clock import SystemClock
+from engine.run import Run, State
+from engine.store.database import Database
+from tests.engine.jobs import HALT_AT, Parcels
+from tests.engine.rig import Rig
+
+LEASE_SECONDS = 0.4
+RECORDS = 30
+ROOT = Path(__file__).parents[2]
+
+Owner = subprocess.Popen[str]
+
+
+@pytest.fixture
+def rig(migrated_url: str) -> Iterator[Rig]:
+    """An engine on the machine's clock, with a short lease and 30 parcels in three scopes."""
+    rig = Rig(Database(migrated_url), [Parcels], clock=SystemClock(), lease_seconds=LEASE_SECONDS)
+    rig.fill(RECORDS)
+    yield rig
+    rig.database.close()
+
+
+@pytest.fixture
+def owner_at(rig: Rig) -> Iterator[Callable[[Run, str], Owner]]:
+    """Starts a process that drives a run and stops at a place in it; returns when it is there."""
+    owners: list[Owner] = []
+
+    def start(run: Run, place: str) -> Owner:
+        url = rig.database.url.render_as_string(hide_password=False)
+        owner = subprocess.Popen(
+            [sys.executable, "-m", "tests.engine.worker", url, str(run.id), str(LEASE_SECONDS)],
+            env={**os.environ, HALT_AT: place},
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        owners.append(owner)
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == f"{place}\n"
+        return owner
+
+    yield start
+    for owner in owners:
+        owner.kill()
+        owner.communicate()
+
+
+def check_done_once(rig: Rig, run: Run) -> None:
+    """The run is complete, and every record was done exactly once."""
+    assert (run.state, run.error, run.total, run.processed) == (State.COMPLETED, None, RECORDS, RECORDS)
+    assert rig.handled() == dict.fromkeys(range(1, RECORDS + 1), 1)
+    assert rig.ledger(run) == {"ok": RECORDS}
+    assert [one.run_id for one in rig.announced] == [run.run_id]
+
+
+@pytest.mark.parametrize("place", ["start", "execute:2", "finish"])
+def test_a_run_whose_process_was_killed_is_finished_by_another(
+    rig: Rig, owner_at: Callable[[Run, str], Owner], place: str
+) -> None:
+    run = rig.submit()
+    owner = owner_at(run, place)
+    owner.kill()
+    owner.wait()
+    ended = rig.dispatcher().resume(run.id)
+    check_done_once(rig, ended)
+    assert ended.fence == 2
+    assert [type(one) for one in rig.published[:2]] == [events.RunWaiting, events.RunTakenOver]
+
+
+@pytest.mark.parametrize("place", ["start", "execute:2", "finish"])
+def test_a_process_that_was_asleep_commits_nothing_when_it_wakes_up(
+    rig: Rig, owner_at: Callable[[Run, str], Owner], place: str
+) -> None:
+    """On SQLite the taker ends the process itself; on PostgreSQL its session, and it finds that out when it wakes."""
+    run = rig.submit()
+    owner = owner_at(run, place)
+    owner.send_signal(signal.SIGSTOP)
+    ended = rig.dispatcher().resume(run.id)
+    check_done_once(rig, ended)
+    if rig.database.is_sqlite:
+        assert owner.wait(timeout=30) == -signal.SIGKILL
+    else:
+        owner.send_signal(signal.SIGCONT)
+        said, _ = owner.communicate("go on\n", timeout=60)
+        assert said == "Completed\n"
+    check_done_once(rig, rig.read(run))
+
+
+def test_a_run_that_is_taken_over_twice_is_done_once(rig: Rig, owner_at: Callable[[Run, str], Owner]) -> None:
+    run = rig.submit()
+    first = owner_at(run, "execute:1")
+    first.kill()
+    first.wait()
+    with pytest.raises(KeyboardInterrupt):
+        rig.dispatcher().resume(run.id, stop=interrupt_at(rig, run, 10))
+    assert rig.read(run).processed == 10
+    ended = rig.dispatcher().resume(run.id)
+    check_done_once(rig, ended)
+    assert ended.fence == 3
+
+
+def interrupt_at(rig: Rig, run: Run, processed: int) -> Callable[[], bool]:
+    """A stop that breaks its process off once so many records are done."""
+
+    def stop() -> bool:
+        if rig.read(run).processed >= processed:
+            raise KeyboardInterrupt
+        return False
+
+    return stop
