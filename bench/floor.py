@@ -1,8 +1,9 @@
 """The floor: the least a database must do for a draft rating.
 
-For every scope the inputs and the usage schedules are read, and the columns that a draft writes are written back,
-in one transaction: through the same driver, with the fastest statement found for each database. No rating, no
-ledger, no mail. Values written are taken from what was read, so nothing can be left out as unchanged.
+For every scope the inputs and the usage schedules are read, with the columns that decide an amount, and the columns
+that a draft writes are written back, in one transaction: through the same driver, with the fastest statement found
+for each database. No rating, no ledger, no mail. Values written are taken from what was read, so nothing can be
+left out as unchanged.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any, Final
 from engine.store.database import Database
 
 _INPUTS: Final = """
-SELECT id, asset_key, usage_date, quantity, product_uom, status FROM usage_input
+SELECT id, asset_key, usage_date, quantity, product_uom, status, error_by, deleted FROM usage_input
 WHERE asset_key BETWEEN {0} AND {0} ORDER BY asset_key, id"""
 _SCHEDULES: Final = """
-SELECT id, asset_key, period_start_date, period_end_date, draft_rated_quantity, draft_fee_amount FROM usage_schedule
-WHERE asset_key BETWEEN {0} AND {0} ORDER BY asset_key, period_start_date"""
+SELECT s.id, s.asset_key, s.period_start_date, s.period_end_date, s.actual_quantity, s.draft_rated_quantity,
+b.status, b.period_start_date, b.period_end_date
+FROM usage_schedule AS s JOIN billing_schedule AS b ON b.id = s.billing_schedule_key
+WHERE s.asset_key BETWEEN {0} AND {0} ORDER BY s.asset_key, s.period_start_date"""
 
 # What an amount rests on, besides the amount itself: run, price, contract, discount, starting quantity.
 _SQLITE_INPUT: Final = """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from billing.exact import ZERO, canonical
-from billing.rating import Price
+from billing.rating import Price, kept_share
 
 ONE_DAY = timedelta(days=1)
 
@@ -28,6 +28,12 @@ class ContractRevision:
     active: bool
     discount_percent: Decimal
     account_keys: frozenset[int]
+    kept: Decimal = field(init=False)
+    discount_text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", kept_share(self.discount_percent))
+        object.__setattr__(self, "discount_text", canonical(self.discount_percent))
 
     def covers(self, day: date, account_key: int | None) -> bool:
         """In force: Active, and covering the day and the account."""
@@ -60,6 +66,8 @@ class Terms(NamedTuple):
     price: PriceRevision
     contract: ContractRevision | None
     discount_percent: Decimal
+    kept: Decimal
+    """The share of an amount that the discount leaves."""
     basis: tuple[int, int | None, str]
     """Price key, contract key and canonical discount: what is written beside every amount."""
     since: date
@@ -99,9 +107,9 @@ class Catalog:
             return None
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
-            return Terms(price, None, ZERO, (price.key, None, "0"), day, day)
+            return Terms(price, None, ZERO, kept_share(ZERO), (price.key, None, "0"), day, day)
         until = min(days[position] - ONE_DAY if position < len(days) else date.max, contract.end or date.max)
         discount = contract.discount_percent
-        basis = (price.key, contract.key, canonical(discount))
+        basis = (price.key, contract.key, contract.discount_text)
         since = max(price.effective_from, contract.start)
-        return Terms(price, contract, discount, basis, since, until)
+        return Terms(price, contract, discount, contract.kept, basis, since, until)

@@ -141,7 +141,7 @@ def rate_asset(
                 raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {price.product_uom}")
             so_far, first = window.so_far, not window.begun
             gross, _ = charge(price.price, quantity, so_far, price.usage_indexing, first)
-            amount = net_minor(gross, price.currency, terms.discount_percent)
+            amount = net_minor(gross, price.currency, terms.kept)
             fee = posting.fee + amount
             if fee > BIGINT_MAX:
                 period = f"{schedule.start} to {schedule.end}"

@@ -26,12 +26,21 @@ Schema = type[BaseModel]
 class Record(NamedTuple):
     """One record of a run, by its key.
 
-    Records of one ``group`` follow each other, end up in one scope and are committed together. A record without a
-    key is a visit: the scope learns of the group, and there is nothing to count.
+    Records of one ``group`` follow each other, end up in one scope and are committed together.
     """
 
-    key: int | None
+    key: int
     group: int | None = None
+
+
+class Group(NamedTuple):
+    """A whole group and the keys of its records, for a job that knows them together.
+
+    Without a record it is a visit: the scope learns of the group, and there is nothing to count.
+    """
+
+    group: int
+    keys: Sequence[int] = ()
 
 
 class Outcome(NamedTuple):
@@ -175,14 +184,14 @@ class BatchJob(ABC):
         return ()
 
     @abstractmethod
-    def start(self, context: StartContext) -> Iterable[Record]:
+    def start(self, context: StartContext) -> Iterable[Record | Group]:
         """The records of the run, those of one group together. Read in pages; never hold them all."""
 
     def count(self, context: StartContext, at_most: int) -> int:
         """How many records ``start`` would give; may stop counting beyond ``at_most``."""
         counted = 0
-        for record in self.start(context):
-            counted += record.key is not None
+        for one in self.start(context):
+            counted += len(one.keys) if isinstance(one, Group) else 1
             if counted > at_most:
                 break
         return counted
@@ -259,6 +268,7 @@ __all__ = [
     "BatchJob",
     "DryRunJob",
     "Finish",
+    "Group",
     "NoParameters",
     "Outcome",
     "Preview",

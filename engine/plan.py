@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from engine.job import Record
+from engine.job import Group, Record
 from engine.store.scopes import PlannedScope
 
 
-def cut(records: Iterable[Record], size: int) -> Iterator[PlannedScope]:
+def cut(records: Iterable[Record | Group], size: int) -> Iterator[PlannedScope]:
     """Scopes of at most ``size`` records, in the order given.
 
     A group larger than that is a scope by itself; a group without a record counts as one, so that no scope locks
@@ -30,16 +30,22 @@ def cut(records: Iterable[Record], size: int) -> Iterator[PlannedScope]:
         yield PlannedScope(number, first, keys, groups)
 
 
-def _whole_groups(records: Iterable[Record]) -> Iterator[tuple[int | None, array[int]]]:
+def _whole_groups(records: Iterable[Record | Group]) -> Iterator[tuple[int | None, Sequence[int]]]:
     """Each group with its record keys; a record without a group stands alone."""
     group: int | None = None
     members: array[int] = array("q")
-    for record_key, record_group in records:
-        if record_group is None or record_group != group:
-            if members or group is not None:
+    for one in records:
+        if isinstance(one, Group):
+            if members:
                 yield group, members
-            group, members = record_group, array("q")
-        if record_key is not None:
-            members.append(record_key)
-    if members or group is not None:
+                group, members = None, array("q")
+            yield one
+            continue
+        key, group_of_key = one
+        if members and (group_of_key is None or group_of_key != group):
+            yield group, members
+            members = array("q")
+        group = group_of_key
+        members.append(key)
+    if members:
         yield group, members

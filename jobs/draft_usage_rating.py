@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -19,7 +21,7 @@ from billing.records import rating_rows, selection
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.rating_rows import DraftOfInput, DraftOfSchedule, ErrorOfInput, InputRow
 from billing.usage import PENDING, AssetUsage, Rated, by_asset, rate_asset
-from engine.job import Amount, DryRunJob, Preview, Record, Schema, Scope, StartContext
+from engine.job import Amount, DryRunJob, Group, Preview, Schema, Scope, StartContext
 from engine.run import Run
 
 TOTAL = "draft_fee_amount"
@@ -105,7 +107,7 @@ class DraftUsageRatingJob(DryRunJob):
             return selection.asset_keys(connection, self.parameters.asset_line_item_ids)
         return ()
 
-    def start(self, context: StartContext) -> Iterator[Record]:
+    def start(self, context: StartContext) -> Iterator[Group]:
         """The inputs by asset; and a visit to assets that may hold draft values of inputs no longer there."""
         if self.parameters.usage_input_ids is not None:
             return self._named_inputs(context)
@@ -182,21 +184,33 @@ class DraftUsageRatingJob(DryRunJob):
         """Asset, date and quantity of each usage input."""
         return selection.input_facts(connection, keys)
 
-    def _named_inputs(self, context: StartContext) -> Iterator[Record]:
-        # Sorted as a whole: an asset's inputs must follow each other, whatever order they arrived in.
+    def _named_inputs(self, context: StartContext) -> Iterator[Group]:
+        # Sorted as a whole: an asset's inputs must come together, whatever order they arrived in.
         named = sorted(
             pair for page in context.selected() for pair in rating_rows.owners_of(context.connection, page)
         )
-        return (Record(key, asset) for asset, key in named)
+        for asset, pairs in groupby(named, key=itemgetter(0)):
+            yield Group(asset, [key for _, key in pairs])
 
-    def _whole_assets(self, context: StartContext) -> Iterator[Record]:
+    def _whole_assets(self, context: StartContext) -> Iterator[Group]:
         for page in context.selected():
             candidates = rating_rows.candidates_of(context.connection, page, self.parameters.include_rated)
-            yield from _with_visits(candidates, iter(page))
+            for asset in page:
+                yield Group(asset, candidates.get(asset, ()))
 
-    def _everything(self, connection: Connection) -> Iterator[Record]:
-        pages = rating_rows.candidate_pages(connection, self.parameters.include_rated)
-        return _with_visits((pair for page in pages for pair in page), rating_rows.stale_assets(connection))
+    def _everything(self, connection: Connection) -> Iterator[Group]:
+        """Every asset with candidates, and between them visits to those that hold draft values and have none."""
+        stale = rating_rows.stale_assets(connection)
+        visit = next(stale, None)
+        for asset, keys in rating_rows.all_candidates(connection, self.parameters.include_rated):
+            while visit is not None and visit <= asset:
+                if visit < asset:
+                    yield Group(visit)
+                visit = next(stale, None)
+            yield Group(asset, keys)
+        while visit is not None:
+            yield Group(visit)
+            visit = next(stale, None)
 
     def _eligible(self, scope: Scope, rows: Sequence[InputRow]) -> list[InputRow]:
         """The inputs that a forecast takes; the others are reported."""
@@ -220,29 +234,7 @@ class DraftUsageRatingJob(DryRunJob):
             return frozenset()
         named = set(scope.planned_keys)
         candidates = rating_rows.candidates_of(scope.connection, scope.groups, with_rated=False)
-        return frozenset(asset for asset, key in candidates if key not in named)
-
-
-def _with_visits(candidates: Iterable[tuple[int, int]], visits: Iterator[int]) -> Iterator[Record]:
-    """The inputs by asset, and visits to those assets among ``visits`` (sorted) that have none."""
-    visit = next(visits, None)
-    last = None
-    for asset, key in candidates:
-        if asset != last:
-            while visit is not None and visit < asset:
-                yield Record(None, visit)
-                visit = next(visits, None)
-            if visit == asset:
-                visit = next(visits, None)
-            last = asset
-        yield _new(Record, (key, asset))
-    while visit is not None:
-        yield Record(None, visit)
-        visit = next(visits, None)
-
-
-# A named tuple made this way takes half the time of calling its class, and there are a million of them.
-_new = tuple.__new__
+        return frozenset(asset for asset, keys in candidates.items() if not named.issuperset(keys))
 
 
 def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:

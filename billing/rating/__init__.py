@@ -3,7 +3,7 @@
 from billing.rating.errors import NegativeQuantity, NoTier, PriceError, RatingError
 from billing.rating.line import Line
 from billing.rating.price import MODELS, Price, Tier
-from billing.rating.rating import Bill, Rating, charge, net_minor, rate
+from billing.rating.rating import Bill, Rating, charge, kept_share, net_minor, rate
 
 __all__ = [
     "MODELS",
@@ -17,6 +17,7 @@ __all__ = [
     "RatingError",
     "Tier",
     "charge",
+    "kept_share",
     "net_minor",
     "rate",
 ]

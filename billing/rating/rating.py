@@ -24,6 +24,7 @@ _CHARGES: Final[dict[str, Callable[[Price, Decimal, Decimal, Decimal, bool], Cha
     "discrete": discrete.charge,
     "percentage": percentage.charge,
 }
+_ONE: Final = Decimal(1)
 _HUNDRED: Final = Decimal(100)
 _add = EXACT.add
 _multiply = EXACT.multiply
@@ -71,8 +72,9 @@ class Rating(NamedTuple):
 
         Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
         """
-        discount = _discount(self.amount, discount_percent)
-        return Bill(self, currency, discount, net_minor(self.amount, currency, discount_percent))
+        kept = kept_share(discount_percent)
+        discount = _multiply(self.amount, _subtract(_ONE, kept)) if discount_percent else ZERO
+        return Bill(self, currency, discount, net_minor(self.amount, currency, kept))
 
 
 def rate(
@@ -106,24 +108,20 @@ def charge(price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first
     return _limited(price, *charged) if price.has_limits else charged
 
 
-def net_minor(amount: Decimal, currency: str, discount_percent: Decimal) -> int:
-    """An unrounded amount less its discount, in whole minor units: rounded once, half up.
+def kept_share(discount_percent: Decimal) -> Decimal:
+    """What a discount of 0 to 100 percent leaves of an amount: 7.5 → 0.925.  Raises PriceError beyond that."""
+    if not ZERO <= discount_percent <= _HUNDRED:
+        shown = canonical(discount_percent)
+        raise PriceError("discount_percent", f"{shown} is not a share of the amount", "give 0 to 100")
+    return _subtract(_ONE, discount_percent.scaleb(-2, EXACT)) if discount_percent else _ONE
 
-    Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
+
+def net_minor(amount: Decimal, currency: str, kept: Decimal) -> int:
+    """The share that a discount keeps of an unrounded amount, in whole minor units: rounded once, half up.
+
+    Raises AmountOutOfRange, CurrencyError.
     """
-    if discount_percent:
-        amount = _subtract(amount, _discount(amount, discount_percent))
-    return round_half_up(amount, currency)
-
-
-def _discount(amount: Decimal, percent: Decimal) -> Decimal:
-    if not percent:
-        return ZERO
-    if not ZERO <= percent <= _HUNDRED:
-        raise PriceError(
-            "discount_percent", f"{canonical(percent)} is not a share of the amount", "give 0 to 100"
-        )
-    return _multiply(amount, percent.scaleb(-2, EXACT))
+    return round_half_up(amount if kept is _ONE else _multiply(amount, kept), currency)
 
 
 def _charge_in_window(

@@ -17,6 +17,7 @@ from billing.records.driver import Driver, array_text
 from billing.tables import DRAFT_CANDIDATE
 
 PAGE = 20_000
+ASSETS_PER_PAGE = 500
 CANDIDATE_OR_RATED = f"NOT deleted AND (status = 'Rated' OR ({DRAFT_CANDIDATE}))"
 
 
@@ -220,35 +221,36 @@ def write_schedule_drafts(connection: Connection, drafts: Sequence[DraftOfSchedu
     return int(driver.cursor.rowcount) if drafts else 0
 
 
-def candidate_pages(connection: Connection, with_rated: bool) -> Iterator[list[tuple[int, int]]]:
-    """Pages of (asset key, input key) of all inputs a forecast takes, in that order; Rated ones too if asked."""
-    driver = Driver(connection)
-    wanted = CANDIDATE_OR_RATED if with_rated else DRAFT_CANDIDATE
-    asset, key = 0, 0
-    while True:
-        page = driver.rows(
-            f"SELECT asset_key, id FROM usage_input WHERE {wanted} AND (asset_key, id) > (?, ?)"
-            " ORDER BY asset_key, id LIMIT ?",
-            asset,
-            key,
-            PAGE,
-        )
-        if not page:
-            return
-        yield page  # type: ignore[misc]
-        asset, key = page[-1]
+def all_candidates(connection: Connection, with_rated: bool) -> Iterator[tuple[int, list[int]]]:
+    """Every asset that has inputs a forecast takes, in order of key, with their keys; Rated ones too if asked."""
+    last = 0
+    while page := _grouped(connection, with_rated, "asset_key > ?", last, "LIMIT ?", ASSETS_PER_PAGE):
+        yield from page
+        last = page[-1][0]
 
 
 def candidates_of(
     connection: Connection, asset_keys: Sequence[int], with_rated: bool
-) -> list[tuple[int, int]]:
-    """(asset key, input key) of the inputs of these assets that a forecast takes, in that order."""
+) -> dict[int, list[int]]:
+    """The same of these assets; those without such an input are missing."""
+    keys = Driver(connection).keys(asset_keys)
+    return dict(_grouped(connection, with_rated, "asset_key {among}", keys))
+
+
+def _grouped(
+    connection: Connection, with_rated: bool, condition: str, value: Any, limit: str = "", *more: Any
+) -> list[tuple[int, list[int]]]:
+    # One row for an asset, its keys as text: ten times fewer rows to fetch.
     driver = Driver(connection)
+    listed = "string_agg(id::text, ',')" if driver.is_postgresql else "group_concat(id)"
     wanted = CANDIDATE_OR_RATED if with_rated else DRAFT_CANDIDATE
-    return driver.rows(
-        f"SELECT asset_key, id FROM usage_input WHERE {wanted} AND asset_key {{among}} ORDER BY asset_key, id",
-        driver.keys(asset_keys),
+    rows = driver.rows(
+        f"SELECT asset_key, {listed} FROM usage_input WHERE {wanted} AND {condition}"
+        f" GROUP BY asset_key ORDER BY asset_key {limit}",
+        value,
+        *more,
     )
+    return [(asset, sorted(map(int, keys.split(",")))) for asset, keys in rows]
 
 
 def owners_of(connection: Connection, input_keys: Sequence[int]) -> list[tuple[int, int]]:

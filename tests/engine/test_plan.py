@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.job import Record, StartContext
+from engine.job import Group, Record, StartContext
 from engine.plan import cut
 from engine.run import State
 from engine.store import scopes
@@ -19,56 +19,61 @@ from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
 
-def shape(records: Iterable[Record], size: int) -> list[list[int]]:
+def shape(records: Iterable[Record | Group], size: int) -> list[list[int]]:
     return [list(scope.keys) for scope in cut(records, size)]
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> list[Record]:
-    """Records of groups one after another: large, small, without a record, and records without a group."""
-    records: list[Record] = []
+def plans(draw: st.DrawFn) -> list[Record | Group]:
+    """Groups one after another: large, small, whole or record by record, without a record; and single records."""
+    plan: list[Record | Group] = []
     for group, members in enumerate(draw(st.lists(st.integers(-1, 12), max_size=20))):
+        keys = range(group * 100, group * 100 + members)
         if members == -1:
-            records.append(Record(len(records) * 10))
-        elif members == 0:
-            records.append(Group(group))
+            plan.append(Record(group * 100))
+        elif members == 0 or draw(st.booleans()):
+            plan.append(Group(group, keys))
         else:
-            visit = [Group(group)] if draw(st.booleans()) else []
-            start = len(records) * 10
-            records += [*visit, *(Record(start + one, group) for one in range(members))]
-    return records
+            plan += [Record(key, group) for key in keys]
+    return plan
 
 
-def weight(scope: PlannedScope, records: list[Record]) -> int:
-    with_records = {record.group for record in records if record.key is not None}
-    return len(scope.keys) + sum(1 for group in scope.groups if group not in with_records)
+def keys_of(plan: Iterable[Record | Group]) -> list[int]:
+    return [key for one in plan for key in (one.keys if isinstance(one, Group) else [one.key])]
+
+
+def weight(scope: PlannedScope, plan: Iterable[Record | Group]) -> int:
+    visits = {one.group for one in plan if isinstance(one, Group) and not one.keys}
+    return len(scope.keys) + sum(1 for group in scope.groups if group in visits)
 
 
 @given(plans(), st.integers(1, 9))
-def test_every_record_is_in_one_scope_in_the_order_given(records: list[Record], size: int) -> None:
+def test_every_record_is_in_one_scope_in_the_order_given(records: list[Record | Group], size: int) -> None:
     planned = [key for scope in cut(records, size) for key in scope.keys]
-    assert planned == [record.key for record in records if record.key is not None]
+    assert planned == keys_of(records)
 
 
 @given(plans(), st.integers(1, 9))
-def test_every_group_is_in_one_scope_with_all_its_records(records: list[Record], size: int) -> None:
+def test_every_group_is_in_one_scope_with_all_its_records(records: list[Record | Group], size: int) -> None:
     planned = list(cut(records, size))
     named = [group for scope in planned for group in scope.groups]
     assert named == list(dict.fromkeys(record.group for record in records if record.group is not None))
     for scope in planned:
         of_scope = set(scope.keys)
         for group in scope.groups:
-            assert of_scope >= {r.key for r in records if r.group == group and r.key is not None}
+            assert of_scope >= set(keys_of(one for one in records if one.group == group))
 
 
 @given(plans(), st.integers(1, 9))
-def test_only_a_group_alone_exceeds_the_size(records: list[Record], size: int) -> None:
+def test_only_a_group_alone_exceeds_the_size(records: list[Record | Group], size: int) -> None:
     for scope in cut(records, size):
         assert weight(scope, records) <= size or len(scope.groups) == 1
 
 
 @given(plans(), st.integers(1, 9))
-def test_scopes_are_numbered_and_count_their_first_record_from_one(records: list[Record], size: int) -> None:
+def test_scopes_are_numbered_and_count_their_first_record_from_one(
+    records: list[Record | Group], size: int
+) -> None:
     planned = list(cut(records, size))
     assert [scope.number for scope in planned] == list(range(1, len(planned) + 1))
     assert not planned or planned[0].first_record == 1
