@@ -1,0 +1,110 @@
+"""The pages under docs/: every one is found, every command and setting in them exists, the example job runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from config.settings import FILE_NAME, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+BINARIES = Path(sys.executable).parent
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page that are marked with this language."""
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words after `batchwright` of every such command in blocks marked `sh`."""
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if "batchwright" in words:
+                yield words[words.index("batchwright") + 1 :]
+
+
+def links(page: Path) -> set[str]:
+    """The files that a page links to, without addresses of other places."""
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    return {link for link in found if "://" not in link}
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
+    assert pages - links(DOCS / "index.md") == set()
+
+
+@by_page
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    assert {link for link in links(page) if not (page.parent / link).exists()} == set()
+
+
+@by_page
+def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
+    for words in commands(page):
+        # `--help` is answered only when all words before it could be read, and nothing is run.
+        answer = CliRunner().invoke(main, [*words, "--help"])
+        assert answer.exit_code == 0, f"batchwright {shlex.join(words)}: {answer.output}"
+
+
+@by_page
+def test_every_settings_file_of_a_page_is_good(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page, "toml"):
+        (tmp_path / FILE_NAME).write_text(block, encoding="utf-8")
+        load_settings({}, tmp_path)
+
+
+def test_the_example_job_runs_as_the_page_says(tmp_path: Path) -> None:
+    page = DOCS / "writing-a-job.md"
+    files = re.findall(
+        r"^`(\w+\.py)`.*?^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert [name for name, _ in files] == ["award_points.py", "submit.py"]
+    for name, program in files:
+        (tmp_path / name).write_text(program, encoding="utf-8")
+    [typed] = blocks(page, "sh")
+
+    assert shell(typed, tmp_path).returncode == 0
+    outcomes = "batchwright runs outcomes JR-00000001 --format json"
+    told = json.loads(shell(f"export BATCHWRIGHT_JOBS=award_points:AwardPoints\n{outcomes}", tmp_path).stdout)
+
+    assert [(row["record_id"], row["outcome"], row["code"]) for row in told] == [
+        ("1", "ok", None),
+        ("2", "error", "negative_amount"),
+        ("3", "ok", None),
+    ]
+    assert points(tmp_path) == [12, None, 9]
+
+
+def points(folder: Path) -> list[int | None]:
+    program = "import sqlite3, json; print(json.dumps([row[0] for row in sqlite3.connect('batchwright.db')"
+    program += ".execute('SELECT points FROM purchase ORDER BY id')]))"
+    told: list[int | None] = json.loads(shell(f"python -c {shlex.quote(program)}", folder).stdout)
+    return told
+
+
+def shell(typed: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a person gets who pastes this into a shell with the environment activated."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
+    environment["PATH"] = f"{BINARIES}{os.pathsep}{environment['PATH']}"
+    command = ["bash", "-c", typed]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
