@@ -87,7 +87,7 @@ class Parcels(DryRunJob):
     def compute(self, scope: Scope) -> Sequence[int]:
         for key in scope.keys:
             scope.add_total("worth", "USD", key)
-        scope.pay("USD", {key: key for key in scope.keys})
+        scope.pay("USD", ((key, key) for key in scope.keys))
         return scope.keys
 
     def apply(self, scope: Scope, computed: Sequence[int]) -> None:

@@ -1,0 +1,136 @@
+"""The flex queue: at most so many runs are active, and no key starves the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from engine import events
+from engine.queue import promote
+from engine.run import Run, State
+from engine.store import runs
+from testing.clock import FakeClock
+from tests.engine.jobs import Parcels
+from tests.engine.rig import NOW, Rig
+
+
+@pytest.fixture(autouse=True)
+def _parcels(rig: Rig) -> None:
+    rig.fill(3)
+
+
+def promoted(rig: Rig, slots: int, *waiting: Run) -> list[Run]:
+    """Those of ``waiting`` that are in a slot after runs were promoted."""
+    with rig.database.write() as connection:
+        promote(connection, slots)
+    return [run for run in waiting if rig.read(run).state is not State.HOLDING]
+
+
+def test_a_submitted_run_holds_until_it_has_a_slot(rig: Rig) -> None:
+    run = rig.submit()
+    assert run.state is State.HOLDING
+    assert promoted(rig, 1, run) == [run]
+    assert rig.read(run).state is State.QUEUED
+
+
+def test_no_more_runs_than_there_are_slots_are_promoted(rig: Rig) -> None:
+    waiting = [rig.submit(actor=f"actor {number}") for number in range(4)]
+    assert promoted(rig, 3, *waiting) == waiting[:3]
+    assert promoted(rig, 3, *waiting) == waiting[:3]
+
+
+def test_runs_of_one_key_go_in_their_order(rig: Rig) -> None:
+    waiting = [rig.submit() for _ in range(4)]
+    assert promoted(rig, 2, *waiting) == waiting[:2]
+
+
+def test_the_key_with_the_fewest_active_runs_goes_first(rig: Rig) -> None:
+    of_dana = [rig.submit(actor="dana") for _ in range(4)]
+    assert promoted(rig, 2, *of_dana) == of_dana[:2]
+    of_eve = [rig.submit(actor="eve") for _ in range(3)]
+    assert promoted(rig, 4, *of_dana, *of_eve) == [*of_dana[:2], *of_eve[:2]]
+    assert promoted(rig, 5, *of_dana, *of_eve) == [*of_dana[:3], *of_eve[:2]]
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.PREPARING, State.PROCESSING])
+def test_a_queued_or_active_run_takes_a_slot(rig: Rig, state: State) -> None:
+    rig.max_active_runs = 1
+    run, waiting = rig.submit(), rig.submit()
+    promoted(rig, 1, run)
+    if state is not State.QUEUED:
+        claimed = rig.claimed(run)
+        if state is State.PROCESSING:
+            with rig.database.write() as connection:
+                runs.move(connection, claimed, state, total=0)
+    assert promoted(rig, 1, waiting) == []
+
+
+def test_a_run_in_its_callers_thread_takes_no_slot_and_waits_for_none(rig: Rig) -> None:
+    in_caller = rig.submit(mode="sync", in_caller=True)
+    assert in_caller.state is State.QUEUED
+    held = rig.submit()
+    assert promoted(rig, 1, held) == [held]
+    rig.max_active_runs = 1
+    assert rig.drive(in_caller).state is State.COMPLETED
+
+
+def test_a_run_that_ends_promotes_the_next(rig: Rig) -> None:
+    rig.max_active_runs = 1
+    first, second = rig.submit(), rig.submit()
+    rig.drive(first)
+    assert rig.read(second).state is State.QUEUED
+
+
+class Meanwhile(FakeClock):
+    """Does something when somebody waits."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__(NOW)
+        self._act = act
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self._act()
+
+
+def test_a_waiting_run_goes_on_when_a_slot_becomes_free(rig: Rig) -> None:
+    rig.max_active_runs = 1
+    first, second = rig.submit(), rig.submit()
+    promoted(rig, 1)
+    rig.clock = Meanwhile(lambda: rig.drive(first))
+    assert rig.drive(second).state is State.COMPLETED
+    assert rig.read(first).state is State.COMPLETED
+    waits = [one for one in rig.published if isinstance(one, events.RunWaiting)]
+    assert waits == [events.RunWaiting(second.run_id, "1 runs are active or go first")]
+
+
+def test_a_waiting_run_that_is_asked_to_stop_stays_in_line(rig: Rig) -> None:
+    rig.max_active_runs = 1
+    first, second = rig.submit(), rig.submit()
+    promoted(rig, 1)
+    assert rig.dispatcher().drive(second.id, stop=lambda: True).state is State.HOLDING
+    assert rig.read(first).state is State.QUEUED
+
+
+def test_a_run_that_another_process_has_is_left_to_it(rig: Rig, spy: type[Parcels]) -> None:
+    run = rig.claimed()
+    assert rig.drive(run) == run
+    assert spy.calls == []
+
+
+def test_a_run_that_another_process_claims_first_is_left_to_it(rig: Rig, spy: type[Parcels]) -> None:
+    run = rig.submit()
+    promoted(rig, 1)
+    move = runs.move
+
+    def too_late(connection: Connection, shown: Run, to: State, **values: Any) -> None:
+        move(connection, replace(shown, fence=shown.fence - 1), to, **values)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "move", too_late)
+        assert rig.drive(run).state is State.QUEUED
+    assert spy.calls == []
