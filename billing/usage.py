@@ -6,10 +6,12 @@ Pure: rows in, results out. A forecast and a rating compute alike; what they wri
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from billing.catalog import Catalog, Terms
@@ -68,29 +70,20 @@ class Posting:
 class AssetUsage:
     """An asset's inputs in hand, rated, and its schedules with what falls on them.
 
-    The good inputs stand in columns, one list for each field of :class:`Rated`: a million of them are written and
-    few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad.
+    ``rated`` are the good inputs, each with the fields of :class:`Rated` as a plain tuple: there are a million of
+    them, and few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad.
     """
 
     asset: AssetRow
     schedules: Sequence[ScheduleRow]
-    inputs: list[InputRow] = field(default_factory=list)
-    amounts: list[int] = field(default_factory=list)
-    prior_quantities: list[Decimal] = field(default_factory=list)
-    firsts_in_window: list[bool] = field(default_factory=list)
-    terms: list[Terms] = field(default_factory=list)
+    rated: list[tuple[InputRow, int, Decimal, bool, Terms]] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     postings: dict[int, Posting] = field(default_factory=dict)
-
-    def rated(self) -> Iterator[Rated]:
-        """The good inputs, one by one."""
-        columns = (self.inputs, self.amounts, self.prior_quantities, self.firsts_in_window, self.terms)
-        return map(Rated._make, zip(*columns, strict=True))
 
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
-        return self.asset.currency or self.terms[0].price.currency
+        return self.asset.currency or self.rated[0][4].price.currency
 
 
 class _Unpriced(Exception):
@@ -151,11 +144,7 @@ def rate_asset(
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
             usage.bad.append(Bad(one, why.code, str(why)))
             continue
-        usage.inputs.append(one)
-        usage.amounts.append(amount)
-        usage.prior_quantities.append(so_far)
-        usage.firsts_in_window.append(first)
-        usage.terms.append(terms)
+        usage.rated.append((one, amount, so_far, first, terms))
         window.so_far = _add(so_far, quantity)
         window.begun = True
         posting.quantity = _add(posting.quantity, quantity)
@@ -246,10 +235,6 @@ def _terms_of(asset: AssetRow, day: date, catalog: Catalog) -> Terms:
     return terms
 
 
-def by_asset(inputs: Sequence[InputRow]) -> Iterator[tuple[int, list[InputRow]]]:
+def by_asset(inputs: Sequence[InputRow]) -> dict[int, list[InputRow]]:
     """Inputs in order of asset, as one list for each asset."""
-    start = 0
-    for end in range(1, len(inputs) + 1):
-        if end == len(inputs) or inputs[end].asset_key != inputs[start].asset_key:
-            yield inputs[start].asset_key, list(inputs[start:end])
-            start = end
+    return {asset: list(of_asset) for asset, of_asset in groupby(inputs, key=itemgetter(0))}

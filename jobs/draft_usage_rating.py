@@ -126,7 +126,7 @@ class DraftUsageRatingJob(DryRunJob):
         connection = scope.connection
         locked = rating_rows.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
-        of_asset = dict(by_asset(self._eligible(scope, rating_rows.read_inputs(connection, scope.keys))))
+        of_asset = by_asset(self._eligible(scope, rating_rows.read_inputs(connection, scope.keys)))
         schedules: dict[int, list[rating_rows.ScheduleRow]] = {asset.key: [] for asset in locked}
         for row in rating_rows.read_schedules(connection, scope.groups):
             schedules[row.asset_key].append(row)
@@ -148,7 +148,7 @@ class DraftUsageRatingJob(DryRunJob):
             for bad in usage.bad
             if bad.input.status != RATED
         ]
-        mended = [one.key for usage in computed.usages for one in usage.inputs if one.status == ERROR]
+        mended = [draft[6] for draft in drafts if draft[7] == ERROR]
         postings = [posting for _, posting in computed.postings()]
         _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
         _expect(rating_rows.write_errors(scope.connection, errors), errors)
@@ -157,7 +157,7 @@ class DraftUsageRatingJob(DryRunJob):
 
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
-        rated = [one for usage in computed.usages for one in usage.rated()]
+        rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
         input_ids = self.record_ids(scope.connection, [one.input.key for one in rated])
         for one in rated:
             amount = Amount(one.amount, one.terms.price.currency)
@@ -214,7 +214,10 @@ class DraftUsageRatingJob(DryRunJob):
 
     def _eligible(self, scope: Scope, rows: Sequence[InputRow]) -> list[InputRow]:
         """The inputs that a forecast takes; the others are reported."""
-        taken = []
+        taken = [row for row in rows if row.status == LOADED and not row.deleted]
+        if len(taken) == len(rows):
+            return taken
+        taken.clear()
         for row in rows:
             if row.deleted:
                 scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
@@ -251,18 +254,15 @@ def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:
 def _report(scope: Scope, usage: AssetUsage) -> None:
     for bad in usage.bad:
         scope.error(bad.input.key, bad.code, bad.message)
-    if usage.inputs:
-        scope.pay(
-            usage.currency, {one.key: minor for one, minor in zip(usage.inputs, usage.amounts, strict=True)}
-        )
+    if usage.rated:
+        scope.pay(usage.currency, ((row[0].key, row[1]) for row in usage.rated))
         scope.add_total(TOTAL, usage.currency, sum(posting.fee for posting in usage.postings.values()))
 
 
 def _drafts(run_key: int, usages: Sequence[AssetUsage]) -> list[DraftOfInput]:
     drafts: list[DraftOfInput] = []
     for usage in usages:
-        columns = (usage.inputs, usage.amounts, usage.prior_quantities, usage.terms)
-        for (_, _, key, _, _, status, _, _), amount, prior, terms in zip(*columns, strict=True):
+        for (_, _, key, _, _, status, _, _), amount, prior, _, terms in usage.rated:
             price_key, contract_key, discount = terms.basis
             starts_at = canonical(prior) if prior else "0"
             drafts.append((amount, run_key, price_key, contract_key, discount, starts_at, key, status))
