@@ -13,7 +13,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "concepts.md"
 def table(first_column: str) -> list[list[str]]:
     """Cells of the rows of the table whose first column is so named."""
     lines = iter(DOCUMENT.read_text(encoding="utf-8").splitlines())
-    rows = []
+    rows: list[list[str]] = []
     for line in lines:
         if line.startswith(f"| {first_column} |"):
             next(lines)

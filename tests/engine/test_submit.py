@@ -72,29 +72,6 @@ def test_a_ceiling_is_a_count_or_a_percentage(rig: Rig, ceiling: str) -> None:
     assert rig.submit(error_ceiling=ceiling).error_ceiling == ceiling
 
 
-@pytest.mark.parametrize(
-    ("parameters", "field", "said"),
-    [
-        ({"idz": [1]}, "idz", "Extra inputs"),
-        ({"ids": ["one"]}, "ids.0", "valid integer"),
-        ({"ids": 5}, "ids", "valid tuple"),
-        ({"customer": 5}, "customer", "valid string"),
-    ],
-)
-def test_bad_parameters_are_refused_with_the_field_and_those_there_are(
-    spy: type[Parcels], parameters: dict[str, Any], field: str, said: str
-) -> None:
-    with pytest.raises(Refused, match=said) as refusal:
-        spy(**parameters)
-    assert refusal.value.field == field
-    assert refusal.value.remedy == "Parameters of this job: ids, customer"
-
-
-def test_every_bad_parameter_is_named(spy: type[Parcels]) -> None:
-    with pytest.raises(Refused, match=r"customer: .*; idz: "):
-        spy(customer=5, idz=1)
-
-
 def test_a_run_keeps_what_was_asked_for(rig: Rig) -> None:
     run = rig.submit(
         parameters={"ids": [3, 1]}, actor="eve", reason="Other", explanation="why", scope_size=7, error_ceiling="5%",
