@@ -28,10 +28,11 @@ def fill(books: Company) -> None:
 ALL = {"US-AL-1-06": ("3.00", "6.00"), "US-AL-1-07": JULY, "US-AL-2-06": JUNE}
 
 
-def test_the_next_forecast_overwrites_and_never_adds(app: Application, write: Write) -> None:
+@pytest.mark.parametrize("scope_size", [1, 100])
+def test_the_next_forecast_overwrites_and_never_adds(app: Application, write: Write, scope_size: int) -> None:
     write(fill)
-    for _ in range(2):
-        draft(app)
+    for parameters in ({}, {}, {"asset_line_item_ids": ["AL-1", "AL-2"]}):
+        draft(app, parameters, scope_size=scope_size)
         assert drafts(app) == ALL
 
 
