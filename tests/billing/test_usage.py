@@ -242,6 +242,20 @@ def test_a_bad_input_does_not_count_towards_the_window() -> None:
     assert (priors(usage), amounts(usage)) == ([Decimal(0)], [1200])
 
 
+def test_quantities_of_thirty_digits_lose_none_of_them() -> None:
+    long = "999999999999999999.999999999999"
+    price = priced({"model": "percentage", "percentage": "0.000000000007"}, indexed=True)
+    inputs = [used(key, date(2023, 6, key), long) for key in (1, 2, 3)]
+    usage = usage_of(inputs, [month(6, actual_quantity=Decimal("0.000000000001"))], price)
+    assert priors(usage) == [
+        Decimal("0.000000000001"),
+        Decimal("1000000000000000000"),
+        Decimal("1999999999999999999.999999999999"),
+    ]
+    assert usage.postings[6].quantity == Decimal("2999999999999999999.999999999997")
+    assert amounts(usage) == [7_000_000] * 3  # 70,000 dollars less 7e-26, rounded once
+
+
 # Windows
 
 
