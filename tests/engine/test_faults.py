@@ -167,8 +167,10 @@ def record_end(connection: Connection, run: Run) -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("which", range(1, TRANSACTIONS + 1))
 def test_a_connection_lost_around_any_commit_loses_and_doubles_nothing(
-    rig: Rig, which: int, after: bool
+    rig: Rig, spy: type[Parcels], which: int, after: bool
 ) -> None:
+    finished: list[Finish] = []
+    spy.finish = lambda self, finish: finished.append(finish)  # type: ignore[method-assign]
     rig.fill(30)
     rig.on_announce = record_end
     run = rig.submit()
@@ -178,6 +180,7 @@ def test_a_connection_lost_around_any_commit_loses_and_doubles_nothing(
     assert (ended.state, ended.total, ended.processed) == (State.COMPLETED, 30, 30)
     assert rig.handled() == {**dict.fromkeys(range(1, 31), 1), 1000 + run.id: 1}
     assert rig.ledger(ended) == {"ok": 30}
+    assert len(finished) == (2 if which == TRANSACTIONS and not after else 1)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
