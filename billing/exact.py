@@ -1,11 +1,22 @@
 """Exact decimals: one context in which nothing is lost unseen, and the one way to read and write a number.
 
 Amounts, quantities and prices are `Decimal`s. The operators of `Decimal` take the precision of whatever
-context the thread happens to be in, so calculations call `EXACT.multiply`, `EXACT.add` and so on instead.
+context the thread happens to be in, so calculations stand in a block of `exactly()`, or call `EXACT.multiply`,
+`EXACT.add` and so on.
 """
 
 import re
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow
+from contextlib import AbstractContextManager
+from decimal import (
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Underflow,
+    localcontext,
+)
 from typing import Final
 
 MAX_INTEGER_DIGITS: Final = 18
@@ -16,6 +27,15 @@ MAX_FRACTION_DIGITS: Final = 12
 EXACT: Final = Context(prec=100, traps=[DivisionByZero, Inexact, InvalidOperation, Overflow, Underflow])
 
 ZERO: Final = Decimal(0)
+
+
+def exactly() -> AbstractContextManager[Context]:
+    """A block in which the operators of Decimals are exact in this thread, or raise `Inexact`.
+
+    For calculations in bulk: an operator takes a third of the time of a method of `EXACT`.
+    """
+    return localcontext(EXACT)
+
 
 _PLAIN = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")
 _SHOWN_CHARACTERS = 60

@@ -3,13 +3,18 @@
 The number of minor digits comes from ISO 4217 (not from CLDR, which differs for a dozen currencies).
 """
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Final
 
 from iso4217 import Currency
 
 from billing.exact import EXACT, parse_decimal
+
+# The digits of currencies met so far, and rounding as a method of a context of its own: rounding a million
+# amounts takes half the time so.
+_DIGITS: Final[dict[str, int]] = {}
+_round_to_integer = Context(prec=100, rounding=ROUND_HALF_UP).to_integral_value
 
 BIGINT_MIN: Final = -(2**63)
 BIGINT_MAX: Final = 2**63 - 1
@@ -78,9 +83,11 @@ def round_half_up(amount: Decimal, currency: str) -> int:
 
     Raises AmountOutOfRange beyond BIGINT, CurrencyError.
     """
-    digits = minor_digits(currency)
+    digits = _DIGITS.get(currency)
+    if digits is None:
+        digits = _DIGITS[currency] = minor_digits(currency)
     try:
-        minor = int(amount.scaleb(digits, EXACT).to_integral_value(ROUND_HALF_UP))
+        minor = int(_round_to_integer(amount.scaleb(digits, EXACT)))
     except OverflowError:
         raise AmountOutOfRange(amount, currency) from None
     if not BIGINT_MIN <= minor <= BIGINT_MAX:

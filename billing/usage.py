@@ -15,16 +15,13 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from billing.catalog import Catalog, Terms
-from billing.exact import EXACT, ZERO
+from billing.exact import ZERO, exactly
 from billing.money import BIGINT_MAX, AmountOutOfRange
 from billing.rating import Bill, RatingError, charge, net_minor, rate
 from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
 
 PENDING = "Pending Billing"
 SUPERSEDED = "Superseded"
-
-_add = EXACT.add
-_subtract = EXACT.subtract
 
 
 class Rated(NamedTuple):
@@ -111,9 +108,16 @@ def rate_asset(
     good inputs in hand that come before.
     """
     usage = AssetUsage(asset, schedules)
+    with exactly():
+        _rate_into(usage, inputs, catalog)
+    return usage
+
+
+def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) -> None:
+    asset, schedules = usage.asset, usage.schedules
     live = _Live(schedules)
     windows = _windows(live, inputs)
-    terms: Terms | None = None
+    at_hand: Terms | None = None
     since, until = date.max, date.min  # the days on which schedule and terms at hand both hold
     for one in inputs:
         _, day, _, quantity, uom, _, _, _ = one
@@ -121,9 +125,10 @@ def rate_asset(
             if not since <= day <= until:
                 since, until = date.max, date.min
                 schedule = _schedule_of(asset, day, live, usage)
-                if terms is None or not terms.since <= day <= terms.until:
-                    terms = None
-                    terms = _terms_of(asset, day, catalog)
+                if at_hand is None or not at_hand.since <= day <= at_hand.until:
+                    at_hand = None
+                    at_hand = _terms_of(asset, day, catalog)
+                terms = at_hand
                 since = max(schedule.start, terms.since)
                 # A schedule taken over from elsewhere may reach beyond its asset.
                 until = min(schedule.end, asset.end_date, terms.until)
@@ -145,12 +150,11 @@ def rate_asset(
             usage.bad.append(Bad(one, why.code, str(why)))
             continue
         usage.rated.append((one, amount, so_far, first, terms))
-        window.so_far = _add(so_far, quantity)
+        window.so_far = so_far + quantity
         window.begun = True
-        posting.quantity = _add(posting.quantity, quantity)
+        posting.quantity += quantity
         posting.fee = fee
         posting.inputs += 1
-    return usage
 
 
 class _Live:
@@ -182,13 +186,13 @@ def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[date, date],
         if window is None:
             windows[name] = _Window(row.actual_quantity, bool(row.actual_quantity))
         elif row.actual_quantity:
-            window.so_far = _add(window.so_far, row.actual_quantity)
+            window.so_far += row.actual_quantity
             window.begun = True
     for one in inputs:
         if one.status == "Rated" and (schedule := live.on(one.usage_date)) is not None:
             window = windows[schedule.window_start, schedule.window_end]
             # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
-            window.so_far = max(ZERO, _subtract(window.so_far, one.quantity))
+            window.so_far = max(ZERO, window.so_far - one.quantity)
             window.begun = bool(window.so_far)
     return windows
 

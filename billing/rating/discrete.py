@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from decimal import Decimal
 
-from billing.exact import EXACT, ZERO
+from billing.exact import ZERO
 from billing.rating.errors import NoTier
 from billing.rating.line import Charge, Part
 from billing.rating.price import Price
@@ -25,5 +25,5 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
     fee: Part = ("fee", place + 1, None, None, tier.flat_fee)
     if not tier.unit_price:
         return tier.flat_fee, (fee,)
-    due = EXACT.multiply(billable, tier.unit_price)
-    return EXACT.add(due, tier.flat_fee), (("usage", place + 1, billable, tier.unit_price, due), fee)
+    due = billable * tier.unit_price
+    return due + tier.flat_fee, (("usage", place + 1, billable, tier.unit_price, due), fee)

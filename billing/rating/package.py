@@ -2,11 +2,9 @@
 
 from decimal import Decimal
 
-from billing.exact import EXACT, ZERO
 from billing.rating.line import Charge
 from billing.rating.price import Price
 
-_multiply = EXACT.multiply
 _ONE = Decimal(1)
 
 
@@ -14,11 +12,11 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
     """unit_price * the packages that this input starts: those of the window with it less those without it."""
     packages = _packages(end, price.package_size)
     if start:
-        packages = EXACT.subtract(packages, _packages(start, price.package_size))
-    amount = _multiply(packages, price.unit_price)
+        packages -= _packages(start, price.package_size)
+    amount = packages * price.unit_price
     return amount, (("package", 0, packages, price.unit_price, amount),)
 
 
 def _packages(quantity: Decimal, size: Decimal) -> Decimal:
-    full, rest = EXACT.divmod(quantity, size)
-    return EXACT.add(full, _ONE if rest else ZERO)
+    full, rest = divmod(quantity, size)
+    return full + _ONE if rest else full

@@ -2,14 +2,11 @@
 
 from decimal import Decimal
 
-from billing.exact import EXACT
 from billing.rating.line import Charge
 from billing.rating.price import Price
-
-_multiply = EXACT.multiply
 
 
 def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first: bool) -> Charge:
     """billable * unit_price."""
-    amount = _multiply(billable, price.unit_price)
+    amount = billable * price.unit_price
     return amount, (("usage", 0, billable, price.unit_price, amount),)

@@ -2,14 +2,11 @@
 
 from decimal import Decimal
 
-from billing.exact import EXACT
 from billing.rating.line import Charge
 from billing.rating.price import Price
-
-_multiply = EXACT.multiply
 
 
 def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first: bool) -> Charge:
     """billable * percentage / 100; the line's unit price is the fraction (0.029 for 2.9 percent)."""
-    amount = _multiply(billable, price.fraction)
+    amount = billable * price.fraction
     return amount, (("usage", 0, billable, price.fraction, amount),)

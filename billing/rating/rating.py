@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from billing.exact import EXACT, ZERO, canonical
+from billing.exact import EXACT, ZERO, canonical, exactly
 from billing.money import round_half_up, to_decimal
 from billing.rating import discrete, flat, package, per_unit, percentage, stairstep, tiered, volume
 from billing.rating.errors import NegativeQuantity, PriceError
@@ -26,9 +26,6 @@ _CHARGES: Final[dict[str, Callable[[Price, Decimal, Decimal, Decimal, bool], Cha
 }
 _ONE: Final = Decimal(1)
 _HUNDRED: Final = Decimal(100)
-_add = EXACT.add
-_multiply = EXACT.multiply
-_subtract = EXACT.subtract
 
 
 class Bill(NamedTuple):
@@ -43,10 +40,11 @@ class Bill(NamedTuple):
     def lines(self) -> tuple[Line, ...]:
         """The rating's lines, then discount and rounding if there is any; they sum to the rounded amount."""
         parts = list(self.rating.parts)
-        if self.discount:
-            parts.append(("discount", 0, None, None, EXACT.minus(self.discount)))
-        net = _subtract(self.rating.amount, self.discount)
-        rounding = _subtract(to_decimal(self.amount_minor, self.currency), net)
+        with exactly():
+            if self.discount:
+                parts.append(("discount", 0, None, None, -self.discount))
+            net = self.rating.amount - self.discount
+            rounding = to_decimal(self.amount_minor, self.currency) - net
         if rounding:
             parts.append(("rounding", 0, None, None, rounding))
         return tuple(map(to_line, parts))
@@ -73,8 +71,9 @@ class Rating(NamedTuple):
         Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
         """
         kept = kept_share(discount_percent)
-        discount = _multiply(self.amount, _subtract(_ONE, kept)) if discount_percent else ZERO
-        return Bill(self, currency, discount, net_minor(self.amount, currency, kept))
+        with exactly():
+            discount = self.amount * (_ONE - kept) if discount_percent else ZERO
+            return Bill(self, currency, discount, net_minor(self.amount, currency, kept))
 
 
 def rate(
@@ -94,11 +93,15 @@ def rate(
 
     Raises NegativeQuantity, NoTier: never an amount in place of an error.
     """
-    return Rating(*charge(price, quantity, prior_quantity, indexed, first_in_window))
+    with exactly():
+        return Rating(*charge(price, quantity, prior_quantity, indexed, first_in_window))
 
 
 def charge(price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool) -> Charge:
-    """What `rate` gives, not yet dressed as a Rating: a run rates a million inputs and shows few of them."""
+    """What `rate` gives, not yet dressed as a Rating: a run rates a million inputs and shows few of them.
+
+    To be called in a block of `exactly()`.
+    """
     if quantity < ZERO:
         raise NegativeQuantity(quantity)
     included = price.included_quantity
@@ -113,15 +116,15 @@ def kept_share(discount_percent: Decimal) -> Decimal:
     if not ZERO <= discount_percent <= _HUNDRED:
         shown = canonical(discount_percent)
         raise PriceError("discount_percent", f"{shown} is not a share of the amount", "give 0 to 100")
-    return _subtract(_ONE, discount_percent.scaleb(-2, EXACT)) if discount_percent else _ONE
+    return EXACT.subtract(_ONE, discount_percent.scaleb(-2, EXACT)) if discount_percent else _ONE
 
 
 def net_minor(amount: Decimal, currency: str, kept: Decimal) -> int:
     """The share that a discount keeps of an unrounded amount, in whole minor units: rounded once, half up.
 
-    Raises AmountOutOfRange, CurrencyError.
+    To be called in a block of `exactly()`. Raises AmountOutOfRange, CurrencyError.
     """
-    return round_half_up(amount if kept is _ONE else _multiply(amount, kept), currency)
+    return round_half_up(amount if kept is _ONE else amount * kept, currency)
 
 
 def _charge_in_window(
@@ -129,26 +132,26 @@ def _charge_in_window(
 ) -> Charge:
     if prior < ZERO:
         raise NegativeQuantity(prior)
-    start, end, billable = prior, _add(prior, quantity), quantity
+    start, end, billable = prior, prior + quantity, quantity
     included = price.included_quantity
     if included:
-        start = _subtract(start, included) if start > included else ZERO
-        end = _subtract(end, included) if end > included else ZERO
-        billable = _subtract(end, start)
+        start = start - included if start > included else ZERO
+        end = end - included if end > included else ZERO
+        billable = end - start
     if indexed:
         first = first_in_window and not prior
     else:
         start, end, first = ZERO, billable, True
     amount, parts = _CHARGES[price.model](price, start, end, billable, first)
     if billable != quantity:
-        parts = (("included", 0, _subtract(quantity, billable), ZERO, ZERO), *parts)
+        parts = (("included", 0, quantity - billable, ZERO, ZERO), *parts)
     return _limited(price, amount, parts)
 
 
 def _limited(price: Price, amount: Decimal, parts: tuple[Part, ...]) -> Charge:
     low, high = price.minimum_amount, price.maximum_amount
     if low is not None and amount < low:
-        return low, (*parts, ("minimum", 0, None, None, _subtract(low, amount)))
+        return low, (*parts, ("minimum", 0, None, None, low - amount))
     if high is not None and amount > high:
-        return high, (*parts, ("maximum", 0, None, None, _subtract(high, amount)))
+        return high, (*parts, ("maximum", 0, None, None, high - amount))
     return amount, parts

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from decimal import Decimal
 
-from billing.exact import EXACT
 from billing.rating.errors import NoTier
 from billing.rating.line import Charge, Part
 from billing.rating.price import Price
@@ -25,5 +24,5 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
         return fee, (reached,)
     paid_place = bisect_left(bounds, start)
     paid_fee = price.tiers[paid_place].flat_fee
-    paid: Part = ("paid", paid_place + 1, None, None, EXACT.minus(paid_fee))
-    return EXACT.subtract(fee, paid_fee), (reached, paid)
+    paid: Part = ("paid", paid_place + 1, None, None, -paid_fee)
+    return fee - paid_fee, (reached, paid)

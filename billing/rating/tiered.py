@@ -3,14 +3,10 @@
 from bisect import bisect_left, bisect_right
 from decimal import Decimal
 
-from billing.exact import EXACT, ZERO
+from billing.exact import ZERO
 from billing.rating.errors import NoTier
 from billing.rating.line import Charge, Part
 from billing.rating.price import Price
-
-_add = EXACT.add
-_multiply = EXACT.multiply
-_subtract = EXACT.subtract
 
 
 def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first: bool) -> Charge:
@@ -30,14 +26,14 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
         tier = tiers[place]
         if billable and place >= units_from:
             upper = end if place == last else bounds[place]
-            units = _subtract(upper, start)
-            due = _multiply(units, tier.unit_price)
+            units = upper - start
+            due = units * tier.unit_price
             parts.append(("usage", place + 1, units, tier.unit_price, due))
-            amount = _add(amount, due)
+            amount += due
             start = upper
         if place >= fees_from and tier.flat_fee:
             parts.append(("fee", place + 1, None, None, tier.flat_fee))
-            amount = _add(amount, tier.flat_fee)
+            amount += tier.flat_fee
     return amount, tuple(parts)
 
 

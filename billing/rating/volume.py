@@ -3,13 +3,9 @@
 from bisect import bisect_left
 from decimal import Decimal
 
-from billing.exact import EXACT
 from billing.rating.errors import NoTier
 from billing.rating.line import Charge, Part
 from billing.rating.price import Price
-
-_add = EXACT.add
-_multiply = EXACT.multiply
 
 
 def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first: bool) -> Charge:
@@ -23,8 +19,8 @@ def charge(price: Price, start: Decimal, end: Decimal, billable: Decimal, first:
     if place == len(price.tiers):
         raise NoTier(price.model, end, bounds)
     tier = price.tiers[place]
-    amount = _multiply(billable, tier.unit_price)
+    amount = billable * tier.unit_price
     usage: Part = ("usage", place + 1, billable, tier.unit_price, amount)
     if tier.flat_fee and (first or price.fee_per_input or bisect_left(bounds, start) != place):
-        return _add(amount, tier.flat_fee), (usage, ("fee", place + 1, None, None, tier.flat_fee))
+        return amount + tier.flat_fee, (usage, ("fee", place + 1, None, None, tier.flat_fee))
     return amount, (usage,)
