@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import isabstract
 
 from engine.errors import Refused
 from engine.job import BatchJob
@@ -18,12 +19,14 @@ ENTRY_POINT_GROUP = "batchwright.jobs"
 class Registry:
     """Jobs by name. Loaded at first use, so that making it imports nothing.
 
-    ``import_paths`` are ``module:Class``; modules may lie in the working directory.
+    ``import_paths`` are ``module:Class``; modules may lie in the working directory. One that cannot be imported keeps
+    nobody from the others.
     """
 
     def __init__(self, import_paths: Iterable[str] = ()) -> None:
         self._import_paths = tuple(import_paths)
         self._jobs: dict[str, type[BatchJob]] = {}
+        self._broken: list[str] = []
         self._loaded = False
 
     def add(self, job: type[BatchJob]) -> None:
@@ -43,17 +46,29 @@ class Registry:
             return jobs[name]
         near = get_close_matches(name, jobs)
         remedy = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(sorted(jobs))}"
-        raise Refused(f"there is no job named {name!r}", field="job", remedy=remedy)
+        said = "; ".join([f"there is no job named {name!r}", *self._broken])
+        raise Refused(said, field="job", remedy=remedy)
 
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._load())
 
+    def broken(self) -> list[str]:
+        """Of each job that cannot be imported its path and why."""
+        self._load()
+        return list(self._broken)
+
     def _load(self) -> dict[str, type[BatchJob]]:
         if not self._loaded:
             shipped = [point.value for point in entry_points(group=ENTRY_POINT_GROUP)]
+            self._broken = []
             for path in (*shipped, *self._import_paths):
-                self.add(_import(path))
+                try:
+                    job = _import(path)
+                except Exception as error:  # whatever its module raises is no reason to do without the others
+                    self._broken.append(f"cannot import the job {path!r}: {type(error).__name__}: {error}")
+                else:
+                    self.add(job)
             self._loaded = True
         return self._jobs
 
@@ -63,18 +78,14 @@ def _import(path: str) -> type[BatchJob]:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     module, _, attribute = path.partition(":")
-    try:
-        job = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Refused(
-            f"cannot import the job {path!r}: {error}",
-            field="jobs",
-            remedy="Write it as module:Class, importable from the working directory",
-        ) from error
+    job = getattr(import_module(module), attribute)
     if not (isinstance(job, type) and issubclass(job, BatchJob)):
-        raise Refused(
-            f"{path!r} is not a BatchJob", field="jobs", remedy="Name a subclass of engine.BatchJob"
-        )
+        raise TypeError("it is no subclass of engine.BatchJob")
+    for fact in ("name", "type"):
+        if not isinstance(getattr(job, fact, None), str):
+            raise TypeError(f"its class attribute {fact!r} is no text")
+    if isabstract(job):
+        raise TypeError(f"it does not say how to {', '.join(sorted(job.__abstractmethods__))}")
     return job
 
 
