@@ -75,6 +75,7 @@ class Program(LazyGroup):
         session = Session()
         try:
             _let_any_text_through()
+            _refuse_what_is_no_text(arguments)
             code = super().main(
                 arguments, prog_name or "batchwright", standalone_mode=False, obj=session, **extra
             )
@@ -142,6 +143,16 @@ def _say(failure: Failure, *, as_json: bool) -> None:
     for name, text in (("Field", failure.field), ("Remedy", failure.remedy)):
         if text:
             click.echo(f"  {name}: {text}", err=True)
+
+
+def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
+    # Python carries such bytes along as halves of surrogate pairs, which no database, mail or JSON takes.
+    for place, word in enumerate(arguments, start=1):
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise click.UsageError(
+                f"Argument {place}, {word!a}, is no text in this terminal's encoding. "
+                "Type it again, or rename the file, in UTF-8."
+            )
 
 
 def _let_any_text_through() -> None:

@@ -29,6 +29,10 @@ _OPTIONS = (
     as_json_option,
 )
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Compute only; change nothing. Not every job can."
+)
+
 
 @dataclass(frozen=True)
 class RunOptions:

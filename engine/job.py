@@ -7,6 +7,7 @@ do in ``compute`` and does it in ``apply``.
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -252,10 +253,15 @@ class DryRunJob(BatchJob):
             self.apply(scope, computed)
 
 
+def _said(message: str, value: object) -> str:
+    """What is wrong, and the value where it is one that a person gave by itself."""
+    return message if isinstance(value, dict | list | tuple) else f"{message}, not {reprlib.repr(value)}"
+
+
 def _refusal(model: Schema, error: ValidationError) -> Refused:
     problems = error.errors(include_url=False)
     fields = [".".join(str(part) for part in problem["loc"]) for problem in problems]
-    texts = [problem["msg"].removeprefix("Value error, ") for problem in problems]
+    texts = [_said(problem["msg"].removeprefix("Value error, "), problem["input"]) for problem in problems]
     said = "; ".join(f"{name}: {text}" if name else text for name, text in zip(fields, texts, strict=True))
     known = ", ".join(model.model_fields) or "none"
     return Refused(

@@ -15,9 +15,24 @@ def list_jobs(app: Application) -> list[View]:
     return [_job(app.registry.get(name)) for name in app.registry.names()]
 
 
+def broken_jobs(app: Application) -> list[str]:
+    """Of each job that is registered but cannot be imported its import path and why."""
+    return app.registry.broken()
+
+
 def show_job(app: Application, name: str) -> View:
     """One job, with the JSON schema of its `parameters`. Refuses an unknown name with the nearest ones."""
     app.database.require()
+    return described_job(app, name)
+
+
+def described_jobs(app: Application) -> list[View]:
+    """Every job as `described_job`: what a list of commands is made of, also where there is no database."""
+    return [described_job(app, name) for name in app.registry.names()]
+
+
+def described_job(app: Application, name: str) -> View:
+    """One job as `show_job`, also where there is no database."""
     job = app.registry.get(name)
     return {**_job(job), "parameters": job.Parameters.model_json_schema()}
 

@@ -1,24 +1,25 @@
-"""`batchwright run`: one command for each job."""
+"""`batchwright run`: a command for each job that comes with the program; `cli.job_commands` makes those of others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from cli.driving import finish_submitted
-from cli.groups import Group
+from cli.job_commands import RunGroup
 from cli.options import ids_from_option
-from cli.run_options import RunOptions, run_options
-from cli.session import acting, application
+from cli.run_options import RunOptions, dry_run_option, run_options
 from cli.state import Session
-from operations.runs import drive_run, submit_run
+from cli.submitting import submit_and_drive
 
 
-@click.group("run", cls=Group, example="batchwright run draft-usage-rating")
+@click.group("run", cls=RunGroup, example="batchwright run draft-usage-rating")
 def run() -> None:
-    """Run a batch job."""
+    """Run a batch job.
+
+    Jobs of your own, registered by the setting `jobs` or an entry point, are listed after those that come with the
+    program.
+    """
 
 
 @run.command(
@@ -38,7 +39,7 @@ def run() -> None:
     help="Only the inputs of this one; may be repeated.",
 )
 @ids_from_option
-@click.option("--dry-run", is_flag=True, help="Compute only; change no billing record.")
+@dry_run_option
 @run_options
 @click.pass_obj
 def draft_usage_rating(
@@ -51,7 +52,7 @@ def draft_usage_rating(
 ) -> int:
     """Forecast what usage inputs will be rated at: all of them, or those that are named."""
     parameters = _named(usage_inputs, asset_line_items, ids_from)
-    return _submit_and_drive(session, "draft-usage-rating", parameters, dry_run, options)
+    return submit_and_drive(session, "draft-usage-rating", parameters, dry_run, options)
 
 
 def _named(
@@ -61,26 +62,3 @@ def _named(
     usage_input_ids = [*usage_inputs, *(ids_from or ())]
     named = {"usage_input_ids": usage_input_ids, "asset_line_item_ids": list(asset_line_items)}
     return {name: ids for name, ids in named.items() if ids}
-
-
-def _submit_and_drive(
-    session: Session, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
-) -> int:
-    with application() as app:
-        submitted = submit_run(
-            app,
-            job,
-            parameters,
-            actor=acting(app, options.actor),
-            mode="dry_run" if dry_run else "sync" if options.way == "sync" else "batch",
-            **options.for_submit(),
-        )
-        run_id = submitted["run_id"]
-        return finish_submitted(
-            app,
-            session,
-            submitted,
-            lambda stop: drive_run(app, run_id, stop),
-            way=options.way,
-            as_json=options.as_json,
-        )

@@ -1,0 +1,35 @@
+"""What every `batchwright run …` does once its parameters are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.driving import finish_submitted
+from cli.run_options import RunOptions
+from cli.session import acting, application
+from cli.state import Session
+from operations.runs import drive_run, submit_run
+
+
+def submit_and_drive(
+    session: Session, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
+) -> int:
+    """Submit a run, drive it here unless it is left to a server, answer, and return the exit code."""
+    with application() as app:
+        submitted = submit_run(
+            app,
+            job,
+            parameters,
+            actor=acting(app, options.actor),
+            mode="dry_run" if dry_run else "sync" if options.way == "sync" else "batch",
+            **options.for_submit(),
+        )
+        run_id = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop: drive_run(app, run_id, stop),
+            way=options.way,
+            as_json=options.as_json,
+        )
