@@ -5,6 +5,7 @@ Only click is imported here, so that `batchwright --help` starts fast; what does
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -117,6 +118,11 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(REFUSED, error.message, error.field, error.remedy)
     if isinstance(error, SettingsError):
         return Failure(REFUSED, str(error), error.field, error.remedy)
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return Failure(
+            FAILED, f"{error.strerror}{place}", None, "Look at the file, folder or disk it is about"
+        )
     remedy = "Run `batchwright -v …` with the same words to see the traceback"
     return Failure(FAILED, f"{type(error).__name__}: {error}", None, remedy)
 
@@ -156,6 +162,9 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
 
 
 def _let_any_text_through() -> None:
+    # Python has no stream at all where the caller closed it (`>&-`); what is written then goes nowhere.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # A name that the terminal's encoding cannot show is written as an escape; it must not end the command.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -119,9 +119,16 @@ def prepare(folder: Path) -> None:
             )
         for made in (path for pattern in MADE_HERE for path in folder.glob(pattern)):
             shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text("Made by `batchwright demo`, which replaces it.\n", encoding="utf-8")
-    (folder / "batchwright.toml").write_text(SETTINGS, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).write_text("Made by `batchwright demo`, which replaces it.\n", encoding="utf-8")
+        (folder / "batchwright.toml").write_text(SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"the folder {folder} cannot be written: {error.strerror}",
+            field="--folder",
+            remedy="Name another one with --folder",
+        ) from None
 
 
 def _show(app: Application, session: Session) -> int:

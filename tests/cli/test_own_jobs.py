@@ -153,11 +153,3 @@ def test_a_misspelt_job_of_ones_own_is_refused_with_the_name_that_was_meant(
     assert result.exit_code == 2
     assert "Did you mean 'post-letters'?" in result.stderr
     assert "own_broken:Job" in result.stderr
-
-
-def test_bytes_that_are_no_text_are_refused_at_the_edge(program: Program) -> None:
-    result = program("runs", "show", b"JR-\xff", "--json")
-    assert result.returncode == 2
-    error = json.loads(result.stdout)["error"]
-    assert "Argument 3, 'JR-\\udcff', is no text" in error["message"]
-    assert "Traceback" not in result.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Batchwright, Program, error_of, place_of
+from tests.cli.conftest import PROGRAM, Batchwright, Program, error_of, place_of
 from tests.cli.tree import leaves
 
 # A line that parses, for each command that needs a database to be there.
@@ -243,3 +244,43 @@ def test_the_program_as_a_process_refuses_with_exit_code_2_and_only_json_on_stdo
     assert result.returncode == 2
     assert list(json.loads(result.stdout)) == ["error"]
     assert result.stderr.startswith("Error: there is no Batchwright database")
+
+
+def test_bytes_that_are_no_text_are_refused_at_the_edge(program: Program) -> None:
+    result = program("runs", "show", b"JR-\xff", "--json")
+    assert result.returncode == 2
+    error = json.loads(result.stdout)["error"]
+    assert "Argument 3, 'JR-\\udcff', is no text" in error["message"]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_demo_in_a_folder_that_cannot_be_made_is_refused(
+    batchwright: Batchwright, working_directory: Path
+) -> None:
+    (working_directory / "file").touch()
+    result = batchwright("demo", "--folder", "file/demo")
+    assert result.exit_code == 2
+    assert "the folder file/demo cannot be written: Not a directory" in result.stderr
+    assert "Field: --folder" in result.stderr
+
+
+def test_a_full_disk_is_told_without_the_words_of_the_program(company_folder: Path) -> None:
+    url = f"sqlite:///{company_folder / 'batchwright.db'}"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [PROGRAM, "usage-inputs", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "BATCHWRIGHT_DATABASE_URL": url},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: No space left on device\n  Remedy: ")
+
+
+def test_closed_streams_do_not_end_a_command(company_folder: Path) -> None:
+    url = f"sqlite:///{company_folder / 'batchwright.db'}"
+    line = f"{PROGRAM} usage-inputs list >&- 2>&-"
+    env = {**os.environ, "BATCHWRIGHT_DATABASE_URL": url}
+    assert subprocess.run(["sh", "-c", line], env=env, check=False).returncode == 0
