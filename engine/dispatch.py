@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice
 
+import structlog
 from sqlalchemy import Connection
 
 from config.logging import bind
@@ -29,6 +30,8 @@ from engine.submit import stored_selection
 
 SCOPES_PER_PLANNING_COMMIT = 50
 SECONDS_BETWEEN_QUEUE_LOOKS = 0.5
+
+log = structlog.get_logger()
 
 Announce = Callable[[Connection, Run], None]
 Stop = Callable[[], bool]
@@ -288,6 +291,8 @@ class Dispatcher:
             except Exception as error:
                 if not is_transient(error):
                     raise
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("step of the run tried again", attempt=attempt, reason=reason)
                 self._clock.sleep(pause_before(attempt, self._chance))
         return step()
 

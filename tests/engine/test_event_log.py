@@ -7,11 +7,13 @@ from typing import Any, get_args
 
 import pytest
 import structlog
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from engine import events
 from engine.event_log import WORDS, log_event
 from engine.job import Scope
+from engine.run import Run
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
@@ -85,3 +87,20 @@ def test_a_scope_that_is_tried_again_is_named_by_its_number(rig: Rig, spy: type[
     spy.on_execute = staticmethod(fail_once)
     rig.drive(rig.submit())
     assert [one.scope for one in rig.published if isinstance(one, events.ScopeRetried)] == [2]
+
+
+def test_a_step_between_scopes_that_is_tried_again_is_logged(rig: Rig) -> None:
+    rig.fill(10)
+    faults = [sqlite3.OperationalError("database is locked")]
+    faults[0].sqlite_errorname = "SQLITE_BUSY"
+
+    def fail_once(connection: Connection, run: Run) -> None:
+        if faults:
+            raise faults.pop()
+
+    rig.on_announce = fail_once
+    with capture_logs() as lines:
+        assert rig.drive(rig.submit()).state == "Completed"
+    (line,) = lines
+    assert (line["log_level"], line["event"]) == ("warning", "step of the run tried again")
+    assert (line["attempt"], line["reason"]) == (2, "database is locked")
