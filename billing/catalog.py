@@ -13,6 +13,7 @@ from billing.exact import ZERO, canonical
 from billing.rating import Price, kept_share
 
 ONE_DAY = timedelta(days=1)
+NO_DISCOUNT = kept_share(ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class PriceRevision:
     currency: str
     price: Price
 
+    def in_short(self, kept: Decimal) -> tuple[Price, str, bool, str, Decimal]:
+        """What rating needs of it, beside the share of an amount that a discount leaves."""
+        return self.price, self.product_uom, self.usage_indexing, self.currency, kept
+
 
 class Terms(NamedTuple):
     """What an asset's usage is priced by, and the days (both inclusive) on which that holds.
@@ -66,10 +71,10 @@ class Terms(NamedTuple):
     price: PriceRevision
     contract: ContractRevision | None
     discount_percent: Decimal
-    kept: Decimal
-    """The share of an amount that the discount leaves."""
     basis: tuple[int, int | None, str]
     """Price key, contract key and canonical discount: what is written beside every amount."""
+    in_short: tuple[Price, str, bool, str, Decimal]
+    """Price, unit of measure, usage indexing, currency and the share that the discount leaves: what rating needs."""
     since: date
     until: date
 
@@ -107,9 +112,14 @@ class Catalog:
             return None
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
-            return Terms(price, None, ZERO, kept_share(ZERO), (price.key, None, "0"), day, day)
+            return Terms(price, None, ZERO, (price.key, None, "0"), price.in_short(NO_DISCOUNT), day, day)
         until = min(days[position] - ONE_DAY if position < len(days) else date.max, contract.end or date.max)
-        discount = contract.discount_percent
-        basis = (price.key, contract.key, contract.discount_text)
-        since = max(price.effective_from, contract.start)
-        return Terms(price, contract, discount, contract.kept, basis, since, until)
+        return Terms(
+            price,
+            contract,
+            contract.discount_percent,
+            (price.key, contract.key, contract.discount_text),
+            price.in_short(contract.kept),
+            max(price.effective_from, contract.start),
+            until,
+        )

@@ -114,8 +114,8 @@ def rate_asset(
 
 
 def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) -> None:
-    asset, schedules = usage.asset, usage.schedules
-    live = _Live(schedules)
+    asset, rated = usage.asset, usage.rated
+    live = _Live(usage.schedules)
     windows = _windows(live, inputs)
     at_hand: Terms | None = None
     since, until = date.max, date.min  # the days on which schedule and terms at hand both hold
@@ -132,14 +132,14 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) 
                 since = max(schedule.start, terms.since)
                 # A schedule taken over from elsewhere may reach beyond its asset.
                 until = min(schedule.end, asset.end_date, terms.until)
-                window = windows[schedule.window_start, schedule.window_end]
+                window = windows[schedule.window]
                 posting = usage.postings[schedule.key]
-                price = terms.price
-            if uom != price.product_uom:
-                raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {price.product_uom}")
+                price, product_uom, indexed, currency, kept = terms.in_short
+            if uom != product_uom:
+                raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
             so_far, first = window.so_far, not window.begun
-            gross, _ = charge(price.price, quantity, so_far, price.usage_indexing, first)
-            amount = net_minor(gross, price.currency, terms.kept)
+            gross, _ = charge(price, quantity, so_far, indexed, first)
+            amount = net_minor(gross, currency, kept)
             fee = posting.fee + amount
             if fee > BIGINT_MAX:
                 period = f"{schedule.start} to {schedule.end}"
@@ -149,7 +149,7 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) 
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
             usage.bad.append(Bad(one, why.code, str(why)))
             continue
-        usage.rated.append((one, amount, so_far, first, terms))
+        rated.append((one, amount, so_far, first, terms))
         window.so_far = so_far + quantity
         window.begun = True
         posting.quantity += quantity
@@ -178,19 +178,18 @@ class _Live:
         return None
 
 
-def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[date, date], _Window]:
-    windows: dict[tuple[date, date], _Window] = {}
+def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, object], _Window]:
+    windows: dict[tuple[object, object], _Window] = {}
     for row in live.schedules:
-        name = (row.window_start, row.window_end)
-        window = windows.get(name)
+        window = windows.get(row.window)
         if window is None:
-            windows[name] = _Window(row.actual_quantity, bool(row.actual_quantity))
+            windows[row.window] = _Window(row.actual_quantity, bool(row.actual_quantity))
         elif row.actual_quantity:
             window.so_far += row.actual_quantity
             window.begun = True
     for one in inputs:
         if one.status == "Rated" and (schedule := live.on(one.usage_date)) is not None:
-            window = windows[schedule.window_start, schedule.window_end]
+            window = windows[schedule.window]
             # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
             window.so_far = max(ZERO, window.so_far - one.quantity)
             window.begun = bool(window.so_far)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ from engine.clock import Clock
 from engine.errors import FenceLost, Refused
 from engine.events import Events
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
-from engine.job import BatchJob, Finish, StartContext
+from engine.job import BatchJob, Finish, StartContext, Warn
 from engine.lease import Lease, Watch, take_over
 from engine.plan import cut
 from engine.queue import promote
@@ -33,6 +34,7 @@ SECONDS_BETWEEN_QUEUE_LOOKS = 0.5
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Announce = Callable[[Connection, Run], None]
 Stop = Callable[[], bool]
 Claimed = Callable[[Connection, Run], None]
@@ -87,7 +89,8 @@ class Dispatcher:
         """Go on with a run that waits, or whose process is gone; the latter after one lease without a heartbeat.
 
         ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
-        Raises ``Refused`` when its owner is alive, or when it has ended.
+        Raises ``Refused`` when its owner is alive, or when it has ended. Returns the run as it stands when ``stop``
+        says so while it waits.
         """
         run = self._read(run_key)
         if run.ended:
@@ -98,7 +101,8 @@ class Dispatcher:
             )
         if run.state not in ACTIVE:
             return self.drive(run_key, stop, claimed)
-        return self._work(self._take_over(run, stop, claimed), stop)
+        taken = self._take_over(run, stop, claimed)
+        return run if taken is None else self._work(taken, stop)
 
     def close(self) -> None:
         """Close the connections of the leases."""
@@ -110,10 +114,12 @@ class Dispatcher:
             with self._database.write() as connection:
                 promote(connection, self._max_active_runs)
                 run = runs.by_key(connection, run_key)
+                in_slots = runs.in_slots(connection)
             if run.state is not State.HOLDING or run.in_caller or stop():
                 return run
             if not said:
-                reason = f"{self._max_active_runs} runs are active or go first"
+                taken = f"{len(in_slots)} of {self._max_active_runs} slots taken, by {', '.join(in_slots)}"
+                reason = f"its turn has not come: {taken}"
                 self._events.publish(events.RunWaiting(run.run_id, reason))
                 said = True
             self._clock.sleep(SECONDS_BETWEEN_QUEUE_LOOKS)
@@ -127,7 +133,7 @@ class Dispatcher:
             claimed(connection, run)
             return runs.by_key(connection, run.id)
 
-    def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run:
+    def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
         watch = Watch(self._leases, run, self._lease_seconds, self._clock)
         try:
             waited = False
@@ -137,7 +143,9 @@ class Dispatcher:
                     self._events.publish(events.RunWaiting(run.run_id, reason))
                     waited = True
                 self._clock.sleep(watch.interval)
-                if stop() or watch.alive:
+                if stop():
+                    return None
+                if watch.alive:
                     raise self._owner_lives(run)
             if not watch.claim():
                 raise self._owner_lives(run)
@@ -214,9 +222,7 @@ class Dispatcher:
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
         """Execute what is pending. False when it was asked to stop first."""
-        with self._database.read() as connection:
-            pending = scopes.pending(connection, run.id)
-            number, done, errored = scopes.done_counts(connection, run.id)
+        pending, (number, done, errored) = self._patiently(lambda: self._pending(run))
         total = run.total or 0
         self._events.publish(events.RunPlanned(run.run_id, total, number, done))
         check_ceiling(run.error_ceiling, errored, total)
@@ -231,6 +237,10 @@ class Dispatcher:
             self._events.publish(events.ScopeDone(run.run_id, scope.number, done, total, errored))
             check_ceiling(run.error_ceiling, errored, total)
         return True
+
+    def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
+        with self._database.read() as connection:
+            return scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
@@ -272,9 +282,22 @@ class Dispatcher:
             ended_at=self._clock.now(),
         )
         ended = runs.by_key(connection, run.id)
-        self._announce(connection, ended)
+        self._announce_safely(connection, ended)
         promote(connection, self._max_active_runs)
         return ended
+
+    def _announce_safely(self, connection: Connection, run: Run) -> None:
+        """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""
+        try:
+            with connection.begin_nested():
+                self._announce(connection, run)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.error("mail not recorded", reason=words(error))
+            runs.add_warnings(
+                connection, run.id, None, [Warn("no_mail", f"no mail recorded: {words(error)}", None)]
+            )
 
     def _hand_back(self, run: Run, session: RunSession) -> Run:
         with session.transaction() as connection:
@@ -283,7 +306,7 @@ class Dispatcher:
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 
-    def _patiently(self, step: Callable[[], Run]) -> Run:
+    def _patiently(self, step: Callable[[], T]) -> T:
         """Repeat a step while it only meets faults that pass."""
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class RunWaiting:
@@ -97,6 +101,9 @@ class Events:
         self._subscribers.append(subscriber)
 
     def publish(self, event: Event) -> None:
-        """Tell the subscribers."""
+        """Tell the subscribers. One that raises is logged: no listener decides what becomes of a run."""
         for subscriber in self._subscribers:
-            subscriber(event)
+            try:
+                subscriber(event)
+            except Exception:
+                log.exception("a subscriber failed", event_type=type(event).__name__)

@@ -98,8 +98,9 @@ class Scope:
     """One scope of a run while it is executed: its records, its transaction, and what became of them.
 
     ``keys`` are this call's records in planned order; ``planned_keys`` are all of the scope's, also those that a
-    trial has set aside. ``groups`` are the groups in the scope, those without a record among them. All that
-    ``execute`` writes through ``connection`` commits together with the ledger, or not at all.
+    trial has ``set_aside``, with what became of them. ``groups`` are the groups in the scope, those without a
+    record among them. All that ``execute`` writes through ``connection`` commits together with the ledger, or not
+    at all.
     """
 
     run: Run
@@ -109,6 +110,7 @@ class Scope:
     keys: Sequence[int]
     planned_keys: Sequence[int]
     groups: Sequence[int]
+    set_aside: Mapping[int, Outcome] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     amounts: dict[str, dict[int, int]] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import random
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -105,9 +106,7 @@ class ScopeRunner:
                     if stored.done:  # the connection was lost in COMMIT, after the database had committed
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in guilty]
-                    scope = self._execute(connection, stored, keys)
-                    scope.outcomes.update(guilty)
-                    return self._save(connection, stored, scope)
+                    return self._save(connection, stored, self._execute(connection, stored, keys, guilty))
             except FenceLost:
                 raise
             except Exception as error:
@@ -121,7 +120,13 @@ class ScopeRunner:
                     guilty[key] = Outcome("error", UNFORESEEN, message)
                     self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
 
-    def _execute(self, connection: Connection, stored: scopes.StoredScope, keys: Sequence[int]) -> Scope:
+    def _execute(
+        self,
+        connection: Connection,
+        stored: scopes.StoredScope,
+        keys: Sequence[int],
+        set_aside: Mapping[int, Outcome] = MappingProxyType({}),
+    ) -> Scope:
         scope = Scope(
             run=self.run,
             number=stored.number,
@@ -130,6 +135,7 @@ class ScopeRunner:
             keys=keys,
             planned_keys=stored.keys,
             groups=stored.groups,
+            set_aside=set_aside,
         )
         with _collector_at_rest():
             self.job.execute(scope)
@@ -139,6 +145,10 @@ class ScopeRunner:
             if not ours.issuperset(reported):
                 strangers = sorted(set(reported) - ours)[:5]
                 raise ValueError(f"the job reported records that are not in its scope: {strangers}")
+        scope.outcomes.update(set_aside)
+        for of_key in scope.amounts.values():
+            for key in scope.outcomes.keys() & of_key.keys():
+                del of_key[key]  # what is not ok has come to nothing
         return scope
 
     def _guilty(self, scope_key: int, keys: Sequence[int], raised: str) -> list[tuple[int, str]]:

@@ -17,6 +17,7 @@ from engine.store import runs
 SYNC_LIMIT = 1_000
 """Most records of a synchronous run, as Conga's API has it."""
 SELECTION_PAGE = 5_000
+MODES = ("sync", "batch", "dry_run")
 CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2}(?:\.[0-9]{1,6})?)%")
 
 
@@ -92,6 +93,10 @@ def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
 
 
 def _check(job: BatchJob, request: Request) -> None:
+    if request.mode not in MODES:
+        raise Refused(
+            f"{request.mode!r} is no mode of a run", field="mode", remedy=f"Give one of {', '.join(MODES)}"
+        )
     if request.scope_size is not None and request.scope_size < 1:
         raise Refused(
             f"a scope of {request.scope_size} records is too small",

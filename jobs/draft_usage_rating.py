@@ -65,13 +65,13 @@ class Forecast:
         for usage in self.usages:
             for key, posting in usage.postings.items():
                 if posting.inputs:
-                    yield usage, DraftOfSchedule(canonical(posting.quantity), posting.fee, key)
+                    yield usage, (canonical(posting.quantity), posting.fee, key)
                 else:
-                    yield usage, DraftOfSchedule(None, None, key)
+                    yield usage, (None, None, key)
             if usage.asset.key not in self.partial:
                 for row in usage.schedules:
                     if row.has_draft and row.status == PENDING and row.key not in usage.postings:
-                        yield usage, DraftOfSchedule(None, None, row.key)
+                        yield usage, (None, None, row.key)
 
 
 class DraftUsageRatingJob(DryRunJob):
@@ -148,6 +148,7 @@ class DraftUsageRatingJob(DryRunJob):
             for bad in usage.bad
             if bad.input.status != RATED
         ]
+        errors += self._errors_set_aside(scope)
         mended = [draft[6] for draft in drafts if draft[7] == ERROR]
         postings = [posting for _, posting in computed.postings()]
         _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
@@ -163,11 +164,11 @@ class DraftUsageRatingJob(DryRunJob):
             amount = Amount(one.amount, one.terms.price.currency)
             yield Preview("usage_input", input_ids[one.input.key], amount, _explained(one))
         postings = list(computed.postings())
-        schedule_ids = selection.schedule_ids(scope.connection, [line.key for _, line in postings])
-        for usage, line in postings:
-            fee = None if line.fee is None else Amount(line.fee, usage.currency)
-            quantity = None if line.quantity is None else quantity_text(Decimal(line.quantity))
-            yield Preview("usage_schedule", schedule_ids[line.key], fee, {"draft_rated_quantity": quantity})
+        schedule_ids = selection.schedule_ids(scope.connection, [key for _, (_, _, key) in postings])
+        for usage, (quantity, minor, key) in postings:
+            fee = None if minor is None else Amount(minor, usage.currency)
+            shown = None if quantity is None else quantity_text(Decimal(quantity))
+            yield Preview("usage_schedule", schedule_ids[key], fee, {"draft_rated_quantity": shown})
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The whole assets of the records: a forecast overwrites an asset's schedules."""
@@ -230,6 +231,16 @@ class DraftUsageRatingJob(DryRunJob):
             else:
                 scope.skip(row.key, "not_eligible", _why_not_eligible(row))
         return taken
+
+    def _errors_set_aside(self, scope: Scope) -> list[ErrorOfInput]:
+        """Inputs that a trial found guilty of an exception are bad like any other."""
+        if not scope.set_aside:
+            return []
+        return [
+            ErrorOfInput(scope.set_aside[row.key].code, scope.set_aside[row.key].message, row.key, row.status)
+            for row in rating_rows.read_inputs(scope.connection, list(scope.set_aside))
+            if not row.deleted and (row.status == LOADED or (row.status == ERROR and row.error_by == "draft"))
+        ]
 
     def _partial_assets(self, scope: Scope) -> frozenset[int]:
         """Assets of which the caller named some eligible inputs and left out others."""

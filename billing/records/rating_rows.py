@@ -50,7 +50,7 @@ class InputRow(NamedTuple):
 
 
 class ScheduleRow(NamedTuple):
-    """A usage schedule with its billing schedule's status and period, the window of usage indexing."""
+    """A usage schedule with its billing schedule's status."""
 
     key: int
     asset_key: int
@@ -59,8 +59,8 @@ class ScheduleRow(NamedTuple):
     actual_quantity: Decimal
     has_draft: bool
     status: str
-    window_start: date
-    window_end: date
+    window: tuple[object, object]
+    """The billing schedule's period, as the name of the window of usage indexing."""
 
 
 DraftOfInput = tuple[int, int, int, int | None, str, str, int, str]
@@ -77,12 +77,9 @@ class ErrorOfInput(NamedTuple):
     status: str
 
 
-class DraftOfSchedule(NamedTuple):
-    """What a forecast writes to a usage schedule, the quantity as canonical text; empty where nothing fell on it."""
-
-    quantity: str | None
-    fee: int | None
-    key: int
+DraftOfSchedule = tuple[str | None, int | None, int]
+"""What a forecast writes to a usage schedule: the quantity as canonical text, minor units (both empty where nothing
+good fell on it), and the schedule's key."""
 
 
 def lock_assets(connection: Connection, asset_keys: Sequence[int]) -> list[AssetRow]:
@@ -97,10 +94,9 @@ def lock_assets(connection: Connection, asset_keys: Sequence[int]) -> list[Asset
         driver.keys(sorted(asset_keys)),
     )
     if driver.is_postgresql:
-        return [AssetRow._make(row) for row in rows]
+        return [_new(AssetRow, row) for row in rows]
     return [
-        AssetRow(*row[:5], _day(row[5]), _day(row[6]), _day(row[7]), *row[8:])  # type: ignore[call-arg]
-        for row in rows
+        _new(AssetRow, (*row[:5], _day(row[5]), _day(row[6]), _day(row[7]), row[8], row[9])) for row in rows
     ]
 
 
@@ -134,7 +130,7 @@ def read_schedules(connection: Connection, asset_keys: Sequence[int]) -> list[Sc
         driver.keys(asset_keys),
     )
     if driver.is_postgresql:
-        return [_new(ScheduleRow, row) for row in rows]
+        return [_new(ScheduleRow, (*row[:7], row[7:])) for row in rows]
     return [
         _new(
             ScheduleRow,
@@ -146,11 +142,10 @@ def read_schedules(connection: Connection, asset_keys: Sequence[int]) -> list[Sc
                 ZERO if actual == "0" else Decimal(actual),
                 bool(draft),
                 status,
-                _day(ws),
-                _day(we),
+                (first, last),
             ),
         )
-        for key, asset, start, end, actual, draft, status, ws, we in rows
+        for key, asset, start, end, actual, draft, status, first, last in rows
     ]
 
 

@@ -86,7 +86,8 @@ class Database:
             raise Refused(
                 f"cannot use the database {self.place}: {str(error.orig).strip()}",
                 field="database_url",
-                remedy="Start the server, or correct BATCHWRIGHT_DATABASE_URL",
+                remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
+                " BATCHWRIGHT_DATABASE_URL",
             ) from error
 
     def require(self) -> None:
@@ -112,11 +113,22 @@ class Database:
     def upgrade(self) -> None:
         """Make the database if it is embedded and missing, and bring it to the newest revision."""
         if self.is_sqlite:
-            Path(self.url.database or "").resolve().parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
         with self.write() as connection:
             config = _alembic()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _make_folder(self) -> None:
+        folder = Path(self.url.database or "").resolve().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(
+                f"cannot make the folder {folder} for the database: {error.strerror}",
+                field="database_url",
+                remedy="Name a place you may write to in BATCHWRIGHT_DATABASE_URL",
+            ) from error
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -174,4 +186,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("batchwright_read", False)
+    # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

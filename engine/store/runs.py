@@ -211,6 +211,14 @@ def queue_rows(connection: Connection) -> list[AnyRow]:
     return list(connection.execute(statement).all())
 
 
+def in_slots(connection: Connection) -> list[str]:
+    """Ids of the runs that hold a slot of the flex queue: those queued, and those at work."""
+    statement = select(run_table.c.run_id).where(
+        run_table.c.in_caller.is_(False), run_table.c.state.in_([State.QUEUED, *ACTIVE])
+    )
+    return list(connection.execute(statement.order_by(run_table.c.id)).scalars())
+
+
 def _one(connection: Connection, condition: Any, name: str) -> AnyRow:
     row = connection.execute(select(run_table).where(condition)).first()
     if row is None:

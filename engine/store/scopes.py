@@ -79,7 +79,9 @@ def insert_scopes(connection: Connection, run_key: int, planned: Sequence[Planne
 
 def pending(connection: Connection, run_key: int) -> list[tuple[int, int]]:
     """Keys and numbers of the scopes still to do, in order."""
-    statement = select(scope.c.id, scope.c.number).where(scope.c.run_id == run_key, scope.c.state == "pending")
+    statement = select(scope.c.id, scope.c.number).where(
+        scope.c.run_id == run_key, scope.c.state == "pending"
+    )
     return [(row.id, row.number) for row in connection.execute(statement.order_by(scope.c.number))]
 
 

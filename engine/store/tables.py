@@ -124,7 +124,7 @@ scope = Table(
     Column(
         "currencies",
         Text,
-        comment="JSON: currency -> ordinals of its records, or one currency for all as a string",
+        comment="JSON: one currency for all, or a list with each record's",
     ),
     UniqueConstraint("run_id", "number"),
 )

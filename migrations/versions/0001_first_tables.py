@@ -290,7 +290,7 @@ def make_tables() -> None:
             "currencies",
             sa.Text(),
             nullable=True,
-            comment="JSON: currency -> ordinals of its records, or one currency for all as a string",
+            comment="JSON: one currency for all, or a list with each record's",
         ),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_scope_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scope")),

@@ -38,7 +38,7 @@ def month(number: int, status: str = "Pending Billing", **values: Any) -> Schedu
     """A usage schedule of a month of 2023 of 28 days, in a window of the whole year."""
     start, end = date(2023, number, 1), date(2023, number, 28)
     window = (date(2023, 1, 1), date(2023, 12, 31))
-    return ScheduleRow(number, 1, start, end, Decimal(0), False, status, *window)._replace(**values)
+    return ScheduleRow(number, 1, start, end, Decimal(0), False, status, window)._replace(**values)
 
 
 def used(key: int, day: date, quantity: str, **values: Any) -> InputRow:
@@ -267,7 +267,7 @@ def test_the_window_goes_on_across_the_schedules_of_a_billing_period() -> None:
 
 
 def test_each_billing_period_has_its_own_window() -> None:
-    halves = [month(6, window_end=date(2023, 6, 30)), month(7, window_start=date(2023, 7, 1))]
+    halves = [month(6, window=("first", "half")), month(7, window=("second", "half"))]
     inputs = [used(1, date(2023, 6, 5), "8"), used(2, date(2023, 7, 5), "4")]
     usage = usage_of(inputs, halves, priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(0), Decimal(0)]

@@ -105,7 +105,9 @@ def test_a_waiting_run_goes_on_when_a_slot_becomes_free(rig: Rig) -> None:
     assert rig.drive(second).state is State.COMPLETED
     assert rig.read(first).state is State.COMPLETED
     waits = [one for one in rig.published if isinstance(one, events.RunWaiting)]
-    assert waits == [events.RunWaiting(second.run_id, "1 runs are active or go first")]
+    assert waits == [
+        events.RunWaiting(second.run_id, f"its turn has not come: 1 of 1 slots taken, by {first.run_id}")
+    ]
 
 
 def test_a_waiting_run_that_is_asked_to_stop_stays_in_line(rig: Rig) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from engine.store.database import Database
 from engine.store.leases import LeaseStore, Pulse
@@ -68,7 +69,7 @@ def test_a_reader_sees_one_state_while_somebody_writes(database: Database) -> No
 
 
 def test_a_reader_changes_nothing(database: Database) -> None:
-    with database.read() as reading:
+    with database.read() as reading, pytest.raises(OperationalError, match="readonly"):
         reading.exec_driver_sql("INSERT INTO turn (process) VALUES (1)")
     with database.read() as reading:
         assert reading.exec_driver_sql("SELECT count(*) FROM turn").scalar_one() == 0
