@@ -58,7 +58,7 @@ class AmountOutOfRange(ValueError):
     def __str__(self) -> str:
         limit = money_text(BIGINT_MAX, self.currency)
         return (
-            f"amount {self.amount:.6g} {self.currency} is beyond {limit}, the largest that can be kept: "
+            f"amount {self.amount:.0f} {self.currency} is beyond {limit}, the largest that can be kept: "
             "check the quantity and the unit price"
         )
 
