@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from engine.store.database import upgrade
 from tests.support.postgres import PostgresServer, postgres_server
@@ -21,6 +22,13 @@ hypothesis.settings.load_profile("batchwright")
 
 _numbers = itertools.count(1)
 _SQLITE_FILE = "batchwright.db"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test configures of logging, the command line most of all, ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
