@@ -38,7 +38,9 @@ def totals(amounts: Mapping[str, Mapping[str, str]] | None) -> list[tuple[str, s
 def parameters(values: Mapping[str, object]) -> str:
     """Parameters that were given, ``name=value``; long lists are cut after five."""
     return "; ".join(
-        f"{name}={_short(value)}" for name, value in values.items() if value not in (None, False)
+        f"{name}={_short(value)}"
+        for name, value in values.items()
+        if value is not None and value is not False
     )
 
 

@@ -128,3 +128,7 @@ def test_long_lists_of_parameters_are_cut_after_five() -> None:
     ids = [f"IN-{number}" for number in range(8)]
     shown = show.parameters({"usage_input_ids": ids, "asset_line_item_ids": None, "include_rated": False})
     assert shown == "usage_input_ids=IN-0, IN-1, IN-2, IN-3, IN-4 and 3 more"
+
+
+def test_a_parameter_of_zero_is_shown_and_one_that_is_off_is_not() -> None:
+    assert show.parameters({"least": 0, "only": None, "again": False, "dry": True}) == "least=0; dry=True"
