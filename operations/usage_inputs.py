@@ -1,6 +1,6 @@
 """Usage inputs: what a person may see of them and do to them.
 
-An input is changed only where nobody has billed it yet: a Rated one is unrated first. Each change locks the asset,
+An input is changed only where nobody has billed it yet, never a Rated one. Each change locks the asset,
 so that no run and no second person works on its inputs meanwhile.
 """
 
@@ -179,7 +179,7 @@ def reset_usage_inputs(
     """Set Error inputs back to Loaded, without code and message; named by `ids`, or by `status="Error"`.
 
     `code` and `asset_line_item_id` narrow the status down. Returns the ids as `{"reset", "untouched"}`; untouched
-    are those that are Loaded anyway. Refuses Rated ones, whose amount is taken back by unrating.
+    are those that are Loaded anyway. Refuses Rated ones: nothing takes a rated amount back yet.
     """
     _check_reset_choice(ids, status, code, asset_line_item_id)
     app.database.require()
@@ -280,7 +280,7 @@ def _refuse_rated(rows: Sequence[RowMapping], done: str) -> None:
         raise Refused(
             f"rated, and so not to be {done}: {shortened(rated)}",
             field="usage_input_ids",
-            remedy="Take the rated amount back first with `batchwright run usage-unrating`",
+            remedy="Leave it out: a rated amount cannot be taken back yet",
         )
 
 

@@ -129,7 +129,7 @@ class UsageInputLoader(Loader[InputCells]):
                 Fault("usage_input_id", "was deleted, and its id stays taken", "give the input another id")
             ]
         if row and not faults and row.status == "Rated":
-            return [Fault("usage_input_id", "is Rated", "unrate it first, or leave the line out")]
+            return [Fault("usage_input_id", "is Rated and stays as it is", "leave the line out")]
         return faults
 
     def _give_way(self, there: dict[str, KnownInput], explicit: set[str]) -> dict[str, KnownInput]:

@@ -117,7 +117,7 @@ def test_an_input_in_error_begins_anew(company: Books) -> None:
 
 
 _REFUSED = [
-    ("usage_inputs.csv", "IN-00007052,AL-1,2023-06-05,1,Each,", "usage_input_id", "unrate it first"),
+    ("usage_inputs.csv", "IN-00007052,AL-1,2023-06-05,1,Each,", "usage_input_id", "is Rated and stays as it is"),
     ("usage_inputs.csv", "IN-00007053,AL-1,2023-06-05,1,Each,", "usage_input_id", "stays taken"),
     ("price_books.csv", "PB-1,x,EUR", "currency", "keeps its currency"),
     ("accounts.csv", "A-1,C-2,x", "customer_id", "stays with its customer"),
