@@ -25,7 +25,7 @@ Drive = Callable[[Callable[[], bool]], View]
 def finish_submitted(
     app: Application, session: Session, run: View, drive: Drive, *, way: Way, as_json: bool
 ) -> int:
-    """Drive a submitted run here, or leave it to a server, and answer. Returns the exit code."""
+    """Drive a submitted run here, unless it was only to be enqueued, and answer. Returns the exit code."""
     if way == "enqueue":
         if as_json:
             write_json(run)

@@ -14,7 +14,7 @@ from operations.runs import drive_run, submit_run
 def submit_and_drive(
     session: Session, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
 ) -> int:
-    """Submit a run, drive it here unless it is left to a server, answer, and return the exit code."""
+    """Submit a run, drive it here unless it is only enqueued, answer, and return the exit code."""
     with application() as app:
         submitted = submit_run(
             app,

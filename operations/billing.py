@@ -30,7 +30,7 @@ class BillingService:
 
         Without `process_synchronously` in batch mode, and the actor gets a mail at the end. With it, either way,
         the actor gets none: True drives the run here (at most 1,000 inputs) and returns it with its `outcomes`,
-        False leaves it to a process that dispatches. Refused without ids.
+        False leaves it to `runs resume`. Refused without ids.
         """
         if usage_input_ids is None:
             if process_synchronously is not None:
