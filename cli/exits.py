@@ -1,4 +1,4 @@
-"""The exit codes, as the contract has them."""
+"""The exit codes: the table in docs/command-line.md."""
 
 from __future__ import annotations
 

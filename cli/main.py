@@ -56,7 +56,7 @@ class Failure:
 
 
 class Program(LazyGroup):
-    """The root command. Whatever ends a command becomes an exit code of the contract here, and nowhere else."""
+    """The root command. Whatever ends a command becomes an exit code of `cli.exits` here, and nowhere else."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named. A reader who has seen enough (`| head`) ends it quietly."""

@@ -14,7 +14,7 @@ SHOWN = 50
 """Rows of each kind in the body of a mail."""
 
 Row: TypeAlias = Mapping[str, str | None]
-"""One outcome as the contract's JSON has it, with the columns that the job adds."""
+"""One outcome as `runs outcomes --json` has it, with the columns that the job adds."""
 
 OutcomeSource: TypeAlias = Callable[[str, str], Iterator[Row]]
 """Run id and outcome (``ok``, ``error``) -> its rows. A generator is closed when enough was read."""
@@ -65,7 +65,7 @@ def record_id(row: Row) -> str:
 
 
 def extra_columns(row: Row) -> list[str]:
-    """The columns a job adds to the contract's, in its order."""
+    """The columns a job adds to those of every outcome, in its order."""
     return [name for name in row if name not in (*_FIXED, "record_id", "usage_input_id")]
 
 

@@ -1,6 +1,6 @@
 """What to do about an outcome code, in a sentence or two, where the job itself does not say.
 
-The codes are CONTRACT's outcome codes of billing; ``facts["remedies"]`` goes before this table.
+The codes are those of docs/draft-rating.md, and ``invoiced`` of a rating; ``facts["remedies"]`` goes before this table.
 """
 
 from __future__ import annotations

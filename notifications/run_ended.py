@@ -67,7 +67,7 @@ class Advice:
 class RunEnded:
     """A run that has ended, in words: ``run`` in the templates.
 
-    ``facts`` are the run's JSON of the contract with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
+    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
     ``mail_only_to_files`` and ``remedies``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing
     or ``None``.
     """

@@ -1,4 +1,4 @@
-"""What the outside sees: runs, outcomes, inputs, schedules as JSON values, keys in the order of the contract.
+"""What the outside sees: runs, outcomes, inputs, schedules as JSON values, keys always in this order.
 
 Amounts are text with the currency's decimals, quantities text with at least two, times ISO 8601 in UTC with `Z`,
 dates `YYYY-MM-DD`; a blank is `None`.

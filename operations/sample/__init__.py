@@ -1,6 +1,6 @@
 """The sample company: three customers, twelve assets, every price model, one bad input for every outcome code.
 
-What `batchwright demo` loads and many tests start from. The files are those of *Import* in the contract.
+What `batchwright demo` loads and many tests start from. The files are those of docs/importing.md.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Case:
 
 
 Fault = Callable[[Case], Case]
-# In the order of the contract.
+# In the order of the table in docs/draft-rating.md.
 FAULTS: dict[str, Fault] = {
     "asset_not_active": lambda case: replace(case, asset=case.asset._replace(end_date=date(2023, 6, 4))),
     "before_first_billing_date": lambda case: replace(
