@@ -1,7 +1,4 @@
-"""What to do about an outcome code, in a sentence or two, where the job itself does not say.
-
-The codes are those of docs/draft-rating.md, and ``invoiced`` of a rating; ``facts["remedies"]`` goes before this table.
-"""
+"""What to do about an outcome code, in a sentence or two. The codes of errors are those of docs/draft-rating.md."""
 
 from __future__ import annotations
 
@@ -45,10 +42,6 @@ _REMEDIES: Mapping[str, str] = {
         "price_tiers.csv with the missing tier, or an open last one (an empty to_quantity), and --update."
     ),
     "amount_out_of_range": "The amount is too large to store. Look for a slip in the quantity or the unit price.",
-    "not_eligible": (
-        "The record was not in a status that this job takes. Look at it with `batchwright usage-inputs show ID`."
-    ),
-    "invoiced": "The usage is invoiced already and stays as it is.",
     "unforeseen": (
         "The job met a fault that nobody foresaw; its text is in the message. Retry once; if it comes back, "
         "show the message to whoever maintains the job."
@@ -56,6 +49,6 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def remedy(code: str, given: Mapping[str, str]) -> str:
-    """What to do about ``code``: as ``given`` by the job, else from the table, else to read the messages."""
-    return given.get(code) or _REMEDIES.get(code) or "See the message of each, put it right, and retry."
+def remedy(code: str) -> str:
+    """What to do about ``code``: from the table, else to read the messages."""
+    return _REMEDIES.get(code, "See the message of each, put it right, and retry.")

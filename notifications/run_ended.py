@@ -67,9 +67,8 @@ class Advice:
 class RunEnded:
     """A run that has ended, in words: ``run`` in the templates.
 
-    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
-    ``mail_only_to_files`` and ``remedies``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing
-    or ``None``.
+    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``
+    and ``mail_only_to_files``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -168,12 +167,11 @@ class RunEnded:
 
     @property
     def advice(self) -> tuple[Advice, ...]:
-        given = self.facts.get("remedies") or {}
         excerpt = self.records.errored
         least = "" if excerpt.complete else "at least "
         ranked = sorted(excerpt.codes.items(), key=lambda item: (-item[1], item[0]))
         return tuple(
-            Advice(code, f"{least}{words.counted(number, self.noun)}", remedy(code, given))
+            Advice(code, f"{least}{words.counted(number, self.noun)}", remedy(code))
             for code, number in ranked
             if code
         )

@@ -148,12 +148,6 @@ def test_each_error_code_present_has_its_remedy_and_no_other() -> None:
     assert "unit of the input" not in said
 
 
-def test_a_jobs_own_remedy_goes_before_the_table() -> None:
-    said = text_of(made(facts(remedies={"no_price": "Ask the price desk."})))
-    assert "Ask the price desk." in said
-    assert "The price book has no price" not in said
-
-
 def test_a_dry_run_says_that_nothing_was_changed_and_offers_no_retry() -> None:
     said = text_of(made(facts(mode="dry_run")))
     assert "This was a dry run: nothing was changed." in said
