@@ -19,7 +19,7 @@ Row: TypeAlias = Mapping[str, str | None]
 OutcomeSource: TypeAlias = Callable[[str, str], Iterator[Row]]
 """Run id and outcome (``ok``, ``error``) -> its rows. A generator is closed when enough was read."""
 
-_FIXED = ("outcome", "code", "message", "amount", "currency")
+_FIXED = ("record_id", "outcome", "code", "message", "amount", "currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ def gather(outcomes: OutcomeSource, run_id: str, limit: int) -> RunRecords:
 
 def record_id(row: Row) -> str:
     """The id people know the record by."""
-    return row.get("usage_input_id") or row.get("record_id") or ""
+    return row.get("record_id") or ""
 
 
 def extra_columns(row: Row) -> list[str]:
     """The columns a job adds to those of every outcome, in its order."""
-    return [name for name in row if name not in (*_FIXED, "record_id", "usage_input_id")]
+    return [name for name in row if name not in _FIXED]
 
 
 def _excerpt(rows: Iterator[Row], file_name: str, limit: int) -> Excerpt:
@@ -90,8 +90,7 @@ def _excerpt(rows: Iterator[Row], file_name: str, limit: int) -> Excerpt:
 
 
 def _columns(row: Row) -> list[str]:
-    first = "usage_input_id" if "usage_input_id" in row else "record_id"
-    return [first, *_FIXED, *extra_columns(row)]
+    return [*_FIXED, *extra_columns(row)]
 
 
 def _closable(rows: Iterator[Row]) -> Generator[Row, None, None]:

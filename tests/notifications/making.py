@@ -93,7 +93,6 @@ def row(number: int, code: str | None = None, **changes: str | None) -> Row:
         "message": f"what is wrong with {number}" if code else None,
         "amount": None if code else "12.00",
         "currency": None if code else "USD",
-        "usage_input_id": f"IN-{number:08d}",
         "asset_line_item_id": "ALI-7",
         "usage_date": "2023-06-05",
         "quantity": "20.00",

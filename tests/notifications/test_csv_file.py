@@ -37,14 +37,14 @@ def test_the_size_in_the_message_is_that_of_base64_with_its_line_breaks(content:
     assert encoded_size(len(content)) == len(base64.encodebytes(content).replace(b"\n", b"\r\n"))
 
 
-def test_every_row_is_in_the_file_with_the_contracts_columns_first_and_the_jobs_after() -> None:
+def test_every_row_is_in_the_file_with_the_columns_of_outcomes_first_and_the_jobs_after() -> None:
     records = gather(
         source([row(1), row(2, amount="-5.00")], [row(3, "no_price", message="=1+1")]), "JR-1", LIMIT
     )
     processed, errored = (_read(file.content) for file in records.files)
     assert [file.name for file in records.files] == ["processed.csv", "errored.csv"]
     assert list(processed[0]) == [
-        "usage_input_id",
+        "record_id",
         "outcome",
         "code",
         "message",
@@ -56,20 +56,7 @@ def test_every_row_is_in_the_file_with_the_contracts_columns_first_and_the_jobs_
     ]
     assert [r["amount"] for r in processed] == ["12.00", "-5.00"]
     assert errored[0]["message"] == "'=1+1"
-    assert errored[0]["usage_input_id"] == "IN-00000003"
-
-
-def test_a_job_without_usage_inputs_names_its_records_by_record_id() -> None:
-    plain: Row = {
-        "record_id": "R-1",
-        "outcome": "ok",
-        "code": None,
-        "message": None,
-        "amount": None,
-        "currency": None,
-    }
-    (file,) = gather(source([plain]), "JR-1", LIMIT).files
-    assert _read(file.content)[0]["record_id"] == "R-1"
+    assert errored[0]["record_id"] == "IN-00000003"
 
 
 def test_a_large_file_is_gzipped_and_whole() -> None:
