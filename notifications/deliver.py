@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -109,10 +109,22 @@ class Mailer:
         self._chance = chance
 
     def send_due(self, run_key: int | None = None) -> SendReport:
-        """Try every mail that is due, oldest first; with ``run_key`` only those of that run."""
+        """Try every mail that is due, oldest first; with ``run_key`` only those of that run.
+
+        Where one of them gets through, the server is back: what was put off is tried, too, before its time.
+        """
         with self._database.read() as connection:
             mail_ids = outbox.due(connection, self._clock.now(), run_key)
-        return self._send(mail_ids, run_key)
+        report = self._send(mail_ids, run_key)
+        if run_key is not None or not report.sent:
+            return report
+        more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None)
+        return replace(
+            more,
+            sent=report.sent + more.sent,
+            failed=report.failed + more.failed,
+            attempts=report.attempts + more.attempts,
+        )
 
     def send(self, mail_id: str) -> SendReport:
         """Try one mail, if it is due. Raises ``Refused`` for an unknown id."""
@@ -127,6 +139,15 @@ class Mailer:
         with self._database.write() as connection:
             outbox.make_due(connection, mail_id, self._clock.now())
         return self.send(mail_id)
+
+    def _awoken(self, tried: Set[str]) -> list[str]:
+        """Mails that were put off, made due; without those tried just now."""
+        with self._database.write() as connection:
+            now = self._clock.now()
+            mail_ids = [mail_id for mail_id in outbox.put_off(connection, now) if mail_id not in tried]
+            for mail_id in mail_ids:
+                outbox.make_due(connection, mail_id, now)
+        return mail_ids
 
     def _send(self, mail_ids: Sequence[str], run_key: int | None) -> SendReport:
         attempts = asyncio.run(self._try_each(mail_ids)) if mail_ids else []

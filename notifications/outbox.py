@@ -39,6 +39,13 @@ _DUE = (
     .order_by(mail.c.id)
 )
 
+# What waits for its next attempt after a failed one; an attempt under way has cleared the error.
+_PUT_OFF = (
+    select(mail.c.mail_id)
+    .where(mail.c.status == WAITING, mail.c.error.is_not(None), mail.c.next_attempt_at > bindparam("now"))
+    .order_by(mail.c.id)
+)
+
 # The claim: only of a mail that is still as it was read, and due.
 _CLAIM = (
     update(mail)
@@ -171,6 +178,11 @@ def due(connection: Connection, now: datetime, run_key: int | None) -> list[str]
     """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run."""
     statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
     return list(connection.scalars(statement, {"now": now}))
+
+
+def put_off(connection: Connection, now: datetime) -> list[str]:
+    """The ids of the mails that wait for another attempt after a failed one, oldest first."""
+    return list(connection.scalars(_PUT_OFF, {"now": now}))
 
 
 def statuses(connection: Connection, run_key: int | None) -> dict[str, int]:

@@ -19,7 +19,7 @@ _FAULTS = (
 
 
 def compose_preview(
-    composer: Composer, *, job: str, type: str, now: datetime, base_url: str, database: str
+    composer: Composer, *, job: str, type: str, now: datetime, base_url: str | None, database: str
 ) -> EmailMessage:
     """The mail that a run of ``job``, called ``type`` by people, could end with: 498 records processed, 2 errored."""
     mail = Mail(
@@ -42,7 +42,7 @@ def compose_preview(
     return composer.compose(mail, records, now)
 
 
-def _facts(job: str, type: str, now: datetime, base_url: str, database: str) -> dict[str, Any]:
+def _facts(job: str, type: str, now: datetime, base_url: str | None, database: str) -> dict[str, Any]:
     return {
         "run_id": "JR-00000000",
         "job": job,

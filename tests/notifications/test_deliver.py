@@ -88,6 +88,24 @@ def test_while_the_server_is_down_mail_waits_and_arrives_later_with_its_message_
     assert line(database).error is None
 
 
+def test_a_mail_that_gets_through_takes_those_along_that_wait_for_their_next_attempt(
+    database: Database, clock: HandClock, smtp_server: SmtpServer
+) -> None:
+    add_mail(database, "a@example.com", "b@example.com", "c@example.com")
+    sender = mailer(database, smtp(smtp_server), clock)
+    smtp_server.stop()
+    assert sender.send_due().waiting == 3  # the first of them was tried and put off for a minute
+    clock.move(timedelta(seconds=1))
+    smtp_server.start()
+    report = sender.send_due()
+    assert (report.sent, report.waiting) == (3, 0)
+    assert {received.recipients[0] for received in smtp_server.wait_for(3)} == {
+        "a@example.com",
+        "b@example.com",
+        "c@example.com",
+    }
+
+
 def test_when_the_server_is_down_it_is_asked_once_for_all_mail(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
