@@ -192,6 +192,11 @@ class Settings(_Model):
             raise ValueError("cannot work on an SQLite file, which the other machines do not see")
         return value
 
+    @property
+    def console_url(self) -> str | None:
+        """`base_url` where somebody gave it: at its default nothing answers as long as there is no console."""
+        return self.base_url if "base_url" in self.model_fields_set else None
+
     def address_of(self, actor: str) -> str | None:
         """The mail address that `[actors]` gives for a name, in any case; `None` where it has none."""
         return self.actors.get(actor.lower())

@@ -48,7 +48,7 @@ class Announcer:
             **view_of(connection, run, self._clock.now()),
             **self._words_of_job(run.job),
             "database": self._place,
-            "base_url": self._settings.base_url,
+            "base_url": self._settings.console_url,
             "mail_only_to_files": self._settings.mail.transport == "file",
         }
 

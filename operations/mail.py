@@ -56,6 +56,7 @@ def retry_mail(app: Application, mail_id: str, *, actor: Actor, reason: str | No
 
 def preview_mail(app: Application, job_name: str) -> EmailMessage:
     """The mail that a run of this job would send, made from an example of a run. Refuses an unknown job."""
+    # Not at the top: what makes mail is heavy, and other operations do without.
     from notifications.preview import compose_preview
 
     app.database.require()
@@ -65,7 +66,7 @@ def preview_mail(app: Application, job_name: str) -> EmailMessage:
         job=job.name,
         type=job.type,
         now=app.clock.now(),
-        base_url=app.settings.base_url,
+        base_url=app.settings.console_url,
         database=app.database.place,
     )
 

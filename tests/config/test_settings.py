@@ -269,6 +269,13 @@ def test_an_actors_address_is_found_in_any_case(tmp_path: Path) -> None:
     assert settings.address_of("carol") is None
 
 
+def test_the_console_has_an_address_only_where_one_is_given(tmp_path: Path) -> None:
+    assert settings_of(tmp_path).console_url is None
+    assert (
+        settings_of(tmp_path, BASE_URL="https://batch.example.com").console_url == "https://batch.example.com"
+    )
+
+
 def test_dask_works_on_a_server_database(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://db/books", "EXECUTOR": "dask://cluster:8786"}
     assert settings_of(tmp_path, **environ).executor == "dask://cluster:8786"

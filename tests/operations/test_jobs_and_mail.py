@@ -87,6 +87,12 @@ def test_mails_are_listed_newest_first_and_as_many_as_asked_for(app: Application
     assert [mail["run_id"] for mail in list_mail(app, limit=1)] == ["JR-00000002"]
 
 
+def test_a_mail_has_no_link_to_a_console_that_nobody_named(app: Application) -> None:
+    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    assert show_mail(app, "ML-00000001")["facts"]["base_url"] is None
+    assert "http://" not in preview_mail(app, JOB).as_string()
+
+
 def test_a_mail_is_previewed_for_a_known_job_only(app: Application) -> None:
     assert "Draft usage rating" in preview_mail(app, JOB)["Subject"]
     with pytest.raises(Refused, match="there is no job named"):
