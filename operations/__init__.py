@@ -1,4 +1,4 @@
-"""One function per act a person can do: validation, permission, audit entry. Nothing else writes."""
+"""One function per act a person can do: validation, write, audit entry."""
 
 from operations.batches import execute_batch
 

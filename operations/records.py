@@ -1,4 +1,4 @@
-"""The statements of the audit trail."""
+"""The statements of the audit trail, and SQLite's check of its own file."""
 
 from __future__ import annotations
 
