@@ -197,10 +197,6 @@ class Settings(_Model):
         """`base_url` where somebody gave it: at its default nothing answers as long as there is no console."""
         return self.base_url if "base_url" in self.model_fields_set else None
 
-    def address_of(self, actor: str) -> str | None:
-        """The mail address that `[actors]` gives for a name, in any case; `None` where it has none."""
-        return self.actors.get(actor.lower())
-
     def lines(self) -> tuple[SettingLine, ...]:
         """Every setting with its value as text and its origin, for `config show`. Passwords are hidden."""
         return tuple(_line(self, name) for name in _names_to_show(self))

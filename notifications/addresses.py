@@ -64,7 +64,7 @@ def recipients(
 
 
 def _address_of(actor: str, mapping: Mapping[str, str]) -> str | None:
-    for text in (actor, mapping.get(actor, mapping.get(actor.lower()))):
+    for text in (actor, mapping.get(actor.lower())):
         if text is not None:
             try:
                 return check_address(text)

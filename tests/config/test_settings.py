@@ -261,12 +261,10 @@ def test_jobs_are_a_list_in_the_file_and_comma_separated_in_the_environment(tmp_
     assert settings_of(tmp_path, "jobs = ['mine.nightly:Nightly', 'mine.weekly:Weekly']").jobs == jobs
 
 
-def test_an_actors_address_is_found_in_any_case(tmp_path: Path) -> None:
+def test_actors_are_kept_in_lower_case_and_the_environment_is_stronger(tmp_path: Path) -> None:
     toml = "[actors]\nJane = 'jane@example.com'\nbob = 'bob@example.com'\n"
     settings = settings_of(tmp_path, toml, ACTORS__BOB="robert@example.com")
-    assert settings.address_of("JANE") == "jane@example.com"
-    assert settings.address_of("bob") == "robert@example.com"
-    assert settings.address_of("carol") is None
+    assert settings.actors == {"jane": "jane@example.com", "bob": "robert@example.com"}
 
 
 def test_the_console_has_an_address_only_where_one_is_given(tmp_path: Path) -> None:
