@@ -151,9 +151,9 @@ def record(
         connection.execute(update(mail).where(mail.c.id == key).values(mail_id=f"ML-{key:08d}"))
 
 
-def listing(connection: Connection) -> list[MailLine]:
-    """Every mail, newest first."""
-    return [_line(row) for row in connection.execute(_LINES.order_by(mail.c.id.desc()))]
+def listing(connection: Connection, limit: int | None = None) -> list[MailLine]:
+    """Every mail, newest first; at most ``limit``."""
+    return [_line(row) for row in connection.execute(_LINES.order_by(mail.c.id.desc()).limit(limit))]
 
 
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:

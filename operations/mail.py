@@ -18,7 +18,7 @@ def list_mail(app: Application, limit: int | None = None) -> list[View]:
     check_limit(limit)
     app.database.require()
     with app.database.read() as connection:
-        return [views.mail(line) for line in outbox.listing(connection)[:limit]]
+        return [views.mail(line) for line in outbox.listing(connection, limit)]
 
 
 def show_mail(app: Application, mail_id: str) -> View:
