@@ -1,6 +1,6 @@
 """Writing in bulk: sets of rows through the raw driver, COPY on PostgreSQL and executemany on SQLite.
 
-SQLAlchemy's own executemany is two to five times slower at this (bench figures in ``docs/architecture.md``).
+SQLAlchemy's own executemany is several times slower at this.
 """
 
 from __future__ import annotations
@@ -70,12 +70,10 @@ def insert_rows(
     names = ", ".join(columns)
     try:
         if connection.dialect.name == "postgresql":
-            # Title: copy rows in
             with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
         else:
-            # Title: insert rows
             marks = ", ".join("?" * len(columns))
             cursor.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
     except connection.dialect.loaded_dbapi.IntegrityError as error:
@@ -96,7 +94,6 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[dict[str, A
 def new_keys(connection: Connection, table: Table, count: int) -> Sequence[int]:
     """``count`` rising keys for rows about to be inserted, so that rows that point at them can be made as well."""
     if connection.dialect.name == "postgresql":
-        # Title: take keys from the sequence
         statement = text(
             f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'id')) FROM generate_series(1, :count)"
         )
