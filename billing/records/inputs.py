@@ -42,12 +42,6 @@ def listing(
     return stream(connection, statement.order_by(usage_input.c.id).limit(limit))
 
 
-def shown(connection: Connection, usage_input_id: str) -> RowMapping | None:
-    """The usage input of that id; a deleted one, too (`deleted`)."""
-    statement = _shown().where(usage_input.c.usage_input_id == usage_input_id)
-    return connection.execute(statement).mappings().one_or_none()
-
-
 def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
     """The usage inputs of these ids, deleted ones too, by id; ids that nobody has are missing."""
     found: dict[str, RowMapping] = {}
@@ -70,10 +64,9 @@ def errors(connection: Connection, code: str | None, asset_key: int | None) -> l
     return list(connection.execute(statement.order_by(usage_input.c.id)).mappings())
 
 
-def add(connection: Connection, values: Mapping[str, Any]) -> int:
-    """Insert a Loaded usage input and return its key. An id that is taken violates the unique constraint."""
-    row = {"status": LOADED, "deleted": False, **values}
-    return int(connection.execute(insert(usage_input).values(row).returning(usage_input.c.id)).scalar_one())
+def add(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Insert a Loaded usage input. An id that is taken violates the unique constraint."""
+    connection.execute(insert(usage_input).values({"status": LOADED, "deleted": False, **values}))
 
 
 def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[str, Any]) -> int:
