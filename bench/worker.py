@@ -1,4 +1,4 @@
-"""One measured piece of work in a process of its own: `python -m bench.worker {rate|floor} URL ASSETS SCOPE FOLDER`.
+"""One measured piece of work in a process of its own: `python -m bench.worker`.
 
 Prints one JSON object. The process is fresh, so its peak memory is that of this piece of work alone.
 """
