@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import jobs
 from engine.errors import Refused
 from jobs.draft_usage_rating import DraftUsageRatingJob
 from operations.app import Application
@@ -91,6 +92,10 @@ def test_bad_parameters_are_refused_and_nothing_is_written(
     assert refusal.value.field == field
     assert refusal.value.remedy
     assert (list_runs(app), billing_rows(app)) == ([], before)
+
+
+def test_the_package_of_jobs_offers_the_job_by_name() -> None:
+    assert jobs.DraftUsageRatingJob is DraftUsageRatingJob
 
 
 def test_the_job_takes_its_arguments_by_position_as_the_vendor_s_does() -> None:
