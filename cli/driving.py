@@ -31,6 +31,8 @@ def finish_submitted(
             write_json(run)
         else:
             click.echo(run["run_id"])
+            for warning in run["warnings"]:
+                click.echo(f"Warning: {warning['message']}", err=True)
         return DONE
     return drive_and_answer(app, session, run["run_id"], drive, as_json=as_json)
 

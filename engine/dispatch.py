@@ -74,14 +74,11 @@ class Dispatcher:
 
         Waits for a slot among the active runs. Returns the run as it stands; also when another process has it.
         """
-        run = self._wait_for_slot(run_key, stop)
-        if run.state is not State.QUEUED:
-            return run
         try:
-            run = self._claim(run, claimed)
+            run, ours = self._claim_in_turn(run_key, stop, claimed)
         except FenceLost:
             return self._read(run_key)
-        return self._work(run, stop)
+        return self._work(run, stop) if ours else run
 
     def resume(
         self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = lambda connection, run: None
@@ -108,30 +105,41 @@ class Dispatcher:
         """Close the connections of the leases."""
         self._leases.close()
 
-    def _wait_for_slot(self, run_key: int, stop: Stop) -> Run:
+    def _claim_in_turn(self, run_key: int, stop: Stop, claimed: Claimed) -> tuple[Run, bool]:
+        """The run, and whether it is ours now.
+
+        Only runs at work count: one that waits for a process to drive it keeps nobody from working.
+        """
         said = False
         while True:
             with self._database.write() as connection:
-                promote(connection, self._max_active_runs)
+                promote(connection, self._max_active_runs)  # holds the queue until the claim has committed
                 run = runs.by_key(connection, run_key)
-                in_slots = runs.in_slots(connection)
-            if run.state is not State.HOLDING or run.in_caller or stop():
-                return run
+                if run.state not in (State.HOLDING, State.QUEUED):
+                    return run, False
+                at_work = runs.at_work(connection)
+                if run.in_caller or len(at_work) < self._max_active_runs:
+                    return self._claim(connection, run, claimed), True
+            if stop():
+                return run, False
             if not said:
-                taken = f"{len(in_slots)} of {self._max_active_runs} slots taken, by {', '.join(in_slots)}"
-                reason = f"its turn has not come: {taken}"
+                taken = f"{len(at_work)} of {self._max_active_runs} slots taken, by {', '.join(at_work)}"
+                reason = f"{taken}; go on with an interrupted one by `batchwright runs resume`"
                 self._events.publish(events.RunWaiting(run.run_id, reason))
                 said = True
             self._clock.sleep(SECONDS_BETWEEN_QUEUE_LOOKS)
 
-    def _claim(self, run: Run, claimed: Claimed) -> Run:
-        with self._database.write() as connection:
-            to = State.PREPARING if run.total is None else State.PROCESSING
-            started = run.started_at or self._clock.now()
-            owner = processes.owner_name()
-            runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
-            claimed(connection, run)
-            return runs.by_key(connection, run.id)
+    def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
+        run = before
+        if run.state is State.HOLDING:
+            runs.move(connection, run, State.QUEUED)
+            run = runs.by_key(connection, run.id)
+        to = State.PREPARING if run.total is None else State.PROCESSING
+        started = run.started_at or self._clock.now()
+        owner = processes.owner_name()
+        runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
+        claimed(connection, before)
+        return runs.by_key(connection, run.id)
 
     def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
         watch = Watch(self._leases, run, self._lease_seconds, self._clock)

@@ -21,6 +21,7 @@ from billing.records import rating_rows, selection
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.rating_rows import DraftOfInput, DraftOfSchedule, ErrorOfInput, InputRow
 from billing.usage import PENDING, AssetUsage, Rated, by_asset, rate_asset
+from engine.errors import Refused
 from engine.job import Amount, DryRunJob, Group, Preview, Schema, Scope, StartContext
 from engine.run import Run
 
@@ -41,9 +42,7 @@ class Parameters(BaseModel):
     include_rated: bool = False
 
     @model_validator(mode="after")
-    def _not_both(self) -> Parameters:
-        if self.usage_input_ids is not None and self.asset_line_item_ids is not None:
-            raise ValueError("give usage_input_ids or asset_line_item_ids, not both")
+    def _not_empty(self) -> Parameters:
         for name in ("usage_input_ids", "asset_line_item_ids"):
             if getattr(self, name) == []:
                 raise ValueError(f"{name} is an empty list; leave it out to take everything")
@@ -91,6 +90,12 @@ class DraftUsageRatingJob(DryRunJob):
         include_rated: bool = False,
         **unknown: Any,
     ) -> None:
+        if usage_input_ids is not None and asset_line_item_ids is not None:
+            raise Refused(
+                "give usage_input_ids or asset_line_item_ids, not both",
+                field="asset_line_item_ids",
+                remedy="Leave one of them out, or both to take everything",
+            )
         super().__init__(
             usage_input_ids=_listed(usage_input_ids),
             asset_line_item_ids=_listed(asset_line_item_ids),

@@ -211,10 +211,10 @@ def queue_rows(connection: Connection) -> list[AnyRow]:
     return list(connection.execute(statement).all())
 
 
-def in_slots(connection: Connection) -> list[str]:
-    """Ids of the runs that hold a slot of the flex queue: those queued, and those at work."""
+def at_work(connection: Connection) -> list[str]:
+    """Ids of the runs that processes work on, or should: they take the slots of the flex queue."""
     statement = select(run_table.c.run_id).where(
-        run_table.c.in_caller.is_(False), run_table.c.state.in_([State.QUEUED, *ACTIVE])
+        run_table.c.in_caller.is_(False), run_table.c.state.in_(ACTIVE)
     )
     return list(connection.execute(statement.order_by(run_table.c.id)).scalars())
 

@@ -97,25 +97,38 @@ class Meanwhile(FakeClock):
         self._act()
 
 
-def test_a_waiting_run_goes_on_when_a_slot_becomes_free(rig: Rig) -> None:
+def test_a_run_waits_while_the_slots_are_taken_and_goes_on_when_one_becomes_free(rig: Rig) -> None:
     rig.max_active_runs = 1
     first, second = rig.submit(), rig.submit()
     promoted(rig, 1)
-    rig.clock = Meanwhile(lambda: rig.drive(first))
+    at_work = rig.claimed(first)
+
+    def end_the_first() -> None:
+        with rig.database.write() as connection:
+            runs.move(connection, at_work, State.FAILED)
+
+    rig.clock = Meanwhile(end_the_first)
     assert rig.drive(second).state is State.COMPLETED
-    assert rig.read(first).state is State.COMPLETED
-    waits = [one for one in rig.published if isinstance(one, events.RunWaiting)]
-    assert waits == [
-        events.RunWaiting(second.run_id, f"its turn has not come: 1 of 1 slots taken, by {first.run_id}")
-    ]
+    (wait,) = [one for one in rig.published if isinstance(one, events.RunWaiting)]
+    assert wait.run_id == second.run_id
+    assert wait.reason.startswith(f"1 of 1 slots taken, by {first.run_id};")
+
+
+def test_runs_that_nobody_drives_keep_nobody_from_working(rig: Rig) -> None:
+    rig.max_active_runs = 1
+    left, driven = rig.submit(), rig.submit()
+    promoted(rig, 1)
+    assert rig.read(left).state is State.QUEUED
+    assert rig.drive(driven).state is State.COMPLETED
+    assert [one for one in rig.published if isinstance(one, events.RunWaiting)] == []
 
 
 def test_a_waiting_run_that_is_asked_to_stop_stays_in_line(rig: Rig) -> None:
     rig.max_active_runs = 1
     first, second = rig.submit(), rig.submit()
     promoted(rig, 1)
+    rig.claimed(first)
     assert rig.dispatcher().drive(second.id, stop=lambda: True).state is State.HOLDING
-    assert rig.read(first).state is State.QUEUED
 
 
 def test_a_run_that_another_process_has_is_left_to_it(rig: Rig, spy: type[Parcels]) -> None:
