@@ -59,7 +59,11 @@ def test_a_run_with_nothing_to_do_completes(app: Application, write: Write) -> N
 @pytest.mark.parametrize(
     ("parameters", "said", "field"),
     [
-        ({"usage_input_ids": ["AL-1-june"], "asset_line_item_ids": ["AL-1"]}, "not both", "asset_line_item_ids"),
+        (
+            {"usage_input_ids": ["AL-1-june"], "asset_line_item_ids": ["AL-1"]},
+            "not both",
+            "asset_line_item_ids",
+        ),
         ({"usage_input_ids": []}, "usage_input_ids is an empty list", None),
         ({"asset_line_item_ids": []}, "asset_line_item_ids is an empty list", None),
         (
