@@ -3,15 +3,12 @@
 For every scope the inputs and the usage schedules are read, with the columns that decide an amount, and the columns
 that a draft writes are written back, in one transaction: through the same driver, with the fastest statement found
 for each database. No rating, no ledger, no mail. Values written are taken from what was read, so nothing can be
-left out as unchanged. Quantities are Decimals and days are dates in the program: psycopg gives them so by itself,
-sqlite3 gives texts, which the floor turns into them and back as any program must.
+left out as unchanged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 
 from engine.store.database import Database
@@ -59,26 +56,9 @@ def touch_all(database: Database, assets: int, assets_per_scope: int) -> int:
                 cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
                 inputs = cursor.execute(read_inputs, bounds).fetchall()
                 schedules = cursor.execute(read_schedules, bounds).fetchall()
-                if database.is_sqlite:
-                    inputs, schedules = _typed_inputs(inputs), _typed_schedules(schedules)
                 write(cursor, inputs, _with_inputs(schedules, inputs))
             count += len(inputs)
     return count
-
-
-def _typed_inputs(rows: list[Row]) -> list[Row]:
-    return [
-        (key, asset, date.fromisoformat(day), Decimal(quantity), uom, status, error_by, deleted)
-        for key, asset, day, quantity, uom, status, error_by, deleted in rows
-    ]
-
-
-def _typed_schedules(rows: list[Row]) -> list[Row]:
-    day = date.fromisoformat
-    return [
-        (key, asset, day(start), day(end), Decimal(actual), draft, status, day(first), day(last))
-        for key, asset, start, end, actual, draft, status, first, last in rows
-    ]
 
 
 def _with_inputs(schedules: list[Row], inputs: list[Row]) -> list[Row]:
@@ -88,9 +68,7 @@ def _with_inputs(schedules: list[Row], inputs: list[Row]) -> list[Row]:
 
 
 def _write_sqlite(cursor: Any, inputs: list[Row], schedules: list[Row]) -> None:
-    cursor.executemany(
-        _SQLITE_INPUT, [(row[0], 1, row[1], row[1], "5", str(row[3]), row[0]) for row in inputs]
-    )
+    cursor.executemany(_SQLITE_INPUT, [(row[0], 1, row[1], row[1], "5", row[3], row[0]) for row in inputs])
     cursor.executemany(_SQLITE_SCHEDULE, [("12.5", row[0], row[0]) for row in schedules])
 
 
