@@ -23,7 +23,7 @@ from engine.plan import cut
 from engine.queue import promote
 from engine.registry import Registry
 from engine.run import ACTIVE, Run, State, Totals
-from engine.scope import RunSession, ScopeRunner, words
+from engine.scope import Done, RunSession, ScopeRunner, words
 from engine.store import runs, scopes
 from engine.store.database import Database
 from engine.store.leases import LeaseStore
@@ -187,7 +187,9 @@ class Dispatcher:
             except FenceLost:
                 return self._read(run.id)
             if run.ended:
-                self._events.publish(events.RunEnded(run.run_id, run.state, run.error))
+                self._events.publish(
+                    events.RunEnded(run.run_id, run.job, run.state, run.error, run.not_reached)
+                )
             return run
 
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
@@ -242,7 +244,7 @@ class Dispatcher:
                 scope = runner.execute(scope_key, scope_number)
             done += scope.ok + scope.errored + scope.skipped
             errored += scope.errored
-            self._events.publish(events.ScopeDone(run.run_id, scope.number, done, total, errored))
+            self._events.publish(_scope_done(run, scope, done))
             check_ceiling(run.error_ceiling, errored, total)
         return True
 
@@ -330,6 +332,20 @@ class Dispatcher:
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:
             return runs.by_key(connection, run_key)
+
+
+def _scope_done(run: Run, scope: Done, done: int) -> events.ScopeDone:
+    return events.ScopeDone(
+        run_id=run.run_id,
+        job=run.job,
+        scope=scope.number,
+        ok=scope.ok,
+        errored=scope.errored,
+        skipped=scope.skipped,
+        seconds=scope.seconds,
+        done=done,
+        total=run.total or 0,
+    )
 
 
 class CeilingReached(Exception):

@@ -6,41 +6,54 @@ from dataclasses import asdict
 
 import structlog
 
-from engine.events import (
-    Event,
-    RecordErrored,
-    RunEnded,
-    RunPlanned,
-    RunStarted,
-    RunTakenOver,
-    RunWaiting,
-    ScopeDone,
-    ScopeRetried,
-)
+from engine import events
+from engine.events import Event
 from engine.run import State
 
 log = structlog.get_logger()
 
 WORDS: dict[type[Event], str] = {
-    RunWaiting: "run waits",
-    RunStarted: "run started",
-    RunTakenOver: "run goes on here, its process was gone",
-    RunPlanned: "run planned",
-    ScopeDone: "scope done",
-    ScopeRetried: "scope tried again",
-    RecordErrored: "record raised an exception",
-    RunEnded: "run ended",
+    events.RunSubmitted: "run submitted",
+    events.RunWaiting: "run waits",
+    events.RunStarted: "run started",
+    events.RunTakenOver: "run goes on here, its process was gone",
+    events.RunPlanned: "run planned",
+    events.ScopeDone: "scope done",
+    events.ScopeRetried: "scope tried again",
+    events.RecordErrored: "record raised an exception",
+    events.WorkerReplaced: "process of the pool replaced",
+    events.ExecutorFellBack: "run goes on with another executor",
+    events.RunHandedBack: "run handed back",
+    events.RunPaused: "run paused",
+    events.RunLost: "run is no longer worked on here",
+    events.RunEnded: "run ended",
+    events.MailSent: "mail sent",
+    events.MailPutOff: "mail put off",
+    events.MailFailed: "mail refused for good",
 }
-"""What the line of each event says; its facts follow by name."""
+"""What the line of each event says; its facts follow by name. Points reached are for tests, and are not logged."""
+
+TROUBLE = (
+    events.RunTakenOver,
+    events.ScopeRetried,
+    events.RecordErrored,
+    events.WorkerReplaced,
+    events.ExecutorFellBack,
+    events.RunLost,
+    events.MailPutOff,
+    events.MailFailed,
+)
 
 
 def log_event(event: Event) -> None:
     """One line: at warning what somebody should look at, all else at info."""
+    if isinstance(event, events.Reached):
+        return
     write = log.warning if _is_trouble(event) else log.info
     write(WORDS[type(event)], **asdict(event))
 
 
 def _is_trouble(event: Event) -> bool:
-    if isinstance(event, RunEnded):
+    if isinstance(event, events.RunEnded):
         return event.state == State.FAILED
-    return isinstance(event, RunTakenOver | ScopeRetried | RecordErrored)
+    return isinstance(event, TROUBLE)

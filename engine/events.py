@@ -1,13 +1,62 @@
-"""What happens to runs, as small typed facts. Whoever wants to know subscribes."""
+"""What happens to runs, as small typed facts. Whoever wants to know subscribes.
+
+What is said of a run has been committed before it is published. A process that dies in between has done it and told
+nobody: the database is the record, events are the news. Only :class:`Reached` speaks of a moment, also of one inside a
+transaction.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import structlog
 
 log = structlog.get_logger()
+
+Point = Literal[
+    "claimed",
+    "plan committed",
+    "planned",
+    "scope read",
+    "scope executed",
+    "scope saved",
+    "scope committed",
+    "finish called",
+    "finish saved",
+    "ended",
+    "mail claimed",
+    "mail accepted",
+    "mail marked",
+]
+
+POINTS: tuple[Point, ...] = get_args(Point)
+"""Moments of a run at which a test may end the process, in their order.
+
+``plan committed`` comes with each portion of scopes. The four of a scope come with each scope, and the first two of
+them again for each trial; ``scope saved`` and ``finish saved`` stand right before the commit. ``mail accepted`` lies
+between the server's answer and the mark.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A run, or the mail of one, is at a named moment; ``scope`` is the number people see, where there is one."""
+
+    run_id: str | None
+    point: Point
+    scope: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSubmitted:
+    """A run was enqueued: somebody's, or one that another run's ``finish`` asked for."""
+
+    run_id: str
+    job: str
+    mode: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +69,7 @@ class RunWaiting:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A process has claimed the run."""
+    """A process has claimed the run, or taken it over, and works on it from now on."""
 
     run_id: str
     job: str
@@ -45,15 +94,23 @@ class RunPlanned:
     done: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeDone:
-    """A scope has committed. ``done`` of ``total`` records are through, ``errored`` of them errors or skips."""
+    """A scope has committed.
+
+    ``ok``, ``errored`` and ``skipped`` count its own records; ``done`` of the run's ``total`` are through.
+    ``seconds`` is how long it took from its first try to its commit, on the clock of the process that executed it.
+    """
 
     run_id: str
+    job: str
     scope: int
+    ok: int
+    errored: int
+    skipped: int
+    seconds: float
     done: int
     total: int
-    errored: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +134,101 @@ class RecordErrored:
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnded:
-    """Nothing moves the run any more."""
+class WorkerReplaced:
+    """A process of the pool that executes scopes was gone; its scopes are executed again by another."""
+
+    executor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorFellBack:
+    """The executor asked for did not answer; the run goes on with ``instead``."""
 
     run_id: str
+    executor: str
+    instead: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHandedBack:
+    """Its process was asked to stop: the run is Queued, and anybody may go on with it."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """The run stands still, without a process, until it is resumed."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunLost:
+    """This process no longer works on the run, though it has not ended it: ``reason`` says why."""
+
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """Nothing moves the run any more: ``state`` is Completed, Failed or Aborted."""
+
+    run_id: str
+    job: str
     state: str
     error: str | None
+    not_reached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MailSent:
+    """A mail was accepted, and marked so."""
+
+    mail_id: str
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MailPutOff:
+    """A mail could not be delivered now; it is tried again."""
+
+    mail_id: str
+    run_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailFailed:
+    """A mail was refused for good."""
+
+    mail_id: str
+    run_id: str | None
+    reason: str
 
 
 Event = (
-    RunWaiting | RunStarted | RunTakenOver | RunPlanned | ScopeDone | ScopeRetried | RecordErrored | RunEnded
+    RunSubmitted
+    | RunWaiting
+    | RunStarted
+    | RunTakenOver
+    | RunPlanned
+    | ScopeDone
+    | ScopeRetried
+    | RecordErrored
+    | WorkerReplaced
+    | ExecutorFellBack
+    | RunHandedBack
+    | RunPaused
+    | RunLost
+    | RunEnded
+    | MailSent
+    | MailPutOff
+    | MailFailed
+    | Reached
 )
 
 

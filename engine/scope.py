@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -37,6 +37,8 @@ class Done:
     ok: int
     errored: int
     skipped: int
+    seconds: float = 0.0
+    """From the first try to the commit."""
 
 
 class _Undo(Exception):
@@ -83,10 +85,10 @@ class ScopeRunner:
         Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
         job's own exception when it raises without any record.
         """
-        attempt = 1
+        attempt, began = 1, self.clock.monotonic()
         while True:
             try:
-                return self._attempt(scope_key)
+                return replace(self._attempt(scope_key), seconds=self.clock.monotonic() - began)
             except Exception as error:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise

@@ -31,12 +31,27 @@ class StandingClock:
         self.seconds += seconds
 
 
+def scope_done(scope: int, done: int, total: int) -> ScopeDone:
+    """A scope of the run has committed, with which ``done`` of ``total`` records are through."""
+    return ScopeDone(
+        run_id=RUN,
+        job="parcels",
+        scope=scope,
+        ok=200,
+        errored=0,
+        skipped=0,
+        seconds=0.1,
+        done=done,
+        total=total,
+    )
+
+
 def test_in_a_pipe_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     clock = StandingClock()
     progress = LineProgress(clock)
     progress(RunPlanned(RUN, 400, 2, 0))
     clock.sleep(9)
-    progress(ScopeDone(RUN, 1, 200, 400, 0))
+    progress(scope_done(1, 200, 400))
     assert capsys.readouterr() == ("", "")
 
 
@@ -46,7 +61,7 @@ def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(capsys: pytest.Cap
     progress(RunPlanned(RUN, 100_000, 500, 10_000))
     for scope in range(1, 5):
         clock.sleep(6)
-        progress(ScopeDone(RUN, scope, 10_000 + scope * 6_000, 100_000, 0))
+        progress(scope_done(scope, 10_000 + scope * 6_000, 100_000))
     assert capsys.readouterr().err == (
         "JR-00000007: 22,000 of 100,000 records, 1,000 records/s, 78 s left\n"
         "JR-00000007: 34,000 of 100,000 records, 1,000 records/s, 66 s left\n"
@@ -67,7 +82,7 @@ def test_on_a_terminal_a_bar_shows_records_speed_and_time_left() -> None:
         progress(RunPlanned(RUN, 1_000, 5, 0))
         for scope in (1, 2):
             clock.sleep(1)
-            progress(ScopeDone(RUN, scope, scope * 200, 1_000, 0))
+            progress(scope_done(scope, scope * 200, 1_000))
         shown = screen_text(bar)
     assert "JR-00000007" in shown
     assert "400 of 1,000" in shown

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from engine.clock import Clock
 from engine.dispatch import Dispatcher
-from engine.events import Event, Events
+from engine.events import Event, Events, Reached
 from engine.job import BatchJob
 from engine.ledger import RecordOutcome, outcomes
 from engine.queue import promote
@@ -27,7 +27,7 @@ NOW = datetime(2023, 6, 15, 12, 0, tzinfo=UTC)
 
 
 class Rig:
-    """Submits and drives runs; keeps every event and every run that was announced as ended."""
+    """Submits and drives runs; keeps every event, every point reached and every run that was announced as ended."""
 
     def __init__(
         self,
@@ -46,13 +46,14 @@ class Rig:
         self.lease_seconds = lease_seconds
         self.max_active_runs = max_active_runs
         self.published: list[Event] = []
+        self.reached: list[Event] = []
         self.announced: list[Run] = []
         self.on_announce: Callable[[Connection, Run], None] = lambda connection, run: None
 
     def dispatcher(self) -> Dispatcher:
         """One like those that every process makes for itself."""
         events = Events()
-        events.subscribe(self.published.append)
+        events.subscribe(self._note)
         return Dispatcher(
             database=self.database,
             registry=self.registry,
@@ -112,6 +113,9 @@ class Rig:
     def ledger(self, run: Run) -> Counter[str]:
         """How many records came to which outcome."""
         return Counter(entry.outcome for entry in self.outcomes(run))
+
+    def _note(self, event: Event) -> None:
+        (self.reached if isinstance(event, Reached) else self.published).append(event)
 
     def _announce(self, connection: Connection, run: Run) -> None:
         self.announced.append(run)

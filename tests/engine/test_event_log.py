@@ -21,15 +21,34 @@ TROUBLE = [
     events.RunTakenOver("JR-00000042", "elsewhere/1"),
     events.ScopeRetried("JR-00000042", 3, 2, "database is locked"),
     events.RecordErrored("JR-00000042", 3, 17, "ValueError: no"),
-    events.RunEnded("JR-00000042", "Failed", "stopped at the error ceiling of 1"),
+    events.ExecutorFellBack("JR-00000042", "dask://127.0.0.1:8786", "local", "nobody answered for 30 s"),
+    events.RunLost("JR-00000042", "taken over by another process"),
+    events.MailPutOff("ML-00000007", "JR-00000042", "451 later"),
+    events.MailFailed("ML-00000007", "JR-00000042", "550 no such user"),
+    events.RunEnded("JR-00000042", "parcels", "Failed", "stopped at the error ceiling of 1"),
 ]
+SCOPE_DONE = events.ScopeDone(
+    run_id="JR-00000042",
+    job="parcels",
+    scope=3,
+    ok=9,
+    errored=1,
+    skipped=0,
+    seconds=0.25,
+    done=30,
+    total=40,
+)
 ORDINARY = [
+    events.RunSubmitted("JR-00000042", "parcels", "batch", "dana"),
     events.RunWaiting("JR-00000042", "5 runs are active or go first"),
     events.RunStarted("JR-00000042", "parcels", 1),
     events.RunPlanned("JR-00000042", 40, 4, 0),
-    events.ScopeDone("JR-00000042", 3, 30, 40, 1),
-    events.RunEnded("JR-00000042", "Completed", None),
-    events.RunEnded("JR-00000042", "Aborted", None),
+    SCOPE_DONE,
+    events.RunHandedBack("JR-00000042"),
+    events.RunPaused("JR-00000042"),
+    events.MailSent("ML-00000007", "JR-00000042"),
+    events.RunEnded("JR-00000042", "parcels", "Completed", None),
+    events.RunEnded("JR-00000042", "parcels", "Aborted", None),
 ]
 
 
@@ -41,7 +60,13 @@ def line_of(event: events.Event) -> dict[str, Any]:
 
 
 def test_every_event_has_its_words() -> None:
-    assert set(WORDS) == set(get_args(events.Event))
+    assert set(WORDS) == set(get_args(events.Event)) - {events.Reached}
+
+
+def test_a_point_that_is_reached_is_not_logged() -> None:
+    with capture_logs() as lines:
+        log_event(events.Reached("JR-00000042", "scope saved", 3))
+    assert lines == []
 
 
 @pytest.mark.parametrize("event", TROUBLE, ids=lambda event: type(event).__name__)
@@ -57,8 +82,9 @@ def test_what_is_ordinary_is_info_with_the_run_id(event: events.Event) -> None:
 
 
 def test_the_line_of_a_scope_has_its_number_and_its_figures() -> None:
-    line = line_of(events.ScopeDone("JR-00000042", 3, 30, 40, 1))
+    line = line_of(SCOPE_DONE)
     assert (line["scope"], line["done"], line["total"], line["errored"]) == (3, 30, 40, 1)
+    assert line["seconds"] == 0.25
 
 
 def test_what_is_logged_while_a_scope_is_worked_on_carries_the_run_and_the_number_of_the_scope(

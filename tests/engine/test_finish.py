@@ -13,6 +13,21 @@ from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import Rig
 
 
+def scope_done(run: Run, scope: int, *, ok: int, done: int) -> events.ScopeDone:
+    """A scope of good records has committed, on a clock that stands still."""
+    return events.ScopeDone(
+        run_id=run.run_id,
+        job="parcels",
+        scope=scope,
+        ok=ok,
+        errored=0,
+        skipped=0,
+        seconds=0.0,
+        done=done,
+        total=run.total or 0,
+    )
+
+
 def test_finish_runs_once_with_the_final_figures(rig: Rig, spy: type[Parcels]) -> None:
     finished: list[Finish] = []
     spy.finish = lambda self, finish: finished.append(finish)  # type: ignore[method-assign]
@@ -57,7 +72,7 @@ def test_a_finish_that_raises_fails_the_run_with_its_text_and_one_mail(rig: Rig,
     assert (run.total, run.processed, run.not_reached) == (12, 12, 0)
     assert 99 not in rig.handled()
     assert [(one.state, one.error) for one in rig.announced] == [(State.FAILED, run.error)]
-    assert rig.published[-1] == events.RunEnded(run.run_id, State.FAILED, run.error)
+    assert rig.published[-1] == events.RunEnded(run.run_id, "parcels", State.FAILED, run.error)
 
 
 def test_the_end_and_its_mail_commit_together(rig: Rig) -> None:
@@ -89,9 +104,9 @@ def test_a_run_tells_its_story_in_events(rig: Rig) -> None:
     assert rig.published == [
         events.RunStarted(run.run_id, "parcels", 1),
         events.RunPlanned(run.run_id, 15, 2, 0),
-        events.ScopeDone(run.run_id, 1, 10, 15, 0),
-        events.ScopeDone(run.run_id, 2, 15, 15, 0),
-        events.RunEnded(run.run_id, State.COMPLETED, None),
+        scope_done(run, 1, ok=10, done=10),
+        scope_done(run, 2, ok=5, done=15),
+        events.RunEnded(run.run_id, "parcels", State.COMPLETED, None),
     ]
 
 
