@@ -1,4 +1,4 @@
-"""A run reads top to bottom here: claim, prepare, drive its scopes, finish, announce."""
+"""A run reads top to bottom here: claim (engine/claim.py), prepare, drive its scopes, finish, announce."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import structlog
 from sqlalchemy import Connection
 
 from config.logging import bind
-from engine import events, processes
+from engine import events
+from engine.claim import Claimed, Claims, Stop, nothing_more
 from engine.clock import Clock
 from engine.errors import FenceLost, Refused
 from engine.events import Events
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
 from engine.job import BatchJob, Finish, StartContext, Warn
-from engine.lease import Lease, Watch, take_over
+from engine.lease import Lease
 from engine.plan import cut
 from engine.queue import promote
 from engine.registry import Registry
-from engine.run import ACTIVE, Run, State, Totals
+from engine.run import Run, State, Totals
 from engine.scope import Done, RunSession, ScopeRunner, words
 from engine.store import runs, scopes
 from engine.store.database import Database
@@ -30,14 +31,11 @@ from engine.store.leases import LeaseStore
 from engine.submit import stored_selection
 
 SCOPES_PER_PLANNING_COMMIT = 50
-SECONDS_BETWEEN_QUEUE_LOOKS = 0.5
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 Announce = Callable[[Connection, Run], None]
-Stop = Callable[[], bool]
-Claimed = Callable[[Connection, Run], None]
 
 
 class Dispatcher:
@@ -65,116 +63,43 @@ class Dispatcher:
         self._lease_seconds = lease_seconds
         self._max_active_runs = max_active_runs
         self._leases = LeaseStore(database)
+        self.claims = Claims(
+            database=database,
+            leases=self._leases,
+            clock=clock,
+            events=events,
+            lease_seconds=lease_seconds,
+            max_active_runs=max_active_runs,
+        )
         self._chance = random.Random()
 
-    def drive(
-        self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = lambda connection, run: None
-    ) -> Run:
+    def drive(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
         """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
 
         Waits for a slot among the active runs. Returns the run as it stands; also when another process has it.
         """
-        try:
-            run, ours = self._claim_in_turn(run_key, stop, claimed)
-        except FenceLost:
-            return self._read(run_key)
-        return self._work(run, stop) if ours else run
+        run, ours = self.claims.in_turn(run_key, stop, claimed)
+        return self.work(run, stop) if ours else run
 
-    def resume(
-        self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = lambda connection, run: None
-    ) -> Run:
+    def resume(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
         """Go on with a run that waits, or whose process is gone; the latter after one lease without a heartbeat.
 
         ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
         Raises ``Refused`` when its owner is alive, or when it has ended. Returns the run as it stands when ``stop``
         says so while it waits.
         """
-        run = self._read(run_key)
-        if run.ended:
-            raise Refused(
-                f"{run.run_id} has ended ({run.state})",
-                field="run_id",
-                remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
-            )
-        if run.state not in ACTIVE:
-            return self.drive(run_key, stop, claimed)
-        taken = self._take_over(run, stop, claimed)
-        return run if taken is None else self._work(taken, stop)
+        run, ours = self.claims.again(run_key, stop, claimed)
+        return self.work(run, stop) if ours else run
 
     def close(self) -> None:
         """Close the connections of the leases."""
         self._leases.close()
 
-    def _claim_in_turn(self, run_key: int, stop: Stop, claimed: Claimed) -> tuple[Run, bool]:
-        """The run, and whether it is ours now.
+    def work(self, run: Run, stop: Stop = lambda: False) -> Run:
+        """Drive a run that is ours since its claim, under a lease; what is logged meanwhile carries the run's id.
 
-        Only runs at work count: one that waits for a process to drive it keeps nobody from working.
+        Returns it as it stands: ended, handed back because of ``stop``, or with the process that took it over.
         """
-        said = False
-        while True:
-            with self._database.write() as connection:
-                promote(connection, self._max_active_runs)  # holds the queue until the claim has committed
-                run = runs.by_key(connection, run_key)
-                if run.state not in (State.HOLDING, State.QUEUED):
-                    return run, False
-                at_work = runs.at_work(connection)
-                if run.in_caller or len(at_work) < self._max_active_runs:
-                    return self._claim(connection, run, claimed), True
-            if stop():
-                return run, False
-            if not said:
-                taken = f"{len(at_work)} of {self._max_active_runs} slots taken, by {', '.join(at_work)}"
-                reason = f"{taken}; go on with an interrupted one by `batchwright runs resume`"
-                self._events.publish(events.RunWaiting(run.run_id, reason))
-                said = True
-            self._clock.sleep(SECONDS_BETWEEN_QUEUE_LOOKS)
-
-    def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
-        run = before
-        if run.state is State.HOLDING:
-            runs.move(connection, run, State.QUEUED)
-            run = runs.by_key(connection, run.id)
-        to = State.PREPARING if run.total is None else State.PROCESSING
-        started = run.started_at or self._clock.now()
-        owner = processes.owner_name()
-        runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
-        claimed(connection, before)
-        return runs.by_key(connection, run.id)
-
-    def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
-        watch = Watch(self._leases, run, self._lease_seconds, self._clock)
-        try:
-            waited = False
-            while not watch.look():
-                if not waited:
-                    reason = f"its owner {run.owner} may be alive; looking for {self._lease_seconds:g} s"
-                    self._events.publish(events.RunWaiting(run.run_id, reason))
-                    waited = True
-                self._clock.sleep(watch.interval)
-                if stop():
-                    return None
-                if watch.alive:
-                    raise self._owner_lives(run)
-            if not watch.claim():
-                raise self._owner_lives(run)
-            try:
-                taken = take_over(self._database, self._leases, run, self._clock, claimed)
-            except FenceLost:
-                raise self._owner_lives(run) from None
-        finally:
-            watch.close()
-        self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
-        return taken
-
-    def _owner_lives(self, run: Run) -> Refused:
-        return Refused(
-            f"{run.run_id} is being worked on by {run.owner}",
-            field="run_id",
-            remedy=f"Watch it with `batchwright runs show {run.run_id}`",
-        )
-
-    def _work(self, run: Run, stop: Stop) -> Run:
-        """From claimed to ended, under a lease; what is logged meanwhile carries the run's id."""
         with bind(run_id=run.run_id):
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
