@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from engine import events, faults
 from engine.clock import Clock
 from engine.errors import FenceLost
-from engine.events import Events
+from engine.events import Events, Point
 from engine.job import BatchJob, Outcome, Scope
 from engine.lease import Lease, record_sessions
 from engine.run import Run
@@ -88,7 +88,7 @@ class ScopeRunner:
         attempt, began = 1, self.clock.monotonic()
         while True:
             try:
-                return replace(self._attempt(scope_key), seconds=self.clock.monotonic() - began)
+                done = self._attempt(scope_key)
             except Exception as error:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise
@@ -96,6 +96,9 @@ class ScopeRunner:
                 reason = str(getattr(error, "orig", error)).strip()
                 self.events.publish(events.ScopeRetried(self.run.run_id, number, attempt, reason))
                 self.clock.sleep(faults.pause_before(attempt, self.chance))
+            else:
+                self._reached("scope committed", number)
+                return replace(done, seconds=self.clock.monotonic() - began)
 
     def _attempt(self, scope_key: int) -> Done:
         guilty: dict[int, Outcome] = {}
@@ -108,7 +111,9 @@ class ScopeRunner:
                     if stored.done:  # the connection was lost in COMMIT, after the database had committed
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in guilty]
-                    return self._save(connection, stored, self._execute(connection, stored, keys, guilty))
+                    done = self._save(connection, stored, self._execute(connection, stored, keys, guilty))
+                    self._reached("scope saved", stored.number)
+                    return done
             except FenceLost:
                 raise
             except Exception as error:
@@ -139,8 +144,10 @@ class ScopeRunner:
             groups=stored.groups,
             set_aside=set_aside,
         )
+        self._reached("scope read", stored.number)
         with _collector_at_rest():
             self.job.execute(scope)
+        self._reached("scope executed", stored.number)
         ours = set(keys)
         reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
         for reported in reports:
@@ -231,6 +238,9 @@ class ScopeRunner:
         if not scopes.mark_done(connection, stored.id, values):
             raise FenceLost(self.run.run_id)
         return done
+
+    def _reached(self, point: Point, number: int) -> None:
+        self.events.publish(events.Reached(self.run.run_id, point, number))
 
     def _ledger_rows(
         self, stored: scopes.StoredScope, outcomes: dict[int, Outcome]

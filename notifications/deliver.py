@@ -12,6 +12,7 @@ from typing import Literal
 from config.settings import MailSettings
 from engine.clock import Clock
 from engine.errors import Refused
+from engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
 from engine.store.database import Database
 from notifications import outbox
 from notifications.addresses import parse_address
@@ -99,6 +100,7 @@ class Mailer:
         clock: Clock,
         composer: Composer,
         outcomes: OutcomeSource,
+        events: Events,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
@@ -106,6 +108,7 @@ class Mailer:
         self._clock = clock
         self._composer = composer
         self._outcomes = outcomes
+        self._events = events
         self._chance = chance
 
     def send_due(self, run_key: int | None = None) -> SendReport:
@@ -186,6 +189,7 @@ class Mailer:
         with self._database.write() as connection:
             if not outbox.claim(connection, mail, self._clock.now()):
                 return None
+        self._events.publish(Reached(mail.run_id, "mail claimed"))
         if isinstance(composed, NotDelivered):
             return self._put_off(mail, composed)
         if isinstance(composed, RefusedForGood):
@@ -198,8 +202,11 @@ class Mailer:
             raise
         except NotDelivered as trouble:
             return self._put_off(mail, trouble)
+        self._events.publish(Reached(mail.run_id, "mail accepted"))
         with self._database.write() as connection:
             outbox.mark_sent(connection, mail.key, self._clock.now())
+        self._events.publish(Reached(mail.run_id, "mail marked"))
+        self._events.publish(MailSent(mail.mail_id, mail.run_id))
         return Attempt(mail.mail_id, mail.recipient, "sent", self._transport.place(mail.mail_id))
 
     def _compose(self, mail: Mail, records: _RecordsOfOneRun) -> Letter | NotDelivered | RefusedForGood:
@@ -221,6 +228,7 @@ class Mailer:
         error = str(trouble)[:_ERROR_CHARACTERS]
         with self._database.write() as connection:
             outbox.mark_waiting(connection, mail.key, own, next_time, error)
+        self._events.publish(MailPutOff(mail.mail_id, mail.run_id, error))
         place = self._transport.place(mail.mail_id)
         return Attempt(mail.mail_id, mail.recipient, "waiting", place, error, next_time)
 
@@ -228,6 +236,7 @@ class Mailer:
         error = str(refusal)[:_ERROR_CHARACTERS]
         with self._database.write() as connection:
             outbox.mark_failed(connection, mail.key, mail.attempts + 1, error)
+        self._events.publish(MailFailed(mail.mail_id, mail.run_id, error))
         return Attempt(mail.mail_id, mail.recipient, "failed", self._transport.place(mail.mail_id), error)
 
 

@@ -68,6 +68,7 @@ class Application:
             transport=transport_from(self.settings.mail),
             clock=self.clock,
             composer=self.composer,
+            events=self.events,
             outcomes=lambda run_id, outcome: outcome_rows(self.database, self.registry, run_id, outcome),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from engine.events import Events
 from engine.store.database import Database
 from engine.store.tables import run as run_table
 from notifications import outbox
@@ -142,7 +143,11 @@ def smtp(server: SmtpServer) -> SmtpTransport:
 
 
 def mailer(
-    database: Database, transport: Transport, clock: HandClock, outcomes: OutcomeSource | None = None
+    database: Database,
+    transport: Transport,
+    clock: HandClock,
+    outcomes: OutcomeSource | None = None,
+    events: Events | None = None,
 ) -> Mailer:
     return Mailer(
         database=database,
@@ -150,6 +155,7 @@ def mailer(
         clock=clock,
         composer=composer(),
         outcomes=outcomes or ordinary_source(),
+        events=events or Events(),
         chance=lambda: 0.5,
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from config.settings import MailSettings
 from engine.errors import Refused
+from engine.events import Event, Events, MailFailed, MailPutOff, MailSent, Reached
 from engine.store.database import Database
 from engine.store.tables import run
 from notifications import transports
@@ -247,12 +248,64 @@ def test_mail_waits_for_the_repair_of_a_broken_template(
         clock=clock,
         composer=composer(own),
         outcomes=ordinary_source(),
+        events=Events(),
     )
     assert sender.send_due().waiting == 1
     assert "the message cannot be made" in (line(database).error or "")
     (own / "run_ended.subject").write_text("{{ run.run_id }}")
     clock.move(DAY)
     assert sender.send_due().sent == 1
+
+
+def told_of(sender: Callable[[Events], Mailer]) -> list[Event]:
+    """What is published while the mailer sends what is due."""
+    told: list[Event] = []
+    events = Events()
+    events.subscribe(told.append)
+    sender(events).send_due()
+    return told
+
+
+def test_a_mail_that_is_sent_is_told_of_after_its_mark(
+    database: Database, clock: HandClock, smtp_server: SmtpServer
+) -> None:
+    (mail,) = add_mail(database, "jane@example.com")
+    marked: list[str] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, MailSent):
+            marked.append(line(database).status)
+
+    def sender(events: Events) -> Mailer:
+        events.subscribe(look)
+        return mailer(database, smtp(smtp_server), clock, events=events)
+
+    assert told_of(sender) == [
+        Reached(mail.run_id, "mail claimed"),
+        Reached(mail.run_id, "mail accepted"),
+        Reached(mail.run_id, "mail marked"),
+        MailSent(mail.mail_id, mail.run_id),
+    ]
+    assert marked == ["sent"]
+
+
+def test_a_mail_that_is_put_off_is_told_of_with_its_reason(
+    database: Database, clock: HandClock, smtp_server: SmtpServer
+) -> None:
+    (mail,) = add_mail(database, "jane@example.com")
+    smtp_server.stop()
+    told = told_of(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    assert told[0] == Reached(mail.run_id, "mail claimed")
+    (put_off,) = [event for event in told if isinstance(event, MailPutOff)]
+    assert (put_off.mail_id, put_off.reason) == (mail.mail_id, line(database).error)
+
+
+def test_a_mail_that_is_refused_for_good_is_told_of_with_its_reason(
+    database: Database, clock: HandClock, smtp_server: SmtpServer
+) -> None:
+    (mail,) = add_mail(database, "no address at all")
+    told = told_of(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    assert told[-1] == MailFailed(mail.mail_id, mail.run_id, line(database).error or "")
 
 
 def test_retry_sends_a_failed_mail_at_once_and_refuses_a_sent_one(
