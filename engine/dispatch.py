@@ -16,7 +16,7 @@ from engine import events
 from engine.claim import Claimed, Claims, Stop, nothing_more
 from engine.clock import Clock
 from engine.errors import FenceLost, Refused
-from engine.events import Events
+from engine.events import Events, Point
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
 from engine.job import BatchJob, Finish, StartContext, Warn
 from engine.lease import Lease
@@ -101,6 +101,7 @@ class Dispatcher:
         Returns it as it stands: ended, handed back because of ``stop``, or with the process that took it over.
         """
         with bind(run_id=run.run_id):
+            self._reached(run, "claimed")
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
                 with Lease(self._leases, run, self._lease_seconds) as lease:
@@ -109,13 +110,24 @@ class Dispatcher:
                         run = self._steps(run, session, stop)
                     finally:
                         session.close()
-            except FenceLost:
+            except FenceLost as lost:
+                self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
-            if run.ended:
-                self._events.publish(
-                    events.RunEnded(run.run_id, run.job, run.state, run.error, run.not_reached)
-                )
+            except Exception as error:
+                self._events.publish(events.RunLost(run.run_id, words(error)))
+                raise
+            self._tell(run)
             return run
+
+    def _tell(self, run: Run) -> None:
+        """What has become of the run here."""
+        if run.ended:
+            self._reached(run, "ended")
+            self._events.publish(events.RunEnded(run.run_id, run.job, run.state, run.error, run.not_reached))
+        elif run.state is State.PAUSED:
+            self._events.publish(events.RunPaused(run.run_id))
+        else:
+            self._events.publish(events.RunHandedBack(run.run_id))
 
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
         try:
@@ -151,9 +163,12 @@ class Dispatcher:
                 with session.transaction() as connection:
                     runs.hold_fence(connection, run)
                     scopes.insert_scopes(connection, run.id, portion)
+                self._reached(run, "plan committed")
         with session.transaction() as connection:
             runs.move(connection, run, State.PROCESSING, total=total)
-            return runs.by_key(connection, run.id)
+            ready = runs.by_key(connection, run.id)
+        self._reached(run, "planned")
+        return ready
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
         """Execute what is pending. False when it was asked to stop first."""
@@ -186,8 +201,11 @@ class Dispatcher:
             totals = {name: dict(amounts) for name, amounts in run.totals.items()}
             finish = Finish(run=run, connection=connection, now=self._clock.now(), totals=totals)
             job.finish(finish)
+            self._reached(run, "finish called")
             runs.add_warnings(connection, run.id, None, finish.warnings)
-            return self._end(connection, run, State.COMPLETED, finish.totals, None)
+            ended = self._end(connection, run, State.COMPLETED, finish.totals, None)
+            self._reached(run, "finish saved")
+            return ended
 
     def _fail(self, run: Run, session: RunSession, reason: str) -> Run:
         with session.transaction() as connection:
@@ -253,6 +271,9 @@ class Dispatcher:
                 log.warning("step of the run tried again", attempt=attempt, reason=reason)
                 self._clock.sleep(pause_before(attempt, self._chance))
         return step()
+
+    def _reached(self, run: Run, point: Point) -> None:
+        self._events.publish(events.Reached(run.run_id, point))
 
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:

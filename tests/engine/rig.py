@@ -46,7 +46,8 @@ class Rig:
         self.lease_seconds = lease_seconds
         self.max_active_runs = max_active_runs
         self.published: list[Event] = []
-        self.reached: list[Event] = []
+        self.reached: list[Reached] = []
+        self.subscribers: list[Callable[[Event], None]] = []
         self.announced: list[Run] = []
         self.on_announce: Callable[[Connection, Run], None] = lambda connection, run: None
 
@@ -115,7 +116,12 @@ class Rig:
         return Counter(entry.outcome for entry in self.outcomes(run))
 
     def _note(self, event: Event) -> None:
-        (self.reached if isinstance(event, Reached) else self.published).append(event)
+        if isinstance(event, Reached):
+            self.reached.append(event)
+        else:
+            self.published.append(event)
+        for subscriber in self.subscribers:
+            subscriber(event)
 
     def _announce(self, connection: Connection, run: Run) -> None:
         self.announced.append(run)
