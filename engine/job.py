@@ -221,6 +221,11 @@ class BatchJob(ABC):
         return {}
 
     @property
+    def dedup_key(self) -> str | None:
+        """While a run of this job with the same key has not ended, a second one is refused; ``None``: never."""
+        return None
+
+    @property
     def customer_id(self) -> str | None:
         """The customer the run is about, for the log's column."""
         return None

@@ -25,11 +25,21 @@ class State(StrEnum):
     ABORTED = "Aborted"
 
 
+class Ask(StrEnum):
+    """What the process of an active run can be asked for. It obeys after the scopes in flight."""
+
+    ABORT = "abort"
+    PAUSE = "pause"
+
+
 ACTIVE = (State.PREPARING, State.PROCESSING)
 """A process is, or should be, working on it."""
 
 ENDED = (State.COMPLETED, State.FAILED, State.ABORTED)
 """Nothing moves it any more."""
+
+WAITING = (State.HOLDING, State.QUEUED, State.PAUSED)
+"""No process works on it: whoever steers it moves it there and then."""
 
 MOVES: Mapping[tuple[State, State], str] = {
     (State.HOLDING, State.QUEUED): "a slot among the active runs became free for it",
@@ -43,6 +53,16 @@ MOVES: Mapping[tuple[State, State], str] = {
         State.PROCESSING,
         State.FAILED,
     ): "finish raised, a scope could not be saved, or the error ceiling was reached",
+    (State.HOLDING, State.PAUSED): "somebody paused it before it had a slot",
+    (State.QUEUED, State.PAUSED): "somebody paused it before a process claimed it; its slot is free",
+    (State.PREPARING, State.PAUSED): "its process was asked to pause it; it is planned anew later",
+    (State.PROCESSING, State.PAUSED): "its process was asked to pause it, and finished the scopes in flight",
+    (State.PAUSED, State.HOLDING): "somebody resumed it; it stands in line again, at its old place",
+    (State.HOLDING, State.ABORTED): "somebody aborted it before it had a slot",
+    (State.QUEUED, State.ABORTED): "somebody aborted it before a process claimed it",
+    (State.PAUSED, State.ABORTED): "somebody aborted it while it was paused",
+    (State.PREPARING, State.ABORTED): "its process was asked to abort it; nothing was done",
+    (State.PROCESSING, State.ABORTED): "its process was asked to abort it, and finished the scopes in flight",
 }
 """Every allowed move, and when it happens. A takeover moves nothing: it only raises the fence."""
 
@@ -77,6 +97,7 @@ class Run:
     mail_actor: bool
     queue_key: str
     queue_position: int
+    dedup_key: str | None
     fence: int
     owner: str | None
     total: int | None

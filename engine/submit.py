@@ -87,6 +87,7 @@ def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
         notify=list(request.notify),
         mail_actor=request.mail_actor,
         queue_key=request.actor,
+        dedup_key=job.dedup_key,
         # A synchronous run takes no slot: it lives in its caller's thread.
         state=State.QUEUED if request.in_caller else State.HOLDING,
     )

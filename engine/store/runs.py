@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from engine.errors import FenceLost, MoveRefused, Refused
 from engine.job import Warn
-from engine.run import ACTIVE, ENDED, MOVES, Run, State
+from engine.run import ACTIVE, ENDED, MOVES, Ask, Run, State
 from engine.store.tables import run as run_table
 from engine.store.tables import run_selection, run_warning
 from engine.store.tables import scope as scope_table
@@ -44,6 +44,7 @@ class NewRun:
     notify: list[str]
     mail_actor: bool
     queue_key: str
+    dedup_key: str | None
     state: State
 
 
@@ -188,12 +189,20 @@ def raise_fence(connection: Connection, run: Run, owner: str) -> None:
         raise FenceLost(run.run_id)
 
 
-def hold_fence(connection: Connection, run: Run) -> None:
-    """Keep the fence as it is until this transaction ends. Raises ``FenceLost`` when it was raised before."""
+def hold_fence(connection: Connection, run: Run) -> Ask | None:
+    """Keep the fence as it is until this transaction ends, and say what somebody asks of the run.
+
+    Raises ``FenceLost`` when the fence was raised before.
+    """
     share = "" if connection.dialect.name == "sqlite" else " FOR SHARE"
-    statement = text(f"SELECT 1 FROM run WHERE id = :id AND fence = :fence{share}")
-    if connection.execute(statement, {"id": run.id, "fence": run.fence}).first() is None:
+    statement = text(
+        "SELECT (SELECT asked FROM steering WHERE steering.run_id = run.id) AS asked"
+        f" FROM run WHERE id = :id AND fence = :fence{share}"
+    )
+    row = connection.execute(statement, {"id": run.id, "fence": run.fence}).first()
+    if row is None:
         raise FenceLost(run.run_id)
+    return None if row.asked is None else Ask(row.asked)
 
 
 def lock_queue(connection: Connection) -> None:

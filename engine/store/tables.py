@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from engine.store.types import BigKey, PublicId, UtcTime
@@ -28,6 +29,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+LIVE_DEDUP_KEY = text("dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
+"""Which rows of ``run`` keep others out by their dedup key."""
 
 run = Table(
     "run",
@@ -65,6 +69,7 @@ run = Table(
         comment="whose turn it is is decided among keys; default: the actor",
     ),
     Column("queue_position", BigInteger, nullable=False),
+    Column("dedup_key", Text, comment="of a job's runs that have not ended, one at most has it"),
     Column(
         "fence",
         BigInteger,
@@ -83,6 +88,23 @@ run = Table(
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
     Index("ix_run_state", "state"),
+    Index(
+        "ix_run_job_dedup_key",
+        "job",
+        "dedup_key",
+        unique=True,
+        sqlite_where=LIVE_DEDUP_KEY,
+        postgresql_where=LIVE_DEDUP_KEY,
+    ),
+)
+
+steering = Table(
+    "steering",
+    metadata,
+    Column("run_id", BigKey, ForeignKey("run.id"), primary_key=True, comment="an active run"),
+    Column("asked", String(8), nullable=False, comment="abort or pause; deleted when the run obeys or ends"),
+    Column("actor", Text, nullable=False, comment="who asked, as claimed"),
+    Column("asked_at", UtcTime, nullable=False),
 )
 
 run_selection = Table(

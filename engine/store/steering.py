@@ -1,0 +1,49 @@
+"""Statements on what somebody asks of an active run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from engine.errors import FenceLost
+from engine.run import ACTIVE, Ask, Run
+from engine.store.tables import run as run_table
+from engine.store.tables import steering
+from engine.store.upsert import insert_into
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a run, by whom and when."""
+
+    asked: Ask
+    actor: str
+    asked_at: datetime
+
+
+def read(connection: Connection, run_key: int) -> Asked | None:
+    """What is asked of a run and not obeyed yet."""
+    columns = (steering.c.asked, steering.c.actor, steering.c.asked_at)
+    row = connection.execute(select(*columns).where(steering.c.run_id == run_key)).first()
+    return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
+
+
+def ask(connection: Connection, run: Run, asked: Asked) -> None:
+    """Ask an active run, in place of what was asked before.
+
+    The run stays active until this transaction ends: what ends it waits, and then forgets what is asked. Raises
+    ``FenceLost`` when it is not active any more.
+    """
+    stays = select(run_table.c.id).where(run_table.c.id == run.id, run_table.c.state.in_(ACTIVE))
+    if connection.execute(stays.with_for_update(read=True)).first() is None:
+        raise FenceLost(run.run_id)
+    values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
+    upsert = insert_into(connection, steering).values(run_id=run.id, **values)
+    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
+
+
+def forget(connection: Connection, run_key: int) -> None:
+    """The run has obeyed, or cannot any more."""
+    connection.execute(delete(steering).where(steering.c.run_id == run_key))
