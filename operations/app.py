@@ -15,11 +15,13 @@ from engine.event_log import log_event
 from engine.events import Events
 from engine.registry import Registry
 from engine.store.database import Database
+from engine.subscribers import installed_subscribers
 from operations.actor import Actor, default_actor
 from operations.announce import Announcer
 from operations.outcomes import outcome_rows
 
 if TYPE_CHECKING:
+    from engine.metrics import Metrics
     from notifications.compose import Composer
     from notifications.deliver import Mailer
 
@@ -27,15 +29,31 @@ __all__ = ["Actor", "Application", "default_actor", "default_application", "make
 
 
 class Application:
-    """The parts of one application. What mail needs is heavy, and loaded when it is first asked for."""
+    """The parts of one application. What mail and metrics need is heavy, and loaded when first asked for."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
         self.database = Database(settings.database_url)
         self.registry = Registry(settings.jobs)
-        self.events = Events()
-        self.events.subscribe(log_event)
+
+    @cached_property
+    def events(self) -> Events:
+        """Tells the log, and the subscribers of installed packages; `events.subscribe` adds others."""
+        told = Events()
+        told.subscribe(log_event)
+        for subscriber in installed_subscribers():
+            told.subscribe(subscriber)
+        return told
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The figures for Prometheus, counted from when they are first asked for."""
+        from engine.metrics import Metrics
+
+        counted = Metrics()
+        self.events.subscribe(counted)
+        return counted
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
