@@ -9,21 +9,20 @@ from itertools import islice
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection
 
 from config.logging import bind
 from engine import events
 from engine.claim import Claimed, Claims, Stop, nothing_more
 from engine.clock import Clock
+from engine.ending import Announce, Endings
 from engine.errors import FenceLost, Refused
 from engine.events import Events, Point
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
-from engine.job import BatchJob, Finish, StartContext, Warn
+from engine.job import BatchJob, Finish, StartContext
 from engine.lease import Lease
 from engine.plan import cut
-from engine.queue import promote
 from engine.registry import Registry
-from engine.run import Run, State, Totals
+from engine.run import Run, State
 from engine.scope import Done, RunSession, ScopeRunner, words
 from engine.store import runs, scopes
 from engine.store.database import Database
@@ -35,7 +34,6 @@ SCOPES_PER_PLANNING_COMMIT = 50
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Announce = Callable[[Connection, Run], None]
 
 
 class Dispatcher:
@@ -59,9 +57,8 @@ class Dispatcher:
         self._registry = registry
         self._clock = clock
         self._events = events
-        self._announce = announce
         self._lease_seconds = lease_seconds
-        self._max_active_runs = max_active_runs
+        self._endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
         self.claims = Claims(
             database=database,
@@ -194,7 +191,8 @@ class Dispatcher:
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
-            runs.hold_fence(connection, run)
+            if runs.hold_run(connection, run) is not None:
+                return self._endings.obey(connection, run)
             run = runs.by_key(connection, run.id)
             if run.ended:  # the connection was lost in COMMIT, after the database had committed
                 return run
@@ -203,58 +201,23 @@ class Dispatcher:
             job.finish(finish)
             self._reached(run, "finish called")
             runs.add_warnings(connection, run.id, None, finish.warnings)
-            ended = self._end(connection, run, State.COMPLETED, finish.totals, None)
+            ended = self._endings.end(connection, run, State.COMPLETED, finish.totals, None)
             self._reached(run, "finish saved")
             return ended
 
     def _fail(self, run: Run, session: RunSession, reason: str) -> Run:
         with session.transaction() as connection:
-            runs.hold_fence(connection, run)
+            runs.hold_run(connection, run)
             run = runs.by_key(connection, run.id)
             if run.ended:
                 return run
             if run.state is State.PREPARING:
                 scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
-            return self._end(connection, run, State.FAILED, run.totals, reason)
-
-    def _end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
-        """The run's last move, its final figures and its mail, in one transaction."""
-        total = run.total or 0
-        runs.move(
-            connection,
-            run,
-            state,
-            total=total,
-            processed=run.processed,
-            errored=run.errored,
-            skipped=run.skipped,
-            not_reached=total - run.processed - run.errored - run.skipped,
-            totals=totals,
-            error=error,
-            owner=None,
-            ended_at=self._clock.now(),
-        )
-        ended = runs.by_key(connection, run.id)
-        self._announce_safely(connection, ended)
-        promote(connection, self._max_active_runs)
-        return ended
-
-    def _announce_safely(self, connection: Connection, run: Run) -> None:
-        """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""
-        try:
-            with connection.begin_nested():
-                self._announce(connection, run)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            log.error("mail not recorded", reason=words(error))
-            runs.add_warnings(
-                connection, run.id, None, [Warn("no_mail", f"no mail recorded: {words(error)}", None)]
-            )
+            return self._endings.end(connection, run, State.FAILED, run.totals, reason)
 
     def _hand_back(self, run: Run, session: RunSession) -> Run:
         with session.transaction() as connection:
-            runs.hold_fence(connection, run)
+            runs.hold_run(connection, run)
             if runs.by_key(connection, run.id).state is not State.QUEUED:
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
