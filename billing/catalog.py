@@ -9,8 +9,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from billing.exact import ZERO, canonical
-from billing.rating import Price, kept_share
+from billing.exact import EXACT, ZERO, canonical
+from billing.money import minor_digits
+from billing.rating import Charging, Price, charging, kept_share
 
 ONE_DAY = timedelta(days=1)
 NO_DISCOUNT = kept_share(ZERO)
@@ -56,10 +57,15 @@ class PriceRevision:
     usage_indexing: bool
     currency: str
     price: Price
+    charging: Charging = field(init=False, repr=False, compare=False)
 
-    def in_short(self, kept: Decimal) -> tuple[Price, str, bool, str, Decimal]:
-        """What rating needs of it, beside the share of an amount that a discount leaves."""
-        return self.price, self.product_uom, self.usage_indexing, self.currency, kept
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "charging", charging(self.price, self.usage_indexing))
+
+    def in_short(self, kept: Decimal) -> tuple[Charging, str, str, Decimal]:
+        """What rating needs of it where a discount leaves the share ``kept`` of an amount."""
+        in_minor_units = kept.scaleb(minor_digits(self.currency), EXACT)
+        return self.charging, self.product_uom, self.currency, in_minor_units
 
 
 class Terms(NamedTuple):
@@ -73,8 +79,10 @@ class Terms(NamedTuple):
     discount_percent: Decimal
     basis: tuple[int, int | None, str]
     """Price key, contract key and canonical discount: what is written beside every amount."""
-    in_short: tuple[Price, str, bool, str, Decimal]
-    """Price, unit of measure, usage indexing, currency and the share that the discount leaves: what rating needs."""
+    in_short: tuple[Charging, str, str, Decimal]
+    """What rating needs: how to charge, unit of measure, currency, and how many minor units the discount leaves of
+    one major unit.
+    """
     since: date
     until: date
 

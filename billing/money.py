@@ -11,9 +11,7 @@ from iso4217 import Currency
 
 from billing.exact import EXACT, parse_decimal
 
-# The digits of currencies met so far, and rounding as a method of a context of its own: rounding a million
-# amounts takes half the time so.
-_DIGITS: Final[dict[str, int]] = {}
+# Rounding as a method of a context of its own: rounding a million amounts takes half the time so.
 _round_to_integer = Context(prec=100, rounding=ROUND_HALF_UP).to_integral_value
 
 BIGINT_MIN: Final = -(2**63)
@@ -79,19 +77,24 @@ def minor_digits(currency: str) -> int:
 
 
 def round_half_up(amount: Decimal, currency: str) -> int:
-    """`amount` (major units) in whole minor units; a half goes away from zero. The one place that rounds.
+    """`amount` (major units) in whole minor units; a half goes away from zero.
 
     Raises AmountOutOfRange beyond BIGINT, CurrencyError.
     """
-    digits = _DIGITS.get(currency)
-    if digits is None:
-        digits = _DIGITS[currency] = minor_digits(currency)
+    return whole_minor(amount.scaleb(minor_digits(currency), EXACT), currency)
+
+
+def whole_minor(exact: Decimal, currency: str) -> int:
+    """`exact` minor units in whole ones; a half goes away from zero. The one place that rounds.
+
+    Raises AmountOutOfRange beyond BIGINT.
+    """
     try:
-        minor = int(_round_to_integer(amount.scaleb(digits, EXACT)))
+        minor = int(_round_to_integer(exact))
     except OverflowError:
-        raise AmountOutOfRange(amount, currency) from None
+        raise AmountOutOfRange(exact, currency) from None
     if not BIGINT_MIN <= minor <= BIGINT_MAX:
-        raise AmountOutOfRange(amount, currency)
+        raise AmountOutOfRange(exact.scaleb(-minor_digits(currency), EXACT), currency)
     return minor
 
 

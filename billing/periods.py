@@ -18,6 +18,11 @@ FREQUENCIES: Final = tuple(MONTHS)
 
 _DAY = timedelta(days=1)
 
+Day = str
+"""A day as ISO 8601 writes it: texts sort as the days do, and both databases give them without a conversion."""
+FIRST_DAY: Final[Day] = date.min.isoformat()
+LAST_DAY: Final[Day] = date.max.isoformat()
+
 
 @dataclass(frozen=True, slots=True)
 class Period:

@@ -6,30 +6,35 @@ Pure: rows in, results out. A forecast and a rating compute alike; what they wri
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from billing.catalog import Catalog, Terms
-from billing.exact import ZERO, exactly
-from billing.money import BIGINT_MAX, AmountOutOfRange
-from billing.rating import Bill, RatingError, charge, net_minor, rate
-from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
+from billing.exact import ZERO, canonical, exactly
+from billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
+from billing.periods import FIRST_DAY, LAST_DAY, Day
+from billing.rating import Bill, RatingError, rate
+from billing.records.rating_rows import AssetRow, InputRow, InputTuple, ScheduleTuple
 
-PENDING = "Pending Billing"
 SUPERSEDED = "Superseded"
 
 
 class Rated(NamedTuple):
-    """A good input: what it comes to in minor units, and what that rests on."""
+    """A good input: what is written to it, and what that rests on."""
 
-    input: InputRow
     amount: int
-    prior_quantity: Decimal
+    """Minor units."""
+    price_key: int
+    contract_key: int | None
+    discount_percent: str
+    prior_quantity: str
+    key: int
+    input: InputTuple
     first_in_window: bool
     terms: Terms
 
@@ -38,12 +43,16 @@ class Rated(NamedTuple):
         price = self.terms.price
         rating = rate(
             price.price,
-            self.input.quantity,
-            self.prior_quantity,
+            Decimal(InputRow._make(self.input).quantity),
+            Decimal(self.prior_quantity),
             indexed=price.usage_indexing,
             first_in_window=self.first_in_window,
         )
         return rating.bill(price.currency, self.terms.discount_percent)
+
+
+RatedTuple = tuple[int, int, int | None, str, str, int, InputTuple, bool, Terms]
+"""The fields of :class:`Rated`."""
 
 
 class Bad(NamedTuple):
@@ -72,15 +81,15 @@ class AssetUsage:
     """
 
     asset: AssetRow
-    schedules: Sequence[ScheduleRow]
-    rated: list[tuple[InputRow, int, Decimal, bool, Terms]] = field(default_factory=list)
+    schedules: Sequence[ScheduleTuple]
+    rated: list[RatedTuple] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     postings: dict[int, Posting] = field(default_factory=dict)
 
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
-        return self.asset.currency or self.rated[0][4].price.currency
+        return self.asset.currency or self.rated[0][8].price.currency
 
 
 class _Unpriced(Exception):
@@ -99,57 +108,64 @@ class _Window:
     begun: bool
 
 
-def rate_asset(
-    asset: AssetRow, inputs: Sequence[InputRow], schedules: Sequence[ScheduleRow], catalog: Catalog
-) -> AssetUsage:
-    """Rate an asset's inputs in hand; they come by usage date and order of arrival.
+def rate_assets(
+    assets: Iterable[AssetRow],
+    inputs: Iterable[InputTuple],
+    schedules: Iterable[ScheduleTuple],
+    catalog: Catalog,
+) -> list[AssetUsage]:
+    """Rate the inputs in hand of each asset; inputs and schedules come sorted.
 
     «So far» is the quantity rated in the window, less that of inputs in hand (they would count twice), plus the
     good inputs in hand that come before.
     """
-    usage = AssetUsage(asset, schedules)
+    inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
+    usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
     with exactly():
-        _rate_into(usage, inputs, catalog)
-    return usage
+        for usage in usages:
+            _rate_into(usage, inputs_of.get(usage.asset.key, ()), catalog)
+    return usages
 
 
-def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) -> None:
+def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], catalog: Catalog) -> None:
     asset, rated = usage.asset, usage.rated
-    live = _Live(usage.schedules)
-    windows = _windows(live, inputs)
-    at_hand: Terms | None = None
-    since, until = date.max, date.min  # the days on which schedule and terms at hand both hold
+    live = _Live(usage.schedules, inputs)
+    terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
+    since, until = LAST_DAY, FIRST_DAY  # and those on which the schedule at hand does, too
     for one in inputs:
-        _, day, _, quantity, uom, _, _, _ = one
+        _, day, key, text, uom, _, _, _ = one
         try:
             if not since <= day <= until:
-                since, until = date.max, date.min
+                since, until = LAST_DAY, FIRST_DAY
                 schedule = _schedule_of(asset, day, live, usage)
-                if at_hand is None or not at_hand.since <= day <= at_hand.until:
-                    at_hand = None
-                    at_hand = _terms_of(asset, day, catalog)
-                terms = at_hand
-                since = max(schedule.start, terms.since)
+                if not terms_since <= day <= terms_until:
+                    terms_since, terms_until = LAST_DAY, FIRST_DAY
+                    terms = _terms_of(asset, date.fromisoformat(day), catalog)
+                    terms_since, terms_until = terms.since.isoformat(), terms.until.isoformat()
+                    price_key, contract_key, discount = terms.basis
+                    charge, product_uom, currency, in_minor_units = terms.in_short
+                window = live.window(schedule)
+                posting = usage.postings[schedule[3]]
+                since = max(schedule[1], terms_since)
                 # A schedule taken over from elsewhere may reach beyond its asset.
-                until = min(schedule.end, asset.end_date, terms.until)
-                window = windows[schedule.window]
-                posting = usage.postings[schedule.key]
-                price, product_uom, indexed, currency, kept = terms.in_short
+                until = min(schedule[4], asset.end_date, terms_until)
             if uom != product_uom:
                 raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
+            quantity = Decimal(text)
             so_far, first = window.so_far, not window.begun
-            gross, _ = charge(price, quantity, so_far, indexed, first)
-            amount = net_minor(gross, currency, kept)
+            gross, _ = charge(quantity, so_far, first)
+            amount = whole_minor(gross * in_minor_units, currency)
             fee = posting.fee + amount
             if fee > BIGINT_MAX:
-                period = f"{schedule.start} to {schedule.end}"
+                period = f"{schedule[1]} to {schedule[4]}"
                 raise _Unpriced(
                     "amount_out_of_range", f"the schedule {period} comes to more than can be kept"
                 )
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
-            usage.bad.append(Bad(one, why.code, str(why)))
+            usage.bad.append(Bad(InputRow._make(one), why.code, str(why)))
             continue
-        rated.append((one, amount, so_far, first, terms))
+        prior = canonical(so_far) if so_far else "0"
+        rated.append((amount, price_key, contract_key, discount, prior, key, one, first, terms))
         window.so_far = so_far + quantity
         window.begun = True
         posting.quantity += quantity
@@ -158,45 +174,47 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputRow], catalog: Catalog) 
 
 
 class _Live:
-    """An asset's schedules that are not superseded, found by day."""
+    """An asset's schedules that are not superseded, found by day, and how far the usage of their windows has come."""
 
-    def __init__(self, schedules: Sequence[ScheduleRow]) -> None:
-        # Of two with one period the pending one comes last: late usage has its own beside the invoiced one.
-        live = [
-            (row.start, row.status == PENDING, row.key, row) for row in schedules if row.status != SUPERSEDED
-        ]
-        live.sort()
-        self.schedules = [row for _, _, _, row in live]
-        self.superseded = schedules if len(live) < len(schedules) else ()
-        self._starts = [start for start, _, _, _ in live]
+    def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
+        self.schedules = [row for row in schedules if row[7] != SUPERSEDED]
+        self.superseded = schedules if len(self.schedules) < len(schedules) else ()
+        self._rated = [one for one in inputs if one[5] == "Rated"]
+        self._windows: dict[tuple[Day, Day], _Window] = {}
 
-    def on(self, day: date) -> ScheduleRow | None:
+    def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
         """The schedule that covers a day."""
-        position = bisect_right(self._starts, day)
-        if position and day <= self.schedules[position - 1].end:
+        position = bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING))
+        if position and day <= self.schedules[position - 1][4]:
             return self.schedules[position - 1]
         return None
 
-
-def _windows(live: _Live, inputs: Sequence[InputRow]) -> dict[tuple[object, object], _Window]:
-    windows: dict[tuple[object, object], _Window] = {}
-    for row in live.schedules:
-        window = windows.get(row.window)
+    def window(self, schedule: ScheduleTuple) -> _Window:
+        """The window that the schedule lies in."""
+        period = schedule[8:]
+        window = self._windows.get(period)
         if window is None:
-            windows[row.window] = _Window(row.actual_quantity, bool(row.actual_quantity))
-        elif row.actual_quantity:
-            window.so_far += row.actual_quantity
-            window.begun = True
-    for one in inputs:
-        if one.status == "Rated" and (schedule := live.on(one.usage_date)) is not None:
-            window = windows[schedule.window]
-            # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
-            window.so_far = max(ZERO, window.so_far - one.quantity)
-            window.begun = bool(window.so_far)
-    return windows
+            window = self._windows[period] = self._window_of(period)
+        return window
+
+    def _window_of(self, period: tuple[Day, Day]) -> _Window:
+        so_far = ZERO
+        for row in self.schedules:
+            if row[5] != "0" and row[8:] == period:
+                so_far += Decimal(row[5])
+        for asset_key, day, _, quantity, *_ in self._rated:
+            schedule = self.on(asset_key, day)
+            if schedule is not None and schedule[8:] == period:
+                # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
+                so_far = max(ZERO, so_far - Decimal(quantity))
+        return _Window(so_far, bool(so_far))
 
 
-def _schedule_of(asset: AssetRow, day: date, live: _Live, usage: AssetUsage) -> ScheduleRow:
+_AFTER_PENDING = 2
+"""Sorts behind every schedule of the same start."""
+
+
+def _schedule_of(asset: AssetRow, day: Day, live: _Live, usage: AssetUsage) -> ScheduleTuple:
     """The schedule that covers the day; an input has fallen on it then, good or bad."""
     if not asset.start_date <= day <= asset.end_date:
         raise _Unpriced(
@@ -208,12 +226,12 @@ def _schedule_of(asset: AssetRow, day: date, live: _Live, usage: AssetUsage) -> 
             "before_first_billing_date",
             f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
         )
-    found = live.on(day)
+    found = live.on(asset.key, day)
     if found is not None:
-        if found.key not in usage.postings:
-            usage.postings[found.key] = Posting()
+        if found[3] not in usage.postings:
+            usage.postings[found[3]] = Posting()
         return found
-    if any(row.start <= day <= row.end for row in live.superseded):  # no live one does
+    if any(row[1] <= day <= row[4] for row in live.superseded):  # no live one does
         raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 
@@ -238,6 +256,9 @@ def _terms_of(asset: AssetRow, day: date, catalog: Catalog) -> Terms:
     return terms
 
 
-def by_asset(inputs: Sequence[InputRow]) -> dict[int, list[InputRow]]:
-    """Inputs in order of asset, as one list for each asset."""
-    return {asset: list(of_asset) for asset, of_asset in groupby(inputs, key=itemgetter(0))}
+T = TypeVar("T", InputTuple, ScheduleTuple)
+
+
+def _by_asset(rows: Iterable[T]) -> Mapping[int, Sequence[T]]:
+    """Rows in order of asset, as one list for each asset."""
+    return {asset: list(of_asset) for asset, of_asset in groupby(rows, key=itemgetter(0))}

@@ -125,8 +125,8 @@ class Scope:
         """The record is not for this run."""
         self.outcomes[key] = Outcome("skipped", code, message)
 
-    def pay(self, currency: str, amounts: Iterable[tuple[int, int]]) -> None:
-        """What ok records came to: their keys and minor units of a currency."""
+    def pay(self, currency: str, amounts: Mapping[int, int] | Iterable[tuple[int, int]]) -> None:
+        """What ok records came to: minor units of a currency by record key, as a mapping or as pairs."""
         self.amounts.setdefault(currency, {}).update(amounts)
 
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:

@@ -19,8 +19,13 @@ from sqlalchemy import Connection
 from billing.exact import canonical, quantity_text
 from billing.records import rating_rows, selection
 from billing.records.catalog_rows import CatalogLoader
-from billing.records.rating_rows import DraftOfInput, DraftOfSchedule, ErrorOfInput, InputRow
-from billing.usage import PENDING, AssetUsage, Rated, by_asset, rate_asset
+from billing.records.rating_rows import (
+    DraftOfSchedule,
+    ErrorOfInput,
+    InputRow,
+    InputTuple,
+)
+from billing.usage import AssetUsage, Rated, rate_assets
 from engine.errors import Refused
 from engine.job import Amount, DryRunJob, Group, Preview, Schema, Scope, StartContext
 from engine.run import Run
@@ -69,8 +74,9 @@ class Forecast:
                     yield usage, (None, None, key)
             if usage.asset.key not in self.partial:
                 for row in usage.schedules:
-                    if row.has_draft and row.status == PENDING and row.key not in usage.postings:
-                        yield usage, (None, None, row.key)
+                    _, _, pending, key, _, _, has_draft, *_ = row
+                    if has_draft and pending and key not in usage.postings:
+                        yield usage, (None, None, key)
 
 
 class DraftUsageRatingJob(DryRunJob):
@@ -131,13 +137,8 @@ class DraftUsageRatingJob(DryRunJob):
         connection = scope.connection
         locked = rating_rows.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
-        of_asset = by_asset(self._eligible(scope, rating_rows.read_inputs(connection, scope.keys)))
-        schedules: dict[int, list[rating_rows.ScheduleRow]] = {asset.key: [] for asset in locked}
-        for row in rating_rows.read_schedules(connection, scope.groups):
-            schedules[row.asset_key].append(row)
-        usages = [
-            rate_asset(asset, of_asset.get(asset.key, ()), schedules[asset.key], catalog) for asset in locked
-        ]
+        inputs = self._eligible(scope, rating_rows.read_inputs(connection, scope.keys))
+        usages = rate_assets(locked, inputs, rating_rows.read_schedules(connection, scope.groups), catalog)
         for usage in usages:
             _report(scope, usage)
         forecast = Forecast(usages, self._partial_assets(scope))
@@ -146,7 +147,7 @@ class DraftUsageRatingJob(DryRunJob):
 
     def apply(self, scope: Scope, computed: Forecast) -> None:
         """Write draft values, and errors; every status moves only from the one that was read."""
-        drafts = _drafts(scope.run.id, computed.usages)
+        drafts = [rated[:6] for usage in computed.usages for rated in usage.rated]
         errors = [
             ErrorOfInput(bad.code, bad.message, bad.input.key, bad.input.status)
             for usage in computed.usages
@@ -154,9 +155,9 @@ class DraftUsageRatingJob(DryRunJob):
             if bad.input.status != RATED
         ]
         errors += self._errors_set_aside(scope)
-        mended = [draft[6] for draft in drafts if draft[7] == ERROR]
+        mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] == ERROR]
         postings = [posting for _, posting in computed.postings()]
-        _expect(rating_rows.write_drafts(scope.connection, drafts), drafts)
+        _expect(rating_rows.write_drafts(scope.connection, scope.run.id, drafts), drafts)
         _expect(rating_rows.write_errors(scope.connection, errors), errors)
         _expect(rating_rows.clear_errors(scope.connection, mended), mended)
         _expect(rating_rows.write_schedule_drafts(scope.connection, postings), postings)
@@ -164,10 +165,10 @@ class DraftUsageRatingJob(DryRunJob):
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
         rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        input_ids = self.record_ids(scope.connection, [one.input.key for one in rated])
+        input_ids = self.record_ids(scope.connection, [one.key for one in rated])
         for one in rated:
             amount = Amount(one.amount, one.terms.price.currency)
-            yield Preview("usage_input", input_ids[one.input.key], amount, _explained(one))
+            yield Preview("usage_input", input_ids[one.key], amount, _explained(one))
         postings = list(computed.postings())
         schedule_ids = selection.schedule_ids(scope.connection, [key for _, (_, _, key) in postings])
         for usage, (quantity, minor, key) in postings:
@@ -218,13 +219,12 @@ class DraftUsageRatingJob(DryRunJob):
             yield Group(visit)
             visit = next(stale, None)
 
-    def _eligible(self, scope: Scope, rows: Sequence[InputRow]) -> list[InputRow]:
+    def _eligible(self, scope: Scope, rows: list[InputTuple]) -> list[InputTuple]:
         """The inputs that a forecast takes; the others are reported."""
-        taken = [row for row in rows if row.status == LOADED and not row.deleted]
-        if len(taken) == len(rows):
-            return taken
-        taken.clear()
-        for row in rows:
+        if all(row[5] == LOADED and not row[7] for row in rows):
+            return rows
+        taken: list[InputTuple] = []
+        for row in map(InputRow._make, rows):
             if row.deleted:
                 scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
             elif (
@@ -243,7 +243,7 @@ class DraftUsageRatingJob(DryRunJob):
             return []
         return [
             ErrorOfInput(scope.set_aside[row.key].code, scope.set_aside[row.key].message, row.key, row.status)
-            for row in rating_rows.read_inputs(scope.connection, list(scope.set_aside))
+            for row in map(InputRow._make, rating_rows.read_inputs(scope.connection, list(scope.set_aside)))
             if not row.deleted and (row.status == LOADED or (row.status == ERROR and row.error_by == "draft"))
         ]
 
@@ -271,25 +271,15 @@ def _report(scope: Scope, usage: AssetUsage) -> None:
     for bad in usage.bad:
         scope.error(bad.input.key, bad.code, bad.message)
     if usage.rated:
-        scope.pay(usage.currency, ((row[0].key, row[1]) for row in usage.rated))
+        scope.pay(usage.currency, {rated[5]: rated[0] for rated in usage.rated})
         scope.add_total(TOTAL, usage.currency, sum(posting.fee for posting in usage.postings.values()))
-
-
-def _drafts(run_key: int, usages: Sequence[AssetUsage]) -> list[DraftOfInput]:
-    drafts: list[DraftOfInput] = []
-    for usage in usages:
-        for (_, _, key, _, _, status, _, _), amount, prior, _, terms in usage.rated:
-            price_key, contract_key, discount = terms.basis
-            starts_at = canonical(prior) if prior else "0"
-            drafts.append((amount, run_key, price_key, contract_key, discount, starts_at, key, status))
-    return drafts
 
 
 def _explained(one: Rated) -> dict[str, Any]:
     terms = one.terms
     return {
-        "quantity": quantity_text(one.input.quantity),
-        "prior_quantity": quantity_text(one.prior_quantity),
+        "quantity": quantity_text(Decimal(InputRow._make(one.input).quantity)),
+        "prior_quantity": quantity_text(Decimal(one.prior_quantity)),
         "price_revision": terms.price.key,
         "contract_revision": None if terms.contract is None else terms.contract.key,
         "discount_percent": quantity_text(terms.discount_percent),

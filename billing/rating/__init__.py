@@ -3,11 +3,12 @@
 from billing.rating.errors import NegativeQuantity, NoTier, PriceError, RatingError
 from billing.rating.line import Line
 from billing.rating.price import MODELS, Price, Tier
-from billing.rating.rating import Bill, Rating, charge, kept_share, net_minor, rate
+from billing.rating.rating import Bill, Charging, Rating, charging, kept_share, rate
 
 __all__ = [
     "MODELS",
     "Bill",
+    "Charging",
     "Line",
     "NegativeQuantity",
     "NoTier",
@@ -16,8 +17,7 @@ __all__ = [
     "Rating",
     "RatingError",
     "Tier",
-    "charge",
+    "charging",
     "kept_share",
-    "net_minor",
     "rate",
 ]

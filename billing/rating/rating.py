@@ -24,6 +24,9 @@ _CHARGES: Final[dict[str, Callable[[Price, Decimal, Decimal, Decimal, bool], Cha
     "discrete": discrete.charge,
     "percentage": percentage.charge,
 }
+Charging = Callable[[Decimal, Decimal, bool], Charge]
+"""Quantity, prior quantity and whether the input is the first in its window -> what it is charged."""
+
 _ONE: Final = Decimal(1)
 _HUNDRED: Final = Decimal(100)
 
@@ -73,7 +76,7 @@ class Rating(NamedTuple):
         kept = kept_share(discount_percent)
         with exactly():
             discount = self.amount * (_ONE - kept) if discount_percent else ZERO
-            return Bill(self, currency, discount, net_minor(self.amount, currency, kept))
+            return Bill(self, currency, discount, round_half_up(self.amount * kept, currency))
 
 
 def rate(
@@ -94,21 +97,37 @@ def rate(
     Raises NegativeQuantity, NoTier: never an amount in place of an error.
     """
     with exactly():
-        return Rating(*charge(price, quantity, prior_quantity, indexed, first_in_window))
+        if prior_quantity < ZERO:
+            raise NegativeQuantity(prior_quantity)
+        return Rating(*charging(price, indexed)(quantity, prior_quantity, first_in_window))
 
 
-def charge(price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool) -> Charge:
-    """What `rate` gives, not yet dressed as a Rating: a run rates a million inputs and shows few of them.
+def charging(price: Price, indexed: bool) -> Charging:
+    """What `rate` does, made ready for one price and not dressed as a Rating: a run rates a million inputs by few
+    prices, and shows few of their lines.
 
-    To be called in a block of `exactly()`.
+    To be called, and the result as well, in a block of `exactly()`.
     """
-    if quantity < ZERO:
-        raise NegativeQuantity(quantity)
-    included = price.included_quantity
-    if included or (indexed and prior):
-        return _charge_in_window(price, quantity, prior, indexed, first_in_window)
-    charged = _CHARGES[price.model](price, ZERO, quantity, quantity, first_in_window or not indexed)
-    return _limited(price, *charged) if price.has_limits else charged
+    model = _CHARGES[price.model]
+
+    def in_window(quantity: Decimal, prior: Decimal, first_in_window: bool) -> Charge:
+        if quantity < ZERO:
+            raise NegativeQuantity(quantity)
+        return model(price, prior, prior + quantity, quantity, first_in_window and not prior)
+
+    def alone(quantity: Decimal, prior: Decimal, first_in_window: bool) -> Charge:
+        if quantity < ZERO:
+            raise NegativeQuantity(quantity)
+        return model(price, ZERO, quantity, quantity, True)
+
+    def in_full(quantity: Decimal, prior: Decimal, first_in_window: bool) -> Charge:
+        if quantity < ZERO:
+            raise NegativeQuantity(quantity)
+        return _limited(price, *_charge_in_window(price, quantity, prior, indexed, first_in_window))
+
+    if price.included_quantity or price.has_limits:
+        return in_full
+    return in_window if indexed else alone
 
 
 def kept_share(discount_percent: Decimal) -> Decimal:
@@ -119,19 +138,9 @@ def kept_share(discount_percent: Decimal) -> Decimal:
     return EXACT.subtract(_ONE, discount_percent.scaleb(-2, EXACT)) if discount_percent else _ONE
 
 
-def net_minor(amount: Decimal, currency: str, kept: Decimal) -> int:
-    """The share that a discount keeps of an unrounded amount, in whole minor units: rounded once, half up.
-
-    To be called in a block of `exactly()`. Raises AmountOutOfRange, CurrencyError.
-    """
-    return round_half_up(amount if kept is _ONE else amount * kept, currency)
-
-
 def _charge_in_window(
     price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool
 ) -> Charge:
-    if prior < ZERO:
-        raise NegativeQuantity(prior)
     start, end, billable = prior, prior + quantity, quantity
     included = price.included_quantity
     if included:
@@ -145,10 +154,11 @@ def _charge_in_window(
     amount, parts = _CHARGES[price.model](price, start, end, billable, first)
     if billable != quantity:
         parts = (("included", 0, quantity - billable, ZERO, ZERO), *parts)
-    return _limited(price, amount, parts)
+    return amount, parts
 
 
 def _limited(price: Price, amount: Decimal, parts: tuple[Part, ...]) -> Charge:
+    """The amount within the price's minimum and maximum."""
     low, high = price.minimum_amount, price.maximum_amount
     if low is not None and amount < low:
         return low, (*parts, ("minimum", 0, None, None, low - amount))

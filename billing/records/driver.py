@@ -7,10 +7,14 @@ and arrays; the two databases differ only in how a list of keys is passed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
+
+_DAY = re.compile(r"\{day:([a-z_.]+)\}")
+_NUMBER = re.compile(r"\{number:([a-z_.]+)\}")
 
 
 class Driver:
@@ -21,8 +25,13 @@ class Driver:
         self.cursor: Any = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query. ``{among}`` after a column stands for «is in this list of keys»."""
-        return list(self.cursor.execute(self._spelled(statement), parameters).fetchall())
+        """All rows of a query.
+
+        ``{among}`` after a column stands for «is in this list of keys»; ``{day:column}`` and ``{number:column}`` for
+        a date and a decimal as text.
+        """
+        rows: list[tuple[Any, ...]] = self.cursor.execute(self._spelled(statement), parameters).fetchall()
+        return rows
 
     def keys(self, keys: Sequence[int]) -> Any:
         """A list of keys as the parameter of ``{among}``."""
@@ -30,8 +39,10 @@ class Driver:
 
     def _spelled(self, statement: str) -> str:
         if self.is_postgresql:
-            return statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
-        return statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
+            plain = statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
+            return _NUMBER.sub(r"\1::text", _DAY.sub(r"to_char(\1, 'YYYY-MM-DD')", plain))
+        plain = statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
+        return _NUMBER.sub(r"\1", _DAY.sub(r"\1", plain))  # SQLite keeps both as text
 
 
 def array_text(values: Iterable[int | str | None]) -> str:

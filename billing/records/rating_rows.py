@@ -6,13 +6,11 @@ Every one that reads and then writes an asset's inputs or schedules goes through
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from billing.exact import ZERO
+from billing.periods import Day
 from billing.records.driver import Driver, array_text
 from billing.tables import DRAFT_CANDIDATE
 
@@ -29,43 +27,61 @@ class AssetRow(NamedTuple):
     customer_key: int
     account_key: int | None
     product: str
-    start_date: date
-    end_date: date
-    first_billing_date: date
+    start_date: Day
+    end_date: Day
+    first_billing_date: Day
     price_book_key: int | None
     currency: str | None
 
 
 class InputRow(NamedTuple):
-    """A usage input as rating needs it; as tuples they sort by asset, usage date and order of arrival."""
+    """A usage input as rating needs it; they sort by asset, usage date and order of arrival.
+
+    ``quantity`` is the text of a decimal.
+    """
 
     asset_key: int
-    usage_date: date
+    usage_date: Day
     key: int
-    quantity: Decimal
+    quantity: str
     product_uom: str
     status: str
     error_by: str | None
-    deleted: bool
+    deleted: bool | int
 
 
 class ScheduleRow(NamedTuple):
-    """A usage schedule with its billing schedule's status."""
+    """A usage schedule, with status and period of its billing schedule; they sort by asset and start.
 
-    key: int
+    Of two with one start the pending one comes last: late usage has its own beside the invoiced one. The billing
+    schedule's period, ``window_start`` and ``window_end``, is the window of usage indexing. ``actual_quantity`` is
+    the text of a decimal, ``0`` for most.
+    """
+
     asset_key: int
-    start: date
-    end: date
-    actual_quantity: Decimal
-    has_draft: bool
+    start: Day
+    pending: bool | int
+    key: int
+    end: Day
+    actual_quantity: str
+    has_draft: bool | int
     status: str
-    window: tuple[object, object]
-    """The billing schedule's period, as the name of the window of usage indexing."""
+    window_start: Day
+    window_end: Day
 
 
-DraftOfInput = tuple[int, int, int, int | None, str, str, int, str]
-"""What a forecast writes to a good input, and what the amount rests on: minor units, run key, price key, contract
-key, discount percent, prior quantity (both as canonical text), input key, the status it was read with."""
+InputTuple = tuple[int, Day, int, str, str, str, str | None, bool | int]
+"""The fields of :class:`InputRow`. Rows stay the plain tuples that the driver gives: a named one costs as much
+again, and there are a million of them.
+"""
+
+ScheduleTuple = tuple[int, Day, bool | int, int, Day, str, bool | int, str, Day, Day]
+"""The fields of :class:`ScheduleRow`."""
+
+DraftOfInput = tuple[int, int, int | None, str, str, int]
+"""What a forecast writes to a good input, and what the amount rests on: minor units, price key, contract key,
+discount percent, prior quantity (both as canonical text), input key.
+"""
 
 
 class ErrorOfInput(NamedTuple):
@@ -88,65 +104,39 @@ def lock_assets(connection: Connection, asset_keys: Sequence[int]) -> list[Asset
     # No key changes: who only inserts rows that point at the assets, an import, need not wait.
     lock = " FOR NO KEY UPDATE" if driver.is_postgresql else ""
     rows = driver.rows(
-        "SELECT id, asset_line_item_id, customer_key, account_key, product, start_date, end_date,"
-        " first_billing_date, price_book_key, currency FROM asset_line_item"
+        "SELECT id, asset_line_item_id, customer_key, account_key, product, {day:start_date}, {day:end_date},"
+        " {day:first_billing_date}, price_book_key, currency FROM asset_line_item"
         f" WHERE id {{among}} ORDER BY id{lock}",
         driver.keys(sorted(asset_keys)),
     )
-    if driver.is_postgresql:
-        return [_new(AssetRow, row) for row in rows]
-    return [
-        _new(AssetRow, (*row[:5], _day(row[5]), _day(row[6]), _day(row[7]), row[8], row[9])) for row in rows
-    ]
+    return list(map(AssetRow._make, rows))
 
 
-def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputRow]:
+def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputTuple]:
     """The inputs, by asset, usage date and order of arrival; deleted ones, too."""
     driver = Driver(connection)
-    rows = driver.rows(
-        "SELECT asset_key, usage_date, id, quantity, product_uom, status, error_by, deleted"
+    rows: list[Any] = driver.rows(
+        "SELECT asset_key, {day:usage_date}, id, {number:quantity}, product_uom, status, error_by, deleted"
         " FROM usage_input WHERE id {among}",
         driver.keys(keys),
     )
-    if driver.is_postgresql:
-        inputs = [_new(InputRow, row) for row in rows]
-    else:
-        inputs = [
-            _new(InputRow, (asset, _day(day), key, Decimal(quantity), uom, status, error_by, bool(deleted)))
-            for asset, day, key, quantity, uom, status, error_by, deleted in rows
-        ]
-    inputs.sort()
-    return inputs
+    rows.sort()
+    return rows
 
 
-def read_schedules(connection: Connection, asset_keys: Sequence[int]) -> list[ScheduleRow]:
-    """All usage schedules of the assets, superseded ones too."""
+def read_schedules(connection: Connection, asset_keys: Sequence[int]) -> list[ScheduleTuple]:
+    """All usage schedules of the assets, superseded ones too, by asset and start."""
     driver = Driver(connection)
-    rows = driver.rows(
-        "SELECT s.id, s.asset_key, s.period_start_date, s.period_end_date, s.actual_quantity,"
-        " s.draft_rated_quantity IS NOT NULL, b.status, b.period_start_date, b.period_end_date"
+    rows: list[Any] = driver.rows(
+        "SELECT s.asset_key, {day:s.period_start_date}, b.status = 'Pending Billing', s.id,"
+        " {day:s.period_end_date}, {number:s.actual_quantity}, s.draft_rated_quantity IS NOT NULL, b.status,"
+        " {day:b.period_start_date}, {day:b.period_end_date}"
         " FROM usage_schedule AS s JOIN billing_schedule AS b ON b.id = s.billing_schedule_key"
         " WHERE s.asset_key {among}",
         driver.keys(asset_keys),
     )
-    if driver.is_postgresql:
-        return [_new(ScheduleRow, (*row[:7], row[7:])) for row in rows]
-    return [
-        _new(
-            ScheduleRow,
-            (
-                key,
-                asset,
-                _day(start),
-                _day(end),
-                ZERO if actual == "0" else Decimal(actual),
-                bool(draft),
-                status,
-                (first, last),
-            ),
-        )
-        for key, asset, start, end, actual, draft, status, first, last in rows
-    ]
+    rows.sort()
+    return rows
 
 
 def count_candidates(connection: Connection, with_rated: bool) -> int:
@@ -155,25 +145,22 @@ def count_candidates(connection: Connection, with_rated: bool) -> int:
     return int(Driver(connection).rows(f"SELECT count(*) FROM usage_input WHERE {wanted}")[0][0])
 
 
-def write_drafts(connection: Connection, drafts: Sequence[DraftOfInput]) -> int:
-    """Write forecasts to good inputs that still have the status they were read with; how many had."""
+def write_drafts(connection: Connection, run_key: int, drafts: Sequence[DraftOfInput]) -> int:
+    """Write forecasts to good inputs, whose status stays; how many there were."""
     driver = Driver(connection)
     if driver.is_postgresql:
         return _update_from_arrays(
             driver,
-            "UPDATE usage_input AS u SET draft_rated_amount = d.amount, draft_run_key = d.run_key,"
+            f"UPDATE usage_input AS u SET draft_rated_amount = d.amount, draft_run_key = {run_key:d},"
             " draft_price_key = d.price_key, draft_contract_key = d.contract_key,"
             " draft_discount_percent = d.discount, draft_prior_quantity = d.prior"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[],"
-            " %s::bigint[], %s::text[])"
-            " AS d (amount, run_key, price_key, contract_key, discount, prior, id, status)"
-            " WHERE u.id = d.id AND u.status = d.status",
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[], %s::bigint[])"
+            " AS d (amount, price_key, contract_key, discount, prior, id) WHERE u.id = d.id",
             drafts,
         )
     driver.cursor.executemany(
-        "UPDATE usage_input SET draft_rated_amount = ?, draft_run_key = ?, draft_price_key = ?,"
-        " draft_contract_key = ?, draft_discount_percent = ?, draft_prior_quantity = ?"
-        " WHERE id = ? AND status = ?",
+        f"UPDATE usage_input SET draft_rated_amount = ?, draft_run_key = {run_key:d}, draft_price_key = ?,"
+        " draft_contract_key = ?, draft_discount_percent = ?, draft_prior_quantity = ? WHERE id = ?",
         drafts,
     )
     return int(driver.cursor.rowcount) if drafts else 0
@@ -287,8 +274,3 @@ def _update_from_arrays(driver: Driver, update: str, rows: Sequence[tuple[Any, .
         return 0
     driver.cursor.execute(update, [array_text(column) for column in zip(*rows, strict=True)])
     return int(driver.cursor.rowcount)
-
-
-_day = date.fromisoformat
-# A named tuple made this way takes half the time of calling its class, and there are a million of them.
-_new = tuple.__new__

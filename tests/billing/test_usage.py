@@ -15,14 +15,14 @@ from billing.catalog import Catalog, ContractRevision, PriceRevision
 from billing.money import BIGINT_MAX
 from billing.rating import Price
 from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
-from billing.usage import AssetUsage, Rated, by_asset, rate_asset
+from billing.usage import AssetUsage, Rated, rate_assets
 
 BOOK, CUSTOMER = 5, 3
 ASSET = AssetRow(
     *(1, "AL-1", CUSTOMER, None, "data"),
-    *(date(2023, 1, 1), date(2023, 12, 31), date(2023, 1, 1), None, "USD"),
+    *("2023-01-01", "2023-12-31", "2023-01-01", None, "USD"),
 )
-INPUT = InputRow(1, date(2023, 6, 5), 1, Decimal(10), "Each", "Loaded", None, False)
+INPUT = InputRow(1, "2023-06-05", 1, "10", "Each", "Loaded", None, False)
 CONTRACT = ContractRevision(
     *(7, CUSTOMER, BOOK, "USD", date(2000, 1, 1), None, True, Decimal(0), frozenset()),
 )
@@ -36,13 +36,14 @@ FLAT: Mapping[str, Any] = {"model": "flat", "flat_fee": "95"}
 
 def month(number: int, status: str = "Pending Billing", **values: Any) -> ScheduleRow:
     """A usage schedule of a month of 2023 of 28 days, in a window of the whole year."""
-    start, end = date(2023, number, 1), date(2023, number, 28)
-    window = (date(2023, 1, 1), date(2023, 12, 31))
-    return ScheduleRow(number, 1, start, end, Decimal(0), False, status, window)._replace(**values)
+    start, end = f"2023-{number:02}-01", f"2023-{number:02}-28"
+    pending = status == "Pending Billing"
+    row = ScheduleRow(1, start, pending, number, end, "0", False, status, "2023-01-01", "2023-12-31")
+    return row._replace(**values)
 
 
-def used(key: int, day: date, quantity: str, **values: Any) -> InputRow:
-    return INPUT._replace(key=key, usage_date=day, quantity=Decimal(quantity), **values)
+def used(key: int, day: str, quantity: str, **values: Any) -> InputRow:
+    return INPUT._replace(key=key, usage_date=day, quantity=quantity, **values)
 
 
 def priced(price: Mapping[str, Any], *, indexed: bool = False, currency: str = "USD") -> PriceRevision:
@@ -58,7 +59,7 @@ def amounts(usage: AssetUsage) -> list[int]:
 
 
 def priors(usage: AssetUsage) -> list[Decimal]:
-    return [one.prior_quantity for one in good(usage)]
+    return [Decimal(one.prior_quantity) for one in good(usage)]
 
 
 def usage_of(
@@ -69,7 +70,9 @@ def usage_of(
     asset: AssetRow = ASSET,
     contracts: Sequence[ContractRevision] = (CONTRACT,),
 ) -> AssetUsage:
-    return rate_asset(asset, inputs, schedules, Catalog(contracts, {(BOOK, "data"): [price]}))
+    catalog = Catalog(contracts, {(BOOK, "data"): [price]})
+    [usage] = rate_assets([asset], inputs, sorted(schedules), catalog)
+    return usage
 
 
 # Which code an input gets
@@ -89,9 +92,7 @@ class Case:
     def codes(self) -> list[str]:
         price = Price.from_mapping({"model": "volume", "tiers": [self.price]})
         revision = PriceRevision(9, self.price_from, "Each", False, "USD", price)
-        usage = rate_asset(
-            self.asset, [self.input], self.schedules, Catalog(self.contracts, {(BOOK, "data"): [revision]})
-        )
+        usage = usage_of([self.input], self.schedules, revision, asset=self.asset, contracts=self.contracts)
         assert len(usage.rated) + len(usage.bad) == 1
         return [bad.code for bad in usage.bad]
 
@@ -99,16 +100,16 @@ class Case:
 Fault = Callable[[Case], Case]
 # In the order of the table in docs/draft-rating.md.
 FAULTS: dict[str, Fault] = {
-    "asset_not_active": lambda case: replace(case, asset=case.asset._replace(end_date=date(2023, 6, 4))),
+    "asset_not_active": lambda case: replace(case, asset=case.asset._replace(end_date="2023-06-04")),
     "before_first_billing_date": lambda case: replace(
-        case, asset=case.asset._replace(first_billing_date=date(2023, 6, 6))
+        case, asset=case.asset._replace(first_billing_date="2023-06-06")
     ),
     "no_usage_schedule": lambda case: replace(case, schedules=()),
     "superseded_only": lambda case: replace(case, schedules=(month(6, "Superseded"),)),
     "no_contract": lambda case: replace(case, contracts=()),
     "no_price": lambda case: replace(case, price_from=date(2023, 6, 6)),
     "uom_mismatch": lambda case: replace(case, input=case.input._replace(product_uom="Gallon")),
-    "negative_quantity": lambda case: replace(case, input=case.input._replace(quantity=Decimal(-10))),
+    "negative_quantity": lambda case: replace(case, input=case.input._replace(quantity="-10")),
     "no_tier": lambda case: replace(case, price={**case.price, "to": "5"}),
     "amount_out_of_range": lambda case: replace(case, price={**case.price, "unit_price": "9" * 18}),
 }
@@ -156,21 +157,8 @@ def test_an_input_without_a_fault_is_good() -> None:
 )
 def test_a_message_names_what_is_wrong(code: str, said: str) -> None:
     case = FAULTS[code](Case())
-    usage = rate_asset(
-        case.asset,
-        [case.input],
-        case.schedules,
-        Catalog(
-            case.contracts,
-            {
-                (BOOK, "data"): [
-                    replace(
-                        priced({"model": "volume", "tiers": [case.price]}), effective_from=case.price_from
-                    )
-                ]
-            },
-        ),
-    )
+    price = replace(priced({"model": "volume", "tiers": [case.price]}), effective_from=case.price_from)
+    usage = usage_of([case.input], case.schedules, price, asset=case.asset, contracts=case.contracts)
     assert said in usage.bad[0].message
 
 
@@ -183,15 +171,15 @@ def test_a_price_in_another_currency_than_the_asset_s_is_no_price() -> None:
 
 def test_an_input_after_the_asset_s_end_is_bad_beside_one_before_it_on_the_same_schedule() -> None:
     # A schedule taken over from elsewhere may reach beyond the asset.
-    asset = ASSET._replace(end_date=date(2023, 6, 10))
-    inputs = [used(1, date(2023, 6, 9), "1"), used(2, date(2023, 6, 11), "1")]
+    asset = ASSET._replace(end_date="2023-06-10")
+    inputs = [used(1, "2023-06-09", "1"), used(2, "2023-06-11", "1")]
     usage = usage_of(inputs, [month(6)], priced(PER_UNIT), asset=asset)
-    assert [one.input.key for one in good(usage)] == [1]
+    assert [one.key for one in good(usage)] == [1]
     assert [(bad.input.key, bad.code) for bad in usage.bad] == [(2, "asset_not_active")]
 
 
 def test_an_input_on_the_first_and_last_day_of_a_schedule_falls_on_it() -> None:
-    inputs = [used(1, date(2023, 6, 1), "1"), used(2, date(2023, 6, 28), "1")]
+    inputs = [used(1, "2023-06-01", "1"), used(2, "2023-06-28", "1")]
     usage = usage_of(inputs, [month(5), month(6), month(7)], priced(PER_UNIT))
     assert {key: posting.inputs for key, posting in usage.postings.items()} == {6: 2}
 
@@ -208,9 +196,9 @@ def test_late_usage_falls_on_the_pending_schedule_beside_the_invoiced_one() -> N
 
 def test_a_schedule_sums_what_falls_on_it() -> None:
     inputs = [
-        used(1, date(2023, 6, 5), "1.5"),
-        used(2, date(2023, 6, 6), "2"),
-        used(3, date(2023, 7, 1), "4"),
+        used(1, "2023-06-05", "1.5"),
+        used(2, "2023-06-06", "2"),
+        used(3, "2023-07-01", "4"),
     ]
     usage = usage_of(inputs, [month(6), month(7)], priced(PER_UNIT))
     assert {key: (posting.quantity, posting.fee) for key, posting in usage.postings.items()} == {
@@ -229,7 +217,7 @@ def test_the_input_that_takes_a_schedule_beyond_what_can_be_kept_is_bad_and_late
 ):
     price = priced({"model": "per_unit", "unit_price": "0.01"})
     most = str(BIGINT_MAX - 10)
-    inputs = [used(key, date(2023, 6, key), quantity) for key, quantity in enumerate((most, "11", "10"), 1)]
+    inputs = [used(key, f"2023-06-{key:02}", quantity) for key, quantity in enumerate((most, "11", "10"), 1)]
     usage = usage_of(inputs, [month(6)], price)
     assert [(bad.input.key, bad.code) for bad in usage.bad] == [(2, "amount_out_of_range")]
     assert "the schedule 2023-06-01 to 2023-06-28" in usage.bad[0].message
@@ -237,7 +225,7 @@ def test_the_input_that_takes_a_schedule_beyond_what_can_be_kept_is_bad_and_late
 
 
 def test_a_bad_input_does_not_count_towards_the_window() -> None:
-    inputs = [used(1, date(2023, 6, 1), "8", product_uom="Gallon"), used(2, date(2023, 6, 2), "4")]
+    inputs = [used(1, "2023-06-01", "8", product_uom="Gallon"), used(2, "2023-06-02", "4")]
     usage = usage_of(inputs, [month(6)], priced(TIERED, indexed=True))
     assert (priors(usage), amounts(usage)) == ([Decimal(0)], [1200])
 
@@ -245,8 +233,8 @@ def test_a_bad_input_does_not_count_towards_the_window() -> None:
 def test_quantities_of_thirty_digits_lose_none_of_them() -> None:
     long = "999999999999999999.999999999999"
     price = priced({"model": "percentage", "percentage": "0.000000000007"}, indexed=True)
-    inputs = [used(key, date(2023, 6, key), long) for key in (1, 2, 3)]
-    usage = usage_of(inputs, [month(6, actual_quantity=Decimal("0.000000000001"))], price)
+    inputs = [used(key, f"2023-06-{key:02}", long) for key in (1, 2, 3)]
+    usage = usage_of(inputs, [month(6, actual_quantity="0.000000000001")], price)
     assert priors(usage) == [
         Decimal("0.000000000001"),
         Decimal("1000000000000000000"),
@@ -260,60 +248,60 @@ def test_quantities_of_thirty_digits_lose_none_of_them() -> None:
 
 
 def test_the_window_goes_on_across_the_schedules_of_a_billing_period() -> None:
-    inputs = [used(1, date(2023, 6, 5), "8"), used(2, date(2023, 7, 5), "4"), used(3, date(2023, 8, 5), "1")]
+    inputs = [used(1, "2023-06-05", "8"), used(2, "2023-07-05", "4"), used(3, "2023-08-05", "1")]
     usage = usage_of(inputs, [month(6), month(7), month(8)], priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(0), Decimal(8), Decimal(12)]
     assert amounts(usage) == [2400, 800, 100]
 
 
 def test_each_billing_period_has_its_own_window() -> None:
-    halves = [month(6, window=("first", "half")), month(7, window=("second", "half"))]
-    inputs = [used(1, date(2023, 6, 5), "8"), used(2, date(2023, 7, 5), "4")]
+    halves = [month(6, window_end="2023-06-30"), month(7, window_start="2023-07-01")]
+    inputs = [used(1, "2023-06-05", "8"), used(2, "2023-07-05", "4")]
     usage = usage_of(inputs, halves, priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(0), Decimal(0)]
 
 
 def test_what_was_rated_in_the_window_counts_whatever_its_date_and_its_schedule_s_status() -> None:
     schedules = [
-        month(5, "Invoiced", actual_quantity=Decimal(3)),
-        month(6, actual_quantity=Decimal(4)),
-        month(7, actual_quantity=Decimal(5)),
+        month(5, "Invoiced", actual_quantity="3"),
+        month(6, actual_quantity="4"),
+        month(7, actual_quantity="5"),
     ]
     usage = usage_of([INPUT], schedules, priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(12)]
 
 
 def test_what_hangs_on_superseded_schedules_does_not_count() -> None:
-    schedules = [month(6, "Superseded", actual_quantity=Decimal(9), key=60), month(6)]
+    schedules = [month(6, "Superseded", actual_quantity="9", key=60), month(6)]
     assert priors(usage_of([INPUT], schedules, priced(TIERED, indexed=True))) == [Decimal(0)]
 
 
 def test_rated_inputs_in_hand_do_not_count_twice() -> None:
     inputs = [
-        used(1, date(2023, 6, 1), "8", status="Rated"),
-        used(2, date(2023, 6, 2), "4"),
-        used(3, date(2023, 6, 3), "2", status="Rated"),
+        used(1, "2023-06-01", "8", status="Rated"),
+        used(2, "2023-06-02", "4"),
+        used(3, "2023-06-03", "2", status="Rated"),
     ]
-    usage = usage_of(inputs, [month(6, actual_quantity=Decimal(13))], priced(TIERED, indexed=True))
+    usage = usage_of(inputs, [month(6, actual_quantity="13")], priced(TIERED, indexed=True))
     # 13 were rated, 10 of them in hand: 3 came from others.
     assert priors(usage) == [Decimal(3), Decimal(11), Decimal(15)]
 
 
 def test_the_window_does_not_begin_below_zero() -> None:
-    inputs = [used(1, date(2023, 6, 1), "8", status="Rated")]
-    usage = usage_of(inputs, [month(6, actual_quantity=Decimal(5))], priced(TIERED, indexed=True))
+    inputs = [used(1, "2023-06-01", "8", status="Rated")]
+    usage = usage_of(inputs, [month(6, actual_quantity="5")], priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(0)]
 
 
 def test_a_first_input_of_nothing_pays_the_window_s_fee_and_the_next_one_does_not() -> None:
-    inputs = [used(1, date(2023, 6, 1), "0"), used(2, date(2023, 6, 2), "4"), used(3, date(2023, 7, 2), "4")]
+    inputs = [used(1, "2023-06-01", "0"), used(2, "2023-06-02", "4"), used(3, "2023-07-02", "4")]
     usage = usage_of(inputs, [month(6), month(7)], priced(FLAT, indexed=True))
     assert amounts(usage) == [9500, 0, 0]
     assert [one.first_in_window for one in good(usage)] == [True, False, False]
 
 
 def test_without_indexing_each_input_stands_alone_and_pays_its_own_fee() -> None:
-    inputs = [used(1, date(2023, 6, 1), "8"), used(2, date(2023, 6, 2), "4")]
+    inputs = [used(1, "2023-06-01", "8"), used(2, "2023-06-02", "4")]
     assert amounts(usage_of(inputs, [month(6)], priced(FLAT))) == [9500, 9500]
     assert amounts(usage_of(inputs, [month(6)], priced(TIERED))) == [2400, 1200]
 
@@ -321,18 +309,18 @@ def test_without_indexing_each_input_stands_alone_and_pays_its_own_fee() -> None
 @pytest.mark.parametrize("indexed", [True, False])
 def test_what_is_included_is_spent_once_in_a_window_indexing_or_not(indexed: bool) -> None:
     price = priced({**PER_UNIT, "included_quantity": "10"}, indexed=indexed)
-    inputs = [used(1, date(2023, 6, 1), "8"), used(2, date(2023, 7, 2), "4"), used(3, date(2023, 7, 3), "1")]
+    inputs = [used(1, "2023-06-01", "8"), used(2, "2023-07-02", "4"), used(3, "2023-07-03", "1")]
     assert amounts(usage_of(inputs, [month(6), month(7)], price)) == [0, 400, 200]
 
 
 def test_what_was_rated_before_has_spent_of_what_is_included() -> None:
     price = priced({**PER_UNIT, "included_quantity": "10"})
-    assert amounts(usage_of([INPUT], [month(6, actual_quantity=Decimal(7))], price)) == [1400]
+    assert amounts(usage_of([INPUT], [month(6, actual_quantity="7")], price)) == [1400]
 
 
 def test_a_bill_has_the_lines_of_the_amount_that_the_run_wrote() -> None:
     contract = replace(CONTRACT, discount_percent=Decimal("33.3"))
-    inputs = [used(1, date(2023, 6, 1), "8.125"), used(2, date(2023, 6, 2), "4.001")]
+    inputs = [used(1, "2023-06-01", "8.125"), used(2, "2023-06-02", "4.001")]
     usage = usage_of(inputs, [month(6)], priced(TIERED, indexed=True), contracts=[contract])
     for one in good(usage):
         bill = one.bill()
@@ -341,11 +329,16 @@ def test_a_bill_has_the_lines_of_the_amount_that_the_run_wrote() -> None:
     assert [line.key for line in good(usage)[0].bill().lines] == ["tier:1:usage", "discount", "rounding"]
 
 
-def test_inputs_are_told_apart_by_asset() -> None:
-    rows = [INPUT._replace(asset_key=asset, key=key) for asset, key in ((1, 4), (1, 5), (3, 1), (9, 2))]
-    assert [(asset, [one.key for one in of_asset]) for asset, of_asset in by_asset(rows).items()] == [
-        (1, [4, 5]),
-        (3, [1]),
-        (9, [2]),
+def test_each_asset_s_inputs_fall_on_its_own_schedules() -> None:
+    assets = [ASSET._replace(key=key) for key in (1, 2, 3)]
+    inputs = [INPUT._replace(asset_key=asset, key=key) for asset, key in ((1, 4), (1, 5), (3, 1))]
+    schedules = [month(6, asset_key=key, key=10 * key) for key in (1, 2, 3)]
+    catalog = Catalog([CONTRACT], {(BOOK, "data"): [priced(PER_UNIT)]})
+    usages = rate_assets(assets, inputs, schedules, catalog)
+    assert [
+        (usage.asset.key, [one.key for one in good(usage)], list(usage.postings)) for usage in usages
+    ] == [
+        (1, [4, 5], [10]),
+        (2, [], []),
+        (3, [1], [30]),
     ]
-    assert by_asset([]) == {}
