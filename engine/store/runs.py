@@ -190,14 +190,25 @@ def raise_fence(connection: Connection, run: Run, owner: str) -> None:
 
 
 def hold_fence(connection: Connection, run: Run) -> Ask | None:
-    """Keep the fence as it is until this transaction ends, and say what somebody asks of the run.
+    """Keep the fence of an active run as it is until this transaction ends, and say what somebody asks of the run.
 
-    Raises ``FenceLost`` when the fence was raised before.
+    Raises ``FenceLost`` when the fence was raised before, or when the run is not active any more: a scope that was
+    given up for lost may still be at work somewhere.
     """
-    share = "" if connection.dialect.name == "sqlite" else " FOR SHARE"
+    return _hold(connection, run, "AND state IN ('Preparing', 'Processing')", "FOR SHARE")
+
+
+def hold_run(connection: Connection, run: Run) -> Ask | None:
+    """The same of a run in any state, and alone: waits for scopes that hold its fence, and lets none come after, so
+    that what is counted from now on stays true.
+    """
+    return _hold(connection, run, "", "FOR NO KEY UPDATE")
+
+
+def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
     statement = text(
-        "SELECT (SELECT asked FROM steering WHERE steering.run_id = run.id) AS asked"
-        f" FROM run WHERE id = :id AND fence = :fence{share}"
+        "SELECT (SELECT asked FROM steering WHERE steering.run_id = run.id) AS asked FROM run"
+        f" WHERE id = :id AND fence = :fence {only} {'' if connection.dialect.name == 'sqlite' else lock}"
     )
     row = connection.execute(statement, {"id": run.id, "fence": run.fence}).first()
     if row is None:
