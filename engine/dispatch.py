@@ -58,7 +58,7 @@ class Dispatcher:
         self._clock = clock
         self._events = events
         self._lease_seconds = lease_seconds
-        self._endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
+        self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
         self.claims = Claims(
             database=database,
@@ -192,7 +192,7 @@ class Dispatcher:
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
             if runs.hold_run(connection, run) is not None:
-                return self._endings.obey(connection, run)
+                return self.endings.obey(connection, run)
             run = runs.by_key(connection, run.id)
             if run.ended:  # the connection was lost in COMMIT, after the database had committed
                 return run
@@ -201,7 +201,7 @@ class Dispatcher:
             job.finish(finish)
             self._reached(run, "finish called")
             runs.add_warnings(connection, run.id, None, finish.warnings)
-            ended = self._endings.end(connection, run, State.COMPLETED, finish.totals, None)
+            ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
             self._reached(run, "finish saved")
             return ended
 
@@ -213,7 +213,7 @@ class Dispatcher:
                 return run
             if run.state is State.PREPARING:
                 scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
-            return self._endings.end(connection, run, State.FAILED, run.totals, reason)
+            return self.endings.end(connection, run, State.FAILED, run.totals, reason)
 
     def _hand_back(self, run: Run, session: RunSession) -> Run:
         with session.transaction() as connection:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from email.message import EmailMessage
 from typing import Any
 
+import structlog
+
 from notifications import outbox
 from operations import audit, views
 from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit
 from operations.views import View
+
+log = structlog.get_logger()
 
 
 def list_mail(app: Application, limit: int | None = None) -> list[View]:
@@ -52,6 +56,15 @@ def retry_mail(app: Application, mail_id: str, *, actor: Actor, reason: str | No
     app.mailer.send(mail_id)
     with app.database.read() as connection:
         return views.mail(outbox.by_id(connection, mail_id))
+
+
+def send_due_mail(app: Application) -> None:
+    """Send what is due, if it can be sent; what cannot waits in the outbox."""
+    try:
+        app.mailer.send_due()
+    except Exception:
+        # Whatever was done before is done, whatever becomes of its mail.
+        log.exception("mail could not be sent; it waits")
 
 
 def preview_mail(app: Application, job_name: str) -> EmailMessage:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
 from engine import ledger
@@ -21,11 +20,11 @@ from operations import audit, views
 from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit, check_one_of
+from operations.mail import send_due_mail
 from operations.outcomes import Row, outcome_rows
 from operations.run_view import view_of, views_of
+from operations.steering import release_run
 from operations.views import View
-
-log = structlog.get_logger()
 
 MODES = ("sync", "batch", "dry_run")
 
@@ -129,7 +128,7 @@ def resume_run(
     reason: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> View:
-    """Go on with a queued or interrupted run here, and return its JSON as `drive_run` does.
+    """Go on with a queued, paused or interrupted run here, and return its JSON as `drive_run` does.
 
     Waits for one lease to see that the owner of an interrupted run is gone; refuses when it is alive, or when the
     run has ended.
@@ -137,6 +136,9 @@ def resume_run(
     app.database.require()
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
+    if run.state is State.PAUSED:
+        release_run(app, run_id, actor=actor, reason=reason)
+        return _driven(app, app.dispatcher.drive(run.id, stop))
 
     def record(connection: Connection, before: Run) -> None:
         taken = runs.by_key(connection, before.id)
@@ -267,20 +269,12 @@ def _preview(app: Application, run: Run) -> Iterator[View]:
 
 def _driven(app: Application, run: Run) -> View:
     if run.ended:
-        _send_due_mail(app)
+        send_due_mail(app)
     with app.database.read() as connection:
         view = view_of(connection, runs.by_key(connection, run.id), app.clock.now())
     if run.in_caller and run.ended:
         view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
     return view
-
-
-def _send_due_mail(app: Application) -> None:
-    try:
-        app.mailer.send_due()
-    except Exception:
-        # The run has ended whatever becomes of its mail, which waits in the outbox.
-        log.exception("mail could not be sent; it waits")
 
 
 def _request(app: Application, order: Order) -> Request:

@@ -1,14 +1,15 @@
-"""Statements on what somebody asks of an active run."""
+"""Statements on what somebody asks of an active run, and on the order of those that hold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from engine.errors import FenceLost
-from engine.run import ACTIVE, Ask, Run
+from engine.run import ACTIVE, Ask, Run, State
 from engine.store.tables import run as run_table
 from engine.store.tables import steering
 from engine.store.upsert import insert_into
@@ -47,3 +48,23 @@ def ask(connection: Connection, run: Run, asked: Asked) -> None:
 def forget(connection: Connection, run_key: int) -> None:
     """The run has obeyed, or cannot any more."""
     connection.execute(delete(steering).where(steering.c.run_id == run_key))
+
+
+def line(connection: Connection, queue_key: str) -> list[int]:
+    """Keys of the runs that hold in the line of a queue key, in their order."""
+    held = select(run_table.c.id).where(
+        run_table.c.in_caller.is_(False),
+        run_table.c.state == State.HOLDING,
+        run_table.c.queue_key == queue_key,
+    )
+    return list(connection.execute(held.order_by(run_table.c.queue_position)).scalars())
+
+
+def order_line(connection: Connection, line: Sequence[int], ordered: Sequence[int]) -> None:
+    """Give the runs of a line their places in another order; no other run's place changes."""
+    columns = (run_table.c.id, run_table.c.queue_position)
+    places = dict(connection.execute(select(*columns).where(run_table.c.id.in_(line))).tuples().all())
+    for key, place in zip(ordered, sorted(places.values()), strict=True):
+        if places[key] != place:
+            moved = update(run_table).where(run_table.c.id == key).values(queue_position=place)
+            connection.execute(moved)

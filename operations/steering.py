@@ -1,0 +1,222 @@
+"""Steering runs: abort, pause, resume, and their order in the flex queue.
+
+A run that waits is moved at once. A run at work is asked: its process, or whoever takes the run over, obeys after the
+scopes in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from engine import events
+from engine.errors import FenceLost, MoveRefused, Refused
+from engine.queue import promote
+from engine.run import ACTIVE, WAITING, Ask, Run, State
+from engine.store import runs, steering
+from operations import audit
+from operations.actor import Actor
+from operations.app import Application
+from operations.mail import send_due_mail
+from operations.run_view import view_of
+from operations.views import View
+
+LOOKS = 5
+"""How often a run is looked at again that others moved while it was steered."""
+
+Facts = dict[str, Any]
+Act = Callable[[Connection, Run], Facts]
+"""What an act does to a run as it stands; returns what the audit entry says of it besides the run's state."""
+
+
+def abort_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
+    """End a run early and return its JSON: Aborted at once where it waits, else as it stands, asked to abort.
+
+    What was committed stays, the other records are not reached, and the mail goes out as at every end. Refuses with
+    ``MoveRefused`` a run that has ended or was asked to abort before.
+    """
+
+    def act(connection: Connection, run: Run) -> Facts:
+        if run.state in WAITING:
+            runs.lock_queue(connection)
+            app.dispatcher.endings.abort(connection, run, actor.name)
+            return {}
+        return _ask(app, connection, run, Ask.ABORT, actor)
+
+    view = _steer(app, run_id, "run.abort", act, actor, reason)
+    if view["status"] == State.ABORTED:
+        send_due_mail(app)
+    return view
+
+
+def pause_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Let a run stand still without a process or a slot, and return its JSON: Paused at once where it waits.
+
+    Refuses with ``MoveRefused`` a run that is paused, has ended, lives in its caller's thread, or was asked to pause
+    or to abort before.
+    """
+
+    def act(connection: Connection, run: Run) -> Facts:
+        if run.state is State.PAUSED:
+            raise _refused(run, "is paused already", f"Go on with it: `batchwright runs resume {run.run_id}`")
+        if run.in_caller and not run.ended:
+            remedy = f"End it: `batchwright runs abort {run.run_id}`"
+            raise _refused(run, "runs in its caller's thread, which would wait for it", remedy)
+        if run.state in WAITING:
+            runs.lock_queue(connection)
+            app.dispatcher.endings.pause(connection, run)
+            return {}
+        return _ask(app, connection, run, Ask.PAUSE, actor)
+
+    return _steer(app, run_id, "run.pause", act, actor, reason)
+
+
+def release_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Put a paused run back in line, at its old place, for whichever process is free; return its JSON.
+
+    Refuses with ``MoveRefused`` a run that is not Paused.
+    """
+
+    def act(connection: Connection, run: Run) -> Facts:
+        if run.state is not State.PAUSED:
+            raise _not_paused(run, steering.read(connection, run.id))
+        runs.lock_queue(connection)
+        runs.move(connection, run, State.HOLDING)
+        promote(connection, app.settings.max_active_runs)
+        return {}
+
+    return _steer(app, run_id, "run.resume", act, actor, reason)
+
+
+def move_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    front: bool = False,
+    end: bool = False,
+    before: str | None = None,
+    after: str | None = None,
+) -> View:
+    """Give a Holding run another place among those of its queue key, and return its JSON.
+
+    Exactly one of ``front``, ``end``, and the run ids ``before`` and ``after`` is given. Runs of other keys keep
+    their places. Refuses with ``MoveRefused`` a run, or a neighbour, that is not Holding or has another key.
+    """
+    if [front, end, before is not None, after is not None].count(True) != 1:
+        raise Refused(
+            "a place is needed, and only one", remedy="Give one of front, end, before RUN, after RUN"
+        )
+
+    def act(connection: Connection, run: Run) -> Facts:
+        runs.lock_queue(connection)
+        line = steering.line(connection, run.queue_key)
+        if run.id not in line:
+            raise _not_in_line(run)
+        rest = [key for key in line if key != run.id]
+        neighbour = before if before is not None else after
+        if neighbour is None:
+            place = 0 if front else len(rest)
+        else:
+            place = rest.index(_neighbour(connection, run, neighbour)) + (after is not None)
+        steering.order_line(connection, line, [*rest[:place], run.id, *rest[place:]])
+        return {"place": place + 1}
+
+    return _steer(app, run_id, "run.move", act, actor, reason)
+
+
+def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, reason: str | None) -> View:
+    """Do an act to a run in one transaction, with its audit entry; look again when somebody else moved the run."""
+    app.database.require()
+    for look in range(1, LOOKS + 1):
+        try:
+            with app.database.write() as connection:
+                before = runs.by_id(connection, run_id)
+                facts = act(connection, before)
+                steered = runs.by_key(connection, before.id)
+                audit.record(
+                    connection,
+                    actor=actor,
+                    act=name,
+                    subject=run_id,
+                    reason=reason,
+                    before={"status": before.state},
+                    after={"status": steered.state, **facts},
+                    now=app.clock.now(),
+                )
+                view = view_of(connection, steered, app.clock.now())
+            break
+        except FenceLost:
+            if look == LOOKS:
+                raise _refused(before, "is being moved by others all the time", "Try again") from None
+    if steered.state is not before.state:
+        _tell(app, steered)
+    return view
+
+
+def _ask(app: Application, connection: Connection, run: Run, wanted: Ask, actor: Actor) -> Facts:
+    """Ask the process of an active run."""
+    if run.state not in ACTIVE:
+        remedy = f"See what came of it: `batchwright runs show {run.run_id}`"
+        raise _refused(run, f"has ended ({run.state}): there is nothing to {wanted}", remedy)
+    asked = steering.read(connection, run.id)
+    if asked is not None and asked.asked in (wanted, Ask.ABORT):
+        said = f"was asked to {asked.asked} by {asked.actor}, and does so after the scope at hand"
+        raise _refused(run, said, _if_gone(run))
+    steering.ask(connection, run, steering.Asked(wanted, actor.name, app.clock.now()))
+    return {"asked": wanted}
+
+
+def _neighbour(connection: Connection, run: Run, run_id: str) -> int:
+    """The key of the run that ``run`` is to stand beside."""
+    other = runs.by_id(connection, run_id)
+    if other.id == run.id:
+        raise _refused(run, "cannot stand beside itself", "Name another run")
+    if other.state is not State.HOLDING:
+        raise _not_in_line(other)
+    if other.queue_key != run.queue_key:
+        said = f"waits in the line of {run.queue_key}, and {run_id} in that of {other.queue_key}"
+        raise _refused(run, said, "Name a run of the same line: order is kept within a line")
+    return other.id
+
+
+def _tell(app: Application, run: Run) -> None:
+    if run.ended:
+        app.events.publish(
+            events.RunEnded(run.run_id, run.job, run.state, run.error, not_reached=run.not_reached)
+        )
+    elif run.state is State.PAUSED:
+        app.events.publish(events.RunPaused(run.run_id))
+
+
+def _not_paused(run: Run, asked: steering.Asked | None) -> MoveRefused:
+    if run.ended:
+        remedy = f"To do its failed records again: `batchwright runs retry {run.run_id}`"
+        return _refused(run, f"has ended ({run.state})", remedy)
+    if run.state in WAITING:
+        return _refused(run, f"is not paused: it waits already ({run.state})", _drive(run))
+    if asked is None:
+        return _refused(run, f"is not paused: it is at work ({run.state})", _if_gone(run))
+    return _refused(
+        run, f"was asked to {asked.asked} by {asked.actor}, and has not done so yet", _if_gone(run)
+    )
+
+
+def _not_in_line(run: Run) -> MoveRefused:
+    remedy = "Only Holding runs stand in line: `batchwright runs list --status Holding`"
+    return _refused(run, f"does not wait in line: it is {run.state}", remedy)
+
+
+def _drive(run: Run) -> str:
+    return f"A worker takes it in its turn; to drive it here: `batchwright runs resume {run.run_id}`"
+
+
+def _if_gone(run: Run) -> str:
+    return f"Should its process be gone: `batchwright runs resume {run.run_id}`"
+
+
+def _refused(run: Run, said: str, remedy: str) -> MoveRefused:
+    return MoveRefused(f"{run.run_id} {said}", field="run_id", remedy=remedy)
