@@ -100,10 +100,10 @@ class Claims:
 
         Raises ``Refused`` when its owner is alive.
         """
-        watch = Watch(self._leases, run, self._lease_seconds, self._clock)
+        watch = Watch(self._leases, self._lease_seconds, self._clock)
         try:
             waited = False
-            while not watch.look():
+            while not watch.look([run]):
                 if not waited:
                     reason = f"its owner {run.owner} may be alive; looking for {self._lease_seconds:g} s"
                     self._events.publish(events.RunWaiting(run.run_id, reason))
@@ -111,9 +111,9 @@ class Claims:
                 self._clock.sleep(watch.interval)
                 if stop():
                     return None
-                if watch.alive:
+                if watch.moved(run):
                     raise _owner_lives(run)
-            if not watch.claim():
+            if not watch.claim(run):
                 raise _owner_lives(run)
             try:
                 taken = take_over(self._database, self._leases, run, self._clock, claimed)

@@ -6,9 +6,11 @@ through: a store that answers nobody makes nobody look dead.
 
 from __future__ import annotations
 
+import random
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import structlog
@@ -18,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from engine import processes
 from engine.clock import Clock
 from engine.errors import FenceLost
-from engine.faults import is_transient
+from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
 from engine.run import Run
 from engine.store import leases, runs
 from engine.store.database import Database
@@ -41,7 +43,7 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {run.run_id}", daemon=True)
 
     def __enter__(self) -> Lease:
-        if not self._store.begin(heart(self._run), self._run.fence):
+        if not self._begin():
             raise FenceLost(self._run.run_id)
         self._thread.start()
         return self
@@ -62,57 +64,99 @@ class Lease:
         """Record a session before anything is written through it."""
         self._store.record(self._run.id, self._run.fence, session)
 
+    def _begin(self) -> bool:
+        """Start the heartbeat, however long the database stays away; False when somebody took the run.
+
+        On SQLite this process is recorded with it: a taker has to know whom to end from our first lock on.
+        """
+        name, fence = heart(self._run), self._run.fence
+        session = processes.this_process() if self._store.is_sqlite else None
+        for attempt in range(2, MAX_ATTEMPTS + 1):
+            try:
+                return self._store.begin(name, fence, self._run.id, session)
+            except DBAPIError as error:
+                if not is_transient(error):
+                    raise
+                self._stop.wait(pause_before(attempt, random.Random()))
+        return self._store.begin(name, fence, self._run.id, session)
+
     def _beat(self) -> None:
+        name, fence = heart(self._run), self._run.fence
         while not self._stop.wait(self._interval):
             try:
-                if not self._store.beat(heart(self._run), self._run.fence):
+                # A server that broke down may have forgotten the row: it does not wait for the disk.
+                if not self._store.beat(name, fence) and not self._store.begin(name, fence):
                     return  # somebody took the run; the fence keeps us from committing
-            except DBAPIError as error:
-                log.warning("heartbeat failed", run_id=self._run.run_id, reason=str(error.orig).strip())
+            except Exception as error:  # a thread that ended here would make a healthy run look dead
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("heartbeat failed", run_id=self._run.run_id, reason=reason)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A counter as it was last seen to have moved: when, and how many beats of our own there had been by then."""
+
+    pulse: Pulse | None
+    since: float
+    own_beats: int
+    moved: bool
 
 
 class Watch:
-    """The peer's side: is the owner of this run dead?
+    """The peer's side: which of some runs have lost their owner?"""
 
-    ``alive`` says whether the last look saw the counter move.
-    """
-
-    def __init__(self, store: LeaseStore, run: Run, seconds: float, clock: Clock) -> None:
+    def __init__(self, store: LeaseStore, seconds: float, clock: Clock) -> None:
         self._store = store
-        self._run = run
         self._seconds = seconds
         self._clock = clock
         self._name = f"peer/{processes.owner_name()}/{uuid.uuid4().hex[:8]}"
-        self._seen: Pulse | None = None
-        self._since: float | None = None
+        self._begun = False
         self._own_beats = 0
-        self.alive = False
+        self._seen: dict[tuple[int, int], _Seen] = {}
 
     @property
     def interval(self) -> float:
         """Seconds between two looks."""
         return self._seconds / BEATS_PER_LEASE
 
-    def look(self) -> bool:
-        """Beat, look once, and say whether the counter has stood still for one lease. Call it every ``interval``."""
-        if self._since is None:
-            self._store.begin(self._name, 0)
-        self._own_beats += self._store.beat(self._name, 0)
-        asked = self._clock.monotonic()
-        pulse = self._store.look(heart(self._run))
-        self.alive = self._since is not None and pulse != self._seen
-        if self._since is None or self.alive:
-            # An answer may have taken long: the counter stands still from when it came, until the next was asked.
-            self._seen, self._since, self._own_beats = pulse, self._clock.monotonic(), 0
-        return asked - self._since >= self._seconds and self._own_beats >= OWN_BEATS_NEEDED
+    def look(self, runs: Sequence[Run]) -> list[Run]:
+        """Beat, look once, and say which counters have stood still for one lease. Call it every ``interval``.
 
-    def claim(self) -> bool:
+        A run that is left out is forgotten; one whose fence was raised meanwhile begins anew.
+        """
+        if not self._begun:
+            self._store.begin(self._name, 0)
+        self._begun = self._store.beat(self._name, 0)
+        self._own_beats += self._begun
+        asked = self._clock.monotonic()
+        pulses = self._store.pulses([heart(run) for run in runs])
+        # An answer may have taken long: a counter stands still from when it came, until the next was asked.
+        answered = self._clock.monotonic()
+        self._seen = {_key(run): self._seen_now(run, pulses.get(heart(run)), answered) for run in runs}
+        return [run for run in runs if self._is_dead(self._seen[_key(run)], asked)]
+
+    def moved(self, run: Run) -> bool:
+        """Whether the last look saw the counter move: the owner is alive."""
+        return self._seen[_key(run)].moved
+
+    def claim(self, run: Run) -> bool:
         """Claim the takeover; False when the owner woke up or another peer was faster."""
-        return self._store.claim(heart(self._run), self._seen, self._name)
+        return self._store.claim(heart(run), self._seen[_key(run)].pulse, self._name)
 
     def close(self) -> None:
         """Forget our own heartbeat."""
         self._store.end(self._name, 0)
+
+    def _seen_now(self, run: Run, pulse: Pulse | None, answered: float) -> _Seen:
+        seen = self._seen.get(_key(run))
+        if seen is None or seen.pulse != pulse:
+            return _Seen(pulse, answered, self._own_beats, moved=seen is not None)
+        seen.moved = False
+        return seen
+
+    def _is_dead(self, seen: _Seen, asked: float) -> bool:
+        own_beats = self._own_beats - seen.own_beats
+        return asked - seen.since >= self._seconds and own_beats >= OWN_BEATS_NEEDED
 
 
 def take_over(
@@ -146,10 +190,15 @@ def take_over(
 
 
 def record_sessions(lease: Lease, database: Database, connection: Connection) -> None:
-    """Record what a taker would have to end: this process on SQLite, the connection's session on PostgreSQL."""
-    lease.record(processes.this_process() if database.is_sqlite else leases.backend_of(connection))
+    """Record what a taker would have to end: on PostgreSQL the connection's session, on SQLite nothing more."""
+    if not database.is_sqlite:
+        lease.record(leases.backend_of(connection))
 
 
 def heart(run: Run) -> str:
     """The name of a run's heartbeat."""
     return f"run/{run.id}"
+
+
+def _key(run: Run) -> tuple[int, int]:
+    return run.id, run.fence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -13,10 +14,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DatabaseError
 
 from engine.errors import DatabaseMissing, Refused
+from engine.store.tables import lease_metadata
 from engine.store.turnstile import Turnstile
 
 SQLITE_BUSY_MILLISECONDS = 60_000
@@ -29,14 +31,28 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
+        self._beside: Engine | None = None
+        self._opening = threading.Lock()
         self._turnstile = Turnstile(Path(self.url.database or "")) if self.is_sqlite else None
 
     @property
     def engine(self) -> Engine:
         """The SQLAlchemy engine, made at first use."""
-        if self._engine is None:
-            self._engine = _open(self.url.render_as_string(hide_password=False), self.is_sqlite)
-        return self._engine
+        with self._opening:
+            if self._engine is None:
+                self._engine = _open(self.url, self.is_sqlite)
+            return self._engine
+
+    @property
+    def beside(self) -> Engine:
+        """An engine for what stands beside the work (engine/store/leases.py): no commit of it waits for the disk.
+
+        On SQLite a small file of its own, made at first use; on PostgreSQL connections of its own.
+        """
+        with self._opening:
+            if self._beside is None:
+                self._beside = _open_beside(self.url, self.is_sqlite)
+            return self._beside
 
     @property
     def place(self) -> str:
@@ -132,9 +148,10 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        for engine in (self._engine, self._beside):
+            if engine is not None:
+                engine.dispose()
+        self._engine = self._beside = None
 
 
 def upgrade(url: str) -> None:
@@ -158,15 +175,45 @@ def _alembic() -> Config:
     return config
 
 
-def _open(url: str, is_sqlite: bool) -> Engine:
+def _open(url: URL, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
-        arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True)
-    engine = create_engine(url)
+        return _open_postgresql(url)
+    # A process drives several runs at once, each on connections of its own: none may wait for another's.
+    engine = create_engine(url, max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_postgresql(url: URL) -> Engine:
+    # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
+    arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
+    return create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=-1)
+
+
+def _open_beside(url: URL, is_sqlite: bool) -> Engine:
+    if not is_sqlite:
+        engine = _open_postgresql(url)
+        event.listen(engine, "connect", _prepare_postgresql_beside)
+        return engine
+    file = Path(url.database or "").resolve()
+    engine = create_engine(f"sqlite:///{file}-lease", max_overflow=-1)
+    event.listen(engine, "connect", _prepare_sqlite_beside)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    lease_metadata.create_all(engine)
+    return engine
+
+
+def _prepare_postgresql_beside(connection: Any, _record: Any) -> None:
+    connection.autocommit = True
+    connection.execute("SET synchronous_commit = off")
+    connection.autocommit = False
+
+
+def _prepare_sqlite_beside(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

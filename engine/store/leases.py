@@ -1,23 +1,22 @@
 """Statements on heartbeats and on the sessions of a run's owner.
 
 They stand beside the work: on PostgreSQL on connections of their own, on SQLite in a small file of their own, so that
-a scope that holds the write lock keeps no heartbeat waiting. Nothing here is needed after a power cut, so a beat is
-not synced; only a checkpoint is, for a power cut must not spoil the file either.
+a scope that holds the write lock keeps no heartbeat waiting. Nothing here is needed after a power cut, so no commit
+waits for the disk; only a checkpoint of the file does, for a power cut must not spoil it either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from engine.store.database import Database
-from engine.store.tables import heartbeat, lease_metadata, lease_session
+from engine.store.tables import heartbeat, lease_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,24 @@ class Session:
 
 
 class LeaseStore:
-    """Heartbeats and sessions of one database."""
+    """Heartbeats and sessions of one database. Threads may share it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._own: Engine | None = None
+        self.is_sqlite = database.is_sqlite
 
-    def begin(self, name: str, fence: int) -> bool:
-        """Start a heartbeat under ``fence``; an older one of that name ends. False when there is a newer one."""
-        older = (heartbeat.c.name == name, heartbeat.c.fence <= fence)
-        try:
-            with self._transaction() as connection:
-                connection.execute(delete(heartbeat).where(*older))
-                connection.execute(insert(heartbeat).values(name=name, fence=fence, counter=0))
-        except IntegrityError:
-            return False
-        return True
+    def begin(
+        self, name: str, fence: int, run_key: int | None = None, session: Session | None = None
+    ) -> bool:
+        """Start a heartbeat under ``fence``; an older one of that name ends. False when there is a newer one.
+
+        With a ``session`` that is recorded at the same time, as ``record`` does.
+        """
+        with self._transaction() as connection:
+            begun = connection.execute(_BEGIN, {"name": name, "fence": fence}).rowcount == 1
+            if begun and session is not None:
+                connection.execute(_RECORD, _row(run_key, fence, session))
+        return begun
 
     def beat(self, name: str, fence: int) -> bool:
         """Raise the counter. False when the heartbeat is somebody else's by now."""
@@ -67,10 +68,14 @@ class LeaseStore:
 
     def look(self, name: str) -> Pulse | None:
         """The heartbeat as it stands."""
+        return self.pulses([name]).get(name)
+
+    def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
+        """Those of the heartbeats that there are, as they stand."""
+        columns = (heartbeat.c.name, heartbeat.c.fence, heartbeat.c.counter)
         with self._transaction() as connection:
-            columns = (heartbeat.c.fence, heartbeat.c.counter)
-            row = connection.execute(select(*columns).where(heartbeat.c.name == name)).first()
-        return None if row is None else Pulse(*row)
+            found = connection.execute(select(*columns).where(heartbeat.c.name.in_(names)))
+            return {row.name: Pulse(row.fence, row.counter) for row in found}
 
     def claim(self, name: str, seen: Pulse | None, taker: str) -> bool:
         """Claim the takeover of a heartbeat that still stands as ``seen``. One of several takers gets True.
@@ -98,9 +103,8 @@ class LeaseStore:
 
     def record(self, run_key: int, fence: int, session: Session) -> None:
         """Record a session before anything is written through it."""
-        row = {"kind": session.kind, "pid": session.pid, "started": session.started}
         with self._transaction() as connection:
-            connection.execute(insert(lease_session).values(run_id=run_key, fence=fence, **row))
+            connection.execute(_RECORD, _row(run_key, fence, session))
 
     def sessions(self, run_key: int, fence: int) -> list[Session]:
         """Sessions recorded for a run up to ``fence``."""
@@ -119,10 +123,8 @@ class LeaseStore:
             connection.execute(statement, {"pid": session.pid, "started": session.started})
 
     def close(self) -> None:
-        """Close the connections of the small file."""
-        if self._own is not None:
-            self._own.dispose()
-            self._own = None
+        """Close the connections that wait to be used again."""
+        self._database.beside.dispose()
 
     def _claim_missing(self, name: str, taker: str) -> bool:
         # The owner died between claiming the run and its first heartbeat.
@@ -135,19 +137,17 @@ class LeaseStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._engine().begin() as connection:
+        with self._database.beside.begin() as connection:
             yield connection
 
-    def _engine(self) -> Engine:
-        if not self._database.is_sqlite:
-            return self._database.engine
-        if self._own is None:
-            file = Path(self._database.url.database or "").resolve()
-            self._own = create_engine(f"sqlite:///{file}-lease")
-            event.listen(self._own, "connect", _prepare)
-            event.listen(self._own, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-            lease_metadata.create_all(self._own)
-        return self._own
+
+# A newer one stays as it is.
+_BEGIN = text(
+    "INSERT INTO heartbeat (name, fence, counter) VALUES (:name, :fence, 0) ON CONFLICT (name) DO UPDATE"
+    " SET fence = excluded.fence, counter = 0, taker = NULL WHERE heartbeat.fence <= excluded.fence"
+)
+
+_RECORD = insert(lease_session)
 
 
 def backend_of(connection: Connection) -> Session:
@@ -160,7 +160,11 @@ def backend_of(connection: Connection) -> Session:
     return Session("backend", row.pid, row.started)
 
 
-def _prepare(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
+def _row(run_key: int | None, fence: int, session: Session) -> dict[str, Any]:
+    return {
+        "run_id": run_key,
+        "fence": fence,
+        "kind": session.kind,
+        "pid": session.pid,
+        "started": session.started,
+    }

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -44,13 +44,22 @@ class Peer:
 
     def __init__(self, store: LeaseStore, run: Run) -> None:
         self.clock = FakeClock(NOW)
-        self.watch = Watch(store, run, LEASE, self.clock)
+        self.run = run
+        self.watch = Watch(store, LEASE, self.clock)
+
+    def look(self) -> bool:
+        """Look once; whether the owner is dead."""
+        return self.watch.look([self.run]) == [self.run]
+
+    def claim(self) -> bool:
+        """Claim the takeover."""
+        return self.watch.claim(self.run)
 
     def seconds_until_death(
         self, between: Callable[[], object] = lambda: None, most: float = 10 * LEASE
     ) -> float | None:
         """When it says that the owner is dead; ``None`` when it has not for ``most`` seconds."""
-        while not self.watch.look():
+        while not self.look():
             if self.clock.monotonic() >= most:
                 return None
             self.clock.sleep(self.watch.interval)
@@ -127,10 +136,10 @@ def test_one_beat_in_time_begins_the_lease_anew(store: LeaseStore, run: Run) -> 
 def test_a_peer_that_slept_through_a_lease_has_to_beat_twice_first(store: LeaseStore, run: Run) -> None:
     store.begin(heart(run), run.fence)
     peer = Peer(store, run)
-    assert not peer.watch.look()
+    assert not peer.look()
     peer.clock.sleep(10 * LEASE)
-    assert not peer.watch.look()
-    assert peer.watch.look()
+    assert not peer.look()
+    assert peer.look()
 
 
 def test_a_first_answer_that_took_long_counts_from_when_it_came(store: LeaseStore, run: Run) -> None:
@@ -138,19 +147,19 @@ def test_a_first_answer_that_took_long_counts_from_when_it_came(store: LeaseStor
     peer = Peer(store, run)
 
     class Slow(LeaseStore):
-        def look(self, name: str) -> Pulse | None:
+        def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
             peer.clock.sleep(2 * LEASE)
-            return super().look(name)
+            return super().pulses(names)
 
     slow = Slow(store._database)
-    peer.watch = Watch(slow, run, LEASE, peer.clock)
-    assert not peer.watch.look()
+    peer.watch = Watch(slow, LEASE, peer.clock)
+    assert not peer.look()
     peer.watch._store = store
     for _ in range(3):
         peer.clock.sleep(peer.watch.interval)
-        assert not peer.watch.look()
+        assert not peer.look()
     peer.clock.sleep(peer.watch.interval)
-    assert peer.watch.look()
+    assert peer.look()
     slow.close()
 
 
@@ -163,7 +172,7 @@ def test_a_store_that_answers_nobody_makes_nobody_dead(store: LeaseStore, run: R
     peer = Peer(silent, run)
     for _ in range(10):
         with pytest.raises(OperationalError):
-            peer.watch.look()
+            peer.look()
         peer.clock.sleep(LEASE)
     silent.close()
 
@@ -182,14 +191,14 @@ def test_one_of_two_takers_claims(store: LeaseStore, run: Run) -> None:
     store.begin(heart(run), run.fence)
     takers = [Peer(store, run), Peer(store, run)]
     assert [taker.seconds_until_death() for taker in takers] == [LEASE, LEASE]
-    assert [taker.watch.claim() for taker in takers] == [True, False]
+    assert [taker.claim() for taker in takers] == [True, False]
 
 
 def test_one_of_two_takers_claims_a_run_that_never_beat(store: LeaseStore, run: Run) -> None:
     takers = [Peer(store, run), Peer(store, run)]
     for taker in takers:
         taker.seconds_until_death()
-    assert [taker.watch.claim() for taker in takers] == [True, False]
+    assert [taker.claim() for taker in takers] == [True, False]
 
 
 def test_an_owner_that_wakes_up_before_the_claim_keeps_its_run(store: LeaseStore, run: Run) -> None:
@@ -197,17 +206,17 @@ def test_an_owner_that_wakes_up_before_the_claim_keeps_its_run(store: LeaseStore
     peer = Peer(store, run)
     peer.seconds_until_death()
     store.beat(heart(run), run.fence)
-    assert not peer.watch.claim()
+    assert not peer.claim()
 
 
 def test_a_taker_that_died_as_well_is_followed_by_another(store: LeaseStore, run: Run) -> None:
     store.begin(heart(run), run.fence)
     dead = Peer(store, run)
     dead.seconds_until_death()
-    assert dead.watch.claim()
+    assert dead.claim()
     next_one = Peer(store, run)
     assert next_one.seconds_until_death() == LEASE
-    assert next_one.watch.claim()
+    assert next_one.claim()
 
 
 def test_a_watch_leaves_no_heartbeat_of_its_own(rig: Rig, store: LeaseStore, run: Run) -> None:
