@@ -102,7 +102,7 @@ class Dispatcher:
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
                 with Lease(self._leases, run, self._lease_seconds) as lease:
-                    session = RunSession(self._database, lease)
+                    session = RunSession(self._database, lease.record)
                     try:
                         run = self._steps(run, session, stop)
                     finally:

@@ -12,6 +12,7 @@ TRANSIENT_CLASSES = ("08", "53")
 TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "40001", "40P01", "55P03")
 SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED")
 DRIVERS = ("psycopg", "sqlite3")
+READ_ONLY = "25006"
 
 # Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
 MAX_ATTEMPTS = 14
@@ -19,9 +20,13 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 15.0
 
 
+class ReadOnlyServer(Exception):
+    """The server of a write transaction only reads: after a failover the same address leads to another one."""
+
+
 def is_transient(error: BaseException) -> bool:
     """True for a fault that the same statements may well not meet again; also as the raw driver raises it."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, ReadOnlyServer) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return True
     raised = error.orig if isinstance(error, DBAPIError) else error
     if type(raised).__module__.partition(".")[0] not in DRIVERS:
@@ -34,6 +39,11 @@ def is_transient(error: BaseException) -> bool:
         return str(name).startswith(SQLITE_TRANSIENT)
     # psycopg says so without a state when nobody answers, or when the line went dead.
     return type(raised).__module__.startswith("psycopg") and type(raised).__name__ == "OperationalError"
+
+
+def is_read_only(error: BaseException) -> bool:
+    """True for a write that the server refuses because it only reads."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == READ_ONLY
 
 
 def pause_before(attempt: int, chance: random.Random) -> float:

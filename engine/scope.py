@@ -2,6 +2,9 @@
 
 A passing fault of the database is tried again. Any other exception is found by trial: halves are executed and rolled
 back until the guilty record stands alone; then the scope runs once without it, and commits once.
+
+Any process may execute a scope under the fence of its run, and several may at once, as after a death that was only
+presumed: one of them commits, the others find it done.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -21,51 +24,77 @@ from engine.clock import Clock
 from engine.errors import FenceLost
 from engine.events import Events, Point
 from engine.job import BatchJob, Outcome, Scope
-from engine.lease import Lease, record_sessions
-from engine.run import Run
-from engine.store import runs, scopes
+from engine.run import Ask, Run
+from engine.store import leases, runs, scopes
 from engine.store.database import Database
+from engine.store.leases import Session
 
 UNFORESEEN = "unforeseen"
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a scope came to."""
+    """What a scope came to, and what somebody asks of its run.
+
+    ``seconds`` is from the first try to the commit.
+    """
 
     number: int
     ok: int
     errored: int
     skipped: int
+    asked: Ask | None = None
     seconds: float = 0.0
-    """From the first try to the commit."""
 
 
 class _Undo(Exception):
     """Ends a trial: nothing of it may stay."""
 
 
-class RunSession:
-    """The one connection that a run's scopes are executed on, recorded with the lease before it writes."""
+class _DoneElsewhere(Exception):
+    """Another process has committed this scope meanwhile."""
 
-    def __init__(self, database: Database, lease: Lease) -> None:
+
+class RunSession:
+    """The one connection on which a process works for a run.
+
+    ``record`` notes its session with the lease before anything is written through it, so that a taker knows what to
+    end. On SQLite that is the process, which its lease has recorded.
+    """
+
+    def __init__(self, database: Database, record: Callable[[Session], None]) -> None:
         self._database = database
-        self._lease = lease
-        self._connection = database.engine.connect()
+        self._record = record
+        self._connection: Connection | None = None
         self._recorded: object = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction on it; reconnects after a connection was lost."""
-        with self._database.transaction(self._connection):
-            if self._connection.connection.driver_connection is not self._recorded:
-                record_sessions(self._lease, self._database, self._connection)
-                self._recorded = self._connection.connection.driver_connection
-            yield self._connection
+        """A write transaction on it; connects anew after a connection was lost."""
+        if self._connection is None:
+            self._connection = self._database.engine.connect()
+        connection = self._connection
+        try:
+            with self._database.transaction(connection):
+                if not self._database.is_sqlite:
+                    self._have_recorded(connection)
+                yield connection
+        except Exception as error:
+            if not faults.is_read_only(error):
+                raise
+            connection.invalidate()
+            raise faults.ReadOnlyServer(words(error)) from error
 
     def close(self) -> None:
         """Give the connection back."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _have_recorded(self, connection: Connection) -> None:
+        driver_connection = connection.connection.driver_connection
+        if driver_connection is not self._recorded:
+            self._record(leases.backend_of(connection))
+            self._recorded = driver_connection
 
 
 @dataclass(slots=True)
@@ -89,6 +118,8 @@ class ScopeRunner:
         while True:
             try:
                 done = self._attempt(scope_key)
+            except _DoneElsewhere:
+                continue  # the next attempt reads what it came to
             except Exception as error:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise
@@ -108,13 +139,15 @@ class ScopeRunner:
             try:
                 with self.session.transaction() as connection:
                     stored = scopes.read(connection, scope_key)
-                    if stored.done:  # the connection was lost in COMMIT, after the database had committed
+                    if (
+                        stored.done
+                    ):  # by another process; or the connection was lost in a COMMIT that went through
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in guilty]
                     done = self._save(connection, stored, self._execute(connection, stored, keys, guilty))
                     self._reached("scope saved", stored.number)
                     return done
-            except FenceLost:
+            except (FenceLost, _DoneElsewhere):
                 raise
             except Exception as error:
                 if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
@@ -202,11 +235,13 @@ class ScopeRunner:
         try:
             with self.session.transaction() as connection:
                 stored = scopes.read(connection, scope_key)
+                if stored.done:
+                    raise _DoneElsewhere
                 self._save(connection, stored, self._execute(connection, stored, keys))
                 raise _Undo
         except _Undo:
             return None
-        except FenceLost:
+        except (FenceLost, _DoneElsewhere):
             raise
         except Exception as error:
             if faults.is_transient(error):
@@ -234,10 +269,10 @@ class ScopeRunner:
             "amounts": amounts,
             "currencies": currencies,
         }
-        runs.hold_fence(connection, self.run)
+        asked = runs.hold_fence(connection, self.run)
         if not scopes.mark_done(connection, stored.id, values):
-            raise FenceLost(self.run.run_id)
-        return done
+            raise _DoneElsewhere
+        return replace(done, asked=asked)
 
     def _reached(self, point: Point, number: int) -> None:
         self.events.publish(events.Reached(self.run.run_id, point, number))
