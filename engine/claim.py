@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -11,24 +11,31 @@ from engine.clock import Clock
 from engine.errors import FenceLost, Refused
 from engine.events import Events
 from engine.lease import Watch, take_over
-from engine.queue import promote
+from engine.queue import next_to_claim, promote
 from engine.run import ACTIVE, Run, State
-from engine.store import runs
+from engine.store import runs, scopes
 from engine.store.database import Database
 from engine.store.leases import LeaseStore
 
-SECONDS_BETWEEN_QUEUE_LOOKS = 0.5
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BEFORE_PASSING = 1.0
+"""How long a slot must stay empty before a run takes it whose turn it is not: nobody drives those before it."""
 
 Stop = Callable[[], bool]
 Claimed = Callable[[Connection, Run], None]
+Seen = Callable[[Run, int], None]
 
 
 def nothing_more(connection: Connection, before: Run) -> None:
     """What a claim writes besides itself where nobody asks for more."""
 
 
+def nobody_looks(run: Run, done: int) -> None:
+    """What is told of a run that another process drives where nobody asks."""
+
+
 class Claims:
-    """Claims and takeovers of this process."""
+    """Claims and takeovers of this process. Threads may share it."""
 
     def __init__(
         self,
@@ -46,13 +53,31 @@ class Claims:
         self._events = events
         self._lease_seconds = lease_seconds
         self._max_active_runs = max_active_runs
+        self._kept: dict[int, Run] = {}
+
+    def at_submit(self, connection: Connection, run: Run) -> Run | None:
+        """Claim a run in the transaction that submits it; ``None`` when it has to wait for a slot, or for its turn.
+
+        Should its caller die before it drives the run, that is an interrupted one, which any process takes over.
+        """
+        promote(connection, self._max_active_runs)
+        run = runs.uncounted(connection, run.id)
+        if not (run.in_caller or (run.state is State.QUEUED and self._has_slot(connection))):
+            return None
+        return self._claim(connection, run, nothing_more)
+
+    def keep(self, run: Run) -> None:
+        """Remember a run that was claimed at submit, after the commit, for whoever asks for it by ``in_turn``."""
+        self._kept[run.id] = run
 
     def in_turn(self, run_key: int, stop: Stop, claimed: Claimed = nothing_more) -> tuple[Run, bool]:
         """The run, and whether it is ours now. Waits for a slot, until ``stop`` says so.
 
-        Only runs at work count: one that waits for a process to drive it keeps nobody from working. ``claimed`` is
-        called in the transaction that makes the run ours, with the run as it was before.
+        Only runs at work count: those that wait for a process to drive them keep nobody from working for more than
+        a second. ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
         """
+        if kept := self._kept.pop(run_key, None):
+            return kept, True
         try:
             return self._in_turn(run_key, stop, claimed)
         except FenceLost:  # somebody else was faster
@@ -72,35 +97,90 @@ class Claims:
             )
         if run.state not in ACTIVE:
             return self.in_turn(run_key, stop, claimed)
-        taken = self._take_over(run, stop, claimed)
+        taken = self._after_silence(run, stop, claimed)
         return (run, False) if taken is None else (taken, True)
+
+    def next(self) -> Run | None:
+        """Claim the run whose turn it is; ``None`` when none waits that has a slot."""
+        with self._database.read() as connection:
+            if not runs.any_to_claim(connection, self._max_active_runs):
+                return None
+        try:
+            with self._database.write() as connection:
+                run = next_to_claim(connection, self._max_active_runs)
+                return None if run is None else self._claim(connection, run, nothing_more)
+        except FenceLost:  # its caller was faster: such a run is claimed without the queue
+            return None
+
+    def active(self) -> list[Run]:
+        """The runs that processes work on, or should; without live counts."""
+        with self._database.read() as connection:
+            return runs.active(connection)
+
+    def watch(self) -> Watch:
+        """What sees which owners are gone. To be closed."""
+        return Watch(self._leases, self._lease_seconds, self._clock)
+
+    def take_over(self, run: Run, claimed: Claimed = nothing_more) -> Run:
+        """A run whose takeover was claimed from its watch, ours now. Raises ``FenceLost`` when it moved on."""
+        taken = take_over(self._database, self._leases, run, self._clock, claimed)
+        self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
+        return taken
+
+    def follow(self, run_key: int, stop: Stop, seen: Seen = nobody_looks) -> tuple[Run, bool]:
+        """Watch a run that another process drives until it is ours, because its owner is gone, or not at work.
+
+        Returns the run as it stands, also when ``stop`` says so, and whether it is ours. ``seen`` is told of it at
+        each look, with the number of records that are through.
+        """
+        watch = self.watch()
+        try:
+            looked = -watch.interval
+            while True:
+                with self._database.read() as connection:
+                    run = runs.uncounted(connection, run_key)
+                    _, done, _ = scopes.done_counts(connection, run_key)
+                seen(run, done)
+                if run.state not in ACTIVE or stop():
+                    return self._read(run_key), False
+                if self._clock.monotonic() - looked >= watch.interval:
+                    looked = self._clock.monotonic()
+                    if watch.look([run]) and (taken := self._taken(watch, run, nothing_more)):
+                        return taken, True
+                self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
+        finally:
+            watch.close()
 
     def _in_turn(self, run_key: int, stop: Stop, claimed: Claimed) -> tuple[Run, bool]:
         said = False
+        idle = _IdleSlot(self._clock)
         while True:
             with self._database.write() as connection:
                 promote(connection, self._max_active_runs)  # holds the queue until the claim has committed
-                run = runs.by_key(connection, run_key)
+                run = runs.uncounted(connection, run_key)
                 if run.state not in (State.HOLDING, State.QUEUED):
-                    return run, False
-                at_work = runs.at_work(connection)
-                if run.in_caller or len(at_work) < self._max_active_runs:
+                    return runs.by_key(connection, run_key), False
+                line = [row for row in runs.in_line(connection) if not row.in_caller]
+                at_work = [row.run_id for row in line if row.state in ACTIVE]
+                has_slot = len(at_work) < self._max_active_runs
+                queued = {row.id for row in line if row.state == State.QUEUED}
+                left_alone = idle.is_left(queued if has_slot else set())
+                if run.in_caller or (has_slot and (run.id in queued or left_alone)):
                     return self._claim(connection, run, claimed), True
             if stop():
                 return run, False
-            if not said:
-                taken = f"{len(at_work)} of {self._max_active_runs} slots taken, by {', '.join(at_work)}"
-                reason = f"{taken}; go on with an interrupted one by `batchwright runs resume`"
-                self._events.publish(events.RunWaiting(run.run_id, reason))
+            if not has_slot and not said:
+                self._events.publish(events.RunWaiting(run.run_id, self._why(at_work)))
                 said = True
-            self._clock.sleep(SECONDS_BETWEEN_QUEUE_LOOKS)
+            self._clock.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _take_over(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
-        """The run, ours after its owner was silent for one lease; ``None`` when ``stop`` says so before.
+    def _why(self, at_work: Sequence[str]) -> str:
+        taken = f"{len(at_work)} of {self._max_active_runs} slots taken, by {', '.join(at_work)}"
+        return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
 
-        Raises ``Refused`` when its owner is alive.
-        """
-        watch = Watch(self._leases, self._lease_seconds, self._clock)
+    def _after_silence(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
+        """The run, ours after its owner was silent for one lease; ``None`` when ``stop`` says so before."""
+        watch = self.watch()
         try:
             waited = False
             while not watch.look([run]):
@@ -113,22 +193,30 @@ class Claims:
                     return None
                 if watch.moved(run):
                     raise _owner_lives(run)
-            if not watch.claim(run):
-                raise _owner_lives(run)
-            try:
-                taken = take_over(self._database, self._leases, run, self._clock, claimed)
-            except FenceLost:
-                raise _owner_lives(run) from None
+            if taken := self._taken(watch, run, claimed):
+                return taken
         finally:
             watch.close()
-        self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
-        return taken
+        raise _owner_lives(run)
+
+    def _taken(self, watch: Watch, run: Run, claimed: Claimed) -> Run | None:
+        """A run whose owner is gone, taken over; ``None`` when somebody else was faster, or its owner woke up."""
+        if not watch.claim(run):
+            return None
+        try:
+            return self.take_over(run, claimed)
+        except FenceLost:
+            return None
+
+    def _has_slot(self, connection: Connection) -> bool:
+        line = runs.in_line(connection)
+        return sum(row.state in ACTIVE and not row.in_caller for row in line) < self._max_active_runs
 
     def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
         run = before
         if run.state is State.HOLDING:
             runs.move(connection, run, State.QUEUED)
-            run = runs.by_key(connection, run.id)
+            run = runs.uncounted(connection, run.id)
         to = State.PREPARING if run.total is None else State.PROCESSING
         started = run.started_at or self._clock.now()
         owner = processes.owner_name()
@@ -139,6 +227,21 @@ class Claims:
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:
             return runs.by_key(connection, run_key)
+
+
+class _IdleSlot:
+    """Since when there is a slot for runs that nobody claims."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._left: set[int] = set()
+        self._since = 0.0
+
+    def is_left(self, queued: set[int]) -> bool:
+        """Whether one of the Queued runs that could be claimed has been left so long that another may pass it."""
+        if not self._left & queued:
+            self._left, self._since = queued, self._clock.monotonic()
+        return self._clock.monotonic() - self._since >= SECONDS_BEFORE_PASSING
 
 
 def _owner_lives(run: Run) -> Refused:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, text, update
 
 from engine.errors import FenceLost, MoveRefused, Refused
 from engine.job import Warn
@@ -16,10 +16,25 @@ from engine.run import ACTIVE, ENDED, MOVES, Ask, Run, State
 from engine.store.tables import run as run_table
 from engine.store.tables import run_selection, run_warning
 from engine.store.tables import scope as scope_table
+from engine.store.wake import with_news
 
 AnyRow = Row[*tuple[Any, ...]]
 
+# A Queued run of a caller that is gone takes no slot; any other needs one.
+_ANY_TO_CLAIM = text(
+    """
+    SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Queued' AND in_caller)
+    OR (
+        EXISTS (SELECT 1 FROM run WHERE state IN ('Holding', 'Queued') AND NOT in_caller)
+        AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
+    )
+    """
+)
+
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
+NEWS = (State.HOLDING, State.QUEUED, *ENDED)
+"""States that give others something to do: a run to drive, a slot to fill, a mail to send."""
+
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
 
 
@@ -59,7 +74,8 @@ def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
         "fence": 0,
         "created_at": now,
     }
-    (key,) = connection.execute(insert(run_table).values(row).returning(run_table.c.id)).one()
+    statement = with_news(connection, insert(run_table).values(row).returning(run_table.c.id))
+    key = connection.execute(statement).one()[0]
     # The key grows with every run, so it is the end of the line.
     connection.execute(
         update(run_table).where(run_table.c.id == key).values(run_id=f"JR-{key:08d}", queue_position=key)
@@ -154,6 +170,8 @@ def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, li
 def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
     """Move a run to another state, from the state and under the fence that ``run`` shows.
 
+    Who waits for runs is woken when the transaction commits, if the move gives them something to do.
+
     Raises ``MoveRefused`` for a move that the table of moves does not have, ``FenceLost`` when the row is not as
     ``run`` shows it any more.
     """
@@ -166,8 +184,10 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
         run_table.c.fence == run.fence,
         run_table.c.state == run.state,
     )
-    changed = connection.execute(update(run_table).where(*unchanged).values(state=to, **values)).rowcount
-    if changed != 1:
+    statement = update(run_table).where(*unchanged).values(state=to, **values).returning(run_table.c.id)
+    if to in NEWS:
+        statement = with_news(connection, statement)
+    if len(connection.execute(statement).all()) != 1:
         raise FenceLost(run.run_id)
 
 
@@ -222,21 +242,47 @@ def lock_queue(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"))
 
 
-def queue_rows(connection: Connection) -> list[AnyRow]:
-    """Key, queue key, position and state of every run that holds a slot or waits for one."""
-    columns = (run_table.c.id, run_table.c.queue_key, run_table.c.queue_position, run_table.c.state)
-    statement = select(*columns).where(
-        run_table.c.in_caller.is_(False), run_table.c.state.in_([State.HOLDING, State.QUEUED, *ACTIVE])
+def in_line(connection: Connection) -> list[AnyRow]:
+    """Key, queue key, position, state and ``in_caller`` of every run that is Queued or at work, in their order."""
+    columns = (
+        run_table.c.id,
+        run_table.c.run_id,
+        run_table.c.queue_key,
+        run_table.c.queue_position,
+        run_table.c.state,
+        run_table.c.in_caller,
     )
-    return list(connection.execute(statement).all())
+    statement = select(*columns).where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
+    return list(connection.execute(statement.order_by(run_table.c.queue_position, run_table.c.id)).all())
 
 
-def at_work(connection: Connection) -> list[str]:
-    """Ids of the runs that processes work on, or should: they take the slots of the flex queue."""
-    statement = select(run_table.c.run_id).where(
-        run_table.c.in_caller.is_(False), run_table.c.state.in_(ACTIVE)
+def heads(connection: Connection) -> list[AnyRow]:
+    """Of each line of Holding runs the first: its key, queue key and position."""
+    held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING)
+    first = select(run_table.c.queue_key, func.min(run_table.c.queue_position).label("position"))
+    of_line = first.where(*held).group_by(run_table.c.queue_key).subquery()
+    at_head = (
+        run_table.c.queue_key == of_line.c.queue_key,
+        run_table.c.queue_position == of_line.c.position,
     )
-    return list(connection.execute(statement.order_by(run_table.c.id)).scalars())
+    columns = (run_table.c.id, run_table.c.queue_key, run_table.c.queue_position)
+    return list(connection.execute(select(*columns).join(of_line, and_(*at_head)).where(*held)).all())
+
+
+def any_to_claim(connection: Connection, max_active_runs: int) -> bool:
+    """Whether a run waits that could be claimed now. Cheap, and takes no lock."""
+    return bool(connection.execute(_ANY_TO_CLAIM, {"slots": max_active_runs}).scalar_one())
+
+
+def active(connection: Connection) -> list[Run]:
+    """The runs that processes work on, or should; without live counts."""
+    statement = select(run_table).where(run_table.c.state.in_(ACTIVE)).order_by(run_table.c.id)
+    return [_run(row, None) for row in connection.execute(statement)]
+
+
+def uncounted(connection: Connection, run_key: int) -> Run:
+    """The run of that key; while it works, its counts are 0."""
+    return _run(_one(connection, run_table.c.id == run_key, str(run_key)), None)
 
 
 def _one(connection: Connection, condition: Any, name: str) -> AnyRow:
@@ -247,7 +293,7 @@ def _one(connection: Connection, condition: Any, name: str) -> AnyRow:
 
 
 def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
-    working = [row.id for row in rows if row.state not in ENDED]
+    working = [row.id for row in rows if row.state not in ENDED and row.total is not None]
     live = _sums(connection, working)
     return [_run(row, live.get(row.id)) for row in rows]
 
