@@ -25,7 +25,7 @@ COMMANDS = {
     "demo": ("cli.commands.demo:demo", "Load the sample company, rate it, show what came of it."),
     "import": ("cli.commands.imports:import_", "Load CSV files into the database."),
     "run": ("cli.commands.run:run", "Run a batch job."),
-    "runs": ("cli.commands.runs:runs", "The run queue and log: look, retry, resume."),
+    "runs": ("cli.commands.runs:runs", "The run queue and log: look, steer, retry."),
     "usage-inputs": (
         "cli.commands.usage_inputs:usage_inputs",
         "Usage inputs: list, add, edit, delete, reset.",

@@ -75,9 +75,33 @@ def next_commands(run: Run) -> list[str]:
         return [f"batchwright runs preview {run_id}"]
     if run["errored"] and run["status"] == "Completed":
         return [f"batchwright runs outcomes {run_id} --outcome error", f"batchwright runs retry {run_id}"]
+    if run["status"] == "Paused":
+        return [f"batchwright runs resume {run_id}"]
     if run["status"] in ("Failed", "Aborted"):
         return [f"batchwright runs show {run_id}", f"batchwright runs retry {run_id}"]
     return []
+
+
+def what_was_asked(asked: Mapping[str, Any] | None) -> str:
+    """What somebody has asked of a run and its process has not done yet."""
+    return (
+        "" if asked is None else f"to {asked['to']}, by {asked['actor']} at {show.instant(asked['at'])} UTC"
+    )
+
+
+def steered(run: Run, act: str) -> str:
+    """What an act of steering came to: done there and then, or asked of the run's process."""
+    run_id, status = run["run_id"], run["status"]
+    if act == "move":
+        return f"{run_id} has moved in its line."
+    if status == "Aborted":
+        return f"{run_id} is Aborted: {counts(run)}."
+    if status == "Paused":
+        return f"{run_id} is Paused. Go on with `batchwright runs resume {run_id}`."
+    return (
+        f"{run_id} is asked to {act} and does so after the scope at hand. Watch it with `batchwright runs show"
+        f" {run_id}`; should its process be gone, `batchwright runs resume {run_id}` does it."
+    )
 
 
 def mail_lines(run: Run, settings: Settings) -> Iterator[str]:

@@ -21,7 +21,7 @@ from operations.actor import Actor
 from operations.app import Application
 from operations.mail import send_due_mail
 from operations.run_view import view_of
-from operations.views import View
+from operations.views import View, instant
 
 LOOKS = 5
 """How often a run is looked at again that others moved while it was steered."""
@@ -126,6 +126,16 @@ def move_run(
         return {"place": place + 1}
 
     return _steer(app, run_id, "run.move", act, actor, reason)
+
+
+def what_is_asked(app: Application, run_id: str) -> View | None:
+    """`{to, actor, at}` while a run at work has not paused or aborted yet as somebody asked, else `None`."""
+    app.database.require()
+    with app.database.read() as connection:
+        asked = steering.read(connection, runs.by_id(connection, run_id).id)
+    if asked is None:
+        return None
+    return {"to": str(asked.asked), "actor": asked.actor, "at": instant(asked.asked_at)}
 
 
 def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, reason: str | None) -> View:

@@ -1,4 +1,4 @@
-"""`batchwright runs`: the run queue and log."""
+"""`batchwright runs`: the run queue and log, and how its runs are steered."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ import click
 from cli import show as shown
 from cli.answers import Column, Format, write_facts, write_json, write_rows, write_table
 from cli.driving import drive_and_answer, finish_submitted
+from cli.exits import DONE
 from cli.groups import Group
-from cli.options import actor_option, as_json_option, format_option, limit_option
+from cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
 from cli.run_options import RunOptions, run_options
-from cli.run_views import LOG_COLUMNS, OUTCOME_COLUMNS, counts, mail_lines, next_commands
+from cli.run_views import (
+    LOG_COLUMNS,
+    OUTCOME_COLUMNS,
+    counts,
+    mail_lines,
+    next_commands,
+    steered,
+    what_was_asked,
+)
 from cli.session import acting, application
 from cli.state import Session
 from operations import runs as operation
+from operations import steering
+from operations.views import View
 
 PREVIEW_COLUMNS = (
     Column("kind", "Kind"),
@@ -29,7 +40,7 @@ WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Col
 
 @click.group("runs", cls=Group, example="batchwright runs list --limit 10")
 def runs() -> None:
-    """The run queue and log: look, retry, resume."""
+    """The run queue and log: look, steer, retry."""
 
 
 @runs.command("list", example="batchwright runs list --status Completed --job draft-usage-rating --limit 10")
@@ -54,13 +65,14 @@ def show(run_id: str, as_json: bool) -> None:
         if as_json:
             write_json(run)
             return
-        write_facts(_facts(run, list(mail_lines(run, app.settings)), app.database.place))
+        asked = steering.what_is_asked(app, run_id)
+        write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.place))
     if run["warnings"]:
         click.echo()
         write_table(run["warnings"], WARNING_COLUMNS)
 
 
-def _facts(run: dict[str, Any], mail: list[str], place: str) -> list[tuple[str, object]]:
+def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS[:9]]
     facts += [("State", run["status"]), ("Error", run["error"]), ("Records", counts(run))]
     facts += [(name.capitalize(), amounts) for name, amounts in shown.totals(run["totals"])]
@@ -71,8 +83,9 @@ def _facts(run: dict[str, Any], mail: list[str], place: str) -> list[tuple[str, 
         ("Explanation", run["explanation"]),
         ("Trigger", run["trigger"]),
         ("Schedule", run["schedule"]),
-        ("Retry of", run["parent_run_id"]),
-        ("Retried by", shown.joined(run["children"])),
+        ("Retry of" if run["trigger"] == "retry" else "Submitted by", run["parent_run_id"]),
+        ("Followed by", shown.joined(run["children"])),
+        ("Asked", what_was_asked(asked)),
         ("Created UTC", shown.instant(run["created_at"])),
         ("Ended UTC", shown.instant(run["ended_at"])),
         ("Mail", "\n".join(mail)),
@@ -127,16 +140,75 @@ def retry(session: Session, run_id: str, options: RunOptions) -> int:
 @runs.command("resume", example="batchwright runs resume JR-00000001")
 @click.argument("run_id", metavar="RUN")
 @actor_option
+@reason_option
 @as_json_option
 @click.pass_obj
-def resume(session: Session, run_id: str, actor: str | None, as_json: bool) -> int:
-    """Go on here with a run that is queued or was interrupted; waits until a dead owner's lease is over."""
+def resume(session: Session, run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Go on here with a run that is queued, paused or interrupted; waits until a dead owner's lease is over."""
     with application() as app:
         who = acting(app, actor)
         return drive_and_answer(
             app,
             session,
             run_id,
-            lambda stop: operation.resume_run(app, run_id, actor=who, stop=stop),
+            lambda stop: operation.resume_run(app, run_id, actor=who, reason=reason, stop=stop),
             as_json=as_json,
         )
+
+
+@runs.command("abort", example='batchwright runs abort JR-00000001 --reason "wrong month"')
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
+    with application() as app:
+        run = steering.abort_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "abort", as_json=as_json)
+
+
+@runs.command("pause", example="batchwright runs pause JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Let a run stand still, at once or after the scope at hand; `runs resume` goes on with it."""
+    with application() as app:
+        run = steering.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "pause", as_json=as_json)
+
+
+@runs.command("move", example="batchwright runs move JR-00000003 --before JR-00000002")
+@click.argument("run_id", metavar="RUN")
+@click.option("--front", is_flag=True, help="Before all others of its line.")
+@click.option("--end", is_flag=True, help="After all others of its line.")
+@click.option("--before", metavar="RUN", help="Right before that run.")
+@click.option("--after", metavar="RUN", help="Right after that run.")
+@actor_option
+@reason_option
+@as_json_option
+def move(
+    run_id: str,
+    front: bool,
+    end: bool,
+    before: str | None,
+    after: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> int:
+    """Give a Holding run another place in its line: among the runs of the same actor that hold."""
+    with application() as app:
+        place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
+        run = steering.move_run(app, run_id, actor=acting(app, actor), reason=reason, **place)
+        return _answer(run, "move", as_json=as_json)
+
+
+def _answer(run: View, act: str, *, as_json: bool) -> int:
+    if as_json:
+        write_json(run)
+    else:
+        click.echo(steered(run, act))
+    return DONE

@@ -63,7 +63,8 @@ def line(connection: Connection, queue_key: str) -> list[int]:
 def order_line(connection: Connection, line: Sequence[int], ordered: Sequence[int]) -> None:
     """Give the runs of a line their places in another order; no other run's place changes."""
     columns = (run_table.c.id, run_table.c.queue_position)
-    places = dict(connection.execute(select(*columns).where(run_table.c.id.in_(line))).tuples().all())
+    rows = connection.execute(select(*columns).where(run_table.c.id.in_(line)))
+    places = {row.id: row.queue_position for row in rows}
     for key, place in zip(ordered, sorted(places.values()), strict=True):
         if places[key] != place:
             moved = update(run_table).where(run_table.c.id == key).values(queue_position=place)

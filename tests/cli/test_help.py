@@ -22,7 +22,7 @@ WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in T
 EXPECTED = {
     "": ["demo", "import", "forecast"],
     "run": ["draft-usage-rating"],
-    "runs": ["list", "show", "outcomes", "retry", "resume", "preview"],
+    "runs": ["list", "show", "outcomes", "retry", "resume", "abort", "pause", "move", "preview"],
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],
     "billing-schedules": ["list", "show", "set-status"],
