@@ -240,6 +240,8 @@ def _check_reset_choice(
             field="status",
             remedy=f"Give ids, or the status {inputs.ERROR}",
         )
+    if code is not None:
+        check_one_of(code, inputs.CODES, field="code")
 
 
 def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:

@@ -80,8 +80,8 @@ USAGE_SCHEDULES = FileKind(
     (
         *(Column("usage_schedule_id", public_id), Column("billing_schedule_id", public_id)),
         *(Column("asset_line_item_id", public_id), *_PERIOD),
-        *(Column("included_quantity", not_negative), Column("actual_quantity", decimal)),
-        *(Column("fee_amount", decimal), Column("draft_rated_quantity", decimal, may_be_blank=True)),
+        *(Column("included_quantity", not_negative), Column("actual_quantity", not_negative)),
+        *(Column("fee_amount", decimal), Column("draft_rated_quantity", not_negative, may_be_blank=True)),
         *(Column("draft_fee_amount", decimal, may_be_blank=True), Column("type", one_of("Usage")), *_STATE),
     ),
     UsageCells,
@@ -299,6 +299,9 @@ def _usage_faults(cells: UsageCells, asset: Asset | None, billing: BillingSchedu
         yield unknown("asset_line_item_id", "asset line item")
     else:
         yield from _amount_faults(cells, asset, ("fee_amount", "draft_fee_amount"))
+    if (cells.draft_rated_quantity is None) != (cells.draft_fee_amount is None):
+        problem = "comes with a draft rated quantity, or neither is there"
+        yield Fault("draft_fee_amount", problem, "give both, or leave both blank")
     if billing is None:
         yield unknown("billing_schedule_id", "billing schedule")
         return

@@ -15,6 +15,23 @@ RATED: Final = "Rated"
 ERROR: Final = "Error"
 STATUSES: Final = (LOADED, RATED, ERROR)
 
+CODES: Final = (
+    "not_found",
+    "asset_not_active",
+    "before_first_billing_date",
+    "no_usage_schedule",
+    "superseded_only",
+    "no_contract",
+    "no_price",
+    "uom_mismatch",
+    "negative_quantity",
+    "no_tier",
+    "amount_out_of_range",
+    "unforeseen",
+    "unrated",
+)
+"""What an input in Error can say of why."""
+
 NO_DRAFT: Final[Mapping[str, Any]] = {
     "draft_rated_amount": None,
     "draft_run_key": None,

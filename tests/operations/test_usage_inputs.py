@@ -367,6 +367,7 @@ def test_a_reset_by_status_takes_every_error_or_those_of_a_code_or_an_asset(
         ({"code": "unrated"}, "no usage inputs were named"),
         ({"status": "Rated"}, "inputs in status 'Rated' cannot be reset"),
         ({"status": "Error", "asset_line_item_id": "AL-9"}, "unknown asset line item: AL-9"),
+        ({"status": "Error", "code": "no_pirce"}, "code 'no_pirce' is not known"),
     ],
 )
 def test_a_refused_reset_changes_nothing_and_leaves_no_entry(
