@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from itertools import islice
 from typing import TypeVar
@@ -17,14 +19,15 @@ from engine.clock import Clock
 from engine.ending import Announce, Endings
 from engine.errors import FenceLost, Refused
 from engine.events import Events, Point
+from engine.executors import Executor, Inline, Task, Work
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
 from engine.job import BatchJob, Finish, StartContext
 from engine.lease import Lease
 from engine.plan import cut
 from engine.registry import Registry
-from engine.run import Run, State
+from engine.run import ACTIVE, Ask, Run, State
 from engine.scope import Done, RunSession, ScopeRunner, words
-from engine.store import runs, scopes
+from engine.store import runs, scopes, steering
 from engine.store.database import Database
 from engine.store.leases import LeaseStore
 from engine.submit import stored_selection
@@ -40,6 +43,7 @@ class Dispatcher:
     """Drives runs in this process.
 
     ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root.
+    ``executor`` executes the scopes, but those of runs that live in their caller's thread.
     """
 
     def __init__(
@@ -52,11 +56,14 @@ class Dispatcher:
         announce: Announce,
         lease_seconds: float,
         max_active_runs: int,
+        executor: Executor | None = None,
     ) -> None:
         self._database = database
         self._registry = registry
         self._clock = clock
         self._events = events
+        self._in_line = Inline()
+        self._executor = executor or self._in_line
         self._lease_seconds = lease_seconds
         self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
@@ -89,13 +96,14 @@ class Dispatcher:
         return self.work(run, stop) if ours else run
 
     def close(self) -> None:
-        """Close the connections of the leases."""
+        """End the processes of the executor, and close the connections of the leases."""
+        self._executor.close()
         self._leases.close()
 
     def work(self, run: Run, stop: Stop = lambda: False) -> Run:
         """Drive a run that is ours since its claim, under a lease; what is logged meanwhile carries the run's id.
 
-        Returns it as it stands: ended, handed back because of ``stop``, or with the process that took it over.
+        Returns it as it stands: ended, paused, handed back because of ``stop``, or with the process that took it over.
         """
         with bind(run_id=run.run_id):
             self._reached(run, "claimed")
@@ -130,9 +138,9 @@ class Dispatcher:
         try:
             job = self._registry.get(run.job)(**run.parameters)
             if run.state is State.PREPARING:
-                run = self._patiently(lambda: self._prepare(run, job, session))
-            if not self._drive_scopes(run, job, session, stop):
-                return self._patiently(lambda: self._hand_back(run, session))
+                run = self._patiently(lambda: self._prepare(run, job, session, stop))
+            if run.state is State.PREPARING or not self._drive_scopes(run, job, session, stop):
+                return self._patiently(lambda: self._leave(run, session))
             return self._patiently(lambda: self._finish(run, job, session))
         except FenceLost:
             raise
@@ -143,10 +151,13 @@ class Dispatcher:
             reason = str(error) if isinstance(error, (CeilingReached, Refused)) else words(error)
             return self._patiently(lambda: self._fail(run, session, reason))
 
-    def _prepare(self, run: Run, job: BatchJob, session: RunSession) -> Run:
-        """Plan the scopes; committed in portions, and begun anew when it was interrupted."""
+    def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
+        """Plan the scopes; committed in portions, and begun anew when it was interrupted.
+
+        The run stays Preparing when something asks to stop between two portions.
+        """
         with session.transaction() as connection:
-            runs.hold_fence(connection, run)
+            asked = runs.hold_fence(connection, run)
             seen = runs.by_key(connection, run.id)
             if seen.state is not State.PREPARING:  # the connection was lost after its last commit
                 return seen
@@ -156,9 +167,11 @@ class Dispatcher:
             context = StartContext(reading, lambda: stored_selection(reading, run.id))
             planned = cut(job.start(context), run.scope_size)
             while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
+                if asked is not None or (total and stop()):
+                    return run
                 total += sum(len(one.keys) for one in portion)
                 with session.transaction() as connection:
-                    runs.hold_fence(connection, run)
+                    asked = runs.hold_fence(connection, run)
                     scopes.insert_scopes(connection, run.id, portion)
                 self._reached(run, "plan committed")
         with session.transaction() as connection:
@@ -168,33 +181,38 @@ class Dispatcher:
         return ready
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
-        """Execute what is pending. False when it was asked to stop first."""
-        pending, (number, done, errored) = self._patiently(lambda: self._pending(run))
+        """Have executed what is pending. False when something asked to stop before it all was."""
+        pending, (number, done, errored), asked = self._patiently(lambda: self._pending(run))
         total = run.total or 0
         self._events.publish(events.RunPlanned(run.run_id, total, number, done))
         check_ceiling(run.error_ceiling, errored, total)
         runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
-        for scope_key, scope_number in pending:
-            if stop():
-                return False
-            with bind(scope=scope_number):
-                scope = runner.execute(scope_key, scope_number)
-            done += scope.ok + scope.errored + scope.skipped
-            errored += scope.errored
-            self._events.publish(_scope_done(run, scope, done))
-            check_ceiling(run.error_ceiling, errored, total)
-        return True
+        tasks = deque(self._task(run, *scope) for scope in pending)
+        work = Work(run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, asked)
+        executor = self._in_line if run.in_caller else self._executor
+        with closing(executor.results(work)) as results:
+            for scope in results:
+                done += scope.ok + scope.errored + scope.skipped
+                errored += scope.errored
+                self._events.publish(_scope_done(run, scope, done))
+                check_ceiling(run.error_ceiling, errored, total)
+        return work.asked is None and not work.todo
 
-    def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
+    def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int], Ask | None]:
         with self._database.read() as connection:
-            return scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
+            asked = steering.read(connection, run.id)
+            pending, counts = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
+            return pending, counts, None if asked is None else asked.asked
+
+    def _task(self, run: Run, scope_key: int, number: int) -> Task:
+        return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.place)
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
             if runs.hold_run(connection, run) is not None:
                 return self.endings.obey(connection, run)
             run = runs.by_key(connection, run.id)
-            if run.ended:  # the connection was lost in COMMIT, after the database had committed
+            if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
                 return run
             totals = {name: dict(amounts) for name, amounts in run.totals.items()}
             finish = Finish(run=run, connection=connection, now=self._clock.now(), totals=totals)
@@ -215,10 +233,15 @@ class Dispatcher:
                 scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
             return self.endings.end(connection, run, State.FAILED, run.totals, reason)
 
-    def _hand_back(self, run: Run, session: RunSession) -> Run:
+    def _leave(self, run: Run, session: RunSession) -> Run:
+        """Do what is asked of the run, now that no scope is in flight; else hand it back, to be claimed again."""
         with session.transaction() as connection:
-            runs.hold_run(connection, run)
-            if runs.by_key(connection, run.id).state is not State.QUEUED:
+            if runs.hold_run(connection, run) is not None:
+                return self.endings.obey(connection, run)
+            run = runs.by_key(connection, run.id)
+            if (
+                run.state in ACTIVE
+            ):  # else the connection was lost in COMMIT, after the database had committed
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 

@@ -46,6 +46,7 @@ MOVES: Mapping[tuple[State, State], str] = {
     (State.QUEUED, State.PREPARING): "a process claimed it and plans its scopes",
     (State.QUEUED, State.PROCESSING): "a process claimed it again; its scopes were already planned",
     (State.PREPARING, State.PROCESSING): "all scopes are planned",
+    (State.PREPARING, State.QUEUED): "its process was asked to stop and handed it back; it is planned anew",
     (State.PROCESSING, State.QUEUED): "its process was asked to stop and handed it back",
     (State.PROCESSING, State.COMPLETED): "all scopes are done and finish has run",
     (State.PREPARING, State.FAILED): "start raised an exception",

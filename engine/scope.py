@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from config.logging import bind
 from engine import events, faults
 from engine.clock import Clock
 from engine.errors import FenceLost
@@ -114,6 +115,10 @@ class ScopeRunner:
         Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
         job's own exception when it raises without any record.
         """
+        with bind(scope=number):
+            return self._patiently(scope_key, number)
+
+    def _patiently(self, scope_key: int, number: int) -> Done:
         attempt, began = 1, self.clock.monotonic()
         while True:
             try:
