@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from config.logging import bind
 from engine import events
@@ -30,7 +31,7 @@ from engine.scope import Done, RunSession, ScopeRunner, words
 from engine.store import runs, scopes, steering
 from engine.store.database import Database
 from engine.store.leases import LeaseStore
-from engine.submit import stored_selection
+from engine.submit import stored_selection, submit_next
 
 SCOPES_PER_PLANNING_COMMIT = 50
 
@@ -214,14 +215,26 @@ class Dispatcher:
             run = runs.by_key(connection, run.id)
             if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
                 return run
-            totals = {name: dict(amounts) for name, amounts in run.totals.items()}
-            finish = Finish(run=run, connection=connection, now=self._clock.now(), totals=totals)
+            finish = self._at_finish(run, connection)
             job.finish(finish)
             self._reached(run, "finish called")
             runs.add_warnings(connection, run.id, None, finish.warnings)
             ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
             self._reached(run, "finish saved")
-            return ended
+        for one in finish.submitted:
+            self._events.publish(events.RunSubmitted(one.run_id, one.job, one.mode, one.actor))
+        return ended
+
+    def _at_finish(self, run: Run, connection: Connection) -> Finish:
+        now = self._clock.now()
+
+        def chain(job: BatchJob, reason: str | None, scope_size: int | None) -> Run:
+            return submit_next(
+                connection, self._registry, run, job, now, reason=reason, scope_size=scope_size
+            )
+
+        totals = {name: dict(amounts) for name, amounts in run.totals.items()}
+        return Finish(run=run, connection=connection, now=now, totals=totals, chain=chain)
 
     def _fail(self, run: Run, session: RunSession, reason: str) -> Run:
         with session.transaction() as connection:

@@ -23,6 +23,18 @@ class MoveRefused(Refused):
     """The run's state forbids this move."""
 
 
+class KeyInUse(Refused):
+    """A run of the job with the same dedup key has not ended: ``run_id``."""
+
+    def __init__(self, run_id: str, job: str, dedup_key: str | None) -> None:
+        super().__init__(
+            f"{run_id} of {job} has the key {dedup_key!r} and has not ended",
+            field="dedup_key",
+            remedy=f"Wait for its end, or end it: `batchwright runs abort {run_id}`",
+        )
+        self.run_id = run_id
+
+
 class DatabaseMissing(Refused):
     """There is no Batchwright database where the settings point."""
 

@@ -143,18 +143,32 @@ class Scope:
 class Finish:
     """What ``finish`` works with: the run with its final counts and totals, in the transaction that ends it.
 
-    ``totals`` may be changed and ``warn`` may be called; both are saved with the run.
+    ``totals`` may be changed, ``warn`` and ``submit`` may be called; all of it is saved with the run.
     """
 
     run: Run
     connection: Connection
     now: datetime
     totals: dict[str, dict[str, int]]
+    chain: Callable[[BatchJob, str | None, int | None], Run]
+    """How ``submit`` enqueues a run; given by the engine."""
     warnings: list[Warn] = field(default_factory=list)
+    submitted: list[Run] = field(default_factory=list)
 
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:
         """Tell the reader of the run something; in the mail, too."""
         self.warnings.append(Warn(code, message, record_id))
+
+    def submit(self, job: BatchJob, *, reason: str | None = None, scope_size: int | None = None) -> str:
+        """Enqueue a run that follows this one, and return its id: it is there when this one has ended, or never.
+
+        This run is its parent. It has this run's actor, addresses and error ceiling, the reason too where none is
+        given, and is a dry run if this is one. Raises ``Refused`` for what a submit refuses and for a job that is not
+        registered, ``KeyInUse`` while another run has its dedup key.
+        """
+        run = self.chain(job, reason, scope_size)
+        self.submitted.append(run)
+        return run.run_id
 
 
 class BatchJob(ABC):

@@ -49,6 +49,17 @@ class Registry:
         said = "; ".join([f"there is no job named {name!r}", *self._broken])
         raise Refused(said, field="job", remedy=remedy)
 
+    def check(self, job: BatchJob) -> None:
+        """Raise ``Refused`` unless the job's class is here under its name: no process could drive its run."""
+        if self._load().get(job.name) is not type(job):
+            path = f"{type(job).__module__}:{type(job).__qualname__}"
+            raise Refused(
+                f"{type(job).__qualname__} is not registered as the job {job.name!r}, so no process could drive its"
+                " run",
+                field="job",
+                remedy=f"Name it in BATCHWRIGHT_JOBS as {path}",
+            )
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._load())

@@ -11,12 +11,15 @@ from sqlalchemy import Connection
 
 from engine.errors import Refused
 from engine.job import BatchJob, DryRunJob, StartContext, Warn
+from engine.registry import Registry
 from engine.run import Run, State
 from engine.store import runs
 
 SYNC_LIMIT = 1_000
 """Most records of a synchronous run, as Conga's API has it."""
 SELECTION_PAGE = 5_000
+DEDUP_KEY_LIMIT = 200
+"""Most characters of a dedup key."""
 MODES = ("sync", "batch", "dry_run")
 CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2}(?:\.[0-9]{1,6})?)%")
 
@@ -48,7 +51,8 @@ def submit(connection: Connection, job: BatchJob, request: Request, now: datetim
     """Check everything that can be checked now, and enqueue the run on the caller's connection.
 
     Raises ``Refused`` for parameters that do not fit the data, for too many records in a synchronous run, and for a
-    dry run of a job that cannot run dry. Nothing is written then.
+    dry run of a job that cannot run dry; ``KeyInUse`` while another run has the job's dedup key. Nothing is written
+    then, and the caller's transaction is as good as before.
     """
     _check(job, request)
     selection = sorted(set(job.select(connection)))
@@ -58,6 +62,33 @@ def submit(connection: Connection, job: BatchJob, request: Request, now: datetim
     runs.insert_selection(connection, run.id, selection)
     runs.add_warnings(connection, run.id, None, request.warnings)
     return run
+
+
+def submit_next(
+    connection: Connection,
+    registry: Registry,
+    parent: Run,
+    job: BatchJob,
+    now: datetime,
+    *,
+    reason: str | None,
+    scope_size: int | None,
+) -> Run:
+    """Enqueue a run that follows ``parent``, on its behalf. Raises ``Refused`` as ``submit`` and the registry do."""
+    registry.check(job)
+    request = Request(
+        actor=parent.actor,
+        mode="dry_run" if parent.is_dry else "batch",
+        reason=parent.reason if reason is None else reason,
+        explanation=parent.explanation if reason is None else None,
+        trigger="job",
+        scope_size=scope_size,
+        error_ceiling=parent.error_ceiling,
+        notify=parent.notify,
+        mail_actor=parent.mail_actor,
+        parent=parent,
+    )
+    return submit(connection, job, request, now)
 
 
 def stored_selection(connection: Connection, run_key: int) -> Iterator[Sequence[int]]:
@@ -109,6 +140,13 @@ def _check(job: BatchJob, request: Request) -> None:
             f"{request.error_ceiling!r} is no error ceiling",
             field="error_ceiling",
             remedy="Give a count such as 100, or a percentage such as 5%",
+        )
+    key = job.dedup_key
+    if key is not None and not (0 < len(key) <= DEDUP_KEY_LIMIT and key.isprintable()):
+        raise Refused(
+            f"{key!r:.80} is no dedup key",
+            field="dedup_key",
+            remedy=f"The job has to give 1 to {DEDUP_KEY_LIMIT} printable characters, or none",
         )
     if request.mode == "dry_run" and not isinstance(job, DryRunJob):
         raise Refused(f"{job.type} cannot run dry", field="mode", remedy="Run it without a dry run")

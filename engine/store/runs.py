@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, select, text, update
 
-from engine.errors import FenceLost, MoveRefused, Refused
+from engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from engine.job import Warn
 from engine.run import ACTIVE, ENDED, MOVES, Ask, Run, State
 from engine.store.tables import run as run_table
 from engine.store.tables import run_selection, run_warning
 from engine.store.tables import scope as scope_table
+from engine.store.upsert import insert_into
 from engine.store.wake import with_news
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -64,7 +65,11 @@ class NewRun:
 
 
 def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
-    """Insert a run at the end of its key's queue, and name it ``JR-`` and its key."""
+    """Insert a run at the end of its key's queue, and name it ``JR-`` and its key.
+
+    Raises ``KeyInUse`` while another run of the job has the dedup key and has not ended; waits for a transaction that
+    may yet make or end such a run.
+    """
     row = asdict(new)
     row |= {
         "parameters": json.dumps(new.parameters),
@@ -74,13 +79,25 @@ def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
         "fence": 0,
         "created_at": now,
     }
-    statement = with_news(connection, insert(run_table).values(row).returning(run_table.c.id))
-    key = connection.execute(statement).one()[0]
+    # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
+    unless_taken = insert_into(connection, run_table).values(row).on_conflict_do_nothing()
+    statement = with_news(connection, unless_taken.returning(run_table.c.id))
+    while (inserted := connection.execute(statement).first()) is None:
+        first = _live(connection, new.job, new.dedup_key)
+        if first is not None:  # else it has ended in between
+            raise KeyInUse(first, new.job, new.dedup_key)
+    key = inserted[0]
     # The key grows with every run, so it is the end of the line.
     connection.execute(
         update(run_table).where(run_table.c.id == key).values(run_id=f"JR-{key:08d}", queue_position=key)
     )
     return by_key(connection, key)
+
+
+def _live(connection: Connection, job: str, dedup_key: str | None) -> str | None:
+    """The id of the run that keeps others of the job with that key out."""
+    mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
+    return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
 
 
 def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
