@@ -146,9 +146,10 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], catalog: Catalog
                     charge, product_uom, currency, in_minor_units = terms.in_short
                 window = live.window(schedule)
                 posting = usage.postings[schedule[3]]
-                since = max(schedule[1], terms_since)
-                # A schedule taken over from elsewhere may reach beyond its asset.
-                until = min(schedule[4], asset.end_date, terms_until)
+                since = schedule[1] if schedule[1] > terms_since else terms_since
+                until = schedule[4] if schedule[4] < terms_until else terms_until
+                if until > asset.end_date:  # a schedule taken over from elsewhere may reach beyond its asset
+                    until = asset.end_date
             if uom != product_uom:
                 raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
             quantity = Decimal(text)

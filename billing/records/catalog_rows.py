@@ -26,7 +26,7 @@ class CatalogLoader:
     """
 
     def __init__(self) -> None:
-        self._prices: dict[int, Price] = {}
+        self._revisions: dict[int, PriceRevision] = {}
 
     def load(self, connection: Connection, assets: Sequence[AssetRow]) -> Catalog:
         """The contracts of the assets' customers, and the prices of their products in every book in question."""
@@ -47,21 +47,21 @@ class CatalogLoader:
     ) -> dict[tuple[int, str], list[PriceRevision]]:
         driver = Driver(connection)
         rows = _price_rows(driver, pairs)
-        if len(self._prices) > MOST_CACHED_PRICES:
-            self._prices.clear()
-        self._remember(driver, [row for row in rows if row[0] not in self._prices])
+        if len(self._revisions) > MOST_CACHED_PRICES:
+            self._revisions.clear()
+        self._remember(driver, [row for row in rows if row[0] not in self._revisions])
         newest: dict[tuple[int, str], dict[date, PriceRevision]] = {}
         for row in rows:  # in order of revision: the last one of a day counts
-            key, book, product, effective_from, uom, indexing, currency = row[:7]
-            day = effective_from if isinstance(effective_from, date) else date.fromisoformat(effective_from)
-            revision = PriceRevision(key, day, uom, bool(indexing), currency, self._prices[key])
-            newest.setdefault((book, product), {})[day] = revision
+            revision = self._revisions[row[0]]
+            newest.setdefault((row[1], row[2]), {})[revision.effective_from] = revision
         return {
             pair: sorted(by_day.values(), key=lambda revision: revision.effective_from)
             for pair, by_day in newest.items()
         }
 
     def _remember(self, driver: Driver, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
         tiers: dict[int, list[dict[str, str | None]]] = {}
         for price_key, to, unit_price, flat_fee in driver.rows(
             "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
@@ -71,7 +71,11 @@ class CatalogLoader:
             tier = {"to": _text(to), "unit_price": _text(unit_price), "flat_fee": _text(flat_fee)}
             tiers.setdefault(price_key, []).append(tier)
         for row in rows:
-            self._prices[row[0]] = _price(row, tiers.get(row[0]))
+            key, _, _, effective_from, uom, indexing, currency = row[:7]
+            price = _price(row, tiers.get(key))
+            self._revisions[key] = PriceRevision(
+                key, _day(effective_from), uom, bool(indexing), currency, price
+            )
 
 
 def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[tuple[Any, ...]]:

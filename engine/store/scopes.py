@@ -8,12 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from engine.job import Amount, Outcome
 from engine.store.tables import outcome, preview_line, run_warning, scope
 
 NO_AMOUNT = -(2**63)
+
+# Made once: every scope executes them, and making one takes as long as the database takes to answer.
+_READ = select(scope).where(scope.c.id == bindparam("key"))
+_MARK_DONE = text(
+    "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
+    " amounts = :amounts, currencies = :currencies WHERE id = :id AND state <> 'done'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def done_counts(connection: Connection, run_key: int) -> tuple[int, int, int]:
 
 def read(connection: Connection, scope_key: int) -> StoredScope:
     """One scope, its keys unpacked."""
-    return _stored(connection.execute(select(scope).where(scope.c.id == scope_key)).one())
+    return _stored(connection.execute(_READ, {"key": scope_key}).one())
 
 
 def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
@@ -147,11 +154,7 @@ def preview_rows(connection: Connection, run_key: int) -> Iterator[Any]:
 
 def mark_done(connection: Connection, scope_key: int, values: Mapping[str, Any]) -> bool:
     """Mark a scope done with its counts, totals and amounts. False when it was done already."""
-    statement = text(
-        "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
-        " amounts = :amounts, currencies = :currencies WHERE id = :id AND state <> 'done'"
-    )
-    return connection.execute(statement, {"id": scope_key, **values}).rowcount == 1
+    return connection.execute(_MARK_DONE, {"id": scope_key, **values}).rowcount == 1
 
 
 def pack(numbers: Sequence[int]) -> bytes:
