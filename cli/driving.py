@@ -9,17 +9,20 @@ from typing import Literal
 import click
 
 from cli.answers import drop_further_output, write_json, write_rows
-from cli.exits import DONE, FAILED, INTERRUPTED, exit_code_of
+from cli.exits import DONE, exit_code_of
 from cli.interrupt import StopOnInterrupt, StoppedAtOnce
 from cli.progress import shown_progress
 from cli.run_views import OUTCOME_COLUMNS, run_result
 from cli.state import Session
+from engine.claim import Seen, Stop
+from engine.run import ACTIVE
 from operations.app import Application
 from operations.runs import show_run
 from operations.views import View
 
 Way = Literal["sync", "batch", "enqueue"]
-Drive = Callable[[Callable[[], bool]], View]
+Drive = Callable[[Stop, Seen], View]
+"""Drives a run until it says so, or the run has ended; tells of a run that another process drives."""
 
 
 def finish_submitted(
@@ -53,20 +56,18 @@ def drive_and_answer(app: Application, session: Session, run_id: str, drive: Dri
     except BrokenPipeError:
         # Nobody reads the result; what became of the run still shows in the exit code.
         drop_further_output()
-    if code == INTERRUPTED:
+    if run["status"] in ACTIVE:
+        click.echo(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
+    elif run["ended_at"] is None:
         click.echo(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
-    elif code == FAILED and run["ended_at"] is None:
-        click.echo(
-            f"Another process goes on with {run_id}. Watch it with `batchwright runs show {run_id}`.",
-            err=True,
-        )
     return code
 
 
 def driven(app: Application, session: Session, drive: Drive) -> tuple[View, bool]:
     """Drive a run with progress and Ctrl-C; the run as it stands then, and whether it was asked to stop."""
-    with StopOnInterrupt() as stop, shown_progress(app.events, app.clock, verbosity=session.verbosity):
-        return drive(stop), stop()
+    progress = shown_progress(app.events, app.clock, verbosity=session.verbosity)
+    with StopOnInterrupt() as stop, progress as seen:
+        return drive(stop, seen), stop()
 
 
 def _answer(app: Application, run: View, *, as_json: bool) -> None:
@@ -82,6 +83,10 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
 
 def _how_to_resume(run_id: str) -> str:
     return f"Go on with `batchwright runs resume {run_id}`"
+
+
+def _how_to_watch(run_id: str) -> str:
+    return f"Watch it with `batchwright runs show {run_id}`, end it with `batchwright runs abort {run_id}`"
 
 
 def exclusive_way(*, sync: bool, batch: bool, enqueue: bool) -> Way:

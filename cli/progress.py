@@ -11,28 +11,34 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from engine.claim import Seen, nobody_looks
 from engine.clock import Clock
 from engine.events import Event, Events, RunPlanned, RunWaiting, ScopeDone
+from engine.run import Run
 
 LINE_EVERY_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[None]:
+def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[Seen]:
     """Show the progress of the run that is driven inside the block: nothing with `-q`.
 
     Nor with `-v` where stderr is no terminal: the log has a line for each scope, and nothing else is to be in it.
+    What it gives is to be told of a run that another process drives, of which there are no events here.
     """
     if verbosity < 0:
-        yield
+        yield nobody_looks
     elif sys.stderr.isatty():
         with bar_on(Console(stderr=True)) as bar:
-            events.subscribe(BarProgress(bar))
-            yield
+            shown = BarProgress(bar)
+            events.subscribe(shown)
+            yield shown.followed
+    elif verbosity == 0:
+        lines = LineProgress(clock)
+        events.subscribe(lines)
+        yield lines.followed
     else:
-        if verbosity == 0:
-            events.subscribe(LineProgress(clock))
-        yield
+        yield nobody_looks
 
 
 @contextmanager
@@ -50,6 +56,11 @@ def message_of(event: Event) -> str | None:
     return f"{event.run_id} waits: {event.reason}" if isinstance(event, RunWaiting) else None
 
 
+def following(run: Run) -> str:
+    """What to say when another process turns out to drive the run."""
+    return f"{run.run_id} is driven by {run.owner}; following it"
+
+
 class LineProgress:
     """A line at most every ten seconds: records done, records per second, time left."""
 
@@ -57,6 +68,7 @@ class LineProgress:
         self._clock = clock
         self._started = self._said = clock.monotonic()
         self._done_before = 0
+        self._followed: str | None = None
 
     def __call__(self, event: Event) -> None:
         """Take note of an event, and say so when it is time."""
@@ -66,19 +78,25 @@ class LineProgress:
             self._started = self._said = self._clock.monotonic()
             self._done_before = event.done
         elif isinstance(event, ScopeDone):
-            self._scope_done(event)
+            self._moved(event.run_id, event.done, event.total)
 
-    def _scope_done(self, event: ScopeDone) -> None:
+    def followed(self, run: Run, done: int) -> None:
+        """Take note of how far a run is that another process drives."""
+        if run.owner != self._followed and run.owner is not None:
+            self._followed = run.owner
+            self._started, self._done_before = self._clock.monotonic(), done
+            click.echo(following(run), err=True)
+        elif run.total is not None:
+            self._moved(run.run_id, done, run.total)
+
+    def _moved(self, run_id: str, done: int, total: int) -> None:
         now = self._clock.monotonic()
         if now - self._said < LINE_EVERY_SECONDS:
             return
         self._said = now
-        speed = (event.done - self._done_before) / (now - self._started)
-        left = f", {(event.total - event.done) / speed:,.0f} s left" if speed else ""
-        click.echo(
-            f"{event.run_id}: {event.done:,} of {event.total:,} records, {speed:,.0f} records/s{left}",
-            err=True,
-        )
+        speed = (done - self._done_before) / (now - self._started)
+        left = f", {(total - done) / speed:,.0f} s left" if speed else ""
+        click.echo(f"{run_id}: {done:,} of {total:,} records, {speed:,.0f} records/s{left}", err=True)
 
 
 class BarProgress:
@@ -87,6 +105,7 @@ class BarProgress:
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("planning", total=None)
+        self._followed: str | None = None
 
     def __call__(self, event: Event) -> None:
         """Move the bar; say what is out of the ordinary above it."""
@@ -96,6 +115,15 @@ class BarProgress:
             self._bar.reset(self._task, total=event.total, completed=event.done, description=event.run_id)
         elif isinstance(event, ScopeDone):
             self._bar.update(self._task, completed=event.done, total=event.total)
+
+    def followed(self, run: Run, done: int) -> None:
+        """Show how far a run is that another process drives."""
+        if run.owner != self._followed and run.owner is not None:
+            self._followed = run.owner
+            self._bar.console.print(Text(following(run)))
+            self._bar.reset(self._task, total=run.total, completed=done, description=run.run_id)
+        else:
+            self._bar.update(self._task, completed=done, total=run.total)
 
 
 class ImportProgress:

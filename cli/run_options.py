@@ -51,6 +51,7 @@ class RunOptions:
         """What an operation that submits a run takes by keyword."""
         return {
             "sync": self.way == "sync",
+            "here": self.way != "enqueue",
             "reason": self.reason,
             "notify": self.notify,
             "mail_actor": not self.no_mail,

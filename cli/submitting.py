@@ -29,7 +29,7 @@ def submit_and_drive(
             app,
             session,
             submitted,
-            lambda stop: drive_run(app, run_id, stop),
+            lambda stop, seen: drive_run(app, run_id, stop, seen),
             way=options.way,
             as_json=options.as_json,
         )

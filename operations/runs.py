@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
-from engine import ledger
+from engine import events, ledger
+from engine.claim import Seen, Stop, nobody_looks
 from engine.errors import Refused
 from engine.job import BatchJob, Warn
-from engine.run import Run, State
+from engine.run import ACTIVE, Run, State
 from engine.store import runs
 from engine.submit import Request, submit
 from notifications import outbox
@@ -65,8 +66,12 @@ def submit_run(
     scope_size: int | None = None,
     error_ceiling: str | None = None,
     trigger: str = "cli",
+    here: bool = False,
 ) -> View:
-    """Enqueue a run of the job and return its JSON; `drive_run` drives it.
+    """Submit a run of the job and return its JSON; a worker drives it, or whoever calls `drive_run`.
+
+    `here` says that the caller calls it at once: with a free slot the run is claimed in the same transaction, so that
+    no worker is faster, and so that any process takes the run over should this one die before. With `sync` always.
 
     Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
     nothing is written then.
@@ -86,7 +91,11 @@ def submit_run(
     app.database.require()
     job = app.registry.get(job_name)(**parameters)
     with app.database.write() as connection:
-        return view_of(connection, enqueue(app, connection, job, order), app.clock.now())
+        run = enqueue(app, connection, job, order)
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    _submitted(app, run, mine)
+    return view
 
 
 def enqueue(
@@ -109,15 +118,17 @@ def enqueue(
     return run
 
 
-def drive_run(app: Application, run_id: str, stop: Callable[[], bool] = lambda: False) -> View:
+def drive_run(app: Application, run_id: str, stop: Stop = lambda: False, seen: Seen = nobody_looks) -> View:
     """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
 
-    A run that its caller drives (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
+    Where another process is faster, the run is followed, and gone on with here should that process die: `seen` is
+    told of it now and then, with the run and the number of records that are through. A run that its caller drives
+    (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
     """
     app.database.require()
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
-    return _driven(app, app.dispatcher.drive(run.id, stop))
+    return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
 
 
 def resume_run(
@@ -126,7 +137,8 @@ def resume_run(
     *,
     actor: Actor,
     reason: str | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop = lambda: False,
+    seen: Seen = nobody_looks,
 ) -> View:
     """Go on with a queued, paused or interrupted run here, and return its JSON as `drive_run` does.
 
@@ -138,7 +150,7 @@ def resume_run(
         run = runs.by_id(connection, run_id)
     if run.state is State.PAUSED:
         release_run(app, run_id, actor=actor, reason=reason)
-        return _driven(app, app.dispatcher.drive(run.id, stop))
+        return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
 
     def record(connection: Connection, before: Run) -> None:
         taken = runs.by_key(connection, before.id)
@@ -153,7 +165,7 @@ def resume_run(
             now=app.clock.now(),
         )
 
-    return _driven(app, app.dispatcher.resume(run.id, stop, record))
+    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, seen)
 
 
 def retry_run(
@@ -169,11 +181,13 @@ def retry_run(
     mail_actor: bool = True,
     scope_size: int | None = None,
     error_ceiling: str | None = None,
+    here: bool = False,
 ) -> View:
-    """Enqueue a run that does what errored, or was not reached, in an ended run again; return its JSON.
+    """Submit a run that does what errored, or was not reached, in an ended run again; return its JSON.
 
     What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
-    line item, whose schedules are overwritten). A dry run is retried dry. Refuses when there is nothing to retry.
+    line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`.
+    Refuses when there is nothing to retry.
     """
     app.database.require()
     with app.database.write() as connection:
@@ -195,7 +209,11 @@ def retry_run(
             trigger="retry",
             parent=parent,
         )
-        return view_of(connection, enqueue(app, connection, job, order, act="run.retry"), app.clock.now())
+        run = enqueue(app, connection, job, order, act="run.retry")
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    _submitted(app, run, mine)
+    return view
 
 
 def list_runs(
@@ -267,7 +285,14 @@ def _preview(app: Application, run: Run) -> Iterator[View]:
             yield views.preview_line(line)
 
 
-def _driven(app: Application, run: Run) -> View:
+def _submitted(app: Application, run: Run, claimed: Run | None) -> None:
+    app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    if claimed is not None:
+        app.dispatcher.claims.keep(claimed)
+
+
+def _driven(app: Application, run: Run, stop: Stop, seen: Seen) -> View:
+    run = _followed(app, run, stop, seen)
     if run.ended:
         send_due_mail(app)
     with app.database.read() as connection:
@@ -275,6 +300,19 @@ def _driven(app: Application, run: Run) -> View:
     if run.in_caller and run.ended:
         view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
     return view
+
+
+def _followed(app: Application, run: Run, stop: Stop, seen: Seen) -> Run:
+    """The run as `stop` finds it, or when no process works on it any more."""
+    while run.state in ACTIVE:
+        run, ours = app.dispatcher.claims.follow(run.id, stop, seen)
+        if ours:
+            run = app.dispatcher.work(run, stop)
+        elif run.state in (State.HOLDING, State.QUEUED):
+            run = app.dispatcher.drive(run.id, stop)
+        else:
+            break
+    return run
 
 
 def _request(app: Application, order: Order) -> Request:

@@ -138,9 +138,9 @@ def _show(app: Application, session: Session) -> int:
     write_table(report["files"], (Column("file", "File"), Column("loaded", "Loaded", numeric=True)))
 
     before = list(list_usage_schedules(app, FIRST_ASSET))
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, here=True)
     run_id = submitted["run_id"]
-    _, interrupted = driven(app, session, lambda stop: drive_run(app, run_id, stop))
+    _, interrupted = driven(app, session, lambda stop, seen: drive_run(app, run_id, stop, seen))
     run = show_run(app, run_id)
 
     _show_first_asset(app, before)

@@ -131,7 +131,7 @@ def retry(session: Session, run_id: str, options: RunOptions) -> int:
             app,
             session,
             submitted,
-            lambda stop: operation.drive_run(app, retried, stop),
+            lambda stop, seen: operation.drive_run(app, retried, stop, seen),
             way=options.way,
             as_json=options.as_json,
         )
@@ -151,7 +151,9 @@ def resume(session: Session, run_id: str, actor: str | None, reason: str | None,
             app,
             session,
             run_id,
-            lambda stop: operation.resume_run(app, run_id, actor=who, reason=reason, stop=stop),
+            lambda stop, seen: operation.resume_run(
+                app, run_id, actor=who, reason=reason, stop=stop, seen=seen
+            ),
             as_json=as_json,
         )
 

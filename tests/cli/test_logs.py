@@ -52,10 +52,10 @@ def test_with_v_every_line_on_stderr_is_json_with_the_run_and_stdout_is_one_docu
     run = json.loads(done.stdout)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {line["run_id"] for line in lines} == {run["run_id"]}
-    assert [line["event"] for line in lines[:2]] == ["run started", "run planned"]
+    assert [line["event"] for line in lines[:3]] == ["run submitted", "run started", "run planned"]
     assert lines[-1]["event"] == "run ended"
     scopes = [line["scope"] for line in lines if line["event"] == "scope done"]
-    assert scopes == list(range(1, lines[1]["scopes"] + 1))
+    assert scopes == list(range(1, lines[2]["scopes"] + 1))
 
 
 def test_without_v_the_log_holds_trouble_alone_with_run_and_scope(cranky: None, program: Program) -> None:
