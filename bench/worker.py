@@ -47,7 +47,7 @@ def rate(url: str, scope_size: int, folder: Path) -> dict[str, float]:
     from jobs.draft_usage_rating import DraftUsageRatingJob
     from operations.app import make_application
 
-    app = make_application(Settings(database_url=url, mail=MailSettings(directory=folder)))
+    app = make_application(Settings(database_url=url, executor="inline", mail=MailSettings(directory=folder)))
     request = Request(actor="bench", scope_size=scope_size, mail_actor=False, notify=["bench@example.com"])
     started = time.perf_counter()
     with app.database.write() as connection:

@@ -16,6 +16,13 @@ def this_process() -> Session:
     return Session("process", os.getpid(), started(os.getpid()) or "")
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def owner_name() -> str:
     """Host and process number, for people: who drives a run."""
     return f"{socket.gethostname()}/{os.getpid()}"

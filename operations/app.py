@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from config.logging import log_to_stderr
 from config.settings import Settings, load_settings
+from engine import processes
 from engine.clock import Clock, SystemClock
 from engine.dispatch import Dispatcher
 from engine.event_log import log_event
 from engine.events import Events
+from engine.executors import Executor, Inline, Local
 from engine.registry import Registry
 from engine.store.database import Database
 from engine.subscribers import installed_subscribers
@@ -66,7 +68,18 @@ class Application:
             announce=Announcer(self.settings, self.database.place, self.registry, self.clock),
             lease_seconds=self.settings.lease_seconds,
             max_active_runs=self.settings.max_active_runs,
+            executor=self.executor,
         )
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Executes scopes where the setting says; on SQLite in line, since only one process can write at a time."""
+        if self.settings.executor == "inline" or self.database.is_sqlite:
+            return Inline()
+        from engine.pool import ProcessPool
+        from operations.pool import COMMAND
+
+        return Local(lambda: ProcessPool(COMMAND, processes.processors()), self.events)
 
     @cached_property
     def composer(self) -> Composer:
