@@ -100,16 +100,18 @@ class Claims:
         taken = self._after_silence(run, stop, claimed)
         return (run, False) if taken is None else (taken, True)
 
+    def any_waiting(self) -> bool:
+        """Whether a run waits that could be claimed now. Takes no lock."""
+        with self._database.read() as connection:
+            return runs.any_to_claim(connection, self._max_active_runs)
+
     def next(self) -> Run | None:
         """Claim the run whose turn it is; ``None`` when none waits that has a slot."""
-        with self._database.read() as connection:
-            if not runs.any_to_claim(connection, self._max_active_runs):
-                return None
         try:
             with self._database.write() as connection:
                 run = next_to_claim(connection, self._max_active_runs)
                 return None if run is None else self._claim(connection, run, nothing_more)
-        except FenceLost:  # its caller was faster: such a run is claimed without the queue
+        except FenceLost:  # it was steered elsewhere meanwhile
             return None
 
     def active(self) -> list[Run]:

@@ -111,17 +111,17 @@ class Mailer:
         self._events = events
         self._chance = chance
 
-    def send_due(self, run_key: int | None = None) -> SendReport:
-        """Try every mail that is due, oldest first; with ``run_key`` only those of that run.
+    def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
+        """Try every mail that is due, oldest first, until ``stop`` says so; with ``run_key`` only those of that run.
 
         Where one of them gets through, the server is back: what was put off is tried, too, before its time.
         """
         with self._database.read() as connection:
             mail_ids = outbox.due(connection, self._clock.now(), run_key)
-        report = self._send(mail_ids, run_key)
-        if run_key is not None or not report.sent:
+        report = self._send(mail_ids, run_key, stop)
+        if run_key is not None or not report.sent or stop():
             return report
-        more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None)
+        more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None, stop)
         return replace(
             more,
             sent=report.sent + more.sent,
@@ -133,7 +133,7 @@ class Mailer:
         """Try one mail, if it is due. Raises ``Refused`` for an unknown id."""
         with self._database.read() as connection:
             run_key = outbox.by_id(connection, mail_id).run_key
-        return self._send([mail_id], run_key)
+        return self._send([mail_id], run_key, lambda: False)
 
     def retry(self, mail_id: str) -> SendReport:
         """Try a waiting or failed mail at once. Raises ``Refused`` for one that was sent, is being sent or has no
@@ -152,8 +152,8 @@ class Mailer:
                 outbox.make_due(connection, mail_id, now)
         return mail_ids
 
-    def _send(self, mail_ids: Sequence[str], run_key: int | None) -> SendReport:
-        attempts = asyncio.run(self._try_each(mail_ids)) if mail_ids else []
+    def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
+        attempts = asyncio.run(self._try_each(mail_ids, stop)) if mail_ids else []
         with self._database.read() as connection:
             now_in = outbox.statuses(connection, run_key)
         return SendReport(
@@ -164,11 +164,13 @@ class Mailer:
             attempts=tuple(attempts),
         )
 
-    async def _try_each(self, mail_ids: Sequence[str]) -> list[Attempt]:
+    async def _try_each(self, mail_ids: Sequence[str], stop: Callable[[], bool]) -> list[Attempt]:
         attempts: list[Attempt] = []
         records = _RecordsOfOneRun(self._outcomes, self._composer.attachment_limit)
         async with self._transport.open() as line:
             for mail_id in mail_ids:
+                if stop():
+                    break
                 with self._database.read() as connection:
                     mail = outbox.by_id(connection, mail_id)
                 try:

@@ -1,0 +1,81 @@
+"""The worker: drives whatever runs there are and sends the mail that is due, until it is told to stop."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from engine.store.wake import wake_of
+from engine.worker import Worker
+from notifications import outbox
+from operations.app import Application
+
+SHORTEST_SECONDS_BETWEEN_LOOKS = 0.25
+
+log = structlog.get_logger()
+
+
+class WorkerProcess:
+    """One worker on an application. Any number of them, in as many processes, share the work."""
+
+    def __init__(self, app: Application) -> None:
+        app.database.require()
+        self._wake = wake_of(app.database)
+        self._mail = MailLoop(app)
+        self._worker = Worker(
+            dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._mail.look
+        )
+
+    def run(self) -> None:
+        """Work until `drain` is called; returns when the scopes and the mail at hand are done."""
+        self._mail.start()
+        try:
+            self._worker.run()
+        finally:
+            self._mail.stop()
+            self._wake.close()
+
+    def drain(self) -> None:
+        """Finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        self._worker.drain()
+
+
+class MailLoop:
+    """Sends due mail in a thread of its own, also that of runs which ended elsewhere."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._news = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="mail")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """Look for due mail soon."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after the mail at hand, and wait for that."""
+        self._stop.set()
+        self._news.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(SHORTEST_SECONDS_BETWEEN_LOOKS):
+            self._news.wait()
+            self._news.clear()
+            try:
+                self._send_due()
+            except Exception as error:
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("mail could not be sent; it waits", reason=reason)
+
+    def _send_due(self) -> None:
+        with self._app.database.read() as connection:
+            due = outbox.due(connection, self._app.clock.now(), None)
+        if due:
+            self._app.mailer.send_due(stop=self._stop.is_set)
