@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from engine.clock import Clock
 from engine.dispatch import Dispatcher
 from engine.events import Event, Events, Reached
+from engine.executors import Executor, Inline
 from engine.job import BatchJob
 from engine.ledger import RecordOutcome, outcomes
 from engine.queue import promote
@@ -45,6 +46,9 @@ class Rig:
         self.clock = clock or FakeClock(NOW)
         self.lease_seconds = lease_seconds
         self.max_active_runs = max_active_runs
+        self.events = Events()
+        self.events.subscribe(self._note)
+        self.executor: Executor = Inline()
         self.published: list[Event] = []
         self.reached: list[Reached] = []
         self.subscribers: list[Callable[[Event], None]] = []
@@ -53,16 +57,15 @@ class Rig:
 
     def dispatcher(self) -> Dispatcher:
         """One like those that every process makes for itself."""
-        events = Events()
-        events.subscribe(self._note)
         return Dispatcher(
             database=self.database,
             registry=self.registry,
             clock=self.clock,
-            events=events,
+            events=self.events,
             announce=self._announce,
             lease_seconds=self.lease_seconds,
             max_active_runs=self.max_active_runs,
+            executor=self.executor,
         )
 
     def fill(self, records: int, groups: Callable[[int], int | None] = lambda key: None) -> None:
