@@ -5,15 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from billing.exact import EXACT, ZERO, canonical
 from billing.money import minor_digits
+from billing.periods import LAST_DAY, Day, day_before
 from billing.rating import Charging, Price, charging, kept_share
 
-ONE_DAY = timedelta(days=1)
 NO_DISCOUNT = kept_share(ZERO)
 
 
@@ -25,8 +24,8 @@ class ContractRevision:
     customer_key: int
     price_book_key: int
     currency: str
-    start: date
-    end: date | None
+    start: Day
+    end: Day | None
     active: bool
     discount_percent: Decimal
     account_keys: frozenset[int]
@@ -37,7 +36,7 @@ class ContractRevision:
         object.__setattr__(self, "kept", kept_share(self.discount_percent))
         object.__setattr__(self, "discount_text", canonical(self.discount_percent))
 
-    def covers(self, day: date, account_key: int | None) -> bool:
+    def covers(self, day: Day, account_key: int | None) -> bool:
         """In force: Active, and covering the day and the account."""
         return (
             self.active
@@ -52,7 +51,7 @@ class PriceRevision:
     """The newest revision of a price from one day on, in the currency of its book."""
 
     key: int
-    effective_from: date
+    effective_from: Day
     product_uom: str
     usage_indexing: bool
     currency: str
@@ -83,8 +82,8 @@ class Terms(NamedTuple):
     """What rating needs: how to charge, unit of measure, currency, and how many minor units the discount leaves of
     one major unit.
     """
-    since: date
-    until: date
+    since: Day
+    until: Day
 
 
 class Catalog:
@@ -103,7 +102,7 @@ class Catalog:
             for name, revisions in prices.items()
         }
 
-    def contract(self, customer_key: int, account_key: int | None, day: date) -> ContractRevision | None:
+    def contract(self, customer_key: int, account_key: int | None, day: Day) -> ContractRevision | None:
         """The contract in force; there is at most one, the import sees to it."""
         for contract in self._contracts.get(customer_key, ()):
             if contract.covers(day, account_key):
@@ -111,7 +110,7 @@ class Catalog:
         return None
 
     def terms(
-        self, price_book_key: int, product: str, contract: ContractRevision | None, day: date
+        self, price_book_key: int, product: str, contract: ContractRevision | None, day: Day
     ) -> Terms | None:
         """The price revision in force on that day beside the contract; None where there is no price yet."""
         days, revisions = self._prices.get((price_book_key, product), ((), ()))
@@ -121,7 +120,9 @@ class Catalog:
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
             return Terms(price, None, ZERO, (price.key, None, "0"), price.in_short(NO_DISCOUNT), day, day)
-        until = min(days[position] - ONE_DAY if position < len(days) else date.max, contract.end or date.max)
+        until = min(
+            day_before(days[position]) if position < len(days) else LAST_DAY, contract.end or LAST_DAY
+        )
         return Terms(
             price,
             contract,

@@ -24,6 +24,11 @@ FIRST_DAY: Final[Day] = date.min.isoformat()
 LAST_DAY: Final[Day] = date.max.isoformat()
 
 
+def day_before(day: Day) -> Day:
+    """The day before; there is one before all but the first."""
+    return (date.fromisoformat(day) - _DAY).isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A run of days; ``start`` and ``end`` both belong to it."""

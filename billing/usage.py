@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -121,13 +120,14 @@ def rate_assets(
     """
     inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
     usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
+    terms_of = _Terms(catalog)
     with exactly():
         for usage in usages:
-            _rate_into(usage, inputs_of.get(usage.asset.key, ()), catalog)
+            _rate_into(usage, inputs_of.get(usage.asset.key, ()), terms_of)
     return usages
 
 
-def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], catalog: Catalog) -> None:
+def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms) -> None:
     asset, rated = usage.asset, usage.rated
     live = _Live(usage.schedules, inputs)
     terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
@@ -140,8 +140,8 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], catalog: Catalog
                 schedule = _schedule_of(asset, day, live, usage)
                 if not terms_since <= day <= terms_until:
                     terms_since, terms_until = LAST_DAY, FIRST_DAY
-                    terms = _terms_of(asset, date.fromisoformat(day), catalog)
-                    terms_since, terms_until = terms.since.isoformat(), terms.until.isoformat()
+                    terms = terms_of(asset, day)
+                    terms_since, terms_until = terms.since, terms.until
                     price_key, contract_key, discount = terms.basis
                     charge, product_uom, currency, in_minor_units = terms.in_short
                 window = live.window(schedule)
@@ -237,24 +237,40 @@ def _schedule_of(asset: AssetRow, day: Day, live: _Live, usage: AssetUsage) -> S
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 
 
-def _terms_of(asset: AssetRow, day: date, catalog: Catalog) -> Terms:
-    """The price in force, of the asset's own book where it names one, else of the contract's."""
-    contract = catalog.contract(asset.customer_key, asset.account_key, day)
-    book = asset.price_book_key
-    if book is None:
-        if contract is None:
-            raise _Unpriced("no_contract", f"no active contract covers {asset.asset_line_item_id} on {day}")
-        book = contract.price_book_key
-    terms = catalog.terms(book, asset.product, contract, day)
-    if terms is None:
-        raise _Unpriced("no_price", f"the price book has no price for {asset.product} on {day}")
-    currency = terms.price.currency
-    if asset.currency is not None and currency != asset.currency:
-        raise _Unpriced(
-            "no_price",
-            f"the price in force is in {currency}, {asset.asset_line_item_id} bills in {asset.currency}",
-        )
-    return terms
+class _Terms:
+    """The terms of assets. Those of one account and product share theirs, so the last ones of each are kept."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._last: dict[tuple[object, ...], Terms] = {}
+
+    def __call__(self, asset: AssetRow, day: Day) -> Terms:
+        """The price in force, of the asset's own book where it names one, else of the contract's."""
+        alike = asset[2:5] + asset[8:]  # customer, account, product; price book and currency
+        terms = self._last.get(alike)
+        if terms is None or not terms.since <= day <= terms.until:
+            terms = self._last[alike] = self._found(asset, day)
+        return terms
+
+    def _found(self, asset: AssetRow, day: Day) -> Terms:
+        contract = self._catalog.contract(asset.customer_key, asset.account_key, day)
+        book = asset.price_book_key
+        if book is None:
+            if contract is None:
+                raise _Unpriced(
+                    "no_contract", f"no active contract covers {asset.asset_line_item_id} on {day}"
+                )
+            book = contract.price_book_key
+        terms = self._catalog.terms(book, asset.product, contract, day)
+        if terms is None:
+            raise _Unpriced("no_price", f"the price book has no price for {asset.product} on {day}")
+        currency = terms.price.currency
+        if asset.currency is not None and currency != asset.currency:
+            raise _Unpriced(
+                "no_price",
+                f"the price in force is in {currency}, {asset.asset_line_item_id} bills in {asset.currency}",
+            )
+        return terms
 
 
 T = TypeVar("T", InputTuple, ScheduleTuple)

@@ -120,14 +120,15 @@ def charging(price: Price, indexed: bool) -> Charging:
             raise NegativeQuantity(quantity)
         return model(price, ZERO, quantity, quantity, True)
 
-    def in_full(quantity: Decimal, prior: Decimal, first_in_window: bool) -> Charge:
+    def after_included(quantity: Decimal, prior: Decimal, first_in_window: bool) -> Charge:
         if quantity < ZERO:
             raise NegativeQuantity(quantity)
-        return _limited(price, *_charge_in_window(price, quantity, prior, indexed, first_in_window))
+        return _charge_beyond(price, quantity, prior, indexed, first_in_window)
 
-    if price.included_quantity or price.has_limits:
-        return in_full
-    return in_window if indexed else alone
+    charge = after_included if price.included_quantity else in_window if indexed else alone
+    if not price.has_limits:
+        return charge
+    return lambda quantity, prior, first: _limited(price, *charge(quantity, prior, first))
 
 
 def kept_share(discount_percent: Decimal) -> Decimal:
@@ -138,20 +139,20 @@ def kept_share(discount_percent: Decimal) -> Decimal:
     return EXACT.subtract(_ONE, discount_percent.scaleb(-2, EXACT)) if discount_percent else _ONE
 
 
-def _charge_in_window(
+def _charge_beyond(
     price: Price, quantity: Decimal, prior: Decimal, indexed: bool, first_in_window: bool
 ) -> Charge:
-    start, end, billable = prior, prior + quantity, quantity
+    """What is charged beyond the included quantity, which the window spends first."""
     included = price.included_quantity
-    if included:
-        start = start - included if start > included else ZERO
-        end = end - included if end > included else ZERO
-        billable = end - start
+    start = prior - included if prior > included else ZERO
+    end = prior + quantity
+    end = end - included if end > included else ZERO
+    billable = end - start
+    model = _CHARGES[price.model]
     if indexed:
-        first = first_in_window and not prior
+        amount, parts = model(price, start, end, billable, first_in_window and not prior)
     else:
-        start, end, first = ZERO, billable, True
-    amount, parts = _CHARGES[price.model](price, start, end, billable, first)
+        amount, parts = model(price, ZERO, billable, billable, True)
     if billable != quantity:
         parts = (("included", 0, quantity - billable, ZERO, ZERO), *parts)
     return amount, parts

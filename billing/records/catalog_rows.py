@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 
 from billing.catalog import Catalog, ContractRevision, PriceRevision
 from billing.exact import ZERO, canonical
+from billing.periods import Day
 from billing.rating import Price
 from billing.records.driver import Driver
 from billing.records.rating_rows import AssetRow
@@ -50,7 +50,7 @@ class CatalogLoader:
         if len(self._revisions) > MOST_CACHED_PRICES:
             self._revisions.clear()
         self._remember(driver, [row for row in rows if row[0] not in self._revisions])
-        newest: dict[tuple[int, str], dict[date, PriceRevision]] = {}
+        newest: dict[tuple[int, str], dict[Day, PriceRevision]] = {}
         for row in rows:  # in order of revision: the last one of a day counts
             revision = self._revisions[row[0]]
             newest.setdefault((row[1], row[2]), {})[revision.effective_from] = revision
@@ -73,14 +73,12 @@ class CatalogLoader:
         for row in rows:
             key, _, _, effective_from, uom, indexing, currency = row[:7]
             price = _price(row, tiers.get(key))
-            self._revisions[key] = PriceRevision(
-                key, _day(effective_from), uom, bool(indexing), currency, price
-            )
+            self._revisions[key] = PriceRevision(key, effective_from, uom, bool(indexing), currency, price)
 
 
 def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[tuple[Any, ...]]:
     columns = (
-        "p.id, p.price_book_key, p.product, p.effective_from, p.product_uom, p.usage_indexing, k.currency,"
+        "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
         " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
         " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
     )
@@ -121,8 +119,9 @@ def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[C
     """The newest revision of every contract of these customers."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT c.contract_id, c.id, c.customer_key, c.price_book_key, k.currency, c.start_date, c.end_date,"
-        " c.status, c.discount_percent FROM contract AS c JOIN price_book AS k ON k.id = c.price_book_key"
+        "SELECT c.contract_id, c.id, c.customer_key, c.price_book_key, k.currency, {day:c.start_date},"
+        " {day:c.end_date}, c.status, c.discount_percent"
+        " FROM contract AS c JOIN price_book AS k ON k.id = c.price_book_key"
         " WHERE c.customer_key {among} ORDER BY c.contract_id, c.revision",
         driver.keys(sorted(customer_keys)),
     )
@@ -139,8 +138,8 @@ def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[C
             customer_key=row[2],
             price_book_key=row[3],
             currency=row[4],
-            start=_day(row[5]),
-            end=None if row[6] is None else _day(row[6]),
+            start=row[5],
+            end=row[6],
             active=row[7] == "Active",
             discount_percent=ZERO if row[8] is None else Decimal(row[8]),
             account_keys=frozenset(accounts.get(row[1], ())),
@@ -152,7 +151,3 @@ def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[C
 def _text(number: Any) -> str | None:
     """A decimal as the database gave it (NUMERIC, or canonical text), as text."""
     return number if number is None or isinstance(number, str) else canonical(number)
-
-
-def _day(day: Any) -> date:
-    return day if isinstance(day, date) else date.fromisoformat(day)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -30,19 +31,23 @@ class Driver:
         ``{among}`` after a column stands for «is in this list of keys»; ``{day:column}`` and ``{number:column}`` for
         a date and a decimal as text.
         """
-        rows: list[tuple[Any, ...]] = self.cursor.execute(self._spelled(statement), parameters).fetchall()
+        rows: list[tuple[Any, ...]] = self.cursor.execute(
+            _spelled(statement, self.is_postgresql), parameters
+        ).fetchall()
         return rows
 
     def keys(self, keys: Sequence[int]) -> Any:
         """A list of keys as the parameter of ``{among}``."""
         return array_text(keys) if self.is_postgresql else json.dumps(list(keys))
 
-    def _spelled(self, statement: str) -> str:
-        if self.is_postgresql:
-            plain = statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
-            return _NUMBER.sub(r"\1::text", _DAY.sub(r"to_char(\1, 'YYYY-MM-DD')", plain))
-        plain = statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
-        return _NUMBER.sub(r"\1", _DAY.sub(r"\1", plain))  # SQLite keeps both as text
+
+@cache
+def _spelled(statement: str, is_postgresql: bool) -> str:
+    if is_postgresql:
+        plain = statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
+        return _NUMBER.sub(r"\1::text", _DAY.sub(r"to_char(\1, 'YYYY-MM-DD')", plain))
+    plain = statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
+    return _NUMBER.sub(r"\1", _DAY.sub(r"\1", plain))  # SQLite keeps both as text
 
 
 def array_text(values: Iterable[int | str | None]) -> str:

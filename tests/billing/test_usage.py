@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from decimal import Decimal
 from itertools import chain, combinations
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from billing.catalog import Catalog, ContractRevision, PriceRevision
 from billing.money import BIGINT_MAX
+from billing.periods import Day
 from billing.rating import Price
 from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
 from billing.usage import AssetUsage, Rated, rate_assets
@@ -24,7 +24,7 @@ ASSET = AssetRow(
 )
 INPUT = InputRow(1, "2023-06-05", 1, "10", "Each", "Loaded", None, False)
 CONTRACT = ContractRevision(
-    *(7, CUSTOMER, BOOK, "USD", date(2000, 1, 1), None, True, Decimal(0), frozenset()),
+    *(7, CUSTOMER, BOOK, "USD", "2000-01-01", None, True, Decimal(0), frozenset()),
 )
 PER_UNIT: Mapping[str, Any] = {"model": "per_unit", "unit_price": "2"}
 TIERED: Mapping[str, Any] = {
@@ -47,7 +47,7 @@ def used(key: int, day: str, quantity: str, **values: Any) -> InputRow:
 
 
 def priced(price: Mapping[str, Any], *, indexed: bool = False, currency: str = "USD") -> PriceRevision:
-    return PriceRevision(9, date(2000, 1, 1), "Each", indexed, currency, Price.from_mapping(price))
+    return PriceRevision(9, "2000-01-01", "Each", indexed, currency, Price.from_mapping(price))
 
 
 def good(usage: AssetUsage) -> list[Rated]:
@@ -87,7 +87,7 @@ class Case:
     schedules: tuple[ScheduleRow, ...] = (month(6),)
     contracts: tuple[ContractRevision, ...] = (CONTRACT,)
     price: Mapping[str, str | None] = field(default_factory=lambda: {"to": None, "unit_price": "2"})
-    price_from: date = date(2000, 1, 1)
+    price_from: Day = "2000-01-01"
 
     def codes(self) -> list[str]:
         price = Price.from_mapping({"model": "volume", "tiers": [self.price]})
@@ -107,7 +107,7 @@ FAULTS: dict[str, Fault] = {
     "no_usage_schedule": lambda case: replace(case, schedules=()),
     "superseded_only": lambda case: replace(case, schedules=(month(6, "Superseded"),)),
     "no_contract": lambda case: replace(case, contracts=()),
-    "no_price": lambda case: replace(case, price_from=date(2023, 6, 6)),
+    "no_price": lambda case: replace(case, price_from="2023-06-06"),
     "uom_mismatch": lambda case: replace(case, input=case.input._replace(product_uom="Gallon")),
     "negative_quantity": lambda case: replace(case, input=case.input._replace(quantity="-10")),
     "no_tier": lambda case: replace(case, price={**case.price, "to": "5"}),
