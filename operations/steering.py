@@ -26,9 +26,9 @@ from operations.views import View, instant
 LOOKS = 5
 """How often a run is looked at again that others moved while it was steered."""
 
-Facts = dict[str, Any]
+Facts = dict[str, tuple[Any, Any]]
 Act = Callable[[Connection, Run], Facts]
-"""What an act does to a run as it stands; returns what the audit entry says of it besides the run's state."""
+"""What an act does to a run as it stands; returns what it changed besides the run's state: before and after."""
 
 
 def abort_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -122,8 +122,8 @@ def move_run(
             place = 0 if front else len(rest)
         else:
             place = rest.index(_neighbour(connection, run, neighbour)) + (after is not None)
-        steering.order_line(connection, line, [*rest[:place], run.id, *rest[place:]])
-        return {"place": place + 1}
+        steering.order_line(connection, run.queue_key, [*rest[:place], run.id, *rest[place:]])
+        return {"place": (line.index(run.id) + 1, place + 1)}
 
     return _steer(app, run_id, "run.move", act, actor, reason)
 
@@ -153,8 +153,8 @@ def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, rea
                     act=name,
                     subject=run_id,
                     reason=reason,
-                    before={"status": before.state},
-                    after={"status": steered.state, **facts},
+                    before={"status": before.state, **{name: was for name, (was, _) in facts.items()}},
+                    after={"status": steered.state, **{name: now for name, (_, now) in facts.items()}},
                     now=app.clock.now(),
                 )
                 view = view_of(connection, steered, app.clock.now())
@@ -177,7 +177,7 @@ def _ask(app: Application, connection: Connection, run: Run, wanted: Ask, actor:
         said = f"was asked to {asked.asked} by {asked.actor}, and does so after the scope at hand"
         raise _refused(run, said, _if_gone(run))
     steering.ask(connection, run, steering.Asked(wanted, actor.name, app.clock.now()))
-    return {"asked": wanted}
+    return {"asked": (asked and asked.asked, wanted)}
 
 
 def _neighbour(connection: Connection, run: Run, run_id: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from engine.errors import FenceLost
 from engine.run import ACTIVE, Ask, Run, State
@@ -52,20 +52,26 @@ def forget(connection: Connection, run_key: int) -> None:
 
 def line(connection: Connection, queue_key: str) -> list[int]:
     """Keys of the runs that hold in the line of a queue key, in their order."""
-    held = select(run_table.c.id).where(
+    return [row.id for row in _places(connection, queue_key)]
+
+
+def order_line(connection: Connection, queue_key: str, ordered: Sequence[int]) -> None:
+    """Give the runs of a line their places in another order; no other run's place changes."""
+    standing = _places(connection, queue_key)
+    moved = [
+        {"moved": key, "place": here.queue_position}
+        for key, here in zip(ordered, standing, strict=True)
+        if key != here.id
+    ]
+    if moved:
+        one = update(run_table).where(run_table.c.id == bindparam("moved"))
+        connection.execute(one.values(queue_position=bindparam("place")), moved)
+
+
+def _places(connection: Connection, queue_key: str) -> Sequence[Row[int, int]]:
+    held = select(run_table.c.id, run_table.c.queue_position).where(
         run_table.c.in_caller.is_(False),
         run_table.c.state == State.HOLDING,
         run_table.c.queue_key == queue_key,
     )
-    return list(connection.execute(held.order_by(run_table.c.queue_position)).scalars())
-
-
-def order_line(connection: Connection, line: Sequence[int], ordered: Sequence[int]) -> None:
-    """Give the runs of a line their places in another order; no other run's place changes."""
-    columns = (run_table.c.id, run_table.c.queue_position)
-    rows = connection.execute(select(*columns).where(run_table.c.id.in_(line)))
-    places = {row.id: row.queue_position for row in rows}
-    for key, place in zip(ordered, sorted(places.values()), strict=True):
-        if places[key] != place:
-            moved = update(run_table).where(run_table.c.id == key).values(queue_position=place)
-            connection.execute(moved)
+    return connection.execute(held.order_by(run_table.c.queue_position)).all()

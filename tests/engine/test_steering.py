@@ -145,10 +145,10 @@ def test_a_run_whose_scopes_are_all_done_obeys_before_finish(
 
 def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]) -> None:
     asked: list[BaseException | None] = []
-    run = None
+    rig.fill(10)
+    run = rig.submit()
 
     def too_late() -> None:
-        assert run is not None
         try:
             ask(rig, run, Ask.ABORT)
             asked.append(None)
@@ -163,8 +163,6 @@ def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]
         assert asker.is_alive()
 
     spy.finish = finish  # type: ignore[method-assign]
-    rig.fill(10)
-    run = rig.submit()
     ended = rig.drive(run)
     asker.join()
     assert ended.state is State.COMPLETED

@@ -214,11 +214,15 @@ def test_an_aborted_run_frees_its_slot_for_the_next(app: Application) -> None:
 
 
 @pytest.mark.usefixtures("parcels")
-def test_an_abort_takes_the_place_of_a_pause_that_was_asked_for(app: Application) -> None:
+def test_an_abort_takes_the_place_of_a_pause_that_was_asked_for(app: Application, entries: Entries) -> None:
     run_id = submitted(app, State.PROCESSING)
     pause_run(app, run_id, actor=ACTOR)
     abort_run(app, run_id, actor=ACTOR)
     assert asked(app, run_id) == steering.Asked(Ask.ABORT, ACTOR.name, NOW)
+    assert [(one["before"]["asked"], one["after"]["asked"]) for one in entries()[:2]] == [
+        ("pause", "abort"),
+        (None, "pause"),
+    ]
 
 
 @pytest.mark.usefixtures("parcels")
@@ -398,7 +402,11 @@ def test_a_moved_run_stands_where_it_was_put_and_other_lines_are_as_they_were(
         assert move_run(app, line[mover], actor=ACTOR, **where)["status"] == "Holding"
         assert lines(app) == [line[one] for one in order]
         of_dana = [one for one in order if one != 1]
-        assert entries()[0]["after"] == {"status": "Holding", "place": of_dana.index(mover) + 1}
+        was = {"status": "Holding", "place": [0, 2, 3].index(mover) + 1}
+        assert (entries()[0]["before"], entries()[0]["after"]) == (
+            was,
+            {**was, "place": of_dana.index(mover) + 1},
+        )
 
 
 @pytest.mark.usefixtures("one_slot")
