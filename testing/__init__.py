@@ -1,1 +1,1 @@
-"""Helpers for testing jobs written on the engine."""
+"""Helpers for testing jobs written on the engine; the fixtures stand in ``testing.plugin``."""

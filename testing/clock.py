@@ -26,3 +26,26 @@ class FakeClock:
         """Move on by ``seconds``."""
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+
+class StandingClock:
+    """Stands at ``now`` for good: a sleep takes no time and moves only the monotonic reading.
+
+    What is computed from the time comes out the same before and after a restart, while a lease still runs out.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        """Always the same instant."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds slept so far."""
+        return self._monotonic
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` of the monotonic clock go by."""
+        self._monotonic += seconds
