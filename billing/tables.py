@@ -189,14 +189,22 @@ usage_schedule = Table(
     Column("draft_rated_quantity", ExactDecimal, comment="empty until a forecast wrote it"),
     Column("draft_fee_amount", BigInteger),
     Column("type", String(16), nullable=False),
+    Column(
+        "rated_inputs",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="how many Rated inputs its figures hold",
+    ),
 )
 
 # Inputs a forecast takes: loaded ones, and those that a forecast put in Error. Written once, for the queries and
 # for the index that answers them without a look at the years of rated inputs beside them.
 DRAFT_CANDIDATE = text("NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))")
 
-# What an amount rests on (draft_run_key … draft_prior_quantity) names rows without a foreign key:
-# PostgreSQL would look each one up again for every input a run writes.
+# What an amount rests on (draft_run_key … draft_prior_quantity, and the same of the rated amount) names rows without a
+# foreign key: PostgreSQL would look each one up again for every input a run writes. A prior quantity is what the
+# window had used before; it is empty where the input was the first of its window.
 usage_input = Table(
     "usage_input",
     metadata,
@@ -221,6 +229,12 @@ usage_input = Table(
     Column("draft_contract_key", BigInteger),
     Column("draft_discount_percent", ExactDecimal),
     Column("draft_prior_quantity", ExactDecimal),
+    Column("rated_run_key", BigInteger),
+    Column("rated_price_key", BigInteger),
+    Column("rated_contract_key", BigInteger),
+    Column("rated_discount_percent", ExactDecimal),
+    Column("rated_prior_quantity", ExactDecimal),
+    Column("rated_schedule_key", BigInteger, comment="the usage schedule that its rated amount is part of"),
     Index("ix_usage_input_asset_key_id", "asset_key", "id"),
     Index(
         "ix_usage_input_draft_candidate",
