@@ -34,7 +34,7 @@ check: $(INSTALLED)  ## lint, format, types and import contracts
 bench: $(INSTALLED)  ## records per second against the floor of the database
 	$(BIN)/python -m bench
 
-soak: $(INSTALLED)  ## the long tests: crashes, rival runs, damaged files
+soak: $(INSTALLED)  ## the long tests: kills, stops, outages, queues, rival runs, damaged files
 	$(BIN)/python -m tests.soak
 
 clean:  ## take away what the other targets made

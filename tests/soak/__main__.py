@@ -3,30 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.soak import crash, fuzz, rivals
-from tests.support.postgres import postgres_server
+import structlog
 
-NewUrl = Callable[[], str]
+from tests.soak import campaign, crash, fuzz, rivals, stops
+from tests.soak.kills import CELLS
+from tests.support.postgres import PostgresServer, postgres_server
+
+KINDS = ("sqlite", "postgresql")
+
+Soak = Callable[["Ground", argparse.Namespace], list[str]]
+
+
+class Ground:
+    """Where a soak takes place: new databases of one kind, and new folders; commits reach the disk as in production."""
+
+    def __init__(self, kind: str, folder: Path, server: PostgresServer | None) -> None:
+        self.kind = kind
+        self.server = server
+        self._folder = folder
+        self._numbers = iter(range(1, 1_000))
+
+    def url(self) -> str:
+        """The URL of a new, empty database."""
+        if self.server is not None:
+            return self.server.create_database(f"soak{next(self._numbers)}")
+        return f"sqlite:///{self._folder}/soak{next(self._numbers)}.db"
+
+    def folder(self) -> Path:
+        """A new folder."""
+        folder = self._folder / f"folder{next(self._numbers)}"
+        folder.mkdir()
+        return folder
 
 
 def main() -> None:
     given = _arguments()
     print(f"seed {given.seed}: to repeat this, python -m tests.soak --seed {given.seed}", flush=True)
-    kinds = ("sqlite", "postgresql") if given.database == "both" else (given.database,)
+    # What the soaks provoke is warned of; only what nobody meant is of interest.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     faults = []
-    for kind in kinds:
-        with _databases(kind) as new_url:
-            for name, soak in _SOAKS.items():
-                if given.only in (None, name):
-                    faults += _timed(f"{name} on {kind}", partial(soak, kind, new_url, given))
+    for kind in KINDS:
+        wanted = [name for name, (_, kinds) in _SOAKS.items() if kind in kinds and given.only in (None, name)]
+        if wanted and given.database in ("both", kind):
+            with _ground(kind) as ground:
+                for name in wanted:
+                    faults += _timed(f"{name} on {kind}", partial(_SOAKS[name][0], ground, given))
+    if given.only in (None, "kills"):
+        faults += _timed("kills", partial(_kills, given))
     for fault in faults:
         print(fault)
     sys.exit(1 if faults else 0)
@@ -40,42 +74,65 @@ def _timed(title: str, soak: Callable[[], list[str]]) -> list[str]:
     return [f"{title}: {fault}" for fault in faults]
 
 
-def _crash(_kind: str, new_url: NewUrl, given: argparse.Namespace) -> list[str]:
+def _crash(ground: Ground, given: argparse.Namespace) -> list[str]:
     return crash.compare(
-        new_url(),
-        new_url(),
+        ground.url(),
+        ground.url(),
         inputs=given.inputs,
-        kills=given.kills,
+        kills=given.crashes,
         scope_size=given.scope,
         seed=given.seed,
         say=_say,
     )
 
 
-def _rivals(kind: str, new_url: NewUrl, given: argparse.Namespace) -> list[str]:
-    if kind == "sqlite":
-        _say("not on SQLite: it has one writer at a time")
-        return []
-    return rivals.compare(new_url(), seeds=range(given.seed, given.seed + given.races), say=_say)
+def _rivals(ground: Ground, given: argparse.Namespace) -> list[str]:
+    return rivals.compare(ground.url(), seeds=range(given.seed, given.seed + given.races), say=_say)
 
 
-def _fuzz(_kind: str, new_url: NewUrl, given: argparse.Namespace) -> list[str]:
-    return fuzz.compare(new_url(), cases=given.files, seed=given.seed, say=_say)
+def _fuzz(ground: Ground, given: argparse.Namespace) -> list[str]:
+    return fuzz.compare(ground.url(), cases=given.files, seed=given.seed, say=_say)
 
 
-_SOAKS = {"crash": _crash, "rivals": _rivals, "fuzz": _fuzz}
+def _stops(ground: Ground, given: argparse.Namespace) -> list[str]:
+    found = stops.compare(ground.url(), ground.folder(), stops=given.stops, seed=given.seed, say=_say)
+    return found.faults
+
+
+_SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
+    "crash": (_crash, KINDS),
+    "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
+    "fuzz": (_fuzz, KINDS),
+    "stops": (_stops, KINDS),
+}
+
+
+def _kills(given: argparse.Namespace) -> list[str]:
+    """It has its own folder and its own databases: it can be broken off and gone on with."""
+    progress = campaign.Progress.of(given.folder, given.seed)
+    _say(f"in {given.folder}, seed {progress.seed}, {len(progress.kills)} kills done before")
+    cells = (
+        [given.cell]
+        if given.cell
+        else [cell for cell in CELLS if given.database in cell or given.database == "both"]
+    )
+    faults = campaign.run(progress, cells=cells, kills_in_each=-(-given.kills // len(CELLS)), say=_say)
+    lines = campaign.table(progress.kills, progress.faults)
+    for line in lines:
+        _say(line)
+    if given.table:
+        given.table.write_text("\n".join([*lines, ""]))
+    return faults
 
 
 @contextmanager
-def _databases(kind: str) -> Iterator[NewUrl]:
-    """A maker of URLs of new, empty databases; commits reach the disk as in production."""
-    numbers = iter(range(1, 1_000))
-    if kind == "sqlite":
-        with TemporaryDirectory(prefix="batchwright-soak-") as folder:
-            yield lambda: f"sqlite:///{folder}/soak{next(numbers)}.db"
-        return
-    with postgres_server(fsync=True) as server:
-        yield lambda: server.create_database(f"soak{next(numbers)}")
+def _ground(kind: str) -> Iterator[Ground]:
+    with TemporaryDirectory(prefix="batchwright-soak-") as folder:
+        if kind == "sqlite":
+            yield Ground(kind, Path(folder), None)
+            return
+        with postgres_server(fsync=True) as server:
+            yield Ground(kind, Path(folder), server)
 
 
 def _say(text: str) -> None:
@@ -85,15 +142,25 @@ def _say(text: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak",
-        epilog="Example: python -m tests.soak --only crash --kills 5 --inputs 2000",
+        epilog="Example: python -m tests.soak --only kills --cell sqlite/inline --kills 1000",
     )
     parser.add_argument(
         "--seed", type=int, default=random.randrange(1_000_000), help="of every random choice"
     )
-    parser.add_argument("--only", choices=tuple(_SOAKS))
-    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--only", choices=(*_SOAKS, "kills"))
+    parser.add_argument("--database", choices=(*KINDS, "both"), default="both")
+    parser.add_argument("--kills", type=int, default=1_000, help="kills: in all four cells together (1,000)")
+    parser.add_argument("--cell", choices=CELLS, help="kills: this cell only, with its quarter of them")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "batchwright-kills",
+        help="kills: what was done is kept here; go on by naming the folder again (one of the system's)",
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="kills: write the table there, too")
+    parser.add_argument("--stops", type=int, default=100, help="stops: on each database (100)")
     parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
-    parser.add_argument("--kills", type=int, default=20, help="crash: times it is killed (20)")
+    parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
     parser.add_argument("--races", type=int, default=100, help="rivals: seeds (100)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")

@@ -28,20 +28,29 @@ _STATEMENTS: Final = {
 
 def state_of(database: Database, run_id: str) -> Rows:
     """Amounts, schedules, outcomes and figures of a run that has ended, by what they are."""
+    return {**records_of(database), **run_of(database, run_id)}
+
+
+def records_of(database: Database) -> Rows:
+    """What stands in the records that a draft run writes to."""
     with database.read() as connection:
-        found = {
+        return {
             name: [tuple(row) for row in connection.execute(text(statement))]
             for name, statement in _STATEMENTS.items()
         }
+
+
+def run_of(database: Database, run_id: str) -> Rows:
+    """Outcomes and figures of a run that has ended."""
+    with database.read() as connection:
         run = runs.by_id(connection, run_id)
         job = Registry(()).get(run.job)(**run.parameters)
-        found["outcomes"] = [
+        outcomes = [
             (one.record_id, one.outcome, one.code, one.message, one.amount)
             for one in ledger.outcomes(connection, run, job)
         ]
         figures = (run.state, run.total, run.processed, run.errored, run.skipped, run.not_reached, run.totals)
-        found["figures"] = [figures]
-    return found
+    return {"outcomes": outcomes, "figures": [figures]}
 
 
 def differences(expected: Rows, found: Rows) -> list[str]:
