@@ -51,7 +51,10 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class RunSubmitted:
-    """A run was enqueued: somebody's, or one that another run's ``finish`` asked for."""
+    """A run was enqueued: somebody's, or one that another run's ``finish`` asked for.
+
+    Not told of a run in the caller's own transaction: whether that commits is for the caller to know.
+    """
 
     run_id: str
     job: str

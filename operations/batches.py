@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from engine.events import RunSubmitted
 from engine.job import BatchJob
 from engine.store.callers import join_transaction
 from operations.app import Application, default_actor, default_application
@@ -33,4 +34,6 @@ def execute_batch(
         return enqueue(app, connection, job, order).run_id
     app.database.require()
     with app.database.write() as own:
-        return enqueue(app, own, job, order).run_id
+        run = enqueue(app, own, job, order)
+    app.events.publish(RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    return run.run_id
