@@ -71,26 +71,42 @@ def test_every_settings_file_of_a_page_is_good(page: Path, tmp_path: Path) -> No
         load_settings({}, tmp_path)
 
 
-def test_the_example_job_runs_as_the_page_says(tmp_path: Path) -> None:
-    page = DOCS / "writing-a-job.md"
-    files = re.findall(
-        r"^`(\w+\.py)`.*?^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert [name for name, _ in files] == ["award_points.py", "submit.py"]
-    for name, program in files:
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """A folder with the files of the example job."""
+    for name, program in example_files():
         (tmp_path / name).write_text(program, encoding="utf-8")
-    [typed] = blocks(page, "sh")
+    return tmp_path
 
-    assert shell(typed, tmp_path).returncode == 0
+
+def example_files() -> list[tuple[str, str]]:
+    """The files of the example job by name, as the page has them."""
+    page = (DOCS / "writing-a-job.md").read_text("utf-8")
+    return re.findall(r"^`(\w+\.py)`.*?^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+
+def test_the_example_is_a_tested_job_in_thirty_lines(example: Path) -> None:
+    (job, program), (test, checks), _ = example_files()
+    assert (job, test) == ("award_points.py", "test_award_points.py")
+    assert len([line for line in f"{program}{checks}".splitlines() if line.strip()]) <= 30
+    # Not as one of our own tests: without our settings for pytest, as its author has it.
+    done = shell("python -m pytest -q -p no:cacheprovider --rootdir .", example)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_example_job_runs_as_the_page_says(example: Path) -> None:
+    _, typed = blocks(DOCS / "writing-a-job.md", "sh")
+
+    assert shell(typed, example).returncode == 0
     outcomes = "batchwright runs outcomes JR-00000001 --format json"
-    told = json.loads(shell(f"export BATCHWRIGHT_JOBS=award_points:AwardPoints\n{outcomes}", tmp_path).stdout)
+    told = json.loads(shell(f"export BATCHWRIGHT_JOBS=award_points:AwardPoints\n{outcomes}", example).stdout)
 
     assert [(row["record_id"], row["outcome"], row["code"]) for row in told] == [
         ("1", "ok", None),
         ("2", "error", "negative_amount"),
         ("3", "ok", None),
     ]
-    assert points(tmp_path) == [12, None, 9]
+    assert points(example) == [12, None, 9]
 
 
 def points(folder: Path) -> list[int | None]:
