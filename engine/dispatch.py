@@ -215,6 +215,7 @@ class Dispatcher:
             run = runs.by_key(connection, run.id)
             if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
                 return run
+            check_all_reached(run)
             finish = self._at_finish(run, connection)
             job.finish(finish)
             self._reached(run, "finish called")
@@ -291,6 +292,13 @@ def _scope_done(run: Run, scope: Done, done: int) -> events.ScopeDone:
         done=done,
         total=run.total or 0,
     )
+
+
+def check_all_reached(run: Run) -> None:
+    """Raise ``RuntimeError`` when a record has no outcome: an executor that lost a scope must not complete the run."""
+    reached = run.processed + run.errored + run.skipped
+    if reached != run.total:
+        raise RuntimeError(f"{reached:,} of {run.total or 0:,} records were executed, and no scope was left")
 
 
 class CeilingReached(Exception):

@@ -183,14 +183,13 @@ class Local:
         return scopes > 0 and seconds / scopes * left >= self._worth
 
     def _in_pool(self, work: Work) -> Results:
-        with self._starting:
-            crew = self._crew = self._crew or self._start()
         try:
-            yield from in_flight(work, crew, self._events)
+            with self._starting:
+                self._crew = self._crew or self._start()
+            yield from in_flight(work, self._crew, self._events)
         except CrewGone as gone:
             self._gone = True
-            run_id = work.run.run_id
-            self._events.publish(events.ExecutorFellBack(run_id, crew.name, "inline", str(gone)))
+            self._events.publish(events.ExecutorFellBack(work.run.run_id, "local", "inline", str(gone)))
 
 
 class LocalCrew(Crew, Protocol):
@@ -242,9 +241,8 @@ def _send(work: Work, crew: Crew, flying: dict[Future[Answer], Task]) -> None:
         _call_off(flying)
         return
     while work.todo and len(flying) < crew.window:
-        task = work.todo.popleft()
-        future = crew.send(task)
-        flying[future] = task
+        future = crew.send(work.todo[0])
+        flying[future] = work.todo.popleft()
         future.add_done_callback(note)
 
 

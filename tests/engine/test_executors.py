@@ -16,7 +16,6 @@ from sqlalchemy import insert
 from engine import events
 from engine.clock import SystemClock
 from engine.errors import FenceLost
-from engine.events import Events
 from engine.executors import (
     MOST_DEATHS,
     Answer,
@@ -26,7 +25,6 @@ from engine.executors import (
     Results,
     Task,
     Work,
-    in_flight,
 )
 from engine.job import Scope
 from engine.run import Ask, Run, State
@@ -34,6 +32,7 @@ from engine.scope import RunSession, ScopeRunner
 from engine.store import runs, steering
 from engine.store.leases import LeaseStore
 from tests.engine.jobs import Parcels, parcel
+from tests.engine.pooled import Spread
 from tests.engine.rig import NOW, Rig
 
 SECONDS = 30.0
@@ -84,20 +83,6 @@ class Threads:
             self._sessions.append(self._hands.runner.session)
         made: ScopeRunner = self._hands.runner
         return made
-
-
-class Spread:
-    """An executor that sends every scope to the crew."""
-
-    def __init__(self, crew: Threads, told: Events) -> None:
-        self.crew = crew
-        self._told = told
-
-    def results(self, work: Work) -> Results:
-        yield from in_flight(work, self.crew, self._told)
-
-    def close(self) -> None:
-        self.crew.close()
 
 
 def runner(rig: Rig, run_key: int, leases: LeaseStore) -> ScopeRunner:
@@ -298,6 +283,19 @@ def test_a_run_taken_over_by_another_process_is_let_go_of(rig: Rig, crew: Thread
     run = rig.drive()
     assert (run.state, run.fence, run.owner) == (State.PROCESSING, 2, "elsewhere/1")
     assert [one for one in rig.published if isinstance(one, events.RunLost)]
+
+
+def test_a_run_whose_executor_loses_a_scope_does_not_complete(rig: Rig, crew: Threads) -> None:
+    class Losing(Inline):
+        def results(self, work: Work) -> Results:
+            work.todo.pop()
+            yield from super().results(work)
+
+    rig.executor = Losing()
+    rig.fill(30)
+    run = rig.drive()
+    assert (run.state, run.processed, run.not_reached) == (State.FAILED, 20, 10)
+    assert run.error == "RuntimeError: 20 of 30 records were executed, and no scope was left"
 
 
 def test_a_synchronous_run_stays_in_the_thread_of_its_caller(
