@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from tests.soak import campaign, crash, fuzz, rivals, stops
+from tests.soak import campaign, crash, fairness, fuzz, outages, rivals, stops
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -99,11 +99,28 @@ def _stops(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _outages(ground: Ground, given: argparse.Namespace) -> list[str]:
+    assert ground.server is not None
+    restarts, seed = given.restarts, given.seed
+    found = outages.compare(
+        ground.url(), ground.server, ground.folder(), restarts=restarts, seed=seed, say=_say
+    )
+    return found.faults
+
+
+def _fairness(ground: Ground, given: argparse.Namespace) -> list[str]:
+    found = fairness.compare(ground.url(), ground.folder(), commits=given.commits, say=_say)
+    _say(str(found))
+    return found.faults
+
+
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
     "fuzz": (_fuzz, KINDS),
     "stops": (_stops, KINDS),
+    "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
+    "outages": (_outages, ("postgresql",)),
 }
 
 
@@ -159,6 +176,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--table", type=Path, metavar="FILE", help="kills: write the table there, too")
     parser.add_argument("--stops", type=int, default=100, help="stops: on each database (100)")
+    parser.add_argument("--restarts", type=int, default=20, help="outages: of the server (20)")
+    parser.add_argument("--commits", type=int, default=100_000, help="fairness: of all processes (100,000)")
     parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
