@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy import Connection
 
@@ -11,7 +11,7 @@ from engine.clock import Clock
 from engine.errors import FenceLost, Refused
 from engine.events import Events
 from engine.lease import Watch, take_over
-from engine.queue import next_to_claim, promote
+from engine.queue import Slots, promote
 from engine.run import ACTIVE, Run, State
 from engine.store import runs, scopes
 from engine.store.database import Database
@@ -60,11 +60,13 @@ class Claims:
 
         Should its caller die before it drives the run, that is an interrupted one, which any process takes over.
         """
-        promote(connection, self._max_active_runs)
-        run = runs.uncounted(connection, run.id)
-        if not (run.in_caller or (run.state is State.QUEUED and self._has_slot(connection))):
+        if run.in_caller:
+            return self._claim(connection, run, nothing_more)
+        slots = promote(connection, self._max_active_runs)
+        if len(slots.at_work) >= slots.number:
             return None
-        return self._claim(connection, run, nothing_more)
+        promoted = [queued for queued in slots.queued if queued.id == run.id]
+        return self._claim(connection, promoted[0], nothing_more) if promoted else None
 
     def keep(self, run: Run) -> None:
         """Remember a run that was claimed at submit, after the commit, for whoever asks for it by ``in_turn``."""
@@ -109,7 +111,7 @@ class Claims:
         """Claim the run whose turn it is; ``None`` when none waits that has a slot."""
         try:
             with self._database.write() as connection:
-                run = next_to_claim(connection, self._max_active_runs)
+                run = promote(connection, self._max_active_runs).next
                 return None if run is None else self._claim(connection, run, nothing_more)
         except FenceLost:  # it was steered elsewhere meanwhile
             return None
@@ -158,27 +160,21 @@ class Claims:
         idle = _IdleSlot(self._clock)
         while True:
             with self._database.write() as connection:
-                promote(connection, self._max_active_runs)  # holds the queue until the claim has committed
+                slots = promote(connection, self._max_active_runs)
                 run = runs.uncounted(connection, run_key)
                 if run.state not in (State.HOLDING, State.QUEUED):
                     return runs.by_key(connection, run_key), False
-                line = [row for row in runs.in_line(connection) if not row.in_caller]
-                at_work = [row.run_id for row in line if row.state in ACTIVE]
-                has_slot = len(at_work) < self._max_active_runs
-                queued = {row.id for row in line if row.state == State.QUEUED}
+                has_slot = len(slots.at_work) < slots.number
+                queued = {one.id for one in slots.queued}
                 left_alone = idle.is_left(queued if has_slot else set())
                 if run.in_caller or (has_slot and (run.id in queued or left_alone)):
                     return self._claim(connection, run, claimed), True
             if stop():
                 return run, False
             if not has_slot and not said:
-                self._events.publish(events.RunWaiting(run.run_id, self._why(at_work)))
+                self._events.publish(events.RunWaiting(run.run_id, _why(slots)))
                 said = True
             self._clock.sleep(SECONDS_BETWEEN_LOOKS)
-
-    def _why(self, at_work: Sequence[str]) -> str:
-        taken = f"{len(at_work)} of {self._max_active_runs} slots taken, by {', '.join(at_work)}"
-        return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
 
     def _after_silence(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
         """The run, ours after its owner was silent for one lease; ``None`` when ``stop`` says so before."""
@@ -210,21 +206,14 @@ class Claims:
         except FenceLost:
             return None
 
-    def _has_slot(self, connection: Connection) -> bool:
-        line = runs.in_line(connection)
-        return sum(row.state in ACTIVE and not row.in_caller for row in line) < self._max_active_runs
-
     def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
-        run = before
-        if run.state is State.HOLDING:
-            runs.move(connection, run, State.QUEUED)
-            run = runs.uncounted(connection, run.id)
+        run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
         started = run.started_at or self._clock.now()
         owner = processes.owner_name()
-        runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
+        run = runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
         claimed(connection, before)
-        return runs.by_key(connection, run.id)
+        return run if run.total is None else runs.by_key(connection, run.id)
 
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:
@@ -244,6 +233,12 @@ class _IdleSlot:
         if not self._left & queued:
             self._left, self._since = queued, self._clock.monotonic()
         return self._clock.monotonic() - self._since >= SECONDS_BEFORE_PASSING
+
+
+def _why(slots: Slots) -> str:
+    by = ", ".join(run.run_id for run in slots.at_work)
+    taken = f"{len(slots.at_work)} of {slots.number} slots taken, by {by}"
+    return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
 
 
 def _owner_lives(run: Run) -> Refused:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from engine.clock import Clock
 from engine.faults import is_transient
 from engine.job import Warn
-from engine.queue import promote
+from engine.queue import fill_slots
 from engine.run import ACTIVE, Ask, Run, State, Totals
 from engine.scope import words
 from engine.store import runs, scopes, steering
@@ -35,7 +35,7 @@ class Endings:
     def end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
         """The run's last move, its final figures and its mail."""
         total = run.total or 0
-        runs.move(
+        ended = runs.move(
             connection,
             run,
             state,
@@ -50,9 +50,8 @@ class Endings:
             ended_at=self._clock.now(),
         )
         steering.forget(connection, run.id)  # after the move: nobody can ask any more
-        ended = runs.by_key(connection, run.id)
         self._announce_safely(connection, ended)
-        promote(connection, self._max_active_runs)
+        fill_slots(connection, self._max_active_runs)
         return ended
 
     def abort(self, connection: Connection, run: Run, actor: str) -> Run:
@@ -65,7 +64,7 @@ class Endings:
         """Let the run stand still without a process and without a slot."""
         runs.move(connection, run, State.PAUSED, owner=None)
         steering.forget(connection, run.id)
-        promote(connection, self._max_active_runs)
+        fill_slots(connection, self._max_active_runs)
         return runs.by_key(connection, run.id)
 
     def obey(self, connection: Connection, run: Run) -> Run:

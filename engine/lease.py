@@ -22,7 +22,7 @@ from engine.clock import Clock
 from engine.errors import FenceLost
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
 from engine.run import Run
-from engine.store import leases, runs
+from engine.store import runs
 from engine.store.database import Database
 from engine.store.leases import LeaseStore, Pulse, Session
 
@@ -187,12 +187,6 @@ def take_over(
             if not is_transient(error):
                 raise
             clock.sleep(0.2)
-
-
-def record_sessions(lease: Lease, database: Database, connection: Connection) -> None:
-    """Record what a taker would have to end: on PostgreSQL the connection's session, on SQLite nothing more."""
-    if not database.is_sqlite:
-        lease.record(leases.backend_of(connection))
 
 
 def heart(run: Run) -> str:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
 
 from engine.errors import DatabaseMissing, Refused
@@ -93,11 +94,29 @@ class Database:
 
     def exists(self) -> bool:
         """True when a Batchwright database is there. Raises ``Refused`` when nobody answers at the address."""
+        return self._revision_there() is not None
+
+    def require(self) -> None:
+        """Raise ``DatabaseMissing`` unless there is a database at the newest revision."""
+        there = self._revision_there()
+        if there is None:
+            raise DatabaseMissing(
+                f"there is no Batchwright database at {self.place}",
+                field="database_url",
+                remedy="Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
+            )
+        if there != newest_revision():
+            raise DatabaseMissing(
+                f"the database {self.place} is at revision {there}; needed is {newest_revision()}",
+                field="database_url",
+                remedy="Bring it up with `batchwright db upgrade`, or install the program that made it",
+            )
+
+    def _revision_there(self) -> str | None:
         if self.is_sqlite and not Path(self.url.database or "").is_file():
-            return False
+            return None
         try:
-            with self.read() as connection:
-                return inspect(connection).has_table("alembic_version")
+            return self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
                 f"cannot use the database {self.place}: {str(error.orig).strip()}",
@@ -105,21 +124,6 @@ class Database:
                 remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
                 " BATCHWRIGHT_DATABASE_URL",
             ) from error
-
-    def require(self) -> None:
-        """Raise ``DatabaseMissing`` unless there is a database at the newest revision."""
-        if not self.exists():
-            raise DatabaseMissing(
-                f"there is no Batchwright database at {self.place}",
-                field="database_url",
-                remedy="Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
-            )
-        if self.revision() != newest_revision():
-            raise DatabaseMissing(
-                f"the database {self.place} is at revision {self.revision()}; needed is {newest_revision()}",
-                field="database_url",
-                remedy="Bring it up with `batchwright db upgrade`, or install the program that made it",
-            )
 
     def revision(self) -> str | None:
         """The migration the database stands at; ``None`` before the first."""
@@ -163,6 +167,7 @@ def upgrade(url: str) -> None:
         database.close()
 
 
+@cache
 def newest_revision() -> str | None:
     """The revision that this program needs."""
     return ScriptDirectory.from_config(_alembic()).get_current_head()
@@ -185,15 +190,16 @@ def _open(url: URL, is_sqlite: bool) -> Engine:
     return engine
 
 
-def _open_postgresql(url: URL) -> Engine:
+def _open_postgresql(url: URL, **options: Any) -> Engine:
     # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
     arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=-1)
+    return create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=-1, **options)
 
 
 def _open_beside(url: URL, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        engine = _open_postgresql(url)
+        # Each statement is a transaction: none of those on leases needs another's.
+        engine = _open_postgresql(url, isolation_level="AUTOCOMMIT")
         event.listen(engine, "connect", _prepare_postgresql_beside)
         return engine
     file = Path(url.database or "").resolve()
@@ -205,9 +211,9 @@ def _open_beside(url: URL, is_sqlite: bool) -> Engine:
 
 
 def _prepare_postgresql_beside(connection: Any, _record: Any) -> None:
-    connection.autocommit = True
+    before, connection.autocommit = connection.autocommit, True
     connection.execute("SET synchronous_commit = off")
-    connection.autocommit = False
+    connection.autocommit = before
 
 
 def _prepare_sqlite_beside(connection: Any, _record: Any) -> None:

@@ -103,8 +103,9 @@ class LeaseStore:
 
     def record(self, run_key: int, fence: int, session: Session) -> None:
         """Record a session before anything is written through it."""
+        statement = _RECORD if session.started else _RECORD_BACKEND
         with self._transaction() as connection:
-            connection.execute(_RECORD, _row(run_key, fence, session))
+            connection.execute(statement, _row(run_key, fence, session))
 
     def sessions(self, run_key: int, fence: int) -> list[Session]:
         """Sessions recorded for a run up to ``fence``."""
@@ -150,14 +151,17 @@ _BEGIN = text(
 _RECORD = insert(lease_session)
 
 
+# The server knows best when a session of its own started.
+_RECORD_BACKEND = text(
+    "INSERT INTO lease_session (run_id, fence, kind, pid, started)"
+    " SELECT :run_id, :fence, :kind, pid, extract(epoch FROM backend_start)::text"
+    " FROM pg_stat_get_activity(:pid)"
+)
+
+
 def backend_of(connection: Connection) -> Session:
-    """The PostgreSQL session behind a connection."""
-    statement = text(
-        "SELECT pid, extract(epoch FROM backend_start)::text AS started"
-        " FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-    )
-    row = connection.execute(statement).one()
-    return Session("backend", row.pid, row.started)
+    """The PostgreSQL session behind a connection; its start is looked up when it is recorded."""
+    return Session("backend", connection.connection.driver_connection.info.backend_pid, "")  # type: ignore[union-attr]
 
 
 def _row(run_key: int | None, fence: int, session: Session) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from engine.job import Warn
@@ -184,8 +184,8 @@ def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, li
     return found
 
 
-def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
-    """Move a run to another state, from the state and under the fence that ``run`` shows.
+def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
+    """Move a run to another state, from the state and under the fence that ``run`` shows; the run as it is then.
 
     Who waits for runs is woken when the transaction commits, if the move gives them something to do.
 
@@ -194,6 +194,7 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
     """
     if (run.state, to) not in MOVES:
         raise MoveRefused(f"{run.run_id} is {run.state} and cannot become {to}", field="run_id")
+    moved = replace(run, state=to, **values)
     if "totals" in values:
         values["totals"] = json.dumps(values["totals"])
     unchanged = (
@@ -206,6 +207,7 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> None:
         statement = with_news(connection, statement)
     if len(connection.execute(statement).all()) != 1:
         raise FenceLost(run.run_id)
+    return moved
 
 
 def raise_fence(connection: Connection, run: Run, owner: str) -> None:
@@ -259,31 +261,27 @@ def lock_queue(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"))
 
 
-def in_line(connection: Connection) -> list[AnyRow]:
-    """Key, queue key, position, state and ``in_caller`` of every run that is Queued or at work, in their order."""
-    columns = (
-        run_table.c.id,
-        run_table.c.run_id,
-        run_table.c.queue_key,
-        run_table.c.queue_position,
-        run_table.c.state,
-        run_table.c.in_caller,
-    )
-    statement = select(*columns).where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
-    return list(connection.execute(statement.order_by(run_table.c.queue_position, run_table.c.id)).all())
+def in_line(connection: Connection) -> list[Run]:
+    """The runs that are Queued or at work, in their order; without live counts."""
+    statement = select(run_table).where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
+    in_order = statement.order_by(run_table.c.queue_position, run_table.c.id)
+    return [_run(row, None) for row in connection.execute(in_order)]
 
 
-def heads(connection: Connection) -> list[AnyRow]:
-    """Of each line of Holding runs the first: its key, queue key and position."""
+def first_in_lines(connection: Connection, number: int) -> list[Run]:
+    """The first so many Holding runs of each queue key, in their order."""
     held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING)
-    first = select(run_table.c.queue_key, func.min(run_table.c.queue_position).label("position"))
-    of_line = first.where(*held).group_by(run_table.c.queue_key).subquery()
-    at_head = (
-        run_table.c.queue_key == of_line.c.queue_key,
-        run_table.c.queue_position == of_line.c.position,
-    )
-    columns = (run_table.c.id, run_table.c.queue_key, run_table.c.queue_position)
-    return list(connection.execute(select(*columns).join(of_line, and_(*at_head)).where(*held)).all())
+    in_order = (run_table.c.queue_position, run_table.c.id)
+    place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
+    placed = select(run_table.c.id, place.label("place")).where(*held).subquery()
+    first = select(run_table).join(placed, placed.c.id == run_table.c.id).where(placed.c.place <= number)
+    return [_run(row, None) for row in connection.execute(first.order_by(*in_order))]
+
+
+def any_holding(connection: Connection) -> bool:
+    """Whether a run waits for a slot."""
+    statement = text("SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Holding')")
+    return bool(connection.execute(statement).scalar_one())
 
 
 def any_to_claim(connection: Connection, max_active_runs: int) -> bool:

@@ -115,8 +115,8 @@ class PostgresWake:
         self._tried = time.monotonic()
         try:
             self._held = self._database.beside.raw_connection()
-            self._held.detach()
             self._connection = self._held.driver_connection
+            self._held.detach()
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {CHANNEL}")
         except Exception as error:
