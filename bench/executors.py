@@ -98,7 +98,7 @@ def _cluster(url: str, *, wanted: bool) -> Iterator[str]:
     from distributed import LocalCluster
 
     os.environ["BATCHWRIGHT_DATABASE_URL"] = url
-    with LocalCluster(
+    with LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         yield str(cluster.scheduler_address).replace("tcp://", "dask://")
@@ -113,7 +113,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("executors", nargs="*", default=["inline", "local", "dask"])
     given = parser.parse_args()
     if given.rate:
-        rate(*given.rate, given.scope)
+        rate(given.rate[0], given.rate[1], given.scope)
         raise SystemExit
     return given
 

@@ -27,7 +27,7 @@ def test_help_explains_the_target(target: str) -> None:
 def test_a_target_makes_the_virtual_environment_by_itself(target: str) -> None:
     # -n prints what would be done; -W takes the file as changed.
     planned = make("-n", "-W", "constraints.txt", target).stdout
-    assert "-c constraints.txt -e '.[postgres,test,dev]'" in planned
+    assert "-c constraints.txt -e '.[postgres,distributed,test,dev]'" in planned
 
 
 def test_an_older_python_is_refused_with_the_remedy(tmp_path: Path) -> None:
