@@ -157,13 +157,7 @@ class Dispatcher:
 
         The run stays Preparing when something asks to stop between two portions.
         """
-        with session.transaction() as connection:
-            asked = runs.hold_fence(connection, run)
-            seen = runs.by_key(connection, run.id)
-            if seen.state is not State.PREPARING:  # the connection was lost after its last commit
-                return seen
-            scopes.delete_plan(connection, run.id)
-        total = 0
+        total, begun, asked = 0, False, None
         with self._database.read() as reading:
             context = StartContext(reading, lambda: stored_selection(reading, run.id))
             planned = cut(job.start(context), run.scope_size)
@@ -173,13 +167,25 @@ class Dispatcher:
                 total += sum(len(one.keys) for one in portion)
                 with session.transaction() as connection:
                     asked = runs.hold_fence(connection, run)
+                    if not begun and (seen := self._begin_plan(connection, run)) is not None:
+                        return seen
                     scopes.insert_scopes(connection, run.id, portion)
+                begun = True
                 self._reached(run, "plan committed")
         with session.transaction() as connection:
-            runs.move(connection, run, State.PROCESSING, total=total)
-            ready = runs.by_key(connection, run.id)
+            if not begun and (seen := self._begin_plan(connection, run)) is not None:
+                return seen
+            ready = runs.move(connection, run, State.PROCESSING, total=total)
         self._reached(run, "planned")
         return ready
+
+    def _begin_plan(self, connection: Connection, run: Run) -> Run | None:
+        """Forget what an interrupted process planned; the run where that was all, and only its COMMIT unheard."""
+        seen = runs.by_key(connection, run.id)
+        if seen.state is not State.PREPARING:
+            return seen
+        scopes.delete_plan(connection, run.id)
+        return None
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
         """Have executed what is pending. False when something asked to stop before it all was."""

@@ -156,8 +156,8 @@ def lost_around_commit(which: int, *, after: bool) -> Iterator[list[int]]:
         yield begun
 
 
-TRANSACTIONS = 7
-"""Of a run of three scopes: three to plan it, three scopes, one to end it."""
+TRANSACTIONS = 6
+"""Of a run of three scopes: two to plan it, three scopes, one to end it."""
 
 
 def record_end(connection: Connection, run: Run) -> None:
