@@ -5,7 +5,7 @@ Pure: rows in, results out. A forecast and a rating compute alike; what they wri
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,9 +18,9 @@ from billing.exact import ZERO, canonical, exactly
 from billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
 from billing.periods import FIRST_DAY, LAST_DAY, Day
 from billing.rating import Bill, RatingError, rate
-from billing.records.rating_rows import AssetRow, InputRow, InputTuple, ScheduleTuple
-
-SUPERSEDED = "Superseded"
+from billing.records.rated_rows import Charged
+from billing.records.rating_rows import AssetRow, InputRow, InputTuple, ScheduleRow, ScheduleTuple
+from billing.records.schedules import PENDING_BILLING, SUPERSEDED
 
 
 class Rated(NamedTuple):
@@ -31,10 +31,11 @@ class Rated(NamedTuple):
     price_key: int
     contract_key: int | None
     discount_percent: str
-    prior_quantity: str
+    prior_quantity: str | None
+    """None for the first input of its window; "0" where only inputs of nothing came before."""
     key: int
     input: InputTuple
-    first_in_window: bool
+    schedule_key: int
     terms: Terms
 
     def bill(self) -> Bill:
@@ -43,14 +44,14 @@ class Rated(NamedTuple):
         rating = rate(
             price.price,
             Decimal(InputRow._make(self.input).quantity),
-            Decimal(self.prior_quantity),
+            Decimal(self.prior_quantity or 0),
             indexed=price.usage_indexing,
-            first_in_window=self.first_in_window,
+            first_in_window=self.prior_quantity is None,
         )
         return rating.bill(price.currency, self.terms.discount_percent)
 
 
-RatedTuple = tuple[int, int, int | None, str, str, int, InputTuple, bool, Terms]
+RatedTuple = tuple[int, int, int | None, str, str | None, int, InputTuple, int, Terms]
 """The fields of :class:`Rated`."""
 
 
@@ -72,11 +73,26 @@ class Posting:
 
 
 @dataclass(slots=True)
+class BillEntry:
+    """A billing schedule that a rating charges: what it had, and the keys of the usage schedules charged under it.
+
+    ``key`` is None where it is to be made, for late usage of that period.
+    """
+
+    key: int | None
+    period: tuple[Day, Day]
+    had: int
+    meters: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class AssetUsage:
     """An asset's inputs in hand, rated, and its schedules with what falls on them.
 
     ``rated`` are the good inputs, each with the fields of :class:`Rated` as a plain tuple: there are a million of
-    them, and few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad.
+    them, and few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad;
+    a key below zero is that of a schedule to be made, for late usage, beside the one of that key. ``bills`` are the
+    billing schedules that a rating charges; a forecast has none.
     """
 
     asset: AssetRow
@@ -84,6 +100,7 @@ class AssetUsage:
     rated: list[RatedTuple] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     postings: dict[int, Posting] = field(default_factory=dict)
+    bills: list[BillEntry] = field(default_factory=list)
 
     @property
     def currency(self) -> str:
@@ -112,24 +129,33 @@ def rate_assets(
     inputs: Iterable[InputTuple],
     schedules: Iterable[ScheduleTuple],
     catalog: Catalog,
+    charged: Mapping[int, Charged] | None = None,
 ) -> list[AssetUsage]:
     """Rate the inputs in hand of each asset; inputs and schedules come sorted.
 
     «So far» is the quantity rated in the window, less that of inputs in hand (they would count twice), plus the
-    good inputs in hand that come before.
+    good inputs in hand that come before. ``charged`` says, for a rating, what the schedules have been charged with:
+    usage of a schedule that is no longer pending then falls on one to be made beside it. A forecast has none of it.
     """
     inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
     usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
     terms_of = _Terms(catalog)
     with exactly():
         for usage in usages:
-            _rate_into(usage, inputs_of.get(usage.asset.key, ()), terms_of)
+            _rate_into(usage, inputs_of.get(usage.asset.key, ()), terms_of, charged)
     return usages
 
 
-def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms) -> None:
+def _rate_into(
+    usage: AssetUsage,
+    inputs: Sequence[InputTuple],
+    terms_of: _Terms,
+    charged: Mapping[int, Charged] | None,
+) -> None:
     asset, rated = usage.asset, usage.rated
     live = _Live(usage.schedules, inputs)
+    books = None if charged is None else _Books(usage, live, charged)
+    most = BIGINT_MAX
     terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
     since, until = LAST_DAY, FIRST_DAY  # and those on which the schedule at hand does, too
     for one in inputs:
@@ -137,7 +163,13 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms
         try:
             if not since <= day <= until:
                 since, until = LAST_DAY, FIRST_DAY
-                schedule = _schedule_of(asset, day, live, usage)
+                schedule = _schedule_of(asset, day, live)
+                if books is not None and not schedule[2]:
+                    schedule = live.open_beside(schedule)
+                schedule_key = schedule[3]
+                if schedule_key not in usage.postings:  # an input has fallen on it, good or bad
+                    usage.postings[schedule_key] = Posting()
+                posting = usage.postings[schedule_key]
                 if not terms_since <= day <= terms_until:
                     terms_since, terms_until = LAST_DAY, FIRST_DAY
                     terms = terms_of(asset, day)
@@ -145,7 +177,8 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms
                     price_key, contract_key, discount = terms.basis
                     charge, product_uom, currency, in_minor_units = terms.in_short
                 window = live.window(schedule)
-                posting = usage.postings[schedule[3]]
+                if books is not None:
+                    most = books.most(schedule)
                 since = schedule[1] if schedule[1] > terms_since else terms_since
                 until = schedule[4] if schedule[4] < terms_until else terms_until
                 if until > asset.end_date:  # a schedule taken over from elsewhere may reach beyond its asset
@@ -153,11 +186,11 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms
             if uom != product_uom:
                 raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
             quantity = Decimal(text)
-            so_far, first = window.so_far, not window.begun
-            gross, _ = charge(quantity, so_far, first)
+            so_far = window.so_far
+            gross, _ = charge(quantity, so_far, not window.begun)
             amount = whole_minor(gross * in_minor_units, currency)
             fee = posting.fee + amount
-            if fee > BIGINT_MAX:
+            if fee > most:
                 period = f"{schedule[1]} to {schedule[4]}"
                 raise _Unpriced(
                     "amount_out_of_range", f"the schedule {period} comes to more than can be kept"
@@ -165,8 +198,8 @@ def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], terms_of: _Terms
         except (_Unpriced, RatingError, AmountOutOfRange) as why:
             usage.bad.append(Bad(InputRow._make(one), why.code, str(why)))
             continue
-        prior = canonical(so_far) if so_far else "0"
-        rated.append((amount, price_key, contract_key, discount, prior, key, one, first, terms))
+        prior = canonical(so_far) if so_far else "0" if window.begun else None
+        rated.append((amount, price_key, contract_key, discount, prior, key, one, schedule_key, terms))
         window.so_far = so_far + quantity
         window.begun = True
         posting.quantity += quantity
@@ -178,7 +211,7 @@ class _Live:
     """An asset's schedules that are not superseded, found by day, and how far the usage of their windows has come."""
 
     def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
-        self.schedules = [row for row in schedules if row[7] != SUPERSEDED]
+        self.schedules = [row for row in schedules if row[8] != SUPERSEDED]
         self.superseded = schedules if len(self.schedules) < len(schedules) else ()
         self._rated = [one for one in inputs if one[5] == "Rated"]
         self._windows: dict[tuple[Day, Day], _Window] = {}
@@ -190,33 +223,89 @@ class _Live:
             return self.schedules[position - 1]
         return None
 
+    def open_beside(self, billed: ScheduleTuple) -> ScheduleTuple:
+        """A pending schedule of the same days; from now on it is the one that covers them."""
+        row = ScheduleRow._make(billed)
+        opened = row._replace(
+            pending=True,
+            key=-row.key,
+            actual_quantity="0",
+            rated_inputs=0,
+            has_draft=False,
+            status=PENDING_BILLING,
+        )
+        insort(self.schedules, opened)
+        return opened
+
+    def pending_of(self, period: tuple[Day, Day]) -> int | None:
+        """The key of a usage schedule under a pending billing schedule of that period."""
+        for row in self.schedules:
+            if row[2] and row[3] > 0 and row[9:] == period:
+                return row[3]
+        return None
+
     def window(self, schedule: ScheduleTuple) -> _Window:
         """The window that the schedule lies in."""
-        period = schedule[8:]
+        period = schedule[9:]
         window = self._windows.get(period)
         if window is None:
             window = self._windows[period] = self._window_of(period)
         return window
 
     def _window_of(self, period: tuple[Day, Day]) -> _Window:
-        so_far = ZERO
+        so_far, inputs = ZERO, 0
         for row in self.schedules:
-            if row[5] != "0" and row[8:] == period:
+            if (row[6] or row[5] != "0") and row[9:] == period:
                 so_far += Decimal(row[5])
+                inputs += row[6]
         for asset_key, day, _, quantity, *_ in self._rated:
             schedule = self.on(asset_key, day)
-            if schedule is not None and schedule[8:] == period:
+            if schedule is not None and schedule[9:] == period:
                 # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
                 so_far = max(ZERO, so_far - Decimal(quantity))
-        return _Window(so_far, bool(so_far))
+                inputs -= 1
+        return _Window(so_far, begun=bool(so_far) or inputs > 0)
 
 
 _AFTER_PENDING = 2
 """Sorts behind every schedule of the same start."""
 
 
-def _schedule_of(asset: AssetRow, day: Day, live: _Live, usage: AssetUsage) -> ScheduleTuple:
-    """The schedule that covers the day; an input has fallen on it then, good or bad."""
+class _Books:
+    """What a rating charges to which billing schedule, and how much it can still take."""
+
+    def __init__(self, usage: AssetUsage, live: _Live, charged: Mapping[int, Charged]) -> None:
+        self._usage = usage
+        self._live = live
+        self._charged = charged
+        self._bills: dict[int | tuple[Day, Day], BillEntry] = {}
+
+    def most(self, schedule: ScheduleTuple) -> int:
+        """The most minor units that the schedule can take: it and its billing schedule must both have room."""
+        key, bill = schedule[3], self._bill_of(schedule)
+        own = self._charged[key].fee if key > 0 else 0
+        of_others = sum(self._usage.postings[meter].fee for meter in bill.meters if meter != key)
+        return BIGINT_MAX - max(own, bill.had + of_others, 0)
+
+    def _bill_of(self, schedule: ScheduleTuple) -> BillEntry:
+        """The billing schedule above it; above one to be made the pending one of the period, or one to be made, too."""
+        key, period = schedule[3], schedule[9:]
+        known = self._charged.get(key if key > 0 else self._live.pending_of(period) or 0)
+        name = period if known is None else known.billing_key
+        bill = self._bills.get(name)
+        if bill is None:
+            bill = BillEntry(None, period, 0)
+            if known is not None:
+                bill = BillEntry(known.billing_key, period, known.billing_fee)
+            self._bills[name] = bill
+            self._usage.bills.append(bill)
+        if key not in bill.meters:
+            bill.meters.append(key)
+        return bill
+
+
+def _schedule_of(asset: AssetRow, day: Day, live: _Live) -> ScheduleTuple:
+    """The schedule that covers the day."""
     if not asset.start_date <= day <= asset.end_date:
         raise _Unpriced(
             "asset_not_active",
@@ -229,8 +318,6 @@ def _schedule_of(asset: AssetRow, day: Day, live: _Live, usage: AssetUsage) -> S
         )
     found = live.on(asset.key, day)
     if found is not None:
-        if found[3] not in usage.postings:
-            usage.postings[found[3]] = Posting()
         return found
     if any(row[1] <= day <= row[4] for row in live.superseded):  # no live one does
         raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")

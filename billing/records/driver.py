@@ -36,6 +36,31 @@ class Driver:
         ).fetchall()
         return rows
 
+    def execute(self, statement: str, *parameters: Any) -> int:
+        """Execute a statement, spelled as for :meth:`rows`; how many rows it changed."""
+        self.cursor.execute(_spelled(statement, self.is_postgresql), parameters)
+        return int(self.cursor.rowcount)
+
+    def each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Execute the statement for each row; how many rows it changed."""
+        if not rows:
+            return 0
+        self.cursor.executemany(_spelled(statement, self.is_postgresql), rows)
+        return int(self.cursor.rowcount)
+
+    def update(self, rows: Sequence[tuple[Any, ...]], from_arrays: str, one_by_one: str) -> int:
+        """Write a set of rows in the quickest way; how many rows changed.
+
+        On PostgreSQL it is one UPDATE ``from_arrays``, with an array for each column; on SQLite ``one_by_one``.
+        """
+        if not rows:
+            return 0
+        if self.is_postgresql:
+            self.cursor.execute(from_arrays, [array_text(column) for column in zip(*rows, strict=True)])
+        else:
+            self.cursor.executemany(one_by_one, rows)
+        return int(self.cursor.rowcount)
+
     def keys(self, keys: Sequence[int]) -> Any:
         """A list of keys as the parameter of ``{among}``."""
         return array_text(keys) if self.is_postgresql else json.dumps(list(keys))

@@ -29,11 +29,31 @@ def input_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     return dict(driver.rows("SELECT id, usage_input_id FROM usage_input WHERE id {among}", driver.keys(keys)))
 
 
+def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:
+    """Usage input ids in order of key, those of deleted ones left out."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT usage_input_id FROM usage_input WHERE id {among} AND NOT deleted ORDER BY id",
+        driver.keys(keys),
+    )
+    return [row[0] for row in rows]
+
+
 def schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """Usage schedule ids by key."""
     driver = Driver(connection)
     return dict(
         driver.rows("SELECT id, usage_schedule_id FROM usage_schedule WHERE id {among}", driver.keys(keys))
+    )
+
+
+def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Billing schedule ids by key."""
+    driver = Driver(connection)
+    return dict(
+        driver.rows(
+            "SELECT id, billing_schedule_id FROM billing_schedule WHERE id {among}", driver.keys(keys)
+        )
     )
 
 

@@ -38,7 +38,7 @@ def month(number: int, status: str = "Pending Billing", **values: Any) -> Schedu
     """A usage schedule of a month of 2023 of 28 days, in a window of the whole year."""
     start, end = f"2023-{number:02}-01", f"2023-{number:02}-28"
     pending = status == "Pending Billing"
-    row = ScheduleRow(1, start, pending, number, end, "0", False, status, "2023-01-01", "2023-12-31")
+    row = ScheduleRow(1, start, pending, number, end, "0", 0, False, status, "2023-01-01", "2023-12-31")
     return row._replace(**values)
 
 
@@ -59,7 +59,7 @@ def amounts(usage: AssetUsage) -> list[int]:
 
 
 def priors(usage: AssetUsage) -> list[Decimal]:
-    return [Decimal(one.prior_quantity) for one in good(usage)]
+    return [Decimal(one.prior_quantity or 0) for one in good(usage)]
 
 
 def usage_of(
@@ -297,7 +297,7 @@ def test_a_first_input_of_nothing_pays_the_window_s_fee_and_the_next_one_does_no
     inputs = [used(1, "2023-06-01", "0"), used(2, "2023-06-02", "4"), used(3, "2023-07-02", "4")]
     usage = usage_of(inputs, [month(6), month(7)], priced(FLAT, indexed=True))
     assert amounts(usage) == [9500, 0, 0]
-    assert [one.first_in_window for one in good(usage)] == [True, False, False]
+    assert [one.prior_quantity for one in good(usage)] == [None, "0", "4"]
 
 
 def test_without_indexing_each_input_stands_alone_and_pays_its_own_fee() -> None:

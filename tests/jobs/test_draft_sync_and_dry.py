@@ -131,7 +131,10 @@ def test_a_preview_has_a_line_for_each_amount_whose_parts_sum_to_it(app: Applica
         price, contract, discount, prior = rows[name][-4:]
         detail = line["detail"]
         assert (detail["price_revision"], detail["contract_revision"]) == (price, contract)
-        assert (Decimal(detail["discount_percent"]), Decimal(detail["prior_quantity"])) == (discount, prior)
+        assert (Decimal(detail["discount_percent"]), Decimal(detail["prior_quantity"])) == (
+            discount,
+            prior or 0,
+        )
 
 
 def test_a_preview_sums_to_the_totals_by_input_and_by_schedule(app: Application) -> None:
