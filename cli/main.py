@@ -40,7 +40,7 @@ COMMANDS = {
     "jobs": ("cli.commands.jobs:jobs", "The jobs there are and their parameters."),
     "mail": ("cli.commands.mail:mail", "Mail: look, retry, preview."),
     "audit": ("cli.commands.audit:audit", "Who did what, and when."),
-    "worker": ("cli.commands.worker:worker", "Drive runs and send mail until stopped."),
+    "worker": ("cli.commands.worker:worker", "Drive runs and send mail, until SIGTERM or Ctrl-C."),
     "db": ("cli.commands.db:db", "Make, upgrade, check and back up the database."),
     "config": ("cli.commands.config:config", "The settings in force."),
 }

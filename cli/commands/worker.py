@@ -20,10 +20,11 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 @click.command("worker", cls=Command, example="batchwright worker")
 @click.pass_obj
 def worker(session: Session) -> None:
-    """Drive runs and send mail, until SIGTERM or Ctrl-C; start as many as you like, on as many machines.
+    """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
-    A run that waits is claimed in its turn, one whose process is gone is taken over. At most `max_active_runs` are
-    driven at a time, by all workers together. What is stopped goes on elsewhere after the scope at hand.
+    Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
+    gone is taken over. At most `max_active_runs` are driven at a time, by all workers together. What is stopped goes
+    on elsewhere after the scope at hand.
     """
     configure_logging(session.verbosity + 1)
     with application() as app:

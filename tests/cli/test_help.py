@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TREE = dict(commands())
 WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
 EXPECTED = {
-    "": ["demo", "import", "forecast"],
+    "": ["demo", "import", "forecast", "worker"],
     "run": ["draft-usage-rating"],
     "runs": ["list", "show", "outcomes", "retry", "resume", "abort", "pause", "move", "preview"],
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
@@ -80,9 +80,9 @@ def test_the_list_of_commands_says_of_each_what_its_own_page_says_first() -> Non
         assert help_text.splitlines()[0] == summary
 
 
-def test_every_command_but_the_demo_answers_in_json_where_asked() -> None:
+def test_every_command_but_the_demo_and_the_worker_answers_in_json_where_asked() -> None:
     with_json = {words for words in leaves() if any("--json" in p.opts for p in TREE[words].params)}
-    assert set(leaves()) - with_json == {("demo",)}
+    assert set(leaves()) - with_json == {("demo",), ("worker",)}
 
 
 def test_every_command_is_in_the_document_with_an_example() -> None:
