@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         scope = "" if self.scope is None else f" of scope {self.scope}"
-        return f"{self.point!r}{scope}" + ("" if self.time == 1 else f", the {self.time}th time")
+        return f"{self.point!r}{scope}" + ("" if self.time == 1 else f", time {self.time}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

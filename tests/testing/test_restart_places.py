@@ -45,7 +45,7 @@ def test_the_last_trial_of_a_scope_is_taken_too() -> None:
 
 def test_a_place_says_where_it_is() -> None:
     assert str(Place("finish saved", None)) == "'finish saved'"
-    assert str(Place("scope read", 2, 4)) == "'scope read' of scope 2, the 4th time"
+    assert str(Place("scope read", 2, 4)) == "'scope read' of scope 2, time 4"
 
 
 def test_data_without_a_record_is_refused(assert_restart_safe: Callable[..., None]) -> None:
