@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing.exact import quantity_text
+from billing.money import money_text
 from billing.rating import Bill
 from billing.records.rating_rows import InputRow
 from billing.usage import Rated
@@ -34,4 +35,14 @@ def explained(one: Rated) -> dict[str, Any]:
         "contract_revision": None if terms.contract is None else terms.contract.key,
         "discount_percent": quantity_text(terms.discount_percent),
         "lines": lines_of(one.bill()),
+    }
+
+
+def figures_changed(before: tuple[str, int], after: tuple[str, int], currency: str) -> dict[str, str]:
+    """What a usage schedule's actual quantity (a decimal as text) and fee (minor units) were, and what they become."""
+    return {
+        "actual_quantity_before": quantity_text(Decimal(before[0])),
+        "actual_quantity_after": quantity_text(Decimal(after[0])),
+        "fee_amount_before": money_text(before[1], currency),
+        "fee_amount_after": money_text(after[1], currency),
     }

@@ -1,5 +1,7 @@
 """The batch jobs that the engine runs."""
 
 from jobs.draft_usage_rating import DraftUsageRatingJob
+from jobs.usage_rating import UsageRatingJob
+from jobs.usage_unrating import UsageUnratingJob
 
-__all__ = ["DraftUsageRatingJob"]
+__all__ = ["DraftUsageRatingJob", "UsageRatingJob", "UsageUnratingJob"]

@@ -20,6 +20,7 @@ from engine.job import DryRunJob, Group, Schema, Scope, StartContext
 from engine.run import Run
 
 LOADED, RATED, ERROR = "Loaded", "Rated", "Error"
+MOVED = "it was given to another asset line item after the run was submitted; run it again"
 
 
 class UsageParameters(BaseModel):
@@ -104,12 +105,15 @@ class UsageJob(DryRunJob):
         """The inputs of the scope that the job takes, as they are now; the others are reported."""
         rows = rating_rows.read_inputs(scope.connection, scope.keys)
         usual = self.usual_status
-        if all(row[5] == usual and not row[7] for row in rows):
+        held = set(scope.groups)
+        if all(row[5] == usual and not row[7] for row in rows) and held.issuperset(map(itemgetter(0), rows)):
             return rows
         taken: list[InputTuple] = []
         for row in map(InputRow._make, rows):
             if row.deleted:
                 scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
+            elif row.asset_key not in held:
+                scope.skip(row.key, "not_eligible", MOVED)
             elif self.takes(row):
                 taken.append(row)
             else:

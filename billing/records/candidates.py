@@ -22,6 +22,7 @@ class Candidates(Enum):
     DRAFT_AND_RATED = f"NOT deleted AND (status = 'Rated' OR ({DRAFT_CANDIDATE}))"
     # Spelled out as a part of the index's own condition: SQLite would not find that the one implies the other.
     LOADED = f"{DRAFT_CANDIDATE} AND status = 'Loaded'"
+    LOADED_AND_ERRORS = "NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'rating'))"
     RATED = "NOT deleted AND status = 'Rated'"
 
 

@@ -71,9 +71,10 @@ class LateMeter(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """The rated amount of an input in minor units, and the usage schedule that it is part of."""
+    """The rated amount of an input in minor units, its currency, and the usage schedule that it is part of."""
 
     amount: int
+    currency: str
     schedule_key: int
 
 
@@ -93,9 +94,12 @@ def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:
     """The rated amounts of these Rated inputs, by key."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT id, rated_amount, rated_schedule_key FROM usage_input WHERE id {among}", driver.keys(keys)
+        "SELECT u.id, u.rated_amount, k.currency, u.rated_schedule_key FROM usage_input AS u"
+        " JOIN price AS p ON p.id = u.rated_price_key JOIN price_book AS k ON k.id = p.price_book_key"
+        " WHERE u.id {among}",
+        driver.keys(keys),
     )
-    return {key: Owed(amount, schedule) for key, amount, schedule in rows}
+    return {key: Owed(*owed) for key, *owed in rows}
 
 
 def write_rated(connection: Connection, run_key: int, rated: Sequence[RatedInput]) -> int:
