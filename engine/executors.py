@@ -48,17 +48,23 @@ class Task(NamedTuple):
 class Answer(NamedTuple):
     """What another process says of a task: what the scope came to, or else why not, and what happened meanwhile.
 
-    ``refused`` is why such a process cannot work for us at all. Without any answer the scope could not be done there.
+    ``asked`` is why it was not begun, ``refused`` why such a process cannot work for us at all. With nothing of these
+    the scope could not be done there.
     """
 
     done: Done | None = None
+    asked: Ask | None = None
     fence_lost: bool = False
     refused: str | None = None
     happened: tuple[Event, ...] = ()
 
 
-class ProcessDied(Exception):
-    """The process that had the task is gone; another may have it."""
+class TaskLost(Exception):
+    """Nobody knows what has become of the task; another process may have it."""
+
+
+class ProcessDied(TaskLost):
+    """The process that had the task is gone; that is held against the task."""
 
 
 class CrewGone(Exception):
@@ -83,7 +89,7 @@ class Crew(Protocol):
         """None of them is ready yet."""
 
     def send(self, task: Task) -> Future[Answer]:
-        """Have a task executed. The future fails with ``ProcessDied``; it can be cancelled until somebody begins."""
+        """Have a task executed; the future fails with ``TaskLost`` or ``CrewGone``. Nobody begins what is cancelled."""
 
     def check(self) -> None:
         """Called every so often while scopes are in flight. Raises ``CrewGone``."""
@@ -265,7 +271,7 @@ def _done(work: Work, crew: Crew, told: Events, task: Task, future: Future[Answe
         work.again([task])
         if isinstance(error, ProcessDied):
             _blame(work, crew, told, task, error)
-        elif error is not None:
+        elif error is not None and not isinstance(error, TaskLost):
             raise error
         return None
     answer = future.result()
@@ -276,6 +282,10 @@ def _done(work: Work, crew: Crew, told: Events, task: Task, future: Future[Answe
     if answer.refused is not None:
         work.again([task])
         raise CrewGone(answer.refused)
+    work.asked = work.asked or answer.asked
+    if answer.asked is not None:
+        work.again([task])
+        return None
     # What went wrong elsewhere goes wrong here as well, and is raised as what it is.
     done = answer.done or work.here(task)
     work.asked = work.asked or done.asked

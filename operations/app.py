@@ -77,9 +77,15 @@ class Application:
         if self.settings.executor == "inline" or self.database.is_sqlite:
             return Inline()
         from engine.pool import ProcessPool
-        from operations.pool import COMMAND
+        from operations.pool import COMMAND, execute_waiting_scope
 
-        return Local(lambda: ProcessPool(COMMAND, processes.processors()), self.events)
+        local = Local(lambda: ProcessPool(COMMAND, processes.processors()), self.events)
+        if self.settings.executor == "local":
+            return local
+        from engine.cluster import Dask
+
+        scheduler, patience = self.settings.executor, self.settings.lease_seconds
+        return Dask(scheduler, execute_waiting_scope, local, self.events, patience)
 
     @cached_property
     def composer(self) -> Composer:

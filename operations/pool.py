@@ -24,7 +24,7 @@ from engine.errors import FenceLost, Refused
 from engine.events import Event, Events
 from engine.executors import Answer, Task
 from engine.scope import RunSession, ScopeRunner, words
-from engine.store import runs
+from engine.store import runs, steering
 from engine.store.leases import LeaseStore
 from operations.app import default_application
 
@@ -68,6 +68,17 @@ def execute_scope(task: Task) -> Answer:
         )
         return Answer(happened=tuple(hands.happened))
     return Answer(done=done, happened=tuple(hands.happened))
+
+
+def execute_waiting_scope(task: Task) -> Answer:
+    """The same of a task that has waited here, out of reach: not once somebody asks its run to abort or to pause."""
+    try:
+        with default_application().database.read() as connection:
+            asked = steering.read(connection, task.run_key)
+    except Exception as error:  # as far as it matters, `execute_scope` meets it again
+        log.info("cannot see what is asked of the run", run_id=task.run_id, reason=words(error))
+        asked = None
+    return execute_scope(task) if asked is None else Answer(asked=asked.asked)
 
 
 class _CannotWork(Exception):

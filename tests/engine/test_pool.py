@@ -110,8 +110,8 @@ def test_a_process_that_is_killed_is_replaced_and_its_scope_done_by_another(
     def kill(event: object) -> None:
         if isinstance(event, events.ScopeDone) and not killed:
             killed.append(int(wait_for(folder / "scope-3")))
-            (folder / "hold-3").unlink()
             os.kill(killed[0], signal.SIGKILL)
+            (folder / "hold-3").unlink()
 
     pooled.subscribers.append(kill)
     run = pooled.drive(job="held")
