@@ -81,7 +81,6 @@ class PostgresWake:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pipe = _Pipe()
-        self._held: Any = None
         self._connection: Any = None
         self._tried = -SECONDS_BEFORE_NEXT_CONNECTION
 
@@ -114,9 +113,9 @@ class PostgresWake:
             return False
         self._tried = time.monotonic()
         try:
-            self._held = self._database.beside.raw_connection()
-            self._connection = self._held.driver_connection
-            self._held.detach()
+            pooled = self._database.beside.raw_connection()
+            self._connection = pooled.driver_connection
+            pooled.detach()
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {CHANNEL}")
         except Exception as error:
@@ -134,9 +133,9 @@ class PostgresWake:
             self._drop()
 
     def _drop(self) -> None:
-        if self._held is not None:
-            self._held.close()
-        self._held = self._connection = None
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 class SqliteWake:
