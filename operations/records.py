@@ -1,12 +1,13 @@
-"""The statements of the audit trail, and SQLite's check of its own file."""
+"""The statements of the audit trail, of what became of a record in all runs, and SQLite's check of its own file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from engine.store.tables import run, scope
 from operations.tables import audit_entry
 
 
@@ -19,6 +20,17 @@ def list_audit_entries(connection: Connection, *, limit: int | None = None) -> I
     """The entries, newest first, `limit` of them at most."""
     statement = select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit)
     yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
+
+
+def scopes_around(connection: Connection, jobs: Sequence[str], group: int) -> list[tuple[int, int]]:
+    """(scope key, run key) of the scopes of these jobs that may hold records of the group, oldest first."""
+    statement = (
+        select(scope.c.id, scope.c.run_id)
+        .join_from(scope, run, run.c.id == scope.c.run_id)
+        .where(run.c.job.in_(jobs), scope.c.first_group <= group, scope.c.last_group >= group)
+        .order_by(scope.c.run_id, scope.c.number)
+    )
+    return [(scope_key, run_key) for scope_key, run_key in connection.execute(statement)]
 
 
 def sqlite_faults(connection: Connection) -> list[str]:

@@ -55,7 +55,7 @@ def show_usage_input(app: Application, usage_input_id: str) -> View:
     """The usage input of that id. A deleted one is refused as gone."""
     app.database.require()
     with app.database.read() as connection:
-        return views.usage_input(_existing(connection, [usage_input_id])[0])
+        return views.usage_input(existing_inputs(connection, [usage_input_id])[0])
 
 
 def add_usage_input(
@@ -86,7 +86,7 @@ def add_usage_input(
             assets.lock(connection, [asset_key])
             an_id = usage_input_id or next_ids(connection, "IN-", 1)[0]
             inputs.add(connection, {**values, "usage_input_id": an_id, "asset_key": asset_key})
-            added = views.usage_input(_existing(connection, [an_id])[0])
+            added = views.usage_input(existing_inputs(connection, [an_id])[0])
             audit.record(
                 connection,
                 actor=actor,
@@ -127,7 +127,10 @@ def edit_usage_input(
         if any(changes[name] != row[name] for name in ("quantity", "usage_date") if name in changes):
             changes.update(inputs.NO_DRAFT)
         _change(connection, [row], changes)
-        before, after = views.usage_input(row), views.usage_input(_existing(connection, [usage_input_id])[0])
+        before, after = (
+            views.usage_input(row),
+            views.usage_input(existing_inputs(connection, [usage_input_id])[0]),
+        )
         audit.record(
             connection,
             actor=actor,
@@ -179,7 +182,7 @@ def reset_usage_inputs(
     """Set Error inputs back to Loaded, without code and message; named by `ids`, or by `status="Error"`.
 
     `code` and `asset_line_item_id` narrow the status down. Returns the ids as `{"reset", "untouched"}`; untouched
-    are those that are Loaded anyway. Refuses Rated ones: nothing takes a rated amount back yet.
+    are those that are Loaded anyway. Refuses Rated ones: unrating takes a rated amount back first.
     """
     _check_reset_choice(ids, status, code, asset_line_item_id)
     app.database.require()
@@ -246,9 +249,9 @@ def _check_reset_choice(
 
 def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
     """The inputs of these ids as they are while we hold their assets. Refuses unknown and deleted ones."""
-    held = {row["asset_key"] for row in _existing(connection, ids)}
+    held = {row["asset_key"] for row in existing_inputs(connection, ids)}
     assets.lock(connection, held)
-    rows = _existing(connection, ids)
+    rows = existing_inputs(connection, ids)
     _refuse_moved(rows, held)
     return rows
 
@@ -263,7 +266,8 @@ def _locked_errors(
     return [row for row in inputs.errors(connection, code, asset_key) if row["asset_key"] in held]
 
 
-def _existing(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+def existing_inputs(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+    """The inputs of these ids, in their order. Refuses unknown and deleted ones, naming them."""
     found = inputs.by_ids(connection, ids)
     check_known(NOUN, ids, found, field="usage_input_ids")
     gone = [an_id for an_id in ids if found[an_id]["deleted"]]
@@ -282,7 +286,8 @@ def _refuse_rated(rows: Sequence[RowMapping], done: str) -> None:
         raise Refused(
             f"rated, and so not to be {done}: {shortened(rated)}",
             field="usage_input_ids",
-            remedy="Leave it out: a rated amount cannot be taken back yet",
+            remedy="Take the rated amount back first: "
+            f"`batchwright run usage-unrating --usage-input {rated[0]}`, then reset it",
         )
 
 

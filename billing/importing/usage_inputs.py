@@ -13,6 +13,7 @@ from billing.importing.cells import day, decimal, decimal_text, line_of_text, pu
 from billing.importing.intake import Intake, Loader, Register, unknown
 from billing.importing.shape import Column, Fault, FileKind, Line
 from billing.records.ids import next_ids
+from billing.records.inputs import LOADED, NO_DRAFT, NO_ERROR, NO_RATING
 from billing.records.loading import (
     KnownInput,
     Stored,
@@ -65,13 +66,7 @@ _COLUMNS = (
     "deleted",
 )
 # An input that is given anew begins anew: what a forecast or a rating said of the old one says nothing of it.
-_BEGIN_ANEW: Final[dict[str, Any]] = {
-    "status": "Loaded",
-    **dict.fromkeys(("error_by", "code", "message", "rated_amount", "draft_rated_amount", "draft_run_key")),
-    **dict.fromkeys(
-        ("draft_price_key", "draft_contract_key", "draft_discount_percent", "draft_prior_quantity")
-    ),
-}
+_BEGIN_ANEW: Final[dict[str, Any]] = {"status": LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
 
 
 class UsageInputLoader(Loader[InputCells]):
@@ -129,7 +124,11 @@ class UsageInputLoader(Loader[InputCells]):
                 Fault("usage_input_id", "was deleted, and its id stays taken", "give the input another id")
             ]
         if row and not faults and row.status == "Rated":
-            return [Fault("usage_input_id", "is Rated and stays as it is", "leave the line out")]
+            return [
+                Fault(
+                    "usage_input_id", "is Rated and stays as it is", "leave the line out, or unrate it first"
+                )
+            ]
         return faults
 
     def _give_way(self, there: dict[str, KnownInput], explicit: set[str]) -> dict[str, KnownInput]:

@@ -17,6 +17,11 @@ from billing.records.driver import Driver
 from billing.records.rating_rows import AssetRow
 
 MOST_CACHED_PRICES = 20_000
+_COLUMNS = (
+    "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
+    " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
+    " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
+)
 
 
 class CatalogLoader:
@@ -49,7 +54,7 @@ class CatalogLoader:
         rows = _price_rows(driver, pairs)
         if len(self._revisions) > MOST_CACHED_PRICES:
             self._revisions.clear()
-        self._remember(driver, [row for row in rows if row[0] not in self._revisions])
+        self._revisions |= _made(driver, [row for row in rows if row[0] not in self._revisions])
         newest: dict[tuple[int, str], dict[Day, PriceRevision]] = {}
         for row in rows:  # in order of revision: the last one of a day counts
             revision = self._revisions[row[0]]
@@ -59,41 +64,50 @@ class CatalogLoader:
             for pair, by_day in newest.items()
         }
 
-    def _remember(self, driver: Driver, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
-        tiers: dict[int, list[dict[str, str | None]]] = {}
-        for price_key, to, unit_price, flat_fee in driver.rows(
-            "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
-            " ORDER BY price_key, ordinal",
-            driver.keys([row[0] for row in rows]),
-        ):
-            tier = {"to": _text(to), "unit_price": _text(unit_price), "flat_fee": _text(flat_fee)}
-            tiers.setdefault(price_key, []).append(tier)
-        for row in rows:
-            key, _, _, effective_from, uom, indexing, currency = row[:7]
-            price = _price(row, tiers.get(key))
-            self._revisions[key] = PriceRevision(key, effective_from, uom, bool(indexing), currency, price)
+
+def price_revision(connection: Connection, key: int) -> PriceRevision:
+    """The price revision of that key, whether or not it is in force."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        f"SELECT {_COLUMNS} FROM price AS p JOIN price_book AS k ON k.id = p.price_book_key WHERE p.id {{among}}",
+        driver.keys([key]),
+    )
+    return _made(driver, rows)[key]
+
+
+def _made(driver: Driver, rows: Sequence[tuple[Any, ...]]) -> dict[int, PriceRevision]:
+    """The price revisions of rows of `_COLUMNS`, by key."""
+    if not rows:
+        return {}
+    tiers: dict[int, list[dict[str, str | None]]] = {}
+    for price_key, to, unit_price, flat_fee in driver.rows(
+        "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
+        " ORDER BY price_key, ordinal",
+        driver.keys([row[0] for row in rows]),
+    ):
+        tier = {"to": _text(to), "unit_price": _text(unit_price), "flat_fee": _text(flat_fee)}
+        tiers.setdefault(price_key, []).append(tier)
+    made = {}
+    for row in rows:
+        key, _, _, effective_from, uom, indexing, currency = row[:7]
+        price = _price(row, tiers.get(key))
+        made[key] = PriceRevision(key, effective_from, uom, bool(indexing), currency, price)
+    return made
 
 
 def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[tuple[Any, ...]]:
-    columns = (
-        "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
-        " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
-        " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
-    )
     order = "ORDER BY p.price_book_key, p.product, p.effective_from, p.revision"
     ordered = sorted(pairs)
     if driver.is_postgresql:
         return driver.rows(
-            f"SELECT {columns} FROM unnest(?::bigint[], ?::text[]) AS w(book, product)"
+            f"SELECT {_COLUMNS} FROM unnest(?::bigint[], ?::text[]) AS w(book, product)"
             " JOIN price AS p ON p.price_book_key = w.book AND p.product = w.product"
             f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
             [book for book, _ in ordered],
             [product for _, product in ordered],
         )
     return driver.rows(
-        f"SELECT {columns} FROM json_each(?) AS w"
+        f"SELECT {_COLUMNS} FROM json_each(?) AS w"
         " JOIN price AS p ON p.price_book_key = json_extract(w.value, '$[0]')"
         " AND p.product = json_extract(w.value, '$[1]')"
         f" JOIN price_book AS k ON k.id = p.price_book_key {order}",

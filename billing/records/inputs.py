@@ -40,6 +40,15 @@ NO_DRAFT: Final[Mapping[str, Any]] = {
     "draft_discount_percent": None,
     "draft_prior_quantity": None,
 }
+NO_RATING: Final[Mapping[str, Any]] = {
+    "rated_amount": None,
+    "rated_run_key": None,
+    "rated_price_key": None,
+    "rated_contract_key": None,
+    "rated_discount_percent": None,
+    "rated_prior_quantity": None,
+    "rated_schedule_key": None,
+}
 NO_ERROR: Final[Mapping[str, Any]] = {"error_by": None, "code": None, "message": None}
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from cli.answers import Column, write_facts, write_json, write_rows
+from cli.answers import Column, write_facts, write_json, write_rows, write_table
 from cli.groups import Group
 from cli.options import actor_option, as_json_option, ids_from_option, limit_option, reason_option
 from cli.session import acting, application
-from cli.show import joined
+from cli.show import instant, joined
 from notifications.words import counted
 from operations import usage_inputs as operation
+from operations.explanations import explain_usage_input
 from operations.views import View
 
 COLUMNS = (
@@ -29,6 +30,24 @@ COLUMNS = (
     Column("code", "Code"),
     Column("message", "Message"),
     Column("description", "Description"),
+)
+
+LINE_COLUMNS = (
+    Column("key", "Line"),
+    Column("quantity", "Quantity", numeric=True),
+    Column("unit_price", "Unit price", numeric=True),
+    Column("amount", "Amount", numeric=True),
+)
+HISTORY_COLUMNS = (
+    Column("run_id", "Job ID"),
+    Column("type", "Type"),
+    Column("mode", "Mode"),
+    Column("started_at", "Started UTC", show=instant),
+    Column("outcome", "Outcome"),
+    Column("currency", "Currency"),
+    Column("amount", "Amount", numeric=True),
+    Column("code", "Code"),
+    Column("message", "Message"),
 )
 
 
@@ -57,9 +76,19 @@ def list_(asset_line_item: str | None, status: str | None, limit: int | None, as
 @click.argument("usage_input_id", metavar="ID")
 @as_json_option
 def show(usage_input_id: str, as_json: bool) -> None:
-    """Show one usage input."""
+    """Show one usage input: how its amounts came about, and what became of it in every run."""
     with application() as app:
-        _answer(operation.show_usage_input(app, usage_input_id), as_json)
+        shown = explain_usage_input(app, usage_input_id)
+    if as_json:
+        write_json(shown)
+        return
+    _answer(shown, as_json)
+    for kind, title in (("rated", "Rated amount"), ("draft", "(Draft) rated amount")):
+        if shown["explanation"][kind] is not None:
+            _write_explanation(title, shown["explanation"][kind])
+    if shown["history"]:
+        click.echo("\nHistory")
+        write_table(shown["history"], HISTORY_COLUMNS, indent="  ")
 
 
 @usage_inputs.command(
@@ -189,6 +218,26 @@ def reset(
         click.echo(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
         if report["untouched"]:
             click.echo(f"Loaded already: {joined(report['untouched'])}")
+
+
+def _write_explanation(title: str, found: View) -> None:
+    """What an amount was computed with, and its lines, which sum to it."""
+    price, contract = found["price"], found["contract"]
+    revision = f"{price['price_book_id']} {price['product']} from {price['effective_from']}"
+    indexing = "with" if price["usage_indexing"] else "without"
+    agreed = "none" if contract is None else f"{contract['contract_id']}, revision {contract['revision']}"
+    first = ", the first input of the window" if found["first_in_window"] else ""
+    facts = [
+        ("  Run", found["run_id"]),
+        ("  Price", f"{revision}, revision {price['revision']}: {price['model']}, {indexing} usage indexing"),
+        ("  Contract", f"{agreed}; discount {found['discount_percent']} %"),
+        ("  Used before in the window", f"{found['prior_quantity']}{first}"),
+    ]
+    if found["usage_schedule_id"] is not None:
+        facts.append(("  Charged to", f"{found['usage_schedule_id']}, {found['billing_schedule_id']}"))
+    click.echo(f"\n{title}: {found['currency']} {found['amount']}")
+    write_facts(facts)
+    write_table(found["lines"], LINE_COLUMNS, indent="  ")
 
 
 def _answer(usage_input: View, as_json: bool) -> None:

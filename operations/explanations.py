@@ -1,0 +1,108 @@
+"""How the amounts of a usage input came about, and what became of it in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping
+
+from billing.exact import ZERO
+from billing.explain import lines_of
+from billing.money import money_text
+from billing.rating import rate
+from billing.records import basis
+from billing.records.catalog_rows import price_revision
+from engine.job import BatchJob, Outcome
+from engine.ledger import RecordOutcome
+from engine.store import runs, scopes
+from jobs import DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
+from operations import records, views
+from operations.app import Application
+from operations.usage_inputs import existing_inputs
+from operations.views import View
+
+JOBS: Final[tuple[type[BatchJob], ...]] = (DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob)
+"""The jobs whose records are usage inputs, by asset line item."""
+
+
+def explain_usage_input(app: Application, usage_input_id: str) -> View:
+    """The usage input of that id with `explanation` and `history`. A deleted one is refused as gone.
+
+    `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
+    it; `None` where there is no amount. `history` are its outcomes by run, oldest first: `run_id, type, mode,
+    started_at, outcome, code, message, amount, currency`.
+    """
+    app.database.require()
+    with app.database.read() as connection:
+        row = existing_inputs(connection, [usage_input_id])[0]
+        return {
+            **views.usage_input(row),
+            "explanation": {kind: _explanation(connection, row, kind) for kind in basis.KINDS},
+            "history": list(_history(connection, row)),
+        }
+
+
+def _explanation(connection: Connection, row: RowMapping, kind: basis.Kind) -> View | None:
+    price_key = row[f"{kind}_price_key"]
+    if price_key is None:
+        return None
+    revision = price_revision(connection, price_key)
+    prior, discount = row[f"{kind}_prior_quantity"], row[f"{kind}_discount_percent"]
+    bill = rate(
+        revision.price,
+        row["quantity"],
+        prior or ZERO,
+        indexed=revision.usage_indexing,
+        first_in_window=prior is None,
+    ).bill(revision.currency, discount)
+    price = basis.price_facts(connection, price_key)
+    contract = basis.contract_facts(connection, row[f"{kind}_contract_key"])
+    schedule = basis.schedule_facts(connection, row["rated_schedule_key"]) if kind == "rated" else None
+    return {
+        "amount": money_text(bill.amount_minor, revision.currency),
+        "currency": revision.currency,
+        "run_id": runs.by_key(connection, row[f"{kind}_run_key"]).run_id,
+        "quantity": views.quantity(row["quantity"]),
+        "prior_quantity": views.quantity(prior or ZERO),
+        "first_in_window": prior is None,
+        "price": {
+            **price,
+            "effective_from": views.day(price["effective_from"]),
+            "model": revision.price.model,
+            "usage_indexing": revision.usage_indexing,
+        },
+        "contract": None if contract is None else dict(contract),
+        "discount_percent": views.quantity(discount),
+        "usage_schedule_id": schedule and schedule["usage_schedule_id"],
+        "billing_schedule_id": schedule and schedule["billing_schedule_id"],
+        "lines": lines_of(bill),
+    }
+
+
+def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
+    """Outcomes are kept by scope, and a scope knows between which assets its records lie."""
+    names = [job.name for job in JOBS]
+    for scope_key, run_key in records.scopes_around(connection, names, row["asset_key"]):
+        scope = scopes.read(connection, scope_key)
+        if row["id"] not in scope.keys:
+            continue
+        run = runs.by_key(connection, run_key)
+        if not scope.done and not run.ended:
+            continue  # nothing became of it yet
+        found = Outcome("ok" if scope.done else "not_reached", "", "")
+        if scope.errored or scope.skipped:
+            found = scopes.outcomes_of(connection, scope_key).get(row["id"], found)
+        record = RecordOutcome(
+            record_key=row["id"],
+            record_id=row["usage_input_id"],
+            outcome=found.outcome,
+            code=found.code or None,
+            message=found.message or None,
+            amount=scope.amount_of(scope.keys.index(row["id"])),
+            facts={},
+        )
+        what = views.outcome(record)
+        del what["record_id"]
+        started = views.instant(run.started_at)
+        yield {"run_id": run.run_id, "type": run.type, "mode": run.mode, "started_at": started, **what}
