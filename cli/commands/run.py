@@ -22,37 +22,54 @@ def run() -> None:
     """
 
 
-@run.command(
-    "draft-usage-rating",
-    example="batchwright run draft-usage-rating\n"
-    "batchwright run draft-usage-rating --asset-line-item ALI-0001 --dry-run\n"
-    "batchwright run draft-usage-rating --usage-input IN-00007052 --usage-input IN-00007053 --sync",
+def _usage_command(name: str, about: str) -> None:
+    """`batchwright run NAME` for a job over usage inputs: all of them, or those that are named."""
+
+    @run.command(
+        name,
+        help=about,
+        example=f"batchwright run {name}\n"
+        f"batchwright run {name} --asset-line-item ALI-0001 --dry-run\n"
+        f"batchwright run {name} --usage-input IN-00007052 --usage-input IN-00007053 --sync",
+    )
+    @click.option(
+        "--usage-input", "usage_inputs", metavar="ID", multiple=True, help="Only this one; may be repeated."
+    )
+    @click.option(
+        "--asset-line-item",
+        "asset_line_items",
+        metavar="ID",
+        multiple=True,
+        help="Only the inputs of this one; may be repeated.",
+    )
+    @ids_from_option
+    @dry_run_option
+    @run_options
+    @click.pass_obj
+    def command(
+        session: Session,
+        usage_inputs: Sequence[str],
+        asset_line_items: Sequence[str],
+        ids_from: list[str] | None,
+        dry_run: bool,
+        options: RunOptions,
+    ) -> int:
+        parameters = _named(usage_inputs, asset_line_items, ids_from)
+        return submit_and_drive(session, name, parameters, dry_run, options)
+
+
+_usage_command(
+    "draft-usage-rating", "Forecast what usage inputs will be rated at: all of them, or those that are named."
 )
-@click.option(
-    "--usage-input", "usage_inputs", metavar="ID", multiple=True, help="Only this one; may be repeated."
+_usage_command(
+    "usage-rating",
+    "Rate Loaded usage inputs, all of them or those that are named: what they cost is added to their schedules.",
 )
-@click.option(
-    "--asset-line-item",
-    "asset_line_items",
-    metavar="ID",
-    multiple=True,
-    help="Only the inputs of this one; may be repeated.",
+_usage_command(
+    "usage-unrating",
+    "Take the rating of usage inputs back, of all that are Rated or of those that are named. They are left in Error; "
+    "`usage-inputs reset` makes them Loaded again.",
 )
-@ids_from_option
-@dry_run_option
-@run_options
-@click.pass_obj
-def draft_usage_rating(
-    session: Session,
-    usage_inputs: Sequence[str],
-    asset_line_items: Sequence[str],
-    ids_from: list[str] | None,
-    dry_run: bool,
-    options: RunOptions,
-) -> int:
-    """Forecast what usage inputs will be rated at: all of them, or those that are named."""
-    parameters = _named(usage_inputs, asset_line_items, ids_from)
-    return submit_and_drive(session, "draft-usage-rating", parameters, dry_run, options)
 
 
 def _named(

@@ -94,10 +94,47 @@ def test_whole_assets_are_drafted_with_their_rated_inputs(app: Application) -> N
 def test_a_refused_call_leaves_no_run_and_no_entry(
     app: Application, entries: Entries, arguments: tuple[Any, ...], message: str
 ) -> None:
-    with pytest.raises(Refused, match=message):
-        BillingService(app).draft_pending_usage_input(*arguments)
+    service = BillingService(app)
+    for call in (service.draft_pending_usage_input, service.process_pending_usage_input):
+        with pytest.raises(Refused, match=message):
+            call(*arguments)
     assert list_runs(app) == []
     assert entries() == []
+
+
+@pytest.mark.usefixtures("company")
+def test_pending_inputs_are_rated_in_batch_mode_all_or_by_id_and_the_actor_gets_mail(
+    app: Application,
+) -> None:
+    by_id = BillingService(app).process_pending_usage_input(["IN-1"])
+    assert (by_id["job"], by_id["mode"], by_id["badge"]) == ("usage-rating", "batch", "Queued")
+    assert mailed(app, by_id["run_id"]) == ["dana@example.com"]
+    rest = BillingService(app).process_pending_usage_input()
+    assert mailed(app, rest["run_id"]) == ["dana@example.com"]
+    assert [show_run(app, run["run_id"])["processed"] for run in (by_id, rest)] == [1, 1]
+
+
+@pytest.mark.usefixtures("company")
+@pytest.mark.parametrize("synchronously", [True, False])
+def test_pending_inputs_are_rated_without_mail_where_process_synchronously_is_given(
+    app: Application, synchronously: bool
+) -> None:
+    run = BillingService(app).process_pending_usage_input(["IN-1"], process_synchronously=synchronously)
+    assert (run["mode"], run["status"]) == (("sync", "Completed") if synchronously else ("batch", "Holding"))
+    if synchronously:
+        assert [(row["record_id"], row["outcome"], row["amount"]) for row in run["outcomes"]] == [
+            ("IN-1", "ok", "20.00")
+        ]
+    assert mailed(app, run["run_id"]) == []
+
+
+@pytest.mark.usefixtures("company")
+def test_rated_inputs_are_unrated_in_batch_mode_by_id_and_the_actor_gets_mail(app: Application) -> None:
+    BillingService(app).process_pending_usage_input(["IN-1", "IN-2"], process_synchronously=True)
+    run = BillingService(app).process_rated_usage_input(["IN-1"])
+    assert (run["job"], run["mode"]) == ("usage-unrating", "batch")
+    assert mailed(app, run["run_id"]) == ["dana@example.com"]
+    assert show_run(app, run["run_id"])["totals"] == {"unrated_amount": {"USD": "20.00"}}
 
 
 @pytest.mark.usefixtures("company")
