@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from tests.soak import campaign, crash, fairness, fuzz, outages, rivals, stops
+from tests.soak import campaign, crash, fairness, fuzz, outages, rivals, slots, stops
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -105,6 +105,8 @@ def _outages(ground: Ground, given: argparse.Namespace) -> list[str]:
     found = outages.compare(
         ground.url(), ground.server, ground.folder(), restarts=restarts, seed=seed, say=_say
     )
+    for reason in sorted(set(found.lost)):
+        _say(f"lost: {reason}")
     return found.faults
 
 
@@ -114,11 +116,18 @@ def _fairness(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _slots(ground: Ground, given: argparse.Namespace) -> list[str]:
+    found = slots.compare(ground.url(), ground.folder(), runs=given.runs, others=10)
+    _say(str(found))
+    return found.faults
+
+
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
     "fuzz": (_fuzz, KINDS),
     "stops": (_stops, KINDS),
+    "slots": (_slots, KINDS),
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
     "outages": (_outages, ("postgresql",)),
 }
@@ -178,6 +187,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stops", type=int, default=100, help="stops: on each database (100)")
     parser.add_argument("--restarts", type=int, default=20, help="outages: of the server (20)")
     parser.add_argument("--commits", type=int, default=100_000, help="fairness: of all processes (100,000)")
+    parser.add_argument("--runs", type=int, default=1_000, help="slots: in the long line (1,000)")
     parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")

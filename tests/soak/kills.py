@@ -93,7 +93,7 @@ class _Round:
         """Submit, kill, wait, compare. The kills are aimed at `places`, as far as the runs get there."""
         self.proof.begin_again()
         hits_before = self.fleet.hits()
-        shares = [list(places[number::RUNS]) for number in range(RUNS)]
+        shares = [list(places[number :: self.proof.runs]) for number in range(self.proof.runs)]
         self.run_ids = self.proof.submit(lambda run_id: self._aim(run_id, shares.pop()))
         progress = looked = time.monotonic()
         over = False
@@ -197,24 +197,33 @@ class _Round:
 
 
 def soak(
-    cell: str, url: str, folder: Path, *, wanted: Mapping[str, int], chance: Random, say: Say
+    cell: str,
+    url: str,
+    folder: Path,
+    *,
+    wanted: Mapping[str, int],
+    chance: Random,
+    say: Say,
+    runs: int = RUNS,
+    workers: int = WORKERS,
+    inputs: int | None = None,
 ) -> Iterator[Found]:
     """Rounds over one company until so many kills of each place were sent; what each came to, as it ends."""
     left = dict(wanted)
     with mail_server() as smtp:
         pooled = cell == POOLED
-        inputs = chance.randrange(*(INPUTS_FOR_POOLS if pooled else INPUTS))
-        proof = Proof(url, smtp, chance, runs=RUNS, inputs=inputs)
+        inputs = inputs or chance.randrange(*(INPUTS_FOR_POOLS if pooled else INPUTS))
+        proof = Proof(url, smtp, chance, runs=runs, inputs=inputs)
         settings = {
             **mail_settings(smtp),
             "BATCHWRIGHT_EXECUTOR": cell.partition("/")[2],
             "BATCHWRIGHT_LEASE_SECONDS": str(LEASE_SECONDS),
         }
-        with fleet(folder, url, workers=WORKERS, settings=settings) as workers:
-            workers.ready()
+        with fleet(folder, url, workers=workers, settings=settings) as ours:
+            ours.ready()
             while any(left.values()):
                 began = time.monotonic()
-                found = _Round(cell, proof, workers, chance, pooled).play(_drawn(left, chance))
+                found = _Round(cell, proof, ours, chance, pooled).play(_drawn(left, runs, chance))
                 for kill in found.kills:
                     left[kill.place] = max(0, left[kill.place] - 1)
                 seconds = time.monotonic() - began
@@ -222,16 +231,16 @@ def soak(
                 yield found
                 if any("not over" in fault for fault in found.faults):
                     return
-            workers.drain()
-            faults = [f"{cell}: {fault}" for fault in workers.faults]
-            if orphans := workers.orphans():
+            ours.drain()
+            faults = [f"{cell}: {fault}" for fault in ours.faults]
+            if orphans := ours.orphans():
                 faults.append(f"{cell}: processes {orphans} outlived their worker")
             yield Found([], faults)
         proof.close()
 
 
-def _drawn(left: Mapping[str, int], chance: Random) -> list[str]:
+def _drawn(left: Mapping[str, int], runs: int, chance: Random) -> list[str]:
     """Places for the kills of one round, by what is still to be done at each."""
     bag = [place for place, number in left.items() for _ in range(number)]
     chance.shuffle(bag)
-    return bag[: sum(chance.randint(*_AIMS_OF_A_RUN) for _ in range(RUNS))]
+    return bag[: sum(chance.randint(*_AIMS_OF_A_RUN) for _ in range(runs))]

@@ -44,20 +44,31 @@ class Found:
     runs: int = 0
     retried_scopes: int = 0
     taken_over: int = 0
+    lost: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.restarts} restarts, {self.cuts} connections cut; {self.runs} runs, {self.retried_scopes} scopes"
-            f" tried again, {self.taken_over} runs taken over; {len(self.faults)} faults"
+            f" tried again, {len(self.lost)} runs lost by their process and {self.taken_over} taken over;"
+            f" {len(self.faults)} faults"
         )
 
 
-def compare(url: str, server: PostgresServer, folder: Path, *, restarts: int, seed: int, say: Say) -> Found:
+def compare(
+    url: str,
+    server: PostgresServer,
+    folder: Path,
+    *,
+    restarts: int,
+    seed: int,
+    say: Say,
+    inputs: int = INPUTS,
+) -> Found:
     """Fill the empty database, and break the server down so many times while runs are driven."""
     chance, found = Random(f"{seed}/outages"), Found()
     with mail_server() as smtp:
-        proof = Proof(url, smtp, chance, runs=RUNS, inputs=INPUTS)
+        proof = Proof(url, smtp, chance, runs=RUNS, inputs=inputs)
         settings = {
             **mail_settings(smtp),
             "BATCHWRIGHT_EXECUTOR": "local",
@@ -95,17 +106,18 @@ class _Storm:
                 self.found.faults.append(f"{run_ids} not over after {_PATIENCE_SECONDS:g} s")
                 return
             self.fleet.tend()
-            if self._at_work(run_ids):
-                self._disturb(name, restarts)
+            if self._at_work(run_ids) and self.found.restarts < restarts:
+                self._disturb(name)
             time.sleep(self.chance.uniform(*_PAUSE_SECONDS))
         events = Counter(one.event for one in self.heard)
         self.found.runs += len(run_ids)
         self.found.retried_scopes += events["ScopeRetried"]
         self.found.taken_over += events["RunTakenOver"]
+        self.found.lost += [str(one.more["reason"]) for one in self.heard if one.event == "RunLost"]
         self.found.faults += self.proof.faults(run_ids, self.heard, [])
 
-    def _disturb(self, name: str, restarts: int) -> None:
-        if self.found.restarts < restarts and self.chance.random() < 1 / CUTS_BETWEEN_RESTARTS:
+    def _disturb(self, name: str) -> None:
+        if self.chance.random() < 1 / CUTS_BETWEEN_RESTARTS:
             self.server.restart()
             self.found.restarts += 1
             return

@@ -62,6 +62,7 @@ class Proof:
                 transport="smtp", smtp_host=smtp.host, smtp_port=smtp.port, smtp_security="none"
             ),
         )
+        self.runs = runs
         self.app = make_application(settings)
         self.database = self.app.database
         self._smtp = smtp
@@ -129,7 +130,7 @@ class Proof:
         self.app.close()
 
     def _poison(self, company: Company, chance: Random) -> None:
-        runs = len(self._shares)
+        runs = self.runs
         with self.database.write() as connection:
             for run in range(runs):
                 for _ in range(POISONED_IN_EACH_RUN):

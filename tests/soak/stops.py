@@ -74,7 +74,7 @@ class _Stop:
         self.proof.begin_again()
         anywhere = self.moment == "any moment"
         in_pool = not self.proof.database.is_sqlite and self.chance.random() < 0.5
-        aim = Aim(MOMENTS[self.moment], self.chance.randrange(60), not anywhere, in_pool)
+        aim = Aim(MOMENTS[self.moment], self.chance.randrange(40), not anywhere, in_pool)
         (run_id,) = self.proof.submit(lambda run_id: self.fleet.aim(run_id, [aim]))
         hit = self._hit(run_id)
         if hit is None:
@@ -154,7 +154,7 @@ class _Stop:
         return next(filter(wanted, self.heard))
 
 
-def compare(url: str, folder: Path, *, stops: int, seed: int, say: Say) -> Found:
+def compare(url: str, folder: Path, *, stops: int, seed: int, say: Say, inputs: int = INPUTS) -> Found:
     """Fill the empty database, and stop a worker so many times, by turns at each of the moments.
 
     On PostgreSQL with its pool, which is stopped and woken with it.
@@ -162,7 +162,7 @@ def compare(url: str, folder: Path, *, stops: int, seed: int, say: Say) -> Found
     chance = Random(f"{seed}/stops")
     found = Found()
     with mail_server() as smtp:
-        proof = Proof(url, smtp, chance, runs=1, inputs=INPUTS)
+        proof = Proof(url, smtp, chance, runs=1, inputs=inputs)
         if not proof.database.is_sqlite:
             with proof.database.write() as connection:
                 for statement in _WATCH:

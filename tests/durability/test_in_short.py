@@ -1,0 +1,63 @@
+"""Seeded short versions of the soaks of real worker processes, for every run of the suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.soak import fairness, kills, outages, slots, stops
+from tests.support.postgres import postgres_server
+
+SEED = 20260101
+KILLS = {"planning": 1, "scope": 1, "finish": 1, "mail": 1}
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+def test_runs_whose_workers_are_killed_end_by_themselves_like_runs_left_alone(
+    database_kind: str, database_url: str, tmp_path: Path
+) -> None:
+    cell = f"{database_kind}/inline"
+    rounds = kills.soak(
+        cell, database_url, tmp_path / "fleet", wanted=KILLS, chance=Random(SEED), say=_silent, runs=2, workers=2,
+        inputs=400,
+    )  # fmt: skip
+    found = list(rounds)
+    assert [fault for one in found for fault in one.faults] == []
+    assert sorted(kill.place for one in found for kill in one.kills) == sorted(KILLS)
+
+
+def test_a_worker_that_was_stopped_and_overtaken_commits_nothing_more(
+    database_url: str, tmp_path: Path
+) -> None:
+    found = stops.compare(database_url, tmp_path / "fleet", stops=3, seed=SEED, say=_silent, inputs=450)
+    assert found.faults == []
+    assert found.stops == 3
+
+
+def test_runs_outlast_a_breakdown_of_the_server_and_cut_connections(tmp_path: Path) -> None:
+    with postgres_server(fsync=True) as server:  # what it has committed has to outlast it
+        url = server.create_database("outages_in_short")
+        found = outages.compare(
+            url, server, tmp_path / "fleet", restarts=1, seed=SEED, say=_silent, inputs=900
+        )
+    assert found.faults == []
+    assert found.restarts == 1
+    assert found.cuts > 0
+
+
+def test_processes_that_share_an_sqlite_file_share_its_commits(tmp_path: Path) -> None:
+    found = fairness.compare(f"sqlite:///{tmp_path / 'shared.db'}", tmp_path, commits=120, say=_silent)
+    assert found.faults == []
+
+
+def test_competing_workers_keep_to_the_slots_and_to_the_lines(database_url: str, tmp_path: Path) -> None:
+    found = slots.compare(database_url, tmp_path / "fleet", runs=25, others=2, workers=4)
+    assert found.faults == []
+    assert found.most_active == slots.MAX_ACTIVE_RUNS
