@@ -1,0 +1,89 @@
+"""`batchwright worker`, a real process told to stop by real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Batchwright
+from tests.cli.test_interrupt import WAIT, slow_run, state_of, wait_for
+
+__all__ = ["slow_run"]
+
+
+@pytest.fixture
+def worker(slow_run: str, working_directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """A worker in the middle of the first scope of the run."""
+    process = subprocess.Popen([PROGRAM, "worker"], stderr=subprocess.PIPE, text=True)
+    wait_for(working_directory / "at-1")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_worker_told_to_stop_finishes_its_scope_hands_its_run_over_and_ends_with_0(
+    worker: subprocess.Popen[str],
+    slow_run: str,
+    batchwright: Batchwright,
+    working_directory: Path,
+    number: signal.Signals,
+) -> None:
+    worker.send_signal(number)
+    assert worker.stderr is not None
+    said = iter(worker.stderr.readline, "")
+    assert any("Stopping after the scopes at hand" in line for line in said)
+    (working_directory / "go").touch()
+    _, rest = worker.communicate(timeout=WAIT)
+    assert worker.returncode == 0
+    assert "Stopped" in rest
+    assert state_of(batchwright, slow_run) == ("Queued", 1)
+
+
+def test_a_second_signal_ends_a_worker_at_once(
+    worker: subprocess.Popen[str], slow_run: str, batchwright: Batchwright
+) -> None:
+    worker.send_signal(signal.SIGTERM)
+    assert worker.stderr is not None
+    said = iter(worker.stderr.readline, "")
+    assert any("Stopping after the scopes at hand" in line for line in said)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(WAIT) == 128 + signal.SIGTERM
+    assert state_of(batchwright, slow_run) == ("Processing", 0)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite's one writer is the worker
+def test_a_run_that_a_worker_claims_first_is_followed_and_ends_as_if_driven_here(
+    worker: subprocess.Popen[str],
+    slow_run: str,
+    batchwright: Batchwright,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BATCHWRIGHT_MAX_ACTIVE_RUNS", "1")
+    command = [str(PROGRAM), "run", "slow", "--json"]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert waiting.stderr is not None
+        lines = iter(waiting.stderr.readline, "")
+        owner = f"{socket.gethostname()}/{worker.pid}"
+        assert any(f"is driven by {owner}; following it" in line for line in lines)
+        (working_directory / "go").touch()
+        out, _ = waiting.communicate(timeout=WAIT)
+    finally:
+        waiting.kill()
+        waiting.communicate()
+    assert (waiting.returncode, json.loads(out)["status"]) == (0, "Completed")
+    assert state_of(batchwright, slow_run) == ("Completed", 3)
+
+
+def test_a_worker_without_a_database_refuses_and_names_the_place(batchwright: Batchwright) -> None:
+    refused = batchwright("worker")
+    assert refused.exit_code == 2
+    assert "there is no Batchwright database at" in refused.stderr

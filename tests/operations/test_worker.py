@@ -1,0 +1,137 @@
+"""What a worker does beside driving runs: mail; and what a caller sees of a run that another process drives."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from engine.run import Run
+from engine.store import runs
+from notifications.tables import mail
+from operations.app import Application, make_application
+from operations.mail import list_mail
+from operations.runs import drive_run, resume_run, show_run, submit_run
+from operations.views import View
+from operations.worker import WorkerProcess
+from tests.operations.conftest import ACTOR, StandingClock, make_settings
+
+JOB = "draft-usage-rating"
+WAIT = 60.0
+
+
+@pytest.fixture
+def other(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
+    """The application of another process on the same database, on the machine's clock."""
+    application = make_application(make_settings(migrated_url, tmp_path, lease_seconds=1))
+    yield application
+    application.close()
+
+
+@contextmanager
+def working(app: Application) -> Iterator[None]:
+    """A worker that works in a thread."""
+    process = WorkerProcess(app)
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        process.drain()
+        thread.join(WAIT)
+    assert not thread.is_alive()
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + WAIT
+    while not reached():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def ended_without_its_mail(app: Application) -> View:
+    """A run whose process died between its end and its mail. The mail that waits."""
+    submitted = submit_run(app, JOB, {}, actor=ACTOR, here=True)
+    with app.database.read() as connection:
+        run = runs.by_id(connection, submitted["run_id"])
+    app.dispatcher.drive(run.id)
+    (waiting,) = list_mail(app)
+    assert (waiting["status"], waiting["attempts"]) == ("waiting", 0)
+    return waiting
+
+
+def only_mail(app: Application) -> View:
+    (line,) = list_mail(app)
+    return line
+
+
+def test_a_worker_sends_the_mail_of_runs_that_ended_elsewhere(app: Application, other: Application) -> None:
+    with working(other):
+        ended_without_its_mail(app)
+        wait_for(lambda: only_mail(app)["status"] == "sent")
+
+
+def test_a_worker_sends_the_mail_of_the_runs_it_drives(app: Application, other: Application) -> None:
+    with working(other):
+        run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
+        wait_for(lambda: bool(list_mail(app)) and only_mail(app)["status"] == "sent")
+    assert show_run(app, run_id)["status"] == "Completed"
+
+
+def test_a_worker_tries_a_mail_again_when_its_time_has_come_and_not_before(
+    app: Application, other: Application
+) -> None:
+    other.settings.mail.directory.write_text("in the way")
+    ended_without_its_mail(app)
+    with working(other):
+        wait_for(lambda: only_mail(app)["attempts"] == 1 and only_mail(app)["error"] is not None)
+        time.sleep(1)
+        assert only_mail(app)["attempts"] == 1
+        other.settings.mail.directory.unlink()
+        with app.database.write() as connection:
+            connection.execute(update(mail).values(next_attempt_at=datetime.now(UTC)))
+        wait_for(lambda: only_mail(app)["status"] == "sent")
+    assert only_mail(app)["attempts"] == 2
+
+
+@pytest.mark.parametrize("sync", [False, True], ids=["batch", "synchronous"])
+def test_a_run_that_another_process_drives_is_followed_to_its_end(
+    app: Application, other: Application, clock: StandingClock, sync: bool
+) -> None:
+    mode = "sync" if sync else "batch"
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, here=True)["run_id"]
+    acts = [lambda: drive_run(other, run_id)]
+    clock.meanwhile = lambda: acts.pop()() if acts else None
+    seen: list[tuple[str, int]] = []
+
+    def look(run: Run, done: int) -> None:
+        seen.append((run.state, done))
+
+    view = drive_run(app, run_id, seen=look)
+    assert view["status"] == "Completed"
+    assert ("outcomes" in view) == sync
+    assert seen == [("Preparing", 0), ("Completed", 0)]
+
+
+def test_a_run_whose_process_dies_while_it_is_followed_is_gone_on_with_here(
+    app: Application, other: Application
+) -> None:
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True)["run_id"]
+    assert drive_run(app, run_id)["status"] == "Completed"
+
+
+def test_who_stops_following_gets_the_run_as_it_stands(app: Application, other: Application) -> None:
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True)["run_id"]
+    assert drive_run(app, run_id, lambda: True)["status"] == "Preparing"
+
+
+def test_a_run_whose_caller_died_at_its_submit_can_be_resumed(app: Application, other: Application) -> None:
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, mode="sync", sync=True)["run_id"]
+    view = resume_run(app, run_id, actor=ACTOR)
+    assert (view["status"], view["outcomes"]) == ("Completed", [])
