@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,7 @@ class Ground:
 def main() -> None:
     given = _arguments()
     print(f"seed {given.seed}: to repeat this, python -m tests.soak --seed {given.seed}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves no process behind
     # What the soaks provoke is warned of; only what nobody meant is of interest.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     faults = []

@@ -30,9 +30,10 @@ POOLED: Final = "postgresql/local"
 
 LEASE_SECONDS: Final = 1.0
 WORKERS: Final = 3
+WORKERS_WITH_POOLS: Final = 2
 RUNS: Final = 3
 INPUTS: Final = (1_200, 2_400)
-INPUTS_FOR_POOLS: Final = (6_000, 9_000)
+INPUTS_FOR_POOLS: Final = (3_000, 4_500)
 """A pool takes its time to start; scopes go on in line until it is there."""
 KILLS_PER_COMPANY: Final = 60
 PLACES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -205,7 +206,7 @@ def soak(
     chance: Random,
     say: Say,
     runs: int = RUNS,
-    workers: int = WORKERS,
+    workers: int | None = None,
     inputs: int | None = None,
 ) -> Iterator[Found]:
     """Rounds over one company until so many kills of each place were sent; what each came to, as it ends."""
@@ -219,7 +220,9 @@ def soak(
             "BATCHWRIGHT_EXECUTOR": cell.partition("/")[2],
             "BATCHWRIGHT_LEASE_SECONDS": str(LEASE_SECONDS),
         }
-        with fleet(folder, url, workers=workers, settings=settings) as ours:
+        with fleet(
+            folder, url, workers=workers or (WORKERS_WITH_POOLS if pooled else WORKERS), settings=settings
+        ) as ours:
             ours.ready()
             while any(left.values()):
                 began = time.monotonic()
