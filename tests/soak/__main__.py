@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from tests.soak import campaign, crash, fairness, fuzz, outages, rivals, slots, stops
+from tests.soak import campaign, clock, crash, fairness, fuzz, outages, rivals, slots, stops
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -124,6 +124,10 @@ def _slots(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
+    return clock.compare(seed=given.seed, zones=given.zones, say=_say)
+
+
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
@@ -132,6 +136,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "slots": (_slots, KINDS),
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
     "outages": (_outages, ("postgresql",)),
+    "clock": (_clock, ("sqlite",)),  # needs no database at all
 }
 
 
@@ -195,6 +200,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
     parser.add_argument("--races", type=int, default=100, help="rivals: seeds (100)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")
+    parser.add_argument(
+        "--zones", type=int, default=40, help="clock: zones beside its own 20, 0 for all (40)"
+    )
     return parser.parse_args()
 
 

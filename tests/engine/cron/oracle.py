@@ -7,13 +7,16 @@ interval fires whenever the clock shows one of its times. Nothing here is shared
 from __future__ import annotations
 
 import itertools
+from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 DAY = 86_400
 MINUTE = 60
+MARGIN = 6 * 3_600
 
 Minute = tuple[int, int, int]
 """Day (its ordinal), hour and minute as the clock shows them."""
@@ -86,16 +89,21 @@ class Window:
     end: int
     shown: dict[Minute, list[int]] = field(init=False)
     dates: list[int] = field(init=False)
+    _order: list[Minute] = field(init=False)
+    _earliest: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        # A day more at both ends: what the clock showed just before the beginning may have fired then.
+        # Some hours more at both ends: what the clock shows just after the beginning may have fired before.
         zone = ZoneInfo(self.zone)
         self.shown = {}
-        for instant in range(self.begin - DAY, self.end + DAY, MINUTE):
+        for instant in range(self.begin - MARGIN, self.end + MARGIN, MINUTE):
             wall = datetime.fromtimestamp(instant, zone)
             self.shown.setdefault((wall.toordinal(), wall.hour, wall.minute), []).append(instant)
-        days = [day for day, _, _ in self.shown]
-        self.dates = list(range(min(days), max(days) + 1))
+        self._order = sorted(self.shown)
+        self.dates = list(range(self._order[0][0], self._order[-1][0] + 1))
+        # For each minute in order: when the clock first showed it or a later one.
+        backwards = accumulate((self.shown[minute][0] for minute in reversed(self._order)), min)
+        self._earliest = list(backwards)[::-1]
 
     def fires(self, rule: Rule) -> list[int]:
         """When the rule fires after the beginning and up to the end, in order."""
@@ -112,9 +120,8 @@ class Window:
 
     def _first_later(self, minute: Minute) -> int | None:
         """The first instant at which the clock shows more than a time that it never shows."""
-        later = [instants[0] for shown, instants in self.shown.items() if shown > minute]
-        is_inside = any(shown < minute for shown in self.shown)
-        return min(later) if later and is_inside else None
+        place = bisect(self._order, minute)
+        return self._earliest[place] if 0 < place < len(self._order) else None
 
 
 def _minutes(rule: Rule, dates: Iterable[int]) -> Iterator[Minute]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from engine.cron import CronExpression
-from tests.engine.cron.oracle import RULES, ZONES, Window, days_between, windows, year
+from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Window, days_between, windows, year
 from tests.engine.cron.stepping import fires, instants
+from tests.soak.clock import random_rule
 
 FIRST_YEAR, LAST_YEAR = 2010, 2019
 
@@ -37,6 +39,16 @@ def test_three_days_round_every_change_of_ten_years_fire_as_by_looking_at_every_
 @pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"])
 def test_a_whole_year_fires_as_by_looking_at_every_minute(zone: str) -> None:
     compare(year(zone, 2026))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_lists_ranges_and_steps_fire_as_by_looking_at_every_minute(seed: int) -> None:
+    chance = random.Random(seed)
+    rules = (*MORE_RULES, *(random_rule(chance) for _ in range(15)))
+    for window in windows("America/St_Johns", 2010, 2011):
+        for rule in rules:
+            found = instants(CronExpression(rule.expression, window.zone), window.begin, window.end)
+            assert found == window.fires(rule), rule.expression
 
 
 @pytest.mark.parametrize("zone", [zone for zone in ZONES if zone != "Pacific/Apia"])
