@@ -37,6 +37,7 @@ COMMANDS = {
     ),
     "asset-line-items": ("cli.commands.asset_line_items:asset_line_items", "Asset line items."),
     "forecast": ("cli.commands.forecast:forecast", "Draft amounts beside rated ones."),
+    "cron": ("cli.commands.cron:cron", "Cron expressions: what they mean, when they fire."),
     "jobs": ("cli.commands.jobs:jobs", "The jobs there are and their parameters."),
     "mail": ("cli.commands.mail:mail", "Mail: look, retry, preview."),
     "audit": ("cli.commands.audit:audit", "Who did what, and when."),

@@ -27,6 +27,7 @@ EXPECTED = {
     "usage-schedules": ["list"],
     "billing-schedules": ["list", "show", "set-status"],
     "asset-line-items": ["list", "show"],
+    "cron": ["explain", "next"],
     "jobs": ["list", "show"],
     "mail": ["list", "show", "retry", "preview"],
     "audit": ["list"],

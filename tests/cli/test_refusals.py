@@ -44,7 +44,15 @@ NEED_A_DATABASE = [
     "db check",
     "db backup copy.db",
 ]
-MAKE_OR_NEED_NONE = {("demo",), ("import",), ("db", "upgrade"), ("config", "show"), ("config", "check")}
+MAKE_OR_NEED_NONE = {
+    ("demo",),
+    ("import",),
+    ("cron", "explain"),
+    ("cron", "next"),
+    ("db", "upgrade"),
+    ("config", "show"),
+    ("config", "check"),
+}
 
 
 def test_every_command_is_tried_without_a_database_or_needs_none() -> None:

@@ -1,0 +1,50 @@
+"""Cron expressions for people: read, explained, and when they fire. Needs no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from engine.cron import CronError, CronExpression
+from engine.errors import Refused
+from operations.views import View, instant
+
+CLOCK_CHANGES = {
+    False: "a fixed time: one that the clock leaves out fires when the gap ends, one that comes twice fires once",
+    True: "an interval: it fires at every wall time that really comes, as often as it comes",
+}
+
+
+class ExpressionRefused(Refused):
+    """The expression or its time zone cannot be used. ``position``: index in ``text``, ``None`` for a zone."""
+
+    def __init__(self, text: str, error: CronError) -> None:
+        super().__init__(str(error).removesuffix(f". {error.remedy}"), field=error.field, remedy=error.remedy)
+        self.text = text
+        self.position = error.position
+
+
+def read_expression(text: str, time_zone: str = "UTC") -> CronExpression:
+    """Read a Salesforce or Quartz expression, or refuse it with ``ExpressionRefused``."""
+    try:
+        return CronExpression(text, time_zone)
+    except CronError as error:
+        raise ExpressionRefused(text, error) from error
+
+
+def explain(text: str) -> View:
+    """What an expression means: `expression`, `description`, and what it does at `clock_changes`."""
+    expression = read_expression(text)
+    return {
+        "expression": text,
+        "description": expression.describe(),
+        "clock_changes": CLOCK_CHANGES[expression.is_interval],
+    }
+
+
+def next_fires(expression: CronExpression, after: datetime, count: int) -> Iterator[View]:
+    """The fires after a time, at most ``count``: `fire_at` in UTC, `local_time` as the zone's clock shows it."""
+    fire = expression.next_after(after)
+    while fire is not None and count > 0:
+        yield {"fire_at": instant(fire), "local_time": fire.isoformat()}
+        fire, count = expression.next_after(fire), count - 1
