@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 LEASE_SECONDS: Final = 1.0
 TAKEN_WITHIN_LEASES: Final = 2.0
-INPUTS: Final = 1_500
+INPUTS: Final = 600
 MOMENTS: Final = {"inside": "scope saved", "outside": "scope committed", "any moment": ANYWHERE}
 _LATER_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 60.0
