@@ -1,0 +1,220 @@
+"""How the amounts of an input came about, from what they were computed with; and its outcomes by run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from billing.exact import exactly
+from engine.errors import Refused
+from operations.app import Application
+from operations.explanations import explain_usage_input
+from operations.runs import drive_run, submit_run
+from operations.usage_inputs import (
+    delete_usage_inputs,
+    edit_usage_input,
+    list_usage_inputs,
+    reset_usage_inputs,
+)
+from operations.views import View
+from tests.jobs.company import Company
+from tests.jobs.mixture import drawn, write_company
+from tests.operations.conftest import ACTOR
+
+Write = Callable[[Callable[[Company], Any]], Any]
+
+TIERS = (("10", "3", "5"), (None, "2", None))
+
+
+@pytest.fixture
+def write(app: Application) -> Write:
+    """Calls a function with a `Company` and commits what it wrote."""
+
+    def call(fill: Callable[[Company], Any]) -> Any:
+        with app.database.write() as connection:
+            return fill(Company(connection))
+
+    return call
+
+
+def fill(books: Company) -> None:
+    books.priced("data", "tiered", tiers=TIERS, usage_indexing=True, included_quantity="2")
+    books.contract(books.customer(), books.price_book("PB-USD"), "CO-1", discount_percent=Decimal("12.5"))
+    asset = books.metered(months=6, months_per_bill=6)
+    books.used(asset, "first", "05-05", "4.01")
+    books.used(asset, "second", "06-05", "10")
+
+
+def run(app: Application, job: str, parameters: dict[str, Any] | None = None, **values: Any) -> View:
+    submitted = submit_run(app, job, parameters or {}, actor=ACTOR, mail_actor=False, **values)
+    return drive_run(app, submitted["run_id"])
+
+
+def test_a_rated_amount_is_explained_by_lines_that_sum_to_it_and_by_what_it_was_computed_with(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    rating = run(app, "usage-rating")
+    shown = explain_usage_input(app, "second")
+    assert shown["explanation"] == {
+        "draft": None,
+        "rated": {
+            "amount": "24.49",
+            "currency": "USD",
+            "run_id": rating["run_id"],
+            "quantity": "10.00",
+            "prior_quantity": "4.01",
+            "first_in_window": False,
+            "price": {
+                "price_book_id": "PB-USD",
+                "product": "data",
+                "effective_from": "2000-01-01",
+                "revision": 1,
+                "model": "tiered",
+                "usage_indexing": True,
+            },
+            "contract": {"contract_id": "CO-1", "revision": 1},
+            "discount_percent": "12.50",
+            "usage_schedule_id": "US-AL-1-06",
+            "billing_schedule_id": "BS-AL-1-01",
+            "lines": [
+                {"key": "tier:1:usage", "quantity": "7.99", "unit_price": "3.00", "amount": "23.97"},
+                {"key": "tier:2:usage", "quantity": "2.01", "unit_price": "2.00", "amount": "4.02"},
+                {"key": "discount", "quantity": None, "unit_price": None, "amount": "-3.49875"},
+                {"key": "rounding", "quantity": None, "unit_price": None, "amount": "-0.00125"},
+            ],
+        },
+    }
+    first = explain_usage_input(app, "first")["explanation"]["rated"]
+    assert (first["prior_quantity"], first["first_in_window"]) == ("0.00", True)
+    assert [line["key"] for line in first["lines"]][:3] == ["included", "tier:1:usage", "tier:1:fee"]
+
+
+def test_a_price_and_a_contract_that_are_revised_later_leave_amount_and_explanation_alone(
+    app: Application, write: Write
+) -> None:
+    def revise(books: Company) -> None:
+        books.priced("data", unit_price="99", revision=2)
+        book, customer = books.price_book("PB-USD"), books.customer()
+        books.contract(customer, book, "CO-1", revision=2, discount_percent=Decimal(50))
+
+    write(fill)
+    run(app, "draft-usage-rating")
+    run(app, "usage-rating")
+    before = [explain_usage_input(app, name)["explanation"] for name in ("first", "second")]
+    write(revise)
+    assert [explain_usage_input(app, name)["explanation"] for name in ("first", "second")] == before
+    run(app, "usage-unrating")
+    reset_usage_inputs(app, status="Error", actor=ACTOR)
+    run(app, "usage-rating")
+    again = explain_usage_input(app, "second")["explanation"]
+    assert (again["rated"]["price"]["revision"], again["rated"]["contract"]["revision"]) == (2, 2)
+    assert again["rated"]["amount"] == "495.00"
+    assert again["draft"] == before[1]["draft"]
+
+
+def test_rated_and_draft_amounts_are_explained_each_by_its_own(app: Application, write: Write) -> None:
+    write(fill)
+    run(app, "draft-usage-rating", {"usage_input_ids": ["second"]})
+    run(app, "usage-rating")
+    found = explain_usage_input(app, "second")["explanation"]
+    assert (found["draft"]["prior_quantity"], found["rated"]["prior_quantity"]) == ("0.00", "4.01")
+    assert found["draft"]["usage_schedule_id"] is None
+    assert explain_usage_input(app, "first")["explanation"]["draft"] is None
+
+
+def test_an_input_without_an_amount_has_no_explanation(app: Application, write: Write) -> None:
+    write(fill)
+    assert explain_usage_input(app, "first")["explanation"] == {"rated": None, "draft": None}
+    run(app, "draft-usage-rating")
+    run(app, "usage-rating")
+    run(app, "usage-unrating")
+    assert explain_usage_input(app, "first")["explanation"]["rated"] is None
+    edit_usage_input(app, "first", quantity="3", actor=ACTOR)
+    assert explain_usage_input(app, "first")["explanation"] == {"rated": None, "draft": None}
+
+
+@pytest.mark.parametrize("job", ["draft-usage-rating", "usage-rating"])
+def test_every_amount_of_any_mixture_is_explained_to_the_cent(
+    app: Application, write: Write, job: str
+) -> None:
+    company = drawn(3, inputs=4)
+    write(lambda books: write_company(books, company, Random(3)))
+    run(app, job)
+    kind = "rated" if job == "usage-rating" else "draft"
+    explained = 0
+    for row in list(list_usage_inputs(app)):
+        amount = row["draft_rated_amount" if kind == "draft" else "rated_amount"]
+        found = explain_usage_input(app, row["usage_input_id"])["explanation"][kind]
+        assert (found and found["amount"]) == amount
+        if found is not None:
+            with exactly():
+                assert sum(Decimal(line["amount"]) for line in found["lines"]) == Decimal(amount)
+            explained += 1
+    assert explained > 30
+
+
+# History
+
+
+def test_the_history_has_an_input_s_outcomes_by_run_oldest_first(app: Application, write: Write) -> None:
+    write(fill)
+    ids = [
+        run(app, "draft-usage-rating")["run_id"],
+        run(app, "usage-rating", mode="dry_run")["run_id"],
+        run(app, "usage-rating", {"usage_input_ids": ["first"]})["run_id"],
+        run(app, "usage-rating", mode="sync")["run_id"],
+        run(app, "usage-rating", {"usage_input_ids": ["second", "first"]})["run_id"],
+        run(app, "usage-unrating")["run_id"],
+    ]
+    history = explain_usage_input(app, "second")["history"]
+    assert [
+        (line["run_id"], line["mode"], line["outcome"], line["code"], line["amount"]) for line in history
+    ] == [
+        (ids[0], "batch", "ok", None, "24.49"),
+        (ids[1], "dry_run", "ok", None, "24.49"),
+        (ids[3], "sync", "ok", None, "24.49"),
+        (ids[4], "batch", "skipped", "not_eligible", None),
+        (ids[5], "batch", "ok", None, "24.49"),
+    ]
+    assert list(history[0]) == [
+        *("run_id", "type", "mode", "started_at", "outcome", "code", "message", "amount", "currency"),
+    ]
+    assert (history[0]["type"], history[-1]["type"]) == ("Draft usage rating", "Usage unrating")
+
+
+def test_the_history_has_errors_with_their_message_and_what_was_not_reached(
+    app: Application, write: Write
+) -> None:
+    def fill_bad(books: Company) -> None:
+        books.priced("data", unit_price="2", effective_from=date(2023, 6, 1))
+        for number in range(3):
+            books.used(books.metered(f"AL-{number}"), f"IN-{number}", "05-05")
+
+    write(fill_bad)
+    run(app, "usage-rating", scope_size=1, error_ceiling="1")
+    [stopped] = explain_usage_input(app, "IN-2")["history"]
+    assert stopped["outcome"] == "not_reached"
+    [bad] = explain_usage_input(app, "IN-0")["history"]
+    assert (bad["outcome"], bad["code"]) == ("error", "no_price")
+    assert "no price for data on 2023-05-05" in bad["message"]
+
+
+def test_the_history_leaves_out_runs_that_work_or_wait(app: Application, write: Write) -> None:
+    write(fill)
+    submit_run(app, "usage-rating", {}, actor=ACTOR)
+    assert explain_usage_input(app, "first")["history"] == []
+
+
+def test_a_deleted_or_unknown_input_is_refused(app: Application, write: Write, tmp_path: Path) -> None:
+    write(fill)
+    delete_usage_inputs(app, ["first"], actor=ACTOR)
+    for name in ("first", "nobody"):
+        with pytest.raises(Refused, match=name):
+            explain_usage_input(app, name)
