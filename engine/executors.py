@@ -82,7 +82,7 @@ class Crew(Protocol):
 
     @property
     def window(self) -> int:
-        """How many scopes of a run may be with them at once; 0 while nobody can be reached."""
+        """How many scopes of a run may be with them at once; 0 while nobody is ready, or can be reached."""
 
     @property
     def starting(self) -> bool:
@@ -215,12 +215,14 @@ def in_flight(work: Work, crew: Crew, told: Events) -> Results:
     try:
         while flying or (work.todo and work.goes_on):
             _send(work, crew, flying)
-            if crew.starting and work.todo and work.goes_on:
-                yield work.next_here()
-            for future in _landed(flying):
-                done = _done(work, crew, told, flying.pop(future), future)
-                if done is not None:
-                    yield done
+            if crew.starting:
+                if work.todo and work.goes_on:
+                    yield work.next_here()
+            else:
+                for future in _landed(flying):
+                    done = _done(work, crew, told, flying.pop(future), future)
+                    if done is not None:
+                        yield done
             crew.check()
     except CrewGone:
         work.again(flying.values())

@@ -42,7 +42,7 @@ class ProcessPool:
         self._queue: queue.SimpleQueue[tuple[Future[Answer], Task] | None] = queue.SimpleQueue()
         self._ready = threading.Event()
         self._gone: str | None = None
-        self._closing = False
+        self._closing = threading.Event()
         self._processes: set[_Process] = set()
         self._threads = [
             threading.Thread(target=self._serve, name=f"pool process {number}", daemon=True)
@@ -53,7 +53,7 @@ class ProcessPool:
 
     @property
     def window(self) -> int:
-        return SCOPES_PER_PROCESS * self._size
+        return 0 if self.starting else SCOPES_PER_PROCESS * self._size
 
     @property
     def starting(self) -> bool:
@@ -70,11 +70,11 @@ class ProcessPool:
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
-        self._closing = True
+        self._closing.set()
         for _ in self._threads:
             self._queue.put(None)
         for process in list(self._processes):
-            process.hang_up()
+            process.kill()
         for thread in self._threads:
             thread.join(SECONDS_TO_END)
 
@@ -100,12 +100,14 @@ class ProcessPool:
     def _started(self) -> _Process | None:
         reason = "the pool is closed"
         for _ in range(STARTS):
-            if self._closing:
+            if self._closing.is_set():
                 break
             process = None
             try:
                 process = _Process(self._command)
                 self._processes.add(process)
+                if self._closing.is_set():
+                    process.kill()
                 refused = process.greeting()
             except (OSError, ProcessDied) as error:
                 reason = f"no process of the pool gets ready: {error}"
@@ -138,16 +140,16 @@ class _Process:
         answer: Answer = self._answer_to(task)
         return answer
 
-    def hang_up(self) -> None:
-        """Tell it to end."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+    def kill(self) -> None:
+        """End it. What it has begun is rolled back."""
+        self._process.kill()
 
     def close(self) -> None:
-        """See it end, by force if need be."""
+        """See it end."""
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self.hang_up()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
         try:
             self._process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:

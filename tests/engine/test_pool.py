@@ -191,6 +191,15 @@ def test_a_pool_on_another_database_refuses_and_the_run_goes_on_in_line(
     assert rig.database.place in fell_back.reason
 
 
+def test_a_run_waits_neither_for_a_pool_that_starts_nor_for_its_end(rig: Rig) -> None:
+    never = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    rig.executor = Local(lambda: ProcessPool(never, 2), rig.events, worth=0.0)
+    assert rig.drive(job="held").processed == 80
+    began = time.monotonic()
+    rig.executor.close()
+    assert time.monotonic() - began < 5
+
+
 def test_a_pool_whose_settings_are_wrong_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHWRIGHT_MAX_ACTIVE_RUNS", "many")
     pool = ready_pool()
