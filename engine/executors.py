@@ -26,7 +26,7 @@ TICK_SECONDS = 0.1
 """How soon somebody's wish to stop is noticed while every scope in flight takes long."""
 MOST_DEATHS = 4
 """So many processes may end under one scope before it is blamed for it."""
-SECONDS_WORTH_A_POOL = 2.0
+SECONDS_WORTH_A_POOL = 5.0
 """A pool is started for a run that would go on in line for longer than that."""
 
 log = structlog.get_logger()
