@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from engine.errors import DatabaseMissing, Refused
 from engine.store.tables import lease_metadata
@@ -116,7 +116,7 @@ class Database:
         if self.is_sqlite and not Path(self.url.database or "").is_file():
             return None
         try:
-            return self.revision()
+            return self._revision_noted() or self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
                 f"cannot use the database {self.place}: {str(error.orig).strip()}",
@@ -124,6 +124,14 @@ class Database:
                 remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
                 " BATCHWRIGHT_DATABASE_URL",
             ) from error
+
+    def _revision_noted(self) -> str | None:
+        """As ``revision``, in one statement; ``None`` when there is no such table."""
+        try:
+            with self.read() as connection:
+                return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        except (OperationalError, ProgrammingError):
+            return None
 
     def revision(self) -> str | None:
         """The migration the database stands at; ``None`` before the first."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
 
 from engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from engine.job import Warn
@@ -30,6 +30,30 @@ _ANY_TO_CLAIM = text(
         AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
     )
     """
+)
+
+# The run with this key, as it stands.
+_BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
+
+# The same, with the name that people see, after its insert.
+_NAME = update(run_table).where(run_table.c.id == bindparam("of_key")).returning(run_table)
+
+# A move, of a run that is as it was shown.
+_MOVE = (
+    update(run_table)
+    .where(
+        run_table.c.id == bindparam("shown_id"),
+        run_table.c.fence == bindparam("shown_fence"),
+        run_table.c.state == bindparam("shown_state"),
+    )
+    .returning(run_table.c.id)
+)
+
+# What is Queued or at work, in its order.
+_IN_LINE = (
+    select(run_table)
+    .where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
+    .order_by(run_table.c.queue_position, run_table.c.id)
 )
 
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
@@ -88,10 +112,8 @@ def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
             raise KeyInUse(first, new.job, new.dedup_key)
     key = inserted[0]
     # The key grows with every run, so it is the end of the line.
-    connection.execute(
-        update(run_table).where(run_table.c.id == key).values(run_id=f"JR-{key:08d}", queue_position=key)
-    )
-    return by_key(connection, key)
+    named = {"of_key": key, "run_id": f"JR-{key:08d}", "queue_position": key}
+    return _run(connection.execute(_NAME, named).one(), None)
 
 
 def _live(connection: Connection, job: str, dedup_key: str | None) -> str | None:
@@ -127,12 +149,13 @@ def selection_page(connection: Connection, run_key: int, after: int, size: int) 
 
 def by_key(connection: Connection, run_key: int) -> Run:
     """The run of that key, with live counts."""
-    return _with_live_counts(connection, [_one(connection, run_table.c.id == run_key, str(run_key))])[0]
+    return _with_live_counts(connection, [_of_key(connection, run_key)])[0]
 
 
 def by_id(connection: Connection, run_id: str) -> Run:
     """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
-    return _with_live_counts(connection, [_one(connection, run_table.c.run_id == run_id, run_id)])[0]
+    row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
+    return _with_live_counts(connection, [_there(row, run_id)])[0]
 
 
 def listing(
@@ -156,7 +179,10 @@ def children(connection: Connection, run_key: int) -> list[str]:
 
 def run_ids(connection: Connection, run_keys: Iterable[int]) -> dict[int, str]:
     """Ids people see, by key."""
-    statement = select(run_table.c.id, run_table.c.run_id).where(run_table.c.id.in_(list(run_keys)))
+    wanted = list(run_keys)
+    if not wanted:
+        return {}
+    statement = select(run_table.c.id, run_table.c.run_id).where(run_table.c.id.in_(wanted))
     return {row.id: row.run_id for row in connection.execute(statement)}
 
 
@@ -197,15 +223,9 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     moved = replace(run, state=to, **values)
     if "totals" in values:
         values["totals"] = json.dumps(values["totals"])
-    unchanged = (
-        run_table.c.id == run.id,
-        run_table.c.fence == run.fence,
-        run_table.c.state == run.state,
-    )
-    statement = update(run_table).where(*unchanged).values(state=to, **values).returning(run_table.c.id)
-    if to in NEWS:
-        statement = with_news(connection, statement)
-    if len(connection.execute(statement).all()) != 1:
+    statement = with_news(connection, _MOVE) if to in NEWS else _MOVE
+    shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
+    if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
         raise FenceLost(run.run_id)
     return moved
 
@@ -263,9 +283,7 @@ def lock_queue(connection: Connection) -> None:
 
 def in_line(connection: Connection) -> list[Run]:
     """The runs that are Queued or at work, in their order; without live counts."""
-    statement = select(run_table).where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
-    in_order = statement.order_by(run_table.c.queue_position, run_table.c.id)
-    return [_run(row, None) for row in connection.execute(in_order)]
+    return [_run(row, None) for row in connection.execute(_IN_LINE)]
 
 
 def first_in_lines(connection: Connection, number: int) -> list[Run]:
@@ -297,11 +315,14 @@ def active(connection: Connection) -> list[Run]:
 
 def uncounted(connection: Connection, run_key: int) -> Run:
     """The run of that key; while it works, its counts are 0."""
-    return _run(_one(connection, run_table.c.id == run_key, str(run_key)), None)
+    return _run(_of_key(connection, run_key), None)
 
 
-def _one(connection: Connection, condition: Any, name: str) -> AnyRow:
-    row = connection.execute(select(run_table).where(condition)).first()
+def _of_key(connection: Connection, run_key: int) -> AnyRow:
+    return _there(connection.execute(_BY_KEY, {"of_key": run_key}).first(), str(run_key))
+
+
+def _there(row: AnyRow | None, name: str) -> AnyRow:
     if row is None:
         raise Refused(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
     return row

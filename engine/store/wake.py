@@ -23,6 +23,8 @@ CHANNEL = "batchwright"
 SECONDS_BETWEEN_SQLITE_LOOKS = 0.01
 SECONDS_BEFORE_NEXT_CONNECTION = 1.0
 
+_NOTIFIED = func.pg_notify(CHANNEL, "")
+
 log = structlog.get_logger()
 
 
@@ -30,7 +32,7 @@ def with_news(connection: Connection, statement: Any) -> Any:
     """The statement, which returns rows, telling those who wait when it has changed a row and committed."""
     if connection.dialect.name == "sqlite":
         return statement
-    return statement.returning(func.pg_notify(CHANNEL, ""))
+    return statement.returning(_NOTIFIED)
 
 
 class Wake(Protocol):
