@@ -15,6 +15,8 @@ from tests.cli.tree import leaves
 # A line that parses, for each command that needs a database to be there.
 NEED_A_DATABASE = [
     "run draft-usage-rating",
+    "run usage-rating",
+    "run usage-unrating",
     "runs list",
     "runs show JR-00000001",
     "runs outcomes JR-00000001",
