@@ -15,7 +15,7 @@ from cli.options import as_json_option
 _OPTIONS = (
     click.option("--sync", is_flag=True, help="Do at most 1,000 records at once and print each outcome."),
     click.option("--batch", is_flag=True, help="Drive the run here, with progress (default)."),
-    click.option("--enqueue", is_flag=True, help="Only submit it and print its id; runs resume drives it."),
+    click.option("--enqueue", is_flag=True, help="Only submit it and print its id; a worker drives it."),
     click.option("--scope-size", type=click.IntRange(min=1), metavar="N", help="Records per scope."),
     click.option(
         "--error-ceiling", metavar="N|P%", help="Stop the run at so many errors, or percent of records."

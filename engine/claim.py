@@ -107,14 +107,15 @@ class Claims:
         with self._database.read() as connection:
             return runs.any_to_claim(connection, self._max_active_runs)
 
-    def next(self) -> Run | None:
-        """Claim the run whose turn it is; ``None`` when none waits that has a slot."""
+    def next(self) -> tuple[Run | None, bool]:
+        """Claim the run whose turn it is, and whether another can be claimed; ``None`` when none waits with a slot."""
         try:
             with self._database.write() as connection:
-                run = promote(connection, self._max_active_runs).next
-                return None if run is None else self._claim(connection, run, nothing_more)
+                slots = promote(connection, self._max_active_runs)
+                run = slots.next
+                return None if run is None else self._claim(connection, run, nothing_more), slots.any_after
         except FenceLost:  # it was steered elsewhere meanwhile
-            return None
+            return None, True
 
     def active(self) -> list[Run]:
         """The runs that processes work on, or should; without live counts."""

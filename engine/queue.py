@@ -37,6 +37,13 @@ class Slots:
         busy = Counter(run.queue_key for run in self.at_work)
         return min(self.queued, key=lambda run: (busy[run.queue_key], *_place(run)), default=None)
 
+    @property
+    def any_after(self) -> bool:
+        """Whether another run can be claimed once ``next`` is."""
+        if self.left_over:
+            return True
+        return len(self.queued) > 1 and len(self.at_work) + 1 < self.number
+
 
 def promote(connection: Connection, max_active_runs: int) -> Slots:
     """Move Holding runs into the free slots.

@@ -73,9 +73,11 @@ class Worker:
         self._safely("ending its watch", watch.close)
 
     def _claim_waiting(self) -> None:
-        while not self._draining and self._claims.any_waiting():
+        more = self._claims.any_waiting()
+        while more and not self._draining:
             self._clock.sleep(min(LONGEST_SECONDS_TO_OTHERS, len(self._at_hand()) * SECONDS_PER_RUN_AT_HAND))
-            if run := self._claims.next():
+            run, more = self._claims.next()
+            if run is not None:
                 self._start(run, lambda run: run)
 
     def _take_over_dead(self, watch: Watch) -> None:

@@ -11,7 +11,7 @@ from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
 
-SHORTEST_SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_AFTER_NEWS = 0.25
 
 log = structlog.get_logger()
 
@@ -65,8 +65,10 @@ class MailLoop:
         self._thread.join()
 
     def _loop(self) -> None:
-        while not self._stop.wait(SHORTEST_SECONDS_BETWEEN_LOOKS):
+        while not self._stop.is_set():
             self._news.wait()
+            # News of a submit come right before a run that wants the processor; and one look serves many news.
+            self._stop.wait(SECONDS_AFTER_NEWS)
             self._news.clear()
             try:
                 self._send_due()
