@@ -181,7 +181,7 @@ def test_a_retry_is_a_run_of_its_own_linked_to_the_first(rated: str, batchwright
     )
     assert answer(batchwright, "runs", "show", rated)["children"] == [retried["run_id"]]
     lines = batchwright("runs", "show", rated).stdout.splitlines()
-    assert ["Retried", "by", retried["run_id"]] in [line.split() for line in lines]
+    assert ["Followed", "by", retried["run_id"]] in [line.split() for line in lines]
 
 
 def test_a_synchronous_retry_prints_its_outcomes_and_sends_the_actor_no_mail(
