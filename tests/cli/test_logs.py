@@ -53,7 +53,7 @@ def test_with_v_every_line_on_stderr_is_json_with_the_run_and_stdout_is_one_docu
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {line["run_id"] for line in lines} == {run["run_id"]}
     assert [line["event"] for line in lines[:3]] == ["run submitted", "run started", "run planned"]
-    assert lines[-1]["event"] == "run ended"
+    assert [line["event"] for line in lines[-2:]] == ["run ended", "mail sent"]
     scopes = [line["scope"] for line in lines if line["event"] == "scope done"]
     assert scopes == list(range(1, lines[2]["scopes"] + 1))
 

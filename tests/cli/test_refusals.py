@@ -23,6 +23,10 @@ NEED_A_DATABASE = [
     "runs retry JR-00000001",
     "runs resume JR-00000001",
     "runs preview JR-00000001",
+    "runs abort JR-00000001",
+    "runs pause JR-00000001",
+    "runs move JR-00000001 --front",
+    "worker",
     "usage-inputs list",
     "usage-inputs show IN-1",
     "usage-inputs add --asset-line-item A --usage-date 2023-06-05 --quantity 1 --product-uom Each",
@@ -68,9 +72,11 @@ def test_every_command_is_tried_without_a_database_or_needs_none() -> None:
 def test_in_an_empty_folder_a_command_refuses_names_the_place_and_makes_no_file(
     line: str, batchwright: Batchwright, working_directory: Path
 ) -> None:
-    result = batchwright(*line.split(), "--json")
+    as_json = () if line == "worker" else ("--json",)  # a worker answers nothing
+    result = batchwright(*line.split(), *as_json)
     assert result.exit_code == 2
-    assert str(working_directory / "batchwright.db") in error_of(result)["message"]
+    said = error_of(result)["message"] if as_json else result.stderr
+    assert str(working_directory / "batchwright.db") in said
     assert list(working_directory.iterdir()) == []
 
 

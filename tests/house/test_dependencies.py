@@ -36,7 +36,9 @@ def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str
 
 
 def test_every_package_that_gets_installed_has_its_exact_version_in_the_constraints() -> None:
-    names = needed("batchwright", frozenset({"postgres", "distributed", "test", "dev"}), set()) - {"batchwright"}
+    names = needed("batchwright", frozenset({"postgres", "distributed", "test", "dev"}), set()) - {
+        "batchwright"
+    }
     assert {name: distribution(name).version for name in names} == pinned()
 
 
