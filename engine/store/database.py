@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from engine.errors import DatabaseMissing, Refused
+from engine.store.frozen import end_frozen_writer
 from engine.store.tables import lease_metadata
 from engine.store.turnstile import Turnstile
 
 SQLITE_BUSY_MILLISECONDS = 60_000
+BESIDE_BUSY_MILLISECONDS = 200
+BESIDE_TRIES = 150
 
 
 class Database:
@@ -213,9 +217,20 @@ def _open_beside(url: URL, is_sqlite: bool) -> Engine:
     file = Path(url.database or "").resolve()
     engine = create_engine(f"sqlite:///{file}-lease", max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite_beside)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", lambda connection: _begin_sqlite_beside(connection, Path(f"{file}-lease")))
     lease_metadata.create_all(engine)
     return engine
+
+
+def _begin_sqlite_beside(connection: Connection, file: Path) -> None:
+    """Wait for the lock half a minute at most, and for a process that is stopped and has it not at all."""
+    for _ in range(BESIDE_TRIES):
+        try:
+            connection.connection.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
+            return
+        except sqlite3.OperationalError:
+            end_frozen_writer(file)
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql_beside(connection: Any, _record: Any) -> None:
@@ -226,7 +241,8 @@ def _prepare_postgresql_beside(connection: Any, _record: Any) -> None:
 
 def _prepare_sqlite_beside(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL"):
+    pragmas = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL")
+    for pragma in (*pragmas, f"busy_timeout={BESIDE_BUSY_MILLISECONDS}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
