@@ -208,9 +208,9 @@ class Fleet:
         """How many aims were reached, also those that have not been heard of yet."""
         return sum(1 for name in os.listdir(self.folder) if name.startswith("hit-"))
 
-    def release(self, hit: Entry) -> None:
-        """Let the process that is held at its aim go on."""
-        (self.folder / f"go-{hit.more['aim']}").touch()
+    def release(self, run_id: str, number: int = 0) -> None:
+        """Let the process that is held, or will be, at this aim of a run go on."""
+        (self.folder / f"go-{run_id}.{number:03}").touch()
 
     def hear(self) -> list[Entry]:
         """What the processes have written down since the last call."""

@@ -21,6 +21,7 @@ AIMS: Final = "aims"
 TRIAL: Final = "trial"
 """Where an aim is at a scope that this process has begun before: in the search for a guilty record."""
 ANYWHERE: Final = "anywhere"
+HEARTBEAT: Final = "heartbeat"
 HELD_AT_MOST_SECONDS: Final = 120.0
 
 _WITH_REASON: Final = (RunLost, ScopeRetried, WorkerReplaced, RunTakenOver)
@@ -51,22 +52,26 @@ class Probe:
         self._write(
             event="Reached", run_id=event.run_id, point=event.point, scope=event.scope, trial=in_trial
         )
-        self._halt_where_aimed(event, in_trial)
+        self._halt_where_aimed(event.run_id, event.point, in_trial)
 
-    def _halt_where_aimed(self, event: Reached, in_trial: bool) -> None:
+    def beat(self, run_id: str) -> None:
+        """Its owner is about to commit a heartbeat of that run."""
+        self._halt_where_aimed(run_id, HEARTBEAT, in_trial=False)
+
+    def _halt_where_aimed(self, run_id: str | None, point: str, in_trial: bool) -> None:
         for name in sorted(os.listdir(self._folder / AIMS)):
-            if name.startswith(f"{event.run_id}.") and self._takes(name, event, in_trial):
-                self._write(event="Hit", run_id=event.run_id, aim=name, point=event.point, trial=in_trial)
+            if name.startswith(f"{run_id}.") and self._takes(name, point, in_trial):
+                self._write(event="Hit", run_id=run_id, aim=name, point=point, trial=in_trial)
                 if self._aims[name]["hold"]:
                     self._hold(self._folder / f"go-{name}")
                 return
 
-    def _takes(self, name: str, event: Reached, in_trial: bool) -> bool:
+    def _takes(self, name: str, point: str, in_trial: bool) -> bool:
         """Whether this is where the aim is, and we are the first there."""
         file = self._folder / AIMS / name
         try:
             aim = self._aims[name] = self._aims.get(name) or json.loads(file.read_text())
-            if aim["at"] not in (ANYWHERE, TRIAL if in_trial else event.point):
+            if aim["at"] != (TRIAL if in_trial else point) and (aim["at"] != ANYWHERE or point == HEARTBEAT):
                 return False
             if aim["in_pool"] and os.getsid(0) == self._pid:
                 return False

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from engine.store.database import Database
 from tests.soak.fleet import Aim, Entry, Fleet, fleet, wait_until
 from tests.soak.mail import mail_server, mail_settings
-from tests.soak.probe import ANYWHERE
+from tests.soak.probe import ANYWHERE, HEARTBEAT
 from tests.soak.proof import Proof
 
 Say = Callable[[str], None]
@@ -27,7 +27,12 @@ Say = Callable[[str], None]
 LEASE_SECONDS: Final = 1.0
 TAKEN_WITHIN_LEASES: Final = 2.0
 INPUTS: Final = 600
-MOMENTS: Final = {"inside": "scope saved", "outside": "scope committed", "any moment": ANYWHERE}
+MOMENTS: Final = {
+    "inside": "scope saved",
+    "outside": "scope committed",
+    "in a heartbeat": HEARTBEAT,
+    "any moment": ANYWHERE,
+}
 _LATER_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 60.0
 _WOKEN_FOR_SECONDS: Final = 0.3
@@ -68,18 +73,25 @@ class _Stop:
     chance: Random
     heard: list[Entry] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    aims: list[Aim] = field(init=False)
+
+    def __post_init__(self) -> None:
+        skip = self.chance.randrange(40)
+        if self.moment == "in a heartbeat":
+            # The run stands still, so that it lasts until the next beat.
+            self.aims = [Aim("scope committed", skip), Aim(HEARTBEAT)]
+            return
+        in_pool = not self.proof.database.is_sqlite and self.chance.random() < 0.5
+        self.aims = [Aim(MOMENTS[self.moment], skip, self.moment != "any moment", in_pool)]
 
     def play(self) -> float | None:
         """Seconds until the run was taken over; None when it was over before its worker was stopped."""
         self.proof.begin_again()
-        anywhere = self.moment == "any moment"
-        in_pool = not self.proof.database.is_sqlite and self.chance.random() < 0.5
-        aim = Aim(MOMENTS[self.moment], self.chance.randrange(40), not anywhere, in_pool)
-        (run_id,) = self.proof.submit(lambda run_id: self.fleet.aim(run_id, [aim]))
+        (run_id,) = self.proof.submit(lambda run_id: self.fleet.aim(run_id, self.aims))
         hit = self._hit(run_id)
         if hit is None:
             return None
-        if anywhere:
+        if self.moment == "any moment":
             time.sleep(self.chance.uniform(0, _LATER_SECONDS))
         leader = self.fleet.worker_of(hit.pid)
         assert leader is not None
@@ -88,26 +100,30 @@ class _Stop:
             os.kill(pid, SIGSTOP)
         since = time.monotonic()
         if not self.proof.at_work_by(leader):
-            os.kill(leader, SIGCONT)
+            self._release(run_id, stopped)
             self._wait_for_end(run_id)
             return None
         taken = self._first(lambda one: one.event == "RunTakenOver" and one.run_id == run_id)
         if self.proof.database.is_sqlite:
             self._expect_killed(leader)
         else:
-            self._wake(stopped, hit, run_id)
+            self._wake(stopped, run_id)
         self._wait_for_end(run_id)
         self.faults += self.proof.faults([run_id], self.heard, [])
         return taken.time - since
 
-    def _wake(self, stopped: Sequence[int], hit: Entry, run_id: str) -> None:
+    def _release(self, run_id: str, stopped: Sequence[int]) -> None:
+        for number in range(len(self.aims)):
+            self.fleet.release(run_id, number)
+        for pid in stopped:
+            os.kill(pid, SIGCONT)
+
+    def _wake(self, stopped: Sequence[int], run_id: str) -> None:
         """Wake them while the taker works, or when the run has ended; they commit nothing more of it."""
         if self.chance.random() < 0.5:
             self._wait_for_end(run_id)
         last = _number(self.proof.database, _LAST_COMMIT)
-        self.fleet.release(hit)
-        for pid in stopped:
-            os.kill(pid, SIGCONT)
+        self._release(run_id, stopped)
         self._first(lambda one: one.event == "RunLost" and one.pid == stopped[0])
         time.sleep(_WOKEN_FOR_SECONDS)
         names = ", ".join(f"'{pid}'" for pid in stopped)
@@ -132,14 +148,20 @@ class _Stop:
     def _hit(self, run_id: str) -> Entry | None:
         """Where the run halted; None when it was over before."""
 
+        last = f"{run_id}.{len(self.aims) - 1:03}"
+
+        def reached() -> Entry | None:
+            return next((one for one in self.heard if one.event == "Hit" and one.more["aim"] == last), None)
+
         def heard() -> bool:
             self.heard += self.fleet.hear()
-            return any(one.event in ("Hit", "RunEnded") for one in self.heard)
+            return reached() is not None or any(one.event == "RunEnded" for one in self.heard)
 
         wait_until(heard, seconds=_PATIENCE_SECONDS, what=f"the point of {run_id}")
-        hit = next((one for one in self.heard if one.event == "Hit"), None)
+        hit = reached()
         if hit is None:
             self.fleet.forget_aims()
+            self._release(run_id, ())
             self._wait_for_end(run_id)
         return hit
 
