@@ -105,6 +105,7 @@ class _Stop:
             return None
         taken = self._first(lambda one: one.event == "RunTakenOver" and one.run_id == run_id)
         if self.proof.database.is_sqlite:
+            self._release(run_id, ())
             self._expect_killed(leader)
         else:
             self._wake(stopped, run_id)
@@ -113,6 +114,8 @@ class _Stop:
         return taken.time - since
 
     def _release(self, run_id: str, stopped: Sequence[int]) -> None:
+        """Nobody is held any more, and those who were stopped go on."""
+        self.fleet.forget_aims()
         for number in range(len(self.aims)):
             self.fleet.release(run_id, number)
         for pid in stopped:
@@ -160,7 +163,6 @@ class _Stop:
         wait_until(heard, seconds=_PATIENCE_SECONDS, what=f"the point of {run_id}")
         hit = reached()
         if hit is None:
-            self.fleet.forget_aims()
             self._release(run_id, ())
             self._wait_for_end(run_id)
         return hit
