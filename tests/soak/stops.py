@@ -99,13 +99,13 @@ class _Stop:
         for pid in stopped:
             os.kill(pid, SIGSTOP)
         since = time.monotonic()
+        self._release(run_id)
         if not self.proof.at_work_by(leader):
-            self._release(run_id, stopped)
+            _go_on(stopped)
             self._wait_for_end(run_id)
             return None
         taken = self._first(lambda one: one.event == "RunTakenOver" and one.run_id == run_id)
         if self.proof.database.is_sqlite:
-            self._release(run_id, ())
             self._expect_killed(leader)
         else:
             self._wake(stopped, run_id)
@@ -113,20 +113,18 @@ class _Stop:
         self.faults += self.proof.faults([run_id], self.heard, [])
         return taken.time - since
 
-    def _release(self, run_id: str, stopped: Sequence[int]) -> None:
-        """Nobody is held any more, and those who were stopped go on."""
+    def _release(self, run_id: str) -> None:
+        """Nobody is held any more, neither who was stopped, once he wakes up, nor the taker."""
         self.fleet.forget_aims()
         for number in range(len(self.aims)):
             self.fleet.release(run_id, number)
-        for pid in stopped:
-            os.kill(pid, SIGCONT)
 
     def _wake(self, stopped: Sequence[int], run_id: str) -> None:
         """Wake them while the taker works, or when the run has ended; they commit nothing more of it."""
         if self.chance.random() < 0.5:
             self._wait_for_end(run_id)
         last = _number(self.proof.database, _LAST_COMMIT)
-        self._release(run_id, stopped)
+        _go_on(stopped)
         self._first(lambda one: one.event == "RunLost" and one.pid == stopped[0])
         time.sleep(_WOKEN_FOR_SECONDS)
         names = ", ".join(f"'{pid}'" for pid in stopped)
@@ -163,7 +161,7 @@ class _Stop:
         wait_until(heard, seconds=_PATIENCE_SECONDS, what=f"the point of {run_id}")
         hit = reached()
         if hit is None:
-            self._release(run_id, ())
+            self._release(run_id)
             self._wait_for_end(run_id)
         return hit
 
@@ -176,6 +174,11 @@ class _Stop:
 
         wait_until(found, seconds=_PATIENCE_SECONDS, what="what the worker should have written down")
         return next(filter(wanted, self.heard))
+
+
+def _go_on(stopped: Sequence[int]) -> None:
+    for pid in stopped:
+        os.kill(pid, SIGCONT)
 
 
 def compare(url: str, folder: Path, *, stops: int, seed: int, say: Say, inputs: int = INPUTS) -> Found:
