@@ -6,10 +6,10 @@ import random
 
 from sqlalchemy.exc import DBAPIError
 
-# PostgreSQL's SQLSTATE: connection exceptions, operator intervention (shutdown, restart, a session ended),
-# insufficient resources, serialization failure, deadlock, lock not available.
+# PostgreSQL's SQLSTATE: connection exceptions, operator intervention (shutdown, restart, a session ended, also for
+# standing still), insufficient resources, serialization failure, deadlock, lock not available.
 TRANSIENT_CLASSES = ("08", "53")
-TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "40001", "40P01", "55P03")
+TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01", "55P03")
 SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED")
 DRIVERS = ("psycopg", "sqlite3")
 READ_ONLY = "25006"

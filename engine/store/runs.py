@@ -49,6 +49,13 @@ _MOVE = (
     .returning(run_table.c.id)
 )
 
+MOST_SECONDS_IDLE_WITH_QUEUE = 10.0
+"""How long a process may do nothing in a transaction that has locked the queue; such a one takes milliseconds."""
+_LOCK_QUEUE = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :timeout, true),"
+    " pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"
+)
+
 # What is Queued or at work, in its order.
 _IN_LINE = (
     select(run_table)
@@ -276,9 +283,13 @@ def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
 
 
 def lock_queue(connection: Connection) -> None:
-    """One process at a time moves runs out of Holding. On SQLite every write transaction is alone anyway."""
+    """One process at a time moves runs out of Holding. On SQLite every write transaction is alone anyway.
+
+    A process that is stopped (SIGSTOP, a suspended machine) while it has the lock loses its session to the server, and
+    with it the lock: no run could begin or end any more, and nobody knows whom to end.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"))
+        connection.execute(_LOCK_QUEUE, {"timeout": f"{MOST_SECONDS_IDLE_WITH_QUEUE * 1000:.0f}ms"})
 
 
 def in_line(connection: Connection) -> list[Run]:

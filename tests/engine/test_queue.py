@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from engine import events
+from engine.faults import is_transient
 from engine.queue import promote
 from engine.run import Run, State
 from engine.store import runs
@@ -149,3 +151,17 @@ def test_a_run_that_another_process_claims_first_is_left_to_it(rig: Rig, spy: ty
         patch.setattr(runs, "move", too_late)
         assert rig.drive(run).state is State.QUEUED
     assert spy.calls == []
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_process_that_stands_still_with_the_queue_locked_keeps_nobody_from_it_for_ever(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MOST_SECONDS_IDLE_WITH_QUEUE", 0.5)
+    run = rig.submit()
+    with rig.database.engine.connect() as still:
+        runs.lock_queue(still)
+        assert promoted(rig, 1, run) == [run]  # waits for the lock until the server has ended that session
+        with pytest.raises(DBAPIError, match="idle-in-transaction") as lost:
+            still.execute(text("SELECT 1"))
+        assert is_transient(lost.value)
