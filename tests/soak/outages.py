@@ -64,6 +64,7 @@ def compare(
     seed: int,
     say: Say,
     inputs: int = INPUTS,
+    cuts_between: int = CUTS_BETWEEN_RESTARTS,
 ) -> Found:
     """Fill the empty database, and break the server down so many times while runs are driven."""
     chance, found = Random(f"{seed}/outages"), Found()
@@ -77,7 +78,7 @@ def compare(
         with fleet(folder, url, workers=WORKERS, settings=settings) as workers:
             workers.ready()
             while found.restarts < restarts and not found.faults:
-                _Storm(proof, workers, server, chance, found).blow(restarts)
+                _Storm(proof, workers, server, chance, found, cuts_between).blow(restarts)
                 say(str(found))
             workers.drain()
             found.faults += workers.faults
@@ -94,6 +95,7 @@ class _Storm:
     server: PostgresServer
     chance: Random
     found: Found
+    cuts_between: int
     heard: list[Entry] = field(default_factory=list)
 
     def blow(self, restarts: int) -> None:
@@ -117,7 +119,7 @@ class _Storm:
         self.found.faults += self.proof.faults(run_ids, self.heard, [])
 
     def _disturb(self, name: str) -> None:
-        if self.chance.random() < 1 / CUTS_BETWEEN_RESTARTS:
+        if self.chance.random() < 1 / self.cuts_between:
             self.server.restart()
             self.found.restarts += 1
             return
