@@ -30,6 +30,7 @@ Say = Callable[[str], None]
 PROCESSES: Final = 4
 SCOPE_SECONDS: Final = 0.02
 FAIR: Final = (0.20, 0.30)
+"""What each may have of the commits, when there are many."""
 WINDOW: Final = 1_000
 """Shares are looked at over so many commits, too."""
 _JOB: Final = "tests.soak.fairness:Paced"
@@ -86,8 +87,8 @@ class Found:
         )
 
 
-def compare(url: str, folder: Path, *, commits: int, say: Say) -> Found:
-    """Let the processes make so many commits in all on the empty database."""
+def compare(url: str, folder: Path, *, commits: int, say: Say, fair: tuple[float, float] = FAIR) -> Found:
+    """Let the processes make so many commits in all on the empty database; ``fair`` is the least and most of each."""
     database = Database(url)
     database.upgrade()
     each = commits // PROCESSES
@@ -100,7 +101,7 @@ def compare(url: str, folder: Path, *, commits: int, say: Say) -> Found:
     if faults := [line for text in said for line in text.splitlines() if "Working" not in line]:
         found.faults += faults[:10]
     else:
-        _judge(found, [json.loads(file.read_text()) for file in files])
+        _judge(found, [json.loads(file.read_text()) for file in files], fair)
     found.faults += _doubles(database, found.commits)
     database.close()
     return found
@@ -142,7 +143,7 @@ def _drive(url: str, keys: Sequence[int], files: Sequence[Path]) -> list[str]:
             process.wait()
 
 
-def _judge(found: Found, told: Sequence[dict[str, Any]]) -> None:
+def _judge(found: Found, told: Sequence[dict[str, Any]], fair: tuple[float, float]) -> None:
     first_through = min(one["times"][-1] for one in told)
     order = sorted(
         (at, number) for number, one in enumerate(told) for at in one["times"] if at <= first_through
@@ -155,7 +156,7 @@ def _judge(found: Found, told: Sequence[dict[str, Any]]) -> None:
     found.longest_wait = max(one["longest_wait"] for one in told)
     found.retried = sum(len(one["retried"]) for one in told)
     found.faults += [f"a scope was tried again: {reason}" for one in told for reason in one["retried"][:3]]
-    if not all(FAIR[0] <= share <= FAIR[1] for share in found.shares):
+    if not all(fair[0] <= share <= fair[1] for share in found.shares):
         found.faults.append(f"the shares are not fair: {found.shares}")
 
 
