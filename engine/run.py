@@ -89,6 +89,7 @@ class Run:
     parameters: dict[str, Any]
     trigger: str
     schedule: str | None
+    after_earlier: bool
     parent_id: int | None
     customer_id: str | None
     periods: list[str] | None

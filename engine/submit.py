@@ -30,7 +30,8 @@ class Request:
 
     ``mode`` is ``sync``, ``batch`` or ``dry_run``; ``in_caller`` drives it in the caller's thread, outside the flex
     queue, within the limit of a synchronous run. ``scope_size`` and ``error_ceiling`` (a count or a percentage
-    such as ``5%``) are the job's and none where left out.
+    such as ``5%``) are the job's and none where left out. ``schedule`` is the name of the one that it is a run of;
+    with ``after_earlier`` it holds until every earlier run of that has ended.
     """
 
     actor: str
@@ -44,6 +45,8 @@ class Request:
     notify: Sequence[str] = ()
     mail_actor: bool = True
     parent: Run | None = None
+    schedule: str | None = None
+    after_earlier: bool = False
     warnings: Sequence[Warn] = ()
 
 
@@ -110,6 +113,8 @@ def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
         explanation=request.explanation,
         parameters=job.parameters.model_dump(mode="json"),
         trigger=request.trigger,
+        schedule=request.schedule,
+        after_earlier=request.after_earlier,
         parent_id=request.parent.id if request.parent else None,
         customer_id=job.customer_id,
         periods=job.periods,

@@ -21,12 +21,24 @@ from engine.store.wake import with_news
 
 AnyRow = Row[*tuple[Any, ...]]
 
+# A run that holds until earlier ones of its schedule have ended (overlap policy queue) is passed over as long.
+_NOT_BEHIND = """
+    NOT (run.after_earlier AND EXISTS (
+        SELECT 1 FROM run AS earlier
+        WHERE earlier.schedule = run.schedule AND earlier.id < run.id
+        AND earlier.state NOT IN ('Completed', 'Failed', 'Aborted')
+    ))
+"""
+
 # A Queued run of a caller that is gone takes no slot; any other needs one.
 _ANY_TO_CLAIM = text(
-    """
+    f"""
     SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Queued' AND in_caller)
     OR (
-        EXISTS (SELECT 1 FROM run WHERE state IN ('Holding', 'Queued') AND NOT in_caller)
+        EXISTS (
+            SELECT 1 FROM run WHERE NOT in_caller
+            AND (state = 'Queued' OR (state = 'Holding' AND {_NOT_BEHIND}))
+        )
         AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
     )
     """
@@ -83,6 +95,8 @@ class NewRun:
     explanation: str | None
     parameters: dict[str, Any]
     trigger: str
+    schedule: str | None
+    after_earlier: bool
     parent_id: int | None
     customer_id: str | None
     periods: list[str] | None
@@ -127,6 +141,13 @@ def _live(connection: Connection, job: str, dedup_key: str | None) -> str | None
     """The id of the run that keeps others of the job with that key out."""
     mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
+
+
+def live_of_customer(connection: Connection, job: str, customer_id: str) -> list[Run]:
+    """The runs of a job about that customer that have not ended, oldest first; without live counts."""
+    mine = (run_table.c.job == job, run_table.c.customer_id == customer_id, run_table.c.state.not_in(ENDED))
+    statement = select(run_table).where(*mine).order_by(run_table.c.id)
+    return [_run(row, None) for row in connection.execute(statement)]
 
 
 def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
@@ -228,8 +249,8 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     if (run.state, to) not in MOVES:
         raise MoveRefused(f"{run.run_id} is {run.state} and cannot become {to}", field="run_id")
     moved = replace(run, state=to, **values)
-    if "totals" in values:
-        values["totals"] = json.dumps(values["totals"])
+    for name in values.keys() & _JSON_COLUMNS:
+        values[name] = None if values[name] is None else json.dumps(values[name])
     statement = with_news(connection, _MOVE) if to in NEWS else _MOVE
     shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
@@ -298,8 +319,8 @@ def in_line(connection: Connection) -> list[Run]:
 
 
 def first_in_lines(connection: Connection, number: int) -> list[Run]:
-    """The first so many Holding runs of each queue key, in their order."""
-    held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING)
+    """The first so many Holding runs of each queue key that may begin, in their order."""
+    held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING, text(_NOT_BEHIND))
     in_order = (run_table.c.queue_position, run_table.c.id)
     place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
     placed = select(run_table.c.id, place.label("place")).where(*held).subquery()

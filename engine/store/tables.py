@@ -15,10 +15,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
-from engine.store.types import BigKey, PublicId, UtcTime
+from engine.store.types import BigKey, PublicId, PublicName, UtcTime
 
 metadata = MetaData(
     naming_convention={
@@ -32,6 +33,9 @@ metadata = MetaData(
 
 LIVE_DEDUP_KEY = text("dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
 """Which rows of ``run`` keep others out by their dedup key."""
+
+LIVE_OF_SCHEDULE = text("schedule IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
+"""Which rows of ``run`` a schedule's overlap policy looks at."""
 
 run = Table(
     "run",
@@ -55,6 +59,13 @@ run = Table(
         "trigger", String(16), nullable=False, comment="cli, python, api, console, schedule, job or retry"
     ),
     Column("schedule", Text),
+    Column(
+        "after_earlier",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="it holds until every earlier run of its schedule has ended",
+    ),
     Column("parent_id", BigKey, ForeignKey("run.id"), index=True),
     Column("customer_id", Text),
     Column("periods", Text, comment="JSON list of YYYY-MM"),
@@ -95,6 +106,12 @@ run = Table(
         unique=True,
         sqlite_where=LIVE_DEDUP_KEY,
         postgresql_where=LIVE_DEDUP_KEY,
+    ),
+    Index(
+        "ix_run_schedule_live",
+        "schedule",
+        sqlite_where=LIVE_OF_SCHEDULE,
+        postgresql_where=LIVE_OF_SCHEDULE,
     ),
 )
 
@@ -186,6 +203,63 @@ preview_line = Table(
     Column("amount", BigInteger, comment="minor units"),
     Column("currency", String(3)),
     Column("detail", Text, nullable=False, comment="JSON: what the amount was computed with, and its lines"),
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("name", PublicName, nullable=False, unique=True),
+    Column("cron", Text, nullable=False, comment="Salesforce's and Quartz's, or a Unix line from a crontab"),
+    Column("time_zone", String(64), nullable=False, comment="IANA name"),
+    Column("job", String(64), nullable=False),
+    Column("parameters", Text, nullable=False, comment="JSON object, as validated when it was saved"),
+    Column("misfire", String(8), nullable=False, comment="skip, latest or all"),
+    Column("grace_seconds", Integer, comment="how late a time may still be run"),
+    Column("cap", Integer, nullable=False, comment="most late times that the policy all runs at once"),
+    Column("overlap", String(8), nullable=False, comment="skip, queue or allow"),
+    Column("start", UtcTime, comment="nothing fires before; a time equal to it does"),
+    Column("end", UtcTime, comment="nothing fires after; a time equal to it does"),
+    Column("owner", Text, nullable=False, comment="the actor of its runs"),
+    Column("notify", Text, nullable=False, comment="JSON list of addresses"),
+    Column("mail_owner", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("explanation", Text),
+    Column("scope_size", Integer),
+    Column("error_ceiling", String(16)),
+    Column("start_within_minutes", Integer),
+    Column("finish_within_minutes", Integer),
+    Column("ping", Text, comment="address that is called when a run has succeeded"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("timed_at", UtcTime, nullable=False, comment="last change of what its times are: expression, zone"),
+    Column("paused", Boolean, nullable=False),
+    Column("paused_at", UtcTime, comment="begin of the pause, or of the last one"),
+    Column("resumed_at", UtcTime, comment="end of the last pause"),
+    Column("last_nominal_time", UtcTime, comment="all up to here are recorded in schedule_fire"),
+)
+
+schedule_fire = Table(
+    "schedule_fire",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("schedule_id", BigKey, ForeignKey("schedule.id"), nullable=False),
+    Column("nominal_time", UtcTime, nullable=False, comment="the first, where it is a range"),
+    Column("last_nominal_time", UtcTime, nullable=False),
+    Column("count", BigInteger, nullable=False, comment="nominal times in the range; 1 for a run"),
+    Column("decision", String(8), nullable=False, comment="started or not_run"),
+    Column("reason", Text, comment="why they were not run"),
+    Column("run_id", PublicId, index=True, comment="the run that was started; kept when that is pruned"),
+    Column("recorded_at", UtcTime, nullable=False),
+    UniqueConstraint("schedule_id", "nominal_time"),
+)
+
+scheduling = Table(
+    "scheduling",
+    metadata,
+    Column("id", BigKey, primary_key=True, comment="always 1"),
+    Column("version", BigInteger, nullable=False, comment="raised by every change of a schedule"),
+    Column("held_at", UtcTime, comment="begin of the maintenance in which nothing fires, or of the last one"),
+    Column("released_at", UtcTime, comment="its end; empty while it lasts"),
 )
 
 # Leases stand beside the work, not in it: on SQLite in a small file of their own (engine/store/leases.py),

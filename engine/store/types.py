@@ -15,6 +15,8 @@ BigKey = BigInteger().with_variant(Integer(), "sqlite")
 # Ids that people see compare byte by byte everywhere, so that a page of a listing
 # does not depend on the collation a database happened to be created with.
 PublicId = String(64).with_variant(String(64, collation="C"), "postgresql")
+PublicName = String(255).with_variant(String(255, collation="C"), "postgresql")
+"""The same for names that people give."""
 
 
 class UtcTime(TypeDecorator[datetime]):

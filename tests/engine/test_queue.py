@@ -165,3 +165,26 @@ def test_a_process_that_stands_still_with_the_queue_locked_keeps_nobody_from_it_
         with pytest.raises(DBAPIError, match="idle-in-transaction") as lost:
             still.execute(text("SELECT 1"))
         assert is_transient(lost.value)
+
+
+def test_a_run_behind_an_earlier_one_of_its_schedule_holds_until_that_has_ended(rig: Rig) -> None:
+    first, second, third = (rig.submit(schedule="Nightly", after_earlier=True) for _ in range(3))
+    other = rig.submit(schedule="Hourly", after_earlier=True)
+    with rig.database.write() as connection:
+        assert [run.id for run in promote(connection, 5).queued] == [first.id, other.id]
+    for run in (first, other):
+        rig.drive(run)
+    with rig.database.write() as connection:
+        assert [run.id for run in promote(connection, 5).queued] == [second.id]
+        assert runs.by_key(connection, third.id).state is State.HOLDING
+
+
+def test_nothing_is_to_be_claimed_while_all_that_hold_are_behind_others(rig: Rig) -> None:
+    first = rig.claimed(rig.submit(schedule="Nightly"))
+    rig.submit(schedule="Nightly", after_earlier=True)
+    with rig.database.read() as connection:
+        assert not runs.any_to_claim(connection, 5)
+    with rig.database.write() as connection:
+        runs.move(connection, first, State.FAILED)
+    with rig.database.read() as connection:
+        assert runs.any_to_claim(connection, 5)

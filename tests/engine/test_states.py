@@ -75,6 +75,7 @@ def test_every_state_that_a_process_works_in_can_be_left() -> None:
 A_RUN = Run(
     id=1, run_id="JR-00000001", job="parcels", type="Parcel handling", mode="batch", in_caller=False,
     state=State.HOLDING, actor="dana", reason=None, explanation=None, parameters={}, trigger="cli", schedule=None,
+    after_earlier=False,
     parent_id=None, customer_id=None, periods=None, scope_size=10, error_ceiling=None, notify=[], mail_actor=True,
     queue_key="dana", queue_position=1, dedup_key=None, fence=0, owner=None, total=None, processed=0, errored=0,
     skipped=0, not_reached=0, totals={}, error="why", created_at=NOW, started_at=None, ended_at=None,

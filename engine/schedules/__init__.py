@@ -1,0 +1,1 @@
+"""Schedules: which nominal times are due, what becomes of each, and who is woken for it."""
