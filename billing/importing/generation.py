@@ -43,14 +43,14 @@ def make_schedules(connection: Connection, after: int, left_out: set[int]) -> tu
 
     Returns how many billing schedules and usage schedules were made.
     """
-    included = _IncludedQuantities(connection)
+    included = IncludedQuantities(connection)
     billing_made = usage_made = 0
     while assets := assets_without_schedules(connection, after, _ASSETS_AT_A_TIME):
         after = assets[-1].key
         included.learn(assets)
         for batch in _batches([asset for asset in assets if asset.key not in left_out]):
             billing_made += len(batch)
-            usage_made += _write(connection, batch, included)
+            usage_made += write_periods(connection, batch, included)
     return billing_made, usage_made
 
 
@@ -71,7 +71,8 @@ def _batches(assets: Sequence[NewAsset]) -> Iterator[Batch]:
         yield batch
 
 
-def _write(connection: Connection, batch: Batch, included: _IncludedQuantities) -> int:
+def write_periods(connection: Connection, batch: Batch, included: IncludedQuantities) -> int:
+    """Make a billing schedule for each period, Pending Billing, and its usage schedules; how many of the latter."""
     keys = new_keys(connection, billing_schedule, len(batch))
     ids = next_ids(connection, "BS-", len(batch))
     billing_rows: list[list[Stored]] = []
@@ -94,7 +95,7 @@ def _write(connection: Connection, batch: Batch, included: _IncludedQuantities) 
     return len(usage_rows)
 
 
-class _IncludedQuantities:
+class IncludedQuantities:
     """What the price in force includes: of the asset's own book, else of that of the contract in force."""
 
     def __init__(self, connection: Connection) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from cli.answers import Column, write_facts, write_json, write_rows
+from cli.answers import Column, write_facts, write_json, write_rows, write_table
+from cli.exits import DONE, FAILED
 from cli.groups import Group
-from cli.options import as_json_option, limit_option
-from cli.session import application
+from cli.options import actor_option, as_json_option, limit_option, reason_option
+from cli.session import acting, application
+from cli.show import joined
+from notifications.words import counted
+from operations import amendments
 from operations import asset_line_items as operation
+from operations.views import View
 
 COLUMNS = (
     Column("asset_line_item_id", "Asset line item"),
@@ -26,6 +33,21 @@ COLUMNS = (
     Column("price_type", "Price type"),
     Column("currency", "Currency"),
     Column("list_price", "List price", numeric=True),
+)
+
+TERMS = (
+    ("end_date", "End"),
+    ("price_book_id", "Price book"),
+    ("billing_frequency", "Billing"),
+    ("usage_frequency", "Usage"),
+)
+AMENDED_COLUMNS = (
+    Column("what", "What"),
+    Column("billing_schedule_id", "Schedule id"),
+    Column("period_start_date", "Period start"),
+    Column("period_end_date", "Period end"),
+    Column("ready_for_invoice_date", "Ready for invoice"),
+    Column("fee_amount", "Fee amount", numeric=True),
 )
 
 
@@ -57,3 +79,75 @@ def show(asset_line_item_id: str, as_json: bool) -> None:
         write_json(asset)
     else:
         write_facts((column.title, asset[column.field]) for column in COLUMNS)
+
+
+@asset_line_items.command(
+    "amend", example="batchwright asset-line-items amend ALI-0001 --end-date 2024-06-30"
+)
+@click.argument("asset_line_item_id", metavar="ID")
+@click.option("--end-date", metavar="D", help="Its last day.")
+@click.option("--price-book", "price_book_id", metavar="ID", help="The price book it is priced by.")
+@click.option("--billing-frequency", metavar="F", help="Monthly, Quarterly, Half Yearly or Yearly.")
+@click.option("--usage-frequency", metavar="F", help="The same; it must divide the billing frequency.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@actor_option
+@reason_option
+@as_json_option
+def amend(
+    asset_line_item_id: str,
+    dry_run: bool,
+    yes: bool,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+    **changes: str | None,
+) -> int:
+    """Amend an asset line item: its pending schedules are superseded by new ones.
+
+    Draft and rated amounts of the usage inputs on them go to zero, Rated ones are Loaded again. What is invoiced or
+    pending invoice stays. Shows what it will do, asks where it is called from a terminal, and then does it.
+    """
+    with application() as app:
+        who = acting(app, actor)
+        plan = amendments.preview_amendment(app, asset_line_item_id, actor=who, **changes)
+        if not as_json:
+            _write_plan(plan)
+        if dry_run:
+            amended = plan
+        else:
+            if not (yes or as_json) and sys.stdin.isatty() and not click.confirm("Amend it?", err=True):
+                click.echo("Nothing was changed.", err=True)
+                return FAILED
+            amended = amendments.amend_asset_line_item(
+                app, asset_line_item_id, foreseen=plan, actor=who, reason=reason, **changes
+            )
+    if as_json:
+        write_json({"dry_run": dry_run, **amended})
+    elif dry_run:
+        click.echo("Nothing was changed: a dry run.")
+    else:
+        made = [row["billing_schedule_id"] for row in amended["billing_schedules"]["created"]]
+        click.echo(f"Amended {asset_line_item_id}. New billing schedules: {joined(made) or 'none'}")
+    return DONE
+
+
+def _write_plan(plan: View) -> None:
+    before, after = plan["terms"]["before"], plan["terms"]["after"]
+    for name, title in TERMS:
+        if before[name] != after[name]:
+            click.echo(f"{title}: {before[name] or 'that of the contract'} -> {after[name]}")
+    bills = plan["billing_schedules"]
+    rows = [{"what": "superseded", **row} for row in bills["superseded"]]
+    rows += [{"what": "new", **row} for row in bills["created"]]
+    write_table(rows, AMENDED_COLUMNS)
+    meters, inputs = plan["usage_schedules"], plan["usage_inputs"]
+    rated = [row for row in inputs if row["before"]["status"] == "Rated"]
+    click.echo(
+        f"With them: {counted(len(meters['superseded']), 'usage schedule')} superseded,"
+        f" {counted(len(meters['created']), 'new one')}."
+    )
+    click.echo(f"Amounts to zero: {counted(len(inputs), 'usage input')}; Rated to Loaded: {len(rated)}.")
+    bare = [row["usage_input_id"] for row in inputs if not row["covered"]]
+    if bare:
+        click.echo(f"Without a schedule for their day: {joined(bare[:20])}{' …' if len(bare) > 20 else ''}")

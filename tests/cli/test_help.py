@@ -26,7 +26,7 @@ EXPECTED = {
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],
     "billing-schedules": ["list", "show", "set-status"],
-    "asset-line-items": ["list", "show"],
+    "asset-line-items": ["list", "show", "amend"],
     "cron": ["explain", "next"],
     "jobs": ["list", "show"],
     "mail": ["list", "show", "retry", "preview"],

@@ -39,6 +39,7 @@ NEED_A_DATABASE = [
     "billing-schedules set-status BS-1 --status invoiced",
     "asset-line-items list",
     "asset-line-items show A",
+    "asset-line-items amend A",
     "forecast",
     "jobs list",
     "jobs show draft-usage-rating",

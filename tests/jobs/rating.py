@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from billing import tables
 from billing.exact import EXACT
+from billing.records.schedules import LIVE
 from operations.app import Application
 from operations.billing_schedules import list_billing_schedules, set_billing_schedule_status
 from operations.runs import run_preview
@@ -92,7 +93,10 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def assert_books_balance(app: Application) -> None:
-    """Schedules hold just what their Rated inputs sum to. For companies whose schedules began with nothing."""
+    """Schedules in force hold just what their Rated inputs sum to. For companies whose schedules began with nothing.
+
+    Superseded ones hold what they held when they were amended away, and no Rated input is part of them.
+    """
     meter, bill, one = tables.usage_schedule, tables.billing_schedule, tables.usage_input
     sums: dict[int, tuple[Decimal, int, int]] = defaultdict(lambda: (Decimal(0), 0, 0))
     of_bills: dict[int, int] = defaultdict(int)
@@ -104,11 +108,15 @@ def assert_books_balance(app: Application) -> None:
                 fee + row.rated_amount,
                 inputs + 1,
             )
+        in_force = set(connection.execute(select(bill.c.id).where(LIVE)).scalars())
         for row in connection.execute(select(meter)):
+            if row.billing_schedule_key not in in_force:
+                assert row.id not in sums, row.usage_schedule_id
+                continue
             found = (row.actual_quantity, row.fee_amount, row.rated_inputs)
             assert found == sums[row.id], row.usage_schedule_id
             of_bills[row.billing_schedule_key] += row.fee_amount
-        for row in connection.execute(select(bill)):
+        for row in connection.execute(select(bill).where(LIVE)):
             assert row.fee_amount == of_bills[row.id], row.billing_schedule_id
 
 

@@ -1,0 +1,103 @@
+"""What amending an asset line item does to its schedules and usage inputs (Conga: *Effect of Asset Amendment*).
+
+Pending billing schedules are superseded and new ones made; what an invoice is made of stays. Pure: no statement.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from billing.periods import BillingPeriod, Period, billing_periods
+from billing.records.inputs import RATED
+from billing.records.schedules import INVOICED, PENDING_INVOICE
+
+BILLED: Final = frozenset({PENDING_INVOICE, INVOICED})
+"""The statuses of billing schedules that an amendment leaves alone, with all that hangs on them."""
+
+_DAY: Final = timedelta(days=1)
+
+
+class Terms(NamedTuple):
+    """What an amendment may change of an asset."""
+
+    end_date: date
+    price_book_id: str | None
+    billing_frequency: str
+    usage_frequency: str
+
+
+class Bill(NamedTuple):
+    """A billing schedule that is not superseded, and the days of its usage schedules."""
+
+    period: Period
+    status: str
+    usage: tuple[Period, ...]
+
+
+def billed_until(bills: Iterable[Bill]) -> date | None:
+    """The last day of the last billed period; None where nothing is billed yet."""
+    return max((bill.period.end for bill in bills if bill.status in BILLED), default=None)
+
+
+def new_periods(first_billing_date: date, terms: Terms, bills: Sequence[Bill]) -> list[BillingPeriod]:
+    """The periods that stand in the place of the pending ones: from the day after the last billed period on.
+
+    They go on by the anniversaries of the first billing date where that day is one, else by its own. A pending period
+    before it that no billed one covers (invoices were made out of order) stands again with the same days: its usage
+    could not be billed otherwise.
+    """
+    until = billed_until(bills)
+    start = first_billing_date if until is None else max(first_billing_date, until + _DAY)
+    frequencies = (terms.billing_frequency, terms.usage_frequency)
+    following = [
+        period
+        for period in billing_periods(first_billing_date, terms.end_date, *frequencies)
+        if start <= period.start
+    ]
+    if start <= terms.end_date and (not following or following[0].start != start):
+        following = billing_periods(start, terms.end_date, *frequencies)
+    return [*_left_open(bills, start), *following]
+
+
+def _left_open(bills: Sequence[Bill], before: date) -> list[BillingPeriod]:
+    """Pending periods that end before a day and that no billed one overlaps."""
+    billed = [bill.period for bill in bills if bill.status in BILLED]
+    days: dict[tuple[date, date], set[tuple[date, date]]] = {}
+    for bill in bills:
+        start, end = bill.period.start, bill.period.end
+        if bill.status in BILLED or end >= before:
+            continue
+        if not any(other.start <= end and start <= other.end for other in billed):
+            days.setdefault((start, end), set()).update((part.start, part.end) for part in bill.usage)
+    return [
+        BillingPeriod(start, end, tuple(Period(*part) for part in sorted(parts)))
+        for (start, end), parts in sorted(days.items())
+    ]
+
+
+class Meters:
+    """The usage schedules that are superseded: which inputs are on them."""
+
+    def __init__(self, periods_by_key: Mapping[int, Period]) -> None:
+        self._keys = periods_by_key.keys()
+        self._days = Days(periods_by_key.values())
+
+    def hold(self, status: str, charged_to: int | None, usage_date: date) -> bool:
+        """Whether an input is on one of them: charged to it, or, where it is not Rated, used on its days."""
+        return charged_to in self._keys if status == RATED else usage_date in self._days
+
+
+class Days:
+    """The days of periods, which are apart or the same."""
+
+    def __init__(self, periods: Iterable[Period]) -> None:
+        distinct = sorted({(period.start, period.end) for period in periods})
+        self._starts = [start for start, _ in distinct]
+        self._ends = [end for _, end in distinct]
+
+    def __contains__(self, day: date) -> bool:
+        place = bisect_right(self._starts, day)
+        return place > 0 and day <= self._ends[place - 1]

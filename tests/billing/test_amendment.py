@@ -1,0 +1,118 @@
+"""Which periods stand after an amendment, and which inputs were on those that fell. Pure."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from billing.amendment import Bill, Days, Meters, Terms, billed_until, new_periods
+from billing.periods import Period
+
+JANUARY = date(2023, 1, 1)
+YEAR_END = date(2023, 12, 31)
+
+
+def terms(billing: str = "Half Yearly", usage: str = "Monthly", end: date = YEAR_END) -> Terms:
+    return Terms(end, None, billing, usage)
+
+
+def bill(start: str, end: str, status: str = "Pending Billing") -> Bill:
+    period = Period(date.fromisoformat(start), date.fromisoformat(end))
+    return Bill(period, status, (period,))
+
+
+def starts(bills: list[Bill], wanted: Terms, first: date = JANUARY) -> list[str]:
+    return [period.start.isoformat() for period in new_periods(first, wanted, bills)]
+
+
+def test_nothing_billed_makes_every_period_anew() -> None:
+    bills = [bill("2023-01-01", "2023-06-30"), bill("2023-07-01", "2023-12-31")]
+    made = new_periods(JANUARY, terms(), bills)
+    assert [(period.start, period.end) for period in made] == [
+        (one.period.start, one.period.end) for one in bills
+    ]
+    assert [len(period.usage) for period in made] == [6, 6]
+
+
+@pytest.mark.parametrize("status", ["Pending Invoice", "Invoiced"])
+def test_new_periods_stand_from_the_day_after_the_last_billed_one(status: str) -> None:
+    bills = [bill("2023-01-01", "2023-06-30", status), bill("2023-07-01", "2023-12-31")]
+    assert billed_until(bills) == date(2023, 6, 30)
+    assert starts(bills, terms()) == ["2023-07-01"]
+    assert starts(bills, terms("Quarterly")) == ["2023-07-01", "2023-10-01"]
+
+
+def test_the_anniversaries_of_the_first_billing_date_go_on() -> None:
+    first = date(2023, 1, 31)
+    billed = [bill("2023-01-31", "2023-02-27", "Invoiced")]
+    assert starts(billed, terms("Monthly", end=date(2023, 5, 15)), first) == [
+        *("2023-02-28", "2023-03-31", "2023-04-30")
+    ]
+
+
+def test_where_the_day_is_no_anniversary_periods_run_from_it() -> None:
+    billed = [bill("2023-01-01", "2023-01-31", "Invoiced"), bill("2023-02-01", "2023-02-28", "Invoiced")]
+    made = new_periods(JANUARY, terms("Half Yearly"), billed)
+    assert [(str(period.start), str(period.end)) for period in made] == [
+        ("2023-03-01", "2023-08-31"),
+        ("2023-09-01", "2023-12-31"),
+    ]
+    assert [len(period.usage) for period in made] == [6, 4]
+
+
+def test_an_earlier_end_date_makes_a_shorter_last_period() -> None:
+    made = new_periods(JANUARY, terms(end=date(2023, 8, 15)), [])
+    assert [(str(period.start), str(period.end)) for period in made] == [
+        ("2023-01-01", "2023-06-30"),
+        ("2023-07-01", "2023-08-15"),
+    ]
+
+
+def test_where_everything_is_billed_nothing_is_made() -> None:
+    assert starts([bill("2023-01-01", "2023-12-31", "Invoiced")], terms("Yearly")) == []
+
+
+def test_a_billed_period_before_the_first_billing_date_draws_no_period_before_it() -> None:
+    billed = [bill("2022-12-01", "2022-12-15", "Invoiced")]
+    assert starts(billed, terms())[0] == "2023-01-01"
+
+
+def test_a_pending_period_before_a_billed_one_stands_again_with_its_days() -> None:
+    bills = [
+        bill("2023-01-01", "2023-03-31"),
+        bill("2023-04-01", "2023-06-30", "Invoiced"),
+        bill("2023-07-01", "2023-12-31"),
+    ]
+    made = new_periods(JANUARY, terms("Monthly"), bills)
+    assert [(str(period.start), str(period.end)) for period in made[:2]] == [
+        ("2023-01-01", "2023-03-31"),
+        ("2023-07-01", "2023-07-31"),
+    ]
+    assert made[0].usage == bills[0].usage
+
+
+def test_schedules_of_late_usage_beside_a_billed_one_do_not_stand_again() -> None:
+    bills = [bill("2023-01-01", "2023-06-30", "Invoiced"), bill("2023-01-01", "2023-06-30")]
+    assert starts(bills, terms()) == ["2023-07-01"]
+
+
+def test_a_rated_input_is_on_the_schedule_it_was_charged_to_and_any_other_on_that_of_its_day() -> None:
+    held = Meters({7: Period(date(2023, 6, 1), date(2023, 6, 30))})
+    june, july = date(2023, 6, 30), date(2023, 7, 1)
+    assert held.hold("Rated", 7, july)
+    assert not held.hold("Rated", 8, june)
+    assert held.hold("Loaded", None, june)
+    assert held.hold("Error", None, june)
+    assert not held.hold("Loaded", None, july)
+
+
+def test_days_know_the_days_of_periods_and_no_other() -> None:
+    june, august = Period(date(2023, 6, 1), date(2023, 6, 30)), Period(date(2023, 8, 1), date(2023, 8, 1))
+    days = Days([august, june, june])
+    assert date(2023, 6, 1) in days
+    assert date(2023, 6, 30) in days
+    assert date(2023, 7, 1) not in days
+    assert date(2023, 8, 1) in days
+    assert date(2023, 5, 31) not in days
+    assert date(2023, 5, 31) not in Days([])
