@@ -24,12 +24,26 @@ class ExpressionRefused(Refused):
         self.position = error.position
 
 
-def read_expression(text: str, time_zone: str = "UTC") -> CronExpression:
-    """Read a Salesforce or Quartz expression, or refuse it with ``ExpressionRefused``."""
+def read_expression(text: str, time_zone: str = "UTC", *, from_crontab: bool = False) -> CronExpression:
+    """Read a Salesforce or Quartz expression, or refuse it with ``ExpressionRefused``.
+
+    ``from_crontab`` allows five Unix fields, and `@daily` and the like, as well.
+    """
     try:
-        return CronExpression(text, time_zone)
+        return (
+            CronExpression.from_crontab(text, time_zone) if from_crontab else CronExpression(text, time_zone)
+        )
     except CronError as error:
         raise ExpressionRefused(text, error) from error
+
+
+def read_moment(text: str, *, field: str) -> datetime:
+    """A time as people type it, ISO 8601, without a zone too: `2026-11-01`, `2026-11-01T01:30Z`. Raises `Refused`."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        remedy = "Write it as 2026-11-01 or 2026-11-01T01:30 (ISO 8601)"
+        raise Refused(f"{text!r} is no time", field=field, remedy=remedy) from None
 
 
 def explain(text: str) -> View:

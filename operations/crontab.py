@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from engine.cron import CronError, CronExpression
 from engine.errors import Refused
 from notifications.addresses import check_address
 from operations.checks import check_one_of
-from operations.cron import ExpressionRefused
+from operations.cron import read_expression, read_moment
 from operations.parameters import Schema, choices_of, read_parameters
-from operations.wanted import MISFIRES, OVERLAPS, Wanted, read_moment, read_whole
+from operations.schedule_order import MISFIRES, OVERLAPS, ScheduleOrder
 
 SHOWN = 20
 """Bad lines that a refusal names; it says how many more there are."""
@@ -32,6 +31,14 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(.*)")
 _LINE_REMEDY = (
     'Write: expression "NAME" job [options], for example 0 0 0 ? * * * "Draft Rating Job" draft-usage-rating'
 )
+
+
+def read_whole(text: str, *, field: str) -> int:
+    """A whole number as people type it. Raises `Refused`."""
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    raise Refused(f"{text!r} is no whole number", field=field, remedy="Write digits only, such as 30")
+
 
 _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
     "time-zone": ("time_zone", None),
@@ -47,18 +54,20 @@ _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
     "finish-within": ("finish_within_minutes", read_whole),
     "ping": ("ping", None),
     "reason": ("reason", None),
+    "explanation": ("explanation", None),
     "scope-size": ("scope_size", read_whole),
     "error-ceiling": ("error_ceiling", None),
 }
 """Options with one value: the term they are about, and what reads it where it is not text."""
 
-_FLAGS: Mapping[str, tuple[str, bool]] = {"no-mail": ("mail_owner", False), "dry-run": ("dry_run", True)}
+_FLAGS: Mapping[str, tuple[str, bool]] = {"no-mail": ("mail_owner", False)}
 
 _NOT_HERE: Mapping[str, str] = {
     "sync": "Leave it out: the runs of a schedule wait for a worker",
     "batch": "Leave it out: the runs of a schedule wait for a worker",
     "enqueue": "Leave it out: the runs of a schedule are enqueued anyhow",
     "json": "Leave it out: nobody reads an answer",
+    "dry-run": "Leave it out, and look at the preview of a run by hand",
     "ids-from": "Name the ids themselves: the parameters of a schedule are frozen, a file is not",
 }
 
@@ -80,7 +89,7 @@ class Line:
     """A schedule that a file wants, and the number of its line, from 1."""
 
     number: int
-    wanted: Wanted
+    order: ScheduleOrder
 
 
 def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
@@ -93,9 +102,9 @@ def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
             if variable := _VARIABLE.fullmatch(content):
                 variables |= _read_variable(variable[1], variable[2].strip())
             else:
-                wanted = _read_line(content, variables, schema_of)
-                _check_new(wanted.name, lines)
-                lines.append(Line(number, wanted))
+                order = _read_line(content, variables, schema_of)
+                _check_new(order.name, lines)
+                lines.append(Line(number, order))
         except Refused as problem:
             problems.append((number, problem))
     if problems:
@@ -114,7 +123,7 @@ def _contents(text: str) -> Iterator[tuple[int, str]]:
 def _read_variable(name: str, text: str) -> Terms:
     value = text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
     if name == "TZ":
-        read_expression("@daily", value)
+        read_expression("@daily", value, from_crontab=True)
         return {"time_zone": value}
     if name == "MISFIRE":
         check_one_of(value, MISFIRES, field="MISFIRE")
@@ -139,7 +148,7 @@ def _addresses(text: str) -> Iterator[str]:
             raise Refused(problem.message, field="MAILTO", remedy=problem.remedy) from None
 
 
-def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> Wanted:
+def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> ScheduleOrder:
     expression, quote, rest = content.partition('"')
     name, closing, command = rest.partition('"')
     if not quote or not closing:
@@ -160,24 +169,16 @@ def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> Wanted:
     job, *options = words
     schema = schema_of(job)
     given = _Options(schema).read(options)
-    wanted = Wanted(
+    order = ScheduleOrder(
         name=name, cron=expression.strip(), job=job, from_crontab=True, **{**variables, **given.terms}
     )
-    read_expression(wanted.cron, wanted.time_zone)
-    return replace(wanted, parameters=read_parameters(schema, given.parameters))
-
-
-def read_expression(text: str, time_zone: str) -> CronExpression:
-    """The time of a line: a Salesforce expression, five Unix fields, or `@daily` and the like. Refuses others."""
-    try:
-        return CronExpression.from_crontab(text, time_zone)
-    except CronError as error:
-        raise ExpressionRefused(text, error) from None
+    read_expression(order.cron, order.time_zone, from_crontab=True)
+    return replace(order, parameters=read_parameters(schema, given.parameters))
 
 
 def _check_new(name: str, lines: Sequence[Line]) -> None:
     for line in lines:
-        if line.wanted.name == name:
+        if line.order.name == name:
             raise Refused(
                 f"the schedule {name!r} is named in line {line.number} already",
                 field="name",

@@ -12,7 +12,7 @@ import pytest
 from cli.commands.run import run as run_command
 from engine.registry import Registry
 from operations.crontab import CrontabRefused, option_of, read_crontab
-from operations.wanted import Wanted
+from operations.schedule_order import ScheduleOrder
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
 NIGHTLY = '0 0 0 ? * * *  "Draft Rating Job"  draft-usage-rating'
@@ -24,8 +24,8 @@ def schema_of(job: str) -> dict[str, Any]:
     return _registry.get(job).Parameters.model_json_schema()
 
 
-def read(*lines: str) -> list[Wanted]:
-    return [line.wanted for line in read_crontab("\n".join(lines), schema_of)]
+def read(*lines: str) -> list[ScheduleOrder]:
+    return [line.order for line in read_crontab("\n".join(lines), schema_of)]
 
 
 def refusal_of(*lines: str) -> CrontabRefused:
@@ -35,16 +35,16 @@ def refusal_of(*lines: str) -> CrontabRefused:
 
 
 def test_a_line_is_an_expression_a_name_and_a_job() -> None:
-    (wanted,) = read(NIGHTLY)
-    assert wanted == Wanted(
+    (order,) = read(NIGHTLY)
+    assert order == ScheduleOrder(
         name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating", from_crontab=True
     )
 
 
 @pytest.mark.parametrize("when", ["15 2 * * 0", "@daily", "0 15 2 ? * SUN", "0\t15 2 ? * 1 2030"])
 def test_the_expression_may_be_of_unix_or_salesforce(when: str) -> None:
-    (wanted,) = read(f'{when} "A" usage-rating')
-    assert wanted.cron == when
+    (order,) = read(f'{when} "A" usage-rating')
+    assert order.cron == when
 
 
 def test_comments_and_blank_lines_mean_nothing() -> None:
@@ -52,8 +52,8 @@ def test_comments_and_blank_lines_mean_nothing() -> None:
 
 
 def test_windows_line_ends_and_a_byte_order_mark_do_no_harm() -> None:
-    (wanted,) = read("\ufeffTZ=Europe/Berlin\r", NIGHTLY + "\r")
-    assert (wanted.time_zone, wanted.job) == ("Europe/Berlin", "draft-usage-rating")
+    (order,) = read("\ufeffTZ=Europe/Berlin\r", NIGHTLY + "\r")
+    assert (order.time_zone, order.job) == ("Europe/Berlin", "draft-usage-rating")
 
 
 def test_variables_hold_for_the_lines_below_them_until_they_are_set_again() -> None:
@@ -66,7 +66,7 @@ def test_variables_hold_for_the_lines_below_them_until_they_are_set_again() -> N
         "OVERLAP='queue'",
         '@daily "C" usage-rating',
     )
-    assert [(wanted.time_zone, wanted.misfire, wanted.overlap) for wanted in lines] == [
+    assert [(order.time_zone, order.misfire, order.overlap) for order in lines] == [
         ("UTC", "latest", "skip"),
         ("Europe/Berlin", "all", "skip"),
         ("UTC", "all", "queue"),
@@ -80,26 +80,26 @@ def test_mailto_names_addresses_and_an_empty_one_names_nobody_again() -> None:
         "MAILTO=",
         '@daily "B" usage-rating',
     )
-    assert [list(wanted.notify) for wanted in lines] == [["a@example.com", "B <b@example.com>"], []]
+    assert [list(order.notify) for order in lines] == [["a@example.com", "B <b@example.com>"], []]
 
 
 def test_an_option_goes_before_the_variable() -> None:
-    (wanted,) = read(
+    (order,) = read(
         "TZ=Europe/Berlin",
         "MISFIRE=all",
         "OVERLAP=queue",
         '@daily "A" usage-rating --time-zone UTC --misfire=skip --overlap allow',
     )
-    assert (wanted.time_zone, wanted.misfire, wanted.overlap) == ("UTC", "skip", "allow")
+    assert (order.time_zone, order.misfire, order.overlap) == ("UTC", "skip", "allow")
 
 
 def test_all_terms_of_a_schedule_can_be_written() -> None:
-    (wanted,) = read(
+    (order,) = read(
         '@daily "A" usage-rating --grace 30 --cap 3 --start 2026-11-01 --end=2026-12-01T00:00Z --owner dana'
         " --start-within 5 --finish-within 90 --ping http://localhost/ping --reason 'Month end' --scope-size 50"
-        " --error-ceiling 5% --no-mail --dry-run --notify a@example.com --notify b@example.com"
+        " --error-ceiling 5% --no-mail --notify a@example.com --notify b@example.com"
     )
-    assert wanted == Wanted(
+    assert order == ScheduleOrder(
         name="A",
         cron="@daily",
         job="usage-rating",
@@ -116,19 +116,18 @@ def test_all_terms_of_a_schedule_can_be_written() -> None:
         scope_size=50,
         error_ceiling="5%",
         mail_owner=False,
-        dry_run=True,
         notify=("a@example.com", "b@example.com"),
     )
 
 
 def test_options_of_the_job_become_its_parameters() -> None:
-    (wanted,) = read('@daily "A" draft-usage-rating --usage-input IN-1 --usage-input=IN-2 --include-rated')
-    assert wanted.parameters == {"usage_input_ids": ["IN-1", "IN-2"], "include_rated": "true"}
+    (order,) = read('@daily "A" draft-usage-rating --usage-input IN-1 --usage-input=IN-2 --include-rated')
+    assert order.parameters == {"usage_input_ids": ["IN-1", "IN-2"], "include_rated": "true"}
 
 
 def test_parameters_may_be_given_by_name() -> None:
-    (wanted,) = read('@daily "A" draft-usage-rating --param asset_line_item_ids=ALI-1')
-    assert wanted.parameters == {"asset_line_item_ids": ["ALI-1"]}
+    (order,) = read('@daily "A" draft-usage-rating --param asset_line_item_ids=ALI-1')
+    assert order.parameters == {"asset_line_item_ids": ["ALI-1"]}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +146,7 @@ def test_the_option_of_a_parameter_is_its_name_for_one_value(
     assert option_of(parameter, is_list) == option
 
 
-WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--help"}
+WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--dry-run"}
 
 
 @pytest.mark.parametrize("job", sorted(run_command.commands))
@@ -221,7 +220,7 @@ def test_a_name_that_stands_twice_is_refused_with_both_lines() -> None:
 
 def test_the_example_begins_with_the_nightly_job_of_the_seed() -> None:
     first, *others = read_crontab(EXAMPLE.read_text(encoding="utf-8"), schema_of)
-    assert first.wanted == Wanted(
+    assert first.order == ScheduleOrder(
         name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating", from_crontab=True
     )
     assert len(others) > 2

@@ -1,0 +1,55 @@
+"""What adding, changing and removing a schedule writes, by hand or from a file. The caller holds `lock_changes`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from engine.schedules.schedule import Schedule, Wanted
+from engine.store import schedules as store
+from operations.app import Application
+from operations.views import View, instant
+
+TERMS = tuple(field.name for field in fields(Wanted))
+
+
+def insert_schedule(connection: Connection, wanted: Wanted, now: datetime) -> Schedule:
+    """Save a new schedule, whose name is free."""
+    return store.insert_schedule(connection, wanted, now)
+
+
+def change_schedule(
+    app: Application, connection: Connection, before: Schedule, wanted: Wanted, now: datetime
+) -> Schedule:
+    """Save other terms of a locked schedule. With another expression or zone, what was due by the old is settled."""
+    return store.update_schedule(connection, before, wanted, now)
+
+
+def delete_schedule(connection: Connection, schedule: Schedule) -> None:
+    """Delete a locked schedule, the record of its times, and what somebody would have been told of."""
+    store.remove(connection, schedule)
+
+
+def terms_of(wanted: Wanted) -> View:
+    """All terms as JSON values, in the order of `Wanted`."""
+    return {term: _shown(getattr(wanted, term)) for term in TERMS}
+
+
+def changes_between(before: Wanted, after: Wanted) -> dict[str, tuple[Any, Any]]:
+    """The terms that differ, as JSON values: before and after."""
+    return {
+        term: (_shown(getattr(before, term)), _shown(getattr(after, term)))
+        for term in TERMS
+        if getattr(before, term) != getattr(after, term)
+    }
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, str) else value
