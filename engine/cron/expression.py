@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
 from engine.cron import words
+from engine.cron.counting import count_fires
 from engine.cron.errors import CronError
 from engine.cron.next_fire import next_fire
 from engine.cron.parsing import Fields, parse, parse_crontab
@@ -74,6 +75,13 @@ class CronExpression:
         if after.tzinfo is not self._zone and after.utcoffset() is None:
             raise ValueError(f"next_after needs a time with its time zone, not {after.isoformat()}")
         return next_fire(self._timetable, self._zone, self._is_interval, after)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """How many fires lie after ``after``, up to ``until`` (aware): as many as stepping by ``next_after`` finds.
+
+        Years of a cadence of one second are counted in a moment.
+        """
+        return count_fires(self._timetable, self._zone, self._is_interval, after, until)
 
     def describe(self) -> str:
         """What it means in plain English: `At 00:00 every day`."""

@@ -60,6 +60,17 @@ class Timetable:
                 return year, month, day, *time
         return self._first_on_day_from(year, month, day + 1)
 
+    def count_on(self, year: int, month: int, day: int, time: tuple[int, int, int]) -> int:
+        """How many matches that day has before a time, which may be one past the last: (24, 0, 0)."""
+        if self._day_from(year, month, day) != day:
+            return 0
+        counted, values = 0, 1
+        for table, before in zip((self._seconds, self._minutes, self._hours), reversed(time), strict=True):
+            is_value = before < len(table) - 1 and table[before] == before
+            counted = values * _values_before(table, before) + (counted if is_value else 0)
+            values *= _values_before(table, len(table) - 1)
+        return counted
+
     def _time_from(self, hour: int, minute: int, second: int) -> tuple[int, int, int] | None:
         if self._hours[hour] == hour:
             if self._minutes[minute] == minute and (found := self._seconds[second]) != _NONE:
@@ -98,6 +109,10 @@ class Timetable:
                 if year == _NONE:
                     break
         return None
+
+
+def _values_before(table: Following, number: int) -> int:
+    return sum(table[value] == value for value in range(number))
 
 
 def _following_of(spans: Iterable[Span], field: Field) -> Following:
