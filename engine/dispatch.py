@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from itertools import islice
 from typing import TypeVar
@@ -44,7 +45,8 @@ class Dispatcher:
     """Drives runs in this process.
 
     ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root.
-    ``executor`` executes the scopes, but those of runs that live in their caller's thread.
+    ``executor`` executes the scopes, but those of runs that live in their caller's thread. ``zone`` is that of the
+    business day, for runs that follow others.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Dispatcher:
         lease_seconds: float,
         max_active_runs: int,
         executor: Executor | None = None,
+        zone: tzinfo = UTC,
     ) -> None:
         self._database = database
         self._registry = registry
         self._clock = clock
         self._events = events
+        self._zone = zone
         self._in_line = Inline()
         self._executor = executor or self._in_line
         self._lease_seconds = lease_seconds
@@ -237,7 +241,14 @@ class Dispatcher:
 
         def chain(job: BatchJob, reason: str | None, scope_size: int | None) -> Run:
             return submit_next(
-                connection, self._registry, run, job, now, reason=reason, scope_size=scope_size
+                connection,
+                self._registry,
+                run,
+                job,
+                now,
+                reason=reason,
+                scope_size=scope_size,
+                zone=self._zone,
             )
 
         totals = {name: dict(amounts) for name, amounts in run.totals.items()}

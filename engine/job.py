@@ -200,6 +200,12 @@ class BatchJob(ABC):
         """
         return ()
 
+    def check(self, connection: Connection, now: datetime) -> None:  # noqa: B027  (most jobs run on any day)
+        """Raise ``Refused`` for what cannot be run as things stand now; called once, at submit.
+
+        The date of ``now`` is the business day: it is in the zone of the setting ``time_zone``.
+        """
+
     @abstractmethod
     def start(self, context: StartContext) -> Iterable[Record | Group]:
         """The records of the run, those of one group together. Read in pages; never hold them all."""
@@ -237,6 +243,16 @@ class BatchJob(ABC):
     @property
     def dedup_key(self) -> str | None:
         """While a run of this job with the same key has not ended, a second one is refused; ``None``: never."""
+        return None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is run, where that is one of its parameters; ``None``: whatever whoever submits it says."""
+        return None
+
+    @property
+    def explanation(self) -> str | None:
+        """More about the reason, where that is one of its parameters."""
         return None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from sqlalchemy import Connection
 
@@ -48,6 +48,8 @@ class Request:
     schedule: str | None = None
     after_earlier: bool = False
     warnings: Sequence[Warn] = ()
+    zone: tzinfo = UTC
+    """In which the business day begins and ends."""
 
 
 def submit(connection: Connection, job: BatchJob, request: Request, now: datetime) -> Run:
@@ -59,6 +61,7 @@ def submit(connection: Connection, job: BatchJob, request: Request, now: datetim
     """
     _check(job, request)
     selection = sorted(set(job.select(connection)))
+    job.check(connection, now.astimezone(request.zone))
     if request.in_caller:
         _check_sync_limit(connection, job, selection)
     run = runs.insert_run(connection, _new_run(job, request), now)
@@ -76,6 +79,7 @@ def submit_next(
     *,
     reason: str | None,
     scope_size: int | None,
+    zone: tzinfo,
 ) -> Run:
     """Enqueue a run that follows ``parent``, on its behalf. Raises ``Refused`` as ``submit`` and the registry do."""
     registry.check(job)
@@ -90,6 +94,7 @@ def submit_next(
         notify=parent.notify,
         mail_actor=parent.mail_actor,
         parent=parent,
+        zone=zone,
     )
     return submit(connection, job, request, now)
 
@@ -109,8 +114,8 @@ def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
         mode=request.mode,
         in_caller=request.in_caller,
         actor=request.actor,
-        reason=request.reason,
-        explanation=request.explanation,
+        reason=job.reason or request.reason,
+        explanation=job.explanation or request.explanation,
         parameters=job.parameters.model_dump(mode="json"),
         trigger=request.trigger,
         schedule=request.schedule,

@@ -6,6 +6,7 @@ import os
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from config.logging import log_to_stderr
 from config.settings import Settings, load_settings
@@ -58,6 +59,11 @@ class Application:
         return counted
 
     @cached_property
+    def zone(self) -> ZoneInfo:
+        """In which the business day begins and ends."""
+        return ZoneInfo(self.settings.time_zone)
+
+    @cached_property
     def dispatcher(self) -> Dispatcher:
         """Drives runs in this process."""
         return Dispatcher(
@@ -69,6 +75,7 @@ class Application:
             lease_seconds=self.settings.lease_seconds,
             max_active_runs=self.settings.max_active_runs,
             executor=self.executor,
+            zone=self.zone,
         )
 
     @cached_property

@@ -108,7 +108,7 @@ def enqueue(
         actor=order.actor,
         act=act,
         subject=run.run_id,
-        reason=order.reason,
+        reason=run.reason,
         before=None
         if order.parent is None
         else {"run_id": order.parent.run_id, "status": order.parent.state},
@@ -332,6 +332,7 @@ def _request(app: Application, order: Order) -> Request:
         notify=notify,
         mail_actor=mail_actor,
         parent=order.parent,
+        zone=app.zone,
         warnings=_address_warnings(app, order.actor.name) if mail_actor else (),
     )
 

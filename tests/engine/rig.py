@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -49,6 +49,7 @@ class Rig:
         self.events = Events()
         self.events.subscribe(self._note)
         self.executor: Executor = Inline()
+        self.zone: tzinfo = UTC
         self.published: list[Event] = []
         self.reached: list[Reached] = []
         self.subscribers: list[Callable[[Event], None]] = []
@@ -66,6 +67,7 @@ class Rig:
             lease_seconds=self.lease_seconds,
             max_active_runs=self.max_active_runs,
             executor=self.executor,
+            zone=self.zone,
         )
 
     def fill(self, records: int, groups: Callable[[int], int | None] = lambda key: None) -> None:

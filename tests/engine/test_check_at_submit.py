@@ -1,0 +1,102 @@
+"""A job may refuse a run as things stand at submit, by the business day; and say itself why it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
+
+from engine.errors import Refused
+from engine.job import BatchJob, Record, Scope, StartContext
+from engine.run import State
+from engine.store import runs
+from engine.store.tables import run as run_table
+from engine.submit import Request, submit
+from tests.engine.rig import Rig
+
+
+class Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: str | None = None
+    explanation: str | None = None
+
+
+class OnFridays(BatchJob):
+    """Runs on no other day; knows why it is run."""
+
+    name = "on-fridays"
+    type = "On Fridays"
+    Parameters = Wanted
+    asked: ClassVar[list[datetime]]
+
+    def check(self, connection: Connection, now: datetime) -> None:
+        self.asked.append(now)
+        if now.strftime("%a") != "Fri":
+            raise Refused("today is no Friday", field="job", remedy="Wait for one")
+
+    def start(self, context: StartContext) -> Iterable[Record]:
+        return []
+
+    def execute(self, scope: Scope) -> None:
+        """Nothing to do."""
+
+    @property
+    def reason(self) -> str | None:
+        return self.parameters.reason  # type: ignore[no-any-return]
+
+    @property
+    def explanation(self) -> str | None:
+        return self.parameters.explanation  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def _jobs(rig: Rig) -> None:
+    OnFridays.asked = []
+    rig.registry.add(OnFridays)
+
+
+FRIDAY_IN_TOKYO = datetime(2023, 6, 15, 16, 0, tzinfo=ZoneInfo("UTC"))
+
+
+def submit_at(rig: Rig, zone: str, now: datetime = FRIDAY_IN_TOKYO, **values: Any) -> Any:
+    job, more = OnFridays(**values), Request(actor="dana", reason="asked for", zone=ZoneInfo(zone))
+    with rig.database.write() as connection:
+        return submit(connection, job, more, now)
+
+
+def test_a_job_is_asked_by_the_clock_on_the_wall_of_the_business_day(rig: Rig) -> None:
+    run = submit_at(rig, "Asia/Tokyo")
+    assert run.state is State.HOLDING
+    assert [str(asked.date()) for asked in OnFridays.asked] == ["2023-06-16"]
+    assert run.created_at == FRIDAY_IN_TOKYO
+
+
+def test_a_run_that_its_job_refuses_at_submit_leaves_nothing(rig: Rig) -> None:
+    with pytest.raises(Refused, match="today is no Friday"):
+        submit_at(rig, "UTC")
+    assert rig.rows(run_table) == []
+
+
+def test_a_job_that_says_why_it_is_run_is_logged_with_that(rig: Rig) -> None:
+    own = submit_at(rig, "Asia/Tokyo", reason="its own", explanation="at length")
+    given = submit_at(rig, "Asia/Tokyo")
+    assert (own.reason, own.explanation) == ("its own", "at length")
+    assert (given.reason, given.explanation) == ("asked for", None)
+
+
+def test_a_run_that_follows_another_is_asked_in_the_same_zone(rig: Rig) -> None:
+    rig.zone = ZoneInfo("Asia/Tokyo")
+    rig.fill(1)
+    spy = rig.registry.get("parcels")
+    spy.finish = lambda self, finish: finish.submit(OnFridays())  # type: ignore[method-assign,assignment]
+    rig.clock.sleep(4 * 3600)
+    first = rig.drive(rig.submit())
+    with rig.database.read() as connection:
+        assert len(runs.children(connection, first.id)) == 1
+    assert OnFridays.asked[0].date().isoformat() == "2023-06-16"
