@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from config.settings import Settings
+from config.settings import Settings, operating_system_user
 from engine.run import ENDED, State
 from engine.store.database import Database, upgrade
 from engine.store.tables import run as run_table
@@ -56,7 +56,7 @@ def main() -> None:
 def _measured(url: str, folder: str, number: int) -> list[float]:
     """Milliseconds from before the submit until the end is seen, of each run; the next is submitted then."""
     app = make_application(_settings(url, folder))
-    actor = Actor(name="bench", os_user="bench")
+    actor = Actor(name="bench", os_user=operating_system_user())
     taken = []
     with _looking(app.database) as state_of:
         for _ in range(number):

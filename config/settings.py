@@ -40,6 +40,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "load_settings",
+    "login_name",
     "operating_system_user",
     "variable_of",
 ]
@@ -50,10 +51,15 @@ DEFAULT = "default"
 
 def operating_system_user() -> str:
     """The login name this process runs under, by the password database: `USER` can be set to anything."""
+    return login_name(os.getuid())
+
+
+def login_name(uid: int) -> str:
+    """The login name of that number; "uid-1000" where the password database has none."""
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid-{os.getuid()}"
+        return f"uid-{uid}"
 
 
 def _directory(info: ValidationInfo) -> Path:

@@ -8,17 +8,21 @@ from sqlalchemy import Connection
 
 from billing.records import assets
 from operations import views
+from operations.actor import Actor
 from operations.app import Application
 from operations.checks import Unknown, check_limit
+from operations.permissions import Right, permit
 from operations.views import View
 
 NOUN = "asset line item"
 
 
-def list_asset_line_items(app: Application, limit: int | None = None) -> Iterator[View]:
+def list_asset_line_items(
+    app: Application, limit: int | None = None, *, actor: Actor | None = None
+) -> Iterator[View]:
     """The asset line items in the order they came; streamed."""
+    permit(app, actor, Right.LOOK, "asset_line_item.list")
     check_limit(limit)
-    app.database.require()
     return _stream(app, limit)
 
 
@@ -28,9 +32,9 @@ def _stream(app: Application, limit: int | None) -> Iterator[View]:
             yield views.asset_line_item(row)
 
 
-def show_asset_line_item(app: Application, asset_line_item_id: str) -> View:
+def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:
     """The asset line item of that id."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "asset_line_item.show")
     with app.database.read() as connection:
         row = assets.shown(connection, asset_line_item_id)
     if row is None:
@@ -48,7 +52,6 @@ def asset_key_of(connection: Connection, asset_line_item_id: str) -> int:
 
 def filter_key(app: Application, asset_line_item_id: str | None) -> int | None:
     """The key that narrows a list down to one asset; `None` when nobody asked for one. Refuses an unknown id."""
-    app.database.require()
     if asset_line_item_id is None:
         return None
     with app.database.read() as connection:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from operations import records, views
+from operations import records
 from operations.actor import Actor
-from operations.app import Application
-from operations.checks import check_limit
 
 
 def record(
@@ -51,19 +49,6 @@ def record(
 def subject_of(ids: Sequence[str], noun: str) -> str:
     """The one id, or how many there are: "IN-00000042", "3 usage inputs"."""
     return ids[0] if len(ids) == 1 else f"{len(ids)} {noun}s"
-
-
-def list_audit(app: Application, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """The audit entries, newest first: `at, actor, os_user, act, subject, reason, before, after`."""
-    check_limit(limit)
-    app.database.require()
-    return _entries(app, limit)
-
-
-def _entries(app: Application, limit: int | None) -> Iterator[dict[str, Any]]:
-    with app.database.read() as connection:
-        for row in records.list_audit_entries(connection, limit=limit):
-            yield views.audit_entry(row)
 
 
 def _json(value: Any) -> str | None:

@@ -8,6 +8,7 @@ from engine.events import RunSubmitted
 from engine.job import BatchJob
 from engine.store.callers import join_transaction
 from operations.app import Application, default_actor, default_application
+from operations.permissions import permit, right_to_run
 from operations.runs import Order, enqueue
 
 
@@ -27,12 +28,14 @@ def execute_batch(
     (`KeyInUse`), and a connection that commits each statement by itself.
     """
     app = app or default_application()
-    app.registry.check(job)
-    order = Order(actor=default_actor(app.settings), scope_size=scope_size)
     if connection is not None:
         join_transaction(connection)
+    actor = default_actor(app.settings)
+    permit(app, actor, right_to_run(job.name), "run.submit", connection)
+    app.registry.check(job)
+    order = Order(actor=actor, scope_size=scope_size)
+    if connection is not None:
         return enqueue(app, connection, job, order).run_id
-    app.database.require()
     with app.database.write() as own:
         run = enqueue(app, own, job, order)
     app.events.publish(RunSubmitted(run.run_id, run.job, run.mode, run.actor))

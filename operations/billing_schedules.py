@@ -15,6 +15,7 @@ from operations.actor import Actor
 from operations.app import Application
 from operations.asset_line_items import filter_key
 from operations.checks import Unknown, check_known, check_limit, check_one_of, distinct_ids, shortened
+from operations.permissions import Right, permit
 from operations.views import View
 
 NOUN = "billing schedule"
@@ -40,9 +41,14 @@ The invoicing system tells us; amending an asset is the only way to Superseded, 
 
 
 def list_billing_schedules(
-    app: Application, asset_line_item_id: str | None = None, limit: int | None = None
+    app: Application,
+    asset_line_item_id: str | None = None,
+    limit: int | None = None,
+    *,
+    actor: Actor | None = None,
 ) -> Iterator[View]:
     """The billing schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
+    permit(app, actor, Right.LOOK, "billing_schedule.list")
     check_limit(limit)
     return _stream(app, filter_key(app, asset_line_item_id), limit)
 
@@ -53,9 +59,9 @@ def _stream(app: Application, asset_key: int | None, limit: int | None) -> Itera
             yield views.billing_schedule(row)
 
 
-def show_billing_schedule(app: Application, billing_schedule_id: str) -> View:
+def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: Actor | None = None) -> View:
     """The billing schedule of that id."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "billing_schedule.show")
     with app.database.read() as connection:
         row = schedules.shown_billing(connection, billing_schedule_id)
     if row is None:
@@ -71,10 +77,10 @@ def set_billing_schedule_status(
     Returns the ids as `{"moved", "untouched"}`; untouched are those that have the status already. Refuses a move
     that is not one of `MOVES`.
     """
+    permit(app, actor, Right.BILLING, "billing_schedule.set_status")
     check_one_of(status, STATUSES, field="status")
     target = STATUSES[status]
     ids = distinct_ids(ids, field="billing_schedule_ids")
-    app.database.require()
     with app.database.write() as connection:
         rows = _locked(connection, ids)
         movable = [row for row in rows if row["status"] != target]

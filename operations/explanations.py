@@ -18,7 +18,9 @@ from engine.ledger import RecordOutcome
 from engine.store import runs, scopes
 from jobs import DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
 from operations import records, views
+from operations.actor import Actor
 from operations.app import Application
+from operations.permissions import Right, permit
 from operations.usage_inputs import existing_inputs
 from operations.views import View
 
@@ -26,14 +28,14 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (DraftUsageRatingJob, UsageRatingJob, 
 """The jobs whose records are usage inputs, by asset line item."""
 
 
-def explain_usage_input(app: Application, usage_input_id: str) -> View:
+def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:
     """The usage input of that id with `explanation` and `history`. A deleted one is refused as gone.
 
     `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
     it; `None` where there is no amount. `history` are its outcomes by run, oldest first: `run_id, type, mode,
     started_at, outcome, code, message, amount, currency`.
     """
-    app.database.require()
+    permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
         row = existing_inputs(connection, [usage_input_id])[0]
         return {

@@ -11,8 +11,10 @@ from sqlalchemy import RowMapping
 from billing.exact import EXACT, ZERO
 from billing.records.forecast import figures
 from operations import views
+from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_one_of
+from operations.permissions import Right, permit
 from operations.views import View
 
 By = Literal["month", "customer", "product"]
@@ -28,7 +30,7 @@ class _Sum:
     fee_amount: int = 0
 
 
-def forecast(app: Application, by: By = "month") -> list[View]:
+def forecast(app: Application, by: By = "month", *, actor: Actor | None = None) -> list[View]:
     """Draft beside rated of the live usage schedules, a line for each month, customer or product and currency.
 
     Superseded schedules are left out, and so are those with neither figure. A period counts to the month it begins
@@ -37,8 +39,8 @@ def forecast(app: Application, by: By = "month") -> list[View]:
     Returns lines of `month` (YYYY-MM) | `customer_id, customer_name` | `product`, then
     `currency, draft_rated_quantity, draft_fee_amount, actual_quantity, fee_amount`.
     """
+    permit(app, actor, Right.LOOK, "forecast")
     check_one_of(by, CHOICES, field="by")
-    app.database.require()
     sums: dict[tuple[str, str], _Sum] = {}
     with app.database.read() as connection:
         for row in figures(connection):

@@ -15,6 +15,7 @@ from engine.errors import Refused
 from operations import audit
 from operations.actor import Actor
 from operations.app import Application
+from operations.permissions import Right, permit
 from operations.views import View
 
 
@@ -36,11 +37,12 @@ def import_paths(
     problems, seconds`.
     """
     started = app.clock.monotonic()
-    files = [file.path for file in find_files(paths)]
     # Only where there is no file at all: a file of something else is not ours to put tables into.
     if app.database.is_sqlite and not Path(app.database.url.database or "").exists():
+        find_files(paths)  # what is not there to be imported makes no database
         app.database.upgrade()
-    app.database.require()
+    permit(app, actor, Right.BILLING, "import")
+    files = [file.path for file in find_files(paths)]
     with _bad_lines(skip_bad, files) as stream, app.database.write() as connection:
         now = app.clock.now()
         report = import_files(connection, paths, update=update, skip_bad=stream, now=now, progress=progress)

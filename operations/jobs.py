@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 
 from engine.job import BatchJob, DryRunJob
+from operations.actor import Actor
 from operations.app import Application
+from operations.permissions import Right, permit
 from operations.views import View
 
 
-def list_jobs(app: Application) -> list[View]:
+def list_jobs(app: Application, *, actor: Actor | None = None) -> list[View]:
     """The jobs by name: `name, type, record_noun, retry_unit, scope_size, dry_run, description`."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "job.list")
     return [_job(app.registry.get(name)) for name in app.registry.names()]
 
 
@@ -20,9 +22,9 @@ def broken_jobs(app: Application) -> list[str]:
     return app.registry.broken()
 
 
-def show_job(app: Application, name: str) -> View:
+def show_job(app: Application, name: str, *, actor: Actor | None = None) -> View:
     """One job, with the JSON schema of its `parameters`. Refuses an unknown name with the nearest ones."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "job.show")
     return described_job(app, name)
 
 

@@ -12,22 +12,23 @@ from operations import audit, views
 from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit
+from operations.permissions import Right, permit
 from operations.views import View
 
 log = structlog.get_logger()
 
 
-def list_mail(app: Application, limit: int | None = None) -> list[View]:
+def list_mail(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
     """Every mail, newest first, without the facts it is made from."""
+    permit(app, actor, Right.LOOK, "mail.list")
     check_limit(limit)
-    app.database.require()
     with app.database.read() as connection:
         return [views.mail(line) for line in outbox.listing(connection, limit)]
 
 
-def show_mail(app: Application, mail_id: str) -> View:
+def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
     """One mail with the `facts` it is made from. Refuses an unknown id."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "mail.show")
     with app.database.read() as connection:
         mail = outbox.by_id(connection, mail_id)
     return {**views.mail(mail), "facts": mail.facts}
@@ -38,7 +39,7 @@ def retry_mail(app: Application, mail_id: str, *, actor: Actor, reason: str | No
 
     Refuses one that was sent, that has no recipient, or that another process is sending.
     """
-    app.database.require()
+    permit(app, actor, Right.OPERATE, "mail.retry")
     with app.database.write() as connection:
         now = app.clock.now()
         before = outbox.by_id(connection, mail_id)
@@ -67,12 +68,12 @@ def send_due_mail(app: Application) -> None:
         log.exception("mail could not be sent; it waits")
 
 
-def preview_mail(app: Application, job_name: str) -> EmailMessage:
+def preview_mail(app: Application, job_name: str, *, actor: Actor | None = None) -> EmailMessage:
     """The mail that a run of this job would send, made from an example of a run. Refuses an unknown job."""
+    permit(app, actor, Right.LOOK, "mail.preview")
     # Not at the top: what makes mail is heavy, and other operations do without.
     from notifications.preview import compose_preview
 
-    app.database.require()
     job = app.registry.get(job_name)
     return compose_preview(
         app.composer,

@@ -11,6 +11,7 @@ from engine.store.database import newest_revision
 from operations import audit, records
 from operations.actor import Actor, default_actor
 from operations.app import Application
+from operations.permissions import Right, permit
 
 
 def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[str, str | None]:
@@ -53,12 +54,13 @@ def check_database(app: Application) -> list[str]:
     return problems
 
 
-def backup_database(app: Application, file: Path) -> Path:
+def backup_database(app: Application, file: Path, *, actor: Actor | None = None) -> Path:
     """Copy an SQLite database, as it is at one moment, into a new file; others may go on writing meanwhile.
 
-    Refuses to overwrite, and refuses PostgreSQL, which has a tool of its own.
+    Needs the highest role: the copy holds users and audit, too. Refuses to overwrite, and refuses PostgreSQL, which
+    has a tool of its own.
     """
-    app.database.require()
+    permit(app, actor, Right.ADMINISTER, "database.backup")
     if not app.database.is_sqlite:
         raise Refused(
             "a PostgreSQL database is not copied from here",

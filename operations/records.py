@@ -1,14 +1,14 @@
-"""The statements of the audit trail, of what became of a record in all runs, and SQLite's check of its own file."""
+"""The statements of users and audit, of what became of a record in all runs, and SQLite's check of its own file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
 from engine.store.tables import run, scope
-from operations.tables import audit_entry
+from operations.tables import UNSEALED, app_user, audit_entry, audit_head, audit_seal
 
 
 def add_audit_entry(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -20,6 +20,94 @@ def list_audit_entries(connection: Connection, *, limit: int | None = None) -> I
     """The entries, newest first, `limit` of them at most."""
     statement = select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit)
     yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
+
+
+def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]:
+    """Entries that nobody has sealed, in order of their ids, `limit` of them at most."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    statement = select(audit_entry).where(UNSEALED, ~sealed).order_by(audit_entry.c.id).limit(limit)
+    return connection.execute(statement).mappings().all()
+
+
+def unsealed_range(connection: Connection) -> RowMapping:
+    """`count` of the entries that nobody has sealed, `first` and `last` of their ids."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    ids = audit_entry.c.id
+    figures = (func.count().label("count"), func.min(ids).label("first"), func.max(ids).label("last"))
+    return connection.execute(select(*figures).where(~sealed)).mappings().one()
+
+
+def audit_head_row(connection: Connection, *, lock: bool = False) -> RowMapping | None:
+    """How many seals there are and the newest hash; `lock` keeps other sealers out until the transaction ends."""
+    statement = select(audit_head).where(audit_head.c.id == 1)
+    return connection.execute(statement.with_for_update() if lock else statement).mappings().one_or_none()
+
+
+def add_seals(connection: Connection, seals: Sequence[Mapping[str, Any]]) -> None:
+    """Add `number, entry_id, hash` of each entry, mark the entries, and move the head; under the lock of the head."""
+    connection.execute(insert(audit_seal), [dict(seal) for seal in seals])
+    ids = [seal["entry_id"] for seal in seals]
+    connection.execute(update(audit_entry).where(audit_entry.c.id.in_(ids)).values(sealed=True))
+    newest = seals[-1]
+    connection.execute(
+        update(audit_head).where(audit_head.c.id == 1).values(count=newest["number"], hash=newest["hash"])
+    )
+
+
+def sealed_entries(connection: Connection) -> Iterator[RowMapping]:
+    """Every seal in order, `number, entry_id, hash`, with the entry's columns; its `id` is empty where it is gone."""
+    statement = (
+        select(audit_seal, audit_entry)
+        .join(audit_entry, audit_entry.c.id == audit_seal.c.entry_id, isouter=True)
+        .order_by(audit_seal.c.number)
+    )
+    yield from connection.execute(statement, execution_options={"yield_per": 1000}).mappings()
+
+
+def users_for_permission(
+    connection: Connection, os_user: str, names: Collection[str]
+) -> Sequence[RowMapping]:
+    """The users of that login name or one of these names; where there are others only, the first of all."""
+    first = select(func.min(app_user.c.id)).scalar_subquery()
+    statement = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
+        or_(
+            app_user.c.os_user == os_user,
+            app_user.c.os_user.in_(names),
+            app_user.c.email.in_(names),
+            app_user.c.id == first,
+        )
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[RowMapping]:
+    """The users by mail address, `limit` of them at most."""
+    return connection.execute(select(app_user).order_by(app_user.c.email).limit(limit)).mappings().all()
+
+
+def lock_users(connection: Connection) -> None:
+    """Keep others from changing users until the transaction ends, so that a last administrator stays one."""
+    connection.execute(select(app_user.c.id).order_by(app_user.c.id).with_for_update()).all()
+
+
+def user_by_email(connection: Connection, email: str) -> RowMapping | None:
+    """The user of that address in lower case."""
+    return connection.execute(select(app_user).where(app_user.c.email == email)).mappings().one_or_none()
+
+
+def user_by_os_user(connection: Connection, os_user: str) -> RowMapping | None:
+    """The user tied to that login name."""
+    return connection.execute(select(app_user).where(app_user.c.os_user == os_user)).mappings().one_or_none()
+
+
+def add_user(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Add one user."""
+    connection.execute(insert(app_user).values(dict(values)))
+
+
+def change_user(connection: Connection, key: int, values: Mapping[str, Any]) -> None:
+    """Change these columns of one user."""
+    connection.execute(update(app_user).where(app_user.c.id == key).values(dict(values)))
 
 
 def scopes_around(connection: Connection, jobs: Sequence[str], group: int) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from operations import audit
 from operations.actor import Actor
 from operations.app import Application
 from operations.mail import send_due_mail
+from operations.permissions import Right, permit
 from operations.run_view import view_of
 from operations.views import View, instant
 
@@ -37,6 +38,7 @@ def abort_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
     What was committed stays, the other records are not reached, and the mail goes out as at every end. Refuses with
     ``MoveRefused`` a run that has ended or was asked to abort before.
     """
+    permit(app, actor, Right.OPERATE, "run.abort")
 
     def act(connection: Connection, run: Run) -> Facts:
         if run.state in WAITING:
@@ -57,6 +59,7 @@ def pause_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
     Refuses with ``MoveRefused`` a run that is paused, has ended, lives in its caller's thread, or was asked to pause
     or to abort before.
     """
+    permit(app, actor, Right.OPERATE, "run.pause")
 
     def act(connection: Connection, run: Run) -> Facts:
         if run.state is State.PAUSED:
@@ -78,6 +81,7 @@ def release_run(app: Application, run_id: str, *, actor: Actor, reason: str | No
 
     Refuses with ``MoveRefused`` a run that is not Paused.
     """
+    permit(app, actor, Right.OPERATE, "run.resume")
 
     def act(connection: Connection, run: Run) -> Facts:
         if run.state is not State.PAUSED:
@@ -106,6 +110,7 @@ def move_run(
     Exactly one of ``front``, ``end``, and the run ids ``before`` and ``after`` is given. Runs of other keys keep
     their places. Refuses with ``MoveRefused`` a run, or a neighbour, that is not Holding or has another key.
     """
+    permit(app, actor, Right.OPERATE, "run.move")
     if [front, end, before is not None, after is not None].count(True) != 1:
         raise Refused(
             "a place is needed, and only one", remedy="Give one of front, end, before RUN, after RUN"
@@ -128,9 +133,9 @@ def move_run(
     return _steer(app, run_id, "run.move", act, actor, reason)
 
 
-def what_is_asked(app: Application, run_id: str) -> View | None:
+def what_is_asked(app: Application, run_id: str, *, actor: Actor | None = None) -> View | None:
     """`{to, actor, at}` while a run at work has not paused or aborted yet as somebody asked, else `None`."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
         asked = steering.read(connection, runs.by_id(connection, run_id).id)
     if asked is None:
@@ -140,7 +145,6 @@ def what_is_asked(app: Application, run_id: str) -> View | None:
 
 def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, reason: str | None) -> View:
     """Do an act to a run in one transaction, with its audit entry; look again when somebody else moved the run."""
-    app.database.require()
     for look in range(1, LOOKS + 1):
         try:
             with app.database.write() as connection:

@@ -22,6 +22,7 @@ from operations.app import Application
 from operations.asset_line_items import asset_key_of, filter_key
 from operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
 from operations.fields import read_field
+from operations.permissions import Right, permit
 from operations.views import View
 
 NOUN = "usage input"
@@ -33,11 +34,14 @@ def list_usage_inputs(
     asset_line_item_id: str | None = None,
     status: str | None = None,
     limit: int | None = None,
+    *,
+    actor: Actor | None = None,
 ) -> Iterator[View]:
     """The usage inputs in order of arrival, deleted ones left out; streamed.
 
     Refuses an unknown asset or status before the first one is given.
     """
+    permit(app, actor, Right.LOOK, "usage_input.list")
     check_limit(limit)
     if status is not None:
         check_one_of(status, inputs.STATUSES, field="status")
@@ -51,9 +55,9 @@ def _stream(app: Application, asset_key: int | None, status: str | None, limit: 
             yield views.usage_input(row)
 
 
-def show_usage_input(app: Application, usage_input_id: str) -> View:
+def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:
     """The usage input of that id. A deleted one is refused as gone."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "usage_input.show")
     with app.database.read() as connection:
         return views.usage_input(existing_inputs(connection, [usage_input_id])[0])
 
@@ -71,6 +75,7 @@ def add_usage_input(
     reason: str | None = None,
 ) -> View:
     """Add one Loaded usage input and return it. Without an id of its own it gets the next free IN- number."""
+    permit(app, actor, Right.OPERATE, "usage_input.add")
     values = {
         "usage_date": read_field(cells.day, usage_date, field="usage_date"),
         "quantity": read_field(cells.decimal, quantity, field="quantity"),
@@ -79,7 +84,6 @@ def add_usage_input(
     }
     if usage_input_id is not None:
         read_field(cells.public_id, usage_input_id, field="usage_input_id")
-    app.database.require()
     try:
         with app.database.write() as connection:
             asset_key = asset_key_of(connection, asset_line_item_id)
@@ -119,8 +123,8 @@ def edit_usage_input(
     draft figures of its usage schedule stay until that forecast overwrites them. Its status stays: what a forecast
     put in Error is tried again by the next one, any other error is taken back by a reset.
     """
+    permit(app, actor, Right.OPERATE, "usage_input.edit")
     changes = _changes(quantity, usage_date, description)
-    app.database.require()
     with app.database.write() as connection:
         row = _locked(connection, [usage_input_id])[0]
         _refuse_rated([row], "edited")
@@ -151,8 +155,8 @@ def delete_usage_inputs(
 
     They are listed and rated no more; their ids stay taken.
     """
+    permit(app, actor, Right.OPERATE, "usage_input.delete")
     ids = distinct_ids(ids, field="usage_input_ids")
-    app.database.require()
     with app.database.write() as connection:
         rows = _locked(connection, ids)
         _refuse_rated(rows, "deleted")
@@ -184,8 +188,8 @@ def reset_usage_inputs(
     `code` and `asset_line_item_id` narrow the status down. Returns the ids as `{"reset", "untouched"}`; untouched
     are those that are Loaded anyway. Refuses Rated ones: unrating takes a rated amount back first.
     """
+    permit(app, actor, Right.OPERATE, "usage_input.reset")
     _check_reset_choice(ids, status, code, asset_line_item_id)
-    app.database.require()
     with app.database.write() as connection:
         if ids is not None:
             rows = _locked(connection, distinct_ids(ids, field="usage_input_ids"))

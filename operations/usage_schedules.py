@@ -6,16 +6,23 @@ from collections.abc import Iterator
 
 from billing.records import schedules
 from operations import views
+from operations.actor import Actor
 from operations.app import Application
 from operations.asset_line_items import filter_key
 from operations.checks import check_limit
+from operations.permissions import Right, permit
 from operations.views import View
 
 
 def list_usage_schedules(
-    app: Application, asset_line_item_id: str | None = None, limit: int | None = None
+    app: Application,
+    asset_line_item_id: str | None = None,
+    limit: int | None = None,
+    *,
+    actor: Actor | None = None,
 ) -> Iterator[View]:
     """The usage schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
+    permit(app, actor, Right.LOOK, "usage_schedule.list")
     check_limit(limit)
     return _stream(app, filter_key(app, asset_line_item_id), limit)
 

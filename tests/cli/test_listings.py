@@ -25,7 +25,7 @@ LISTINGS = {
     "forecast": "month",
     "jobs list": "name",
     "mail list": "mail_id",
-    "audit list": "at",
+    "audit list": "entry_id",
     "config show": "setting",
 }
 RECORDS = [
@@ -38,6 +38,7 @@ RECORDS = [
     "mail preview draft-usage-rating",
     "config check",
     "db check",
+    "audit verify",
 ]
 
 

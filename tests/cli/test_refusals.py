@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -41,13 +42,36 @@ NEED_A_DATABASE = [
     "asset-line-items show A",
     "asset-line-items amend A",
     "forecast",
+    "schedules add N '0 0 0 ? * *' draft-usage-rating",
+    "schedules list",
+    "schedules show N",
+    "schedules update N --cap 3",
+    "schedules pause N",
+    "schedules resume N",
+    "schedules remove N",
+    "schedules run-now N",
+    "schedules next N",
+    "schedules fires N",
+    "schedules apply -",
+    "schedules backfill N --from 2023-06-01 --to 2023-06-02",
+    "schedules hold-all",
+    "schedules release-all",
     "jobs list",
     "jobs show draft-usage-rating",
     "mail list",
     "mail show ML-1",
     "mail retry ML-1",
     "mail preview draft-usage-rating",
+    "users add erika@example.com --role viewer",
+    "users list",
+    "users role erika@example.com viewer",
+    "users password erika@example.com --password-stdin",
+    "users token erika@example.com",
+    "users disable erika@example.com",
+    "users enable erika@example.com",
+    "users preferences erika@example.com --mail never",
     "audit list",
+    "audit verify",
     "db check",
     "db backup copy.db",
 ]
@@ -74,7 +98,7 @@ def test_in_an_empty_folder_a_command_refuses_names_the_place_and_makes_no_file(
     line: str, batchwright: Batchwright, working_directory: Path
 ) -> None:
     as_json = () if line == "worker" else ("--json",)  # a worker answers nothing
-    result = batchwright(*line.split(), *as_json)
+    result = batchwright(*shlex.split(line), *as_json)
     assert result.exit_code == 2
     said = error_of(result)["message"] if as_json else result.stderr
     assert str(working_directory / "batchwright.db") in said

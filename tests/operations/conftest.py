@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from config.settings import Settings
+from config.settings import Settings, operating_system_user
 from operations.app import Actor, Application, make_application
-from operations.audit import list_audit
+from operations.audit_trail import list_audit
 from tests.support.records import Books
 
 NOW = datetime(2023, 7, 1, 8, 30, tzinfo=UTC)
-ACTOR = Actor(name="dana@example.com", os_user="dana")
+ACTOR = Actor(name="dana@example.com", os_user=operating_system_user())
 
 
 class StandingClock:

@@ -10,7 +10,8 @@ import pytest
 from config.settings import operating_system_user
 from engine.errors import Refused
 from operations.app import Actor, Application, default_actor
-from operations.audit import list_audit, record, subject_of
+from operations.audit import record, subject_of
+from operations.audit_trail import list_audit
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
 

@@ -14,7 +14,7 @@ import pytest
 from billing.importing import ImportRefused
 from engine.errors import DatabaseMissing, Refused
 from operations.app import Application, make_application
-from operations.audit import list_audit
+from operations.audit_trail import list_audit
 from operations.imports import import_paths
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 

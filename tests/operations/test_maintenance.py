@@ -13,7 +13,7 @@ from sqlalchemy import text
 from engine.errors import DatabaseMissing, Refused
 from operations.app import Application, make_application
 from operations.asset_line_items import list_asset_line_items, show_asset_line_item
-from operations.audit import list_audit
+from operations.audit_trail import list_audit
 from operations.billing_schedules import (
     list_billing_schedules,
     set_billing_schedule_status,

@@ -154,9 +154,10 @@ def test_an_added_input_is_loaded_and_leaves_one_audit_entry(
     assert (added["status"], added["quantity"], added["description"]) == ("Loaded", "20.00", "June")
     (entry,) = entries()
     assert entry == {
+        "entry_id": 1,
         "at": "2023-07-01T08:30:00.000Z",
         "actor": "dana@example.com",
-        "os_user": "dana",
+        "os_user": ACTOR.os_user,
         "act": "usage_input.add",
         "subject": "IN-mine",
         "reason": "forgotten",

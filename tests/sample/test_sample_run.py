@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import MailSettings, Settings
+from config.settings import MailSettings, Settings, operating_system_user
 from operations.app import Actor, Application, make_application
 from operations.imports import import_paths
 from operations.runs import drive_run, run_outcomes, submit_run
@@ -16,7 +16,7 @@ from operations.sample import folder, usage
 from operations.usage_inputs import list_usage_inputs
 from operations.usage_schedules import list_usage_schedules
 
-ACTOR = Actor(name="ops@example.com", os_user="ops")
+ACTOR = Actor(name="ops@example.com", os_user=operating_system_user())
 
 EXPECTED_ERRORS = {
     "IN-00007134": "superseded_only",

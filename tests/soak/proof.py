@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import text
 
 from bench.company import Company, fill
-from config.settings import MailSettings, Settings
+from config.settings import MailSettings, Settings, operating_system_user
 from jobs.draft_usage_rating import DraftUsageRatingJob
 from operations.actor import Actor
 from operations.app import make_application
@@ -24,7 +24,7 @@ SCOPE_SIZE: Final = 5
 BAD_EVERY: Final = 17
 POISONED_IN_EACH_RUN: Final = 2
 RECIPIENT: Final = "ops@soak.example"
-_ACTOR: Final = Actor(name="soak", os_user="soak")
+_ACTOR: Final = Actor(name="soak", os_user=operating_system_user())
 # Neither is a number to the arithmetic of rating, which raises: nobody has foreseen that.
 _POISON: Final = "UPDATE usage_input SET quantity = 'NaN' WHERE id = :key"
 _AS_BEFORE: Final = (
