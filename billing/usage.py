@@ -102,6 +102,13 @@ class AssetUsage:
     postings: dict[int, Posting] = field(default_factory=dict)
     bills: list[BillEntry] = field(default_factory=list)
 
+    def posting_on(self, schedule_key: int) -> Posting:
+        """What falls on the schedule; from now on an input has, good or bad."""
+        posting = self.postings.get(schedule_key)
+        if posting is None:
+            posting = self.postings[schedule_key] = Posting()
+        return posting
+
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
@@ -159,7 +166,7 @@ def _rate_into(
     terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
     since, until = LAST_DAY, FIRST_DAY  # and those on which the schedule at hand does, too
     for one in inputs:
-        _, day, key, text, uom, _, _, _ = one
+        _, day, key, text, uom, _ = one
         try:
             if not since <= day <= until:
                 since, until = LAST_DAY, FIRST_DAY
@@ -167,9 +174,7 @@ def _rate_into(
                 if books is not None and not schedule[2]:
                     schedule = live.open_beside(schedule)
                 schedule_key = schedule[3]
-                if schedule_key not in usage.postings:  # an input has fallen on it, good or bad
-                    usage.postings[schedule_key] = Posting()
-                posting = usage.postings[schedule_key]
+                posting = usage.posting_on(schedule_key)
                 if not terms_since <= day <= terms_until:
                     terms_since, terms_until = LAST_DAY, FIRST_DAY
                     terms = terms_of(asset, day)
@@ -215,6 +220,8 @@ class _Live:
         self.superseded = schedules if len(self.schedules) < len(schedules) else ()
         self._rated = [one for one in inputs if one[5] == "Rated"]
         self._windows: dict[tuple[Day, Day], _Window] = {}
+        self._period: tuple[Day, ...] = ()  # of the window asked for last
+        self._window: _Window
 
     def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
         """The schedule that covers a day."""
@@ -247,10 +254,12 @@ class _Live:
     def window(self, schedule: ScheduleTuple) -> _Window:
         """The window that the schedule lies in."""
         period = schedule[9:]
-        window = self._windows.get(period)
-        if window is None:
-            window = self._windows[period] = self._window_of(period)
-        return window
+        if period != self._period:
+            self._period = period
+            if period not in self._windows:
+                self._windows[period] = self._window_of(period)
+            self._window = self._windows[period]
+        return self._window
 
     def _window_of(self, period: tuple[Day, Day]) -> _Window:
         so_far, inputs = ZERO, 0

@@ -19,7 +19,7 @@ from billing.records import candidates, draft_rows, rating_rows, selection
 from billing.records.candidates import Candidates
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.draft_rows import DraftOfSchedule
-from billing.records.rating_rows import InputRow
+from billing.records.rating_rows import GOOD, InputRow
 from billing.usage import AssetUsage, Rated, rate_assets
 from engine.job import Amount, Group, Preview, Schema, Scope
 from engine.run import Run
@@ -116,7 +116,7 @@ class DraftUsageRatingJob(UsageJob):
         """Write draft values, and errors; every status moves only from the one that was read."""
         drafts = [rated[:6] for usage in computed.usages for rated in usage.rated]
         errors = self.errors(scope, computed.usages)
-        mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] == ERROR]
+        mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] not in GOOD]
         postings = [posting for _, posting in computed.postings()]
         expect(draft_rows.write_drafts(scope.connection, scope.run.id, drafts), drafts)
         expect(draft_rows.write_errors(scope.connection, errors), errors)

@@ -18,7 +18,7 @@ from billing.records import rated_rows, rating_rows, selection
 from billing.records.candidates import Candidates
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.rated_rows import Charged
-from billing.records.rating_rows import InputRow
+from billing.records.rating_rows import GOOD, InputRow
 from billing.records.schedules import PENDING_BILLING
 from billing.usage import AssetUsage, Rated, rate_assets
 from engine.job import Amount, Preview, Schema, Scope
@@ -102,7 +102,7 @@ class UsageRatingJob(UsageJob):
             for usage in computed.usages
             for one in usage.rated
         ]
-        mended = [one[5] for usage in computed.usages for one in usage.rated if one[6][5] == ERROR]
+        mended = [one[5] for usage in computed.usages for one in usage.rated if one[6][5] not in GOOD]
         errors = self.errors(scope, computed.usages)
         expect(rating_rows.clear_errors(connection, mended, by="rating"), mended)
         expect(rated_rows.write_rated(connection, scope.run.id, rated), rated)

@@ -45,8 +45,8 @@ class UsageJob(DryRunJob):
     record_noun = "usage input"
     scope_size = 2_000
     Parameters: ClassVar[Schema] = UsageParameters
-    usual_status: ClassVar[str] = LOADED
-    """The status of inputs that the job takes whatever its parameters."""
+    usual: ClassVar[str | None] = None
+    """What is ``unusual`` about inputs that the job takes whatever its parameters: nothing, they are Loaded."""
 
     def __init__(
         self,
@@ -104,9 +104,9 @@ class UsageJob(DryRunJob):
     def eligible(self, scope: Scope) -> list[InputTuple]:
         """The inputs of the scope that the job takes, as they are now; the others are reported."""
         rows = rating_rows.read_inputs(scope.connection, scope.keys)
-        usual = self.usual_status
         held = set(scope.groups)
-        if all(row[5] == usual and not row[7] for row in rows) and held.issuperset(map(itemgetter(0), rows)):
+        usual = {self.usual} == set(map(itemgetter(5), rows))
+        if usual and held.issuperset(map(itemgetter(0), rows)):
             return rows
         taken: list[InputTuple] = []
         for row in map(InputRow._make, rows):

@@ -46,7 +46,7 @@ class UsageUnratingJob(UsageJob):
 
     name = "usage-unrating"
     type = "Usage unrating"
-    usual_status = RATED
+    usual = RATED
 
     @property
     def candidates(self) -> Candidates:

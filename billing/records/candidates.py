@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
@@ -84,4 +85,5 @@ def _grouped(
         value,
         *more,
     )
-    return [(asset, sorted(map(int, keys.split(",")))) for asset, keys in rows]
+    keys: list[list[int]] = json.loads(f"[[{'],['.join([row[1] for row in rows])}]]") if rows else []
+    return [(row[0], sorted(of_asset)) for row, of_asset in zip(rows, keys, strict=True)]

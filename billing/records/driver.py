@@ -28,8 +28,9 @@ class Driver:
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows of a query.
 
-        ``{among}`` after a column stands for «is in this list of keys»; ``{day:column}`` and ``{number:column}`` for
-        a date and a decimal as text.
+        ``{among}`` after a column stands for «is in this list of keys», which may hold one twice; ``FROM {each} JOIN``
+        goes through a list of different ones as ``k.value``, in its order on SQLite, and is quicker.
+        ``{day:column}`` and ``{number:column}`` stand for a date and a decimal as text.
         """
         rows: list[tuple[Any, ...]] = self.cursor.execute(
             _spelled(statement, self.is_postgresql), parameters
@@ -62,16 +63,20 @@ class Driver:
         return int(self.cursor.rowcount)
 
     def keys(self, keys: Sequence[int]) -> Any:
-        """A list of keys as the parameter of ``{among}``."""
+        """A list of keys as the parameter of ``{among}`` or ``{each}``."""
         return array_text(keys) if self.is_postgresql else json.dumps(list(keys))
 
 
 @cache
 def _spelled(statement: str, is_postgresql: bool) -> str:
     if is_postgresql:
-        plain = statement.replace("{among}", "= ANY(?::bigint[])").replace("?", "%s")
+        plain = statement.replace("{among}", "= ANY(?::bigint[])").replace(
+            "{each}", "unnest(?::bigint[]) AS k (value)"
+        )
+        plain = plain.replace("?", "%s")
         return _NUMBER.sub(r"\1::text", _DAY.sub(r"to_char(\1, 'YYYY-MM-DD')", plain))
     plain = statement.replace("{among}", "IN (SELECT value FROM json_each(?))")
+    plain = plain.replace("{each} JOIN", "json_each(?) AS k CROSS JOIN")  # CROSS: from the left to the right
     return _NUMBER.sub(r"\1", _DAY.sub(r"\1", plain))  # SQLite keeps both as text
 
 

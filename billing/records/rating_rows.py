@@ -7,7 +7,7 @@ forecast writes stands in ``draft_rows``, what rating and unrating write in ``ra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -33,7 +33,8 @@ class AssetRow(NamedTuple):
 class InputRow(NamedTuple):
     """A usage input as rating needs it; they sort by asset, usage date and order of arrival.
 
-    ``quantity`` is the text of a decimal.
+    ``quantity`` is the text of a decimal. ``unusual`` is None for a Loaded input, as nearly all are; else its status,
+    who put it in Error after a space («Error draft»), or «deleted».
     """
 
     asset_key: int
@@ -41,9 +42,22 @@ class InputRow(NamedTuple):
     key: int
     quantity: str
     product_uom: str
-    status: str
-    error_by: str | None
-    deleted: bool | int
+    unusual: str | None
+
+    @property
+    def deleted(self) -> bool:
+        """Gone for everybody; its status is not told."""
+        return self.unusual == "deleted"
+
+    @property
+    def status(self) -> str:
+        """Loaded, Rated or Error."""
+        return "Loaded" if self.unusual is None else self.unusual.partition(" ")[0]
+
+    @property
+    def error_by(self) -> str | None:
+        """Who put it in Error: draft, rating or unrating."""
+        return None if self.unusual is None else self.unusual.partition(" ")[2] or None
 
 
 class ScheduleRow(NamedTuple):
@@ -67,7 +81,10 @@ class ScheduleRow(NamedTuple):
     window_end: Day
 
 
-InputTuple = tuple[int, Day, int, str, str, str, str | None, bool | int]
+GOOD: Final = (None, "Rated")
+"""What is ``unusual`` about inputs that are not in Error."""
+
+InputTuple = tuple[int, Day, int, str, str, str | None]
 """The fields of :class:`InputRow`. Rows stay the plain tuples that the driver gives: a named one costs as much
 again, and there are a million of them.
 """
@@ -103,9 +120,11 @@ def read_inputs(connection: Connection, keys: Sequence[int]) -> list[InputTuple]
     """The inputs, by asset, usage date and order of arrival; deleted ones, too."""
     driver = Driver(connection)
     rows: list[Any] = driver.rows(
-        "SELECT asset_key, {day:usage_date}, id, {number:quantity}, product_uom, status, error_by, deleted"
-        " FROM usage_input WHERE id {among}",
-        driver.keys(keys),
+        "SELECT u.asset_key, {day:u.usage_date}, u.id, {number:u.quantity}, u.product_uom, CASE WHEN u.deleted"
+        " THEN 'deleted' WHEN u.status = 'Loaded' THEN NULL WHEN u.status = 'Error'"
+        " THEN 'Error ' || coalesce(u.error_by, '') ELSE u.status END"
+        " FROM {each} JOIN usage_input AS u ON u.id = k.value",
+        driver.keys(sorted(keys)),
     )
     rows.sort()
     return rows

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, select, text, update
 
 from engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from engine.job import Warn
@@ -292,11 +293,17 @@ def hold_run(connection: Connection, run: Run) -> Ask | None:
     return _hold(connection, run, "", "FOR NO KEY UPDATE")
 
 
-def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
-    statement = text(
+@cache
+def _held(only: str, lock: str) -> TextClause:
+    # Made once: every scope executes it, and making it takes as long as the database takes to answer.
+    return text(
         "SELECT (SELECT asked FROM steering WHERE steering.run_id = run.id) AS asked FROM run"
-        f" WHERE id = :id AND fence = :fence {only} {'' if connection.dialect.name == 'sqlite' else lock}"
+        f" WHERE id = :id AND fence = :fence {only} {lock}"
     )
+
+
+def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
+    statement = _held(only, "" if connection.dialect.name == "sqlite" else lock)
     row = connection.execute(statement, {"id": run.id, "fence": run.fence}).first()
     if row is None:
         raise FenceLost(run.run_id)

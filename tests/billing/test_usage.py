@@ -22,7 +22,7 @@ ASSET = AssetRow(
     *(1, "AL-1", CUSTOMER, None, "data"),
     *("2023-01-01", "2023-12-31", "2023-01-01", None, "USD"),
 )
-INPUT = InputRow(1, "2023-06-05", 1, "10", "Each", "Loaded", None, False)
+INPUT = InputRow(1, "2023-06-05", 1, "10", "Each", None)
 CONTRACT = ContractRevision(
     *(7, CUSTOMER, BOOK, "USD", "2000-01-01", None, True, Decimal(0), frozenset()),
 )
@@ -278,9 +278,9 @@ def test_what_hangs_on_superseded_schedules_does_not_count() -> None:
 
 def test_rated_inputs_in_hand_do_not_count_twice() -> None:
     inputs = [
-        used(1, "2023-06-01", "8", status="Rated"),
+        used(1, "2023-06-01", "8", unusual="Rated"),
         used(2, "2023-06-02", "4"),
-        used(3, "2023-06-03", "2", status="Rated"),
+        used(3, "2023-06-03", "2", unusual="Rated"),
     ]
     usage = usage_of(inputs, [month(6, actual_quantity="13")], priced(TIERED, indexed=True))
     # 13 were rated, 10 of them in hand: 3 came from others.
@@ -288,7 +288,7 @@ def test_rated_inputs_in_hand_do_not_count_twice() -> None:
 
 
 def test_the_window_does_not_begin_below_zero() -> None:
-    inputs = [used(1, "2023-06-01", "8", status="Rated")]
+    inputs = [used(1, "2023-06-01", "8", unusual="Rated")]
     usage = usage_of(inputs, [month(6, actual_quantity="5")], priced(TIERED, indexed=True))
     assert priors(usage) == [Decimal(0)]
 
