@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import Refused
 from operations.app import Application, default_actor, default_application
+from operations.permissions import permit, right_to_run
 from operations.runs import drive_run, submit_run
 from operations.views import View
 
@@ -60,6 +61,7 @@ class BillingService:
     ) -> View:
         if ids is None:
             if process_synchronously is not None:
+                permit(self._app, None, right_to_run(job), "run.submit")
                 raise Refused(
                     "process_synchronously was given without usage inputs",
                     field="process_synchronously",

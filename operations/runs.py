@@ -23,6 +23,7 @@ from operations.app import Application
 from operations.checks import check_limit, check_one_of
 from operations.mail import send_due_mail
 from operations.outcomes import Row, outcome_rows
+from operations.permissions import Right, permit, right_to_run
 from operations.run_view import view_of, views_of
 from operations.steering import release_run
 from operations.views import View
@@ -35,7 +36,8 @@ class Order:
     """How a run is wanted: everything of a submit but the job.
 
     `mode` is `batch`, `sync` or `dry_run`; `sync` has a dry run driven by the caller, too. `notify` are mail
-    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them.
+    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them. `schedule` is
+    the name of the schedule that it is a run of; with `after_earlier` it holds until earlier ones of that have ended.
     """
 
     actor: Actor
@@ -49,6 +51,8 @@ class Order:
     error_ceiling: str | None = None
     trigger: str = "python"
     parent: Run | None = None
+    schedule: str | None = None
+    after_earlier: bool = False
 
 
 def submit_run(
@@ -88,7 +92,7 @@ def submit_run(
         error_ceiling=error_ceiling,
         trigger=trigger,
     )
-    app.database.require()
+    permit(app, actor, right_to_run(job_name), "run.submit")
     job = app.registry.get(job_name)(**parameters)
     with app.database.write() as connection:
         run = enqueue(app, connection, job, order)
@@ -118,14 +122,21 @@ def enqueue(
     return run
 
 
-def drive_run(app: Application, run_id: str, stop: Stop = lambda: False, seen: Seen = nobody_looks) -> View:
+def drive_run(
+    app: Application,
+    run_id: str,
+    stop: Stop = lambda: False,
+    seen: Seen = nobody_looks,
+    *,
+    actor: Actor | None = None,
+) -> View:
     """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
 
     Where another process is faster, the run is followed, and gone on with here should that process die: `seen` is
     told of it now and then, with the run and the number of records that are through. A run that its caller drives
     (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
     """
-    app.database.require()
+    permit(app, actor, Right.OPERATE, "run.drive")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
     return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
@@ -145,7 +156,7 @@ def resume_run(
     Waits for one lease to see that the owner of an interrupted run is gone; refuses when it is alive, or when the
     run has ended.
     """
-    app.database.require()
+    permit(app, actor, Right.OPERATE, "run.resume")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
     if run.state is State.PAUSED:
@@ -189,7 +200,7 @@ def retry_run(
     line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`.
     Refuses when there is nothing to retry.
     """
-    app.database.require()
+    permit_for_run(app, actor, run_id, "run.retry")
     with app.database.write() as connection:
         parent = runs.by_id(connection, run_id)
         _refuse_retry(parent)
@@ -216,23 +227,37 @@ def retry_run(
     return view
 
 
+def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
+    """Refuse unless the actor may do again what the run did: its job decides. Refuses an unknown run, too."""
+    permit(app, actor, Right.OPERATE, act)
+    with app.database.read() as connection:
+        right = right_to_run(runs.by_id(connection, run_id).job)
+    if right is not Right.OPERATE:
+        permit(app, actor, right, act)
+
+
 def list_runs(
-    app: Application, status: str | None = None, job: str | None = None, limit: int | None = None
+    app: Application,
+    status: str | None = None,
+    job: str | None = None,
+    limit: int | None = None,
+    *,
+    actor: Actor | None = None,
 ) -> list[View]:
     """The runs, newest first by start (by creation while one waits)."""
+    permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
     if status is not None:
         check_one_of(status, [str(state) for state in State], field="status")
-    app.database.require()
     with app.database.read() as connection:
         state = None if status is None else State(status)
         listed = runs.listing(connection, state, job, limit)
         return list(views_of(connection, listed, app.clock.now()))
 
 
-def show_run(app: Application, run_id: str) -> View:
+def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`."""
-    app.database.require()
+    permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
         return {
@@ -249,25 +274,26 @@ def run_outcomes(
     code: str | None = None,
     *,
     with_facts: bool = False,
+    actor: Actor | None = None,
 ) -> Iterator[Row]:
     """What became of the records of a run; streamed. Refuses an unknown run or outcome before the first.
 
     `with_facts` adds the columns that the job knows, such as asset, date and quantity.
     """
+    permit(app, actor, Right.LOOK, "run.outcomes")
     if outcome is not None:
         check_one_of(outcome, ledger.OUTCOMES, field="outcome")
-    app.database.require()
     with app.database.read() as connection:
         runs.by_id(connection, run_id)
     return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
 
 
-def run_preview(app: Application, run_id: str) -> Iterator[View]:
+def run_preview(app: Application, run_id: str, *, actor: Actor | None = None) -> Iterator[View]:
     """What a dry run would have written; streamed. Refuses a run that was none.
 
     Lines of `kind, record_id, amount, currency, detail`.
     """
-    app.database.require()
+    permit(app, actor, Right.LOOK, "run.preview")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
     if not run.is_dry:
@@ -332,6 +358,8 @@ def _request(app: Application, order: Order) -> Request:
         notify=notify,
         mail_actor=mail_actor,
         parent=order.parent,
+        schedule=order.schedule,
+        after_earlier=order.after_earlier,
         zone=app.zone,
         warnings=_address_warnings(app, order.actor.name) if mail_actor else (),
     )
