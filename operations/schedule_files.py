@@ -79,6 +79,12 @@ def apply_schedules(
     permit(app, actor, Right.OPERATE, "schedule.apply")
     app.database.require()
     lines = read_crontab(text, lambda job: app.registry.get(job).Parameters.model_json_schema())
+    if prune and not lines:
+        raise Refused(
+            f"{file} names no schedule, and --prune would remove all there are",
+            field="prune",
+            remedy="Leave --prune out, or remove them with `batchwright schedules remove`",
+        )
     _permit_lines(app, actor, lines, prune=prune)
     with app.database.read() if dry_run else app.database.write() as connection:
         if not dry_run:

@@ -64,12 +64,12 @@ def update_schedule(
     Refuses what `add_schedule` refuses, and a call that changes nothing. A new expression or zone counts from now on;
     what was due before is settled first.
     """
-    job = _permit_change(app, actor, "schedule.update", name)
+    job = permit_change(app, actor, "schedule.update", name)
     permit_schedule(app, actor, "schedule.update", jobs=[changes.get("job", job)], owner=changes.get("owner"))
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
-        before = _locked(connection, name)
+        before = schedule_named(connection, name, lock=True)
         order = replace(order_of(before), from_crontab="cron" not in changes, **changes)
         wanted = check_order(app, connection, order, actor=actor, before=before, now=now)
         changed = changes_between(before, wanted)
@@ -107,11 +107,11 @@ def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | N
 
     Refuses with `MoveRefused` one that is paused.
     """
-    _permit_change(app, actor, "schedule.pause", name)
+    permit_change(app, actor, "schedule.pause", name)
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
-        before = _locked(connection, name)
+        before = schedule_named(connection, name, lock=True)
         if before.paused:
             raise MoveRefused(
                 f"the schedule {name!r} is paused since {instant(before.paused_at)}",
@@ -128,11 +128,11 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
 
     Refuses with `MoveRefused` one that is not paused.
     """
-    _permit_change(app, actor, "schedule.resume", name)
+    permit_change(app, actor, "schedule.resume", name)
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
-        before = _locked(connection, name)
+        before = schedule_named(connection, name, lock=True)
         if not before.paused:
             raise MoveRefused(
                 f"the schedule {name!r} is not paused", field="name", remedy="There is nothing to resume"
@@ -144,11 +144,11 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
 
 def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
     """Delete a schedule with the record of its times, and return its JSON as it was. Its runs stay and go on."""
-    _permit_change(app, actor, "schedule.remove", name)
+    permit_change(app, actor, "schedule.remove", name)
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
-        before = _locked(connection, name)
+        before = schedule_named(connection, name, lock=True)
         view = _view(connection, before, now)
         delete_schedule(connection, before)
         _record(connection, actor, "schedule.remove", name, reason, terms_of(before), None, now)
@@ -163,9 +163,9 @@ def run_now(
     The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
     it. `here` is as for `submit_run`. Refuses what that refuses.
     """
-    job = _permit_change(app, actor, "schedule.run_now", name)
+    job = permit_change(app, actor, "schedule.run_now", name)
     with app.database.read() as connection:
-        schedule = _known(connection, name)
+        schedule = schedule_named(connection, name)
     return submit_run(
         app,
         job,
@@ -227,7 +227,7 @@ def show_schedule(app: Application, name: str, *, actor: Actor | None = None) ->
     """One schedule, with what its JSON in a list leaves out: `description`, `held`, the rest of its terms."""
     permit(app, actor, Right.LOOK, "schedule.show")
     with app.database.read() as connection:
-        schedule = _known(connection, name)
+        schedule = schedule_named(connection, name)
         return {
             **_view(connection, schedule, app.clock.now()),
             "description": schedule.expression.describe(),
@@ -249,7 +249,7 @@ def next_fires(app: Application, name: str, limit: int = NEXT, *, actor: Actor |
     permit(app, actor, Right.LOOK, "schedule.next")
     check_limit(limit)
     with app.database.read() as connection:
-        schedule = _known(connection, name)
+        schedule = schedule_named(connection, name)
     times = islice(nominal_times(schedule, app.clock.now()), limit)
     return [{"fire_at": instant(time), "local_time": time.isoformat()} for time in times]
 
@@ -261,7 +261,7 @@ def list_fires(
     permit(app, actor, Right.LOOK, "schedule.fires")
     check_limit(limit)
     with app.database.read() as connection:
-        schedule = _known(connection, name)
+        schedule = schedule_named(connection, name)
         return [
             {
                 "nominal_time": instant(fire.nominal_time),
@@ -282,6 +282,23 @@ def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     while time is not None and (schedule.end is None or time.timestamp() <= schedule.end.timestamp()):
         yield time
         time = schedule.expression.next_after(time)
+
+
+def permit_change(app: Application, actor: Actor, act: str, name: str) -> str:
+    """Whether the actor may change or run the schedule; the job of it. Refuses an unknown name."""
+    permit(app, actor, Right.OPERATE, act)
+    with app.database.read() as connection:
+        job = schedule_named(connection, name).job
+    permit_schedule(app, actor, act, jobs=[job], owner=None)
+    return job
+
+
+def schedule_named(connection: Connection, name: str, *, lock: bool = False) -> Schedule:
+    """The schedule of that name; with `lock` nobody fires or changes it meanwhile. Refuses an unknown one."""
+    schedule = store.by_name(connection, name, lock=lock)
+    if schedule is None:
+        raise Unknown("schedule", [name], field="name")
+    return schedule
 
 
 def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetime) -> View:
@@ -310,29 +327,6 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
 def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
     fired = store.last_started(connection, [schedule.id]).get(schedule.id)
     return view_of(schedule, store.read_hold(connection), fired, now)
-
-
-def _permit_change(app: Application, actor: Actor, act: str, name: str) -> str:
-    """Whether the actor may change or run the schedule; the job of it. Refuses an unknown name."""
-    permit(app, actor, Right.OPERATE, act)
-    with app.database.read() as connection:
-        job = _known(connection, name).job
-    permit_schedule(app, actor, act, jobs=[job], owner=None)
-    return job
-
-
-def _known(connection: Connection, name: str) -> Schedule:
-    return _found(store.by_name(connection, name), name)
-
-
-def _locked(connection: Connection, name: str) -> Schedule:
-    return _found(store.by_name(connection, name, lock=True), name)
-
-
-def _found(schedule: Schedule | None, name: str) -> Schedule:
-    if schedule is None:
-        raise Unknown("schedule", [name], field="name")
-    return schedule
 
 
 def _record(

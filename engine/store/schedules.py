@@ -267,6 +267,18 @@ def fires(connection: Connection, schedule_key: int, limit: int | None = None) -
     return [StoredFire(**row._mapping) for row in rows]
 
 
+def started_between(
+    connection: Connection, schedule_key: int, begin: datetime, end: datetime
+) -> set[datetime]:
+    """The nominal times from `begin` to `end` that started a run."""
+    statement = select(schedule_fire.c.nominal_time).where(
+        schedule_fire.c.schedule_id == schedule_key,
+        schedule_fire.c.decision == "started",
+        schedule_fire.c.nominal_time.between(begin, end),
+    )
+    return set(connection.execute(statement).scalars())
+
+
 def last_started(connection: Connection, schedule_keys: Iterable[int] | None = None) -> dict[int, datetime]:
     """By key of schedule, the newest nominal time that started a run; of all schedules where none are named."""
     newest = func.max(schedule_fire.c.nominal_time)

@@ -1,0 +1,184 @@
+"""Backfill: runs for the nominal times of a window that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from engine.cron import CronExpression
+from engine.errors import Refused
+from engine.schedules.schedule import Overlap, Schedule
+from engine.store import schedules as store
+from engine.store.schedules import Fire, StoredFire
+from operations import audit
+from operations.actor import Actor
+from operations.app import Application
+from operations.schedule_runs import submit_of_schedule
+from operations.schedules import nominal_times, permit_change, schedule_named
+from operations.views import View, instant
+
+MOST = 1_000
+"""Runs of one backfill."""
+
+_A_MOMENT = timedelta(microseconds=1)
+
+
+def backfill_schedule(
+    app: Application,
+    name: str,
+    begin: datetime,
+    end: datetime,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    preview: bool = False,
+) -> list[View]:
+    """Submit a run for each nominal time from `begin` to `end` that has none: `nominal_time, local_time, run_id`.
+
+    A window without a zone is of the schedule's. Times before the schedule was made count, too; one that has its run
+    never gets another. The runs are the schedule's: where its overlap policy is not `allow`, they follow one another.
+    With `preview` nothing is written, and `run_id` is `None`.
+
+    Refuses a window that ends before it begins or after now, and more than 1,000 runs.
+    """
+    permit_change(app, actor, "schedule.backfill", name)
+    with app.database.read() if preview else app.database.write() as connection:
+        now = app.clock.now()
+        schedule = schedule_named(connection, name, lock=not preview)
+        begin, end = _window(schedule, begin, end, now)
+        times = _missing(connection, schedule, begin, end)
+        run_ids = [] if preview else _run(app, connection, schedule, times, actor)
+        if run_ids:
+            audit.record(
+                connection,
+                actor=actor,
+                act="schedule.backfill",
+                subject=name,
+                reason=reason,
+                after={"from": instant(begin), "to": instant(end), "runs": run_ids},
+                now=now,
+            )
+    shown: Sequence[str | None] = run_ids or [None] * len(times)
+    return [
+        {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id}
+        for time, run_id in zip(times, shown, strict=True)
+    ]
+
+
+def _window(schedule: Schedule, begin: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
+    zone = ZoneInfo(schedule.time_zone)
+    begin, end = (
+        (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+        for moment in (begin, end)
+    )
+    if end < begin:
+        raise Refused(
+            f"the window ends at {instant(end)}, before it begins at {instant(begin)}",
+            field="to",
+            remedy="Give --to a time at or after --from",
+        )
+    if schedule.created_at != schedule.timed_at > begin:
+        raise Refused(
+            f"{schedule.name!r} has its expression and zone since {instant(schedule.timed_at)}; before, its times were"
+            " others",
+            field="from",
+            remedy="Give --from that time, or a later one",
+        )
+    if end > now:
+        raise Refused(
+            f"the window ends at {instant(end)}, which has not come yet",
+            field="to",
+            remedy="Give --to a time that has passed; what comes the schedule runs by itself",
+        )
+    return begin, end
+
+
+def _missing(connection: Connection, schedule: Schedule, begin: datetime, end: datetime) -> list[datetime]:
+    """The nominal times of the window without a run, in the schedule's zone."""
+    started = store.started_between(connection, schedule.id, begin, end)
+    missing: list[datetime] = []
+    for time in nominal_times(schedule, begin - _A_MOMENT):
+        if time.timestamp() > end.timestamp():
+            break
+        if time.astimezone(UTC) not in started:
+            missing.append(time)
+        if len(missing) > MOST:
+            raise Refused(
+                f"more than {MOST:,} times from {instant(begin)} to {instant(end)} have no run",
+                field="from",
+                remedy="Take a shorter window, several after each other",
+            )
+    return missing
+
+
+def _run(
+    app: Application, connection: Connection, schedule: Schedule, times: Sequence[datetime], actor: Actor
+) -> list[str]:
+    """Submit the runs in the order of their times, and record them in the place of what was recorded."""
+    fires = []
+    for time in times:
+        run = submit_of_schedule(
+            app,
+            connection,
+            schedule,
+            os_user=actor.os_user,
+            after_earlier=schedule.overlap is not Overlap.ALLOW,
+        )
+        at = time.astimezone(UTC)
+        fires.append(
+            Fire(nominal_time=at, last_nominal_time=at, count=1, decision="started", run_id=run.run_id)
+        )
+    _record(connection, schedule, fires, app.clock.now())
+    return [str(fire.run_id) for fire in fires]
+
+
+def _record(connection: Connection, schedule: Schedule, fires: Iterable[Fire], now: datetime) -> None:
+    covering = [(store.fire_covering(connection, schedule.id, fire.nominal_time), fire) for fire in fires]
+    for stored, group in groupby(covering, key=lambda pair: pair[0]):
+        started = [fire for _, fire in group]
+        if stored is None:
+            store.insert_fires(connection, [(schedule.id, fire) for fire in started], now)
+        else:
+            store.replace_fire(connection, stored, list(_split(schedule, stored, started)), now)
+
+
+def _split(schedule: Schedule, stored: StoredFire, started: Sequence[Fire]) -> Iterator[Fire]:
+    """A range of times that were not run, around some that are now: all of its times from the first to the last."""
+    expression = schedule.expression
+    first, last = started[0].nominal_time, started[-1].nominal_time
+    before = expression.count(stored.nominal_time - _A_MOMENT, first - _A_MOMENT)
+    if before:
+        yield Fire(
+            nominal_time=stored.nominal_time,
+            last_nominal_time=_last_before(expression, first),
+            count=before,
+            decision=stored.decision,
+            reason=stored.reason,
+        )
+    yield from started
+    after = stored.count - before - len(started)
+    next_time = expression.next_after(last)
+    if after > 0 and next_time is not None:
+        yield Fire(
+            nominal_time=next_time.astimezone(UTC),
+            last_nominal_time=stored.last_nominal_time,
+            count=after,
+            decision=stored.decision,
+            reason=stored.reason,
+        )
+
+
+def _last_before(expression: CronExpression, time: datetime) -> datetime:
+    """The nominal time before one that has an earlier one."""
+    step = timedelta(seconds=1)
+    found = expression.next_after(time - step - _A_MOMENT)
+    while found is None or found.astimezone(UTC) >= time:
+        step *= 2
+        found = expression.next_after(time - step - _A_MOMENT)
+    while (following := expression.next_after(found)) is not None and following.astimezone(UTC) < time:
+        found = following
+    return found.astimezone(UTC)

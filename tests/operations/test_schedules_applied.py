@@ -1,0 +1,111 @@
+"""A file of schedules applied: what it adds, changes, removes and leaves; all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import Refused
+from operations.app import Actor, Application
+from operations.crontab import CrontabRefused
+from operations.schedule_files import Difference, apply_schedules
+from operations.schedules import list_schedules, pause_schedule, show_schedule, update_schedule
+from tests.operations.conftest import ACTOR
+
+Entries = Callable[[], list[dict[str, Any]]]
+
+EXAMPLE = Path(__file__).parents[2] / "crontab.example"
+FILE = '0 0 0 ? * * * "A" draft-usage-rating\n15 2 * * 0 "B" usage-rating --cap 3\n'
+
+
+def applied(app: Application, text: str, **options: Any) -> Difference:
+    return apply_schedules(app, text, file="crontab", **{"actor": ACTOR, **options})
+
+
+def names(app: Application) -> list[str]:
+    return [schedule["name"] for schedule in list_schedules(app)]
+
+
+def test_the_example_applied_to_an_empty_database_and_then_again_changes_nothing_the_second_time(
+    app: Application, entries: Entries
+) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    first = applied(app, text)
+    assert sorted(first.added) == names(app)
+    assert len(first.added) >= 5
+    before = list_schedules(app)
+    second = applied(app, text)
+    assert second.is_none
+    assert second.view == {"added": [], "changed": [], "removed": [], "unchanged": list(first.added)}
+    assert list_schedules(app) == before
+    assert [entry["act"] for entry in entries()] == ["schedule.apply"]
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(app: Application, entries: Entries) -> None:
+    planned = applied(app, FILE, dry_run=True)
+    assert (names(app), entries()) == ([], [])
+    assert applied(app, FILE) == planned
+
+
+def test_what_the_file_has_otherwise_is_changed_and_what_it_leaves_out_is_left(
+    app: Application, entries: Entries
+) -> None:
+    applied(app, FILE)
+    difference = applied(app, '0 0 0 ? * * * "A" draft-usage-rating --grace 60 --reason "Nightly"')
+    assert difference.view == {"added": [], "changed": ["A"], "removed": [], "unchanged": []}
+    assert difference.changed == {"A": {"grace_seconds": (None, 60), "reason": (None, "Nightly")}}
+    assert difference.left == ["B"]
+    assert show_schedule(app, "A")["grace_seconds"] == 60
+    entry = entries()[0]
+    assert (entry["act"], entry["subject"]) == ("schedule.apply", "A")
+    assert entry["after"]["changed"] == {
+        "A": {
+            "grace_seconds": {"before": None, "after": 60},
+            "reason": {"before": None, "after": "Nightly"},
+        }
+    }
+
+
+def test_prune_removes_what_the_file_does_not_name(app: Application, entries: Entries) -> None:
+    applied(app, FILE)
+    difference = applied(app, FILE.splitlines()[1], prune=True)
+    assert difference.view == {"added": [], "changed": [], "removed": ["A"], "unchanged": ["B"]}
+    assert names(app) == ["B"]
+    assert entries()[0]["before"]["A"]["cron"] == "0 0 0 ? * * *"
+
+
+def test_an_empty_file_does_not_prune_everything(app: Application) -> None:
+    applied(app, FILE)
+    with pytest.raises(Refused, match="names no schedule") as refused:
+        applied(app, "# nothing\n", prune=True)
+    assert refused.value.field == "prune"
+    assert names(app) == ["A", "B"]
+
+
+def test_a_line_that_the_database_refuses_is_named_and_none_is_applied(
+    app: Application, entries: Entries
+) -> None:
+    text = FILE + '@daily "C" usage-rating --usage-input IN-NONE\n0 0 0 30 2 ? "D" usage-rating\n'
+    with pytest.raises(CrontabRefused) as refused:
+        applied(app, text)
+    assert refused.value.lines == (3, 4)
+    assert "IN-NONE" in refused.value.message
+    assert "never fires" in refused.value.message
+    assert (names(app), entries()) == ([], [])
+
+
+def test_a_pause_and_an_owner_are_no_matter_of_the_file(app: Application) -> None:
+    applied(app, FILE)
+    pause_schedule(app, "A", actor=ACTOR)
+    assert applied(app, FILE, actor=Actor(name="erika", os_user=ACTOR.os_user)).is_none
+    schedule = show_schedule(app, "A")
+    assert (schedule["paused"], schedule["owner"]) == (True, "dana@example.com")
+
+
+def test_a_unix_line_keeps_its_meaning_through_an_update(app: Application) -> None:
+    applied(app, FILE)
+    changed = update_schedule(app, "B", {"time_zone": "Europe/Berlin"}, actor=ACTOR)
+    assert (changed["cron"], changed["next_fire_at"]) == ("15 2 * * 0", "2023-07-02T00:15:00.000Z")

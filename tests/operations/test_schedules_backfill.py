@@ -1,0 +1,160 @@
+"""Backfill: a run for each nominal time of a window that has none, each recorded, none doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from engine.errors import Refused
+from engine.store import schedules as store
+from engine.store.schedules import Fire
+from operations.app import Application
+from operations.backfill import MOST, backfill_schedule
+from operations.runs import list_runs
+from operations.schedule_order import ScheduleOrder
+from operations.schedules import add_schedule, list_fires, update_schedule
+from operations.views import View
+from tests.operations.conftest import ACTOR, NOW
+
+Entries = Callable[[], list[dict[str, Any]]]
+
+
+def day(number: int, hour: int = 0) -> datetime:
+    return datetime(2023, 6, number, hour, tzinfo=UTC)
+
+
+@pytest.fixture
+def schedule(app: Application) -> View:
+    """A nightly schedule, made on 1 July."""
+    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", notify=["a@example.com"])
+    return add_schedule(app, order, actor=ACTOR)
+
+
+def backfilled(app: Application, begin: datetime, end: datetime, **options: Any) -> list[View]:
+    return backfill_schedule(app, "N", begin, end, actor=ACTOR, **options)
+
+
+def record(app: Application, *fires: Fire) -> None:
+    with app.database.write() as connection:
+        schedule = store.by_name(connection, "N")
+        assert schedule is not None
+        store.insert_fires(connection, [(schedule.id, fire) for fire in fires], NOW)
+
+
+def not_run(first: datetime, last: datetime, count: int) -> Fire:
+    return Fire(nominal_time=first, last_nominal_time=last, count=count, decision="not_run", reason="paused")
+
+
+def shown(app: Application) -> list[tuple[str, str, int, str]]:
+    return [
+        (fire["nominal_time"][5:10], fire["last_nominal_time"][5:10], fire["count"], fire["decision"])
+        for fire in reversed(list_fires(app, "N"))
+    ]
+
+
+def test_each_time_of_the_window_gets_a_run_of_the_schedule(
+    app: Application, schedule: View, entries: Entries
+) -> None:
+    made = backfilled(app, day(1), day(3), reason="the worker was not there")
+    assert [row["nominal_time"] for row in made] == [
+        "2023-06-01T00:00:00.000Z",
+        "2023-06-02T00:00:00.000Z",
+        "2023-06-03T00:00:00.000Z",
+    ]
+    runs = {run["run_id"]: run for run in list_runs(app)}
+    assert sorted(runs) == [row["run_id"] for row in made]
+    for run in runs.values():
+        assert (run["schedule"], run["trigger"], run["actor"]) == ("N", "schedule", "dana@example.com")
+    assert [fire["run_id"] for fire in reversed(list_fires(app, "N"))] == [row["run_id"] for row in made]
+    (entry,) = [entry for entry in entries() if entry["act"] == "schedule.backfill"]
+    assert (entry["subject"], entry["reason"]) == ("N", "the worker was not there")
+    assert entry["after"]["runs"] == [row["run_id"] for row in made]
+
+
+def test_a_preview_lists_what_would_run_and_writes_nothing(
+    app: Application, schedule: View, entries: Entries
+) -> None:
+    before = entries()
+    planned = backfilled(app, day(1), day(2), preview=True)
+    assert planned == [
+        {
+            "nominal_time": f"2023-06-0{number}T00:00:00.000Z",
+            "local_time": f"2023-06-0{number}T00:00:00+00:00",
+            "run_id": None,
+        }
+        for number in (1, 2)
+    ]
+    assert (list_runs(app), list_fires(app, "N"), entries()) == ([], [], before)
+
+
+def test_a_time_that_has_its_run_gets_no_other(app: Application, schedule: View) -> None:
+    first = backfilled(app, day(2), day(3))
+    assert [row["nominal_time"][8:10] for row in backfilled(app, day(1), day(4))] == ["01", "04"]
+    assert backfilled(app, day(1), day(4)) == []
+    assert len(list_runs(app)) == len(first) + 2
+
+
+def test_times_that_were_not_run_are_taken_out_of_their_range(app: Application, schedule: View) -> None:
+    record(app, not_run(day(1), day(10), 10))
+    backfilled(app, day(4), day(5))
+    assert shown(app) == [
+        ("06-01", "06-03", 3, "not_run"),
+        ("06-04", "06-04", 1, "started"),
+        ("06-05", "06-05", 1, "started"),
+        ("06-06", "06-10", 5, "not_run"),
+    ]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(1, 10), (1, 4), (7, 10), (5, 5)])
+def test_every_time_stays_accounted_for(begin: int, end: int, app: Application, schedule: View) -> None:
+    record(app, not_run(day(1), day(5), 5), not_run(day(6), day(10), 5))
+    made = backfilled(app, day(begin), day(end))
+    assert len(made) == end - begin + 1
+    assert sum(count for _, _, count, _ in shown(app)) == 10
+    spans = [(first, last) for first, last, _, _ in shown(app)]
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(spans))
+
+
+def test_a_long_range_of_seconds_is_taken_apart_in_a_moment(app: Application) -> None:
+    order = ScheduleOrder(name="N", cron="* * * ? * *", job="draft-usage-rating")
+    add_schedule(app, order, actor=ACTOR)
+    last = day(30, 23)
+    count = int((last - day(1)).total_seconds()) + 1
+    record(app, not_run(day(1), last, count))
+    backfilled(app, day(15), day(15))
+    fires = list(reversed(list_fires(app, "N")))
+    assert [fire["count"] for fire in fires] == [14 * 86_400, 1, count - 1 - 14 * 86_400]
+    assert fires[0]["last_nominal_time"] == "2023-06-14T23:59:59.000Z"
+    assert fires[2]["nominal_time"] == "2023-06-15T00:00:01.000Z"
+
+
+def test_a_window_without_a_zone_is_of_the_schedule(app: Application) -> None:
+    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", time_zone="Asia/Kathmandu")
+    add_schedule(app, order, actor=ACTOR)
+    planned = backfilled(app, datetime(2023, 6, 2), datetime(2023, 6, 2), preview=True)  # noqa: DTZ001
+    assert [row["local_time"] for row in planned] == ["2023-06-02T00:00:00+05:45"]
+
+
+def test_a_window_that_cannot_be_is_refused(app: Application, schedule: View) -> None:
+    for begin, end, field in (
+        (day(2), day(1), "to"),
+        (day(1), NOW + timedelta(seconds=1), "to"),
+        (day(1) - timedelta(days=MOST + 10), day(1), "from"),
+    ):
+        with pytest.raises(Refused) as refused:
+            backfilled(app, begin, end)
+        assert (refused.value.field, bool(refused.value.remedy)) == (field, True)
+    assert list_runs(app) == []
+
+
+def test_times_of_an_earlier_expression_are_not_backfilled(
+    app: Application, schedule: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.clock, "now", lambda: NOW + timedelta(days=2))
+    update_schedule(app, "N", {"cron": "0 0 1 ? * *"}, actor=ACTOR)
+    with pytest.raises(Refused, match="has its expression and zone since 2023-07-03"):
+        backfilled(app, day(1), day(2))
