@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import Connection
 
+from engine import about
 from engine.clock import Clock
 from engine.faults import is_transient
 from engine.job import Warn
@@ -35,6 +36,7 @@ class Endings:
     def end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
         """The run's last move, its final figures and its mail."""
         total = run.total or 0
+        customer_id, periods = about.of_run(scopes.abouts(connection, run.id))
         ended = runs.move(
             connection,
             run,
@@ -46,6 +48,8 @@ class Endings:
             not_reached=total - run.processed - run.errored - run.skipped,
             totals=totals,
             error=error,
+            customer_id=run.customer_id or customer_id,
+            periods=run.periods or periods,
             owner=None,
             ended_at=self._clock.now(),
         )

@@ -67,13 +67,27 @@ class Warn(NamedTuple):
     record_id: str | None
 
 
+class Change(NamedTuple):
+    """What stands at a record, and what would stand there: minor units of ``currency``; ``None`` is a blank."""
+
+    before: int | None
+    after: int | None
+    currency: str
+
+
 class Preview(NamedTuple):
-    """A line of a dry run: what would be written to a record, and what it was computed with."""
+    """A line of a dry run: what would be written to a record, and what it was computed with.
+
+    ``amount`` is what the record adds to the run's totals. ``change`` is where that is something else than an
+    amount in place of a blank; ``customer_id`` says whose money it is.
+    """
 
     kind: str
     record_id: str
     amount: Amount | None
     detail: Mapping[str, Any]
+    change: Change | None = None
+    customer_id: str | None = None
 
 
 class NoParameters(BaseModel):
@@ -116,6 +130,8 @@ class Scope:
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: list[Warn] = field(default_factory=list)
     previews: list[Preview] = field(default_factory=list)
+    customers: set[str] = field(default_factory=set)
+    months: set[str] = field(default_factory=set)
 
     def error(self, key: int, code: str, message: str) -> None:
         """The record is bad, and the job knows why; the run goes on."""
@@ -132,6 +148,14 @@ class Scope:
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:
         """Tell the reader of the run something; in the mail, too."""
         self.warnings.append(Warn(code, message, record_id))
+
+    def about(self, customers: Iterable[str], months: Iterable[str]) -> None:
+        """For the log's columns: ids of the customers whose records these are, and months (YYYY-MM) that they span.
+
+        The run shows its customer where there is but one, and the months from the first to the last.
+        """
+        self.customers.update(customers)
+        self.months.update(months)
 
     def add_total(self, name: str, currency: str, minor: int) -> None:
         """Add minor units of a currency to one of the run's totals."""
@@ -257,12 +281,12 @@ class BatchJob(ABC):
 
     @property
     def customer_id(self) -> str | None:
-        """The customer the run is about, for the log's column."""
+        """The customer the run is about, for the log's column; ``None``: as its scopes say in ``about``."""
         return None
 
     @property
     def periods(self) -> list[str] | None:
-        """The months (YYYY-MM) the run is about, for the log's column."""
+        """The months (YYYY-MM) the run is about, for the log's column; ``None``: as its scopes say in ``about``."""
         return None
 
 
@@ -309,6 +333,7 @@ def _refusal(model: Schema, error: ValidationError) -> Refused:
 __all__ = [
     "Amount",
     "BatchJob",
+    "Change",
     "DryRunJob",
     "Finish",
     "Group",

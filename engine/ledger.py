@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.job import Amount, BatchJob, Outcome, Preview
+from engine.job import Amount, BatchJob, Change, Outcome, Preview
 from engine.run import Run
 from engine.store import scopes
 
@@ -76,12 +76,15 @@ def keys_to_retry(connection: Connection, run: Run) -> Iterator[int]:
             yield from (key for key, entry in reported.items() if entry.outcome == "error")
 
 
-def preview_lines(connection: Connection, run: Run) -> Iterator[Preview]:
-    """What a dry run found that it would write, in the order of the run."""
-    for row in scopes.preview_rows(connection, run.id):
+def preview_lines(connection: Connection, run: Run, kind: str | None = None) -> Iterator[Preview]:
+    """What a dry run found that it would write, or lines of one kind: by currency, the largest difference first."""
+    for row in scopes.preview_rows(connection, run.id, kind):
         amount = None if row.amount is None else Amount(row.amount, row.currency)
+        change = None
+        if row.currency is not None:
+            change = Change(row.amount_before, row.amount_after, row.currency)
         detail: dict[str, Any] = json.loads(row.detail)
-        yield Preview(row.kind, row.record_id, amount, detail)
+        yield Preview(row.kind, row.record_id, amount, detail, change, row.customer_id)
 
 
 def _entry(done: bool, reported: Outcome | None) -> Outcome:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from config.logging import bind
-from engine import events, faults
+from engine import about, events, faults
 from engine.clock import Clock
 from engine.errors import FenceLost
 from engine.events import Events, Point
@@ -273,6 +273,7 @@ class ScopeRunner:
             "totals": json.dumps(scope.totals),
             "amounts": amounts,
             "currencies": currencies,
+            "about": about.packed(scope.customers, scope.months),
         }
         asked = runs.hold_fence(connection, self.run)
         if not scopes.mark_done(connection, stored.id, values):
@@ -292,12 +293,16 @@ class ScopeRunner:
     def _preview_rows(self, stored: scopes.StoredScope, scope: Scope) -> Iterable[dict[str, object]]:
         for line in scope.previews:
             minor, currency = line.amount or (None, None)
+            before, after, currency = line.change or (None, minor, currency)
             yield {
                 "run_id": self.run.id,
                 "scope_id": stored.id,
                 "kind": line.kind,
                 "record_id": line.record_id,
+                "customer_id": line.customer_id,
                 "amount": minor,
+                "amount_before": before,
+                "amount_after": after,
                 "currency": currency,
                 "detail": json.dumps(line.detail),
             }

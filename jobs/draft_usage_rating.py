@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from billing.exact import canonical, quantity_text
 from billing.explain import explained
-from billing.records import candidates, draft_rows, rating_rows, selection
+from billing.records import candidates, draft_rows, preview, rating_rows, selection
 from billing.records.candidates import Candidates
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.draft_rows import DraftOfSchedule
@@ -23,6 +23,7 @@ from billing.records.rating_rows import GOOD, InputRow
 from billing.usage import AssetUsage, Rated, rate_assets
 from engine.job import Amount, Group, Preview, Schema, Scope
 from engine.run import Run
+from jobs.usage_preview import INPUT, SCHEDULE, line, lost
 from jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
 
 TOTAL = "draft_fee_amount"
@@ -105,7 +106,9 @@ class DraftUsageRatingJob(UsageJob):
         locked = rating_rows.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
         schedules = rating_rows.read_schedules(connection, scope.groups)
-        usages = rate_assets(locked, self.eligible(scope), schedules, catalog)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        usages = rate_assets(locked, inputs, schedules, catalog)
         for usage in usages:
             report(scope, usage, TOTAL)
         forecast = Forecast(usages, self._partial_assets(scope))
@@ -125,17 +128,19 @@ class DraftUsageRatingJob(UsageJob):
 
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
+        connection = scope.connection
         rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        input_ids = self.record_ids(scope.connection, [one.key for one in rated])
+        inputs = preview.inputs(connection, [one.key for one in rated], "draft")
         for one in rated:
             amount = Amount(one.amount, one.terms.price.currency)
-            yield Preview("usage_input", input_ids[one.key], amount, explained(one))
+            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        yield from lost(connection, "draft", self.errors(scope, computed.usages))
         postings = list(computed.postings())
-        schedule_ids = selection.schedule_ids(scope.connection, [key for _, (_, _, key) in postings])
+        schedules = preview.schedules(connection, [key for _, (_, _, key) in postings], "draft")
         for usage, (quantity, minor, key) in postings:
             fee = None if minor is None else Amount(minor, usage.currency)
             shown = None if quantity is None else quantity_text(Decimal(quantity))
-            yield Preview("usage_schedule", schedule_ids[key], fee, {"draft_rated_quantity": shown})
+            yield line(SCHEDULE, schedules[key], fee, minor, {"draft_rated_quantity": shown})
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The whole assets of the records: a forecast overwrites an asset's schedules."""

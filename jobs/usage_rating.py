@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from billing.charges import Charges, charges_of, figures_after
 from billing.explain import explained, figures_changed
-from billing.records import rated_rows, rating_rows, selection
+from billing.records import preview, rated_rows, rating_rows
 from billing.records.candidates import Candidates
 from billing.records.catalog_rows import CatalogLoader
 from billing.records.rated_rows import Charged
@@ -23,6 +23,7 @@ from billing.records.schedules import PENDING_BILLING
 from billing.usage import AssetUsage, Rated, rate_assets
 from engine.job import Amount, Preview, Schema, Scope
 from engine.run import Run
+from jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
 from jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
 
 TOTAL = "rated_amount"
@@ -87,7 +88,9 @@ class UsageRatingJob(UsageJob):
         catalog = self._catalogs.load(connection, locked)
         schedules = rating_rows.read_schedules(connection, scope.groups)
         charged = rated_rows.read_charged(connection, scope.groups)
-        usages = rate_assets(locked, self.eligible(scope), schedules, catalog, charged)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        usages = rate_assets(locked, inputs, schedules, catalog, charged)
         for usage in usages:
             report(scope, usage, TOTAL)
         return Rating(usages, charged)
@@ -115,27 +118,33 @@ class UsageRatingJob(UsageJob):
 
         A schedule to be made for late usage is named by the billed one beside which it would stand.
         """
+        connection = scope.connection
         rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        input_ids = self.record_ids(scope.connection, [one.key for one in rated])
+        inputs = preview.inputs(connection, [one.key for one in rated], "rated")
         for one in rated:
             amount = Amount(one.amount, one.terms.price.currency)
-            yield Preview("usage_input", input_ids[one.key], amount, explained(one))
-        touched = {key for usage in computed.usages for key in usage.postings}
-        schedule_ids = selection.schedule_ids(scope.connection, [abs(key) for key in touched])
-        for usage in computed.usages:
-            for key, posting in usage.postings.items():
-                if not posting.inputs:
-                    continue
-                kind, before = "late_usage_schedule", NOTHING_YET
-                if key > 0:
-                    kind, before = "usage_schedule", computed.charged[key]
-                quantity, fee, *_ = figures_after(before, posting.quantity, posting.fee, posting.inputs)
-                detail = figures_changed((before.quantity, before.fee), (quantity, fee), usage.currency)
-                yield Preview(kind, schedule_ids[abs(key)], Amount(posting.fee, usage.currency), detail)
+            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        yield from lost(connection, "rated", self.errors(scope, computed.usages))
+        yield from _schedule_lines(connection, computed)
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The records themselves, also those that are in Error by the rating that is retried."""
         return {**super().retry_parameters(connection, run, keys), "include_errors": True}
+
+
+def _schedule_lines(connection: Connection, computed: Rating) -> Iterator[Preview]:
+    touched = {abs(key) for usage in computed.usages for key in usage.postings}
+    schedules = preview.schedules(connection, sorted(touched), "rated")
+    for usage in computed.usages:
+        for key, posting in usage.postings.items():
+            if not posting.inputs:
+                continue
+            kind, before, standing = SCHEDULE, computed.charged.get(key), schedules[abs(key)]
+            if before is None:
+                kind, before, standing = LATE_SCHEDULE, NOTHING_YET, standing._replace(amount=None)
+            quantity, fee, *_ = figures_after(before, posting.quantity, posting.fee, posting.inputs)
+            detail = figures_changed((before.quantity, before.fee), (quantity, fee), usage.currency)
+            yield line(kind, standing, Amount(posting.fee, usage.currency), fee, detail)
 
 
 def _make_late(connection: Connection, charges: Charges) -> dict[int, int]:

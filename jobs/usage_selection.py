@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from billing.records import candidates, rating_rows, selection
 from billing.records.candidates import Candidates
-from billing.records.rating_rows import ErrorOfInput, InputRow, InputTuple
+from billing.records.rating_rows import AssetRow, ErrorOfInput, InputRow, InputTuple
 from billing.usage import AssetUsage
 from engine.errors import Refused
 from engine.job import DryRunJob, Group, Schema, Scope, StartContext
@@ -65,6 +65,7 @@ class UsageJob(DryRunJob):
             asset_line_item_ids=_listed(asset_line_item_ids),
             **more,
         )
+        self._customer_ids: dict[int, str] = {}
 
     @property
     @abstractmethod
@@ -119,6 +120,16 @@ class UsageJob(DryRunJob):
             else:
                 scope.skip(row.key, "not_eligible", self.why_not(row))
         return taken
+
+    def tell_log(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
+        """Say for the log whose assets these are, and which months the usage dates of the inputs span."""
+        customers = {asset.customer_key for asset in assets}
+        unknown = customers - self._customer_ids.keys()
+        if unknown:
+            self._customer_ids |= selection.customer_ids(scope.connection, sorted(unknown))
+        days = [row[1] for row in inputs]
+        months = (min(days)[:7], max(days)[:7]) if days else ()
+        scope.about((self._customer_ids[key] for key in customers), months)
 
     def errors(self, scope: Scope, usages: Sequence[AssetUsage]) -> list[ErrorOfInput]:
         """What to write to inputs that are bad, and to those that a trial found guilty of an exception.

@@ -13,12 +13,13 @@ from decimal import Decimal
 from billing.charges import taken_back
 from billing.exact import quantity_text
 from billing.explain import figures_changed
-from billing.records import rated_rows, rating_rows, selection
+from billing.records import preview, rated_rows, rating_rows, selection
 from billing.records.candidates import Candidates
 from billing.records.rated_rows import Charged, Owed
 from billing.records.rating_rows import InputRow
 from billing.records.schedules import PENDING_BILLING
 from engine.job import Amount, Preview, Scope
+from jobs.usage_preview import INPUT, SCHEDULE, line
 from jobs.usage_selection import RATED, UsageJob, expect
 
 TOTAL = "unrated_amount"
@@ -64,8 +65,10 @@ class UsageUnratingJob(UsageJob):
     def compute(self, scope: Scope) -> Unrating:
         """Find what each Rated input was charged with; skip those whose billing schedule is no longer pending."""
         connection = scope.connection
-        rating_rows.lock_assets(connection, scope.groups)
-        rows = [InputRow._make(row) for row in self.eligible(scope)]
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        rows = list(map(InputRow._make, inputs))
         owed = rated_rows.read_owed(connection, [row.key for row in rows])
         charged = rated_rows.read_charged(connection, scope.groups)
         taken = [Taken(row.key, Decimal(row.quantity), owed[row.key]) for row in rows]
@@ -89,19 +92,18 @@ class UsageUnratingJob(UsageJob):
 
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
         """One line for each input and each usage schedule: what would be taken back."""
-        input_ids = self.record_ids(scope.connection, [one.key for one in computed.taken])
+        connection = scope.connection
+        inputs = preview.inputs(connection, [one.key for one in computed.taken], "rated")
         for one in computed.taken:
             detail = {"quantity": quantity_text(one.quantity)}
-            yield Preview(
-                "usage_input", input_ids[one.key], Amount(one.owed.amount, one.owed.currency), detail
-            )
+            yield line(INPUT, inputs[one.key], Amount(one.owed.amount, one.owed.currency), None, detail)
         figures, _ = taken_back(_sums_of(computed), computed.charged)
         currencies = {one.owed.schedule_key: one.owed.currency for one in computed.taken}
-        schedule_ids = selection.schedule_ids(scope.connection, list(currencies))
+        schedules = preview.schedules(connection, list(currencies), "rated")
         for quantity, fee, _, key, had in figures:
             currency = currencies[key]
-            detail = figures_changed((computed.charged[key].quantity, had), (quantity, fee), currency)
-            yield Preview("usage_schedule", schedule_ids[key], Amount(had - fee, currency), detail)
+            figured = figures_changed((computed.charged[key].quantity, had), (quantity, fee), currency)
+            yield line(SCHEDULE, schedules[key], Amount(had - fee, currency), fee, figured)
 
 
 def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charged]) -> None:

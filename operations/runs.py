@@ -288,29 +288,6 @@ def run_outcomes(
     return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
 
 
-def run_preview(app: Application, run_id: str, *, actor: Actor | None = None) -> Iterator[View]:
-    """What a dry run would have written; streamed. Refuses a run that was none.
-
-    Lines of `kind, record_id, amount, currency, detail`.
-    """
-    permit(app, actor, Right.LOOK, "run.preview")
-    with app.database.read() as connection:
-        run = runs.by_id(connection, run_id)
-    if not run.is_dry:
-        raise Refused(
-            f"{run_id} is no dry run, it has no preview",
-            field="run_id",
-            remedy="Submit the job with --dry-run",
-        )
-    return _preview(app, run)
-
-
-def _preview(app: Application, run: Run) -> Iterator[View]:
-    with app.database.read() as connection:
-        for line in ledger.preview_lines(connection, run):
-            yield views.preview_line(line)
-
-
 def _submitted(app: Application, run: Run, claimed: Run | None) -> None:
     app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
     if claimed is not None:

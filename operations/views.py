@@ -72,12 +72,21 @@ def outcome(record: RecordOutcome) -> dict[str, str | None]:
 
 
 def preview_line(line: Preview) -> View:
-    """What a dry run would have written to one record, and what it was computed with."""
+    """What a dry run would have written to one record, and what it was computed with.
+
+    `amount` is what the record adds to the run's totals. A blank is `None`, and counts as nothing in `difference`.
+    """
+    before, after, currency = line.change or (None, None, None)
+    blank = before is None and after is None
     return {
         "kind": line.kind,
         "record_id": line.record_id,
+        "customer_id": line.customer_id,
         "amount": line.amount and money_text(line.amount.minor, line.amount.currency),
-        "currency": line.amount and line.amount.currency,
+        "currency": currency,
+        "before": money(before, currency),
+        "after": money(after, currency),
+        "difference": None if blank else money((after or 0) - (before or 0), currency),
         "detail": dict(line.detail),
     }
 

@@ -57,6 +57,12 @@ def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[in
     )
 
 
+def customer_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Customer ids by key."""
+    driver = Driver(connection)
+    return dict(driver.rows("SELECT id, customer_id FROM customer WHERE id {among}", driver.keys(keys)))
+
+
 def input_facts(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, str]]:
     """Asset, usage date and quantity of usage inputs, as text, by key."""
     driver = Driver(connection)

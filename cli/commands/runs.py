@@ -24,17 +24,21 @@ from cli.run_views import (
 )
 from cli.session import acting, application
 from cli.state import Session
+from operations import previews, steering
 from operations import runs as operation
-from operations import steering
 from operations.views import View
 
 PREVIEW_COLUMNS = (
     Column("kind", "Kind"),
     Column("record_id", "Record"),
+    Column("customer_id", "Customer"),
     Column("currency", "Currency"),
-    Column("amount", "Amount", numeric=True),
-    Column("detail", "Computed with"),
+    Column("before", "Before", numeric=True),
+    Column("after", "After", numeric=True),
+    Column("difference", "Difference", numeric=True),
 )
+COMPUTED_WITH = Column("detail", "Computed with")
+"""Too long for a table that people read; a file has it."""
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
 
 
@@ -107,14 +111,20 @@ def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format)
         write_rows(rows, OUTCOME_COLUMNS, format=format, nothing="There is no such outcome.")
 
 
-@runs.command("preview", example="batchwright runs preview JR-00000002 --format csv")
+@runs.command("preview", example="batchwright runs preview JR-00000002 --by customer")
 @click.argument("run_id", metavar="RUN")
+@click.option("--by", type=click.Choice(previews.CHOICES), help="Only a line for each of these.")
+@limit_option
 @format_option
-def preview(run_id: str, format: Format) -> None:
-    """What a dry run would have written, record by record."""
+def preview(run_id: str, by: previews.By | None, limit: int | None, format: Format) -> None:
+    """What a dry run would have written, old and new, the largest difference first.
+
+    A line for each customer, then for each schedule, then for each input.
+    """
+    columns = (*PREVIEW_COLUMNS, COMPUTED_WITH) if format == "csv" else PREVIEW_COLUMNS
     with application() as app:
-        rows = operation.run_preview(app, run_id)
-        write_rows(rows, PREVIEW_COLUMNS, format=format, nothing="The run has no preview line.")
+        rows = previews.run_preview(app, run_id, by, limit)
+        write_rows(rows, columns, format=format, nothing="The run has no preview line.")
 
 
 @runs.command("retry", example="batchwright runs retry JR-00000001")

@@ -250,8 +250,8 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     if (run.state, to) not in MOVES:
         raise MoveRefused(f"{run.run_id} is {run.state} and cannot become {to}", field="run_id")
     moved = replace(run, state=to, **values)
-    if "totals" in values:
-        values["totals"] = json.dumps(values["totals"])
+    for name in values.keys() & _JSON_COLUMNS:
+        values[name] = None if values[name] is None else json.dumps(values[name])
     statement = with_news(connection, _MOVE) if to in NEWS else _MOVE
     shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:

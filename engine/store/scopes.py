@@ -8,18 +8,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 
-from engine.job import Amount, Outcome
+from engine.job import Amount, Change, Outcome
 from engine.store.tables import outcome, preview_line, run_warning, scope
 
 NO_AMOUNT = -(2**63)
+_HALF = 32
+_LINES_AT_A_TIME = 1_000
+_BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
 
 # Made once: every scope executes them, and making one takes as long as the database takes to answer.
 _READ = select(scope).where(scope.c.id == bindparam("key"))
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
-    " amounts = :amounts, currencies = :currencies WHERE id = :id AND state <> 'done'"
+    " amounts = :amounts, currencies = :currencies, about = :about WHERE id = :id AND state <> 'done'"
 )
 
 
@@ -108,6 +121,12 @@ def read(connection: Connection, scope_key: int) -> StoredScope:
     return _stored(connection.execute(_READ, {"key": scope_key}).one())
 
 
+def abouts(connection: Connection, run_key: int) -> list[str]:
+    """What the done scopes of a run say of whose records they are, each thing said once."""
+    said = select(scope.c.about).where(scope.c.run_id == run_key, scope.c.about.is_not(None)).distinct()
+    return list(connection.execute(said).scalars())
+
+
 def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
     """The scopes of a run in order, a page at a time."""
     last = 0
@@ -140,16 +159,44 @@ def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
     return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
 
 
-def preview_rows(connection: Connection, run_key: int) -> Iterator[Any]:
-    """The preview lines of a run in order, a page at a time."""
-    last = 0
-    while True:
-        page = select(preview_line).where(preview_line.c.run_id == run_key, preview_line.c.id > last)
-        rows = connection.execute(page.order_by(preview_line.c.id).limit(1000)).all()
-        if not rows:
-            return
-        yield from rows
-        last = rows[-1].id
+def preview_rows(connection: Connection, run_key: int, kind: str | None = None) -> Iterator[Any]:
+    """The preview lines of a run, or those of one kind: by currency, the largest difference first."""
+    before, after = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
+    order = (preview_line.c.currency, func.abs(after - before).desc(), preview_line.c.id)
+    statement = select(preview_line).where(preview_line.c.run_id == run_key).order_by(*order)
+    if kind is not None:
+        statement = statement.where(preview_line.c.kind == kind)
+    with connection.execute(statement, execution_options={"yield_per": _LINES_AT_A_TIME}) as lines:
+        yield from lines  # closed also where the reader has enough of them
+
+
+def preview_kinds(connection: Connection, run_key: int) -> list[str]:
+    """Of what kinds the preview lines of a run are."""
+    kinds = select(preview_line.c.kind).where(preview_line.c.run_id == run_key).distinct()
+    return sorted(connection.execute(kinds).scalars())
+
+
+def preview_sums(connection: Connection, run_key: int, kind: str) -> Iterator[tuple[str, Change]]:
+    """What the lines of one kind sum to, by customer and currency."""
+    mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)
+    named = (preview_line.c.customer_id.is_not(None), preview_line.c.currency.is_not(None))
+    by = (preview_line.c.customer_id, preview_line.c.currency)
+    statement = select(*by, *_halves(_BEFORE), *_halves(_AFTER)).where(*mine, *named)
+    for customer_id, currency, *sums in connection.execute(statement.group_by(*by)):
+        before, after = _whole(*sums[:2]), _whole(*sums[2:])
+        yield customer_id, Change(before, after, currency)
+
+
+def _halves(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+    """Sums of a column that cannot overflow: SQLite's integers end at 64 bits, and so do its sums."""
+    half: ColumnElement[int] = literal_column(f"{_HALF}")  # PostgreSQL shifts by plain integers only
+    mask: ColumnElement[int] = literal_column(f"{2**_HALF - 1}")
+    return func.sum(column.op(">>")(half)), func.sum(column.op("&")(mask))
+
+
+def _whole(high: Any, low: Any) -> int | None:
+    """The sum of two halves; blank where every amount was."""
+    return None if high is None else (int(high) << _HALF) + int(low)
 
 
 def mark_done(connection: Connection, scope_key: int, values: Mapping[str, Any]) -> bool:

@@ -165,6 +165,9 @@ scope = Table(
         Text,
         comment="JSON: one currency for all, or a list with each record's",
     ),
+    Column(
+        "about", Text, comment="JSON: whose records they are, two at most, and their first and last month"
+    ),
     UniqueConstraint("run_id", "number"),
 )
 
@@ -197,10 +200,13 @@ preview_line = Table(
     metadata,
     Column("id", BigKey, primary_key=True),
     Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
-    Column("scope_id", BigKey, ForeignKey("scope.id"), nullable=False),
+    Column("scope_id", BigKey, ForeignKey("scope.id"), nullable=False, index=True),
     Column("kind", String(32), nullable=False, comment="what would change: usage_input, usage_schedule"),
     Column("record_id", PublicId, nullable=False),
+    Column("customer_id", Text, comment="whose money it is"),
     Column("amount", BigInteger, comment="minor units"),
+    Column("amount_before", BigInteger, comment="minor units that stand there; empty for a blank"),
+    Column("amount_after", BigInteger, comment="minor units that would stand there; empty for a blank"),
     Column("currency", String(3)),
     Column("detail", Text, nullable=False, comment="JSON: what the amount was computed with, and its lines"),
 )

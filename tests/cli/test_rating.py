@@ -61,7 +61,8 @@ def test_a_dry_rating_says_what_it_would_charge(company: str, batchwright: Batch
     run = answer(batchwright, "run", "usage-rating", *SEED, "--dry-run")
     assert (run["mode"], run["totals"]) == ("dry_run", {"rated_amount": {"USD": "6000.00"}})
     lines = json.loads(batchwright("runs", "preview", run["run_id"], "--format", "json").stdout)
-    assert {line["record_id"]: line["amount"] for line in lines} == {
+    assert {line["record_id"]: line["difference"] for line in lines} == {
+        "C-1001": "6000.00",
         "IN-00007052": "4000.00",
         "IN-00007053": "2000.00",
         "US-00008316": "4000.00",

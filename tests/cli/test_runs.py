@@ -119,7 +119,8 @@ def test_a_dry_run_changes_nothing_and_shows_what_it_would_write(
     assert "batchwright runs preview JR-00000001" in result.stdout
     assert batchwright("usage-schedules", "list", "--json").stdout == before
     preview = json.loads(batchwright("runs", "preview", "JR-00000001", "--format", "json").stdout)
-    assert {"kind", "record_id", "amount", "currency", "detail"} == set(preview[0])
+    figures = {"amount", "currency", "before", "after", "difference", "detail"}
+    assert {"kind", "record_id", "customer_id", *figures} == set(preview[0])
     assert "4000.00" in [line["amount"] for line in preview]
     assert "IN-00007052" in batchwright("runs", "preview", "JR-00000001").stdout
     assert answer(batchwright, "runs", "show", "JR-00000001")["mode"] == "dry_run"

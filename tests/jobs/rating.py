@@ -13,7 +13,7 @@ from billing.exact import EXACT
 from billing.records.schedules import LIVE
 from operations.app import Application
 from operations.billing_schedules import list_billing_schedules, set_billing_schedule_status
-from operations.runs import run_preview
+from operations.previews import run_preview
 from operations.usage_inputs import list_usage_inputs
 from operations.usage_schedules import list_usage_schedules
 from operations.views import View

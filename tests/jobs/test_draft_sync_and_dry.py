@@ -12,7 +12,8 @@ import pytest
 from billing import tables
 from engine.errors import Refused
 from operations.app import Application
-from operations.runs import list_runs, run_outcomes, run_preview
+from operations.previews import run_preview
+from operations.runs import list_runs, run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import billing_rows, change, draft, results, submit

@@ -23,13 +23,13 @@ from operations.forecast import forecast
 from operations.jobs import list_jobs, show_job
 from operations.mail import list_mail, preview_mail, retry_mail, show_mail
 from operations.maintenance import backup_database, check_database, upgrade_database
+from operations.previews import run_preview
 from operations.runs import (
     drive_run,
     list_runs,
     resume_run,
     retry_run,
     run_outcomes,
-    run_preview,
     show_run,
     submit_run,
 )

@@ -19,13 +19,13 @@ from engine.store.leases import LeaseStore
 from engine.store.tables import run as run_table
 from operations.app import Application, make_application
 from operations.mail import list_mail, show_mail
+from operations.previews import run_preview
 from operations.runs import (
     drive_run,
     list_runs,
     resume_run,
     retry_run,
     run_outcomes,
-    run_preview,
     show_run,
     submit_run,
 )
@@ -463,8 +463,9 @@ def test_a_dry_run_changes_no_billing_record_and_its_preview_shows_what_it_would
     assert (list(list_usage_inputs(app)), list(list_usage_schedules(app))) == before
     assert ended["totals"] == {"draft_fee_amount": {"USD": "60.00"}}
     lines = list(run_preview(app, ended["run_id"]))
-    assert list(lines[0]) == ["kind", "record_id", "amount", "currency", "detail"]
-    amounts = {line["record_id"]: line["amount"] for line in lines}
+    figures = ["amount", "currency", "before", "after", "difference"]
+    assert list(lines[0]) == ["kind", "record_id", "customer_id", *figures, "detail"]
+    amounts = {line["record_id"]: line["amount"] for line in lines if line["kind"] != "customer"}
     assert amounts == {"IN-1a": "20.00", "IN-1b": "20.00", "IN-2a": "20.00", "US-1": "40.00", "US-2": "20.00"}
 
 

@@ -1,0 +1,96 @@
+"""Previews: what a dry run would have written, old → new, by customer, schedule and input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from engine import ledger
+from engine.errors import Refused
+from engine.job import Preview
+from engine.run import Run
+from engine.store import runs, scopes
+from operations import views
+from operations.actor import Actor
+from operations.app import Application
+from operations.checks import check_limit, check_one_of
+from operations.permissions import Right, permit
+from operations.views import View
+
+By = Literal["customer", "schedule", "input"]
+CHOICES: Final = ("customer", "schedule", "input")
+
+CUSTOMER: Final = "customer"
+INPUT: Final = "usage_input"
+KINDS: Final = {
+    "schedule": ("usage_schedule", "late_usage_schedule", "billing_schedule"),
+    "input": (INPUT,),
+}
+"""The kinds of lines by what a reader asks for; they are shown in this order."""
+
+
+def run_preview(
+    app: Application,
+    run_id: str,
+    by: By | None = None,
+    limit: int | None = None,
+    *,
+    actor: Actor | None = None,
+) -> Iterator[View]:
+    """What a dry run would have written: customers, then schedules, then inputs; or only one of these. Streamed.
+
+    Each by currency, the largest difference first. Lines of `kind, record_id, customer_id, amount, currency, before,
+    after, difference, detail`. Refuses a run that was none, before the first line.
+    """
+    permit(app, actor, Right.LOOK, "run.preview")
+    check_limit(limit)
+    if by is not None:
+        check_one_of(by, CHOICES, field="by")
+    with app.database.read() as connection:
+        run = dry_run_of(connection, run_id)
+    return islice(_lines(app, run, by), limit)
+
+
+def dry_run_of(connection: Connection, run_id: str) -> Run:
+    """The dry run of that id. Refuses one that was none."""
+    run = runs.by_id(connection, run_id)
+    if not run.is_dry:
+        raise Refused(
+            f"{run_id} is no dry run, it has no preview",
+            field="run_id",
+            remedy="Submit the job with --dry-run",
+        )
+    return run
+
+
+def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
+    with app.database.read() as connection:
+        if by in (None, CUSTOMER):
+            yield from map(views.preview_line, _customers(connection, run))
+        for kind in _kinds(connection, run, by):
+            yield from map(views.preview_line, ledger.preview_lines(connection, run, kind))
+
+
+def _kinds(connection: Connection, run: Run, by: By | None) -> list[str]:
+    """Of the kinds that the run has those that are asked for; a kind that only its job knows comes last."""
+    there = scopes.preview_kinds(connection, run.id)
+    order = [kind for kinds in KINDS.values() for kind in kinds]
+    wanted = KINDS.get(by, ()) if by is not None else [*order, *(one for one in there if one not in order)]
+    return [kind for kind in wanted if kind in there]
+
+
+def _customers(connection: Connection, run: Run) -> list[Preview]:
+    """A line for each customer and currency: what its inputs sum to."""
+    lines = [
+        Preview(CUSTOMER, customer_id, None, {}, change, customer_id)
+        for customer_id, change in scopes.preview_sums(connection, run.id, INPUT)
+    ]
+    return sorted(lines, key=_by_size)
+
+
+def _by_size(line: Preview) -> tuple[str, int, str]:
+    before, after, currency = line.change or (None, None, "")
+    return currency, -abs((after or 0) - (before or 0)), line.record_id
