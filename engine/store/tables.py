@@ -237,7 +237,9 @@ schedule = Table(
     Column("finish_within_minutes", Integer),
     Column("ping", Text, comment="address that is called when a run has succeeded"),
     Column("created_at", UtcTime, nullable=False),
-    Column("timed_at", UtcTime, nullable=False, comment="last change of what its times are: expression, zone"),
+    Column(
+        "timed_at", UtcTime, nullable=False, comment="last change of what its times are: expression, zone"
+    ),
     Column("paused", Boolean, nullable=False),
     Column("paused_at", UtcTime, comment="begin of the pause, or of the last one"),
     Column("resumed_at", UtcTime, comment="end of the last pause"),
@@ -256,6 +258,28 @@ schedule_fire = Table(
     Column("reason", Text, comment="why they were not run"),
     Column("run_id", PublicId, index=True, comment="the run that was started; kept when that is pruned"),
     Column("recorded_at", UtcTime, nullable=False),
+    UniqueConstraint("schedule_id", "nominal_time"),
+)
+
+schedule_watch = Table(
+    "schedule_watch",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("schedule_id", BigKey, ForeignKey("schedule.id"), nullable=False),
+    Column("nominal_time", UtcTime, nullable=False),
+    Column("last_nominal_time", UtcTime, nullable=False),
+    Column("count", BigInteger, nullable=False, comment="nominal times that were not run; 1 for a run"),
+    Column("run_id", PublicId, comment="empty: they were not run"),
+    Column("reason", Text, comment="why they were not run"),
+    Column(
+        "start_by",
+        UtcTime,
+        comment="somebody is told when it has not started by then; emptied when it has, or they are",
+    ),
+    Column("finish_by", UtcTime, comment="the same of its end"),
+    Column("ping", Text, comment="address to call when it has succeeded; emptied when that is done"),
+    Column("pings", Integer, nullable=False, comment="calls that were begun"),
+    Column("ping_at", UtcTime, comment="not before; raised before each call"),
     UniqueConstraint("schedule_id", "nominal_time"),
 )
 
