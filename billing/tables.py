@@ -132,6 +132,24 @@ custom_line_item = Table(
     Column("end_date", Date),
 )
 
+# What custom line items come to, as the last recalculation of the month left them: replaced as a whole by the next.
+account_charge = Table(
+    "account_charge",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("account_key", BigKey, ForeignKey("account.id"), nullable=False),
+    Column("month", String(7), nullable=False, comment="YYYY-MM"),
+    Column("line_item_key", BigKey, ForeignKey("custom_line_item.id"), nullable=False),
+    Column("contract_revision", Integer, nullable=False, comment="that of the item's contract, then"),
+    Column("rate", ExactDecimal, nullable=False, comment="the item's amount then: of money, or a percentage"),
+    Column("base", BigInteger, comment="minor units of rated usage that a percentage was taken of"),
+    Column("amount", BigInteger, nullable=False, comment="minor units; below zero for a discount"),
+    Column("currency", String(3), nullable=False),
+    Column("run_key", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("account_key", "month", "line_item_key", "currency"),
+)
+
 asset_line_item = Table(
     "asset_line_item",
     metadata,

@@ -37,6 +37,10 @@ COMMANDS = {
     ),
     "asset-line-items": ("cli.commands.asset_line_items:asset_line_items", "Asset line items."),
     "forecast": ("cli.commands.forecast:forecast", "Draft amounts beside rated ones."),
+    "recalculation": (
+        "cli.commands.recalculation:recalculation",
+        "Data recalculation: what is offered, and the account charges it left.",
+    ),
     "schedules": (
         "cli.commands.schedules:schedules",
         "Schedules: make, change, hold, look at their times.",

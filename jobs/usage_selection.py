@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, ClassVar
@@ -104,22 +104,7 @@ class UsageJob(DryRunJob):
 
     def eligible(self, scope: Scope) -> list[InputTuple]:
         """The inputs of the scope that the job takes, as they are now; the others are reported."""
-        rows = rating_rows.read_inputs(scope.connection, scope.keys)
-        held = set(scope.groups)
-        usual = {self.usual} == set(map(itemgetter(5), rows))
-        if usual and held.issuperset(map(itemgetter(0), rows)):
-            return rows
-        taken: list[InputTuple] = []
-        for row in map(InputRow._make, rows):
-            if row.deleted:
-                scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
-            elif row.asset_key not in held:
-                scope.skip(row.key, "not_eligible", MOVED)
-            elif self.takes(row):
-                taken.append(row)
-            else:
-                scope.skip(row.key, "not_eligible", self.why_not(row))
-        return taken
+        return eligible(scope, self.usual, self.takes, self.why_not)
 
     def tell_log(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
         """Say for the log whose assets these are, and which months the usage dates of the inputs span."""
@@ -185,6 +170,30 @@ class UsageJob(DryRunJob):
     def _everything(self, connection: Connection) -> Iterator[Group]:
         for asset, keys in candidates.all_candidates(connection, self.candidates):
             yield Group(asset, keys)
+
+
+def eligible(
+    scope: Scope, usual: str | None, takes: Callable[[InputRow], bool], why_not: Callable[[InputRow], str]
+) -> list[InputTuple]:
+    """The inputs of the scope that a job ``takes``, as they are now; the others are reported, with ``why_not``.
+
+    It takes all about which just ``usual`` is unusual.
+    """
+    rows = rating_rows.read_inputs(scope.connection, scope.keys)
+    held = set(scope.groups)
+    if {usual} == set(map(itemgetter(5), rows)) and held.issuperset(map(itemgetter(0), rows)):
+        return rows
+    taken: list[InputTuple] = []
+    for row in map(InputRow._make, rows):
+        if row.deleted:
+            scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
+        elif row.asset_key not in held:
+            scope.skip(row.key, "not_eligible", MOVED)
+        elif takes(row):
+            taken.append(row)
+        else:
+            scope.skip(row.key, "not_eligible", why_not(row))
+    return taken
 
 
 def report(scope: Scope, usage: AssetUsage, total: str) -> None:

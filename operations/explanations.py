@@ -16,7 +16,7 @@ from billing.records.catalog_rows import price_revision
 from engine.job import BatchJob, Outcome
 from engine.ledger import RecordOutcome
 from engine.store import runs, scopes
-from jobs import DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
+from jobs import DataRecalculationJob, DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
 from operations import records, views
 from operations.actor import Actor
 from operations.app import Application
@@ -24,7 +24,12 @@ from operations.permissions import Right, permit
 from operations.usage_inputs import existing_inputs
 from operations.views import View
 
-JOBS: Final[tuple[type[BatchJob], ...]] = (DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob)
+JOBS: Final[tuple[type[BatchJob], ...]] = (
+    DraftUsageRatingJob,
+    UsageRatingJob,
+    UsageUnratingJob,
+    DataRecalculationJob,
+)
 """The jobs whose records are usage inputs, by asset line item."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,9 @@ from billing.records.driver import Driver
 from billing.records.rating_rows import AssetRow
 
 MOST_CACHED_PRICES = 20_000
+MakeCatalog = Callable[
+    [Iterable[ContractRevision], Mapping[tuple[int, str], Sequence[PriceRevision]]], Catalog
+]
 _COLUMNS = (
     "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
     " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
@@ -28,9 +31,11 @@ class CatalogLoader:
     """Loads the catalog of a scope.
 
     Which revision counts is asked anew for every scope; only what a revision says is kept, for it never changes.
+    ``make`` makes the catalog of contracts and prices.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: MakeCatalog = Catalog) -> None:
+        self._make = make
         self._revisions: dict[int, PriceRevision] = {}
 
     def load(self, connection: Connection, assets: Sequence[AssetRow]) -> Catalog:
@@ -45,7 +50,7 @@ class CatalogLoader:
                 pairs.add((asset.price_book_key, asset.product))
             else:
                 pairs.update((book, asset.product) for book in books_of_customer.get(asset.customer_key, ()))
-        return Catalog(contracts, self._load_prices(connection, pairs))
+        return self._make(contracts, self._load_prices(connection, pairs))
 
     def _load_prices(
         self, connection: Connection, pairs: Collection[tuple[int, str]]

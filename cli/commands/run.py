@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from billing.recalculation import REASONS
 from cli.job_commands import RunGroup
 from cli.options import ids_from_option
 from cli.run_options import RunOptions, dry_run_option, run_options
@@ -70,6 +71,49 @@ _usage_command(
     "Take the rating of usage inputs back, of all that are Rated or of those that are named. They are left in Error; "
     "`usage-inputs reset` makes them Loaded again.",
 )
+
+
+@run.command(
+    "data-recalculation",
+    help="Rate past months of a customer again, by the active contract and the newest prices. What is not rated, and "
+    "what is on its way to an invoice, is left alone and told. `batchwright recalculation offer` shows who can be "
+    "recalculated, and for which months.",
+    example="batchwright run data-recalculation --customer C-1002 --period 2023-06 --period 2023-07"
+    ' --reason "Incorrect Charges" --dry-run\n'
+    "batchwright run data-recalculation --customer C-1002 --period 2023-06 --reason Other"
+    ' --explanation "Tiers were agreed in June"',
+)
+@click.option("--customer", "customer_id", metavar="ID", required=True, help="Whose usage.")
+@click.option(
+    "--period",
+    "periods",
+    metavar="YYYY-MM",
+    multiple=True,
+    required=True,
+    help="A past month under the contract; may be repeated.",
+)
+@click.option("--explanation", metavar="TEXT", help="More about the reason.")
+@dry_run_option
+@run_options
+@click.pass_obj
+def data_recalculation(
+    session: Session,
+    customer_id: str,
+    periods: Sequence[str],
+    explanation: str | None,
+    dry_run: bool,
+    options: RunOptions,
+) -> int:
+    """Recalculate; the reason is an option of every run, and here one of those of the dialog."""
+    if options.reason is None:
+        raise click.UsageError(f"Missing option '--reason'. Choose from: {', '.join(REASONS)}.")
+    parameters = {
+        "customer_id": customer_id,
+        "periods": list(periods),
+        "reason": options.reason,
+        "explanation": explanation,
+    }
+    return submit_and_drive(session, "data-recalculation", parameters, dry_run, options)
 
 
 def _named(

@@ -21,7 +21,8 @@ TREE = dict(commands())
 WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
 EXPECTED = {
     "": ["demo", "import", "forecast", "worker"],
-    "run": ["draft-usage-rating", "usage-rating", "usage-unrating"],
+    "run": ["draft-usage-rating", "usage-rating", "usage-unrating", "data-recalculation"],
+    "recalculation": ["offer", "charges"],
     "runs": ["list", "show", "outcomes", "retry", "resume", "abort", "pause", "move", "preview"],
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],

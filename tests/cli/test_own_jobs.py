@@ -112,7 +112,7 @@ def test_the_jobs_are_listed_whole_beside_one_that_cannot_be_imported(
     letters: str, batchwright: Batchwright
 ) -> None:
     listed = batchwright("jobs", "list", "--json")
-    ours = ["draft-usage-rating", "usage-rating", "usage-unrating"]
+    ours = ["data-recalculation", "draft-usage-rating", "usage-rating", "usage-unrating"]
     assert sorted(job["name"] for job in json.loads(listed.stdout)) == sorted(["post-letters", *ours])
     assert "cannot import the job 'own_broken:Job': SyntaxError" in listed.stderr
 

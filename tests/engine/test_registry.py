@@ -13,7 +13,7 @@ from engine.errors import Refused
 from engine.registry import Registry
 from tests.engine.jobs import Parcels
 
-OURS = ["draft-usage-rating", "usage-rating", "usage-unrating"]
+OURS = ["data-recalculation", "draft-usage-rating", "usage-rating", "usage-unrating"]
 JOB = """
 from engine import BatchJob
 

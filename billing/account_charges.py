@@ -1,0 +1,87 @@
+"""What custom line items come to for an account and a month. Pure.
+
+DoiT: custom line items are applied once per management account, once or every month of their days. A fixed one is an
+amount of the contract's currency; a percentage is one of what the account's usage of the month is rated at, in each
+currency by itself, whatever other items there are. Discounts are negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import product
+from typing import NamedTuple
+
+from billing.exact import EXACT
+from billing.money import AmountOutOfRange, round_half_up, whole_minor
+from billing.recalculation import Month, span_of
+from billing.records.catalog import Terms
+from billing.records.charges import Charge, CustomItem
+
+
+class Unchargeable(NamedTuple):
+    """A custom line item that comes to more than can be kept, and for which account and month."""
+
+    line_item_id: str
+    account_id: str
+    month: Month
+    why: str
+
+
+def account_charges(
+    months: Iterable[Month],
+    accounts: Mapping[int, str],
+    contracts: Sequence[Terms],
+    currencies: Mapping[int, str],
+    items: Sequence[CustomItem],
+    rated: Mapping[tuple[int, Month], Mapping[str, int]],
+) -> Iterator[Charge | Unchargeable]:
+    """The charges of a customer's accounts in these months, by the contracts in force at the end of each.
+
+    ``accounts`` are ids by key, ``contracts`` the newest revisions, ``currencies`` those of price books by key,
+    ``rated`` what usage is rated at in minor units by account and month, then by currency.
+    """
+    for month, account_key, contract, item in _applied(list(months), list(accounts), contracts, items):
+        bases: Mapping[str, int | None] = {currencies[contract.book_key]: None}
+        if not item.kind.startswith("fixed_"):
+            bases = rated.get((account_key, month), {})
+        for currency, base in sorted(bases.items()):
+            try:
+                amount = _amount(item, base, currency)
+            except AmountOutOfRange as error:
+                yield Unchargeable(item.line_item_id, accounts[account_key], month, str(error))
+            else:
+                basis = (account_key, month, item.key, contract.revision, item.rate)
+                yield Charge(*basis, base, amount, currency)
+
+
+def _applied(
+    months: Sequence[Month], accounts: Sequence[int], contracts: Sequence[Terms], items: Sequence[CustomItem]
+) -> Iterator[tuple[Month, int, Terms, CustomItem]]:
+    """Which item of which contract is applied to which account in which month."""
+    for month, account_key, contract in product(months, accounts, contracts):
+        if contract.covers(account_key) and _in_force(contract, date.fromisoformat(span_of(month)[1])):
+            for item in items:
+                if item.contract_id == contract.contract_id and _applies(item, account_key, month):
+                    yield month, account_key, contract, item
+
+
+def _in_force(contract: Terms, day: date) -> bool:
+    covers = contract.start_date <= day and (contract.end_date is None or day <= contract.end_date)
+    return contract.status == "Active" and covers
+
+
+def _applies(item: CustomItem, account_key: int, month: Month) -> bool:
+    first, last = span_of(month)
+    days = item.start <= last and (item.end is None or first <= item.end)
+    return days and item.account_key in (None, account_key)
+
+
+def _amount(item: CustomItem, base: int | None, currency: str) -> int:
+    """Minor units, rounded half up once."""
+    if base is None:
+        minor = round_half_up(item.rate, currency)
+    else:
+        minor = whole_minor(EXACT.multiply(Decimal(base), item.rate.scaleb(-2, EXACT)), currency)
+    return -minor if item.kind.endswith("_discount") else minor
