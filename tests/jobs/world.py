@@ -1,0 +1,302 @@
+"""A small company on which everything may happen, and what must hold whatever happens.
+
+Whoever plays it (hypothesis in the suite, chance in the soak) calls the acts in any order and `check` in between.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select
+
+from billing import tables
+from billing.exact import EXACT
+from billing.records.schedules import LIVE, PENDING_BILLING, SUPERSEDED
+from engine.errors import Refused
+from operations.amendments import amend_asset_line_item
+from operations.app import Application
+from operations.billing_schedules import set_billing_schedule_status
+from operations.imports import import_paths
+from operations.runs import run_outcomes
+from operations.usage_inputs import edit_usage_input, reset_usage_inputs
+from operations.views import View
+from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
+from tests.jobs.drafting import draft, empty
+from tests.jobs.rating import assert_books_balance, rate, unrate
+from tests.operations.conftest import ACTOR
+
+FIRST_DAY, MONTHS = date(2023, 1, 1), 6
+VOLUME_TIERS: tuple[Tier, ...] = (("20", "200", None), ("40", "400", None))
+"""The vendor's; more than 40 is an error, `no_tier`."""
+
+Input = tuple[str, date, str]
+"""Asset line item id, usage date, quantity."""
+Figures = tuple[Decimal | None, int | None]
+
+
+@dataclass
+class World:
+    """The company, and what drafts and bills must still be by what was done so far.
+
+    `drafts` are the draft figures by usage schedule, as the run that last wrote them left them. `billed` are the rows
+    of what is invoiced, as they were when it was invoiced.
+    """
+
+    app: Application
+    assets: list[str] = field(default_factory=list)
+    drafts: dict[int, Figures] = field(default_factory=dict)
+    billed: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+
+    def begin(self, inputs: Iterable[Input], assets: int = 2) -> None:
+        """Every other asset is billed quarterly by indexed tiers, the others monthly, at a discount, by volume."""
+        empty(self.app)
+        self.assets = [f"AL-{number}" for number in range(assets)]
+        with self.app.database.write() as connection:
+            company = Company(connection)
+            company.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
+            company.priced("plans", "volume", tiers=VOLUME_TIERS)
+            account = company.account("AC-1")
+            book = company.price_book("PB-USD")
+            company.contract(company.customer(), book, discount_percent=Decimal("12.5"))
+            keys = {}
+            for number, name in enumerate(self.assets):
+                product, months, frequency = (
+                    ("plans", 1, "Monthly") if number % 2 else ("data", 3, "Quarterly")
+                )
+                keys[name] = company.metered(
+                    name,
+                    product,
+                    months=MONTHS,
+                    months_per_bill=months,
+                    billing_frequency=frequency,
+                    account_key=account,
+                    end_date=last_day(MONTHS),
+                )
+            rows = [
+                {
+                    "usage_input_id": f"IN-{place:06}",
+                    "asset_key": keys[asset],
+                    "usage_date": day,
+                    "quantity": Decimal(quantity),
+                    "product_uom": "Each",
+                    "status": "Loaded",
+                    "deleted": False,
+                }
+                for place, (asset, day, quantity) in enumerate(inputs)
+            ]
+            if rows:
+                connection.execute(insert(tables.usage_input), rows)
+
+    # --- acts --------------------------------------------------------------------------------------------------
+
+    def load(self, inputs: Sequence[Input]) -> None:
+        """Import usage inputs from a file."""
+        lines = [f"{asset},{day.isoformat()},{quantity},Each" for asset, day, quantity in inputs]
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "usage_inputs.csv"
+            file.write_text("\n".join(["asset_line_item_id,usage_date,quantity,product_uom", *lines, ""]))
+            import_paths(self.app, [file], actor=ACTOR)
+
+    def forecast(self, parameters: Mapping[str, Any]) -> View:
+        """Draft rating; `parameters` are those of the job."""
+        inputs, schedules = self.inputs(), self.schedules()
+        run = draft(self.app, dict(parameters))
+        self._note_drafts(run, parameters, inputs, schedules)
+        return run
+
+    def rate(self, ids: Sequence[str] | None = None) -> View:
+        """Rate all or these inputs."""
+        return rate(self.app, _named(ids))
+
+    def unrate(self, ids: Sequence[str] | None = None) -> View:
+        """Unrate all or these inputs."""
+        return unrate(self.app, _named(ids))
+
+    def reset(self) -> None:
+        """Make every input in Error Loaded."""
+        reset_usage_inputs(self.app, status="Error", actor=ACTOR)
+
+    def edit(self, an_id: str, day: date, quantity: str) -> bool:
+        """Change an input; False where it is Rated and the edit was refused."""
+        return _done(
+            lambda: edit_usage_input(
+                self.app, an_id, usage_date=day.isoformat(), quantity=quantity, actor=ACTOR
+            )
+        )
+
+    def amend(self, asset: str, **changes: Any) -> bool:
+        """Amend an asset; False where that was refused."""
+        return _done(lambda: amend_asset_line_item(self.app, asset, actor=ACTOR, **changes))
+
+    def set_status(self, bill: str, status: str) -> bool:
+        """Move a billing schedule; False where it has no way there."""
+        if not _done(lambda: set_billing_schedule_status(self.app, [bill], status, actor=ACTOR)):
+            return False
+        self.billed.pop(bill, None)
+        if status == "invoiced":
+            self.billed[bill] = self._rows_of(bill)
+        return True
+
+    def reprice(self, product: str, factor: int) -> None:
+        """Revise the price of a product: every unit price so many times the first."""
+        tiers = INDEXED_TIERS if product == "data" else VOLUME_TIERS
+        dearer = [(to, str(Decimal(unit or 0) * factor), fee) for to, unit, fee in tiers]
+        with self.app.database.write() as connection:
+            revision: int = connection.execute(
+                select(func.max(tables.price.c.revision)).where(tables.price.c.product == product)
+            ).scalar_one()
+            Company(connection).priced(
+                product,
+                "tiered" if product == "data" else "volume",
+                tiers=dearer,
+                usage_indexing=product == "data",
+                revision=revision + 1,
+            )
+
+    # --- what must hold ----------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Every promise about the books, whatever was done before."""
+        assert_books_balance(self.app)
+        self._check_inputs()
+        found = {row.id: (row.draft_rated_quantity, row.draft_fee_amount) for row in self.schedules()}
+        assert found == {key: self.drafts.get(key, (None, None)) for key in found}
+        for bill, rows in self.billed.items():
+            assert self._rows_of(bill) == rows, f"{bill} is invoiced and changed"
+
+    def _check_inputs(self) -> None:
+        """A Rated input is part of a schedule in force, any other of none, and nothing is charged twice or lost."""
+        in_force = {row.id for row in self.schedules() if row.status != SUPERSEDED}
+        for row in self.inputs():
+            if row.status == "Rated":
+                assert row.rated_schedule_key in in_force, row.usage_input_id
+                assert row.rated_amount is not None, row.usage_input_id
+                assert (row.code, row.error_by) == (None, None), row.usage_input_id
+            else:
+                assert row.rated_schedule_key is None, row.usage_input_id
+                assert row.rated_amount in (None, 0), row.usage_input_id
+                assert (row.status == "Error") is (row.code is not None), row.usage_input_id
+
+    def inputs(self) -> list[Row[Any]]:
+        """The inputs that are not deleted."""
+        with self.app.database.read() as connection:
+            statement = select(tables.usage_input).where(tables.usage_input.c.deleted.is_(False))
+            return list(connection.execute(statement.order_by(tables.usage_input.c.id)))
+
+    def schedules(self) -> list[Row[Any]]:
+        """The usage schedules, each with the status of its billing schedule."""
+        bill, meter = tables.billing_schedule, tables.usage_schedule
+        with self.app.database.read() as connection:
+            return list(
+                connection.execute(
+                    select(meter, bill.c.status).join_from(
+                        meter, bill, bill.c.id == meter.c.billing_schedule_key
+                    )
+                )
+            )
+
+    def bills(self) -> list[str]:
+        """Ids of the billing schedules in force."""
+        bill = tables.billing_schedule
+        with self.app.database.read() as connection:
+            statement = select(bill.c.billing_schedule_id).where(LIVE).order_by(bill.c.id)
+            return list(connection.execute(statement).scalars())
+
+    def _note_drafts(
+        self, run: View, parameters: Mapping[str, Any], before: list[Row[Any]], schedules: list[Row[Any]]
+    ) -> None:
+        """What the forecast must have written, from the inputs it was given as they are after it."""
+        ids, whole = parameters.get("usage_input_ids"), parameters.get("asset_line_item_ids")
+        took = {
+            row["record_id"]: row["outcome"]
+            for row in run_outcomes(self.app, run["run_id"])
+            if row["record_id"]
+        }
+        covering = _Covering(schedules)
+        keys = self._asset_keys()
+        after = {row.usage_input_id: row for row in self.inputs()}
+        eligible: dict[int, set[str]] = defaultdict(set)
+        for row in before:
+            if row.status == "Loaded" or (row.status == "Error" and row.error_by == "draft"):
+                eligible[row.asset_key].add(row.usage_input_id)
+        visited = {keys[name] for name in whole} if whole is not None else set(keys.values())
+        if ids is not None:
+            visited = {row.asset_key for row in before if row.usage_input_id in set(ids)}
+        named = None if ids is None else set(ids)
+        partial = {asset for asset in visited if named is not None and not eligible[asset] <= named}
+        sums: dict[int, Figures] = {}
+        for row in before:
+            outcome = took.get(row.usage_input_id)
+            schedule = covering.on(row.asset_key, row.usage_date)
+            if outcome in (None, "skipped") or schedule is None:
+                continue
+            quantity, fee = sums.get(schedule, (None, None))
+            if outcome == "ok":
+                now = after[row.usage_input_id]
+                quantity = EXACT.add(quantity or Decimal(0), now.quantity)
+                fee = (fee or 0) + now.draft_rated_amount
+            sums[schedule] = (quantity, fee)
+        for row in schedules:
+            if row.asset_key in visited and row.asset_key not in partial and row.status == PENDING_BILLING:
+                self.drafts[row.id] = (None, None)
+        self.drafts.update(sums)
+
+    def _asset_keys(self) -> dict[str, int]:
+        table = tables.asset_line_item.c
+        with self.app.database.read() as connection:
+            rows = connection.execute(select(table.asset_line_item_id, table.id)).all()
+        return {row.asset_line_item_id: row.id for row in rows}
+
+    def _rows_of(self, bill_id: str) -> list[tuple[Any, ...]]:
+        """A billing schedule, its usage schedules and their Rated inputs, without draft values."""
+        bill, meter, one = tables.billing_schedule, tables.usage_schedule, tables.usage_input
+        with self.app.database.read() as connection:
+            key = connection.execute(
+                select(bill.c.id).where(bill.c.billing_schedule_id == bill_id)
+            ).scalar_one()
+            meters = select(meter.c.id).where(meter.c.billing_schedule_key == key)
+            statements = (
+                select(bill).where(bill.c.id == key),
+                select(*_but_drafts(meter.c)).where(meter.c.id.in_(meters)).order_by(meter.c.id),
+                select(*_but_drafts(one.c)).where(one.c.rated_schedule_key.in_(meters)).order_by(one.c.id),
+            )
+            return [tuple(row) for statement in statements for row in connection.execute(statement)]
+
+
+class _Covering:
+    """Which usage schedule covers a day: of those in force the pending one first."""
+
+    def __init__(self, schedules: Iterable[Row[Any]]) -> None:
+        self._on: dict[tuple[int, date], int] = {}
+        in_force = [row for row in schedules if row.status != SUPERSEDED]
+        for row in sorted(in_force, key=lambda row: (row.status == PENDING_BILLING, row.id)):
+            day = row.period_start_date
+            while day <= row.period_end_date:
+                self._on[row.asset_key, day] = row.id
+                day += timedelta(days=1)
+
+    def on(self, asset: int, day: date) -> int | None:
+        return self._on.get((asset, day))
+
+
+def _but_drafts(columns: Iterable[Any]) -> list[Any]:
+    return [column for column in columns if not column.name.startswith("draft_")]
+
+
+def _named(ids: Collection[str] | None) -> dict[str, Any]:
+    return {} if ids is None else {"usage_input_ids": list(ids)}
+
+
+def _done(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except Refused:
+        return False
+    return True
