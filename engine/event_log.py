@@ -30,6 +30,9 @@ WORDS: dict[type[Event], str] = {
     events.MailSent: "mail sent",
     events.MailPutOff: "mail put off",
     events.MailFailed: "mail refused for good",
+    events.ScheduleLate: "schedule late",
+    events.PingSent: "ping answered",
+    events.PingFailed: "ping not answered",
 }
 """What the line of each event says; its facts follow by name. Points reached are for tests, and are not logged."""
 
@@ -42,6 +45,8 @@ TROUBLE = (
     events.RunLost,
     events.MailPutOff,
     events.MailFailed,
+    events.ScheduleLate,
+    events.PingFailed,
 )
 
 

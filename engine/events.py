@@ -213,6 +213,39 @@ class MailFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleLate:
+    """A run of a schedule has not started or not ended in time, or ``count`` times were not run; told once.
+
+    ``late`` is ``not_started``, ``not_finished`` or ``not_run``; ``nominal_time`` is text, in UTC.
+    """
+
+    schedule: str
+    nominal_time: str
+    late: str
+    run_id: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PingSent:
+    """The ping address of a schedule was called after a success, and answered."""
+
+    schedule: str
+    run_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PingFailed:
+    """The ping address did not answer that all is well; it is called again, unless ``is_last``."""
+
+    schedule: str
+    run_id: str | None
+    attempt: int
+    reason: str
+    is_last: bool
+
+
 Event = (
     RunSubmitted
     | RunWaiting
@@ -231,6 +264,9 @@ Event = (
     | MailSent
     | MailPutOff
     | MailFailed
+    | ScheduleLate
+    | PingSent
+    | PingFailed
     | Reached
 )
 

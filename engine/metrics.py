@@ -36,6 +36,8 @@ class Metrics:
         self._fell_back = self._counter(
             "executor_fallbacks", "Runs whose executor did not answer", "executor"
         )
+        self._late = self._counter("schedule_late", "Times of schedules that somebody was told of", "late")
+        self._pings = self._counter("pings", "Calls of ping addresses by how they ended", "result")
         self._mails = self._counter("mails", "Attempts at mails by how they ended", "result")
         self._seconds = Histogram(
             "batchwright_scope_seconds",
@@ -63,6 +65,12 @@ class Metrics:
                 self._replaced.labels(event.executor).inc()
             case events.ExecutorFellBack():
                 self._fell_back.labels(event.executor).inc()
+            case events.ScheduleLate():
+                self._late.labels(event.late).inc()
+            case events.PingSent():
+                self._pings.labels("answered").inc()
+            case events.PingFailed():
+                self._pings.labels("not answered").inc()
             case events.MailSent():
                 self._mails.labels("sent").inc()
             case events.MailPutOff():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -21,6 +21,7 @@ from notifications.addresses import parse_address
 from notifications.outbox import Mail
 from notifications.records import RunRecords
 from notifications.run_ended import RunEnded
+from notifications.schedule_late import SCHEDULE_LATE, ScheduleLate
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,17 +50,18 @@ class Composer:
         Raises ``Refused`` for an address or a subject that cannot stand in a header, and what Jinja2 raises for
         a template with a fault.
         """
-        run = RunEnded(mail.facts, records)
+        about = _about(mail, records)
         message = EmailMessage(policy=SMTP)
-        _set_header(message, "Subject", self._render(mail.kind, "subject", run).strip())
+        _set_header(message, "Subject", self._render(mail.kind, "subject", about).strip())
         _set_address(message, "From", self.sender)
         _set_address(message, "To", parse_address(mail.recipient or ""))
         _set_header(message, "Date", format_datetime(now))
         _set_header(message, "Message-ID", mail.message_id)
         _set_header(message, "Auto-Submitted", "auto-generated")
-        _set_header(message, "X-Batchwright-Run", run.run_id)
-        _set_text(message, self._render(mail.kind, "txt", run))
-        html = self._inliner.inline(self._render(mail.kind, "html", run))
+        if mail.run_id is not None:
+            _set_header(message, "X-Batchwright-Run", mail.run_id)
+        _set_text(message, self._render(mail.kind, "txt", about))
+        html = self._inliner.inline(self._render(mail.kind, "html", about))
         message.add_alternative(html, subtype="html", cte="quoted-printable")
         for file in records.files:
             message.add_attachment(
@@ -67,8 +69,15 @@ class Composer:
             )
         return message
 
-    def _render(self, kind: str, part: str, run: RunEnded) -> str:
-        return self._environment.get_template(f"{kind}.{part}").render(run=run)
+    def _render(self, kind: str, part: str, about: Mapping[str, object]) -> str:
+        return self._environment.get_template(f"{kind}.{part}").render(about)
+
+
+def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
+    """What the templates of a kind of mail see, by the name they have for it."""
+    if mail.kind == SCHEDULE_LATE:
+        return {"late": ScheduleLate(mail.facts)}
+    return {"run": RunEnded(mail.facts, records)}
 
 
 def _environment(folders: Sequence[Path]) -> Environment:

@@ -18,7 +18,8 @@ from notifications import outbox
 from notifications.addresses import parse_address
 from notifications.compose import Composer
 from notifications.outbox import Mail
-from notifications.records import OutcomeSource, RunRecords, gather
+from notifications.records import Excerpt, OutcomeSource, RunRecords, gather
+from notifications.run_ended import RUN_ENDED
 from notifications.transports import (
     FileTransport,
     Letter,
@@ -252,6 +253,8 @@ class _RecordsOfOneRun:
         self._records: RunRecords | None = None
 
     def of(self, mail: Mail) -> RunRecords:
+        if mail.kind != RUN_ENDED:
+            return RunRecords(errored=Excerpt(), processed=Excerpt())
         run_id: str = mail.facts["run_id"]
         if self._records is None or self._run_id != run_id:
             self._records = gather(self._outcomes, run_id, self._limit)

@@ -122,7 +122,7 @@ def record(
     connection: Connection,
     *,
     kind: str,
-    run_key: int,
+    run_key: int | None,
     recipients: Sequence[str | None],
     facts: Mapping[str, Any],
     now: datetime,

@@ -12,6 +12,9 @@ from notifications import words
 from notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
 from notifications.remedies import remedy
 
+RUN_ENDED = "run_ended"
+"""The kind of this mail."""
+
 SHOWN_WARNINGS = 20
 
 Tone = Literal["good", "mixed", "bad"]

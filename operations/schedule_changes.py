@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from engine.schedules.schedule import Schedule, Wanted
 from engine.store import schedules as store
+from engine.store import watches
 from operations.app import Application
 from operations.views import View, instant
 
@@ -30,6 +31,7 @@ def change_schedule(
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:
     """Delete a locked schedule, the record of its times, and what somebody would have been told of."""
+    watches.forget(connection, schedule.id)
     store.remove(connection, schedule)
 
 

@@ -10,6 +10,7 @@ from engine.store.wake import wake_of
 from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
+from operations.watching import WatchLoop
 
 SECONDS_AFTER_NEWS = 0.25
 
@@ -23,22 +24,29 @@ class WorkerProcess:
         app.database.require()
         self._wake = wake_of(app.database)
         self._mail = MailLoop(app)
+        self._watch = WatchLoop(app)
         self._worker = Worker(
-            dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._mail.look
+            dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
         )
 
     def run(self) -> None:
         """Work until `drain` is called; returns when the scopes and the mail at hand are done."""
         self._mail.start()
+        self._watch.start()
         try:
             self._worker.run()
         finally:
+            self._watch.stop()
             self._mail.stop()
             self._wake.close()
 
     def drain(self) -> None:
         """Finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
         self._worker.drain()
+
+    def _on_news(self) -> None:
+        self._mail.look()
+        self._watch.look()
 
 
 class MailLoop:

@@ -1,0 +1,373 @@
+"""Late and missing runs: who is told, once; and the ping after a success."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import events
+from engine.run import State
+from engine.schedules.alerts import RunTimes, Watch, judge, watch_of
+from engine.schedules.schedule import Hold, Schedule
+from engine.store import runs, watches
+from engine.store import schedules as store
+from engine.store.schedules import Fire
+from notifications.ping import PingFailed, ping
+from operations.app import Application, make_application
+from operations.mail import list_mail, send_due_mail, show_mail
+from operations.runs import show_run
+from operations.schedule_order import ScheduleOrder
+from operations.schedule_runs import submit_of_schedule
+from operations.schedules import add_schedule, remove_schedule
+from operations.steering import abort_run
+from operations.watching import PAUSES, look
+from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.web import WebServer
+
+MINUTE = timedelta(minutes=1)
+NO_HOLD = Hold()
+SCHEDULE = Schedule(
+    id=1,
+    name="N",
+    cron="0 0 0 ? * *",
+    job="draft-usage-rating",
+    parameters={},
+    owner="dana@example.com",
+    start_within_minutes=10,
+    finish_within_minutes=60,
+    created_at=NOW - timedelta(days=9),
+    timed_at=NOW - timedelta(days=9),
+    paused=False,
+    paused_at=None,
+    resumed_at=None,
+    last_nominal_time=None,
+)
+STARTED = Fire(nominal_time=NOW, last_nominal_time=NOW, count=1, decision="started", run_id="JR-00000001")
+
+
+def watched(fire: Fire = STARTED, hold: Hold = NO_HOLD, **terms: Any) -> Watch | None:
+    return watch_of(replace(SCHEDULE, **terms), hold, fire, NOW)
+
+
+def judged(minutes: float, run: RunTimes | None, **terms: Any) -> Sequence[str]:
+    watch = watched(**terms)
+    assert watch is not None
+    return judge(watch, run, NOW + minutes * MINUTE).late
+
+
+def times(state: State, started: float | None = None, ended: float | None = None) -> RunTimes:
+    at = [None if minutes is None else NOW + minutes * MINUTE for minutes in (started, ended)]
+    return RunTimes(state, at[0], at[1])
+
+
+def test_a_run_that_waits_is_late_at_its_deadline_and_not_before() -> None:
+    waiting = times(State.HOLDING)
+    assert [judged(minutes, waiting) for minutes in (0, 9.9, 10)] == [(), (), ("not_started",)]
+
+
+def test_a_run_that_started_and_ended_in_time_is_never_late() -> None:
+    done = times(State.COMPLETED, 9, 59)
+    watch = watched()
+    assert watch is not None
+    verdict = judge(watch, done, NOW + 90 * MINUTE)
+    assert verdict == ((), None, None, None)
+
+
+def test_a_run_that_started_or_ended_late_is_told_of_though_nobody_looked_meanwhile() -> None:
+    assert judged(99, times(State.COMPLETED, 11, 61)) == ("not_started", "not_finished")
+    assert judged(99, times(State.COMPLETED, 1, 61)) == ("not_finished",)
+
+
+def test_a_run_aborted_before_its_deadlines_is_not_late() -> None:
+    assert judged(99, times(State.ABORTED, None, 5)) == ()
+
+
+def test_a_run_that_was_pruned_is_not_late() -> None:
+    assert judged(99, None) == ()
+
+
+def test_minutes_count_from_the_end_of_a_pause_or_a_hold() -> None:
+    end = NOW + 30 * MINUTE
+    for watch in (watched(resumed_at=end), watched(hold=Hold(NOW - MINUTE, end))):
+        assert watch is not None
+        assert watch.start_by == end + 10 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_told"),
+    [
+        ("misfire: 3 hours late", True),
+        ("overlapped: JR-00000001 had not ended", True),
+        ("refused: there is no job", True),
+        ("paused", False),
+        ("held with all schedules", False),
+        ("ended", False),
+    ],
+)
+def test_of_times_that_were_not_run_somebody_is_told_unless_that_was_intended(
+    reason: str, is_told: bool
+) -> None:
+    fire = Fire(nominal_time=NOW, last_nominal_time=NOW, count=3, decision="not_run", reason=reason)
+    watch = watched(fire)
+    assert (watch is not None) == is_told
+    assert watch is None or judge(watch, None, NOW).late == ("not_run",)
+
+
+def test_a_schedule_without_limits_and_ping_watches_nothing() -> None:
+    assert watched(start_within_minutes=None, finish_within_minutes=None) is None
+
+
+@pytest.fixture
+def told(app: Application) -> list[events.Event]:
+    """The events about schedules, as they are published."""
+    heard: list[events.Event] = []
+    kinds = (events.ScheduleLate, events.PingSent, events.PingFailed)
+    app.events.subscribe(lambda event: heard.append(event) if isinstance(event, kinds) else None)
+    return heard
+
+
+def scheduled(app: Application, **terms: Any) -> Schedule:
+    """A schedule that is to be watched."""
+    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", **terms)
+    add_schedule(app, order, actor=ACTOR)
+    with app.database.read() as connection:
+        found = store.by_name(connection, "N")
+    assert found is not None
+    return found
+
+
+def fired(app: Application, schedule: Schedule, nominal_time: datetime) -> str:
+    """The run of a nominal time, watched as the scheduler has it."""
+    with app.database.write() as connection:
+        run = submit_of_schedule(app, connection, schedule, os_user="dana", after_earlier=False)
+        fire = Fire(
+            nominal_time=nominal_time,
+            last_nominal_time=nominal_time,
+            count=1,
+            decision="started",
+            run_id=run.run_id,
+        )
+        store.insert_fires(connection, [(schedule.id, fire)], NOW)
+        watches.add(connection, [watch_of(schedule, NO_HOLD, fire, NOW)])
+    return run.run_id
+
+
+def drive(app: Application, run_id: str) -> None:
+    with app.database.read() as connection:
+        key = runs.by_id(connection, run_id).id
+    app.dispatcher.drive(key)
+
+
+def left(app: Application) -> int:
+    with app.database.read() as connection:
+        return len(watches.watched(connection))
+
+
+def test_a_late_run_is_told_of_once_by_an_event_and_a_mail_to_owner_and_notify(
+    app: Application, told: list[events.Event], tmp_path: Path
+) -> None:
+    schedule = scheduled(app, start_within_minutes=10, notify=["ops@example.com"])
+    run_id = fired(app, schedule, NOW - 10 * MINUTE)
+    for _ in range(3):
+        look(app)
+    assert told == [events.ScheduleLate("N", "2023-07-01T08:20:00.000Z", "not_started", run_id, 1)]
+    mails = list_mail(app)
+    assert sorted(mail["recipient"] for mail in mails) == ["dana@example.com", "ops@example.com"]
+    assert {(mail["kind"], mail["run_id"]) for mail in mails} == {("schedule_late", run_id)}
+    assert [mail["kind"] for mail in show_run(app, run_id)["mails"]] == ["schedule_late"] * 2
+    send_due_mail(app)
+    message = email.message_from_bytes(
+        min((tmp_path / "mail").glob("*.eml")).read_bytes(), policy=email.policy.default
+    )
+    assert message["Subject"] == f"N NOT STARTED in time ({run_id})"
+    for part in ("plain", "html"):
+        body = message.get_body((part,))
+        assert body is not None
+        text = " ".join(body.get_content().split())
+        assert "should have started by 2023-07-01 08:30:00 UTC, and had not" in text
+        assert "batchwright schedules fires" in text
+    assert left(app) == 0
+
+
+def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: list[events.Event]) -> None:
+    schedule = scheduled(app, start_within_minutes=10, finish_within_minutes=60)
+    fired(app, schedule, NOW - 20 * MINUTE)
+    fired(app, schedule, NOW - 90 * MINUTE)
+    look(app)
+    look(app)
+    assert sorted((event.nominal_time[11:16], event.late) for event in told) == [  # type: ignore[union-attr]
+        ("07:00", "not_finished"),
+        ("07:00", "not_started"),
+        ("08:10", "not_started"),
+    ]
+    assert left(app) == 1
+
+
+def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[events.Event]) -> None:
+    schedule = scheduled(app, start_within_minutes=10)
+    fire = Fire(
+        nominal_time=NOW - 60 * MINUTE,
+        last_nominal_time=NOW,
+        count=61,
+        decision="not_run",
+        reason="overlapped: JR-00000007 had not ended",
+    )
+    with app.database.write() as connection:
+        watches.add(connection, [watch_of(schedule, NO_HOLD, fire, NOW)])
+    look(app)
+    look(app)
+    assert told == [events.ScheduleLate("N", "2023-07-01T07:30:00.000Z", "not_run", None, 61)]
+    (mail,) = list_mail(app)
+    facts = show_mail(app, mail["mail_id"])["facts"]
+    assert (mail["run_id"], facts["reason"]) == (None, "overlapped: JR-00000007 had not ended")
+
+
+def test_of_workers_that_look_at_once_one_tells(app: Application, migrated_url: str, tmp_path: Path) -> None:
+    schedule = scheduled(app, start_within_minutes=10)
+    for minute in range(20):
+        fired(app, schedule, NOW - (20 + minute) * MINUTE)
+    rivals = [
+        make_application(make_settings(migrated_url, tmp_path, actor="dana@example.com"), clock=app.clock)
+        for _ in range(4)
+    ]
+    threads = [threading.Thread(target=look, args=(rival,)) for rival in rivals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for rival in rivals:
+        rival.close()
+    look(app)
+    assert len(list_mail(app)) == 20
+    assert left(app) == 0
+
+
+def test_a_removed_schedule_is_watched_no_more(app: Application, told: list[events.Event]) -> None:
+    fired(app, scheduled(app, start_within_minutes=10), NOW - 20 * MINUTE)
+    remove_schedule(app, "N", actor=ACTOR)
+    look(app)
+    assert (told, left(app)) == ([], 0)
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    """A dead man's switch."""
+    server = WebServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_ping_is_called_once_after_a_success(
+    app: Application, told: list[events.Event], web: WebServer
+) -> None:
+    run_id = fired(app, scheduled(app, ping=web.url), NOW)
+    look(app)
+    assert web.calls == []
+    drive(app, run_id)
+    look(app)
+    look(app)
+    assert web.calls == ["GET /ping/123"]
+    assert told == [events.PingSent("N", run_id)]
+    assert left(app) == 0
+
+
+def test_a_run_that_did_not_succeed_pings_nobody(
+    app: Application, told: list[events.Event], web: WebServer
+) -> None:
+    run_id = fired(app, scheduled(app, ping=web.url), NOW)
+    abort_run(app, run_id, actor=ACTOR)
+    look(app)
+    assert (web.calls, told, left(app)) == ([], [], 0)
+
+
+class Later:
+    """The clock of an application, set by hand."""
+
+    def __init__(self, app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = NOW
+        monkeypatch.setattr(app.clock, "now", lambda: self.now)
+
+
+def test_a_ping_that_fails_is_called_again_later_and_decides_nothing(
+    app: Application, told: list[events.Event], web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Later(app, monkeypatch)
+    web.statuses = [500, 404]
+    run_id = fired(app, scheduled(app, ping=web.url), NOW)
+    drive(app, run_id)
+    look(app)
+    look(app)
+    assert len(web.calls) == 1
+    later.now += PAUSES[0]
+    look(app)
+    later.now += PAUSES[1]
+    look(app)
+    assert len(web.calls) == 3
+    assert [type(event).__name__ for event in told] == ["PingFailed", "PingFailed", "PingSent"]
+    assert show_run(app, run_id)["status"] == "Completed"
+    assert left(app) == 0
+
+
+def test_a_ping_that_never_answers_is_given_up_and_said_so(
+    app: Application, told: list[events.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Later(app, monkeypatch)
+    gone = WebServer()
+    gone.start()
+    gone.stop()
+    drive(app, fired(app, scheduled(app, ping=gone.url), NOW))
+    for pause in (*PAUSES, *PAUSES):
+        look(app)
+        later.now += pause
+    assert [event.is_last for event in told if isinstance(event, events.PingFailed)] == [
+        *[False] * len(PAUSES),
+        True,
+    ]
+    assert left(app) == 0
+
+
+def test_a_caller_that_died_leaves_the_ping_to_be_called_again(
+    app: Application, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Later(app, monkeypatch)
+    drive(app, fired(app, scheduled(app, ping=web.url), NOW))
+    with monkeypatch.context() as dying:
+        dying.setattr("operations.watching.ping", _die)
+        with pytest.raises(KeyboardInterrupt):
+            look(app)
+    look(app)
+    assert web.calls == []
+    later.now += timedelta(minutes=2)
+    look(app)
+    assert len(web.calls) == 1
+
+
+def _die(_: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_ping_counts_only_an_answer_that_all_is_well(web: WebServer) -> None:
+    ping(web.url)
+    web.statuses = [204, 301, 404, 503]
+    ping(web.url)
+    for _ in range(3):
+        with pytest.raises(PingFailed, match=r"it answers|no answer"):
+            ping(web.url)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_long(web: WebServer) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        with pytest.raises(PingFailed, match="no answer"):
+            ping(f"http://127.0.0.1:{deaf.getsockname()[1]}/", seconds=0.2)
