@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from tests.soak import campaign, clock, crash, fairness, fuzz, outages, rivals, slots, stops
+from tests.soak import campaign, clock, cluster, crash, fairness, fuzz, outages, rivals, slots, stops
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -124,6 +124,12 @@ def _slots(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _cluster(ground: Ground, given: argparse.Namespace) -> list[str]:
+    found = cluster.compare(ground.url(), inputs=given.records, say=_say)
+    _say(str(found))
+    return found.faults
+
+
 def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
     return clock.compare(seed=given.seed, zones=given.zones, say=_say)
 
@@ -136,6 +142,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "slots": (_slots, KINDS),
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
     "outages": (_outages, ("postgresql",)),
+    "cluster": (_cluster, ("postgresql",)),  # a cluster needs a database that all can reach
     "clock": (_clock, ("sqlite",)),  # needs no database at all
 }
 
@@ -195,6 +202,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--restarts", type=int, default=20, help="outages: of the server (20)")
     parser.add_argument("--commits", type=int, default=100_000, help="fairness: of all processes (100,000)")
     parser.add_argument("--runs", type=int, default=1_000, help="slots: in the long line (1,000)")
+    parser.add_argument(
+        "--records", type=int, default=1_000_000, help="cluster: inputs of the run (1,000,000)"
+    )
     parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
