@@ -55,6 +55,14 @@ class Contracted(Company):
         }
         self._to.execute(insert(tables.custom_line_item).values({**row, **values}))
 
+    def cover(self, contract_id: str, *account_ids: str) -> None:
+        """Limit the contract to these accounts."""
+        contract = self.key_of(tables.contract, contract_id)
+        rows = [
+            {"contract_key": contract, "account_key": self.key_of(tables.account, one)} for one in account_ids
+        ]
+        self._to.execute(insert(tables.contract_account), rows)
+
     def key_of(self, table: Any, an_id: str) -> int:
         statement = select(table.c.id).where(table.c[f"{table.name}_id"] == an_id)
         return int(self._to.execute(statement).scalar_one())

@@ -11,8 +11,9 @@ from sqlalchemy import update
 
 from billing import tables
 from operations.app import Application
+from operations.usage_inputs import reset_usage_inputs
 from tests.jobs.company import INDEXED_TIERS
-from tests.jobs.drafting import billing_rows, change, drafts, outcomes, statuses
+from tests.jobs.drafting import billing_rows, change, draft, drafts, outcomes, statuses
 from tests.jobs.rating import (
     assert_books_balance,
     fees,
@@ -26,6 +27,7 @@ from tests.jobs.rating import (
     unrate,
 )
 from tests.jobs.recalculating import Contracted, recalculate, reprice, warnings
+from tests.operations.conftest import ACTOR
 
 Write = Callable[[Callable[[Contracted], object]], None]
 
@@ -207,9 +209,6 @@ def test_it_comes_to_what_unrating_and_rating_again_come_to(app: Application, wr
     recalculate(app)
     recalculated = rated_results(app)
     unrate(app)
-    from operations.usage_inputs import reset_usage_inputs
-    from tests.operations.conftest import ACTOR
-
     reset_usage_inputs(app, status="Error", actor=ACTOR)
     rate(app)
     assert rated_results(app) == recalculated
@@ -330,8 +329,6 @@ def test_superseded_schedules_and_their_inputs_stay_as_they_are(app: Application
 
 def test_draft_values_stay_as_they_are(app: Application, write: Write) -> None:
     write(two_inputs)
-    from tests.jobs.drafting import draft
-
     draft(app)
     rate(app)
     before = drafts(app)
