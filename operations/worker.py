@@ -10,6 +10,7 @@ from engine.store.wake import wake_of
 from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
+from operations.upkeep import Upkeep
 from operations.watching import WatchLoop
 
 SECONDS_AFTER_NEWS = 0.25
@@ -25,6 +26,7 @@ class WorkerProcess:
         self._wake = wake_of(app.database)
         self._mail = MailLoop(app)
         self._watch = WatchLoop(app)
+        self._upkeep = Upkeep(app)
         self._worker = Worker(
             dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
         )
@@ -33,11 +35,13 @@ class WorkerProcess:
         """Work until `drain` is called; returns when the scopes and the mail at hand are done."""
         self._mail.start()
         self._watch.start()
+        self._upkeep.start()
         try:
             self._worker.run()
         finally:
             self._watch.stop()
             self._mail.stop()
+            self._upkeep.stop()
             self._wake.close()
 
     def drain(self) -> None:

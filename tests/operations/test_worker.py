@@ -16,6 +16,7 @@ from engine.run import Run
 from engine.store import runs
 from notifications.tables import mail
 from operations.app import Application, make_application
+from operations.audit_trail import list_audit, verify_audit
 from operations.mail import list_mail
 from operations.runs import drive_run, resume_run, show_run, submit_run
 from operations.views import View
@@ -135,3 +136,29 @@ def test_a_run_whose_caller_died_at_its_submit_can_be_resumed(app: Application, 
     run_id = submit_run(other, JOB, {}, actor=ACTOR, mode="sync", sync=True)["run_id"]
     view = resume_run(app, run_id, actor=ACTOR)
     assert (view["status"], view["outcomes"]) == ("Completed", [])
+
+
+def test_a_worker_seals_the_audit_trail_at_its_start_and_at_its_end(
+    app: Application, other: Application
+) -> None:
+    submit_run(app, JOB, {}, actor=ACTOR)
+    with working(other):
+        wait_for(lambda: verify_audit(app)["sealed"] >= 1)
+        edited = submit_run(app, JOB, {}, actor=ACTOR)
+    found = verify_audit(app)
+    assert found["unsealed"]["count"] == 0
+    assert found["problems"] == []
+    assert [entry["subject"] for entry in list_audit(app, 1)] == [edited["run_id"]]
+
+
+def test_a_worker_goes_on_while_sealing_fails(
+    app: Application, other: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Application) -> int:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("operations.upkeep.seal_committed", broken)
+    run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
+    with working(other):
+        wait_for(lambda: show_run(app, run_id)["status"] == "Completed")
+    assert verify_audit(app)["unsealed"]["count"] == 1

@@ -1,0 +1,208 @@
+"""The chain over the audit trail: what is sealed, and what of tampering it shows, on both databases."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+from structlog.testing import capture_logs
+
+from config.logging import configure_logging
+from operations import records
+from operations.app import Application, make_application
+from operations.audit import record
+from operations.audit_trail import verify_audit
+from operations.sealing import AT_ONCE, seal_committed
+from operations.tables import audit_entry, audit_head, audit_seal
+from tests.operations.conftest import ACTOR, NOW, make_settings
+
+OK: list[Any] = []
+
+
+def enter(app: Application, *subjects: str) -> None:
+    for subject in subjects:
+        with app.database.write() as connection:
+            record(connection, actor=ACTOR, act="test.act", subject=subject, after={"x": "ü"}, now=NOW)
+
+
+def tamper(app: Application, *statements: Any) -> None:
+    with app.database.write() as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def problems(app: Application, newest_hash: str | None = None) -> list[tuple[str, int | None]]:
+    found = verify_audit(app, newest_hash)["problems"]
+    assert all(problem["message"] for problem in found)
+    return [(problem["kind"], problem["entry_id"]) for problem in found]
+
+
+@pytest.fixture
+def sealed(app: Application) -> Application:
+    """An application with five sealed entries, ids 1 to 5."""
+    enter(app, "one", "two", "three", "four", "five")
+    assert seal_committed(app) == 5
+    return app
+
+
+def test_an_untouched_chain_has_no_problem_and_names_its_newest_hash(sealed: Application) -> None:
+    found = verify_audit(sealed)
+    assert found["sealed"] == 5
+    assert found["problems"] == OK
+    assert len(found["newest_hash"]) == 64
+    assert found["unsealed"] == {"count": 0, "first_entry_id": None, "last_entry_id": None}
+    assert problems(sealed, found["newest_hash"]) == OK
+
+
+def test_what_is_not_sealed_yet_is_named_and_is_no_problem(sealed: Application) -> None:
+    enter(sealed, "six", "seven")
+    found = verify_audit(sealed)
+    assert found["unsealed"] == {"count": 2, "first_entry_id": 6, "last_entry_id": 7}
+    assert found["problems"] == OK
+    assert seal_committed(sealed) == 2
+    assert seal_committed(sealed) == 0
+    assert verify_audit(sealed)["sealed"] == 7
+
+
+def test_an_empty_trail_has_an_empty_chain(app: Application) -> None:
+    found = verify_audit(app)
+    assert (found["sealed"], found["newest_hash"], found["problems"]) == (0, None, OK)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"actor": "eve"},
+        {"os_user": "eve"},
+        {"act": "other.act"},
+        {"subject": "thre"},
+        {"reason": "none"},
+        {"before": "null"},
+        {"after": '{"x": "u"}'},
+        {"at": NOW.replace(year=2022)},
+    ],
+)
+def test_an_edited_entry_is_named_whatever_was_edited(sealed: Application, values: dict[str, Any]) -> None:
+    tamper(sealed, update(audit_entry).where(audit_entry.c.id == 3).values(**values))
+    assert problems(sealed) == [("edited", 3)]
+
+
+def test_a_deleted_entry_is_named(sealed: Application) -> None:
+    tamper(sealed, delete(audit_entry).where(audit_entry.c.id == 2))
+    assert problems(sealed) == [("missing", 2)]
+
+
+def test_an_entry_deleted_with_its_seal_leaves_a_gap_that_is_named(sealed: Application) -> None:
+    tamper(
+        sealed,
+        delete(audit_entry).where(audit_entry.c.id == 2),
+        delete(audit_seal).where(audit_seal.c.entry_id == 2),
+    )
+    assert problems(sealed) == [("missing", None)]
+    assert "seal 2 is missing" in verify_audit(sealed)["problems"][0]["message"]
+
+
+def test_a_gap_that_was_closed_by_new_numbers_shows(sealed: Application) -> None:
+    tamper(
+        sealed,
+        delete(audit_entry).where(audit_entry.c.id == 2),
+        delete(audit_seal).where(audit_seal.c.entry_id == 2),
+        *(
+            update(audit_seal).where(audit_seal.c.number == number).values(number=number - 1)
+            for number in (3, 4, 5)
+        ),
+    )
+    assert problems(sealed) == [("edited", 3), ("edited", 4), ("edited", 5), ("cut_off", None)]
+
+
+def test_entries_cut_off_at_the_end_are_named(sealed: Application) -> None:
+    tamper(sealed, delete(audit_entry).where(audit_entry.c.id > 3))
+    assert problems(sealed) == [("missing", 4), ("missing", 5)]
+    tamper(sealed, delete(audit_seal).where(audit_seal.c.entry_id > 3))
+    assert problems(sealed) == [("cut_off", None)]
+    assert "seals 4 to 5 are missing" in verify_audit(sealed)["problems"][0]["message"]
+
+
+def test_a_tail_cut_off_with_the_head_shows_by_the_hash_that_the_log_told(sealed: Application) -> None:
+    newest = verify_audit(sealed)["newest_hash"]
+    with sealed.database.read() as connection:
+        third = connection.scalar(select(audit_seal.c.hash).where(audit_seal.c.number == 3))
+    tamper(
+        sealed,
+        delete(audit_entry).where(audit_entry.c.id > 3),
+        delete(audit_seal).where(audit_seal.c.entry_id > 3),
+        update(audit_head).values(count=3, hash=third),
+    )
+    assert problems(sealed) == OK
+    assert problems(sealed, newest) == [("cut_off", None)]
+
+
+def test_a_head_that_was_changed_or_deleted_is_named_and_nothing_more_is_sealed_without_it(
+    sealed: Application,
+) -> None:
+    tamper(sealed, update(audit_head).values(hash="0" * 64))
+    assert problems(sealed) == [("edited", None)]
+    tamper(sealed, delete(audit_head))
+    assert problems(sealed) == [("missing", None)]
+    enter(sealed, "six")
+    with capture_logs() as logs:
+        assert seal_committed(sealed) == 0
+    assert "the head of the audit chain is gone" in logs[0]["event"]
+
+
+def test_an_entry_whose_mark_was_taken_away_is_not_sealed_twice(sealed: Application) -> None:
+    tamper(sealed, update(audit_entry).where(audit_entry.c.id == 2).values(sealed=False))
+    assert seal_committed(sealed) == 0
+    assert problems(sealed) == OK
+
+
+def test_the_newest_hash_goes_to_the_log(app: Application) -> None:
+    enter(app, "one")
+    configure_logging(1)  # as a worker logs
+    with capture_logs() as logs:
+        seal_committed(app)
+    (line,) = logs
+    assert (line["log_level"], line["entries"], line["seals"]) == ("info", 1, 1)
+    assert line["newest_hash"] == verify_audit(app)["newest_hash"]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_an_entry_that_commits_after_one_with_a_higher_id_is_sealed_after_it(app: Application) -> None:
+    with app.database.write() as late:
+        record(late, actor=ACTOR, act="test.act", subject="begun first", now=NOW)
+        enter(app, "committed first")
+        assert seal_committed(app) == 1
+    assert seal_committed(app) == 1
+    with app.database.read() as connection:
+        order = [row["subject"] for row in records.sealed_entries(connection)]
+    assert order == ["committed first", "begun first"]
+    assert problems(app) == OK
+
+
+def test_several_sealers_at_once_seal_each_entry_once(app: Application, tmp_path: Any) -> None:
+    enter(app, *(f"entry {number}" for number in range(60)))
+    url = app.database.url.render_as_string(hide_password=False)
+    sealers = [make_application(make_settings(url, tmp_path)) for _ in range(4)]
+    sealed: list[int] = []
+    threads = [
+        threading.Thread(target=lambda each=each: sealed.append(seal_committed(each))) for each in sealers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for sealer in sealers:
+        sealer.close()
+    assert sum(sealed) == 60
+    assert verify_audit(app)["sealed"] == 60
+    assert problems(app) == OK
+
+
+def test_a_long_trail_is_sealed_in_several_transactions(app: Application) -> None:
+    row = {"at": NOW, "actor": "a", "os_user": "o", "act": "test.act", "subject": "s"}
+    with app.database.write() as connection:
+        connection.execute(insert(audit_entry), [row] * (AT_ONCE + 1))
+    assert seal_committed(app) == AT_ONCE + 1
+    assert problems(app) == OK
