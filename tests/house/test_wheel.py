@@ -69,10 +69,13 @@ def crowded_folder(tmp_path: Path) -> Path:
 
 def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+        names = archive.namelist()
+    data = {name.partition(".data/")[2] for name in names if ".data/" in name}
+    inside = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
     here = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
     assert inside == here
+    assert data == {"data/share/batchwright/crontab.example"}
 
 
 def test_the_command_works_beside_packages_of_the_same_names(binaries: Path, crowded_folder: Path) -> None:
