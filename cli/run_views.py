@@ -72,7 +72,7 @@ def next_commands(run: Run) -> list[str]:
     """What to type now, where something went wrong or is still to do."""
     run_id = run["run_id"]
     if run["mode"] == "dry_run" and run["status"] == "Completed":
-        return [f"batchwright runs preview {run_id}"]
+        return [f"batchwright runs preview {run_id}", f"batchwright runs apply {run_id}"]
     if run["errored"] and run["status"] == "Completed":
         return [f"batchwright runs outcomes {run_id} --outcome error", f"batchwright runs retry {run_id}"]
     if run["status"] == "Paused":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, tzinfo
 from decimal import Decimal
@@ -163,8 +163,7 @@ class Dispatcher:
         """
         total, begun, asked = 0, False, None
         with self._database.read() as reading:
-            context = StartContext(reading, lambda: stored_selection(reading, run.id))
-            planned = cut(job.start(context), run.scope_size)
+            planned = _planned(reading, run, job)
             while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
                 if asked is not None or (total and stop()):
                     return run
@@ -295,6 +294,14 @@ class Dispatcher:
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:
             return runs.by_key(connection, run_key)
+
+
+def _planned(reading: Connection, run: Run, job: BatchJob) -> Iterator[scopes.PlannedScope]:
+    """The scopes of a run; of one that applies a preview those of the preview, whatever came since."""
+    if run.preview_key is not None:
+        return scopes.planned_as(reading, run.preview_key)
+    context = StartContext(reading, lambda: stored_selection(reading, run.id))
+    return cut(job.start(context), run.scope_size)
 
 
 def _scope_done(run: Run, scope: Done, done: int) -> events.ScopeDone:

@@ -35,6 +35,10 @@ class KeyInUse(Refused):
         self.run_id = run_id
 
 
+class PreviewOutdated(Refused):
+    """What a dry run foretold is not what would happen now; in its name nothing else may be done."""
+
+
 class DatabaseMissing(Refused):
     """There is no Batchwright database where the settings point."""
 

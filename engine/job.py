@@ -44,6 +44,10 @@ class Group(NamedTuple):
     keys: Sequence[int] = ()
 
 
+UNFORESEEN = "unforeseen"
+"""The code of a record that raised an exception."""
+
+
 class Outcome(NamedTuple):
     """What became of a record that is not simply ok: ``outcome`` is ``error`` or ``skipped``."""
 
@@ -306,11 +310,11 @@ class DryRunJob(BatchJob):
         """What ``apply`` would write, as lines for people."""
 
     def execute(self, scope: Scope) -> None:
-        """Both halves; or, in a dry run, the first half and its preview."""
+        """Both halves; or, in a dry run, the first half and its preview. Who applies a preview needs it again."""
         computed = self.compute(scope)
-        if scope.run.is_dry:
+        if scope.run.is_dry or scope.run.preview_key is not None:
             scope.previews.extend(self.preview(scope, computed))
-        else:
+        if not scope.run.is_dry:
             self.apply(scope, computed)
 
 

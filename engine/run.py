@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+APPLY = "apply"
+"""The trigger of a run that applies the preview of its parent."""
+
 Totals = Mapping[str, Mapping[str, int]]
 """Name of a total -> currency -> minor units, for example ``{"draft_fee_amount": {"USD": 600000}}``."""
 
@@ -117,6 +120,11 @@ class Run:
     def is_dry(self) -> bool:
         """A dry run computes only."""
         return self.mode == "dry_run"
+
+    @property
+    def preview_key(self) -> int | None:
+        """The key of the dry run whose preview it applies: it does just what that one foretold, or nothing."""
+        return self.parent_id if self.trigger == APPLY else None
 
     @property
     def ended(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -20,17 +20,15 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from config.logging import bind
-from engine import about, events, faults
+from engine import about, events, faults, foretold
 from engine.clock import Clock
-from engine.errors import FenceLost
+from engine.errors import FenceLost, PreviewOutdated
 from engine.events import Events, Point
-from engine.job import BatchJob, Outcome, Scope
+from engine.job import UNFORESEEN, BatchJob, Outcome, Scope
 from engine.run import Ask, Run
 from engine.store import leases, runs, scopes
 from engine.store.database import Database
 from engine.store.leases import Session
-
-UNFORESEEN = "unforeseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +147,13 @@ class ScopeRunner:
                     ):  # by another process; or the connection was lost in a COMMIT that went through
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in guilty]
-                    done = self._save(connection, stored, self._execute(connection, stored, keys, guilty))
+                    scope = self._execute(connection, stored, keys, guilty)
+                    if self.run.preview_key is not None:
+                        foretold.check_scope(connection, self.run.preview_key, self.job, scope)
+                    done = self._save(connection, stored, scope)
                     self._reached("scope saved", stored.number)
                     return done
-            except (FenceLost, _DoneElsewhere):
+            except (FenceLost, PreviewOutdated, _DoneElsewhere):
                 raise
             except Exception as error:
                 if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
@@ -290,22 +291,10 @@ class ScopeRunner:
         for key, entry in outcomes.items():
             yield {**of_scope, "record_key": key, **entry._asdict()}
 
-    def _preview_rows(self, stored: scopes.StoredScope, scope: Scope) -> Iterable[dict[str, object]]:
-        for line in scope.previews:
-            minor, currency = line.amount or (None, None)
-            before, after, currency = line.change or (None, minor, currency)
-            yield {
-                "run_id": self.run.id,
-                "scope_id": stored.id,
-                "kind": line.kind,
-                "record_id": line.record_id,
-                "customer_id": line.customer_id,
-                "amount": minor,
-                "amount_before": before,
-                "amount_after": after,
-                "currency": currency,
-                "detail": json.dumps(line.detail),
-            }
+    def _preview_rows(self, stored: scopes.StoredScope, scope: Scope) -> Iterator[dict[str, object]]:
+        if self.run.is_dry:
+            for line in scope.previews:
+                yield {"run_id": self.run.id, "scope_id": stored.id, **scopes.preview_values(line)}
 
 
 @contextmanager

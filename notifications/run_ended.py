@@ -17,6 +17,8 @@ RUN_ENDED = "run_ended"
 
 SHOWN_WARNINGS = 20
 
+_PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
+
 Tone = Literal["good", "mixed", "bad"]
 
 
@@ -237,7 +239,7 @@ class RunEnded:
             ("Reason", facts.get("reason")),
             ("Explanation", facts.get("explanation")),
             ("Mode", str(facts["mode"]).replace("_", " ")),
-            ("Retry of", facts.get("parent_run_id")),
+            (_PARENT_IS.get(facts.get("trigger") or "", "Submitted by"), facts.get("parent_run_id")),
             ("Schedule", facts.get("schedule")),
             ("Customer", facts.get("customer_id")),
             ("Periods", ", ".join(facts.get("periods") or [])),
@@ -253,6 +255,8 @@ class RunEnded:
         lines = [Line("The run", f"batchwright runs show {self.run_id}")]
         if self.dry_run:
             lines.append(Line("What it would write", f"batchwright runs preview {self.run_id}"))
+            if self.status == "completed":
+                lines.append(Line("To do just that", f"batchwright runs apply {self.run_id}"))
         if self.errored:
             lines.append(Line("The errors", self._outcomes_command("error")))
         if self.skipped:

@@ -1,8 +1,8 @@
-"""Previews: what a dry run would have written, old → new, by customer, schedule and input."""
+"""Previews: what a dry run would have written, old → new, by customer, schedule and input; and doing just that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, Literal
 
@@ -10,14 +10,17 @@ from sqlalchemy import Connection
 
 from engine import ledger
 from engine.errors import Refused
+from engine.foretold import check_preview
 from engine.job import Preview
-from engine.run import Run
+from engine.run import APPLY, Run, State
 from engine.store import runs, scopes
 from operations import views
 from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit, check_one_of
 from operations.permissions import Right, permit
+from operations.run_view import view_of
+from operations.runs import Order, enqueue, permit_for_run, tell_submitted
 from operations.views import View
 
 By = Literal["customer", "schedule", "input"]
@@ -64,6 +67,72 @@ def dry_run_of(connection: Connection, run_id: str) -> Run:
             remedy="Submit the job with --dry-run",
         )
     return run
+
+
+def apply_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+    here: bool = False,
+) -> View:
+    """Submit the run that a dry run foretold, as its child, and return its JSON. `here` is as in `submit_run`.
+
+    It does the records of the preview and writes just what that shows: all of it is computed again before the run is
+    submitted, and each scope once more when it is executed, under its locks. Refuses a dry run that did not complete;
+    with `PreviewOutdated`, which names what changed, one that would come to something else now. Where something
+    changes only after that, the run fails at that scope, and what it had done before is what was foretold.
+    """
+    permit_for_run(app, actor, run_id, "run.apply")
+    with app.database.read() as connection:
+        preview = dry_run_of(connection, run_id)
+    _refuse_incomplete(preview)
+    _refuse_other_scopes(preview, scope_size)
+    job = app.registry.get(preview.job)(**preview.parameters)
+    check_preview(app.database, app.clock, preview, job)
+    order = Order(
+        actor=actor,
+        sync=sync,
+        reason=reason if reason is not None else preview.reason,
+        explanation=explanation if explanation is not None else preview.explanation,
+        notify=notify or preview.notify,
+        mail_actor=mail_actor,
+        scope_size=preview.scope_size,
+        error_ceiling=error_ceiling or preview.error_ceiling,
+        trigger=APPLY,
+        parent=preview,
+    )
+    with app.database.write() as connection:
+        run = enqueue(app, connection, job, order, act="run.apply")
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    tell_submitted(app, run, mine)
+    return view
+
+
+def _refuse_incomplete(preview: Run) -> None:
+    if preview.state is not State.COMPLETED:
+        raise Refused(
+            f"{preview.run_id} is {preview.state}: it did not foretell everything",
+            field="run_id",
+            remedy="Run the job with --dry-run again, and let it complete",
+        )
+
+
+def _refuse_other_scopes(preview: Run, scope_size: int | None) -> None:
+    if scope_size not in (None, preview.scope_size):
+        raise Refused(
+            f"a preview is applied in its own scopes, of {preview.scope_size:,} records",
+            field="scope_size",
+            remedy="Leave it out, or make the preview with another size",
+        )
 
 
 def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:

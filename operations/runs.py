@@ -98,7 +98,7 @@ def submit_run(
         run = enqueue(app, connection, job, order)
         mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
         view = view_of(connection, mine or run, app.clock.now())
-    _submitted(app, run, mine)
+    tell_submitted(app, run, mine)
     return view
 
 
@@ -120,6 +120,13 @@ def enqueue(
         now=app.clock.now(),
     )
     return run
+
+
+def tell_submitted(app: Application, run: Run, claimed: Run | None) -> None:
+    """Publish, after the commit, that a run was submitted; where it was claimed in the same transaction, keep it."""
+    app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    if claimed is not None:
+        app.dispatcher.claims.keep(claimed)
 
 
 def drive_run(
@@ -223,7 +230,7 @@ def retry_run(
         run = enqueue(app, connection, job, order, act="run.retry")
         mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
         view = view_of(connection, mine or run, app.clock.now())
-    _submitted(app, run, mine)
+    tell_submitted(app, run, mine)
     return view
 
 
@@ -286,12 +293,6 @@ def run_outcomes(
     with app.database.read() as connection:
         runs.by_id(connection, run_id)
     return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
-
-
-def _submitted(app: Application, run: Run, claimed: Run | None) -> None:
-    app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
-    if claimed is not None:
-        app.dispatcher.claims.keep(claimed)
 
 
 def _driven(app: Application, run: Run, stop: Stop, seen: Seen) -> View:

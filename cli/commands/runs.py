@@ -39,6 +39,7 @@ PREVIEW_COLUMNS = (
 )
 COMPUTED_WITH = Column("detail", "Computed with")
 """Too long for a table that people read; a file has it."""
+PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
 
 
@@ -87,7 +88,7 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
         ("Explanation", run["explanation"]),
         ("Trigger", run["trigger"]),
         ("Schedule", run["schedule"]),
-        ("Retry of" if run["trigger"] == "retry" else "Submitted by", run["parent_run_id"]),
+        (PARENT_IS.get(run["trigger"], "Submitted by"), run["parent_run_id"]),
         ("Followed by", shown.joined(run["children"])),
         ("Asked", what_was_asked(asked)),
         ("Created UTC", shown.instant(run["created_at"])),
@@ -125,6 +126,26 @@ def preview(run_id: str, by: previews.By | None, limit: int | None, format: Form
     with application() as app:
         rows = previews.run_preview(app, run_id, by, limit)
         write_rows(rows, columns, format=format, nothing="The run has no preview line.")
+
+
+@runs.command("apply", example="batchwright runs apply JR-00000002")
+@click.argument("run_id", metavar="RUN")
+@run_options
+@click.pass_obj
+def apply(session: Session, run_id: str, options: RunOptions) -> int:
+    """Do what a dry run foretold, as a new run linked to it; refused where that would not hold any more."""
+    with application() as app:
+        actor = acting(app, options.actor)
+        submitted = previews.apply_run(app, run_id, actor=actor, **options.for_submit())
+        applied = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop, seen: operation.drive_run(app, applied, stop, seen),
+            way=options.way,
+            as_json=options.as_json,
+        )
 
 
 @runs.command("retry", example="batchwright runs retry JR-00000001")

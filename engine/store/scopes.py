@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from engine.job import Amount, Change, Outcome
+from engine.job import Amount, Change, Outcome, Preview
 from engine.store.tables import outcome, preview_line, run_warning, scope
 
 NO_AMOUNT = -(2**63)
@@ -121,10 +121,29 @@ def read(connection: Connection, scope_key: int) -> StoredScope:
     return _stored(connection.execute(_READ, {"key": scope_key}).one())
 
 
+def keys_of(connection: Connection, run_key: int) -> list[int]:
+    """The keys of a run's scopes, in order."""
+    statement = select(scope.c.id).where(scope.c.run_id == run_key).order_by(scope.c.number)
+    return list(connection.execute(statement).scalars())
+
+
 def abouts(connection: Connection, run_key: int) -> list[str]:
     """What the done scopes of a run say of whose records they are, each thing said once."""
     said = select(scope.c.about).where(scope.c.run_id == run_key, scope.c.about.is_not(None)).distinct()
     return list(connection.execute(said).scalars())
+
+
+def by_number(connection: Connection, run_key: int, number: int) -> StoredScope:
+    """The scope of a run that has this number."""
+    return _stored(
+        connection.execute(select(scope).where(scope.c.run_id == run_key, scope.c.number == number)).one()
+    )
+
+
+def planned_as(connection: Connection, run_key: int) -> Iterator[PlannedScope]:
+    """The scopes of a run, to be planned again for another."""
+    for one in read_all(connection, run_key):
+        yield PlannedScope(one.number, one.first_record, one.keys, one.groups)
 
 
 def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
@@ -157,6 +176,29 @@ def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
     columns = (outcome.c.record_key, outcome.c.outcome, outcome.c.code, outcome.c.message)
     statement = select(*columns).where(outcome.c.scope_id == scope_key).order_by(outcome.c.record_key)
     return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
+
+
+def preview_values(line: Preview) -> dict[str, Any]:
+    """The columns of a preview line, but for the run and the scope that it belongs to."""
+    minor, currency = line.amount or (None, None)
+    before, after, currency = line.change or (None, minor, currency)
+    return {
+        "kind": line.kind,
+        "record_id": line.record_id,
+        "customer_id": line.customer_id,
+        "amount": minor,
+        "amount_before": before,
+        "amount_after": after,
+        "currency": currency,
+        "detail": json.dumps(line.detail),
+    }
+
+
+def previews_of(connection: Connection, scope_key: int) -> list[dict[str, Any]]:
+    """The preview lines of a scope, each as its ``preview_values``."""
+    columns = [column for column in preview_line.c if column.name not in ("id", "run_id", "scope_id")]
+    lines = select(*columns).where(preview_line.c.scope_id == scope_key).order_by(preview_line.c.id)
+    return [dict(row._mapping) for row in connection.execute(lines)]
 
 
 def preview_rows(connection: Connection, run_key: int, kind: str | None = None) -> Iterator[Any]:
