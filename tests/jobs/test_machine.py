@@ -1,7 +1,7 @@
 """Everything that may happen to a company, in any order: the books always balance, and nothing invoiced changes.
 
-Import, draft, rate, unrate, reset, edit, amend, invoice and price change; hypothesis looks for an order that breaks
-a promise of `World.check`, and shortens it.
+Import, draft, rate, unrate, reset, edit, amend, invoice, price change and recalculation; hypothesis looks for an
+order that breaks a promise of `World.check`, and shortens it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from operations.app import Application, make_application
 from tests.jobs.world import FIRST_DAY, World
 from tests.operations.conftest import StandingClock, make_settings
 
-INPUTS, SEQUENCES, STEPS = 30, 200, 8
+INPUTS, SEQUENCES, STEPS = 30, 200, 6
 QUANTITIES = st.sampled_from(["0", "0.125", "3", "12.5", "25", "41", "-1"])
 DAYS = st.integers(0, 185).map(lambda number: FIRST_DAY + timedelta(days=number))  # some after the end
 ASSETS = st.sampled_from(["AL-0", "AL-1"])
@@ -38,10 +38,16 @@ class Machine(RuleBasedStateMachine):
 
     app: Application
 
-    @initialize(inputs=st.lists(INPUT, min_size=INPUTS - 6, max_size=INPUTS - 6))
-    def begin(self, inputs: list[tuple[str, date, str]]) -> None:
+    @initialize(inputs=st.lists(INPUT, min_size=INPUTS - 6, max_size=INPUTS - 6), billed=st.integers(0, 8))
+    def begin(self, inputs: list[tuple[str, date, str]], billed: int) -> None:
+        """The company; with something billed, so that usage comes late, it has a past."""
         self.world = World(self.app)
         self.world.begin(inputs)
+        bills = self.world.bills()[:billed]
+        if bills:
+            self.world.rate(self._ids(list(range(0, INPUTS, 2))))
+        for bill in bills:
+            self.world.set_status(bill, "invoiced")
 
     @rule(inputs=st.lists(INPUT, min_size=1, max_size=3))
     def load(self, inputs: list[tuple[str, date, str]]) -> None:
@@ -97,6 +103,10 @@ class Machine(RuleBasedStateMachine):
     @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3))
     def reprice(self, product: str, factor: int) -> None:
         self.world.reprice(product, factor)
+
+    @rule(months=st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True))
+    def recalculate(self, months: list[int]) -> None:
+        self.world.recalculate(months)
 
     @invariant()
     def the_books_hold(self) -> None:

@@ -1,0 +1,23 @@
+"""Rate twice, draft, unrate, recalculate, reset, edit, amend, invoice and reprice, all at once over the same inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from operations.app import Application
+from tests.jobs.melee import play, some_inputs
+from tests.jobs.world import World
+
+ASSETS, INPUTS = 6, 120
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_at_once_every_input_is_charged_once_and_the_books_balance(
+    app: Application, tmp_path: Path, seed: int
+) -> None:
+    world = World(app)
+    world.begin(some_inputs(Random(seed), INPUTS, ASSETS), ASSETS)
+    assert play(world, tmp_path, seed, scope_size=10) == []
