@@ -210,6 +210,8 @@ class BatchJob(ABC):
     """What one record is called, in the singular."""
     retry_unit: ClassVar[str] = "record"
     """What a retry does again, as people call it: the record, or a whole group such as ``asset line item``."""
+    error_note: ClassVar[str] = ""
+    """What became of a record that errored, and how it is taken up again; the mail says so beside the remedies."""
     scope_size: ClassVar[int] = 200
     """Records per scope where nobody asks for another size; 200 as in Salesforce."""
     Parameters: ClassVar[Schema] = NoParameters

@@ -57,6 +57,10 @@ class DataRecalculationJob(DryRunJob):
     type = "Recalc"
     record_noun = "usage input"
     retry_unit = "customer with all the months of the run"
+    error_note = (
+        "A usage input with an error stays Rated, with the amount it had. To correct the usage input itself, unrate it "
+        "first: `batchwright run usage-unrating --usage-input ID`, then reset, edit and rate it."
+    )
     scope_size = 2_000
     Parameters: ClassVar[Schema] = Parameters
 

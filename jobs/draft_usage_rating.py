@@ -69,6 +69,11 @@ class DraftUsageRatingJob(UsageJob):
     name = "draft-usage-rating"
     type = "Draft usage rating"
     retry_unit = "asset line item"
+    error_note = (
+        "A Loaded usage input with an error is now in status Error, without a draft amount. Every next forecast "
+        "takes it again and makes it Loaded when it passes: it needs no reset. A Rated one keeps its status and "
+        "its rated amount."
+    )
     Parameters: ClassVar[Schema] = Parameters
 
     def __init__(

@@ -53,6 +53,10 @@ class UsageRatingJob(UsageJob):
 
     name = "usage-rating"
     type = "Usage rating"
+    error_note = (
+        "A usage input with an error was not charged and is now in status Error. Another rating leaves it alone until "
+        "`batchwright usage-inputs reset` makes it Loaded; the retry takes it without."
+    )
     Parameters: ClassVar[Schema] = Parameters
 
     def __init__(

@@ -47,6 +47,7 @@ class UsageUnratingJob(UsageJob):
 
     name = "usage-unrating"
     type = "Usage unrating"
+    error_note = "A usage input with an error keeps its status and its rated amount."
     usual = RATED
 
     @property

@@ -19,9 +19,17 @@ _FAULTS = (
 
 
 def compose_preview(
-    composer: Composer, *, job: str, type: str, now: datetime, base_url: str | None, database: str
+    composer: Composer,
+    *,
+    job: str,
+    type: str,
+    now: datetime,
+    base_url: str | None,
+    database: str,
+    error_note: str = "",
 ) -> EmailMessage:
     """The mail that a run of ``job``, called ``type`` by people, could end with: 498 records processed, 2 errored."""
+    facts = _facts(job, type, now, base_url, database) | {"error_note": error_note}
     mail = Mail(
         key=0,
         mail_id="ML-00000000",
@@ -36,7 +44,7 @@ def compose_preview(
         error=None,
         created_at=now,
         sent_at=None,
-        facts=_facts(job, type, now, base_url, database),
+        facts=facts,
     )
     records = gather(_outcomes, "JR-00000000", composer.attachment_limit)
     return composer.compose(mail, records, now)

@@ -1,4 +1,7 @@
-"""What to do about an outcome code, in a sentence or two. The codes of errors are those of docs/draft-rating.md."""
+"""What to do about an outcome code of billing, in a sentence or two, whichever job met it.
+
+What becomes of a record that errored, and how it is taken up again, differs by job: ``error_note`` of the job says it.
+"""
 
 from __future__ import annotations
 

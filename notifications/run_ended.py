@@ -72,8 +72,9 @@ class Advice:
 class RunEnded:
     """A run that has ended, in words: ``run`` in the templates.
 
-    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``
-    and ``mail_only_to_files``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
+    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
+    ``error_note`` and ``mail_only_to_files``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or
+    ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -288,6 +289,11 @@ class RunEnded:
             f"A retry takes whole {words.plural(unit)}: every one with a {self.noun} that has an error or was "
             "not reached is done again completely."
         )
+
+    @property
+    def error_note(self) -> str:
+        """What the job says of its errors; a dry run leaves none behind."""
+        return "" if self.dry_run or not self.errored else str(self.facts.get("error_note") or "")
 
     @property
     def footer(self) -> str:

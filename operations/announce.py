@@ -58,7 +58,11 @@ class Announcer:
             job = self._registry.get(name)
         except Refused:
             return {}
-        return {"record_noun": job.record_noun, "retry_unit": job.retry_unit}
+        return {
+            "record_noun": job.record_noun,
+            "retry_unit": job.retry_unit,
+            "error_note": job.error_note,
+        }
 
 
 def _domain(sender: str) -> str:

@@ -82,6 +82,7 @@ def preview_mail(app: Application, job_name: str, *, actor: Actor | None = None)
         now=app.clock.now(),
         base_url=app.settings.console_url,
         database=app.database.place,
+        error_note=job.error_note,
     )
 
 

@@ -346,3 +346,11 @@ def test_counts_and_totals_of_the_message_equal_the_facts(
     files = {part.get_filename(): part.get_content() for part in message.iter_attachments()}
     for name, rows in (("processed.csv", processed), ("errored.csv", errored)):
         assert (files[name].count("\n") - 1 if rows else 0) == len(rows)
+
+
+def test_what_the_job_says_of_its_errors_stands_beside_the_retry_where_there_are_any() -> None:
+    note = "They stay Rated, with the amount they had."
+    assert note in text_of(made(facts(error_note=note)))
+    assert note in html_of(made(facts(error_note=note)))
+    for without in ({"errored": 0}, {"mode": "dry_run"}):
+        assert note not in text_of(made(facts(error_note=note, **without)))
