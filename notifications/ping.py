@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from engine.errors import Refused
@@ -35,6 +32,11 @@ def check_ping(text: str) -> str:
 
 def ping(url: str, seconds: float = SECONDS) -> None:
     """Call the address. Raises `PingFailed` with what came instead of an answer from 200 to 299."""
+    # Not at the top: whoever only checks an address does without what calls it.
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
     request = urllib.request.Request(check_ping(url), headers={"User-Agent": "batchwright"})
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:

@@ -111,15 +111,18 @@ def apply_schedules(
 
 
 def _permit_lines(app: Application, actor: Actor, lines: Iterable[Line], *, prune: bool) -> None:
-    orders = [line.order for line in lines]
-    jobs = {order.job for order in orders}
     with app.database.read() as connection:
-        named = {order.name for order in orders}
-        jobs |= {
-            schedule.job for schedule in store.all_schedules(connection) if prune or schedule.name in named
-        }
-    for owner in dict.fromkeys(order.owner for order in orders) or [None]:
-        permit_schedule(app, actor, "schedule.apply", jobs=jobs, owner=owner)
+        there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
+    asked: set[tuple[str, str | None]] = set()
+    for order in (line.order for line in lines):
+        before = there.pop(order.name, None)
+        kept = before is not None and before.job == order.job
+        owner = order.owner or (None if before is None or kept else before.owner)
+        asked |= {(order.job, owner)} | ({(before.job, None)} if before is not None else set())
+    if prune:
+        asked |= {(schedule.job, None) for schedule in there.values()}
+    for job, owner in sorted(asked, key=str):
+        permit_schedule(app, actor, "schedule.apply", jobs=[job], owner=owner)
 
 
 def _checked(

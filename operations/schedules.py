@@ -64,8 +64,10 @@ def update_schedule(
     Refuses what `add_schedule` refuses, and a call that changes nothing. A new expression or zone counts from now on;
     what was due before is settled first.
     """
-    job = permit_change(app, actor, "schedule.update", name)
-    permit_schedule(app, actor, "schedule.update", jobs=[changes.get("job", job)], owner=changes.get("owner"))
+    before = permit_change(app, actor, "schedule.update", name)
+    if "job" in changes or "owner" in changes:
+        job, owner = changes.get("job", before.job), changes.get("owner", before.owner)
+        permit_schedule(app, actor, "schedule.update", jobs=[job], owner=owner)
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
@@ -163,12 +165,10 @@ def run_now(
     The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
     it. `here` is as for `submit_run`. Refuses what that refuses.
     """
-    job = permit_change(app, actor, "schedule.run_now", name)
-    with app.database.read() as connection:
-        schedule = schedule_named(connection, name)
+    schedule = permit_change(app, actor, "schedule.run_now", name)
     return submit_run(
         app,
-        job,
+        schedule.job,
         schedule.parameters,
         actor=actor,
         reason=reason or schedule.reason or f"Schedule {name}, run by hand",
@@ -284,13 +284,13 @@ def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         time = schedule.expression.next_after(time)
 
 
-def permit_change(app: Application, actor: Actor, act: str, name: str) -> str:
-    """Whether the actor may change or run the schedule; the job of it. Refuses an unknown name."""
+def permit_change(app: Application, actor: Actor, act: str, name: str) -> Schedule:
+    """The schedule, if the actor may change and run it. Refuses an unknown name."""
     permit(app, actor, Right.OPERATE, act)
     with app.database.read() as connection:
-        job = schedule_named(connection, name).job
-    permit_schedule(app, actor, act, jobs=[job], owner=None)
-    return job
+        schedule = schedule_named(connection, name)
+    permit_schedule(app, actor, act, jobs=[schedule.job], owner=None)
+    return schedule
 
 
 def schedule_named(connection: Connection, name: str, *, lock: bool = False) -> Schedule:

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.commands.run import run as run_command
 from engine.registry import Registry
-from operations.crontab import CrontabRefused, option_of, read_crontab
+from operations.crontab import CrontabRefused, Line, option_of, read_crontab
 from operations.schedule_order import ScheduleOrder
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
@@ -234,3 +236,40 @@ def test_the_example_shows_for_the_system_s_cron_what_the_line_above_says() -> N
         job_and_options = theirs.partition(" run ")[2].removesuffix(" --enqueue").split()
         assert job_and_options[0] == ours.rpartition('"')[2].split()[0]
         assert set(job_and_options) <= set(ours.rpartition('"')[2].split())
+
+
+_WORDS = st.sampled_from(
+    [
+        "0",
+        "*",
+        "?",
+        "@daily",
+        '"A"',
+        '"',
+        "usage-rating",
+        "--grace",
+        "--grace=",
+        "TZ=",
+        "=",
+        "#",
+        "\\",
+        "'",
+        "--",
+        "x",
+    ]
+)
+
+
+@given(st.one_of(st.text(max_size=80), st.lists(_WORDS, max_size=12).map(" ".join)))
+def test_any_text_is_read_or_refused_line_by_line(text: str) -> None:
+    refused: CrontabRefused | None = None
+    lines: list[Line] = []
+    try:
+        lines = read_crontab(f"# a comment\n{text}", schema_of)
+    except CrontabRefused as error:
+        refused = error
+    assert all(line.order.cron and line.order.job == "usage-rating" for line in lines)
+    if refused is not None:
+        assert min(refused.lines) >= 2
+        assert refused.message.startswith("line ")
+        assert refused.remedy
