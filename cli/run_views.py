@@ -121,6 +121,8 @@ def _mail(mail: Mapping[str, Any]) -> str:
         return f"{mail['mail_id']} has no recipient: the actor has no mail address"
     if mail["status"] == "sent":
         return f"{mail['mail_id']} to {recipient}"
+    if mail["status"] in ("for_digest", "in_digest"):
+        return f"{mail['mail_id']} to {recipient} is part of their daily digest"
     return f"{mail['mail_id']} to {recipient} is {mail['status']}{why}"
 
 

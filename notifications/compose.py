@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from engine.errors import Refused
 from notifications.addresses import parse_address
+from notifications.digest import DIGEST_KIND, Digest
 from notifications.outbox import Mail
 from notifications.records import RunRecords
 from notifications.run_ended import RunEnded
@@ -75,6 +76,8 @@ class Composer:
 
 def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
     """What the templates of a kind of mail see, by the name they have for it."""
+    if mail.kind == DIGEST_KIND:
+        return {"digest": Digest(mail.facts)}
     if mail.kind == SCHEDULE_LATE:
         return {"late": ScheduleLate(mail.facts)}
     return {"run": RunEnded(mail.facts, records)}

@@ -20,6 +20,8 @@ from engine.store.tables import run
 from notifications.tables import mail
 
 WAITING, SENT, FAILED, NO_RECIPIENT = "waiting", "sent", "failed", "no_recipient"
+FOR_DIGEST, IN_DIGEST = "for_digest", "in_digest"
+"""Kept for the recipient's next digest, and gone into it."""
 
 HOLD = timedelta(minutes=15)
 """How long a claim keeps other senders away: longer than the whole attempt may take."""
@@ -44,6 +46,17 @@ _PUT_OFF = (
     select(mail.c.mail_id)
     .where(mail.c.status == WAITING, mail.c.error.is_not(None), mail.c.next_attempt_at > bindparam("now"))
     .order_by(mail.c.id)
+)
+
+# What was kept for a digest whose time has come.
+_FOR_DIGEST = select(mail.c.id).where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+
+# The same, marked: a second worker finds it marked already.
+_TAKE_FOR_DIGEST = (
+    update(mail)
+    .where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+    .values(status=IN_DIGEST, next_attempt_at=None)
+    .returning(mail.c.id, mail.c.recipient, mail.c.facts)
 )
 
 # The claim: only of a mail that is still as it was read, and due.
@@ -127,11 +140,14 @@ def record(
     facts: Mapping[str, Any],
     now: datetime,
     domain: str = "localhost",
+    digest_at: datetime | None = None,
 ) -> None:
     """Record one mail for each recipient, in the caller's transaction. ``None`` is recorded as no recipient.
 
-    ``domain`` is the sender's; it ends the Message-ID, which every attempt at a mail shares.
+    ``domain`` is the sender's; it ends the Message-ID, which every attempt at a mail shares. With ``digest_at`` it is
+    not sent but kept for the digest of that time.
     """
+    status = WAITING if digest_at is None else FOR_DIGEST
     for recipient in recipients:
         key = connection.execute(
             insert(mail)
@@ -140,10 +156,10 @@ def record(
                 kind=kind,
                 recipient=recipient,
                 facts=json.dumps(facts),
-                status=NO_RECIPIENT if recipient is None else WAITING,
+                status=NO_RECIPIENT if recipient is None else status,
                 message_id=f"<{uuid4().hex}@{domain}>",
                 attempts=0,
-                next_attempt_at=None if recipient is None else now,
+                next_attempt_at=None if recipient is None else digest_at or now,
                 created_at=now,
             )
             .returning(mail.c.id)
@@ -178,6 +194,17 @@ def due(connection: Connection, now: datetime, run_key: int | None) -> list[str]
     """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run."""
     statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
     return list(connection.scalars(statement, {"now": now}))
+
+
+def digest_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether something was kept for a digest whose time has come."""
+    return connection.execute(_FOR_DIGEST.limit(1), {"now": now}).first() is not None
+
+
+def take_for_digest(connection: Connection, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """Recipient and facts of what was kept for the digests that are due, oldest first; marked as gone into them."""
+    rows = connection.execute(_TAKE_FOR_DIGEST, {"now": now}).all()
+    return [(row.recipient, json.loads(row.facts)) for row in sorted(rows, key=lambda row: int(row.id))]
 
 
 def put_off(connection: Connection, now: datetime) -> list[str]:
@@ -232,6 +259,12 @@ def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
             f"{mail_id} has no recipient: the actor of {found.run_id} has no mail address",
             field="mail_id",
             remedy="Give the actor one under [actors] in the settings; it counts from the next run on",
+        )
+    if found.status in (FOR_DIGEST, IN_DIGEST):
+        raise Refused(
+            f"{mail_id} is part of a daily digest of {found.recipient}",
+            field="mail_id",
+            remedy=f"For a mail of each run: `batchwright users preferences {found.recipient} --mail always`",
         )
     raise Refused(
         f"{mail_id} is being sent by another process",

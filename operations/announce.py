@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import parseaddr
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,9 @@ from engine.registry import Registry
 from engine.run import Run
 from notifications import outbox
 from notifications.addresses import recipients
+from notifications.digest import in_trouble
+from notifications.preferences import next_midnight, wanted
+from operations.people import people
 from operations.run_view import view_of
 
 KIND = "run_ended"
@@ -29,19 +33,28 @@ class Announcer:
         self._clock = clock
 
     def __call__(self, connection: Connection, run: Run) -> None:
-        """Record the mails. The actor's is left out where the run says so (synchronous and dry runs)."""
-        addressed = recipients(run.actor, self._settings.actors, run.notify, run.mail_actor)
+        """Record the mails that their recipients want, some for their digest.
+
+        The actor's is left out where the run says so (synchronous and dry runs).
+        """
+        known = people(connection, self._settings)
+        addressed = recipients(run.actor, known.addresses, run.notify, run.mail_actor)
         if not addressed:
             return
-        outbox.record(
-            connection,
-            kind=KIND,
-            run_key=run.id,
-            recipients=addressed,
-            facts=self._facts(connection, run),
-            now=self._clock.now(),
-            domain=_domain(self._settings.mail.sender),
-        )
+        facts, now = self._facts(connection, run), self._clock.now()
+        at_once, in_digest = wanted(addressed, known.choices, in_trouble=in_trouble(facts))
+        midnight = next_midnight(now, ZoneInfo(self._settings.time_zone))
+        for some, digest_at in ((at_once, None), (in_digest, midnight)):
+            outbox.record(
+                connection,
+                kind=KIND,
+                run_key=run.id,
+                recipients=some,
+                facts=facts,
+                now=now,
+                domain=mail_domain(self._settings),
+                digest_at=digest_at,
+            )
 
     def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
         return {
@@ -65,5 +78,6 @@ class Announcer:
         }
 
 
-def _domain(sender: str) -> str:
-    return parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+def mail_domain(settings: Settings) -> str:
+    """The sender's domain, which ends every Message-ID."""
+    return parseaddr(settings.mail.sender)[1].rpartition("@")[2] or "localhost"

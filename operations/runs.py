@@ -23,6 +23,7 @@ from operations.app import Application
 from operations.checks import check_limit, check_one_of
 from operations.mail import send_due_mail
 from operations.outcomes import Row, outcome_rows
+from operations.people import people
 from operations.permissions import Right, permit, right_to_run
 from operations.run_view import view_of, views_of
 from operations.steering import release_run
@@ -106,7 +107,7 @@ def enqueue(
     app: Application, connection: Connection, job: BatchJob, order: Order, act: str = "run.submit"
 ) -> Run:
     """Submit the job in the caller's transaction, with its audit entry."""
-    run = submit(connection, job, _request(app, order), app.clock.now())
+    run = submit(connection, job, _request(app, connection, order), app.clock.now())
     audit.record(
         connection,
         actor=order.actor,
@@ -319,7 +320,7 @@ def _followed(app: Application, run: Run, stop: Stop, seen: Seen) -> Run:
     return run
 
 
-def _request(app: Application, order: Order) -> Request:
+def _request(app: Application, connection: Connection, order: Order) -> Request:
     check_one_of(order.mode, MODES, field="mode")
     mode = "sync" if order.sync and order.mode == "batch" else order.mode
     notify = [_checked(address) for address in order.notify]
@@ -339,7 +340,7 @@ def _request(app: Application, order: Order) -> Request:
         schedule=order.schedule,
         after_earlier=order.after_earlier,
         zone=app.zone,
-        warnings=_address_warnings(app, order.actor.name) if mail_actor else (),
+        warnings=_address_warnings(app, connection, order.actor.name) if mail_actor else (),
     )
 
 
@@ -350,12 +351,13 @@ def _checked(address: str) -> str:
         raise Refused(error.message, field="notify", remedy=error.remedy) from None
 
 
-def _address_warnings(app: Application, actor: str) -> Sequence[Warn]:
+def _address_warnings(app: Application, connection: Connection, actor: str) -> Sequence[Warn]:
     if recipients(actor, app.settings.actors, (), True) != [None]:
         return ()
-    message = (
-        f"{actor} has no mail address, so nobody gets this run's mail but --notify; give one under [actors]"
-    )
+    if recipients(actor, people(connection, app.settings).addresses, (), True) != [None]:
+        return ()
+    remedy = "give one under [actors], or by a user with that login name"
+    message = f"{actor} has no mail address, so nobody gets this run's mail but --notify; {remedy}"
     return (Warn("no_recipient", message, None),)
 
 

@@ -1,4 +1,4 @@
-"""What a worker does now and then, whoever did what meanwhile: it seals the audit trail."""
+"""What a worker does now and then, whoever did what meanwhile: it seals the audit trail and makes the daily digests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from operations.app import Application
+from operations.digests import make_digests
 from operations.sealing import seal_committed
 
 SECONDS_BETWEEN = 10.0
@@ -18,10 +19,14 @@ log = structlog.get_logger()
 
 
 class Upkeep:
-    """Does it at the start, every ten seconds, and at the end, in a thread of its own. Any number may do so at once."""
+    """Does it at the start, every ten seconds, and at the end, in a thread of its own. Any number may do so at once.
 
-    def __init__(self, app: Application) -> None:
+    `on_mail` is told when there is mail to be sent.
+    """
+
+    def __init__(self, app: Application, on_mail: Callable[[], None]) -> None:
         self._app = app
+        self._on_mail = on_mail
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="upkeep")
 
@@ -39,7 +44,12 @@ class Upkeep:
         while not stopping:
             stopping = self._stop.is_set()
             self._try("the audit trail could not be sealed; it waits", seal_committed)
+            self._try("the daily digests could not be made; they wait", self._digests)
             self._stop.wait(SECONDS_BETWEEN)
+
+    def _digests(self, app: Application) -> None:
+        if make_digests(app):
+            self._on_mail()
 
     def _try(self, trouble: str, duty: Callable[[Application], Any]) -> None:
         try:

@@ -23,6 +23,7 @@ from notifications.addresses import recipients
 from notifications.ping import PingFailed, ping
 from notifications.schedule_late import SCHEDULE_LATE
 from operations.app import Application
+from operations.people import people
 from operations.views import View, instant
 
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -87,11 +88,12 @@ def _tell(
         "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
+    addresses = people(connection, app.settings).addresses
     outbox.record(
         connection,
         kind=SCHEDULE_LATE,
         run_key=None if run is None else run.id,
-        recipients=recipients(schedule.owner, app.settings.actors, schedule.notify, schedule.mail_owner),
+        recipients=recipients(schedule.owner, addresses, schedule.notify, schedule.mail_owner),
         facts=facts,
         now=app.clock.now(),
         domain=parseaddr(app.settings.mail.sender)[1].rpartition("@")[2] or "localhost",

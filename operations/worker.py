@@ -26,7 +26,7 @@ class WorkerProcess:
         self._wake = wake_of(app.database)
         self._mail = MailLoop(app)
         self._watch = WatchLoop(app)
-        self._upkeep = Upkeep(app)
+        self._upkeep = Upkeep(app, self._mail.look)
         self._worker = Worker(
             dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
         )
