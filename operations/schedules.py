@@ -223,6 +223,14 @@ def list_schedules(app: Application, limit: int | None = None, *, actor: Actor |
         return [view_of(schedule, hold, fired.get(schedule.id), now) for schedule in listed]
 
 
+def read_hold(app: Application, *, actor: Actor | None = None) -> View:
+    """The hold of all schedules, or the last one: `held_at`, and `released_at`, which is `None` while it lasts."""
+    permit(app, actor, Right.LOOK, "schedule.hold")
+    with app.database.read() as connection:
+        hold = store.read_hold(connection)
+    return {"held_at": instant(hold.held_at), "released_at": instant(hold.released_at)}
+
+
 def show_schedule(app: Application, name: str, *, actor: Actor | None = None) -> View:
     """One schedule, with what its JSON in a list leaves out: `description`, `held`, the rest of its terms."""
     permit(app, actor, Right.LOOK, "schedule.show")

@@ -25,6 +25,7 @@ from cli.schedule_views import (
     schedule_facts,
 )
 from cli.session import acting, application
+from cli.show import instant
 from cli.state import Session
 from operations import schedules as operation
 from operations.app import Application
@@ -82,6 +83,12 @@ def list_(limit: int | None, as_json: bool) -> None:
     """List schedules by name."""
     with application() as app:
         rows = operation.list_schedules(app, limit)
+        hold = operation.read_hold(app)
+    if hold["held_at"] is not None and hold["released_at"] is None:
+        since = instant(hold["held_at"])
+        click.echo(
+            f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True
+        )
     write_rows(rows, SCHEDULE_COLUMNS, format=_format(as_json), nothing="There is no schedule.")
 
 

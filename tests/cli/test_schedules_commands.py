@@ -113,6 +113,7 @@ def test_pause_resume_remove_hold_and_release_say_what_they_did(batchwright: Bat
         ("pause Nightly --reason close", "Nightly is paused."),
         ("resume Nightly", "Nightly is resumed and fires next at"),
         ("hold-all --reason upgrade", "No schedule fires until"),
+        ("list", "Name"),
         ("release-all", "Schedules fire again."),
         ("update Nightly --cap 2", "Nightly is changed and fires next at"),
         ("fires Nightly", ""),
@@ -120,6 +121,7 @@ def test_pause_resume_remove_hold_and_release_say_what_they_did(batchwright: Bat
     ):
         result = batchwright("schedules", *words.split())
         assert (result.exit_code, result.stdout.startswith(said)) == (0, True), result.output
+        assert ("All schedules are held since" in result.stderr) == (words == "list")
     assert batchwright("schedules", "list").stderr == "There is no schedule.\n"
 
 

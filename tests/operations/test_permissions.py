@@ -44,6 +44,7 @@ NEEDED = {
         "list_fires",
         "list_schedules",
         "next_fires",
+        "read_hold",
         "show_schedule",
         "what_is_asked",
         "list_usage_inputs",

@@ -6,6 +6,7 @@ import email
 import email.policy
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,7 +31,9 @@ from operations.schedule_runs import submit_of_schedule
 from operations.schedules import add_schedule, remove_schedule
 from operations.steering import abort_run
 from operations.watching import PAUSES, look
+from operations.worker import WorkerProcess
 from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.smtp import SmtpServer
 from tests.support.web import WebServer
 
 MINUTE = timedelta(minutes=1)
@@ -371,3 +374,30 @@ def test_a_server_that_says_nothing_is_not_waited_for_long(web: WebServer) -> No
         deaf.listen()
         with pytest.raises(PingFailed, match="no answer"):
             ping(f"http://127.0.0.1:{deaf.getsockname()[1]}/", seconds=0.2)
+
+
+def test_a_worker_sends_the_mail_by_smtp_and_pings(
+    app: Application, web: WebServer, smtp_server: SmtpServer, migrated_url: str, tmp_path: Path
+) -> None:
+    mail = {"transport": "smtp", "smtp_host": smtp_server.host, "smtp_port": smtp_server.port}
+    settings = make_settings(migrated_url, tmp_path, mail=mail, lease_seconds=1)
+    working = make_application(settings, clock=app.clock)
+    run_id = fired(app, scheduled(app, start_within_minutes=10, ping=web.url), NOW - 20 * MINUTE)
+    worker = WorkerProcess(working)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        until = time.monotonic() + 60
+        while not (web.calls and len(smtp_server.messages) == 2):
+            assert time.monotonic() < until, (web.calls, smtp_server.messages)
+            time.sleep(0.05)
+    finally:
+        worker.drain()
+        thread.join(60)
+        working.close()
+    subjects = sorted(str(received.message["Subject"]) for received in smtp_server.messages)
+    assert subjects == [
+        f"Draft usage rating completed: nothing to process ({run_id})",
+        f"N NOT STARTED in time ({run_id})",
+    ]
+    assert web.calls == ["GET /ping/123"]
