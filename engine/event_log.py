@@ -27,6 +27,8 @@ WORDS: dict[type[Event], str] = {
     events.RunPaused: "run paused",
     events.RunLost: "run is no longer worked on here",
     events.RunEnded: "run ended",
+    events.ScheduleFired: "schedule fired",
+    events.ScheduleTimesNotRun: "times of a schedule not run",
     events.MailSent: "mail sent",
     events.MailPutOff: "mail put off",
     events.MailFailed: "mail refused for good",
@@ -61,4 +63,6 @@ def log_event(event: Event) -> None:
 def _is_trouble(event: Event) -> bool:
     if isinstance(event, events.RunEnded):
         return event.state == State.FAILED
+    if isinstance(event, events.ScheduleTimesNotRun):
+        return event.is_trouble
     return isinstance(event, TROUBLE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, get_args
 
 import structlog
@@ -188,6 +189,32 @@ class RunEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleFired:
+    """A nominal time of a schedule has its run, decided so many seconds after it."""
+
+    schedule: str
+    nominal_time: datetime
+    run_id: str
+    seconds_late: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTimesNotRun:
+    """Nominal times of a schedule were recorded without a run; ``reason`` says why."""
+
+    schedule: str
+    nominal_time: datetime
+    last_nominal_time: datetime
+    count: int
+    reason: str
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether nobody wanted it: what is paused, held or overlapped was asked for."""
+        return self.reason.startswith(("refused", "misfire", "ended"))
+
+
+@dataclass(frozen=True, slots=True)
 class MailSent:
     """A mail was accepted, and marked so."""
 
@@ -261,6 +288,8 @@ Event = (
     | RunPaused
     | RunLost
     | RunEnded
+    | ScheduleFired
+    | ScheduleTimesNotRun
     | MailSent
     | MailPutOff
     | MailFailed

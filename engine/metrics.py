@@ -38,6 +38,9 @@ class Metrics:
         )
         self._late = self._counter("schedule_late", "Times of schedules that somebody was told of", "late")
         self._pings = self._counter("pings", "Calls of ping addresses by how they ended", "result")
+        self._fires = self._counter(
+            "schedule_times", "Nominal times by what became of them", "schedule", "decision"
+        )
         self._mails = self._counter("mails", "Attempts at mails by how they ended", "result")
         self._seconds = Histogram(
             "batchwright_scope_seconds",
@@ -71,6 +74,10 @@ class Metrics:
                 self._pings.labels("answered").inc()
             case events.PingFailed():
                 self._pings.labels("not answered").inc()
+            case events.ScheduleFired():
+                self._fires.labels(event.schedule, "started").inc()
+            case events.ScheduleTimesNotRun():
+                self._fires.labels(event.schedule, "not_run").inc(event.count)
             case events.MailSent():
                 self._mails.labels("sent").inc()
             case events.MailPutOff():

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from engine.schedules.firing import settle
 from engine.schedules.schedule import Schedule, Wanted
 from engine.store import schedules as store
 from engine.store import watches
@@ -26,6 +27,8 @@ def change_schedule(
     app: Application, connection: Connection, before: Schedule, wanted: Wanted, now: datetime
 ) -> Schedule:
     """Save other terms of a locked schedule. With another expression or zone, what was due by the old is settled."""
+    if (wanted.cron, wanted.time_zone) != (before.cron, before.time_zone):
+        before = settle(connection, before, now, "changed: its expression or zone was replaced first")
     return store.update_schedule(connection, before, wanted, now)
 
 

@@ -1,19 +1,28 @@
-"""The worker: drives whatever runs there are and sends the mail that is due, until it is told to stop."""
+"""The worker: fires schedules, drives runs and sends mail, until it is told to stop."""
 
 from __future__ import annotations
 
 import threading
 
 import structlog
+from sqlalchemy import Connection
 
+from config.settings import operating_system_user
+from engine.run import Run
+from engine.schedules.firing import Firing
+from engine.schedules.policy import Start
+from engine.schedules.schedule import Schedule
+from engine.schedules.scheduler import Scheduler
 from engine.store.wake import wake_of
 from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
+from operations.schedule_runs import submit_of_schedule
 from operations.upkeep import Upkeep
 from operations.watching import WatchLoop
 
 SECONDS_AFTER_NEWS = 0.25
+LOOKS_PER_LEASE = 4
 
 log = structlog.get_logger()
 
@@ -27,6 +36,12 @@ class WorkerProcess:
         self._mail = MailLoop(app)
         self._watch = WatchLoop(app)
         self._upkeep = Upkeep(app, self._mail.look)
+        self._scheduler = Scheduler(
+            database=app.database,
+            clock=app.clock,
+            firing=_firing_of(app),
+            seconds_between_looks=app.settings.lease_seconds / LOOKS_PER_LEASE,
+        )
         self._worker = Worker(
             dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
         )
@@ -36,21 +51,37 @@ class WorkerProcess:
         self._mail.start()
         self._watch.start()
         self._upkeep.start()
+        self._scheduler.start()
         try:
             self._worker.run()
         finally:
+            self._scheduler.stop()
             self._watch.stop()
             self._mail.stop()
             self._upkeep.stop()
             self._wake.close()
 
     def drain(self) -> None:
-        """Finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        """Fire no more, finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        self._scheduler.drain()
         self._worker.drain()
 
     def _on_news(self) -> None:
         self._mail.look()
         self._watch.look()
+        self._scheduler.news()
+
+
+def _firing_of(app: Application) -> Firing:
+    """Fires the schedules of the application, on behalf of their owners."""
+    os_user = operating_system_user()
+
+    def submit(connection: Connection, schedule: Schedule, start: Start) -> Run:
+        return submit_of_schedule(
+            app, connection, schedule, os_user=os_user, after_earlier=start.after_earlier
+        )
+
+    return Firing(database=app.database, clock=app.clock, events=app.events, submit=submit)
 
 
 class MailLoop:

@@ -25,7 +25,7 @@ Decision = Literal["started", "not_run"]
 AnyRow = Row[*tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fire:
     """What became of one nominal time, or of a range of them that were not run, with the reason."""
 

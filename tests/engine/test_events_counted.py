@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
@@ -110,3 +112,14 @@ def test_two_applications_count_apart_and_none_in_the_registry_of_the_process() 
     one(events.RunTakenOver(RUN, "elsewhere/1"))
     assert (figure(one, "takeovers_total"), figure(other, "takeovers_total")) == (1, 0)
     assert b"batchwright" not in generate_latest(REGISTRY)
+
+
+def test_times_of_schedules_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
+    at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    metrics(events.ScheduleFired("Nightly", at, RUN, 0.2))
+    metrics(events.ScheduleTimesNotRun("Nightly", at, at, 5, "paused"))
+    counted = [
+        figure(metrics, "schedule_times_total", schedule="Nightly", decision=decision)
+        for decision in ("started", "not_run")
+    ]
+    assert counted == [1, 5]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from engine.store.database import Database
+from tests.engine.rig import Rig
+from tests.engine.schedules.making import Bench
 
 
 @pytest.fixture
@@ -15,3 +17,10 @@ def database(migrated_url: str) -> Iterator[Database]:
     opened = Database(migrated_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def bench(rig: Rig) -> Bench:
+    """Schedules on a migrated database with a parcel."""
+    rig.fill(1)
+    return Bench(rig)

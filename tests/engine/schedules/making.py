@@ -5,9 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
+from engine.events import Event
+from engine.run import Run, State
+from engine.schedules import due
+from engine.schedules.firing import Firing
+from engine.schedules.policy import Start
 from engine.schedules.schedule import Schedule, Wanted
-from engine.store import schedules
+from engine.store import runs, schedules
 from engine.store.database import Database
+from engine.store.schedules import StoredFire
+from engine.submit import Request, submit
+from testing.clock import FakeClock
+from tests.engine.rig import Rig
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -22,3 +33,74 @@ def add(database: Database, *args: Any, now: datetime = NOW, **values: Any) -> S
     with database.write() as connection:
         schedules.lock_changes(connection)
         return schedules.insert_schedule(connection, wanted(*args, **values), now)
+
+
+class Bench:
+    """Schedules of parcels on a database, a clock that is set by hand, and what was told of them."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.database = rig.database
+        self.clock = FakeClock(NOW)
+        self.told: list[Event] = []
+        rig.subscribers.append(self.told.append)
+
+    def firing(self) -> Firing:
+        """As every process makes one for itself."""
+        return Firing(
+            database=self.database,
+            clock=self.clock,
+            events=self.rig.events,
+            submit=lambda connection, schedule, start: self.submit(connection, schedule, start),
+        )
+
+    def submit(self, connection: Connection, schedule: Schedule, start: Start) -> Run:
+        """A run of the schedule."""
+        job = self.rig.registry.get(schedule.job)(**schedule.parameters)
+        request = Request(
+            actor=schedule.owner,
+            trigger="schedule",
+            schedule=schedule.name,
+            after_earlier=start.after_earlier,
+            mail_actor=False,
+        )
+        return submit(connection, job, request, self.clock.now())
+
+    def add(self, *args: Any, **values: Any) -> Schedule:
+        """A schedule, made now."""
+        return add(self.database, *args, now=self.clock.now(), **values)
+
+    def fire_at(self, now: datetime, *schedules: Schedule) -> None:
+        """Let a process look at that instant."""
+        self.clock.sleep((now - self.clock.now()).total_seconds())
+        self.firing().fire([schedule.id for schedule in schedules])
+
+    def fires(self, schedule: Schedule) -> list[StoredFire]:
+        """What became of its times, oldest first."""
+        with self.database.read() as connection:
+            return schedules.fires(connection, schedule.id)[::-1]
+
+    def runs(self, schedule: Schedule) -> list[Run]:
+        """Its runs, oldest first."""
+        with self.database.read() as connection:
+            listed = runs.listing(connection)
+        return sorted((run for run in listed if run.schedule == schedule.name), key=lambda run: run.id)
+
+    def end_runs(self) -> None:
+        """Let every run that has not ended be aborted."""
+        with self.database.write() as connection:
+            for run in runs.listing(connection):
+                if not run.ended:
+                    runs.move(connection, run, State.ABORTED)
+
+    def accounted(self, schedule: Schedule) -> set[datetime]:
+        """Every time that has a record. Fails where two records hold one time, or a range counts wrongly."""
+        found: set[datetime] = set()
+        for fire in self.fires(schedule):
+            times = set(
+                due.each(schedule.expression, fire.nominal_time - due.A_MOMENT, fire.last_nominal_time)
+            )
+            assert len(times) == fire.count, fire
+            assert not times & found, fire
+            found |= times
+        return found

@@ -1,0 +1,262 @@
+"""Firing: what is due is decided, recorded and submitted in one transaction."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import Connection
+
+from engine import events
+from engine.errors import Refused
+from engine.run import Run, State
+from engine.schedules import firing
+from engine.schedules.policy import Start
+from engine.schedules.schedule import Misfire, Overlap, Schedule
+from engine.store import runs, schedules
+from engine.store.schedules import Fire
+from tests.engine.rig import Rig
+from tests.engine.schedules.making import NOW, Bench, wanted
+
+MINUTELY = "0 * * * * ?"
+MINUTE = timedelta(minutes=1)
+
+
+def shown(bench: Bench, schedule: Schedule) -> list[tuple[datetime, int, str | None]]:
+    """Of each fire its first time, how many it holds, and its run or its reason."""
+    return [(fire.nominal_time, fire.count, fire.run_id or fire.reason) for fire in bench.fires(schedule)]
+
+
+def test_a_fire_is_recorded_with_its_run(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY, owner="erin")
+    bench.fire_at(NOW + MINUTE, schedule)
+    (run,), (fire,) = bench.runs(schedule), bench.fires(schedule)
+    assert (run.trigger, run.schedule, run.actor, run.state) == ("schedule", "Nightly", "erin", State.HOLDING)
+    assert (fire.nominal_time, fire.decision, fire.run_id) == (NOW + MINUTE, "started", run.run_id)
+    assert fire.recorded_at == NOW + MINUTE
+
+
+def test_it_is_told_after_the_commit(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY, misfire=Misfire.ALL, overlap=Overlap.ALLOW, cap=1)
+    bench.fire_at(NOW + 3 * MINUTE, schedule)
+    run_id = bench.runs(schedule)[-1].run_id
+    assert bench.told == [
+        events.ScheduleFired("Nightly", NOW + 2 * MINUTE, bench.runs(schedule)[0].run_id, 60.0),
+        events.RunSubmitted(bench.runs(schedule)[0].run_id, "parcels", "batch", "dana"),
+        events.ScheduleFired("Nightly", NOW + 3 * MINUTE, run_id, 0.0),
+        events.RunSubmitted(run_id, "parcels", "batch", "dana"),
+        events.ScheduleTimesNotRun(
+            "Nightly", NOW + MINUTE, NOW + MINUTE, 1, "misfire skipped: policy all runs the last 1"
+        ),
+    ]
+
+
+def test_who_comes_second_finds_nothing_due(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    bench.fire_at(NOW + MINUTE, schedule)
+    bench.firing().fire([schedule.id])
+    assert len(bench.fires(schedule)) == len(bench.runs(schedule)) == 1
+
+
+def test_many_at_once_start_one_run(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    bench.clock.sleep(60)
+    ready = threading.Barrier(5)
+
+    def fire() -> None:
+        ready.wait()
+        bench.firing().fire([schedule.id])
+
+    threads = [threading.Thread(target=fire) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(bench.fires(schedule)) == len(bench.runs(schedule)) == 1
+
+
+def test_a_clock_that_is_set_back_doubles_nothing(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    bench.fire_at(NOW + MINUTE, schedule)
+    bench.end_runs()
+    bench.clock.sleep(-3600)
+    for _ in range(61):
+        bench.fire_at(bench.clock.now() + MINUTE, schedule)
+        bench.end_runs()
+    assert bench.clock.now() == NOW + 2 * MINUTE
+    assert [fire.nominal_time for fire in bench.fires(schedule)] == [NOW + MINUTE, NOW + 2 * MINUTE]
+
+
+def test_an_overlapped_cadence_is_one_range_that_grows(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    for minute in range(1, 6):
+        bench.fire_at(NOW + minute * MINUTE, schedule)
+    run_id = bench.runs(schedule)[0].run_id
+    assert shown(bench, schedule) == [
+        (NOW + MINUTE, 1, run_id),
+        (NOW + 2 * MINUTE, 4, f"overlapped: {run_id} had not ended"),
+    ]
+    bench.end_runs()
+    bench.fire_at(NOW + 6 * MINUTE, schedule)
+    assert len(bench.runs(schedule)) == 2
+    assert bench.accounted(schedule) == {NOW + minute * MINUTE for minute in range(1, 7)}
+
+
+def test_with_the_policy_queue_each_run_waits_for_those_before_it(bench: Bench, rig: Rig) -> None:
+    schedule = bench.add("Nightly", MINUTELY, overlap=Overlap.QUEUE)
+    for minute in (1, 2, 3):
+        bench.fire_at(NOW + minute * MINUTE, schedule)
+    first, second, third = bench.runs(schedule)
+    claims = rig.dispatcher().claims
+    claimed, more = claims.next()
+    assert claimed is not None
+    assert (claimed.id, more) == (first.id, False)
+    assert claims.next() == (None, False)
+    rig.dispatcher().work(claimed)
+    claimed, _ = claims.next()
+    assert claimed is not None
+    assert claimed.id == second.id
+    assert rig.read(third).state is State.HOLDING
+
+
+def test_a_refused_job_is_recorded_and_keeps_nobody_from_the_others(bench: Bench) -> None:
+    gone = bench.add("Gone", MINUTELY, job="uninstalled")
+    good = bench.add("Good", MINUTELY, overlap=Overlap.ALLOW)
+    bench.fire_at(NOW + MINUTE, gone, good)
+    bench.fire_at(NOW + 2 * MINUTE, gone, good)
+    assert len(bench.runs(good)) == 2
+    (fire,) = bench.fires(gone)
+    assert (fire.nominal_time, fire.count) == (NOW + MINUTE, 2)
+    assert str(fire.reason).startswith("refused: there is no job named 'uninstalled'")
+    assert [
+        (one.schedule, one.count, one.is_trouble)
+        for one in bench.told
+        if isinstance(one, events.ScheduleTimesNotRun)
+    ] == [("Gone", 1, True), ("Gone", 1, True)]
+
+
+def test_an_exception_in_one_schedule_is_recorded_and_keeps_nobody_from_the_others(bench: Bench) -> None:
+    bad, good = bench.add("Bad", MINUTELY), bench.add("Good", MINUTELY)
+    submit = bench.submit
+
+    def raising(connection: Connection, schedule: Schedule, start: Start) -> Run:
+        run = submit(connection, schedule, start)
+        if schedule.id == bad.id:
+            raise RuntimeError("its module is broken")
+        return run
+
+    bench.submit = raising  # type: ignore[method-assign]
+    bench.fire_at(NOW + MINUTE, bad, good)
+    assert shown(bench, bad) == [(NOW + MINUTE, 1, "refused: RuntimeError: its module is broken")]
+    assert len(bench.runs(good)) == 1
+    assert bench.runs(bad) == []
+
+
+def test_a_fault_of_the_database_leaves_everything_due(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    submit = bench.submit
+
+    def failing(connection: Connection, schedule: Schedule, start: Start) -> Run:
+        raise psycopg.OperationalError("the server has gone away")
+
+    bench.submit = failing  # type: ignore[method-assign]
+    with pytest.raises(psycopg.OperationalError):
+        bench.fire_at(NOW + MINUTE, schedule)
+    assert bench.fires(schedule) == []
+    bench.submit = submit  # type: ignore[method-assign]
+    bench.firing().fire([schedule.id])
+    assert len(bench.runs(schedule)) == 1
+
+
+def test_more_than_a_set_are_fired_together(bench: Bench) -> None:
+    made = [bench.add(f"number {number}", MINUTELY) for number in range(firing.SET + 5)]
+    bench.fire_at(NOW + MINUTE, *made)
+    with bench.database.read() as connection:
+        assert len(runs.listing(connection)) == len(made)
+        assert set(schedules.last_started(connection)) == {schedule.id for schedule in made}
+
+
+OUTAGES = [
+    # policy, how long, the times there were, the runs that were started, the rows that were written
+    ("skip", timedelta(seconds=30), 1, 0, 1),
+    ("latest", timedelta(seconds=30), 1, 1, 1),
+    ("all", timedelta(seconds=30), 1, 1, 1),
+    ("skip", timedelta(minutes=5), 5, 0, 1),
+    ("latest", timedelta(minutes=5), 5, 1, 2),
+    ("all", timedelta(minutes=5), 5, 5, 5),
+    ("skip", timedelta(hours=26), 1560, 0, 1),
+    ("latest", timedelta(hours=26), 1560, 1, 2),
+    ("all", timedelta(hours=26), 1560, 24, 25),
+    ("skip", timedelta(hours=-1), 0, 0, 0),
+    ("latest", timedelta(hours=-1), 0, 0, 0),
+    ("all", timedelta(hours=-1), 0, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("misfire", "outage", "times", "started", "rows"), OUTAGES)
+def test_after_an_outage_every_time_is_accounted_for(
+    bench: Bench, misfire: str, outage: timedelta, times: int, started: int, rows: int
+) -> None:
+    schedule = bench.add("Nightly", MINUTELY, misfire=Misfire(misfire))
+    begin = NOW + MINUTE + timedelta(seconds=40)
+    bench.fire_at(NOW + MINUTE, schedule)
+    bench.end_runs()
+    bench.clock.sleep(40)
+    bench.fire_at(begin + outage, schedule)
+    assert len(bench.runs(schedule)) - 1 == started
+    assert len(bench.fires(schedule)) - 1 == rows
+    assert bench.accounted(schedule) == {NOW + minute * MINUTE for minute in range(1, times + 2)}
+
+
+@pytest.mark.parametrize(("misfire", "started", "rows"), [("skip", 0, 1), ("latest", 1, 2), ("all", 24, 25)])
+def test_a_cadence_of_one_second_paused_for_a_month_is_a_row(
+    bench: Bench, misfire: str, started: int, rows: int
+) -> None:
+    schedule, month = bench.add("Each second", "* * * * * ?", misfire=Misfire(misfire)), timedelta(days=30)
+    with bench.database.write() as connection:
+        schedules.pause(connection, schedule, NOW)
+    bench.fire_at(NOW + month / 2, schedule)
+    assert bench.fires(schedule) == []
+    with bench.database.write() as connection:
+        schedules.resume(connection, schedule, NOW + month)
+    bench.fire_at(NOW + month, schedule)
+    fires = bench.fires(schedule)
+    assert sum(fire.decision == "started" for fire in fires) == len(bench.runs(schedule)) == started
+    assert (len(fires), fires[0].count, fires[0].reason) == (rows, 30 * 86_400 - started, "paused")
+
+
+def test_settling_records_what_is_due_and_leaves_nothing_to_fire(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    bench.clock.sleep(600)
+    with bench.database.write() as connection:
+        settled = firing.settle(connection, schedule, bench.clock.now(), "changed")
+        again = firing.settle(connection, settled, bench.clock.now(), "changed")
+        schedules.update_schedule(connection, again, wanted("Nightly", "30 * * * * ?"), bench.clock.now())
+    bench.firing().fire([schedule.id])
+    assert shown(bench, schedule) == [(NOW + MINUTE, 10, "changed")]
+
+
+def test_a_time_that_was_backfilled_before_it_was_due_is_not_fired_again(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+    backfilled = Fire(NOW + 2 * MINUTE, NOW + 2 * MINUTE, 1, "started", run_id="JR-00000099")
+    with bench.database.write() as connection:
+        schedules.insert_fires(connection, [(schedule.id, backfilled)], NOW)
+    bench.fire_at(NOW + 3 * MINUTE, schedule)
+    assert shown(bench, schedule) == [
+        (NOW + MINUTE, 1, "misfire skipped: policy latest"),
+        (NOW + 2 * MINUTE, 1, "JR-00000099"),
+        (NOW + 3 * MINUTE, 1, bench.runs(schedule)[0].run_id),
+    ]
+
+
+def test_a_run_that_keeps_the_dedup_key_is_named(bench: Bench) -> None:
+    schedule = bench.add("Nightly", MINUTELY)
+
+    def refusing(connection: Connection, schedule: Schedule, start: Start) -> Run:
+        raise Refused("JR-00000001 has the key")
+
+    bench.submit = refusing  # type: ignore[method-assign]
+    bench.fire_at(NOW + MINUTE, schedule)
+    assert shown(bench, schedule) == [(NOW + MINUTE, 1, "refused: JR-00000001 has the key")]
