@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import Refused
-from operations.app import Actor, Application
+from operations.app import Actor, Application, make_application
 from operations.crontab import CrontabRefused
 from operations.schedule_files import Difference, apply_schedules
 from operations.schedules import list_schedules, pause_schedule, show_schedule, update_schedule
-from tests.operations.conftest import ACTOR
+from tests.operations.conftest import ACTOR, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 
@@ -109,3 +110,15 @@ def test_a_unix_line_keeps_its_meaning_through_an_update(app: Application) -> No
     applied(app, FILE)
     changed = update_schedule(app, "B", {"time_zone": "Europe/Berlin"}, actor=ACTOR)
     assert (changed["cron"], changed["next_fire_at"]) == ("15 2 * * 0", "2023-07-02T00:15:00.000Z")
+
+
+def test_of_those_who_apply_at_once_one_adds_and_the_others_find_no_change(
+    app: Application, entries: Entries, migrated_url: str, tmp_path: Path
+) -> None:
+    rivals = [make_application(make_settings(migrated_url, tmp_path), clock=app.clock) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        differences = list(pool.map(lambda rival: applied(rival, FILE), rivals))
+    for rival in rivals:
+        rival.close()
+    assert sorted(len(difference.added) for difference in differences) == [0, 0, 0, 2]
+    assert len(entries()) == 1

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import Refused
+from engine.store import runs
 from engine.store import schedules as store
 from engine.store.schedules import Fire
-from operations.app import Application
+from operations.app import Application, make_application
 from operations.backfill import MOST, backfill_schedule
 from operations.runs import list_runs
 from operations.schedule_order import ScheduleOrder
 from operations.schedules import add_schedule, list_fires, update_schedule
 from operations.views import View
-from tests.operations.conftest import ACTOR, NOW
+from tests.operations.conftest import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 
@@ -158,3 +161,25 @@ def test_times_of_an_earlier_expression_are_not_backfilled(
     update_schedule(app, "N", {"cron": "0 0 1 ? * *"}, actor=ACTOR)
     with pytest.raises(Refused, match="has its expression and zone since 2023-07-03"):
         backfilled(app, day(1), day(2))
+
+
+def test_of_those_who_backfill_at_once_no_time_is_run_twice(
+    app: Application, schedule: View, migrated_url: str, tmp_path: Path
+) -> None:
+    rivals = [make_application(make_settings(migrated_url, tmp_path), clock=app.clock) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda rival: backfilled(rival, day(1), day(20)), rivals))
+    for rival in rivals:
+        rival.close()
+    assert sorted(len(rows) for rows in made) == [0, 0, 0, 20]
+    assert len(list_runs(app)) == len(list_fires(app, "N")) == 20
+
+
+def test_runs_of_a_backfill_follow_one_another_unless_overlap_is_allowed(app: Application) -> None:
+    for name, overlap, waits in (("N", "skip", True), ("M", "allow", False)):
+        order = ScheduleOrder(name=name, cron="0 0 0 ? * *", job="draft-usage-rating", overlap=overlap)
+        add_schedule(app, order, actor=ACTOR)
+        backfill_schedule(app, name, day(1), day(2), actor=ACTOR)
+        with app.database.read() as connection:
+            startable = [run.schedule for run in runs.first_in_lines(connection, 10)]
+        assert startable.count(name) == (1 if waits else 2)
