@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 import operations
 from config.settings import operating_system_user
@@ -346,8 +347,6 @@ def test_a_refused_attempt_is_refused_also_where_it_cannot_be_recorded(
 def test_a_permission_is_one_statement_beside_the_look_at_the_revision(
     app: Application, people: dict[str, Actor]
 ) -> None:
-    from sqlalchemy import event
-
     statements: list[str] = []
 
     def note(*arguments: Any) -> None:
