@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, tzinfo
 from decimal import Decimal
@@ -144,6 +144,8 @@ class Dispatcher:
             job = self._registry.get(run.job)(**run.parameters)
             if run.state is State.PREPARING:
                 run = self._patiently(lambda: self._prepare(run, job, session, stop))
+            if run.ended or run.state is State.PAUSED:
+                return run
             if run.state is State.PREPARING or not self._drive_scopes(run, job, session, stop):
                 return self._patiently(lambda: self._leave(run, session))
             return self._patiently(lambda: self._finish(run, job, session))
@@ -159,9 +161,10 @@ class Dispatcher:
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
         """Plan the scopes; committed in portions, and begun anew when it was interrupted.
 
-        The run stays Preparing when something asks to stop between two portions.
+        The run stays Preparing when something asks to stop between two portions. Where there is nothing to do it ends
+        in the same transaction.
         """
-        total, begun, asked = 0, False, None
+        total, begun, asked, submitted = 0, False, None, list[Run]()
         with self._database.read() as reading:
             planned = _planned(reading, run, job)
             while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
@@ -179,7 +182,12 @@ class Dispatcher:
             if not begun and (seen := self._begin_plan(connection, run)) is not None:
                 return seen
             ready = runs.move(connection, run, State.PROCESSING, total=total)
+            if not begun:
+                ready, submitted = self._end(connection, ready, job)
         self._reached(run, "planned")
+        if not begun:
+            self._events.publish(events.RunPlanned(run.run_id, 0, 0, 0))
+        self._tell_of(submitted)
         return ready
 
     def _begin_plan(self, connection: Connection, run: Run) -> Run | None:
@@ -219,21 +227,29 @@ class Dispatcher:
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
-            if runs.hold_run(connection, run) is not None:
-                return self.endings.obey(connection, run)
-            run = runs.by_key(connection, run.id)
-            if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
-                return run
-            check_all_reached(run)
-            finish = self._at_finish(run, connection)
-            job.finish(finish)
-            self._reached(run, "finish called")
-            runs.add_warnings(connection, run.id, None, finish.warnings)
-            ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
-            self._reached(run, "finish saved")
-        for one in finish.submitted:
-            self._events.publish(events.RunSubmitted(one.run_id, one.job, one.mode, one.actor))
+            ended, submitted = self._end(connection, run, job)
+        self._tell_of(submitted)
         return ended
+
+    def _end(self, connection: Connection, run: Run, job: BatchJob) -> tuple[Run, list[Run]]:
+        """The run as it is when its job has finished, and the runs that follow it; or what somebody asked of it."""
+        if runs.hold_run(connection, run) is not None:
+            return self.endings.obey(connection, run), []
+        run = runs.by_key(connection, run.id)
+        if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
+            return run, []
+        check_all_reached(run)
+        finish = self._at_finish(run, connection)
+        job.finish(finish)
+        self._reached(run, "finish called")
+        runs.add_warnings(connection, run.id, None, finish.warnings)
+        ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
+        self._reached(run, "finish saved")
+        return ended, finish.submitted
+
+    def _tell_of(self, submitted: Iterable[Run]) -> None:
+        for one in submitted:
+            self._events.publish(events.RunSubmitted(one.run_id, one.job, one.mode, one.actor))
 
     def _at_finish(self, run: Run, connection: Connection) -> Finish:
         now = self._clock.now()

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, insert
 
 from engine import events
 from engine.job import Finish, Scope
-from engine.run import Run, State
-from engine.store import runs
+from engine.run import Ask, Run, State
+from engine.store import runs, steering
 from tests.engine.jobs import Parcels, parcel
-from tests.engine.rig import Rig
+from tests.engine.rig import NOW, Rig
 
 
 def scope_done(run: Run, scope: int, *, ok: int, done: int) -> events.ScopeDone:
@@ -147,3 +147,30 @@ def test_a_scope_knows_all_keys_that_were_planned(rig: Rig, spy: type[Parcels]) 
     assert seen[0] == (4, 4)
     assert seen[-1] == (3, 4)
     assert {planned for _, planned in seen} == {4}
+
+
+def test_a_run_with_nothing_to_do_ends_in_the_transaction_of_its_plan(rig: Rig, spy: type[Parcels]) -> None:
+    seen: list[State] = []
+
+    def look(event: events.Event) -> None:
+        if isinstance(event, events.Reached) and event.point == "finish saved":
+            seen.append(rig.read(run).state)  # as others see it: nothing of it is committed yet
+
+    rig.fill(0)
+    run = rig.submit()
+    rig.subscribers.append(look)
+    ended = rig.drive(run)
+    assert seen == [State.PREPARING]
+    assert (ended.state, ended.total, ended.processed) == (State.COMPLETED, 0, 0)
+    assert [one for one in rig.published if isinstance(one, events.RunPlanned)] == [
+        events.RunPlanned(run.run_id, 0, 0, 0)
+    ]
+
+
+@pytest.mark.parametrize(("ask", "state"), [(Ask.PAUSE, State.PAUSED), (Ask.ABORT, State.ABORTED)])
+def test_a_run_with_nothing_to_do_obeys_before_it_ends(rig: Rig, ask: Ask, state: State) -> None:
+    rig.fill(0)
+    run = rig.claimed(rig.submit())
+    with rig.database.write() as connection:
+        steering.ask(connection, run, steering.Asked(ask, "erin", NOW))
+    assert rig.dispatcher().work(run).state is state
