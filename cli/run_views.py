@@ -94,6 +94,8 @@ def steered(run: Run, act: str) -> str:
     run_id, status = run["run_id"], run["status"]
     if act == "move":
         return f"{run_id} has moved in its line."
+    if act == "hold":
+        return f"{run_id} is held. An administrator goes on with it: `batchwright runs resume {run_id}`."
     if status == "Aborted":
         return f"{run_id} is Aborted: {counts(run)}."
     if status == "Paused":

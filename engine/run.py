@@ -29,10 +29,13 @@ class State(StrEnum):
 
 
 class Ask(StrEnum):
-    """What the process of an active run can be asked for. It obeys after the scopes in flight."""
+    """What the process of an active run can be asked for, which obeys after the scopes in flight; and what an
+    administrator wants of a paused one: that it stays so.
+    """
 
     ABORT = "abort"
     PAUSE = "pause"
+    HOLD = "hold"
 
 
 ACTIVE = (State.PREPARING, State.PROCESSING)

@@ -65,8 +65,7 @@ def pause_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
         if run.state is State.PAUSED:
             raise _refused(run, "is paused already", f"Go on with it: `batchwright runs resume {run.run_id}`")
         if run.in_caller and not run.ended:
-            remedy = f"End it: `batchwright runs abort {run.run_id}`"
-            raise _refused(run, "runs in its caller's thread, which would wait for it", remedy)
+            raise _refused(run, "runs in its caller's thread, which would wait for it", _end(run))
         if run.state in WAITING:
             runs.lock_queue(connection)
             app.dispatcher.endings.pause(connection, run)
@@ -76,20 +75,58 @@ def pause_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
     return _steer(app, run_id, "run.pause", act, actor, reason)
 
 
+def hold_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Keep a run that waits from starting until an administrator resumes it; Paused from now on. Return its JSON.
+
+    Anybody with the role of an operator may still abort it. Refuses with ``MoveRefused`` a run that is held already,
+    is at work, has ended, or lives in its caller's thread.
+    """
+    permit(app, actor, Right.ADMINISTER, "run.hold")
+
+    def act(connection: Connection, run: Run) -> Facts:
+        if run.in_caller and not run.ended:
+            raise _refused(run, "runs in its caller's thread, which would wait for it", _end(run))
+        if run.state in ACTIVE:
+            remedy = f"Let it stand still first: `batchwright runs pause {run.run_id}`"
+            raise _refused(run, f"is at work ({run.state}): only a run that waits can be held", remedy)
+        if run.ended:
+            raise _refused(run, f"has ended ({run.state}): there is nothing to hold", _look(run))
+        runs.lock_queue(connection)
+        asked = steering.read(connection, run.id)
+        if asked is not None:
+            raise _refused(run, f"is held already, by {asked.actor}", _look(run))
+        if run.state is not State.PAUSED:
+            app.dispatcher.endings.pause(connection, run)
+        elif runs.uncounted(connection, run.id).state is not State.PAUSED:
+            raise FenceLost(run.run_id)  # it was resumed or aborted just now: look again
+        steering.hold(connection, run, steering.Asked(Ask.HOLD, actor.name, app.clock.now()))
+        return {"asked": (None, Ask.HOLD)}
+
+    return _steer(app, run_id, "run.hold", act, actor, reason)
+
+
 def release_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
     """Put a paused run back in line, at its old place, for whichever process is free; return its JSON.
 
-    Refuses with ``MoveRefused`` a run that is not Paused.
+    Of one that is held only an administrator can. Refuses with ``MoveRefused`` a run that is not Paused.
     """
     permit(app, actor, Right.OPERATE, "run.resume")
+    may_release = _is_held(app, run_id)
+    if may_release:
+        permit(app, actor, Right.ADMINISTER, "run.resume")
 
     def act(connection: Connection, run: Run) -> Facts:
+        asked = steering.read(connection, run.id)
         if run.state is not State.PAUSED:
-            raise _not_paused(run, steering.read(connection, run.id))
+            raise _not_paused(run, asked)
         runs.lock_queue(connection)
+        held = steering.read(connection, run.id)  # again: no one can hold it any more
+        if held is not None and not may_release:
+            raise _refused(run, f"was just held by {held.actor}", "Ask an administrator to resume it")
         runs.move(connection, run, State.HOLDING)
+        steering.forget(connection, run.id)
         promote(connection, app.settings.max_active_runs)
-        return {}
+        return {} if held is None else {"asked": (held.asked, None)}
 
     return _steer(app, run_id, "run.resume", act, actor, reason)
 
@@ -134,7 +171,9 @@ def move_run(
 
 
 def what_is_asked(app: Application, run_id: str, *, actor: Actor | None = None) -> View | None:
-    """`{to, actor, at}` while a run at work has not paused or aborted yet as somebody asked, else `None`."""
+    """`{to, actor, at}` while a run at work has not paused or aborted yet as somebody asked, or while one is held;
+    else `None`.
+    """
     permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
         asked = steering.read(connection, runs.by_id(connection, run_id).id)
@@ -171,11 +210,17 @@ def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, rea
     return view
 
 
+def _is_held(app: Application, run_id: str) -> bool:
+    """Whether an administrator keeps the run from starting. Refuses an unknown run."""
+    with app.database.read() as connection:
+        asked = steering.read(connection, runs.by_id(connection, run_id).id)
+    return asked is not None and asked.asked is Ask.HOLD
+
+
 def _ask(app: Application, connection: Connection, run: Run, wanted: Ask, actor: Actor) -> Facts:
     """Ask the process of an active run."""
     if run.state not in ACTIVE:
-        remedy = f"See what came of it: `batchwright runs show {run.run_id}`"
-        raise _refused(run, f"has ended ({run.state}): there is nothing to {wanted}", remedy)
+        raise _refused(run, f"has ended ({run.state}): there is nothing to {wanted}", _look(run))
     asked = steering.read(connection, run.id)
     if asked is not None and asked.asked in (wanted, Ask.ABORT):
         said = f"was asked to {asked.asked} by {asked.actor}, and does so after the scope at hand"
@@ -226,6 +271,14 @@ def _not_in_line(run: Run) -> MoveRefused:
 
 def _drive(run: Run) -> str:
     return f"A worker takes it in its turn; to drive it here: `batchwright runs resume {run.run_id}`"
+
+
+def _end(run: Run) -> str:
+    return f"End it: `batchwright runs abort {run.run_id}`"
+
+
+def _look(run: Run) -> str:
+    return f"See `batchwright runs show {run.run_id}`"
 
 
 def _if_gone(run: Run) -> str:

@@ -213,6 +213,18 @@ def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> 
         return _answer(run, "pause", as_json=as_json)
 
 
+@runs.command("hold", example='batchwright runs hold JR-00000003 --reason "not before the audit"')
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def hold(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Keep a run that waits from starting until an administrator resumes it; for administrators."""
+    with application() as app:
+        run = steering.hold_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "hold", as_json=as_json)
+
+
 @runs.command("move", example="batchwright runs move JR-00000003 --before JR-00000002")
 @click.argument("run_id", metavar="RUN")
 @click.option("--front", is_flag=True, help="Before all others of its line.")

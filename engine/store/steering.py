@@ -40,14 +40,23 @@ def ask(connection: Connection, run: Run, asked: Asked) -> None:
     stays = select(run_table.c.id).where(run_table.c.id == run.id, run_table.c.state.in_(ACTIVE))
     if connection.execute(stays.with_for_update(read=True)).first() is None:
         raise FenceLost(run.run_id)
-    values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
-    upsert = insert_into(connection, steering).values(run_id=run.id, **values)
-    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
+    _write(connection, run, asked)
+
+
+def hold(connection: Connection, run: Run, asked: Asked) -> None:
+    """Have a paused run stay so. The queue is locked: who releases it does so, too."""
+    _write(connection, run, asked)
 
 
 def forget(connection: Connection, run_key: int) -> None:
     """The run has obeyed, or cannot any more."""
     connection.execute(delete(steering).where(steering.c.run_id == run_key))
+
+
+def _write(connection: Connection, run: Run, asked: Asked) -> None:
+    values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
+    upsert = insert_into(connection, steering).values(run_id=run.id, **values)
+    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
 
 
 def line(connection: Connection, queue_key: str) -> list[int]:

@@ -56,7 +56,10 @@ run = Table(
     Column("explanation", Text),
     Column("parameters", Text, nullable=False, comment="JSON object, as validated"),
     Column(
-        "trigger", String(16), nullable=False, comment="cli, python, api, console, schedule, job or retry"
+        "trigger",
+        String(16),
+        nullable=False,
+        comment="cli, python, api, console, schedule, job, retry or apply",
     ),
     Column("schedule", Text),
     Column(
@@ -118,8 +121,19 @@ run = Table(
 steering = Table(
     "steering",
     metadata,
-    Column("run_id", BigKey, ForeignKey("run.id"), primary_key=True, comment="an active run"),
-    Column("asked", String(8), nullable=False, comment="abort or pause; deleted when the run obeys or ends"),
+    Column(
+        "run_id",
+        BigKey,
+        ForeignKey("run.id"),
+        primary_key=True,
+        comment="an active run; a paused one that is held",
+    ),
+    Column(
+        "asked",
+        String(8),
+        nullable=False,
+        comment="abort or pause, deleted when the run obeys or ends; or hold, deleted when it is resumed or ends",
+    ),
     Column("actor", Text, nullable=False, comment="who asked, as claimed"),
     Column("asked_at", UtcTime, nullable=False),
 )

@@ -23,7 +23,7 @@ EXPECTED = {
     "": ["demo", "import", "forecast", "worker"],
     "run": ["draft-usage-rating", "usage-rating", "usage-unrating", "data-recalculation"],
     "recalculation": ["offer", "charges"],
-    "runs": ["list", "show", "outcomes", "retry", "resume", "abort", "pause", "move", "preview", "apply"],
+    "runs": ["list", "show", "outcomes", "retry", "resume", "abort", "pause", "move", "preview", "apply", "hold"],
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],
     "billing-schedules": ["list", "show", "set-status"],

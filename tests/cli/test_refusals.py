@@ -28,6 +28,7 @@ NEED_A_DATABASE = [
     "runs resume JR-00000001",
     "runs preview JR-00000001",
     "runs apply JR-00000001",
+    "runs hold JR-00000001",
     "runs abort JR-00000001",
     "runs pause JR-00000001",
     "runs move JR-00000001 --front",

@@ -1,0 +1,92 @@
+"""A run that an administrator holds does not start before an administrator resumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from config.settings import operating_system_user
+from engine.errors import MoveRefused
+from engine.run import State
+from operations.app import Actor, Application
+from operations.permissions import Forbidden, Right
+from operations.runs import drive_run, resume_run, show_run, submit_run
+from operations.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
+from operations.users import add_user
+from tests.operations.conftest import ACTOR
+
+Entries = Callable[[], list[dict[str, Any]]]
+
+JOB = "draft-usage-rating"
+
+
+def waiting(app: Application) -> str:
+    return str(submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+
+
+def held(app: Application) -> str:
+    run_id = waiting(app)
+    assert hold_run(app, run_id, actor=ACTOR)["status"] == State.PAUSED
+    return run_id
+
+
+def test_a_held_run_is_paused_says_by_whom_and_leaves_one_audit_entry(
+    app: Application, entries: Entries
+) -> None:
+    run_id = waiting(app)
+    before = len(entries())
+    hold_run(app, run_id, actor=ACTOR, reason="not before the audit")
+    asked = what_is_asked(app, run_id)
+    assert asked is not None
+    assert (asked["to"], asked["actor"]) == ("hold", ACTOR.name)
+    written = entries()[: len(entries()) - before]
+    assert [(entry["act"], entry["reason"], entry["after"]) for entry in written] == [
+        ("run.hold", "not before the audit", {"status": "Paused", "asked": "hold"})
+    ]
+
+
+def test_nobody_but_an_administrator_resumes_a_held_run(app: Application) -> None:
+    run_id = held(app)
+    ada = Actor("ada", operating_system_user())
+    add_user(app, "ada@example.com", Right.ADMINISTER, os_user="u-ada", actor=ada)
+    add_user(app, "olga@example.com", Right.OPERATE, os_user="u-olga", actor=Actor("ada", "u-ada"))
+    olga = Actor("olga", "u-olga")
+    for resume in (release_run, resume_run):
+        with pytest.raises(Forbidden, match="needs the role administrator"):
+            resume(app, run_id, actor=olga)
+    with pytest.raises(Forbidden):
+        hold_run(app, run_id, actor=olga)
+    assert show_run(app, run_id, actor=olga)["status"] == State.PAUSED
+    assert release_run(app, run_id, actor=Actor("ada", "u-ada"))["status"] == State.QUEUED
+    assert what_is_asked(app, run_id, actor=olga) is None
+    assert pause_run(app, run_id, actor=olga)["status"] == State.PAUSED
+    assert release_run(app, run_id, actor=olga)["status"] == State.QUEUED
+
+
+def test_a_held_run_is_not_driven_by_whoever_submitted_it(app: Application) -> None:
+    run_id = held(app)
+    assert drive_run(app, run_id)["status"] == State.PAUSED
+    assert resume_run(app, run_id, actor=ACTOR)["status"] == State.COMPLETED
+
+
+def test_a_paused_run_can_be_held_and_a_held_one_aborted(app: Application) -> None:
+    run_id = waiting(app)
+    pause_run(app, run_id, actor=ACTOR)
+    assert hold_run(app, run_id, actor=ACTOR)["status"] == State.PAUSED
+    with pytest.raises(MoveRefused, match="is held already, by"):
+        hold_run(app, run_id, actor=ACTOR)
+    assert abort_run(app, run_id, actor=ACTOR)["status"] == State.ABORTED
+    assert what_is_asked(app, run_id) is None
+    with pytest.raises(MoveRefused, match="nothing to hold"):
+        hold_run(app, run_id, actor=ACTOR)
+
+
+def test_a_run_at_work_and_one_in_its_caller_s_thread_are_not_held(app: Application) -> None:
+    at_work = str(submit_run(app, JOB, {}, actor=ACTOR, here=True)["run_id"])
+    with pytest.raises(MoveRefused, match="at work .*only a run that waits can be held"):
+        hold_run(app, at_work, actor=ACTOR)
+    in_caller = str(submit_run(app, JOB, {}, actor=ACTOR, sync=True)["run_id"])
+    with pytest.raises(MoveRefused, match="caller's thread"):
+        hold_run(app, in_caller, actor=ACTOR)
