@@ -46,14 +46,15 @@ def some_inputs(chance: Random, count: int, assets: int) -> list[Input]:
     ]
 
 
-def play(world: World, folder: Path, seed: int, *, scope_size: int) -> list[str]:
+def play(world: World, folder: Path, seed: int, *, scope_size: int, rounds: int = 1) -> list[str]:
     """Rate twice, draft, unrate, recalculate, reset, edit, amend, invoice and reprice at once; what went wrong.
 
-    Afterwards what is left to rate is rated: every input that can be is charged once then.
+    Afterwards what is left to rate is rated: every input is charged once then. `rounds` times as much is amended,
+    invoiced and edited.
     """
     chance, faults = Random(seed), list[str]()
     world.rate([row.usage_input_id for row in world.inputs() if chance.random() < 0.5])
-    acts = _acts(scope_size)
+    acts = _acts(scope_size, rounds)
     together = Barrier(len(acts), timeout=120)
     seeds = [chance.randrange(2**32) for _ in acts]
     with ThreadPoolExecutor(len(acts)) as pool:
@@ -76,18 +77,15 @@ def _aftermath(world: World) -> list[str]:
         world.check_books()
         left = [row.usage_input_id for row in world.inputs() if row.status != "Rated"]
         assert not left, f"{len(left)} inputs are not charged, {left[0]} among them"
+        world.drafts = {row.id: (row.draft_rated_quantity, row.draft_fee_amount) for row in world.schedules()}
         world.forecast({"include_rated": True})
-        world.drafts = {
-            row.id: world.drafts.get(row.id, (row.draft_rated_quantity, row.draft_fee_amount))
-            for row in world.schedules()
-        }
         world.check()
     except AssertionError as error:
         return [str(error)[:500] or "the books do not balance"]
     return []
 
 
-def _acts(scope_size: int) -> dict[str, Act]:
+def _acts(scope_size: int, rounds: int) -> dict[str, Act]:
     def run(job: str) -> Act:
         return lambda world, chance: _run(world, job, {}, scope_size + chance.randrange(scope_size))
 
@@ -100,9 +98,9 @@ def _acts(scope_size: int) -> dict[str, Act]:
         "unrate": _unrate,
         "recalculate": lambda world, chance: world.recalculate(chance.sample(range(1, MONTHS + 1), 2)),
         "reset": _several(lambda world, chance: world.reset(), 5),
-        "edit": _several(_edit, 20),
-        "amend": _several(_amend, 8),
-        "invoice": _several(_invoice, 6),
+        "edit": _several(_edit, 20 * rounds),
+        "amend": _several(_amend, 8 * rounds),
+        "invoice": _several(_invoice, 6 * rounds),
         "reprice": _several(lambda world, chance: world.reprice("data", chance.randint(1, 3)), 2),
     }
 

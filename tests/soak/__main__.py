@@ -17,7 +17,20 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from tests.soak import campaign, clock, cluster, crash, fairness, fuzz, outages, rivals, slots, stops
+from tests.soak import (
+    campaign,
+    clock,
+    cluster,
+    crash,
+    fairness,
+    fuzz,
+    machine,
+    melee,
+    outages,
+    rivals,
+    slots,
+    stops,
+)
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
 
@@ -92,6 +105,18 @@ def _rivals(ground: Ground, given: argparse.Namespace) -> list[str]:
     return rivals.compare(ground.url(), seeds=range(given.seed, given.seed + given.races), say=_say)
 
 
+def _melee(ground: Ground, given: argparse.Namespace) -> list[str]:
+    seeds = range(given.seed, given.seed + given.races)
+    return melee.compare(ground.url(), ground.folder(), seeds=seeds, inputs=given.usage, say=_say)
+
+
+def _machine(ground: Ground, given: argparse.Namespace) -> list[str]:
+    folder = ground.folder()
+    return machine.compare(
+        ground.url(), folder, steps=given.steps, inputs=given.usage, seed=given.seed, say=_say
+    )
+
+
 def _fuzz(ground: Ground, given: argparse.Namespace) -> list[str]:
     return fuzz.compare(ground.url(), cases=given.files, seed=given.seed, say=_say)
 
@@ -137,6 +162,8 @@ def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
+    "melee": (_melee, KINDS),
+    "machine": (_machine, KINDS),
     "fuzz": (_fuzz, KINDS),
     "stops": (_stops, KINDS),
     "slots": (_slots, KINDS),
@@ -208,7 +235,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
-    parser.add_argument("--races", type=int, default=100, help="rivals: seeds (100)")
+    parser.add_argument("--races", type=int, default=100, help="rivals, melee: seeds (100)")
+    parser.add_argument("--usage", type=int, default=10_000, help="melee, machine: inputs (10,000)")
+    parser.add_argument("--steps", type=int, default=200, help="machine: acts (200)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")
     parser.add_argument(
         "--zones", type=int, default=40, help="clock: zones beside its own 20, 0 for all (40)"
