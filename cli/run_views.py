@@ -11,13 +11,14 @@ from cli import show
 from cli.answers import Column
 from cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
 from config.settings import Settings
+from notifications.words import months
 
 LOG_COLUMNS = (
     Column("run_id", "Job ID"),
     Column("type", "Type"),
     Column("badge", "Status"),
     Column("customer_id", "Customer"),
-    Column("periods", "Period", show=show.joined),
+    Column("periods", "Period", show=months),
     Column("reason", "Reason"),
     Column("actor", "Actor"),
     Column("started_at", "Started UTC", show=show.instant),

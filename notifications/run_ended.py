@@ -243,7 +243,7 @@ class RunEnded:
             (_PARENT_IS.get(facts.get("trigger") or "", "Submitted by"), facts.get("parent_run_id")),
             ("Schedule", facts.get("schedule")),
             ("Customer", facts.get("customer_id")),
-            ("Periods", ", ".join(facts.get("periods") or [])),
+            ("Period", words.months(facts.get("periods"))),
             ("Started", words.instant(facts.get("started_at")) or "never"),
             ("Ended", words.instant(facts.get("ended_at"))),
             ("Duration", words.duration(facts.get("duration_seconds")) if facts.get("started_at") else ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -73,3 +74,18 @@ def one_line(text: str | None, limit: int = 300) -> str:
     clean = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     line = " ".join(clean.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def months(listed: Iterable[str] | None) -> str:
+    """Months (YYYY-MM, in order), those that follow each other as a span: ``2023-01 to 2023-06, 2023-09``."""
+    spans: list[list[str]] = []
+    for month in listed or ():
+        if spans and _number(month) == _number(spans[-1][-1]) + 1:
+            spans[-1][1:] = [month]
+        else:
+            spans.append([month])
+    return ", ".join(" to ".join(span) for span in spans)
+
+
+def _number(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.conftest import Batchwright, error_of
 
+LOG_TITLES = ("Job ID", "Type", "Status", "Customer", "Period", "Reason", "Actor", "Started UTC", "Duration")
 SEED = ["run", "draft-usage-rating", "--usage-input", "IN-00007052", "--usage-input", "IN-00007053"]
 RUN_FIELDS = [
     *["run_id", "job", "type", "mode", "status", "badge", "actor", "reason", "explanation", "parameters"],
@@ -225,3 +226,38 @@ def test_runs_are_listed_by_status_and_job(rated: str, batchwright: Batchwright)
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_quiet_says_nothing_on_stderr(company: str, batchwright: Batchwright) -> None:
     assert batchwright("-q", *SEED).stderr == ""
+
+
+def test_the_log_shows_of_whom_and_of_which_months_the_usage_was_and_show_why_a_run_failed(
+    company: str, batchwright: Batchwright
+) -> None:
+    batchwright(*SEED)
+    listed = batchwright("runs", "list").stdout
+    titles, line = listed.splitlines()[0], next(row for row in listed.splitlines() if "JR-00000001" in row)
+    order = [titles.index(title) for title in LOG_TITLES]
+    assert order == sorted(order)
+    assert "C-1001" in line
+    assert "2023-06" in line
+    answer(batchwright, "runs", "list", "--limit", "1")
+    failed = batchwright("run", "draft-usage-rating", "--error-ceiling", "0")
+    assert failed.exit_code == 1
+    shown = batchwright("runs", "show", "JR-00000002").stdout
+    assert "stopped at the error ceiling of 0" in shown
+
+
+def test_a_preview_is_applied_and_refused_the_second_time(company: str, batchwright: Batchwright) -> None:
+    batchwright("run", "usage-rating", *SEED[2:], "--dry-run")
+    run = answer(batchwright, "runs", "apply", "JR-00000001")
+    assert (run["parent_run_id"], run["trigger"], run["status"]) == ("JR-00000001", "apply", "Completed")
+    assert run["totals"] == {"rated_amount": {"USD": "6000.00"}}
+    again = batchwright("runs", "apply", "JR-00000001", "--json")
+    assert again.exit_code == 2
+    assert "IN-00007052 would be skipped not_eligible" in error_of(again)["message"]
+    assert "Preview of it" in batchwright("runs", "show", run["run_id"]).stdout
+    table = batchwright("runs", "preview", "JR-00000001", "--by", "customer").stdout
+    assert [word for word in table.split() if word in ("Before", "After", "Difference")] == [
+        *("Before", "After", "Difference"),
+    ]
+    csv = batchwright("runs", "preview", "JR-00000001", "--format", "csv", "--limit", "1").stdout
+    assert csv.splitlines()[0].startswith("kind,record_id,customer_id,currency,before,after,difference")
+    assert len(csv.splitlines()) == 2

@@ -10,7 +10,10 @@ import pytest
 from sqlalchemy import update
 
 from billing import tables
+from engine.errors import PreviewOutdated
 from operations.app import Application
+from operations.previews import apply_run
+from operations.runs import drive_run
 from operations.usage_inputs import reset_usage_inputs
 from tests.jobs.company import INDEXED_TIERS
 from tests.jobs.drafting import billing_rows, change, draft, drafts, outcomes, statuses
@@ -391,3 +394,21 @@ def test_a_dry_run_shows_old_and_new_changes_nothing_and_has_the_totals_of_the_r
     wet = recalculate(app)
     assert dry["totals"] == wet["totals"]
     assert (dry["total"], dry["processed"], warnings(dry)) == (wet["total"], wet["processed"], warnings(wet))
+
+
+def test_the_preview_of_a_recalculation_is_applied_or_refused_where_a_price_changed_again(
+    app: Application, write: Write
+) -> None:
+    write(two_inputs)
+    rate(app)
+    reprice(app, "3")
+    dry = recalculate(app, mode="dry_run")
+    reprice(app, "4")
+    with pytest.raises(PreviewOutdated, match="price revision"):
+        apply_run(app, dry["run_id"], actor=ACTOR)
+    assert rated(app) == {"IN-1": "20.00", "IN-2": "10.00"}
+    dry = recalculate(app, mode="dry_run")
+    run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    assert (run["status"], run["totals"], run["reason"]) == ("Completed", dry["totals"], dry["reason"])
+    assert rated(app) == {"IN-1": "40.00", "IN-2": "20.00"}
+    assert_books_balance(app)

@@ -56,3 +56,17 @@ def test_a_time_is_said_in_utc_whatever_its_zone() -> None:
 def test_text_from_outside_becomes_one_line_of_bounded_length() -> None:
     assert words.one_line("a\r\nb\x00c\td") == "a b c d"
     assert len(words.one_line("x" * 10_000)) == 300
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (None, ""),
+        (["2023-06"], "2023-06"),
+        (["2022-12", "2023-01", "2023-02"], "2022-12 to 2023-02"),
+        (["2023-01", "2023-02", "2023-06"], "2023-01 to 2023-02, 2023-06"),
+        (["2023-01", "2023-03", "2023-05"], "2023-01, 2023-03, 2023-05"),
+    ],
+)
+def test_months_that_follow_each_other_are_a_span(listed: list[str] | None, said: str) -> None:
+    assert words.months(listed) == said
