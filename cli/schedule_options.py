@@ -62,7 +62,7 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--grace",
         "grace_seconds",
-        {"type": OrNone(_WHOLE), "metavar": "S", "help": "So late is still in time."},
+        {"type": OrNone(_WHOLE), "metavar": "S", "help": "Seconds; a missed time that is later is not run."},
     ),
     (
         "--cap",

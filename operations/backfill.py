@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from engine.cron import CronExpression
 from engine.errors import Refused
+from engine.run import Run
+from engine.schedules import due
+from engine.schedules.due import A_MOMENT
 from engine.schedules.schedule import Overlap, Schedule
 from engine.store import schedules as store
 from engine.store.schedules import Fire, StoredFire
 from operations import audit
 from operations.actor import Actor
 from operations.app import Application
+from operations.runs import tell_submitted
 from operations.schedule_runs import submit_of_schedule
 from operations.schedules import nominal_times, permit_change, schedule_named
 from operations.views import View, instant
 
 MOST = 1_000
 """Runs of one backfill."""
-
-_A_MOMENT = timedelta(microseconds=1)
 
 
 def backfill_schedule(
@@ -51,7 +52,8 @@ def backfill_schedule(
         schedule = schedule_named(connection, name, lock=not preview)
         begin, end = _window(schedule, begin, end, now)
         times = _missing(connection, schedule, begin, end)
-        run_ids = [] if preview else _run(app, connection, schedule, times, actor)
+        submitted = [] if preview else _run(app, connection, schedule, times, actor)
+        run_ids = [run.run_id for run in submitted]
         if run_ids:
             audit.record(
                 connection,
@@ -62,6 +64,8 @@ def backfill_schedule(
                 after={"from": instant(begin), "to": instant(end), "runs": run_ids},
                 now=now,
             )
+    for run in submitted:
+        tell_submitted(app, run, None)
     shown: Sequence[str | None] = run_ids or [None] * len(times)
     return [
         {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id}
@@ -101,7 +105,7 @@ def _missing(connection: Connection, schedule: Schedule, begin: datetime, end: d
     """The nominal times of the window without a run, in the schedule's zone."""
     started = store.started_between(connection, schedule.id, begin, end)
     missing: list[datetime] = []
-    for time in nominal_times(schedule, begin - _A_MOMENT):
+    for time in nominal_times(schedule, begin - A_MOMENT):
         if time.timestamp() > end.timestamp():
             break
         if time.astimezone(UTC) not in started:
@@ -117,9 +121,9 @@ def _missing(connection: Connection, schedule: Schedule, begin: datetime, end: d
 
 def _run(
     app: Application, connection: Connection, schedule: Schedule, times: Sequence[datetime], actor: Actor
-) -> list[str]:
+) -> list[Run]:
     """Submit the runs in the order of their times, and record them in the place of what was recorded."""
-    fires = []
+    fires, submitted = [], []
     for time in times:
         run = submit_of_schedule(
             app,
@@ -128,12 +132,13 @@ def _run(
             os_user=actor.os_user,
             after_earlier=schedule.overlap is not Overlap.ALLOW,
         )
+        submitted.append(run)
         at = time.astimezone(UTC)
         fires.append(
             Fire(nominal_time=at, last_nominal_time=at, count=1, decision="started", run_id=run.run_id)
         )
     _record(connection, schedule, fires, app.clock.now())
-    return [str(fire.run_id) for fire in fires]
+    return submitted
 
 
 def _record(connection: Connection, schedule: Schedule, fires: Iterable[Fire], now: datetime) -> None:
@@ -150,35 +155,24 @@ def _split(schedule: Schedule, stored: StoredFire, started: Sequence[Fire]) -> I
     """A range of times that were not run, around some that are now: all of its times from the first to the last."""
     expression = schedule.expression
     first, last = started[0].nominal_time, started[-1].nominal_time
-    before = expression.count(stored.nominal_time - _A_MOMENT, first - _A_MOMENT)
+    earlier = stored.nominal_time - A_MOMENT
+    before = expression.count(earlier, first - A_MOMENT)
     if before:
         yield Fire(
             nominal_time=stored.nominal_time,
-            last_nominal_time=_last_before(expression, first),
+            last_nominal_time=due.newest(expression, earlier, first - A_MOMENT, 1)[0],
             count=before,
             decision=stored.decision,
             reason=stored.reason,
         )
     yield from started
     after = stored.count - before - len(started)
-    next_time = expression.next_after(last)
-    if after > 0 and next_time is not None:
+    next_time = due.first(expression, last, stored.last_nominal_time)
+    if next_time is not None:
         yield Fire(
-            nominal_time=next_time.astimezone(UTC),
+            nominal_time=next_time,
             last_nominal_time=stored.last_nominal_time,
             count=after,
             decision=stored.decision,
             reason=stored.reason,
         )
-
-
-def _last_before(expression: CronExpression, time: datetime) -> datetime:
-    """The nominal time before one that has an earlier one."""
-    step = timedelta(seconds=1)
-    found = expression.next_after(time - step - _A_MOMENT)
-    while found is None or found.astimezone(UTC) >= time:
-        step *= 2
-        found = expression.next_after(time - step - _A_MOMENT)
-    while (following := expression.next_after(found)) is not None and following.astimezone(UTC) < time:
-        found = following
-    return found.astimezone(UTC)

@@ -1,35 +1,37 @@
-"""What adding, changing and removing a schedule writes, by hand or from a file. The caller holds `lock_changes`."""
+"""What changing and removing a schedule writes, by hand or from a file. The caller holds `lock_changes`."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from engine.schedules import due
 from engine.schedules.firing import settle
 from engine.schedules.schedule import Schedule, Wanted
 from engine.store import schedules as store
 from engine.store import watches
-from operations.app import Application
 from operations.views import View, instant
 
 TERMS = tuple(field.name for field in fields(Wanted))
 
 
-def insert_schedule(connection: Connection, wanted: Wanted, now: datetime) -> Schedule:
-    """Save a new schedule, whose name is free."""
-    return store.insert_schedule(connection, wanted, now)
-
-
-def change_schedule(
-    app: Application, connection: Connection, before: Schedule, wanted: Wanted, now: datetime
-) -> Schedule:
-    """Save other terms of a locked schedule. With another expression or zone, what was due by the old is settled."""
+def change_schedule(connection: Connection, before: Schedule, wanted: Wanted, now: datetime) -> Schedule:
+    """Save other terms of a locked schedule. Where they take times away that are due, those are settled first."""
     if (wanted.cron, wanted.time_zone) != (before.cron, before.time_zone):
         before = settle(connection, before, now, "changed: its expression or zone was replaced first")
+    elif _leaves_out(before, wanted, now):
+        before = settle(connection, before, now, "changed: its start or end was replaced first")
     return store.update_schedule(connection, before, wanted, now)
+
+
+def _leaves_out(before: Schedule, wanted: Wanted, now: datetime) -> bool:
+    """Whether a new start or end leaves out times that are due."""
+    after, until = due.bounds(before, now)
+    begin, end = due.bounds(replace(before, start=wanted.start, end=wanted.end), now)
+    return (begin > after or end < until) and due.first(before.expression, after, until) is not None
 
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:

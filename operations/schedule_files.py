@@ -22,7 +22,6 @@ from operations.schedule_changes import (
     change_schedule,
     changes_between,
     delete_schedule,
-    insert_schedule,
     terms_of,
 )
 from operations.schedule_order import check_order, permit_schedule
@@ -94,7 +93,7 @@ def apply_schedules(
         wanted = _checked(app, connection, lines, there, actor, now)
         difference = _difference(wanted, there, prune=prune)
         if not dry_run and not difference.is_none:
-            _write(app, connection, difference, wanted, now)
+            _write(connection, difference, wanted, now)
             after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_told(difference)}
             before = {name: terms_of(there[name]) for name in difference.removed}
             audit.record(
@@ -161,16 +160,15 @@ def _difference(wanted: Mapping[str, Wanted], there: Mapping[str, Schedule], *, 
 
 
 def _write(
-    app: Application,
     connection: Connection,
     difference: Difference,
     wanted: Mapping[str, Wanted],
     now: datetime,
 ) -> None:
     for one in difference.added.values():
-        insert_schedule(connection, one, now)
+        store.insert_schedule(connection, one, now)
     for name in difference.changed:
-        change_schedule(app, connection, _locked(connection, name), wanted[name], now)
+        change_schedule(connection, _locked(connection, name), wanted[name], now)
     for name in difference.removed:
         delete_schedule(connection, _locked(connection, name))
 

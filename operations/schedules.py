@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from engine.errors import MoveRefused, Refused
 from engine.job import BatchJob
+from engine.schedules import due
 from engine.schedules.schedule import Hold, Schedule
 from engine.store import schedules as store
 from operations import audit
@@ -24,7 +26,6 @@ from operations.schedule_changes import (
     change_schedule,
     changes_between,
     delete_schedule,
-    insert_schedule,
     terms_of,
 )
 from operations.schedule_order import ScheduleOrder, check_order, order_of, permit_schedule
@@ -51,7 +52,7 @@ def add_schedule(app: Application, order: ScheduleOrder, *, actor: Actor, reason
                 remedy="Change that one with `batchwright schedules update`, or take another name",
             )
         wanted = check_order(app, connection, order, actor=actor, before=None, now=now)
-        added = insert_schedule(connection, wanted, now)
+        added = store.insert_schedule(connection, wanted, now)
         _record(connection, actor, "schedule.add", added.name, reason, None, terms_of(added), now)
         return _view(connection, added, now)
 
@@ -81,7 +82,7 @@ def update_schedule(
                 field="name",
                 remedy="Give an option with another value; see `batchwright schedules update --help`",
             )
-        after = change_schedule(app, connection, before, wanted, now)
+        after = change_schedule(connection, before, wanted, now)
         old = {term: value for term, (value, _) in changed.items()}
         new = {term: value for term, (_, value) in changed.items()}
         _record(connection, actor, "schedule.update", name, reason, old, new, now)
@@ -285,11 +286,10 @@ def list_fires(
 
 def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """The times of a schedule after an instant, in its zone, from its start to its end, both included."""
-    begin = after if schedule.start is None else max(after, schedule.start - timedelta(microseconds=1))
-    time = schedule.expression.next_after(begin)
-    while time is not None and (schedule.end is None or time.timestamp() <= schedule.end.timestamp()):
-        yield time
-        time = schedule.expression.next_after(time)
+    begin = after if schedule.start is None else max(after, schedule.start - due.A_MOMENT)
+    until = schedule.end or datetime.max.replace(tzinfo=UTC)
+    zone = ZoneInfo(schedule.time_zone)
+    return (time.astimezone(zone) for time in due.each(schedule.expression, begin, until))
 
 
 def permit_change(app: Application, actor: Actor, act: str, name: str) -> Schedule:
@@ -327,7 +327,7 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
         "owner": schedule.owner,
         "notify": list(schedule.notify),
         "paused": schedule.paused,
-        "next_fire_at": instant(None if is_still else next(nominal_times(schedule, now), None)),
+        "next_fire_at": instant(None if is_still else due.next_fire(schedule, now)),
         "last_fire_at": instant(fired),
     }
 

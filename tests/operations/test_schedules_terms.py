@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import operations
 from engine.errors import MoveRefused, Refused
 from jobs.draft_usage_rating import DraftUsageRatingJob
-from operations.app import Actor, Application
+from operations.app import Actor, Application, make_application
 from operations.runs import list_runs
 from operations.schedule_order import ScheduleOrder
 from operations.schedules import (
@@ -30,7 +31,8 @@ from operations.schedules import (
     update_schedule,
 )
 from operations.views import View
-from tests.operations.conftest import ACTOR
+from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.operations.test_worker import wait_for, working
 
 Entries = Callable[[], list[dict[str, Any]]]
 
@@ -320,3 +322,39 @@ def test_show_says_in_words_when_it_fires_and_all_other_terms(app: Application) 
         "ping": "http://localhost/x",
         "created_at": "2023-07-01T08:30:00.000Z",
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cron": "0 0 1 ? * *"}, "changed: its expression or zone was replaced first"),
+        ({"start": datetime(2023, 7, 20, tzinfo=UTC)}, "changed: its start or end was replaced first"),
+        ({"cap": 3}, None),
+        ({"end": datetime(2023, 8, 1, tzinfo=UTC)}, None),
+    ],
+)
+def test_what_is_due_is_accounted_for_before_its_times_become_others(
+    changes: dict[str, Any], reason: str | None, app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added(app)
+    monkeypatch.setattr(app.clock, "now", lambda: NOW + timedelta(days=3))
+    update_schedule(app, "Nightly", changes, actor=ACTOR)
+    accounted = [(fire["count"], fire["reason"]) for fire in list_fires(app, "Nightly")]
+    assert accounted == ([] if reason is None else [(3, reason)])
+
+
+def test_a_worker_fires_a_schedule_until_it_is_paused_and_accounts_for_every_second(
+    migrated_url: str, tmp_path: Path
+) -> None:
+    app = make_application(make_settings(migrated_url, tmp_path, lease_seconds=1))
+    add_schedule(app, order(cron="* * * ? * *", overlap="queue", misfire="all", cap=1000), actor=ACTOR)
+    with working(app):
+        wait_for(lambda: len(list_fires(app, "Nightly")) >= 3)
+        paused = pause_schedule(app, "Nightly", actor=ACTOR)
+        wait_for(lambda: all(run["ended_at"] for run in list_runs(app)))
+    fires = list_fires(app, "Nightly")
+    app.close()
+    assert paused["last_fire_at"] == fires[0]["nominal_time"]
+    assert {fire["decision"] for fire in fires} == {"started"}
+    times = [datetime.fromisoformat(fire["nominal_time"]) for fire in reversed(fires)]
+    assert times == [times[0] + timedelta(seconds=number) for number in range(len(times))]
