@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from billing import tables
 from operations.app import Application
@@ -54,6 +54,13 @@ class Contracted(Company):
             "start_date": date(2023, 1, 1),
         }
         self._to.execute(insert(tables.custom_line_item).values({**row, **values}))
+
+    def charge(self, meter: str, bill: str, *, quantity: Decimal, fee: int, inputs: int) -> None:
+        """What a rating has charged to a usage schedule and the billing schedule above it."""
+        one, above = tables.usage_schedule, tables.billing_schedule
+        figures = {"actual_quantity": quantity, "fee_amount": fee, "rated_inputs": inputs}
+        self._to.execute(update(one).where(one.c.usage_schedule_id == meter).values(figures))
+        self._to.execute(update(above).where(above.c.billing_schedule_id == bill).values(fee_amount=fee))
 
     def cover(self, contract_id: str, *account_ids: str) -> None:
         """Limit the contract to these accounts."""
