@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import crash, fuzz, rivals
+from tests.soak import crash, fuzz, machine, rivals
 from tests.support.postgres import PostgresServer
 
 
@@ -51,3 +51,10 @@ def test_two_runs_at_once_leave_each_asset_with_the_schedules_of_one_of_them(
 @pytest.mark.timeout(300)
 def test_the_importer_loads_or_refuses_damaged_files_and_does_nothing_else(database_url: str) -> None:
     assert fuzz.compare(database_url, cases=150, seed=7, say=_silent) == []
+
+
+@pytest.mark.timeout(300)
+def test_a_larger_company_keeps_its_books_whatever_is_done_in_whatever_order(
+    database_url: str, tmp_path: Path
+) -> None:
+    assert machine.compare(database_url, tmp_path, steps=12, inputs=200, seed=3, say=_silent) == []
