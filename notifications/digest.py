@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from notifications import words
+from notifications.preferences import in_trouble
 from notifications.run_ended import Line, Tone
 
 DIGEST_KIND = "digest"
@@ -30,11 +31,6 @@ class RunLine:
     counts: str
     ended: str
     tone: Tone
-
-
-def in_trouble(facts: Mapping[str, Any]) -> bool:
-    """Whether a run had an error, left a record out, failed or was aborted, by its JSON."""
-    return bool(facts["status"] != "Completed" or facts.get("errored") or facts.get("not_reached"))
 
 
 def digest_facts(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.errors import Refused
 from notifications.addresses import parse_address
@@ -35,6 +35,11 @@ def wanted(recipients: Sequence[str | None], choices: Mapping[str, str], *, in_t
         choice = ALWAYS if recipient is None else choices.get(bare(recipient), ALWAYS)
         by_choice[ALWAYS if choice == ERRORS and in_trouble else choice].append(recipient)
     return Wanted(by_choice[ALWAYS], by_choice[DIGEST])
+
+
+def in_trouble(facts: Mapping[str, Any]) -> bool:
+    """Whether a run had an error, left a record out, failed or was aborted, by its JSON."""
+    return bool(facts["status"] != "Completed" or facts.get("errored") or facts.get("not_reached"))
 
 
 def bare(address: str) -> str:

@@ -15,8 +15,7 @@ from engine.registry import Registry
 from engine.run import Run
 from notifications import outbox
 from notifications.addresses import recipients
-from notifications.digest import in_trouble
-from notifications.preferences import next_midnight, wanted
+from notifications.preferences import in_trouble, next_midnight, wanted
 from operations.people import people
 from operations.run_view import view_of
 

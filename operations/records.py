@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from engine.store.tables import run, scope
 from operations.tables import UNSEALED, app_user, audit_entry, audit_head, audit_seal
+
+
+# Before every act, so it is made once: the making takes longer than the answer.
+_FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
+    or_(
+        app_user.c.os_user == bindparam("os_user"),
+        app_user.c.os_user.in_(bindparam("names", expanding=True)),
+        app_user.c.email.in_(bindparam("names", expanding=True)),
+        app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
+    )
+)
 
 
 def add_audit_entry(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -68,16 +79,8 @@ def users_for_permission(
     connection: Connection, os_user: str, names: Collection[str]
 ) -> Sequence[RowMapping]:
     """The users of that login name or one of these names; where there are others only, the first of all."""
-    first = select(func.min(app_user.c.id)).scalar_subquery()
-    statement = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
-        or_(
-            app_user.c.os_user == os_user,
-            app_user.c.os_user.in_(names),
-            app_user.c.email.in_(names),
-            app_user.c.id == first,
-        )
-    )
-    return connection.execute(statement).mappings().all()
+    values = {"os_user": os_user, "names": list(names)}
+    return connection.execute(_FOR_PERMISSION, values).mappings().all()
 
 
 def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[RowMapping]:
