@@ -94,18 +94,7 @@ def apply_schedules(
         difference = _difference(wanted, there, prune=prune)
         if not dry_run and not difference.is_none:
             _write(connection, difference, wanted, now)
-            after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_told(difference)}
-            before = {name: terms_of(there[name]) for name in difference.removed}
-            audit.record(
-                connection,
-                actor=actor,
-                act="schedule.apply",
-                subject=_subject(difference),
-                reason=reason,
-                before=before or None,
-                after=after,
-                now=now,
-            )
+            _record(connection, difference, there, file=file, text=text, actor=actor, reason=reason, now=now)
     return difference
 
 
@@ -173,6 +162,31 @@ def _write(
         delete_schedule(connection, _locked(connection, name))
 
 
+def _record(
+    connection: Connection,
+    difference: Difference,
+    there: Mapping[str, Schedule],
+    *,
+    file: str,
+    text: str,
+    actor: Actor,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    names = [*difference.added, *difference.changed, *difference.removed]
+    after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_told(difference)}
+    audit.record(
+        connection,
+        actor=actor,
+        act="schedule.apply",
+        subject=audit.subject_of(names, "schedule"),
+        reason=reason,
+        before={name: terms_of(there[name]) for name in difference.removed} or None,
+        after=after,
+        now=now,
+    )
+
+
 def _locked(connection: Connection, name: str) -> Schedule:
     """One that is there: whoever adds and removes schedules waits for this transaction."""
     schedule = store.by_name(connection, name, lock=True)
@@ -189,8 +203,3 @@ def _told(difference: Difference) -> View:
         },
         "removed": list(difference.removed),
     }
-
-
-def _subject(difference: Difference) -> str:
-    names = [*difference.added, *difference.changed, *difference.removed]
-    return audit.subject_of(names, "schedule")

@@ -118,12 +118,12 @@ NO_ACT = {
     "enqueue": "part of submits, which ask",
     "permit_for_run": "the question itself",
     "tell_submitted": "part of submits, which ask",
-    "change_schedule": "part of changes, which ask",
     "check_order": "part of changes, which ask",
     "permit_schedule": "the question itself",
     "submit_of_schedule": "the scheduler's act",
     "permit_change": "the question itself",
     "seal_committed": "the worker's act",
+    "make_digests": "the worker's act",
 }
 
 
