@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -99,14 +100,23 @@ def _changes(
 ) -> Iterator[str]:
     """How an executed scope differs from what was foretold of it, a record at a time."""
     yield from _outcome_changes(connection, stored, job, scope)
-    then = {(line["kind"], line["record_id"]): line for line in scopes.previews_of(connection, stored.id)}
-    for line in map(scopes.preview_values, scope.previews):
-        was = then.pop((line["kind"], line["record_id"]), None)
+    then = dict(_named(scopes.previews_of(connection, stored.id)))
+    for name, line in _named(map(scopes.preview_values, scope.previews)):
+        was = then.pop(name, None)
         if was is None:
             yield f"{line['record_id']} would be written, too"
         elif was != line:
             yield f"{line['record_id']}: {', '.join(_parts(was, line))}"
-    yield from (f"{record_id} would not be written" for _, record_id in then)
+    yield from (f"{line['record_id']} would not be written" for line in then.values())
+
+
+def _named(lines: Iterable[Line]) -> Iterator[tuple[tuple[str, str, int], Line]]:
+    """Each line by its kind, its record, and how many of that record came before: a job may have several."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for line in lines:
+        name = line["kind"], line["record_id"]
+        yield (*name, seen[name]), line
+        seen[name] += 1
 
 
 def _outcome_changes(

@@ -21,6 +21,7 @@ from operations.audit_trail import list_audit
 from operations.previews import apply_run, run_preview
 from operations.runs import drive_run, retry_run, run_outcomes, show_run
 from operations.usage_inputs import delete_usage_inputs, edit_usage_input
+from operations.usage_schedules import list_usage_schedules
 from operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write
@@ -259,6 +260,21 @@ def test_a_run_that_was_no_dry_run_or_did_not_complete_is_not_applied(app: Appli
     with pytest.raises(Refused, match="its own scopes") as refused:
         apply_run(app, dry["run_id"], actor=ACTOR, scope_size=3)
     assert refused.value.field == "scope_size"
+
+
+def test_an_applied_preview_of_late_usage_makes_its_schedules(app: Application, write: Write) -> None:
+    write(fill)
+    rate(app, {"usage_input_ids": ["june"]})
+    invoice(app, "BS-AL-1-02")
+    dry = rate(app, mode="dry_run")
+    (line,) = (one for one in list(run_preview(app, dry["run_id"])) if one["kind"] == "late_usage_schedule")
+    assert (line["record_id"], line["before"]) == ("US-AL-1-05", None)
+    apply(app, dry)
+    made = [
+        row for row in list(list_usage_schedules(app)) if not row["usage_schedule_id"].startswith("US-AL")
+    ]
+    assert [(row["fee_amount"], row["status"]) for row in made] == [(line["after"], "Pending Billing")]
+    assert_books_balance(app)
 
 
 def test_an_applied_preview_keeps_no_lines_of_its_own(app: Application, write: Write) -> None:

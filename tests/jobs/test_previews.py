@@ -130,7 +130,7 @@ def test_what_a_preview_foretells_is_what_stands_there_after_the_run(application
         dry = job(app, mode="dry_run", scope_size=5)
         found = {kind: lines(app, dry, kind) for kind in ("customer", "schedule", "input")}
         assert _befores(found["input"]) == _present(inputs(app), found["input"])
-        job(app, scope_size=11)
+        assert job(app, scope_size=11)["totals"] == dry["totals"]
         assert _afters(found["input"]) == _present(inputs(app), found["input"])
         assert _afters(found["schedule"]) == _present(meters(app), found["schedule"])
         assert _sums(found["customer"]) == _sums(found["input"])

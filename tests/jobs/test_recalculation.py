@@ -10,11 +10,15 @@ import pytest
 from sqlalchemy import update
 
 from billing import tables
+from config.settings import operating_system_user
 from engine.errors import PreviewOutdated
+from operations.actor import Actor
 from operations.app import Application
+from operations.permissions import Forbidden, Right
 from operations.previews import apply_run
 from operations.runs import drive_run
 from operations.usage_inputs import reset_usage_inputs
+from operations.users import add_user
 from tests.jobs.company import INDEXED_TIERS
 from tests.jobs.drafting import billing_rows, change, draft, drafts, outcomes, statuses
 from tests.jobs.rating import (
@@ -412,3 +416,16 @@ def test_the_preview_of_a_recalculation_is_applied_or_refused_where_a_price_chan
     assert (run["status"], run["totals"], run["reason"]) == ("Completed", dry["totals"], dry["reason"])
     assert rated(app) == {"IN-1": "40.00", "IN-2": "20.00"}
     assert_books_balance(app)
+
+
+def test_who_may_not_recalculate_does_not_apply_the_preview_of_a_recalculation(
+    app: Application, write: Write
+) -> None:
+    write(two_inputs)
+    rate(app)
+    dry = recalculate(app, mode="dry_run")
+    ada = Actor("ada", operating_system_user())
+    add_user(app, "ada@example.com", Right.ADMINISTER, os_user="u-ada", actor=ada)
+    add_user(app, "olga@example.com", Right.OPERATE, os_user="u-olga", actor=Actor("ada", "u-ada"))
+    with pytest.raises(Forbidden, match="Billing Utilities Admin"):
+        apply_run(app, dry["run_id"], actor=Actor("olga", "u-olga"))
