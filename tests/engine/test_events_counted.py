@@ -123,3 +123,12 @@ def test_times_of_schedules_are_counted_by_what_became_of_them(metrics: Metrics)
         for decision in ("started", "not_run")
     ]
     assert counted == [1, 5]
+
+
+def test_late_runs_and_pings_are_counted_by_how_they_were(metrics: Metrics) -> None:
+    metrics(events.ScheduleLate("Nightly", "2026-11-01T00:00:00.000Z", "not_run", None, 3))
+    metrics(events.PingSent("Nightly", RUN))
+    metrics(events.PingFailed("Nightly", RUN, 1, "no answer", is_last=False))
+    assert figure(metrics, "schedule_late_total", late="not_run") == 1
+    assert figure(metrics, "pings_total", result="answered") == 1
+    assert figure(metrics, "pings_total", result="not answered") == 1

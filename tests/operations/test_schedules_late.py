@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -207,7 +208,8 @@ def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: li
     fired(app, schedule, NOW - 90 * MINUTE)
     look(app)
     look(app)
-    assert sorted((event.nominal_time[11:16], event.late) for event in told) == [  # type: ignore[union-attr]
+    late = [event for event in told if isinstance(event, events.ScheduleLate)]
+    assert sorted((event.nominal_time[11:16], event.late) for event in late) == [
         ("07:00", "not_finished"),
         ("07:00", "not_started"),
         ("08:10", "not_started"),
@@ -234,23 +236,34 @@ def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[e
     assert (mail["run_id"], facts["reason"]) == (None, "overlapped: JR-00000007 had not ended")
 
 
+def looked_at_once(app: Application, url: str, folder: Path) -> None:
+    """Four workers look at the same moment."""
+    rivals = [make_application(make_settings(url, folder), clock=app.clock) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, rivals))
+    for rival in rivals:
+        rival.close()
+
+
 def test_of_workers_that_look_at_once_one_tells(app: Application, migrated_url: str, tmp_path: Path) -> None:
     schedule = scheduled(app, start_within_minutes=10)
     for minute in range(20):
         fired(app, schedule, NOW - (20 + minute) * MINUTE)
-    rivals = [
-        make_application(make_settings(migrated_url, tmp_path, actor="dana@example.com"), clock=app.clock)
-        for _ in range(4)
-    ]
-    threads = [threading.Thread(target=look, args=(rival,)) for rival in rivals]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    for rival in rivals:
-        rival.close()
+    looked_at_once(app, migrated_url, tmp_path)
     look(app)
     assert len(list_mail(app)) == 20
+    assert left(app) == 0
+
+
+def test_of_workers_that_look_at_once_one_pings(
+    app: Application, migrated_url: str, tmp_path: Path, web: WebServer
+) -> None:
+    schedule = scheduled(app, ping=web.url, overlap="allow")
+    for minute in range(5):
+        drive(app, fired(app, schedule, NOW - minute * MINUTE))
+    looked_at_once(app, migrated_url, tmp_path)
+    look(app)
+    assert len(web.calls) == 5
     assert left(app) == 0
 
 
