@@ -28,6 +28,7 @@ from tests.soak import (
     melee,
     outages,
     rivals,
+    schedules,
     slots,
     stops,
 )
@@ -155,6 +156,19 @@ def _cluster(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _schedules(ground: Ground, given: argparse.Namespace) -> list[str]:
+    seconds, seed = given.seconds, given.seed
+    found = schedules.kill_by_turns(ground.url(), ground.folder(), seconds=seconds, seed=seed, say=_say)
+    faults = found.faults
+    for workers in (1, 5):
+        number = given.schedules
+        found = schedules.all_at_once(
+            ground.url(), ground.folder(), schedules=number, workers=workers, say=_say
+        )
+        faults += found.faults
+    return faults
+
+
 def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
     return clock.compare(seed=given.seed, zones=given.zones, say=_say)
 
@@ -170,6 +184,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
     "outages": (_outages, ("postgresql",)),
     "cluster": (_cluster, ("postgresql",)),  # a cluster needs a database that all can reach
+    "schedules": (_schedules, KINDS),
     "clock": (_clock, ("sqlite",)),  # needs no database at all
 }
 
@@ -239,6 +254,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--usage", type=int, default=10_000, help="melee, machine: inputs (10,000)")
     parser.add_argument("--steps", type=int, default=200, help="machine: acts (200)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="schedules: of five workers (120)")
+    parser.add_argument("--schedules", type=int, default=1_000, help="schedules: due at once (1,000)")
     parser.add_argument(
         "--zones", type=int, default=40, help="clock: zones beside its own 20, 0 for all (40)"
     )
