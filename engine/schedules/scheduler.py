@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 
@@ -20,6 +22,7 @@ from engine.schedules.firing import Firing
 from engine.schedules.schedule import Hold, Schedule
 from engine.store import schedules as store
 from engine.store.database import Database
+from engine.store.frozen import frozen_writer_ended
 
 SECONDS_AFTER_NEWS = 0.25
 """News come with every commit of anybody, and seldom of schedules: a look serves all that came meanwhile."""
@@ -93,7 +96,9 @@ class Scheduler:
         self._read_changes()
         waiting = self._waiting()
         if waiting:
-            for schedule in self._firing.fire(waiting):
+            with self._frozen_writer_ended():
+                fired = self._firing.fire(waiting)
+            for schedule in fired:
                 self._note(schedule)
         return bool(waiting) and bool(self._waiting())
 
@@ -118,6 +123,13 @@ class Scheduler:
             if self._news:
                 self._woken.wait_for(lambda: self._due, SECONDS_AFTER_NEWS)
             self._due = self._news = False
+
+    def _frozen_writer_ended(self) -> AbstractContextManager[None]:
+        """On PostgreSQL the server ends the session of one that is stopped while it keeps schedules."""
+        if not self._database.is_sqlite:
+            return nullcontext()
+        file = Path(self._database.url.database or "")
+        return frozen_writer_ended(file, self._seconds_between_looks)
 
     def _read_changes(self) -> None:
         with self._database.read() as connection:

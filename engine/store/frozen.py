@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -22,8 +25,29 @@ def end_frozen_writer(database: Path) -> None:
     """SIGKILL the process that holds the write lock of this SQLite file, if it is stopped. Linux only."""
     pid = _writer(database.with_name(f"{database.name}-shm"))
     if pid is not None and _is_stopped(pid):
-        log.warning("ended a stopped process that kept everybody from the heartbeats", pid=pid)
+        log.warning("ended a stopped process that kept everybody from writing", pid=pid, file=database.name)
         os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def frozen_writer_ended(database: Path, seconds: float) -> Iterator[None]:
+    """For the length of the block, look every so many seconds whether a stopped process keeps us waiting, and end it.
+
+    For who waits without a heartbeat to watch: what fires schedules has no run yet.
+    """
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(seconds):
+            end_frozen_writer(database)
+
+    thread = threading.Thread(target=look, name="frozen writer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _writer(file: Path) -> int | None:

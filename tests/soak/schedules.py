@@ -61,6 +61,13 @@ class Found:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    number: int
+    seconds_ahead: float
+
+
 class Workers:
     """Workers that note when they fired; all are gone at the end."""
 
@@ -74,7 +81,7 @@ class Workers:
             "BATCHWRIGHT_LEASE_SECONDS": "2",
         }
         self._number = 0
-        self.running: list[tuple[subprocess.Popen[bytes], float]] = []
+        self.running: list[_Running] = []
 
     def start(self, seconds_ahead: float = 0.0) -> None:
         """One more."""
@@ -85,28 +92,28 @@ class Workers:
                 [sys.executable, "-m", "tests.soak.ticking", str(self._notes(self._number)), str(seconds_ahead)],
                 cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
-        self.running.append((process, seconds_ahead))
+        self.running.append(_Running(process, self._number, seconds_ahead))
 
     def wait_until_ready(self) -> None:
         """Until each that was started has begun to work."""
         until = time.monotonic() + START_SECONDS
-        while not all(self._is_ready(number) for number in range(1, self._number + 1)):
-            if time.monotonic() > until or any(one.poll() is not None for one, _ in self.running):
+        while not all(self._is_ready(one.number) for one in self.running):
+            if time.monotonic() > until or any(one.process.poll() is not None for one in self.running):
                 raise TimeoutError(f"a worker did not begin, it said: {self.said()}")
             time.sleep(0.05)
 
     def kill_and_start_again(self, number: int) -> None:
         """SIGKILL to one of those that run, and another in its place."""
-        process, seconds_ahead = self.running.pop(number)
-        process.kill()
-        process.wait()
-        self.start(seconds_ahead)
+        one = self.running.pop(number)
+        one.process.kill()
+        one.process.wait()
+        self.start(one.seconds_ahead)
 
     def stop(self, *, wanted: signal.Signals = signal.SIGTERM) -> list[int]:
         """End all; their return codes."""
-        for process, _ in self.running:
-            process.send_signal(wanted)
-        codes = [process.wait(END_SECONDS) for process, _ in self.running]
+        for one in self.running:
+            one.process.send_signal(wanted)
+        codes = [one.process.wait(END_SECONDS) for one in self.running]
         self.running = []
         return codes
 

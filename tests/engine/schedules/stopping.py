@@ -1,0 +1,41 @@
+"""A process that stops in the transaction that fires: `python -m tests.engine.schedules.stopping URL SCHEDULE_KEYS`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from engine.run import Run
+from engine.schedules.policy import Start
+from engine.schedules.schedule import Schedule
+from engine.store import schedules
+from engine.store.database import Database
+from tests.engine.jobs import Parcels
+from tests.engine.rig import Rig
+from tests.engine.schedules.making import Bench
+
+SECONDS_BEFORE_THE_SERVER_ACTS = 1.0
+
+
+class StoppingBench(Bench):
+    """Stops itself with the run inserted and nothing committed."""
+
+    def submit(self, connection: Connection, schedule: Schedule, start: Start) -> Run:
+        run = super().submit(connection, schedule, start)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return run
+
+
+def main(url: str, *keys: str) -> None:
+    schedules.MOST_SECONDS_IDLE_WITH_SCHEDULES = SECONDS_BEFORE_THE_SERVER_ACTS
+    bench = StoppingBench(Rig(Database(url), [Parcels]))
+    bench.clock.sleep(timedelta(minutes=1).total_seconds())
+    bench.firing().fire([int(key) for key in keys])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
