@@ -10,7 +10,6 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, sel
 from engine.store.tables import run, scope
 from operations.tables import UNSEALED, app_user, audit_entry, audit_head, audit_seal
 
-
 # Before every act, so it is made once: the making takes longer than the answer.
 _FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
     or_(
