@@ -13,6 +13,7 @@ import click
 from cli.answers import Column, write_facts, write_json, write_rows
 from cli.groups import Group
 from cli.options import as_json_option
+from cli.schedule_options import Moment
 from cli.show import instant
 from engine.errors import Refused
 from operations import cron as operation
@@ -24,14 +25,6 @@ def _local(text: str) -> str:
 
 
 COLUMNS = (Column("local_time", "Local time", show=_local), Column("fire_at", "UTC", show=instant))
-
-
-def _read_moment(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        problem = f"{text!r} is no time. Write it as 2026-11-01 or 2026-11-01T01:30 (ISO 8601)."
-        raise click.BadParameter(problem) from None
 
 
 @click.group("cron", cls=Group, example="batchwright cron explain '0 0 22 ? * 6L'")
@@ -75,7 +68,7 @@ def explain(expression: str, as_json: bool) -> None:
     "--from",
     "begin",
     metavar="T",
-    callback=_read_moment,
+    type=Moment(),
     help="Fires after then, ISO 8601, in that zone where T names none; now without.",
 )
 @click.option(
