@@ -185,6 +185,13 @@ def test_usage_in_another_currency_is_charged_its_percentage_in_that(app: Applic
     assert rows == [("JPY", "700", "70"), ("USD", "20.00", "2.00")]
 
 
+def test_a_month_without_rated_usage_is_charged_its_fixed_amounts(app: Application, write: Write) -> None:
+    write(company(("L-1", "fixed_charge", "1", "AC-1"), ("L-2", "percentage_charge", "1")))
+    run = recalculate(app)
+    assert (run["total"], run["totals"]) == (0, {})
+    assert charges(app) == [("AC-1", "2023-06", "L-1", None, "1.00")]
+
+
 def test_a_dry_run_charges_nothing(app: Application, write: Write) -> None:
     write(company(("L-1", "fixed_charge", "1")))
     rate(app)

@@ -27,6 +27,7 @@ from tests.soak import (
     machine,
     melee,
     outages,
+    recalculation,
     rivals,
     schedules,
     slots,
@@ -102,6 +103,19 @@ def _crash(ground: Ground, given: argparse.Namespace) -> list[str]:
     )
 
 
+def _recalculation(ground: Ground, given: argparse.Namespace) -> list[str]:
+    found = recalculation.compare(
+        ground.url(),
+        ground.url(),
+        inputs=given.inputs,
+        kills=given.recalculation_kills,
+        scope_size=given.scope,
+        seed=given.seed,
+        say=_say,
+    )
+    return found.faults
+
+
 def _rivals(ground: Ground, given: argparse.Namespace) -> list[str]:
     return rivals.compare(ground.url(), seeds=range(given.seed, given.seed + given.races), say=_say)
 
@@ -175,6 +189,7 @@ def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
 
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
+    "recalculation": (_recalculation, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
     "melee": (_melee, KINDS),
     "machine": (_machine, KINDS),
@@ -247,9 +262,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--records", type=int, default=1_000_000, help="cluster: inputs of the run (1,000,000)"
     )
-    parser.add_argument("--inputs", type=int, default=100_000, help="crash: inputs of the run (100,000)")
+    parser.add_argument(
+        "--inputs", type=int, default=100_000, help="crash, recalculation: inputs of the run (100,000)"
+    )
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
-    parser.add_argument("--scope", type=int, default=500, help="crash: inputs in a scope (500)")
+    parser.add_argument(
+        "--recalculation-kills", type=int, default=10, help="recalculation: times it is killed (10)"
+    )
+    parser.add_argument(
+        "--scope", type=int, default=500, help="crash, recalculation: inputs in a scope (500)"
+    )
     parser.add_argument("--races", type=int, default=100, help="rivals, melee: seeds (100)")
     parser.add_argument("--usage", type=int, default=10_000, help="melee, machine: inputs (10,000)")
     parser.add_argument("--steps", type=int, default=200, help="machine: acts (200)")

@@ -48,7 +48,8 @@ def compare(
     if figures[:4] != ("Completed", inputs, inputs - inputs // BAD_EVERY, inputs // BAD_EVERY):
         raise WentWrong(f"the run left alone is not as it should be: {figures}")
     scopes = -(-inputs // scope_size)
-    sent = _under_fire(crash_url, crashed, scope_size, _targets(scopes, kills, Random(seed)), say)
+    aims = targets(scopes, kills, Random(seed))
+    sent = under_fire(crash_url, crashed, run_words(scope_size), RUN_ID, aims, say)
     found = state_of(crashed, RUN_ID)
     calm.close()
     crashed.close()
@@ -58,26 +59,30 @@ def compare(
     return lines
 
 
-def _targets(scopes: int, kills: int, chance: Random) -> list[tuple[int, float]]:
+def targets(scopes: int, kills: int, chance: Random) -> list[tuple[int, float]]:
     """For each kill the number of done scopes it waits for, and the seconds that it waits then."""
     counts = sorted(chance.sample(range(1, int(scopes * _AIMED_SHARE)), kills - 1))
     return [(0, chance.uniform(0, 0.02)), *((count, chance.uniform(0, 0.02)) for count in counts)]
 
 
 def _undisturbed(url: str, database: Database, scope_size: int) -> Rows:
-    with _started(url, *_run_words(scope_size)) as process:
-        _wait_for_end(process)
+    with started(url, *run_words(scope_size)) as process:
+        wait_for_end(process)
     return state_of(database, RUN_ID)
 
 
-def _under_fire(
-    url: str, database: Database, scope_size: int, targets: Sequence[tuple[int, float]], say: Say
+def under_fire(
+    url: str,
+    database: Database,
+    words: Sequence[str],
+    run_id: str,
+    targets: Sequence[tuple[int, float]],
+    say: Say,
 ) -> int:
-    """Number of kills sent; the run has ended afterwards."""
-    words: tuple[str, ...] = _run_words(scope_size)
+    """Number of kills sent; the run, which ``words`` start and which gets that id, has ended afterwards."""
     for sent, (done_scopes, seconds) in enumerate(targets):
-        with _started(url, *words) as process:
-            reached = _wait_for_scopes(database, process, done_scopes)
+        with started(url, *words) as process:
+            reached = _wait_for_scopes(database, process, run_id, done_scopes)
             time.sleep(seconds)
             if process.poll() is not None:
                 _check_exit(process)
@@ -85,18 +90,18 @@ def _under_fire(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         say(f"kill {sent + 1} at {reached} done scopes")
-        words = ("runs", "resume", RUN_ID)
-    with _started(url, *words) as process:
-        _wait_for_end(process)
+        words = ("runs", "resume", run_id)
+    with started(url, *words) as process:
+        wait_for_end(process)
     return len(targets)
 
 
-def _run_words(scope_size: int) -> tuple[str, ...]:
+def run_words(scope_size: int) -> tuple[str, ...]:
     return ("run", "draft-usage-rating", "--no-mail", "--scope-size", str(scope_size))
 
 
 @contextmanager
-def _started(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     """The command line in a process group of its own, in an empty folder; nothing of it outlives the block."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")},
@@ -123,7 +128,7 @@ class WentWrong(AssertionError):
     """The command line did not do what it should."""
 
 
-def _wait_for_end(process: subprocess.Popen[str]) -> None:
+def wait_for_end(process: subprocess.Popen[str]) -> None:
     process.wait(timeout=_PATIENCE_SECONDS)
     _check_exit(process)
 
@@ -133,7 +138,7 @@ def _check_exit(process: subprocess.Popen[str]) -> None:
         raise WentWrong(f"{process.args!r} ended with {process.returncode}")
 
 
-def _wait_for_scopes(database: Database, process: subprocess.Popen[str], done: int) -> int:
+def _wait_for_scopes(database: Database, process: subprocess.Popen[str], run_id: str, done: int) -> int:
     """Wait until this process has taken the run and so many scopes are done, or until it has ended; scopes done.
 
     Raises WentWrong when neither happens.
@@ -141,7 +146,7 @@ def _wait_for_scopes(database: Database, process: subprocess.Popen[str], done: i
     fence: int | None = None
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        seen = _look(database)
+        seen = _look(database, run_id)
         fence = seen[0] if fence is None else fence
         taken = seen[0] > fence
         if process.poll() is not None or (taken and seen[1] >= done):
@@ -150,13 +155,14 @@ def _wait_for_scopes(database: Database, process: subprocess.Popen[str], done: i
     raise WentWrong(f"{process.args!r} did not get to {done} done scopes")
 
 
-def _look(database: Database) -> tuple[int, int]:
+def _look(database: Database, run_id: str) -> tuple[int, int]:
     """The run's fence (0 when there is no run yet) and its scopes that are done."""
     statement = text("""
-        SELECT coalesce(max(fence), 0), (SELECT count(*) FROM scope WHERE state = 'done') FROM run""")
+        SELECT coalesce(max(run.fence), 0), count(scope.id) FROM run
+        LEFT JOIN scope ON scope.run_id = run.id AND scope.state = 'done' WHERE run.run_id = :run_id""")
     try:
         with database.read() as connection:
-            fence, done = connection.execute(statement).one()
+            fence, done = connection.execute(statement, {"run_id": run_id}).one()
     except OperationalError:
         return 0, 0
     return int(fence), int(done)

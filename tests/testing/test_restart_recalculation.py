@@ -15,7 +15,7 @@ Check = Callable[..., None]
 
 
 def company(connection: Connection) -> None:
-    """Three assets rated at 3 each, of which the newest price makes 2; one is invoiced; and custom line items."""
+    """Three assets rated at 3 a piece, of which the newest price makes 2; one is invoiced; and custom line items."""
     books = Contracted(connection)
     books.begin()
     book = books.key_of(tables.price_book, "PB-USD")
@@ -27,7 +27,7 @@ def company(connection: Connection) -> None:
         name = f"AL-{number}"
         asset = books.of_account(name, statuses={5: "Invoiced"} if number == 2 else None)
         meter = books.key_of(tables.usage_schedule, f"US-{name}-05")
-        for place in range(4):
+        for place in range(2):
             books.used(
                 asset,
                 f"IN-{number}-{place}",
@@ -39,7 +39,7 @@ def company(connection: Connection) -> None:
                 rated_discount_percent=Decimal(0),
                 rated_schedule_key=meter,
             )
-        books.charge(f"US-{name}-05", f"BS-{name}-05", quantity=Decimal(40), fee=12000, inputs=4)
+        books.charge(f"US-{name}-05", f"BS-{name}-05", quantity=Decimal(20), fee=6000, inputs=2)
     books.used(asset, "IN-LOADED", "05-09", "10")
 
 
