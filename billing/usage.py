@@ -218,6 +218,7 @@ class _Live:
     def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
         self.schedules = [row for row in schedules if row[8] != SUPERSEDED]
         self.superseded = schedules if len(self.schedules) < len(schedules) else ()
+        self._begun = 0  # how many of them have, by the day asked for last
         self._rated = [one for one in inputs if one[5] == "Rated"]
         self._windows: dict[tuple[Day, Day], _Window] = {}
         self._period: tuple[Day, ...] = ()  # of the window asked for last
@@ -225,9 +226,20 @@ class _Live:
 
     def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
         """The schedule that covers a day."""
-        position = bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING))
-        if position and day <= self.schedules[position - 1][4]:
-            return self.schedules[position - 1]
+        return self._covering(day, bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING)))
+
+    def next_on(self, day: Day) -> ScheduleTuple | None:
+        """The same, asked of days in their order."""
+        schedules, begun = self.schedules, self._begun
+        while begun < len(schedules) and schedules[begun][1] <= day:
+            begun += 1
+        self._begun = begun
+        return self._covering(day, begun)
+
+    def _covering(self, day: Day, begun: int) -> ScheduleTuple | None:
+        """Of the schedules that have begun by that day the last, if it has not ended."""
+        if begun and day <= self.schedules[begun - 1][4]:
+            return self.schedules[begun - 1]
         return None
 
     def open_beside(self, billed: ScheduleTuple) -> ScheduleTuple:
@@ -325,7 +337,7 @@ def _schedule_of(asset: AssetRow, day: Day, live: _Live) -> ScheduleTuple:
             "before_first_billing_date",
             f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
         )
-    found = live.on(asset.key, day)
+    found = live.next_on(day)
     if found is not None:
         return found
     if any(row[1] <= day <= row[4] for row in live.superseded):  # no live one does

@@ -58,8 +58,8 @@ class Forecast:
                     yield usage, (None, None, key)
             if usage.asset.key not in self.partial:
                 for row in usage.schedules:
-                    _, _, pending, key, _, _, _, has_draft, *_ = row
-                    if has_draft and pending and key not in usage.postings:
+                    key, pending, has_draft = row[3], row[2], row[7]
+                    if has_draft and key not in usage.postings and pending:
                         yield usage, (None, None, key)
 
 
