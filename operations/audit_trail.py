@@ -62,7 +62,7 @@ class _Chain:
         """Compare the next seal with its entry and the seal before it."""
         gap = row["number"] != self.number + 1
         if gap:
-            self._tell("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} of the chain")
+            self._tell("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} in the chain")
         if row["id"] is None:
             self._tell("missing", row["entry_id"], f"entry {row['entry_id']} was deleted")
         elif not gap and next_hash(self.hash, row["number"], dict(row)) != row["hash"]:
@@ -77,7 +77,7 @@ class _Chain:
         if head is None:
             self._tell("missing", None, "the note of the newest seal (audit_head)")
         elif head["count"] > self.number:
-            self._tell("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
+            self._tell("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end in the chain")
         elif (head["count"], head["hash"]) != (self.number, self.hash):
             self._tell("edited", None, "the note of the newest seal (audit_head) is of another one")
         if self._wanted is not None:
