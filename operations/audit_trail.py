@@ -77,7 +77,7 @@ class _Chain:
         if head is None:
             self._tell("missing", None, "the note of the newest seal (audit_head)")
         elif head["count"] > self.number:
-            self._tell("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end in the chain")
+            self._tell("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
         elif (head["count"], head["hash"]) != (self.number, self.hash):
             self._tell("edited", None, "the note of the newest seal (audit_head) is of another one")
         if self._wanted is not None:
