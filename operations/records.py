@@ -21,9 +21,13 @@ _FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, 
 )
 
 
+# Made once: every act executes it.
+_ADD = insert(audit_entry)
+
+
 def add_audit_entry(connection: Connection, values: Mapping[str, Any]) -> None:
     """Write one entry, in the transaction of the act it is about."""
-    connection.execute(insert(audit_entry).values(dict(values)))
+    connection.execute(_ADD, dict(values))
 
 
 def list_audit_entries(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:

@@ -56,7 +56,7 @@ def each(expression: CronExpression, after: datetime, until: datetime) -> Iterat
 
 def newest(expression: CronExpression, after: datetime, until: datetime, number: int) -> list[datetime]:
     """The last so many times of the stretch, in order. Looks back from its end twice as far each time."""
-    if number < 1 or until <= after:
+    if number < 1 or first(expression, after, until) is None:
         return []
     reach = _FIRST_REACH
     while (begin := max(after, until - reach)) > after and expression.count(begin, until) < number:

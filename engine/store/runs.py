@@ -80,6 +80,8 @@ _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
 NEWS = (State.HOLDING, State.QUEUED, *ENDED)
 """States that give others something to do: a run to drive, a slot to fill, a mail to send."""
 
+_INSERTS: dict[str, Any] = {}
+
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
 
 
@@ -126,9 +128,8 @@ def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
         "created_at": now,
     }
     # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
-    unless_taken = insert_into(connection, run_table).values(row).on_conflict_do_nothing()
-    statement = with_news(connection, unless_taken.returning(run_table.c.id))
-    while (inserted := connection.execute(statement).first()) is None:
+    statement = _insert(connection)
+    while (inserted := connection.execute(statement, row).first()) is None:
         first = _live(connection, new.job, new.dedup_key)
         if first is not None:  # else it has ended in between
             raise KeyInUse(first, new.job, new.dedup_key)
@@ -136,6 +137,15 @@ def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
     # The key grows with every run, so it is the end of the line.
     named = {"of_key": key, "run_id": f"JR-{key:08d}", "queue_position": key}
     return _run(connection.execute(_NAME, named).one(), None)
+
+
+def _insert(connection: Connection) -> Any:
+    """Made once for each kind of database: making it takes longer than inserting the row."""
+    kind = connection.dialect.name
+    if kind not in _INSERTS:
+        unless_taken = insert_into(connection, run_table).on_conflict_do_nothing()
+        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table.c.id))
+    return _INSERTS[kind]
 
 
 def _live(connection: Connection, job: str, dedup_key: str | None) -> str | None:

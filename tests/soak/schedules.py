@@ -190,15 +190,15 @@ def all_at_once(url: str, folder: Path, *, schedules: int, workers: int, say: Sa
     upgrade(url)
     database = Database(url)
     bare = [_bare_seconds(database, schedules)]
-    at = (datetime.now(UTC) + timedelta(seconds=20)).replace(microsecond=0)
-    cron = f"{at.second} {at.minute} {at.hour} {at.day} {at.month} ? {at.year}"
     with _workers(folder, url) as running:
         for _ in range(workers):
             running.start()
-        _add(database, [f"number {number}" for number in range(schedules)], cron)
         running.wait_until_ready()
-        if datetime.now(UTC) > at - timedelta(seconds=2):
-            raise TimeoutError("the workers were not ready in time")
+        at = (datetime.now(UTC) + timedelta(seconds=20)).replace(microsecond=0)
+        cron = f"{at.second} {at.minute} {at.hour} {at.day} {at.month} ? {at.year}"
+        _add(database, [f"number {number}" for number in range(schedules)], cron)
+        if datetime.now(UTC) > at - timedelta(seconds=5):
+            raise TimeoutError("the schedules were not there in time")
         until = time.monotonic() + 20 + END_SECONDS
         while len(running.seconds_late()) < schedules and time.monotonic() < until:
             time.sleep(0.2)
