@@ -26,10 +26,10 @@ def test_the_demo_shows_schedules_before_and_after_the_log_line_and_the_mail(
     assert sorted(path.name for path in working_directory.iterdir()) == ["batchwright-demo"]
 
 
-def test_no_line_of_the_demo_is_100_columns_wide_but_for_paths(batchwright: Batchwright) -> None:
+def test_no_line_of_the_demo_is_120_columns_wide_but_for_paths(batchwright: Batchwright) -> None:
     lines = batchwright("demo").stdout.splitlines()
     assert [
-        line for line in lines if len(line) >= 100 and "batchwright-demo" not in line and "/" not in line
+        line for line in lines if len(line) >= 120 and "batchwright-demo" not in line and "/" not in line
     ] == []
 
 
