@@ -163,6 +163,8 @@ def live_of_customer(connection: Connection, job: str, customer_id: str) -> list
 
 def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
     """Store the keys that the caller named, in bulk."""
+    if not keys:
+        return
     cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
     if connection.dialect.name == "postgresql":
         with cursor.copy("COPY run_selection (run_id, key) FROM STDIN") as copy:

@@ -214,7 +214,9 @@ def all_at_once(url: str, folder: Path, *, schedules: int, workers: int, say: Sa
     bare.append(_bare_seconds(database, schedules))
     found.bare_seconds = min(bare)
     late = sorted(found.seconds_late)
-    if not late or late[int(len(late) * 0.99)] > found.bare_seconds + MOST_SECONDS_OVER_BARE:
+    # Several workers drive the runs that are there already while one goes on firing: no bound holds on two processors.
+    most = found.bare_seconds + MOST_SECONDS_OVER_BARE if workers == 1 else END_SECONDS
+    if not late or late[int(len(late) * 0.99)] > most:
         found.faults.append(f"later than {MOST_SECONDS_OVER_BARE:g} s over bare inserts: {found}")
     database.close()
     say(str(found))
