@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+
+LONGEST_BEGINNING = 60
 
 
 def instant(text: str | None) -> str:
@@ -20,6 +23,12 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def beginning(value: object) -> str:
+    """A JSON value cut short to what fits into a table."""
+    text = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_BEGINNING else f"{text[:LONGEST_BEGINNING]}…"
 
 
 def joined(values: Iterable[object] | None) -> str:

@@ -9,7 +9,7 @@ from cli.exits import DONE, FAILED
 from cli.groups import Group
 from cli.options import as_json_option, limit_option
 from cli.session import application
-from cli.show import instant
+from cli.show import beginning, instant
 from operations.audit_trail import list_audit, verify_audit
 from operations.views import View
 
@@ -21,8 +21,8 @@ COLUMNS = (
     Column("act", "Act"),
     Column("subject", "Subject"),
     Column("reason", "Reason"),
-    Column("before", "Before"),
-    Column("after", "After"),
+    Column("before", "Before", show=beginning),
+    Column("after", "After", show=beginning),
 )
 
 
@@ -35,7 +35,7 @@ def audit() -> None:
 @limit_option
 @as_json_option
 def list_(limit: int | None, as_json: bool) -> None:
-    """List the audit entries, newest first."""
+    """List the audit entries, newest first. What changed is cut short; `--json` gives all of it."""
     with application() as app:
         rows = list_audit(app, limit)
         write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="Nothing was done yet.")
@@ -69,6 +69,8 @@ def _say(found: View) -> None:
         click.echo(f"Not sealed yet: {waiting['count']} (entries {ids}); a worker seals them.")
     if found["problems"]:
         click.echo(f"{len(found['problems'])} found in a chain of {found['sealed']} seals.")
+    elif not found["sealed"]:
+        click.echo("Nothing is sealed yet.")
     else:
         click.echo(
             f"All {found['sealed']} sealed entries are as they were. Newest hash: {found['newest_hash']}"

@@ -176,6 +176,18 @@ def test_a_claim_to_be_a_viewer_is_held_to_it(company: str, batchwright: Batchwr
     assert answer(batchwright, "runs", "list") == []
 
 
+def test_the_listing_for_people_cuts_short_what_changed(company: str, batchwright: Batchwright) -> None:
+    entry = answer(batchwright, "audit", "list", "--limit", "1")[0]
+    assert len(str(entry["after"])) > 200
+    lines = batchwright("audit", "list", "--limit", "1").stdout.splitlines()
+    assert max(map(len, lines)) < 200
+    assert lines[1].endswith("…")
+
+
+def test_before_anything_is_sealed_verify_says_so(company: str, batchwright: Batchwright) -> None:
+    assert batchwright("audit", "verify").stdout.splitlines()[-1] == "Nothing is sealed yet."
+
+
 def test_a_chain_as_it_was_sealed_is_verified_with_0(company: str, batchwright: Batchwright) -> None:
     seal(company)
     found = answer(batchwright, "audit", "verify")
