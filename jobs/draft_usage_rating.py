@@ -114,8 +114,7 @@ class DraftUsageRatingJob(UsageJob):
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
         usages = rate_assets(locked, inputs, schedules, catalog)
-        for usage in usages:
-            report(scope, usage, TOTAL)
+        report(scope, usages, TOTAL)
         forecast = Forecast(usages, self._partial_assets(scope))
         _warn_of_partial_assets(scope, forecast)
         return forecast

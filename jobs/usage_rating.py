@@ -95,8 +95,7 @@ class UsageRatingJob(UsageJob):
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
         usages = rate_assets(locked, inputs, schedules, catalog, charged)
-        for usage in usages:
-            report(scope, usage, TOTAL)
+        report(scope, usages, TOTAL)
         return Rating(usages, charged)
 
     def apply(self, scope: Scope, computed: Rating) -> None:

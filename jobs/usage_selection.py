@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from engine.errors import Refused
 from engine.job import DryRunJob, Group, Schema, Scope, StartContext
 from engine.run import Run
 
+_KEY_AND_AMOUNT = itemgetter(5, 0)  # of a `billing.usage.RatedTuple`
 LOADED, RATED, ERROR = "Loaded", "Rated", "Error"
 MOVED = "it was given to another asset line item after the run was submitted; run it again"
 
@@ -196,13 +197,17 @@ def eligible(
     return taken
 
 
-def report(scope: Scope, usage: AssetUsage, total: str) -> None:
-    """Tell the run what became of an asset's inputs, and add what they come to, to the total of that name."""
-    for bad in usage.bad:
-        scope.error(bad.input.key, bad.code, bad.message)
-    if usage.rated:
-        scope.pay(usage.currency, {rated[5]: rated[0] for rated in usage.rated})
-        scope.add_total(total, usage.currency, sum(posting.fee for posting in usage.postings.values()))
+def report(scope: Scope, usages: Iterable[AssetUsage], total: str) -> None:
+    """Tell the run what became of the assets' inputs, and add what they come to, to the total of that name."""
+    paid: dict[str, list[AssetUsage]] = {}
+    for usage in usages:
+        for bad in usage.bad:
+            scope.error(bad.input.key, bad.code, bad.message)
+        if usage.rated:
+            paid.setdefault(usage.currency, []).append(usage)
+    for currency, theirs in paid.items():
+        scope.pay(currency, map(_KEY_AND_AMOUNT, chain.from_iterable([usage.rated for usage in theirs])))
+        scope.add_total(total, currency, sum(one.fee for usage in theirs for one in usage.postings.values()))
 
 
 def expect(written: int, rows: Sequence[object]) -> None:
