@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -59,15 +59,62 @@ def submit(connection: Connection, job: BatchJob, request: Request, now: datetim
     dry run of a job that cannot run dry; ``KeyInUse`` while another run has the job's dedup key. Nothing is written
     then, and the caller's transaction is as good as before.
     """
+    (submitted,) = submit_set(connection, [(job, request)], now)
+    if isinstance(submitted, Refused):
+        raise submitted
+    return submitted
+
+
+def submit_set(
+    connection: Connection, wanted: Sequence[tuple[BatchJob, Request]], now: datetime
+) -> list[Run | Refused]:
+    """The same of several runs in few statements, in their order; each that is refused has its refusal in its place.
+
+    A job's own ``check`` finds the runs before it there.
+    """
+    submitted: dict[int, Run | Refused] = {}
+    checked: dict[int, _Checked] = {}
+    for place, (job, request) in enumerate(wanted):
+        if type(job).check is not BatchJob.check:
+            submitted |= _insert(connection, checked, now)
+            checked = {}
+        try:
+            checked[place] = _checked(connection, job, request, now)
+        except Refused as refusal:
+            submitted[place] = refusal
+    submitted |= _insert(connection, checked, now)
+    return [submitted[place] for place in range(len(wanted))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A run that may be inserted, if its dedup key is free."""
+
+    new: runs.NewRun
+    selection: Sequence[int]
+    warnings: Sequence[Warn]
+
+
+def _checked(connection: Connection, job: BatchJob, request: Request, now: datetime) -> _Checked:
     _check(job, request)
     selection = sorted(set(job.select(connection)))
     job.check(connection, now.astimezone(request.zone))
     if request.in_caller:
         _check_sync_limit(connection, job, selection)
-    run = runs.insert_run(connection, _new_run(job, request), now)
-    runs.insert_selection(connection, run.id, selection)
-    runs.add_warnings(connection, run.id, None, request.warnings)
-    return run
+    return _Checked(_new_run(job, request), selection, request.warnings)
+
+
+def _insert(
+    connection: Connection, checked: Mapping[int, _Checked], now: datetime
+) -> Mapping[int, Run | Refused]:
+    inserted = runs.insert_runs(connection, [one.new for one in checked.values()], now)
+    warnings = []
+    for one, run in zip(checked.values(), inserted, strict=True):
+        if isinstance(run, Run):
+            runs.insert_selection(connection, run.id, one.selection)
+            warnings += [(run.id, None, warning) for warning in one.warnings]
+    runs.add_warnings_of(connection, warnings)
+    return dict(zip(checked, inserted, strict=True))
 
 
 def submit_next(

@@ -20,7 +20,7 @@ from operations import audit
 from operations.actor import Actor
 from operations.app import Application
 from operations.runs import tell_submitted
-from operations.schedule_runs import submit_of_schedule
+from operations.schedule_runs import submit_of_schedules
 from operations.schedules import nominal_times, permit_change, schedule_named
 from operations.views import View, instant
 
@@ -124,14 +124,11 @@ def _run(
 ) -> list[Run]:
     """Submit the runs in the order of their times, and record them in the place of what was recorded."""
     fires, submitted = [], []
-    for time in times:
-        run = submit_of_schedule(
-            app,
-            connection,
-            schedule,
-            os_user=actor.os_user,
-            after_earlier=schedule.overlap is not Overlap.ALLOW,
-        )
+    wanted = [(schedule, schedule.overlap is not Overlap.ALLOW)] * len(times)
+    results = submit_of_schedules(app, connection, wanted, os_user=actor.os_user)
+    for time, run in zip(times, results, strict=True):
+        if isinstance(run, Refused):
+            raise run
         submitted.append(run)
         at = time.astimezone(UTC)
         fires.append(

@@ -25,9 +25,10 @@ _FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, 
 _ADD = insert(audit_entry)
 
 
-def add_audit_entry(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Write one entry, in the transaction of the act it is about."""
-    connection.execute(_ADD, dict(values))
+def add_audit_entries(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write entries in their order, in the transaction of the acts they are about."""
+    if rows:
+        connection.execute(_ADD, rows)
 
 
 def list_audit_entries(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:

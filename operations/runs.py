@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,7 +16,7 @@ from engine.errors import Refused
 from engine.job import BatchJob, Warn
 from engine.run import ACTIVE, Run, State
 from engine.store import runs
-from engine.submit import Request, submit
+from engine.submit import Request, submit_set
 from notifications import outbox
 from notifications.addresses import check_address, recipients
 from operations import audit, views
@@ -107,20 +109,46 @@ def enqueue(
     app: Application, connection: Connection, job: BatchJob, order: Order, act: str = "run.submit"
 ) -> Run:
     """Submit the job in the caller's transaction, with its audit entry."""
-    run = submit(connection, job, _request(app, connection, order), app.clock.now())
-    audit.record(
-        connection,
+    (run,) = enqueue_set(app, connection, [(job, order)], act)
+    if isinstance(run, Refused):
+        raise run
+    return run
+
+
+def enqueue_set(
+    app: Application, connection: Connection, wanted: Sequence[tuple[BatchJob, Order]], act: str
+) -> list[Run | Refused]:
+    """The same of several in few statements, in their order; each that is refused has its refusal in its place."""
+    results: dict[int, Run | Refused] = {}
+    requests: dict[int, tuple[BatchJob, Request]] = {}
+    mapped = cache(lambda: people(connection, app.settings).addresses)
+    for place, (job, order) in enumerate(wanted):
+        try:
+            requests[place] = job, _request(app, mapped, order)
+        except Refused as refusal:
+            results[place] = refusal
+    submitted = submit_set(connection, list(requests.values()), app.clock.now())
+    results |= zip(requests, submitted, strict=True)
+    entries = [
+        _entry(order, act, run, app.clock.now())
+        for place, (_, order) in enumerate(wanted)
+        if isinstance(run := results[place], Run)
+    ]
+    audit.record_all(connection, entries)
+    return [results[place] for place in range(len(wanted))]
+
+
+def _entry(order: Order, act: str, run: Run, now: datetime) -> audit.Entry:
+    parent = order.parent
+    return audit.Entry(
         actor=order.actor,
         act=act,
         subject=run.run_id,
         reason=run.reason,
-        before=None
-        if order.parent is None
-        else {"run_id": order.parent.run_id, "status": order.parent.state},
+        before=None if parent is None else {"run_id": parent.run_id, "status": parent.state},
         after={"job": run.job, "mode": run.mode, "status": run.state},
-        now=app.clock.now(),
+        now=now,
     )
-    return run
 
 
 def tell_submitted(app: Application, run: Run, claimed: Run | None) -> None:
@@ -320,7 +348,7 @@ def _followed(app: Application, run: Run, stop: Stop, seen: Seen) -> Run:
     return run
 
 
-def _request(app: Application, connection: Connection, order: Order) -> Request:
+def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: Order) -> Request:
     check_one_of(order.mode, MODES, field="mode")
     mode = "sync" if order.sync and order.mode == "batch" else order.mode
     notify = [_checked(address) for address in order.notify]
@@ -340,7 +368,7 @@ def _request(app: Application, connection: Connection, order: Order) -> Request:
         schedule=order.schedule,
         after_earlier=order.after_earlier,
         zone=app.zone,
-        warnings=_address_warnings(app, connection, order.actor.name) if mail_actor else (),
+        warnings=_address_warnings(app, mapped, order.actor.name) if mail_actor else (),
     )
 
 
@@ -351,10 +379,12 @@ def _checked(address: str) -> str:
         raise Refused(error.message, field="notify", remedy=error.remedy) from None
 
 
-def _address_warnings(app: Application, connection: Connection, actor: str) -> Sequence[Warn]:
+def _address_warnings(
+    app: Application, mapped: Callable[[], Mapping[str, str]], actor: str
+) -> Sequence[Warn]:
     if recipients(actor, app.settings.actors, (), True) != [None]:
         return ()
-    if recipients(actor, people(connection, app.settings).addresses, (), True) != [None]:
+    if recipients(actor, mapped(), (), True) != [None]:
         return ()
     remedy = "give one under [actors], or by a user with that login name"
     message = f"{actor} has no mail address, so nobody gets this run's mail but --notify; {remedy}"

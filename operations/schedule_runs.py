@@ -1,34 +1,50 @@
-"""The run of a schedule: on behalf of its owner, on its terms, in the caller's transaction."""
+"""The runs of schedules: on behalf of their owners, on their terms, in the caller's transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
+from engine.errors import Refused
+from engine.job import BatchJob
 from engine.run import Run
 from engine.schedules.schedule import Schedule
 from operations.actor import Actor
 from operations.app import Application
-from operations.runs import Order, enqueue
+from operations.runs import Order, enqueue_set
 
 TRIGGER = "schedule"
 
 
-def submit_of_schedule(
+def submit_of_schedules(
     app: Application,
     connection: Connection,
-    schedule: Schedule,
+    wanted: Sequence[tuple[Schedule, bool]],
     *,
     os_user: str,
-    after_earlier: bool,
     act: str = "schedule.fire",
-) -> Run:
-    """Submit a run of the schedule, with its audit entry.
+) -> list[Run | Refused]:
+    """Submit a run of each schedule in few statements, in their order, with its audit entry.
 
-    `after_earlier` lets it hold until earlier runs of the schedule have ended. Raises `Refused` for a job that is not
-    installed here, and for parameters that fit the data no longer; nothing is written then.
+    `True` beside a schedule lets its run hold until earlier ones of it have ended. In the place of a run stands the
+    refusal where the job is not installed here, or its parameters fit the data no longer; nothing is written of that.
     """
-    job = app.registry.get(schedule.job)(**schedule.parameters)
-    order = Order(
+    results: dict[int, Run | Refused] = {}
+    orders: dict[int, tuple[BatchJob, Order]] = {}
+    for place, (schedule, after_earlier) in enumerate(wanted):
+        try:
+            job = app.registry.get(schedule.job)(**schedule.parameters)
+        except Refused as refusal:
+            results[place] = refusal
+        else:
+            orders[place] = job, _order(schedule, os_user, after_earlier)
+    results |= zip(orders, enqueue_set(app, connection, list(orders.values()), act), strict=True)
+    return [results[place] for place in range(len(wanted))]
+
+
+def _order(schedule: Schedule, os_user: str, after_earlier: bool) -> Order:
+    return Order(
         actor=Actor(name=schedule.owner, os_user=os_user),
         reason=schedule.reason,
         explanation=schedule.explanation,
@@ -40,4 +56,3 @@ def submit_of_schedule(
         schedule=schedule.name,
         after_earlier=after_earlier,
     )
-    return enqueue(app, connection, job, order, act=act)

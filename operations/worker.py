@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import Connection
 
 from config.settings import operating_system_user
+from engine.errors import Refused
 from engine.run import Run
 from engine.schedules.firing import Firing
 from engine.schedules.policy import Start
@@ -17,7 +19,7 @@ from engine.store.wake import wake_of
 from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
-from operations.schedule_runs import submit_of_schedule
+from operations.schedule_runs import submit_of_schedules
 from operations.upkeep import Upkeep
 from operations.watching import WatchLoop
 
@@ -76,10 +78,9 @@ def _firing_of(app: Application) -> Firing:
     """Fires the schedules of the application, on behalf of their owners."""
     os_user = operating_system_user()
 
-    def submit(connection: Connection, schedule: Schedule, start: Start) -> Run:
-        return submit_of_schedule(
-            app, connection, schedule, os_user=os_user, after_earlier=start.after_earlier
-        )
+    def submit(connection: Connection, starts: Sequence[tuple[Schedule, Start]]) -> list[Run | Refused]:
+        wanted = [(schedule, start.after_earlier) for schedule, start in starts]
+        return submit_of_schedules(app, connection, wanted, os_user=os_user)
 
     return Firing(database=app.database, clock=app.clock, events=app.events, submit=submit)
 

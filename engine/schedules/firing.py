@@ -31,8 +31,9 @@ from engine.store.schedules import Fire
 SET = 250
 """So many schedules are fired in one transaction: it takes some tenths of a second."""
 
-Submit = Callable[[Connection, Schedule, Start], Run]
-"""Enqueues a run of a schedule in the transaction given. Raises ``Refused``, having written nothing, when it cannot."""
+Submit = Callable[[Connection, Sequence[tuple[Schedule, Start]]], Sequence[Run | Refused]]
+"""Enqueues runs of schedules in the transaction given, in their order. In the place of one that cannot be stands why;
+nothing is written of that."""
 
 log = structlog.get_logger()
 
@@ -92,59 +93,72 @@ class Firing:
             kept = store.lock_free(connection, keys)
             ahead = store.recorded_ahead(connection, keys)
             live = store.newest_live(connection, [one.name for one in kept])
-            up_to = {}
-            for schedule in kept:
-                recorded = ahead.get(schedule.id, ())
-                verdict = policy.decide(
-                    schedule, done.now, hold=hold, live=live.get(schedule.name), recorded=recorded
+            verdicts = [
+                policy.decide(
+                    one, done.now, hold=hold, live=live.get(one.name), recorded=ahead.get(one.id, ())
                 )
-                self._record(connection, schedule, verdict, done, refused)
-                if verdict.up_to is not None:
-                    up_to[schedule.id] = verdict.up_to
-                done.seen.append(
-                    replace(schedule, last_nominal_time=verdict.up_to or schedule.last_nominal_time)
-                )
+                for one in kept
+            ]
+            results = iter(self._started(connection, kept, verdicts, refused))
+            for schedule, verdict in zip(kept, verdicts, strict=True):
+                _record(connection, schedule, verdict, results, done)
             store.insert_fires(connection, done.fires, done.now)
             schedules = {schedule.id: schedule for schedule in kept}
             watched = (watch_of(schedules[key], hold, fire, done.now) for key, fire in done.fires)
             watches.add(connection, watched)
-            store.mark_recorded(connection, up_to)
+            pairs = zip(kept, verdicts, strict=True)
+            store.mark_recorded(connection, {one.id: to.up_to for one, to in pairs if to.up_to is not None})
         for event in done.news:
             self._events.publish(event)
         return done.seen
 
-    def _record(
-        self, connection: Connection, schedule: Schedule, verdict: Verdict, done: _Set, refused: str | None
-    ) -> None:
-        fires = []
-        for one in verdict.decisions:
-            if isinstance(one, NotRun):
-                fires.append(_not_run(one))
-                continue
-            fire, run = self._started(connection, schedule, one, refused)
-            fires.append(fire)
-            if run is not None:
-                late = (done.now - one.nominal_time).total_seconds()
-                done.news += [
-                    events.ScheduleFired(schedule.name, one.nominal_time, run.run_id, late),
-                    events.RunSubmitted(run.run_id, run.job, run.mode, run.actor),
-                ]
-        joined = list(_joined(fires))
-        done.news += [_news_of(schedule, fire) for fire in joined if fire.decision == "not_run"]
-        done.fires += [(schedule.id, fire) for fire in _new(connection, schedule, joined, done.now)]
-
     def _started(
-        self, connection: Connection, schedule: Schedule, start: Start, refused: str | None
-    ) -> tuple[Fire, Run | None]:
-        time = start.nominal_time
-        if refused is None:
-            try:
-                run = self._submit(connection, schedule, start)
-            except Refused as refusal:
-                refused = f"refused: {refusal}"
-            else:
-                return Fire(time, time, 1, "started", run_id=run.run_id), run
-        return Fire(time, time, 1, "not_run", reason=refused), None
+        self,
+        connection: Connection,
+        schedules: Sequence[Schedule],
+        verdicts: Sequence[Verdict],
+        refused: str | None,
+    ) -> Sequence[Run | str]:
+        """Of each start in its order the run, or why there is none."""
+        starts = [
+            (schedule, one)
+            for schedule, verdict in zip(schedules, verdicts, strict=True)
+            for one in verdict.decisions
+            if isinstance(one, Start)
+        ]
+        if refused is not None:
+            return [refused] * len(starts)
+        results = self._submit(connection, starts)
+        return [f"refused: {one}" if isinstance(one, Refused) else one for one in results]
+
+
+def _record(
+    connection: Connection,
+    schedule: Schedule,
+    verdict: Verdict,
+    results: Iterator[Run | str],
+    done: _Set,
+) -> None:
+    """Note what became of a schedule's times; of each that was to start, the next result says it."""
+    fires = []
+    for one in verdict.decisions:
+        if isinstance(one, NotRun):
+            fires.append(_not_run(one))
+            continue
+        time, result = one.nominal_time, next(results)
+        if isinstance(result, str):
+            fires.append(Fire(time, time, 1, "not_run", reason=result))
+            continue
+        fires.append(Fire(time, time, 1, "started", run_id=result.run_id))
+        late = (done.now - time).total_seconds()
+        done.news += [
+            events.ScheduleFired(schedule.name, time, result.run_id, late),
+            events.RunSubmitted(result.run_id, result.job, result.mode, result.actor),
+        ]
+    joined = list(_joined(fires))
+    done.news += [_news_of(schedule, fire) for fire in joined if fire.decision == "not_run"]
+    done.fires += [(schedule.id, fire) for fire in _new(connection, schedule, joined, done.now)]
+    done.seen.append(replace(schedule, last_nominal_time=verdict.up_to or schedule.last_nominal_time))
 
 
 def settle(connection: Connection, schedule: Schedule, now: datetime, reason: str) -> Schedule:

@@ -48,8 +48,9 @@ _ANY_TO_CLAIM = text(
 # The run with this key, as it stands.
 _BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
 
-# The same, with the name that people see, after its insert.
-_NAME = update(run_table).where(run_table.c.id == bindparam("of_key")).returning(run_table)
+# Keys of runs to be: they are named and placed by them in the statement that inserts them.
+_NEXT_KEYS = text("SELECT nextval(pg_get_serial_sequence('run', 'id')) FROM generate_series(1, :number)")
+_LAST_KEY = select(func.coalesce(func.max(run_table.c.id), 0))
 
 # A move, of a run that is as it was shown.
 _MOVE = (
@@ -112,31 +113,50 @@ class NewRun:
     state: State
 
 
-def insert_run(connection: Connection, new: NewRun, now: datetime) -> Run:
-    """Insert a run at the end of its key's queue, and name it ``JR-`` and its key.
+def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) -> list[Run | KeyInUse]:
+    """Insert runs at the end of their keys' queues in the order given, each named ``JR-`` and its key.
 
-    Raises ``KeyInUse`` while another run of the job has the dedup key and has not ended; waits for a transaction that
-    may yet make or end such a run.
+    In the place of one stands ``KeyInUse`` while another run of its job, of these too, has the dedup key and has not
+    ended. Waits for transactions that may yet make or end such runs.
     """
-    row = asdict(new)
-    row |= {
+    results: dict[int, Run | KeyInUse] = {}
+    left = list(range(len(new)))
+    while left:
+        keys = _next_keys(connection, len(left))
+        rows = [_new_row(new[place], key, now) for place, key in zip(left, keys, strict=True)]
+        # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
+        inserted = connection.execute(_insert(connection), rows).columns(*run_table.c)
+        made = {run.id: run for run in (_run(row, None) for row in inserted)}
+        for place, key in zip(left, keys, strict=True):
+            job, dedup_key = new[place].job, new[place].dedup_key
+            if key in made:
+                results[place] = made[key]
+            elif dedup_key is not None and (first := _live(connection, job, dedup_key)) is not None:
+                results[place] = KeyInUse(first, job, dedup_key)
+            # else the first has ended in between, or somebody took the key of the row: once more
+        left = [place for place in left if place not in results]
+    return [results[place] for place in range(len(new))]
+
+
+def _next_keys(connection: Connection, number: int) -> list[int]:
+    """Keys for new runs, growing. On SQLite nobody else writes until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        return sorted(connection.execute(_NEXT_KEYS, {"number": number}).scalars())
+    last = connection.execute(_LAST_KEY).scalar_one()
+    return list(range(last + 1, last + 1 + number))
+
+
+def _new_row(new: NewRun, key: int, now: datetime) -> dict[str, Any]:
+    return asdict(new) | {
+        "id": key,
+        "run_id": f"JR-{key:08d}",
         "parameters": json.dumps(new.parameters),
         "periods": None if new.periods is None else json.dumps(new.periods),
         "notify": json.dumps(new.notify),
-        "queue_position": 0,
+        "queue_position": key,  # it grows with every run, so it is the end of the line
         "fence": 0,
         "created_at": now,
     }
-    # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
-    statement = _insert(connection)
-    while (inserted := connection.execute(statement, row).first()) is None:
-        first = _live(connection, new.job, new.dedup_key)
-        if first is not None:  # else it has ended in between
-            raise KeyInUse(first, new.job, new.dedup_key)
-    key = inserted[0]
-    # The key grows with every run, so it is the end of the line.
-    named = {"of_key": key, "run_id": f"JR-{key:08d}", "queue_position": key}
-    return _run(connection.execute(_NAME, named).one(), None)
 
 
 def _insert(connection: Connection) -> Any:
@@ -144,11 +164,11 @@ def _insert(connection: Connection) -> Any:
     kind = connection.dialect.name
     if kind not in _INSERTS:
         unless_taken = insert_into(connection, run_table).on_conflict_do_nothing()
-        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table.c.id))
+        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table))
     return _INSERTS[kind]
 
 
-def _live(connection: Connection, job: str, dedup_key: str | None) -> str | None:
+def _live(connection: Connection, job: str, dedup_key: str) -> str | None:
     """The id of the run that keeps others of the job with that key out."""
     mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
@@ -231,8 +251,16 @@ def add_warnings(
     connection: Connection, run_key: int, scope_key: int | None, warnings: Sequence[Warn]
 ) -> None:
     """Store warnings of a run, or of one of its scopes."""
+    add_warnings_of(connection, [(run_key, scope_key, warning) for warning in warnings])
+
+
+def add_warnings_of(connection: Connection, warnings: Sequence[tuple[int, int | None, Warn]]) -> None:
+    """Store warnings, each with the key of its run and, if it is of one, of its scope."""
     if warnings:
-        rows = [{"run_id": run_key, "scope_id": scope_key, **warning._asdict()} for warning in warnings]
+        rows = [
+            {"run_id": run_key, "scope_id": scope_key, **warning._asdict()}
+            for run_key, scope_key, warning in warnings
+        ]
         connection.execute(insert(run_warning), rows)
 
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from engine.errors import Refused
 from engine.job import BatchJob, Record, Scope, StartContext
-from engine.run import State
+from engine.run import Run, State
 from engine.store import runs
 from engine.store.tables import run as run_table
-from engine.submit import Request, submit
+from engine.submit import Request, submit, submit_set
 from tests.engine.rig import Rig
 
 
@@ -81,6 +81,26 @@ def test_a_run_that_its_job_refuses_at_submit_leaves_nothing(rig: Rig) -> None:
     with pytest.raises(Refused, match="today is no Friday"):
         submit_at(rig, "UTC")
     assert rig.rows(run_table) == []
+
+
+class Alone(OnFridays):
+    """Runs beside no other, and looks itself whether there is one."""
+
+    name = "alone"
+
+    def check(self, connection: Connection, now: datetime) -> None:
+        others = runs.listing(connection)
+        if others:
+            raise Refused(f"{others[0].run_id} is there")
+
+
+def test_of_a_set_a_job_that_looks_at_other_runs_finds_those_before_it(rig: Rig) -> None:
+    request = Request(actor="dana")
+    with rig.database.write() as connection:
+        first, second = submit_set(connection, [(Alone(), request), (Alone(), request)], FRIDAY_IN_TOKYO)
+    assert isinstance(first, Run)
+    assert isinstance(second, Refused)
+    assert second.message == f"{first.run_id} is there"
 
 
 def test_a_job_that_says_why_it_is_run_is_logged_with_that(rig: Rig) -> None:

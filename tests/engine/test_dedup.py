@@ -19,7 +19,7 @@ from engine.run import ENDED, Run, State
 from engine.store import runs
 from engine.store.database import Database
 from engine.store.tables import run as run_table
-from engine.submit import DEDUP_KEY_LIMIT, Request, submit
+from engine.submit import DEDUP_KEY_LIMIT, Request, submit, submit_set
 from tests.engine.dedup_submitter import SUBMITS, MonthEnd
 from tests.engine.rig import NOW, Rig
 
@@ -98,13 +98,29 @@ def test_a_refusal_leaves_the_transaction_as_it_was(rig: Rig) -> None:
     assert [row.run_id for row in rig.rows(run_table)] == [first.run_id, kept.run_id]
 
 
+def test_of_a_set_each_that_finds_its_key_in_use_is_refused_alone(rig: Rig) -> None:
+    first = submit_month(rig)
+    months = ["2023-07", "2023-06", None, "2023-07", "2023-08"]
+    with rig.database.write() as connection:
+        wanted = [(MonthEnd(month=month), Request(actor="dana")) for month in months]
+        july, taken, free, again, august = submit_set(connection, wanted, NOW)
+    made = [run for run in (july, free, august) if isinstance(run, Run)]
+    assert [run.dedup_key for run in made] == ["2023-07", None, "2023-08"]
+    assert [isinstance(one, KeyInUse) and one.run_id for one in (taken, again)] == [
+        first.run_id,
+        made[0].run_id,
+    ]
+    assert [row.run_id for row in rig.rows(run_table)] == [run.run_id for run in (first, *made)]
+    assert all(rig.read(run) == run for run in made)
+
+
 def test_a_first_run_that_ends_before_it_can_be_named_keeps_nobody_out(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = submit_month(rig)
     look = runs._live
 
-    def ended_meanwhile(connection: Connection, job: str, key: str | None) -> str | None:
+    def ended_meanwhile(connection: Connection, job: str, key: str) -> str | None:
         put(connection, first, State.COMPLETED)
         return look(connection, job, key)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from engine import events
-from engine.run import State
+from engine.run import Run, State
 from engine.schedules.alerts import RunTimes, Watch, judge, watch_of
 from engine.schedules.schedule import Hold, Schedule
 from engine.store import runs, watches
@@ -28,7 +28,7 @@ from operations.app import Application, make_application
 from operations.mail import list_mail, send_due_mail, show_mail
 from operations.runs import show_run
 from operations.schedule_order import ScheduleOrder
-from operations.schedule_runs import submit_of_schedule
+from operations.schedule_runs import submit_of_schedules
 from operations.schedules import add_schedule, remove_schedule
 from operations.steering import abort_run
 from operations.watching import PAUSES, look
@@ -152,7 +152,8 @@ def scheduled(app: Application, **terms: Any) -> Schedule:
 def fired(app: Application, schedule: Schedule, nominal_time: datetime) -> str:
     """The run of a nominal time, watched as the scheduler has it."""
     with app.database.write() as connection:
-        run = submit_of_schedule(app, connection, schedule, os_user="dana", after_earlier=False)
+        (run,) = submit_of_schedules(app, connection, [(schedule, False)], os_user="dana")
+        assert isinstance(run, Run)
         fire = Fire(
             nominal_time=nominal_time,
             last_nominal_time=nominal_time,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from engine.errors import Refused
 from engine.events import Event
+from engine.job import BatchJob
 from engine.run import Run, State
 from engine.schedules import due
 from engine.schedules.firing import Firing
@@ -16,7 +19,7 @@ from engine.schedules.schedule import Schedule, Wanted
 from engine.store import runs, schedules
 from engine.store.database import Database
 from engine.store.schedules import StoredFire
-from engine.submit import Request, submit
+from engine.submit import Request, submit_set
 from testing.clock import FakeClock
 from tests.engine.rig import Rig
 
@@ -51,20 +54,32 @@ class Bench:
             database=self.database,
             clock=self.clock,
             events=self.rig.events,
-            submit=lambda connection, schedule, start: self.submit(connection, schedule, start),
+            submit=lambda connection, starts: self.submit(connection, starts),
         )
 
-    def submit(self, connection: Connection, schedule: Schedule, start: Start) -> Run:
-        """A run of the schedule."""
-        job = self.rig.registry.get(schedule.job)(**schedule.parameters)
-        request = Request(
-            actor=schedule.owner,
-            trigger="schedule",
-            schedule=schedule.name,
-            after_earlier=start.after_earlier,
-            mail_actor=False,
-        )
-        return submit(connection, job, request, self.clock.now())
+    def submit(
+        self, connection: Connection, starts: Sequence[tuple[Schedule, Start]]
+    ) -> Sequence[Run | Refused]:
+        """Runs of the schedules; one whose job is not there is refused."""
+        results: dict[int, Run | Refused] = {}
+        wanted: dict[int, tuple[BatchJob, Request]] = {}
+        for place, (schedule, start) in enumerate(starts):
+            try:
+                job = self.rig.registry.get(schedule.job)(**schedule.parameters)
+            except Refused as refusal:
+                results[place] = refusal
+                continue
+            request = Request(
+                actor=schedule.owner,
+                trigger="schedule",
+                schedule=schedule.name,
+                after_earlier=start.after_earlier,
+                mail_actor=False,
+            )
+            wanted[place] = job, request
+        submitted = submit_set(connection, list(wanted.values()), self.clock.now())
+        results |= zip(wanted, submitted, strict=True)
+        return [results[place] for place in range(len(starts))]
 
     def add(self, *args: Any, **values: Any) -> Schedule:
         """A schedule, made now."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from engine.errors import Refused
 from engine.run import Run
 from engine.schedules.policy import Start
 from engine.schedules.schedule import Schedule
@@ -22,12 +24,14 @@ SECONDS_BEFORE_THE_SERVER_ACTS = 1.0
 
 
 class StoppingBench(Bench):
-    """Stops itself with the run inserted and nothing committed."""
+    """Stops itself with the runs inserted and nothing committed."""
 
-    def submit(self, connection: Connection, schedule: Schedule, start: Start) -> Run:
-        run = super().submit(connection, schedule, start)
+    def submit(
+        self, connection: Connection, starts: Sequence[tuple[Schedule, Start]]
+    ) -> Sequence[Run | Refused]:
+        submitted = super().submit(connection, starts)
         os.kill(os.getpid(), signal.SIGSTOP)
-        return run
+        return submitted
 
 
 def main(url: str, *keys: str) -> None:

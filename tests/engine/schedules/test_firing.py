@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from engine import events
 from engine.errors import Refused
@@ -22,6 +24,8 @@ from tests.engine.schedules.making import NOW, Bench, wanted
 
 MINUTELY = "0 * * * * ?"
 MINUTE = timedelta(minutes=1)
+
+Starts = Sequence[tuple[Schedule, Start]]
 
 
 def shown(bench: Bench, schedule: Schedule) -> list[tuple[datetime, int, str | None]]:
@@ -141,11 +145,11 @@ def test_an_exception_in_one_schedule_is_recorded_and_keeps_nobody_from_the_othe
     bad, good = bench.add("Bad", MINUTELY), bench.add("Good", MINUTELY)
     submit = bench.submit
 
-    def raising(connection: Connection, schedule: Schedule, start: Start) -> Run:
-        run = submit(connection, schedule, start)
-        if schedule.id == bad.id:
+    def raising(connection: Connection, starts: Starts) -> Sequence[Run | Refused]:
+        submitted = submit(connection, starts)
+        if bad.id in [schedule.id for schedule, _ in starts]:
             raise RuntimeError("its module is broken")
-        return run
+        return submitted
 
     bench.submit = raising  # type: ignore[method-assign]
     bench.fire_at(NOW + MINUTE, bad, good)
@@ -158,7 +162,7 @@ def test_a_fault_of_the_database_leaves_everything_due(bench: Bench) -> None:
     schedule = bench.add("Nightly", MINUTELY)
     submit = bench.submit
 
-    def failing(connection: Connection, schedule: Schedule, start: Start) -> Run:
+    def failing(connection: Connection, starts: Starts) -> Sequence[Run | Refused]:
         raise psycopg.OperationalError("the server has gone away")
 
     bench.submit = failing  # type: ignore[method-assign]
@@ -176,6 +180,24 @@ def test_more_than_a_set_are_fired_together(bench: Bench) -> None:
     with bench.database.read() as connection:
         assert len(runs.listing(connection)) == len(made)
         assert set(schedules.last_started(connection)) == {schedule.id for schedule in made}
+
+
+def test_many_schedules_take_no_more_statements_than_few(bench: Bench) -> None:
+    def statements(number: int) -> int:
+        made = [bench.add(f"{number}: {count}", MINUTELY) for count in range(number)]
+        said: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "FROM parcel" not in statement:  # which each job asks for itself
+                said.append(statement)
+
+        event.listen(bench.database.engine, "before_cursor_execute", note)
+        bench.fire_at(bench.clock.now() + MINUTE, *made)
+        event.remove(bench.database.engine, "before_cursor_execute", note)
+        assert all(len(bench.runs(schedule)) == 1 for schedule in made)
+        return len(said)
+
+    assert statements(40) == statements(3)
 
 
 OUTAGES = [
@@ -254,8 +276,8 @@ def test_a_time_that_was_backfilled_before_it_was_due_is_not_fired_again(bench: 
 def test_a_run_that_keeps_the_dedup_key_is_named(bench: Bench) -> None:
     schedule = bench.add("Nightly", MINUTELY)
 
-    def refusing(connection: Connection, schedule: Schedule, start: Start) -> Run:
-        raise Refused("JR-00000001 has the key")
+    def refusing(connection: Connection, starts: Starts) -> Sequence[Run | Refused]:
+        return [Refused("JR-00000001 has the key")]
 
     bench.submit = refusing  # type: ignore[method-assign]
     bench.fire_at(NOW + MINUTE, schedule)

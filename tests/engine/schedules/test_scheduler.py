@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import psycopg
@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from engine.clock import SystemClock
+from engine.errors import Refused
 from engine.events import ScheduleFired
 from engine.run import Run
 from engine.schedules.policy import Start
@@ -134,7 +135,9 @@ def test_it_survives_a_database_that_does_not_answer(bench: Bench, running: list
     bench.rig.subscribers.append(lambda event: fired.set() if isinstance(event, ScheduleFired) else None)
     submit = bench.submit
 
-    def fail_once(connection: Connection, schedule: Schedule, start: Start) -> Run:
+    def fail_once(
+        connection: Connection, starts: Sequence[tuple[Schedule, Start]]
+    ) -> Sequence[Run | Refused]:
         bench.submit = submit  # type: ignore[method-assign]
         failed.set()
         raise psycopg.OperationalError("the server has gone away")
