@@ -114,12 +114,11 @@ class Dispatcher:
             self._reached(run, "claimed")
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
-                with Lease(self._leases, run, self._lease_seconds) as lease:
-                    session = RunSession(self._database, lease.record)
-                    try:
+                session = RunSession(self._database, lambda one: lease.record(one))
+                with closing(session):
+                    lease = Lease(self._leases, run, self._lease_seconds, session.at_hand())
+                    with lease:
                         run = self._steps(run, session, stop)
-                    finally:
-                        session.close()
             except FenceLost as lost:
                 self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
@@ -195,7 +194,8 @@ class Dispatcher:
         seen = runs.by_key(connection, run.id)
         if seen.state is not State.PREPARING:
             return seen
-        scopes.delete_plan(connection, run.id)
+        if scopes.any_planned(connection, run.id):
+            scopes.delete_plan(connection, run.id)
         return None
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:

@@ -33,10 +33,14 @@ log = structlog.get_logger()
 
 
 class Lease:
-    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with."""
+    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with.
 
-    def __init__(self, store: LeaseStore, run: Run, seconds: float) -> None:
+    ``session`` is one that is at hand already; it is recorded with the first beat.
+    """
+
+    def __init__(self, store: LeaseStore, run: Run, seconds: float, session: Session | None = None) -> None:
         self._store = store
+        self._session = session
         self._run = run
         self._interval = seconds / BEATS_PER_LEASE
         self._stop = threading.Event()
@@ -70,7 +74,7 @@ class Lease:
         On SQLite this process is recorded with it: a taker has to know whom to end from our first lock on.
         """
         name, fence = heart(self._run), self._run.fence
-        session = processes.this_process() if self._store.is_sqlite else None
+        session = processes.this_process() if self._store.is_sqlite else self._session
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:
                 return self._store.begin(name, fence, self._run.id, session)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from config.logging import bind
 from engine import about, events, faults, foretold
@@ -70,9 +71,7 @@ class RunSession:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction on it; connects anew after a connection was lost."""
-        if self._connection is None:
-            self._connection = self._database.engine.connect()
-        connection = self._connection
+        connection = self._connected()
         try:
             with self._database.transaction(connection):
                 if not self._database.is_sqlite:
@@ -83,6 +82,25 @@ class RunSession:
                 raise
             connection.invalidate()
             raise faults.ReadOnlyServer(words(error)) from error
+
+    def at_hand(self) -> Session | None:
+        """Its session, for a lease that records it with its first beat: one commit less.
+
+        None on SQLite, and where the database does not answer now; then it is recorded in its turn.
+        """
+        if self._database.is_sqlite:
+            return None
+        try:
+            connection = self._connected()
+        except DBAPIError:
+            return None
+        self._recorded = connection.connection.driver_connection
+        return leases.backend_of(connection)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.engine.connect()
+        return self._connection
 
     def close(self) -> None:
         """Give the connection back."""

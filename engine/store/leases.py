@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -56,7 +55,7 @@ class LeaseStore:
         with self._transaction() as connection:
             begun = connection.execute(_BEGIN, {"name": name, "fence": fence}).rowcount == 1
             if begun and session is not None:
-                connection.execute(_RECORD, _row(run_key, fence, session))
+                _record(connection, run_key, fence, session)
         return begun
 
     def beat(self, name: str, fence: int) -> bool:
@@ -103,9 +102,8 @@ class LeaseStore:
 
     def record(self, run_key: int, fence: int, session: Session) -> None:
         """Record a session before anything is written through it."""
-        statement = _RECORD if session.started else _RECORD_BACKEND
         with self._transaction() as connection:
-            connection.execute(statement, _row(run_key, fence, session))
+            _record(connection, run_key, fence, session)
 
     def sessions(self, run_key: int, fence: int) -> list[Session]:
         """Sessions recorded for a run up to ``fence``."""
@@ -164,11 +162,12 @@ def backend_of(connection: Connection) -> Session:
     return Session("backend", connection.connection.driver_connection.info.backend_pid, "")  # type: ignore[union-attr]
 
 
-def _row(run_key: int | None, fence: int, session: Session) -> dict[str, Any]:
-    return {
+def _record(connection: Connection, run_key: int | None, fence: int, session: Session) -> None:
+    row = {
         "run_id": run_key,
         "fence": fence,
         "kind": session.kind,
         "pid": session.pid,
         "started": session.started,
     }
+    connection.execute(_RECORD if session.started else _RECORD_BACKEND, row)

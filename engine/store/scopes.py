@@ -30,6 +30,7 @@ _BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
 
 # Made once: every scope executes them, and making one takes as long as the database takes to answer.
 _READ = select(scope).where(scope.c.id == bindparam("key"))
+_ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
     " amounts = :amounts, currencies = :currencies, about = :about WHERE id = :id AND state <> 'done'"
@@ -68,6 +69,11 @@ class StoredScope:
             return None
         currency = self.currencies if isinstance(self.currencies, str) else self.currencies[position]  # type: ignore[index]
         return Amount(self.amounts[position], currency or "")
+
+
+def any_planned(connection: Connection, run_key: int) -> bool:
+    """Whether the run has a plan, or the beginning of one."""
+    return bool(connection.execute(_ANY_PLANNED, {"run": run_key}).scalar())
 
 
 def delete_plan(connection: Connection, run_key: int) -> None:
