@@ -157,10 +157,11 @@ def test_a_run_that_another_process_claims_first_is_left_to_it(rig: Rig, spy: ty
 def test_a_process_that_stands_still_with_the_queue_locked_keeps_nobody_from_it_for_ever(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "MOST_SECONDS_IDLE_WITH_QUEUE", 0.5)
     run = rig.submit()
     with rig.database.engine.connect() as still:
-        runs.lock_queue(still)
+        with monkeypatch.context() as patience:
+            patience.setattr(runs, "MOST_SECONDS_IDLE_WITH_QUEUE", 0.5)
+            runs.lock_queue(still)
         assert promoted(rig, 1, run) == [run]  # waits for the lock until the server has ended that session
         with pytest.raises(DBAPIError, match="idle-in-transaction") as lost:
             still.execute(text("SELECT 1"))
