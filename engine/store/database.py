@@ -81,6 +81,18 @@ class Database:
                 transaction.rollback()
 
     @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """A connection to read by a single statement: on PostgreSQL it saves the way there and back for a transaction
+        around it, twice.
+        """
+        if self.is_sqlite:
+            with self.read() as connection:
+                yield connection
+            return
+        with self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction: commits at the end of the block, rolls back on an exception."""
         with self.engine.connect() as connection, self.transaction(connection):
@@ -132,7 +144,7 @@ class Database:
     def _revision_noted(self) -> str | None:
         """As ``revision``, in one statement; ``None`` when there is no such table."""
         try:
-            with self.read() as connection:
+            with self.glance() as connection:
                 return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         except (OperationalError, ProgrammingError):
             return None
