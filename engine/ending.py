@@ -87,6 +87,8 @@ class Endings:
 
     def _announce_safely(self, connection: Connection, run: Run) -> None:
         """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""
+        if not (run.mail_actor or run.notify):
+            return
         try:
             with connection.begin_nested():
                 self._announce(connection, run)

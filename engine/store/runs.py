@@ -79,7 +79,10 @@ _IN_LINE = (
 
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
 NEWS = (State.HOLDING, State.QUEUED, *ENDED)
-"""States that give others something to do: a run to drive, a slot to fill, a mail to send."""
+"""States that give others something to do: a run to drive, a slot to fill, a mail to send.
+
+But not a run that gets a slot: who could claim it was told when it was submitted, or when the slot became free.
+"""
 
 _INSERTS: dict[str, Any] = {}
 
@@ -292,7 +295,8 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     moved = replace(run, state=to, **values)
     for name in values.keys() & _JSON_COLUMNS:
         values[name] = None if values[name] is None else json.dumps(values[name])
-    statement = with_news(connection, _MOVE) if to in NEWS else _MOVE
+    is_news = to in NEWS and (run.state, to) != (State.HOLDING, State.QUEUED)
+    statement = with_news(connection, _MOVE) if is_news else _MOVE
     shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
         raise FenceLost(run.run_id)
