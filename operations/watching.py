@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
-from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
 from sqlalchemy import Connection
 
 from engine import events
@@ -22,7 +19,9 @@ from notifications import outbox
 from notifications.addresses import recipients
 from notifications.ping import PingFailed, ping
 from notifications.schedule_late import SCHEDULE_LATE
+from operations.announce import mail_domain
 from operations.app import Application
+from operations.news_loop import NewsLoop
 from operations.people import people
 from operations.views import View, instant
 
@@ -34,8 +33,6 @@ PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), tim
 
 HOLD = timedelta(minutes=1)
 """How long a claim keeps others from calling: longer than a call may take."""
-
-log = structlog.get_logger()
 
 
 def look(app: Application) -> None:
@@ -96,7 +93,7 @@ def _tell(
         recipients=recipients(schedule.owner, addresses, schedule.notify, schedule.mail_owner),
         facts=facts,
         now=app.clock.now(),
-        domain=parseaddr(app.settings.mail.sender)[1].rpartition("@")[2] or "localhost",
+        domain=mail_domain(app.settings),
     )
     return events.ScheduleLate(schedule.name, facts["nominal_time"], late, watch.run_id, watch.count)
 
@@ -142,39 +139,18 @@ def _call(app: Application, watch: StoredWatch) -> None:
     app.events.publish(events.PingSent(schedule, watch.run_id))
 
 
-class WatchLoop:
-    """Looks in a thread of its own, every few seconds and soon after news."""
+def watch_loop(app: Application) -> NewsLoop:
+    """Looks every few seconds and soon after news."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
-        self._news = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="watch")
+    def look_unless_stopping() -> None:
+        if not loop.stopping:  # a ping may take long
+            look(app)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def look(self) -> None:
-        """Look soon."""
-        self._news.set()
-
-    def stop(self) -> None:
-        """End after the call at hand, and wait for that."""
-        self._stop.set()
-        self._news.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._news.wait(SECONDS_BETWEEN_LOOKS)
-            # One look serves many news.
-            self._stop.wait(SECONDS_AFTER_NEWS)
-            self._news.clear()
-            if self._stop.is_set():
-                return
-            try:
-                look(self._app)
-            except Exception as error:
-                reason = str(getattr(error, "orig", error)).strip()
-                log.warning("late runs could not be looked for; they are later", reason=reason)
+    loop = NewsLoop(
+        "watch",
+        look_unless_stopping,
+        trouble="late runs could not be looked for; they are later",
+        seconds_after_news=SECONDS_AFTER_NEWS,
+        seconds_between=SECONDS_BETWEEN_LOOKS,
+    )
+    return loop

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
-import structlog
 from sqlalchemy import Connection
 
 from config.settings import operating_system_user
@@ -19,14 +17,13 @@ from engine.store.wake import wake_of
 from engine.worker import Worker
 from notifications import outbox
 from operations.app import Application
+from operations.news_loop import NewsLoop
 from operations.schedule_runs import submit_of_schedules
 from operations.upkeep import Upkeep
-from operations.watching import WatchLoop
+from operations.watching import watch_loop
 
 SECONDS_AFTER_NEWS = 0.25
 LOOKS_PER_LEASE = 4
-
-log = structlog.get_logger()
 
 
 class WorkerProcess:
@@ -35,8 +32,8 @@ class WorkerProcess:
     def __init__(self, app: Application) -> None:
         app.database.require()
         self._wake = wake_of(app.database)
-        self._mail = MailLoop(app)
-        self._watch = WatchLoop(app)
+        self._mail = _mail_loop(app)
+        self._watch = watch_loop(app)
         self._upkeep = Upkeep(app, self._mail.look)
         self._scheduler = Scheduler(
             database=app.database,
@@ -85,43 +82,19 @@ def _firing_of(app: Application) -> Firing:
     return Firing(database=app.database, clock=app.clock, events=app.events, submit=submit)
 
 
-class MailLoop:
-    """Sends due mail in a thread of its own, also that of runs which ended elsewhere."""
+def _mail_loop(app: Application) -> NewsLoop:
+    """Sends due mail, also that of runs which ended elsewhere."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
-        self._news = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="mail")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def look(self) -> None:
-        """Look for due mail soon."""
-        self._news.set()
-
-    def stop(self) -> None:
-        """End after the mail at hand, and wait for that."""
-        self._stop.set()
-        self._news.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self._news.wait()
-            # News of a submit come right before a run that wants the processor; and one look serves many news.
-            self._stop.wait(SECONDS_AFTER_NEWS)
-            self._news.clear()
-            try:
-                self._send_due()
-            except Exception as error:
-                reason = str(getattr(error, "orig", error)).strip()
-                log.warning("mail could not be sent; it waits", reason=reason)
-
-    def _send_due(self) -> None:
-        with self._app.database.read() as connection:
-            due = outbox.due(connection, self._app.clock.now(), None)
+    def send_due() -> None:
+        with app.database.read() as connection:
+            due = outbox.due(connection, app.clock.now(), None)
         if due:
-            self._app.mailer.send_due(stop=self._stop.is_set)
+            app.mailer.send_due(stop=lambda: loop.stopping)
+
+    loop = NewsLoop(
+        "mail",
+        send_due,
+        trouble="mail could not be sent; it waits",
+        seconds_after_news=SECONDS_AFTER_NEWS,
+    )
+    return loop

@@ -113,6 +113,7 @@ NO_ACT = {
     "check_database": "also for a database without the table of users",
     "upgrade_database": "makes the table of users",
     "look": "the worker's act",
+    "watch_loop": "the worker's act",
     "owns_file": "part of the question itself",
     "permit": "the question itself",
     "enqueue": "part of submits, which ask",

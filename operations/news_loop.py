@@ -1,0 +1,64 @@
+"""A duty that a worker does in a thread of its own, soon after news."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class NewsLoop:
+    """Does `duty` soon after each `look`, and once in so many seconds where that is asked for.
+
+    News come right before a run that wants the processor, and one look serves many news: so it waits a little first.
+    A duty that raises is done again the next time; `trouble` is what the log says of that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        duty: Callable[[], None],
+        *,
+        trouble: str,
+        seconds_after_news: float,
+        seconds_between: float | None = None,
+    ) -> None:
+        self._duty = duty
+        self._trouble = trouble
+        self._seconds_after_news = seconds_after_news
+        self._seconds_between = seconds_between
+        self._news = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=name)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """Do it soon."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after the duty at hand, and wait for that."""
+        self._stop.set()
+        self._news.set()
+        self._thread.join()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a duty that takes long should end early."""
+        return self._stop.is_set()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._news.wait(self._seconds_between)
+            self._stop.wait(self._seconds_after_news)
+            self._news.clear()
+            try:
+                self._duty()
+            except Exception as error:
+                log.warning(self._trouble, reason=str(getattr(error, "orig", error)).strip())
