@@ -13,11 +13,11 @@ from decimal import Decimal
 from itertools import product
 from typing import NamedTuple
 
-from billing.exact import EXACT
-from billing.money import AmountOutOfRange, round_half_up, whole_minor
+from billing.exact import EXACT, canonical
+from billing.money import AmountOutOfRange, money_text, round_half_up, whole_minor
 from billing.recalculation import Month, span_of
 from billing.records.catalog import Terms
-from billing.records.charges import Charge, CustomItem
+from billing.records.charges import Charge, CustomItem, StandingCharge
 
 
 class Unchargeable(NamedTuple):
@@ -27,6 +27,18 @@ class Unchargeable(NamedTuple):
     account_id: str
     month: Month
     why: str
+
+
+class ChargeChange(NamedTuple):
+    """What a line item comes to for an account and a month, old and new: minor units, ``None`` for none.
+
+    ``detail`` are JSON values: `account_id, period, line_item_id`, and what a new charge is computed with.
+    """
+
+    currency: str
+    before: int | None
+    after: int | None
+    detail: dict[str, str | int | None]
 
 
 def account_charges(
@@ -54,6 +66,40 @@ def account_charges(
             else:
                 basis = (account_key, month, item.key, contract.revision, item.rate)
                 yield Charge(*basis, base, amount, currency)
+
+
+def charge_changes(
+    accounts: Mapping[int, str],
+    items: Iterable[CustomItem],
+    standing: Iterable[StandingCharge],
+    charges: Iterable[Charge],
+) -> Iterator[ChargeChange]:
+    """Old beside new, for each account, month, line item and currency that is charged or would be."""
+    had = {(one.account_key, one.month, one.line_item_key, one.currency): one for one in standing}
+    comes = {(one.account_key, one.month, one.line_item_key, one.currency): one for one in charges}
+    of_key = {item.key: item for item in items}
+    for of in sorted(had.keys() | comes.keys()):
+        account_key, month, item_key, currency = of
+        old, new = had.get(of), comes.get(of)
+        line_item_id = of_key[item_key].line_item_id if old is None else old.line_item_id
+        detail: dict[str, str | int | None] = {
+            "account_id": accounts[account_key],
+            "period": month,
+            "line_item_id": line_item_id,
+        }
+        if new is not None:
+            detail |= _computed_with(of_key[item_key], new)
+        yield ChargeChange(currency, old and old.amount, new and new.amount, detail)
+
+
+def _computed_with(item: CustomItem, charge: Charge) -> dict[str, str | int | None]:
+    return {
+        "contract_id": item.contract_id,
+        "contract_revision": charge.contract_revision,
+        "kind": item.kind,
+        "rate": canonical(charge.rate),
+        "base_amount": None if charge.base is None else money_text(charge.base, charge.currency),
+    }
 
 
 def _applied(

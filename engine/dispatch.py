@@ -23,6 +23,7 @@ from engine.errors import FenceLost, Refused
 from engine.events import Events, Point
 from engine.executors import Executor, Inline, Task, Work
 from engine.faults import MAX_ATTEMPTS, is_transient, pause_before
+from engine.foretold import before_finish
 from engine.job import BatchJob, Finish, StartContext
 from engine.lease import Lease
 from engine.plan import cut
@@ -239,6 +240,7 @@ class Dispatcher:
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
             return run, []
         check_all_reached(run)
+        before_finish(connection, run, job)
         finish = self._at_finish(run, connection)
         job.finish(finish)
         self._reached(run, "finish called")

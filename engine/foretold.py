@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from engine.clock import Clock
 from engine.errors import PreviewOutdated
-from engine.job import UNFORESEEN, BatchJob, Outcome, Scope, StartContext
+from engine.job import UNFORESEEN, BatchJob, DryRunJob, Outcome, Preview, Scope, StartContext
 from engine.plan import cut
 from engine.run import Run
 from engine.store import scopes
@@ -32,13 +32,16 @@ class _Undo(Exception):
 def check_preview(database: Database, clock: Clock, preview: Run, job: BatchJob) -> None:
     """Raise ``PreviewOutdated`` where the job would do something else now than its dry run foretold.
 
-    Looks for records that came since, then computes scope after scope again as the dry run did; writes nothing.
+    Looks for records that came since, then computes scope after scope again as the dry run did, and at last what its
+    end would write; writes nothing.
     """
     with database.read() as reading:
         came = _came_since(reading, preview, job)
         keys = scopes.keys_of(reading, preview.id)
         _refuse(came)
     _refuse(change for key in keys for change in _changes_of(database, clock, preview, job, key))
+    with database.read() as reading:
+        _refuse(_finish_changes(reading, preview.id, job, preview))
 
 
 def check_scope(connection: Connection, preview_key: int, job: BatchJob, scope: Scope) -> None:
@@ -48,6 +51,24 @@ def check_scope(connection: Connection, preview_key: int, job: BatchJob, scope: 
     foretold.
     """
     _refuse(_changes(connection, scopes.by_number(connection, preview_key, scope.number), job, scope))
+
+
+def before_finish(connection: Connection, run: Run, job: BatchJob) -> None:
+    """Note what ``finish`` would write, of a dry run; of a run that applies a preview hold it against what was noted.
+
+    Raises ``PreviewOutdated`` where it would write something else, in the transaction that ends the run.
+    """
+    if run.is_dry and isinstance(job, DryRunJob):
+        lines = map(scopes.preview_values, job.preview_finish(connection, run))
+        scopes.insert_previews(connection, [{"run_id": run.id, "scope_id": None, **line} for line in lines])
+    if run.preview_key is not None:
+        _refuse(_finish_changes(connection, run.preview_key, job, run))
+
+
+def _finish_changes(connection: Connection, preview_key: int, job: BatchJob, run: Run) -> Iterator[str]:
+    """How what ``finish`` of the run would write differs from what was foretold of it."""
+    lines = job.preview_finish(connection, run) if isinstance(job, DryRunJob) else ()
+    yield from _line_changes(scopes.previews_of_finish(connection, preview_key), lines)
 
 
 def _refuse(changes: Iterable[str]) -> None:
@@ -100,8 +121,12 @@ def _changes(
 ) -> Iterator[str]:
     """How an executed scope differs from what was foretold of it, a record at a time."""
     yield from _outcome_changes(connection, stored, job, scope)
-    then = dict(_named(scopes.previews_of(connection, stored.id)))
-    for name, line in _named(map(scopes.preview_values, scope.previews)):
+    yield from _line_changes(scopes.previews_of(connection, stored.id), scope.previews)
+
+
+def _line_changes(stored: Iterable[Line], now: Iterable[Preview]) -> Iterator[str]:
+    then = dict(_named(stored))
+    for name, line in _named(map(scopes.preview_values, now)):
         was = then.pop(name, None)
         if was is None:
             yield f"{line['record_id']} would be written, too"

@@ -311,6 +311,14 @@ class DryRunJob(BatchJob):
     def preview(self, scope: Scope, computed: Any) -> Iterable[Preview]:
         """What ``apply`` would write, as lines for people."""
 
+    def preview_finish(self, connection: Connection, run: Run) -> Iterable[Preview]:
+        """What ``finish`` would write, as lines for people; writes nothing. None where it writes nothing.
+
+        Asked before ``finish``, of a dry run and of a ``run`` that applies its preview; and of the dry run once more
+        before that one is submitted.
+        """
+        return ()
+
     def execute(self, scope: Scope) -> None:
         """Both halves; or, in a dry run, the first half and its preview. Who applies a preview needs it again."""
         computed = self.compute(scope)

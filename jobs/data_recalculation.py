@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from billing.account_charges import Unchargeable, account_charges
+from billing.account_charges import Unchargeable, account_charges, charge_changes
 from billing.explain import explained, figures_changed
 from billing.money import money_text
 from billing.recalculation import (
@@ -33,10 +33,10 @@ from billing.records.charges import Charge
 from billing.records.rated_rows import Charged
 from billing.records.rating_rows import InputRow
 from billing.records.recalculation import Span
-from engine.job import Amount, DryRunJob, Finish, Group, Preview, Schema, Scope, StartContext
+from engine.job import Amount, Change, DryRunJob, Finish, Group, Preview, Schema, Scope, StartContext
 from engine.run import Run
 from jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
-from jobs.usage_preview import INPUT, SCHEDULE, line
+from jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
 from jobs.usage_selection import RATED, eligible, expect
 
 BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
@@ -158,8 +158,29 @@ class DataRecalculationJob(DryRunJob):
         connection = finish.connection
         key = customer_key_of(connection, self.customer_id)
         _warn_of_not_rated(finish, recalculation.not_rated(connection, key, self._spans))
+        found = self._account_charges(connection, finish.run, key)
+        for one in found:
+            if isinstance(one, Unchargeable):
+                where = f"{one.account_id}, {one.month}"
+                finish.warn("amount_out_of_range", f"{where}: {one.why}", one.line_item_id)
         if not finish.run.is_dry:
-            self._charge_accounts(finish, key)
+            accounts = list(charges.accounts_of(connection, [key])[key])
+            charges.replace_charges(
+                connection, finish.run.id, accounts, self.periods, _charges(found), finish.now
+            )
+
+    def preview_finish(self, connection: Connection, run: Run) -> Iterator[Preview]:
+        """One line for each account, month and custom line item that is charged, or was."""
+        key = customer_key_of(connection, self.customer_id)
+        accounts = charges.accounts_of(connection, [key])[key]
+        charged = _charges(self._account_charges(connection, run, key))
+        standing = charges.standing(connection, list(accounts), self.periods)
+        contracts = catalog.contracts_of(connection, [key])[key]
+        items = charges.items_of(connection, [terms.contract_id for terms in contracts])
+        for currency, before, after, detail in charge_changes(accounts, items, standing, charged):
+            record = f"{detail['account_id']} {detail['period']} {detail['line_item_id']}"
+            change = Change(before, after, currency)
+            yield Preview(ACCOUNT_CHARGE, record, None, detail, change, self.customer_id)
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The same once more: what came out right stays as it is."""
@@ -178,27 +199,28 @@ class DataRecalculationJob(DryRunJob):
     def _spans(self) -> list[Span]:
         return [span_of(month) for month in self.periods]
 
-    def _charge_accounts(self, finish: Finish, customer_key: int) -> None:
-        connection = finish.connection
+    def _account_charges(
+        self, connection: Connection, run: Run, customer_key: int
+    ) -> list[Charge | Unchargeable]:
+        """What the custom line items come to: of a dry run by what its inputs would be rated at."""
         contracts = catalog.contracts_of(connection, [customer_key])[customer_key]
-        accounts = charges.accounts_of(connection, [customer_key])[customer_key]
-        found = account_charges(
-            self.periods,
-            accounts,
-            contracts,
-            catalog.currencies_of_books(connection, {terms.book_key for terms in contracts}),
-            charges.items_of(connection, [terms.contract_id for terms in contracts]),
-            recalculation.rated_by_month(connection, customer_key, self._spans),
+        rated = recalculation.rated_by_month(
+            connection, customer_key, self._spans, foretold_by=run.id if run.is_dry else None
         )
-        charged: list[Charge] = []
-        for one in found:
-            if isinstance(one, Unchargeable):
-                finish.warn(
-                    "amount_out_of_range", f"{one.account_id}, {one.month}: {one.why}", one.line_item_id
-                )
-            else:
-                charged.append(one)
-        charges.replace_charges(connection, finish.run.id, list(accounts), self.periods, charged, finish.now)
+        return list(
+            account_charges(
+                self.periods,
+                charges.accounts_of(connection, [customer_key])[customer_key],
+                contracts,
+                catalog.currencies_of_books(connection, {terms.book_key for terms in contracts}),
+                charges.items_of(connection, [terms.contract_id for terms in contracts]),
+                rated,
+            )
+        )
+
+
+def _charges(found: Iterable[Charge | Unchargeable]) -> list[Charge]:
+    return [one for one in found if isinstance(one, Charge)]
 
 
 def _is_rated(row: InputRow) -> bool:

@@ -15,6 +15,7 @@ from engine.job import Amount, Change, Preview
 INPUT = "usage_input"
 SCHEDULE = "usage_schedule"
 LATE_SCHEDULE = "late_usage_schedule"
+ACCOUNT_CHARGE = "account_charge"
 
 
 def line(

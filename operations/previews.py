@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, Literal
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from engine import ledger
 from engine.errors import Refused
 from engine.foretold import check_preview
-from engine.job import Preview
+from engine.job import Change, Preview
 from engine.run import APPLY, Run, State
 from engine.store import runs, scopes
 from operations import views
@@ -23,12 +23,16 @@ from operations.run_view import view_of
 from operations.runs import Order, enqueue, permit_for_run, tell_submitted
 from operations.views import View
 
-By = Literal["customer", "schedule", "input"]
-CHOICES: Final = ("customer", "schedule", "input")
+By = Literal["customer", "account", "charge", "schedule", "input"]
+CHOICES: Final = ("customer", "account", "charge", "schedule", "input")
 
 CUSTOMER: Final = "customer"
+CUSTOMER_CHARGES: Final = "customer_charges"
+ACCOUNT: Final = "account"
 INPUT: Final = "usage_input"
+CHARGE: Final = "account_charge"
 KINDS: Final = {
+    "charge": (CHARGE,),
     "schedule": ("usage_schedule", "late_usage_schedule", "billing_schedule"),
     "input": (INPUT,),
 }
@@ -43,10 +47,11 @@ def run_preview(
     *,
     actor: Actor | None = None,
 ) -> Iterator[View]:
-    """What a dry run would have written: customers, then schedules, then inputs; or only one of these. Streamed.
+    """What a dry run would have written: customers, accounts by month, charges, schedules, inputs; or one of these.
 
-    Each by currency, the largest difference first. Lines of `kind, record_id, customer_id, amount, currency, before,
-    after, difference, detail`. Refuses a run that was none, before the first line.
+    Streamed. A customer has a line of what its inputs sum to, and one of what its accounts are charged
+    (`customer_charges`). Each by currency, the largest difference first. Lines of `kind, record_id, customer_id,
+    amount, currency, before, after, difference, detail`. Refuses a run that was none, before the first line.
     """
     permit(app, actor, Right.LOOK, "run.preview")
     check_limit(limit)
@@ -86,9 +91,10 @@ def apply_run(
     """Submit the run that a dry run foretold, as its child, and return its JSON. `here` is as in `submit_run`.
 
     It does the records of the preview and writes just what that shows: all of it is computed again before the run is
-    submitted, and each scope once more when it is executed, under its locks. Refuses a dry run that did not complete;
-    with `PreviewOutdated`, which names what changed, one that would come to something else now. Where something
-    changes only after that, the run fails at that scope, and what it had done before is what was foretold.
+    submitted, each scope once more when it is executed, under its locks, and at last what its end writes. Refuses a
+    dry run that did not complete; with `PreviewOutdated`, which names what changed, one that would come to something
+    else now. Where something changes only after that, the run fails at that scope, and what it had done before is
+    what was foretold.
     """
     permit_for_run(app, actor, run_id, "run.apply")
     with app.database.read() as connection:
@@ -138,7 +144,10 @@ def _refuse_other_scopes(preview: Run, scope_size: int | None) -> None:
 def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
     with app.database.read() as connection:
         if by in (None, CUSTOMER):
-            yield from map(views.preview_line, _customers(connection, run))
+            yield from map(views.preview_line, _customers(connection, run, CUSTOMER, INPUT))
+            yield from map(views.preview_line, _customers(connection, run, CUSTOMER_CHARGES, CHARGE))
+        if by in (None, ACCOUNT):
+            yield from map(views.preview_line, _accounts(connection, run))
         for kind in _kinds(connection, run, by):
             yield from map(views.preview_line, ledger.preview_lines(connection, run, kind))
 
@@ -151,13 +160,36 @@ def _kinds(connection: Connection, run: Run, by: By | None) -> list[str]:
     return [kind for kind in wanted if kind in there]
 
 
-def _customers(connection: Connection, run: Run) -> list[Preview]:
-    """A line for each customer and currency: what its inputs sum to."""
+def _customers(connection: Connection, run: Run, kind: str, summed: str) -> list[Preview]:
+    """A line for each customer and currency: what its lines of the kind `summed` sum to."""
     lines = [
-        Preview(CUSTOMER, customer_id, None, {}, change, customer_id)
-        for customer_id, change in scopes.preview_sums(connection, run.id, INPUT)
+        Preview(kind, customer_id, None, {}, change, customer_id)
+        for customer_id, change in scopes.preview_sums(connection, run.id, summed)
     ]
     return sorted(lines, key=_by_size)
+
+
+def _accounts(connection: Connection, run: Run) -> list[Preview]:
+    """A line for each account, month and currency: what its charges sum to."""
+    changes: dict[tuple[str, str, str | None, str], list[Change]] = {}
+    for line in ledger.preview_lines(connection, run, CHARGE):
+        if line.change is not None:
+            account_id, period = line.detail["account_id"], line.detail["period"]
+            of = account_id, period, line.customer_id, line.change.currency
+            changes.setdefault(of, []).append(line.change)
+    lines = []
+    for (account_id, period, customer_id, currency), of_account in changes.items():
+        detail = {"account_id": account_id, "period": period}
+        before, after = _sum(one.before for one in of_account), _sum(one.after for one in of_account)
+        change = Change(before, after, currency)
+        lines.append(Preview(ACCOUNT, f"{account_id} {period}", None, detail, change, customer_id))
+    return sorted(lines, key=_by_size)
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """Blank where every amount is."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
 
 
 def _by_size(line: Preview) -> tuple[str, int, str]:

@@ -54,6 +54,17 @@ class Charge(NamedTuple):
     currency: str
 
 
+class StandingCharge(NamedTuple):
+    """A charge as it stands: minor units of a currency, by account, month (YYYY-MM) and line item."""
+
+    account_key: int
+    month: str
+    line_item_key: int
+    line_item_id: str
+    amount: int
+    currency: str
+
+
 def lock_customer(connection: Connection, customer_id: str) -> int:
     """The key of the customer of that id, held until the transaction ends (on SQLite every writer is alone).
 
@@ -113,6 +124,19 @@ def replace_charges(
     if charges:
         rows = [{**one._asdict(), "run_key": run_key, "created_at": now} for one in charges]
         connection.execute(insert(account_charge), rows)
+
+
+def standing(connection: Connection, accounts: Sequence[int], months: Sequence[str]) -> list[StandingCharge]:
+    """What the accounts have been charged in these months: all that :func:`replace_charges` takes away."""
+    one, item = account_charge.c, custom_line_item.c
+    statement = select(
+        one.account_key, one.month, one.line_item_key, item.line_item_id, one.amount, one.currency
+    ).join_from(account_charge, custom_line_item, item.id == one.line_item_key)
+    found = list[StandingCharge]()
+    for chunk in chunks(accounts):
+        mine = (one.account_key.in_(chunk), one.month.in_(months))
+        found += [StandingCharge(*row) for row in connection.execute(statement.where(*mine))]
+    return found
 
 
 def listing(

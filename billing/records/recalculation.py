@@ -153,26 +153,28 @@ def write_amounts(connection: Connection, run_key: int, amounts: Sequence[NewAmo
 
 
 def rated_by_month(
-    connection: Connection, customer_key: int, months: Sequence[Span]
+    connection: Connection, customer_key: int, months: Sequence[Span], foretold_by: int | None = None
 ) -> dict[tuple[int, str], dict[str, int]]:
     """Minor units of the customer's Rated inputs, by account key and month (YYYY-MM) of usage, then by currency.
 
-    Inputs of assets without an account are left out. Summed here and not by the database: a sum of many schedules may
-    be more than a BIGINT holds.
+    With ``foretold_by``, the key of a dry run, an input counts with what that run foretold of it. Inputs of assets
+    without an account are left out. Summed here and not by the database: a sum of many schedules may be more than a
+    BIGINT holds.
     """
     driver = Driver(connection)
     sums: dict[tuple[int, str], dict[str, int]] = {}
     for first, last in months:
         rows = driver.rows(
-            "SELECT a.account_key, k.currency, u.rated_schedule_key, sum(u.rated_amount) FROM usage_input AS u"
+            "SELECT a.account_key, k.currency, u.rated_schedule_key, sum(coalesce(f.amount_after, u.rated_amount))"
+            " FROM usage_input AS u"
             " JOIN asset_line_item AS a ON a.id = u.asset_key JOIN price AS p ON p.id = u.rated_price_key"
             " JOIN price_book AS k ON k.id = p.price_book_key"
+            " LEFT JOIN (SELECT record_id, amount_after FROM preview_line"
+            " WHERE run_id = ? AND kind = 'usage_input') AS f ON f.record_id = u.usage_input_id"
             " WHERE a.customer_key = ? AND a.account_key IS NOT NULL AND NOT u.deleted AND u.status = 'Rated'"
             f" AND u.usage_date BETWEEN {_day(driver)} AND {_day(driver)}"
             " GROUP BY a.account_key, k.currency, u.rated_schedule_key",
-            customer_key,
-            first,
-            last,
+            *(foretold_by or 0, customer_key, first, last),
         )
         for account_key, currency, _, minor in rows:
             of_account = sums.setdefault((account_key, first[:7]), {})

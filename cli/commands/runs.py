@@ -120,7 +120,7 @@ def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format)
 def preview(run_id: str, by: previews.By | None, limit: int | None, format: Format) -> None:
     """What a dry run would have written, old and new, the largest difference first.
 
-    A line for each customer, then for each schedule, then for each input.
+    A line for each customer, then for each account and month, for each charge to it, for each schedule, for each input.
     """
     columns = (*PREVIEW_COLUMNS, COMPUTED_WITH) if format == "csv" else PREVIEW_COLUMNS
     with application() as app:

@@ -202,8 +202,17 @@ def preview_values(line: Preview) -> dict[str, Any]:
 
 def previews_of(connection: Connection, scope_key: int) -> list[dict[str, Any]]:
     """The preview lines of a scope, each as its ``preview_values``."""
+    return _previews(connection, preview_line.c.scope_id == scope_key)
+
+
+def previews_of_finish(connection: Connection, run_key: int) -> list[dict[str, Any]]:
+    """The preview lines of what ``finish`` would write."""
+    return _previews(connection, preview_line.c.run_id == run_key, preview_line.c.scope_id.is_(None))
+
+
+def _previews(connection: Connection, *which: ColumnElement[bool]) -> list[dict[str, Any]]:
     columns = [column for column in preview_line.c if column.name not in ("id", "run_id", "scope_id")]
-    lines = select(*columns).where(preview_line.c.scope_id == scope_key).order_by(preview_line.c.id)
+    lines = select(*columns).where(*which).order_by(preview_line.c.id)
     return [dict(row._mapping) for row in connection.execute(lines)]
 
 

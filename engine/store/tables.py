@@ -214,9 +214,11 @@ preview_line = Table(
     metadata,
     Column("id", BigKey, primary_key=True),
     Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
-    Column("scope_id", BigKey, ForeignKey("scope.id"), nullable=False, index=True),
+    Column(
+        "scope_id", BigKey, ForeignKey("scope.id"), index=True, comment="empty for what finish would write"
+    ),
     Column("kind", String(32), nullable=False, comment="what would change: usage_input, usage_schedule"),
-    Column("record_id", PublicId, nullable=False),
+    Column("record_id", PublicName, nullable=False),
     Column("customer_id", Text, comment="whose money it is"),
     Column("amount", BigInteger, comment="minor units"),
     Column("amount_before", BigInteger, comment="minor units that stand there; empty for a blank"),
