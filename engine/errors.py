@@ -24,12 +24,12 @@ class MoveRefused(Refused):
 
 
 class KeyInUse(Refused):
-    """A run of the job with the same dedup key has not ended: ``run_id``."""
+    """A run that has not ended, ``run_id``, keeps others out, by its dedup key or by what ``message`` says."""
 
-    def __init__(self, run_id: str, job: str, dedup_key: str | None) -> None:
+    def __init__(self, run_id: str, message: str, *, field: str = "dedup_key") -> None:
         super().__init__(
-            f"{run_id} of {job} has the key {dedup_key!r} and has not ended",
-            field="dedup_key",
+            message,
+            field=field,
             remedy=f"Wait for its end, or end it: `batchwright runs abort {run_id}`",
         )
         self.run_id = run_id

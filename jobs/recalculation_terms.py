@@ -71,7 +71,8 @@ def check_offer(connection: Connection, customer_id: str, months: Sequence[Month
         raise Refused(
             f"no account is linked to {customer_id} under its active contract {named}",
             field="customer_id",
-            remedy="Import the customer's accounts (accounts.csv)",
+            remedy="Import the customer's accounts (accounts.csv); or name some of them in account_ids of the contract"
+            " (contracts.csv, with --update)",
         )
     active = linked(active, accounts)
     offered = offered_months(active, today)
@@ -107,4 +108,5 @@ def _refuse_beside_others(connection: Connection, customer_id: str, months: Sequ
     for run in runs.live_of_customer(connection, NAME, customer_id):
         held = sorted(set(months).intersection(run.periods or ()))
         if held:
-            raise KeyInUse(run.run_id, NAME, f"{customer_id} {', '.join(held)}")
+            said = f"{', '.join(held)} of {customer_id}: {run.run_id} is about that and has not ended ({run.state})"
+            raise KeyInUse(run.run_id, said, field="periods")

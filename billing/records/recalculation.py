@@ -164,22 +164,29 @@ def rated_by_month(
     driver = Driver(connection)
     sums: dict[tuple[int, str], dict[str, int]] = {}
     for first, last in months:
-        rows = driver.rows(
-            "SELECT a.account_key, k.currency, u.rated_schedule_key, sum(coalesce(f.amount_after, u.rated_amount))"
-            " FROM usage_input AS u"
-            " JOIN asset_line_item AS a ON a.id = u.asset_key JOIN price AS p ON p.id = u.rated_price_key"
-            " JOIN price_book AS k ON k.id = p.price_book_key"
-            " LEFT JOIN (SELECT record_id, amount_after FROM preview_line"
-            " WHERE run_id = ? AND kind = 'usage_input') AS f ON f.record_id = u.usage_input_id"
-            " WHERE a.customer_key = ? AND a.account_key IS NOT NULL AND NOT u.deleted AND u.status = 'Rated'"
-            f" AND u.usage_date BETWEEN {_day(driver)} AND {_day(driver)}"
-            " GROUP BY a.account_key, k.currency, u.rated_schedule_key",
-            *(foretold_by or 0, customer_key, first, last),
-        )
+        rows = driver.rows(_rated(driver, "u.rated_amount", "usage_input AS u"), customer_key, first, last)
+        if foretold_by is not None:
+            # From the lines to their inputs, each found by its id: the other way round there is no index.
+            lines = "preview_line AS f JOIN usage_input AS u ON u.usage_input_id = f.record_id"
+            mine = f"AND f.run_id = {foretold_by:d} AND f.kind = 'usage_input'"
+            more = _rated(driver, "f.amount_after - u.rated_amount", lines, mine)
+            rows += driver.rows(more, customer_key, first, last)
         for account_key, currency, _, minor in rows:
             of_account = sums.setdefault((account_key, first[:7]), {})
             of_account[currency] = of_account.get(currency, 0) + int(minor)
     return sums
+
+
+def _rated(driver: Driver, amount: str, inputs: str, mine: str = "") -> str:
+    """Sums of an amount of a customer's Rated inputs between two days, by account, currency and usage schedule."""
+    return (
+        f"SELECT a.account_key, k.currency, u.rated_schedule_key, sum({amount}) FROM {inputs}"
+        " JOIN asset_line_item AS a ON a.id = u.asset_key JOIN price AS p ON p.id = u.rated_price_key"
+        " JOIN price_book AS k ON k.id = p.price_book_key"
+        " WHERE a.customer_key = ? AND a.account_key IS NOT NULL AND NOT u.deleted AND u.status = 'Rated'"
+        f" AND u.usage_date BETWEEN {_day(driver)} AND {_day(driver)} {mine}"
+        " GROUP BY a.account_key, k.currency, u.rated_schedule_key"
+    )
 
 
 def _day(driver: Driver) -> str:

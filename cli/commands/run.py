@@ -106,7 +106,9 @@ def data_recalculation(
 ) -> int:
     """Recalculate; the reason is an option of every run, and here one of those of the dialog."""
     if options.reason is None:
-        raise click.UsageError(f"Missing option '--reason'. Choose from: {', '.join(REASONS)}.")
+        raise click.BadOptionUsage(
+            "--reason", f"Missing option '--reason'. Choose from: {', '.join(REASONS)}."
+        )
     parameters = {
         "customer_id": customer_id,
         "periods": list(periods),

@@ -135,7 +135,8 @@ def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) ->
             if key in made:
                 results[place] = made[key]
             elif dedup_key is not None and (first := _live(connection, job, dedup_key)) is not None:
-                results[place] = KeyInUse(first, job, dedup_key)
+                said = f"{first} of {job} has the key {dedup_key!r} and has not ended"
+                results[place] = KeyInUse(first, said)
             # else the first has ended in between, or somebody took the key of the row: once more
         left = [place for place in left if place not in results]
     return [results[place] for place in range(len(new))]

@@ -103,7 +103,7 @@ def test_the_offer_names_customers_months_and_reasons(company: str, batchwright:
         (["--customer", "C-1002", "--period", "2999-01", "--reason", "Other"], "periods", "is not over"),
         (["--customer", "C-1002", "--period", "July", "--reason", "Other"], "periods", "YYYY-MM"),
         (["--customer", "C-1002", "--period", MONTH, "--reason", "whim"], "reason", "Incorrect Charges"),
-        (["--customer", "C-1002", "--period", MONTH], None, "Missing option '--reason'"),
+        (["--customer", "C-1002", "--period", MONTH], "--reason", "Missing option '--reason'"),
         (["--customer", "C-1002", "--reason", "Other"], "--period", "--period"),
         (["--period", MONTH, "--reason", "Other"], "--customer", "--customer"),
     ],

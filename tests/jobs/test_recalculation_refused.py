@@ -20,7 +20,7 @@ from operations.app import Application, make_application
 from operations.audit_trail import list_audit
 from operations.batches import execute_batch
 from operations.recalculation import recalculation_offer
-from operations.runs import drive_run, list_runs, submit_run
+from operations.runs import drive_run, list_runs, show_run, submit_run
 from operations.steering import abort_run
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
@@ -190,7 +190,11 @@ def test_a_month_that_another_live_run_holds_is_refused_and_the_run_is_named(
         refused = refusal(app, periods=months)
         assert isinstance(refused, KeyInUse)
         assert refused.run_id == first
-        assert f"{first} of data-recalculation has the key 'CU-1 2023-0" in refused.message
+        assert refused.field == "periods"
+        held_too = ", ".join(month for month in months if month in held)
+        state = show_run(app, first)["status"]
+        said = f"{held_too} of CU-1: {first} is about that and has not ended ({state})"
+        assert refused.message == said
     assert recalculation_offer(app)["customers"][0]["live"] == [{"run_id": first, "periods": held}]
     other = submitted(app, periods=["2023-04"])["run_id"]
     drive_run(app, first)

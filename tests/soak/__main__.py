@@ -103,7 +103,7 @@ def _crash(ground: Ground, given: argparse.Namespace) -> list[str]:
     )
 
 
-def _recalculation(ground: Ground, given: argparse.Namespace) -> list[str]:
+def _recalculation(ground: Ground, given: argparse.Namespace, applied: bool = False) -> list[str]:
     found = recalculation.compare(
         ground.url(),
         ground.url(),
@@ -112,8 +112,13 @@ def _recalculation(ground: Ground, given: argparse.Namespace) -> list[str]:
         scope_size=given.scope,
         seed=given.seed,
         say=_say,
+        applied=applied,
     )
     return found.faults
+
+
+def _applying(ground: Ground, given: argparse.Namespace) -> list[str]:
+    return _recalculation(ground, given, applied=True)
 
 
 def _rivals(ground: Ground, given: argparse.Namespace) -> list[str]:
@@ -190,6 +195,7 @@ def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "recalculation": (_recalculation, KINDS),
+    "applying": (_applying, KINDS),
     "rivals": (_rivals, ("postgresql",)),  # SQLite has one writer at a time
     "melee": (_melee, KINDS),
     "machine": (_machine, KINDS),
@@ -263,14 +269,17 @@ def _arguments() -> argparse.Namespace:
         "--records", type=int, default=1_000_000, help="cluster: inputs of the run (1,000,000)"
     )
     parser.add_argument(
-        "--inputs", type=int, default=100_000, help="crash, recalculation: inputs of the run (100,000)"
+        "--inputs",
+        type=int,
+        default=100_000,
+        help="crash, recalculation, applying: inputs of the run (100,000)",
     )
     parser.add_argument("--crashes", type=int, default=20, help="crash: times it is killed (20)")
     parser.add_argument(
-        "--recalculation-kills", type=int, default=10, help="recalculation: times it is killed (10)"
+        "--recalculation-kills", type=int, default=10, help="recalculation, applying: times it is killed (10)"
     )
     parser.add_argument(
-        "--scope", type=int, default=500, help="crash, recalculation: inputs in a scope (500)"
+        "--scope", type=int, default=500, help="crash, recalculation, applying: inputs in a scope (500)"
     )
     parser.add_argument("--races", type=int, default=100, help="rivals, melee: seeds (100)")
     parser.add_argument("--usage", type=int, default=10_000, help="melee, machine: inputs (10,000)")

@@ -1,4 +1,7 @@
-"""A recalculation of many inputs after a price change: previewed, run, run again; and killed at random moments."""
+"""A recalculation of many inputs after a price change: previewed, run, run again; and killed at random moments.
+
+What is killed is a run of its own, or one that applies a preview.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +63,20 @@ class Found:
 
 
 def compare(
-    calm_url: str, crash_url: str, *, inputs: int, kills: int, scope_size: int, seed: int, say: Say
+    calm_url: str,
+    crash_url: str,
+    *,
+    inputs: int,
+    kills: int,
+    scope_size: int,
+    seed: int,
+    say: Say,
+    applied: bool = False,
 ) -> Found:
-    """Rate two companies alike, change prices, recalculate one in peace and one under `kills` SIGKILLs."""
+    """Rate two companies alike, change prices, recalculate one in peace and one under `kills` SIGKILLs.
+
+    The latter in a run of its own, or with `applied` in one that applies its preview.
+    """
     found = Found()
     calm, crashed = Database(calm_url), Database(crash_url)
     for database, url in ((calm, calm_url), (crashed, crash_url)):
@@ -71,10 +85,14 @@ def compare(
     expected = {**_records(calm), **run_of(calm, "JR-00000003")}
     scopes = -(-inputs // scope_size)
     aims = targets(scopes, kills, Random(seed))
-    sent = under_fire(crash_url, crashed, _words(scope_size), "JR-00000002", aims, say)
+    words, run_id = _words(scope_size), "JR-00000002"
+    if applied:
+        _timed(found, "preview to apply", crash_url, (*words, "--dry-run"), say)
+        words, run_id = ("runs", "apply", run_id, "--no-mail"), "JR-00000003"
+    sent = under_fire(crash_url, crashed, words, run_id, aims, say)
     if sent != kills:
         found.faults.append(f"only {sent} of {kills} kills were sent before the run had ended")
-    found.faults += differences(expected, {**_records(crashed), **run_of(crashed, "JR-00000002")})
+    found.faults += differences(expected, {**_records(crashed), **run_of(crashed, run_id)})
     calm.close()
     crashed.close()
     return found

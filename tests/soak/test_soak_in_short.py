@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import crash, fuzz, machine, rivals
+from tests.soak import crash, fuzz, machine, recalculation, rivals
 from tests.support.postgres import PostgresServer
 
 
@@ -35,6 +35,16 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(database_url: str
         )
         == []
     )
+
+
+@pytest.mark.timeout(300)
+def test_a_preview_that_is_applied_under_kills_comes_to_what_a_run_left_alone_comes_to(
+    database_url: str, second_url: str
+) -> None:
+    found = recalculation.compare(
+        *(database_url, second_url), inputs=600, kills=2, scope_size=30, seed=20260102, say=_silent, applied=True
+    )  # fmt: skip
+    assert found.faults == []
 
 
 @pytest.mark.timeout(300)
