@@ -12,11 +12,14 @@ from pathlib import Path
 from random import Random
 from threading import Barrier
 
+from engine.errors import PreviewOutdated
 from engine.events import Event, ScopeRetried
 from operations.app import Application, make_application
+from operations.previews import apply_run
+from operations.runs import drive_run
 from tests.jobs.drafting import draft
 from tests.jobs.world import FIRST_DAY, MONTHS, Input, World
-from tests.operations.conftest import StandingClock, make_settings
+from tests.operations.conftest import ACTOR, StandingClock, make_settings
 
 Act = Callable[[World, Random], object]
 FREQUENCIES = ("Monthly", "Quarterly", "Half Yearly")
@@ -47,7 +50,7 @@ def some_inputs(chance: Random, count: int, assets: int) -> list[Input]:
 
 
 def play(world: World, folder: Path, seed: int, *, scope_size: int, rounds: int = 1) -> list[str]:
-    """Rate twice, draft, unrate, recalculate, reset, edit, amend, invoice and reprice at once; what went wrong.
+    """Do all of it at once: rate twice, draft, unrate, apply previews, recalculate, reset and so on; what went wrong.
 
     Afterwards what is left to rate is rated: every input is charged once then. `rounds` times as much is amended,
     invoiced and edited.
@@ -96,6 +99,7 @@ def _acts(scope_size: int, rounds: int) -> dict[str, Act]:
             world, "draft-usage-rating", {"include_rated": chance.random() < 0.5}, scope_size
         ),
         "unrate": _unrate,
+        "apply": _several(_apply, 4 * rounds),
         "recalculate": lambda world, chance: world.recalculate(chance.sample(range(1, MONTHS + 1), 2)),
         "reset": _several(lambda world, chance: world.reset(), 5),
         "edit": _several(_edit, 20 * rounds),
@@ -115,6 +119,22 @@ def _unrate(world: World, chance: Random) -> None:
     ids = [row.usage_input_id for row in world.inputs()]
     for _ in range(2):
         world.unrate(chance.sample(ids, len(ids) // 4))
+
+
+def _apply(world: World, chance: Random) -> None:
+    """A preview of a few inputs, applied at once: it comes to just what it said, or to nothing of the scope."""
+    ids = [row.usage_input_id for row in world.inputs()]
+    job = chance.choice(["usage-rating", "usage-unrating"])
+    dry = draft(world.app, {"usage_input_ids": chance.sample(ids, 6)}, job=job, mode="dry_run", scope_size=2)
+    try:
+        run_id = apply_run(world.app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"]
+    except PreviewOutdated:
+        return
+    run = drive_run(world.app, run_id)
+    if run["status"] == "Completed":
+        assert run["totals"] == dry["totals"], f"{run_id} came to {run['totals']}, not to {dry['totals']}"
+    else:
+        assert "preview does not hold" in run["error"], f"{run_id} failed: {run['error']}"
 
 
 def _edit(world: World, chance: Random) -> None:

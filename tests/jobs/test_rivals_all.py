@@ -1,4 +1,4 @@
-"""Rate twice, draft, unrate, recalculate, reset, edit, amend, invoice and reprice, all at once over the same inputs."""
+"""Rate twice, draft, unrate, apply previews, recalculate, reset, edit, amend, invoice and reprice, all at once."""
 
 from __future__ import annotations
 
