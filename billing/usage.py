@@ -229,8 +229,10 @@ class _Live:
         return self._covering(day, bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING)))
 
     def next_on(self, day: Day) -> ScheduleTuple | None:
-        """The same, asked of days in their order."""
+        """The same, quick where days are asked for in their order."""
         schedules, begun = self.schedules, self._begun
+        if begun and day < schedules[begun - 1][1]:
+            begun = 0
         while begun < len(schedules) and schedules[begun][1] <= day:
             begun += 1
         self._begun = begun

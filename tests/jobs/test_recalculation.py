@@ -298,6 +298,26 @@ def test_late_usage_is_priced_after_what_was_billed_before_it(app: Application, 
     assert warnings(run) == []
 
 
+def test_a_month_that_is_pending_before_a_billed_one_keeps_to_its_own_window(
+    app: Application, write: Write
+) -> None:
+    def fill(books: Contracted) -> None:
+        books.begin("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
+        asset = books.of_account()
+        books.used(asset, "IN-APRIL", "04-05", "10")
+        books.used(asset, "IN-MAY", "05-05", "10")
+        books.used(asset, "IN-JUNE", "06-20", "10")
+
+    write(fill)
+    rate(app)
+    invoice(app, "BS-AL-1-06")
+    assert rated(app) == {"IN-APRIL": "30.00", "IN-MAY": "30.00", "IN-JUNE": "30.00"}
+    run = recalculate(app, ["2023-04", "2023-05", "2023-06"])
+    assert rated(app) == {"IN-APRIL": "30.00", "IN-MAY": "30.00", "IN-JUNE": "30.00"}
+    assert run["totals"]["difference"] == {"USD": "0.00"}
+    assert_books_balance(app)
+
+
 def test_an_input_that_cannot_be_priced_any_more_keeps_its_amount_and_is_an_error(
     app: Application, write: Write
 ) -> None:
