@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from billing.periods import BillingPeriod, Period, billing_periods
@@ -84,20 +85,27 @@ class Meters:
     def __init__(self, periods_by_key: Mapping[int, Period]) -> None:
         self._keys = periods_by_key.keys()
         self._days = Days(periods_by_key.values())
+        self._key_of = {period: key for key, period in sorted(periods_by_key.items(), key=itemgetter(0))}
 
-    def hold(self, status: str, charged_to: int | None, usage_date: date) -> bool:
-        """Whether an input is on one of them: charged to it, or, where it is not Rated, used on its days."""
-        return charged_to in self._keys if status == RATED else usage_date in self._days
+    def holding(self, status: str, charged_to: int | None, usage_date: date) -> int | None:
+        """The key of the one that an input is on: charged to it, or, where it is not Rated, used on its days."""
+        if status == RATED:
+            return charged_to if charged_to in self._keys else None
+        period = self._days.around(usage_date)
+        return None if period is None else self._key_of[period]
 
 
 class Days:
     """The days of periods, which are apart or the same."""
 
     def __init__(self, periods: Iterable[Period]) -> None:
-        distinct = sorted({(period.start, period.end) for period in periods})
-        self._starts = [start for start, _ in distinct]
-        self._ends = [end for _, end in distinct]
+        self._periods = sorted(set(periods), key=attrgetter("start"))
+        self._starts = [period.start for period in self._periods]
+
+    def around(self, day: date) -> Period | None:
+        """The period that a day lies in."""
+        place = bisect_right(self._starts, day)
+        return self._periods[place - 1] if place and day <= self._periods[place - 1].end else None
 
     def __contains__(self, day: date) -> bool:
-        place = bisect_right(self._starts, day)
-        return place > 0 and day <= self._ends[place - 1]
+        return self.around(day) is not None

@@ -6,6 +6,7 @@ schedules are superseded and new ones made, and the amounts of the usage inputs 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, cast
@@ -60,7 +61,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What an amendment does, worked out from what was read."""
+    """What an amendment does, worked out from what was read; ``meter_of`` has, by input, what it is taken off."""
 
     asset: RowMapping
     terms: Terms
@@ -68,6 +69,7 @@ class _Plan:
     bills: list[RowMapping]
     meters: list[RowMapping]
     inputs: list[RowMapping]
+    meter_of: Mapping[int, RowMapping]
     periods: list[BillingPeriod]
     billed: list[Period]
 
@@ -105,8 +107,8 @@ def amend_asset_line_item(
     """Amend the asset, all of it in one transaction; without a change its schedules are made anew.
 
     Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, usage_inputs`: terms have `before` and
-    `after`, schedules those `superseded` and those `created`, inputs each their amounts and status `before` and
-    `after` and whether a schedule is there for their day (`covered`).
+    `after`, schedules those `superseded` and those `created`, inputs each their amounts and status `before` (with the
+    superseded schedules that they were on) and `after`, and whether a schedule is there for their day (`covered`).
 
     Refuses what would change billed periods, and, where an answer of `preview_amendment` is given as `foreseen`,
     to do anything else than it says.
@@ -163,14 +165,24 @@ def _planned(connection: Connection, asset_line_item_id: str, changes: Changes) 
             remedy="Give a later end date, or other terms for what comes late",
         )
     meters = [row for row in metered if row["status"] == PENDING_BILLING]
-    held = Meters({row["id"]: _period(row) for row in meters})
-    touched = [
-        row
-        for row in inputs.listing(connection, asset_key=asset["id"])
-        if held.hold(row["status"], row["rated_schedule_key"], row["usage_date"])
-    ]
+    touched, meter_of = _inputs_on(connection, asset["id"], meters)
     billed = [_period(row) for row in metered if row["status"] not in (PENDING_BILLING, SUPERSEDED)]
-    return _Plan(asset, terms, stored, bills, meters, touched, periods, billed)
+    return _Plan(asset, terms, stored, bills, meters, touched, meter_of, periods, billed)
+
+
+def _inputs_on(
+    connection: Connection, asset_key: int, meters: Sequence[RowMapping]
+) -> tuple[list[RowMapping], dict[int, RowMapping]]:
+    """The asset's inputs on these usage schedules, and by their keys the schedule that each is on."""
+    held = Meters({row["id"]: _period(row) for row in meters})
+    by_key = {row["id"]: row for row in meters}
+    touched, meter_of = [], {}
+    for row in inputs.listing(connection, asset_key=asset_key):
+        key = held.holding(row["status"], row["rated_schedule_key"], row["usage_date"])
+        if key is not None:
+            touched.append(row)
+            meter_of[row["id"]] = by_key[key]
+    return touched, meter_of
 
 
 def _stored(connection: Connection, asset: RowMapping, terms: Terms, changes: Changes) -> dict[str, Any]:
@@ -265,7 +277,9 @@ def _foreseen(connection: Connection, plan: _Plan) -> View:
             "superseded": [views.usage_schedule(row) for row in plan.meters],
             "created": meters,
         },
-        "usage_inputs": [_input(row, row["usage_date"] in days) for row in plan.inputs],
+        "usage_inputs": [
+            _input(row, plan.meter_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
+        ],
     }
 
 
@@ -290,23 +304,28 @@ def _done(connection: Connection, plan: _Plan, view: View) -> View:
 
 
 def _told(plan: _Plan, view: View, when: str) -> View:
-    """What the audit trail keeps: terms and schedules by id, and what was charged, summed."""
+    """What the audit trail keeps: terms, schedules by id, inputs with their amounts, and what was charged, summed.
+
+    An input's amount of zero is explained from it (`operations/explanations.py`).
+    """
     kind = "superseded" if when == "before" else "created"
     told = {
         **view["terms"][when],
         "billing_schedules": [row["billing_schedule_id"] for row in view["billing_schedules"][kind]],
         "usage_schedules": [row["usage_schedule_id"] for row in view["usage_schedules"][kind]],
+        "usage_inputs": {row["usage_input_id"]: row[when] for row in view["usage_inputs"]},
     }
     if when == "before":
-        rated = [row for row in plan.inputs if row["status"] == inputs.RATED]
-        told["usage_inputs"] = len(plan.inputs)
-        told["rated_usage_inputs"] = len(rated)
-        charged = sum(row["rated_amount"] for row in rated)
-        told["rated_amount"] = views.money(charged, plan.asset["currency"])
+        told["rated_amount"] = _charged(plan)
     return told
 
 
-def _input(row: RowMapping, covered: bool) -> View:
+def _charged(plan: _Plan) -> str | None:
+    rated = sum(row["rated_amount"] for row in plan.inputs if row["status"] == inputs.RATED)
+    return views.money(rated, plan.asset["currency"])
+
+
+def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
     zero = views.money(0, row["currency"])
     after = inputs.LOADED if row["status"] == inputs.RATED else row["status"]
     return {
@@ -318,6 +337,8 @@ def _input(row: RowMapping, covered: bool) -> View:
             "status": row["status"],
             "rated_amount": views.money(row["rated_amount"], row["currency"]),
             "draft_rated_amount": views.money(row["draft_rated_amount"], row["currency"]),
+            "usage_schedule_id": meter["usage_schedule_id"],
+            "billing_schedule_id": meter["billing_schedule_id"],
         },
         "after": {"status": after, "rated_amount": zero, "draft_rated_amount": zero},
         "covered": covered,

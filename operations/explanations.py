@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping
@@ -17,7 +17,7 @@ from engine.job import BatchJob, Outcome
 from engine.ledger import RecordOutcome
 from engine.store import runs, scopes
 from jobs import DataRecalculationJob, DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
-from operations import records, views
+from operations import amendments, records, views
 from operations.actor import Actor
 from operations.app import Application
 from operations.permissions import Right, permit
@@ -33,27 +33,41 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (
 """The jobs whose records are usage inputs, by asset line item."""
 
 
+RESET: Final = "usage_input.reset"
+ACTS: Final = ("usage_input.add", "usage_input.edit", RESET, amendments.ACT)
+"""What people do to a usage input, where the audit trail says to which; of an import it knows the files alone."""
+
+AMOUNTS: Final[Mapping[basis.Kind, str]] = {"rated": "rated_amount", "draft": "draft_rated_amount"}
+
+
 def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:
-    """The usage input of that id with `explanation` and `history`. A deleted one is refused as gone.
+    """The usage input of that id with `explanation`, `history` and `acts`. A deleted one is refused as gone.
 
     `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
-    it; `None` where there is no amount. `history` are its outcomes by run, oldest first: `run_id, type, mode,
-    started_at, outcome, code, message, amount, currency`.
+    it; for one that an amendment took to zero `amendment` (`at, actor, reason`, and `before`: the asset line
+    item, the schedules that were superseded, status and amounts) and no lines; `None` where there is no amount.
+    `history` are its outcomes by run, oldest first: `run_id, type, mode, started_at, actor, reason, outcome, code,
+    message, amount, currency`. `acts` are what people did to it, oldest first: `at, actor, act, reason, before,
+    after`, the last two with what changed of it.
     """
     permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
         row = existing_inputs(connection, [usage_input_id])[0]
+        acts = list(_acts(connection, usage_input_id))
         return {
             **views.usage_input(row),
-            "explanation": {kind: _explanation(connection, row, kind) for kind in basis.KINDS},
+            "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
             "history": list(_history(connection, row)),
+            "acts": acts,
         }
 
 
-def _explanation(connection: Connection, row: RowMapping, kind: basis.Kind) -> View | None:
+def _explanation(
+    connection: Connection, row: RowMapping, kind: basis.Kind, acts: Sequence[View]
+) -> View | None:
     price_key = row[f"{kind}_price_key"]
     if price_key is None:
-        return None
+        return _left_by_amendment(row, AMOUNTS[kind], acts)
     revision = price_revision(connection, price_key)
     prior, discount = row[f"{kind}_prior_quantity"], row[f"{kind}_discount_percent"]
     bill = rate(
@@ -83,8 +97,41 @@ def _explanation(connection: Connection, row: RowMapping, kind: basis.Kind) -> V
         "discount_percent": views.quantity(discount),
         "usage_schedule_id": schedule and schedule["usage_schedule_id"],
         "billing_schedule_id": schedule and schedule["billing_schedule_id"],
+        "billing_schedule_status": schedule and schedule["status"],
         "lines": lines_of(bill),
     }
+
+
+def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> View | None:
+    """An amount that rests on no price: an amendment, the last one, took it to zero. `None` where there is none."""
+    amendments_of = [act for act in acts if act["act"] == amendments.ACT]
+    if row[amount] is None or not amendments_of:
+        return None
+    amendment = {name: value for name, value in amendments_of[-1].items() if name not in ("act", "after")}
+    return {
+        "amount": views.money(row[amount], row["currency"]),
+        "currency": row["currency"],
+        "amendment": amendment,
+        "lines": [],
+    }
+
+
+def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
+    """What people did to the input alone; of entries about several records what they say of it."""
+    for entry in records.acts_on(connection, ACTS, usage_input_id):
+        told = views.audit_entry(entry)
+        before, after = told["before"], told["after"]
+        if told["act"] == amendments.ACT:
+            before, after = (side["usage_inputs"].get(usage_input_id) for side in (before, after))
+            before = before and {"asset_line_item_id": told["subject"], **before}
+        elif told["act"] == RESET:
+            before = before.get(usage_input_id)
+        elif before is not None:
+            changed = [name for name in before if before[name] != after[name]]
+            before, after = ({name: side[name] for name in changed} for side in (before, after))
+        if before is not None or told["subject"] == usage_input_id:
+            del told["subject"], told["os_user"]  # that one is for who may look at the audit trail
+            yield {**told, "before": before, "after": after}
 
 
 def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
@@ -111,5 +158,12 @@ def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
         )
         what = views.outcome(record)
         del what["record_id"]
-        started = views.instant(run.started_at)
-        yield {"run_id": run.run_id, "type": run.type, "mode": run.mode, "started_at": started, **what}
+        yield {
+            "run_id": run.run_id,
+            "type": run.type,
+            "mode": run.mode,
+            "started_at": views.instant(run.started_at),
+            "actor": run.actor,
+            "reason": run.reason,
+            **what,
+        }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,15 @@ def list_audit_entries(connection: Connection, *, limit: int | None = None) -> I
     """The entries, newest first, `limit` of them at most."""
     statement = select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit)
     yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
+
+
+def acts_on(connection: Connection, acts: Collection[str], an_id: str) -> Sequence[RowMapping]:
+    """The entries of these acts whose subject has that id or that may name it in what was before, oldest first."""
+    named = audit_entry.c.before.contains(json.dumps(an_id, ensure_ascii=False), autoescape=True)
+    statement = select(audit_entry).where(
+        audit_entry.c.act.in_(acts), or_(audit_entry.c.subject == an_id, named)
+    )
+    return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
 
 
 def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]:

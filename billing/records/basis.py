@@ -26,8 +26,9 @@ def contract_facts(connection: Connection, key: int | None) -> RowMapping | None
 
 
 def schedule_facts(connection: Connection, usage_schedule_key: int | None) -> RowMapping | None:
-    """The ids of a usage schedule and of the billing schedule above it."""
-    statement = select(usage_schedule.c.usage_schedule_id, billing_schedule.c.billing_schedule_id).join_from(
+    """The ids of a usage schedule and of the billing schedule above it, and their `status`."""
+    ids = (usage_schedule.c.usage_schedule_id, billing_schedule.c.billing_schedule_id)
+    statement = select(*ids, billing_schedule.c.status).join_from(
         usage_schedule, billing_schedule, billing_schedule.c.id == usage_schedule.c.billing_schedule_key
     )
     found = connection.execute(statement.where(usage_schedule.c.id == usage_schedule_key))

@@ -39,16 +39,24 @@ LINE_COLUMNS = (
     Column("amount", "Amount", numeric=True),
 )
 HISTORY_COLUMNS = (
+    Column("at", "When UTC", show=instant),
+    Column("what", "What"),
     Column("run_id", "Job ID"),
-    Column("type", "Type"),
     Column("mode", "Mode"),
-    Column("started_at", "Started UTC", show=instant),
+    Column("actor", "By"),
     Column("outcome", "Outcome"),
     Column("currency", "Currency"),
     Column("amount", "Amount", numeric=True),
     Column("code", "Code"),
     Column("message", "Message"),
+    Column("reason", "Reason"),
 )
+ACTS = {
+    "usage_input.add": "Added",
+    "usage_input.edit": "Edited",
+    "usage_input.reset": "Reset",
+    "asset_line_item.amend": "Asset amended",
+}
 
 
 @click.group("usage-inputs", cls=Group, example="batchwright usage-inputs list --status Error")
@@ -83,12 +91,15 @@ def show(usage_input_id: str, as_json: bool) -> None:
         write_json(shown)
         return
     _answer(shown, as_json)
-    for kind, title in (("rated", "Rated amount"), ("draft", "(Draft) rated amount")):
-        if shown["explanation"][kind] is not None:
-            _write_explanation(title, shown["explanation"][kind])
-    if shown["history"]:
+    if shown["status"] == "Error":
+        click.echo(
+            f"To do: correct it; `batchwright usage-inputs reset {usage_input_id}` makes it Loaded again"
+        )
+    _write_explanations(shown["explanation"])
+    history = _history(shown)
+    if history:
         click.echo("\nHistory")
-        write_table(shown["history"], HISTORY_COLUMNS, indent="  ")
+        write_table(history, HISTORY_COLUMNS, indent="  ")
 
 
 @usage_inputs.command(
@@ -220,8 +231,22 @@ def reset(
             click.echo(f"Loaded already: {joined(report['untouched'])}")
 
 
+def _write_explanations(explanation: View) -> None:
+    rated, draft = explanation["rated"], explanation["draft"]
+    if rated is not None and rated == draft:  # an amendment took both to zero
+        _write_explanation("Rated amount and (Draft) rated amount", rated)
+        return
+    for found, title in ((rated, "Rated amount"), (draft, "(Draft) rated amount")):
+        if found is not None:
+            _write_explanation(title, found)
+
+
 def _write_explanation(title: str, found: View) -> None:
-    """What an amount was computed with, and its lines, which sum to it."""
+    """What an amount was computed with, and its lines, which sum to it; or the amendment that took it to zero."""
+    click.echo(f"\n{title}: {found['currency']} {found['amount']}")
+    if "amendment" in found:
+        _write_amendment(found["amendment"])
+        return
     price, contract = found["price"], found["contract"]
     revision = f"{price['price_book_id']} {price['product']} from {price['effective_from']}"
     indexing = "with" if price["usage_indexing"] else "without"
@@ -234,10 +259,48 @@ def _write_explanation(title: str, found: View) -> None:
         ("  Used before in the window", f"{found['prior_quantity']}{first}"),
     ]
     if found["usage_schedule_id"] is not None:
-        facts.append(("  Charged to", f"{found['usage_schedule_id']}, {found['billing_schedule_id']}"))
-    click.echo(f"\n{title}: {found['currency']} {found['amount']}")
+        billed = f"{found['billing_schedule_id']} ({found['billing_schedule_status']})"
+        facts.append(("  Charged to", f"{found['usage_schedule_id']}, {billed}"))
     write_facts(facts)
     write_table(found["lines"], LINE_COLUMNS, indent="  ")
+
+
+def _write_amendment(amendment: View) -> None:
+    before = amendment["before"]
+    facts = [
+        ("  Set to zero by", f"the amendment of {before['asset_line_item_id']}"),
+        ("  When and who", f"{instant(amendment['at'])} UTC, {amendment['actor']}"),
+        ("  Reason", amendment["reason"]),
+        ("  Superseded", f"{before['usage_schedule_id']}, {before['billing_schedule_id']}"),
+        ("  Before", f"{before['status']}, {_amounts(before)}"),
+        ("  To do", "forecast and rate again"),
+    ]
+    write_facts((name, fact) for name, fact in facts if fact is not None)
+
+
+def _amounts(side: View) -> str:
+    return f"rated {side['rated_amount'] or 'blank'}, draft {side['draft_rated_amount'] or 'blank'}"
+
+
+def _history(shown: View) -> list[View]:
+    """The outcomes by run and what people did, as one table in the order of time."""
+    rows = [{**line, "at": line["started_at"], "what": line["type"]} for line in shown["history"]]
+    rows += [{**act, "what": ACTS[act["act"]], "message": _change(act)} for act in shown["acts"]]
+    return sorted(rows, key=lambda row: row["at"] or "")
+
+
+def _change(act: View) -> str:
+    """What an act changed of the input: ``quantity 20.00 -> 18.00, draft_rated_amount 4000.00 -> blank``."""
+    before, after = act["before"], act["after"]
+    if before is None:
+        return ""
+    return joined(
+        f"{name} {_blank(before[name])} -> {_blank(after[name])}" for name in after if name in before
+    )
+
+
+def _blank(value: object) -> object:
+    return "blank" if value is None else value
 
 
 def _answer(usage_input: View, as_json: bool) -> None:

@@ -100,11 +100,11 @@ def test_schedules_of_late_usage_beside_a_billed_one_do_not_stand_again() -> Non
 def test_a_rated_input_is_on_the_schedule_it_was_charged_to_and_any_other_on_that_of_its_day() -> None:
     held = Meters({7: Period(date(2023, 6, 1), date(2023, 6, 30))})
     june, july = date(2023, 6, 30), date(2023, 7, 1)
-    assert held.hold("Rated", 7, july)
-    assert not held.hold("Rated", 8, june)
-    assert held.hold("Loaded", None, june)
-    assert held.hold("Error", None, june)
-    assert not held.hold("Loaded", None, july)
+    assert held.holding("Rated", 7, july) == 7
+    assert held.holding("Rated", 8, june) is None
+    assert held.holding("Loaded", None, june) == 7
+    assert held.holding("Error", None, june) == 7
+    assert held.holding("Loaded", None, july) is None
 
 
 def test_days_know_the_days_of_periods_and_no_other() -> None:

@@ -85,10 +85,40 @@ def test_show_tells_people_how_the_amount_came_about_and_what_became_of_the_inpu
     assert history.index("JR-00000001") < history.index("JR-00000002")
     assert history.count("4000.00") == 2
     document = answer(batchwright, "usage-inputs", "show", "IN-00007052")
-    assert list(document)[-2:] == ["explanation", "history"]
+    assert list(document)[-3:] == ["explanation", "history", "acts"]
     assert document["explanation"]["rated"]["lines"] == [
         {"key": "tier:1:usage", "quantity": "20.00", "unit_price": "200.00", "amount": "4000.00"}
     ]
+
+
+def test_show_tells_people_which_amendment_took_the_amounts_to_zero(
+    company: str, batchwright: Batchwright
+) -> None:
+    batchwright("run", "usage-rating", *SEED)
+    batchwright("asset-line-items", "amend", "ALI-0001", "--yes", "--reason", "renewed")
+    shown = batchwright("usage-inputs", "show", "IN-00007052").stdout.splitlines()
+    begin = shown.index("Rated amount and (Draft) rated amount: USD 0.00")
+    facts = [line.split("  ") for line in shown[begin + 1 : begin + 7]]
+    assert [(line[1], line[-1].strip()) for line in facts if line[1] != "When and who"] == [
+        ("Set to zero by", "the amendment of ALI-0001"),
+        ("Reason", "renewed"),
+        ("Superseded", "US-00008316, BS-01311820"),
+        ("Before", "Rated, rated 4000.00, draft blank"),
+        ("To do", "forecast and rate again"),
+    ]
+    assert facts[1][-1].endswith(" UTC, erika")
+    assert "status Rated -> Loaded, rated_amount 4000.00 -> 0.00" in shown[-1]
+
+
+def test_show_of_an_unrated_input_tells_who_unrated_it_why_and_what_to_do(
+    company: str, batchwright: Batchwright
+) -> None:
+    batchwright("run", "usage-rating", *SEED)
+    batchwright("run", "usage-unrating", *SEED, "--reason", "meter read again")
+    shown = batchwright("usage-inputs", "show", "IN-00007052").stdout
+    assert "`batchwright usage-inputs reset IN-00007052` makes it Loaded again" in shown
+    last = shown.splitlines()[-1].split()
+    assert (last[2:4], last[6], last[-3:]) == (["Usage", "unrating"], "erika", ["meter", "read", "again"])
 
 
 def test_editing_a_rated_input_is_refused_with_the_command_that_unrates_it(

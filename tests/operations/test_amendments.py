@@ -155,7 +155,7 @@ def test_rated_inputs_become_loaded_and_the_others_keep_their_status_code_and_me
     assert set(inputs(app).values()) == {("Loaded", "0.00", "0.00"), ("Error", "0.00", "0.00")}
 
 
-def test_amounts_of_zero_rest_on_nothing_and_have_no_explanation(app: Application) -> None:
+def test_amounts_of_zero_rest_on_no_price_and_no_run(app: Application) -> None:
     metered(app)
     draft(app)
     rate(app)
@@ -455,7 +455,12 @@ def test_an_amendment_has_one_audit_entry_with_terms_schedules_and_what_was_char
         row["billing_schedule_id"] for row in amended["billing_schedules"]["created"]
     ]
     told = entry["before"]
-    assert (told["usage_inputs"], told["rated_usage_inputs"], told["rated_amount"]) == (12, 2, "70.00")
+    assert (len(told["usage_inputs"]), told["rated_amount"]) == (12, "70.00")
+    schedules = {"usage_schedule_id": "US-AL-1-07", "billing_schedule_id": "BS-AL-1-02"}
+    amounts = {"status": "Rated", "rated_amount": "35.00", "draft_rated_amount": None}
+    assert told["usage_inputs"]["IN-07"] == {**amounts, **schedules}
+    zero = {"status": "Loaded", "rated_amount": "0.00", "draft_rated_amount": "0.00"}
+    assert entry["after"]["usage_inputs"] == dict.fromkeys(told["usage_inputs"], zero)
 
 
 def test_an_edit_after_an_amendment_blanks_the_draft_of_zero(app: Application) -> None:

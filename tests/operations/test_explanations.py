@@ -13,10 +13,13 @@ import pytest
 
 from billing.exact import exactly
 from engine.errors import Refused
+from operations.amendments import amend_asset_line_item
 from operations.app import Application
+from operations.billing_schedules import list_billing_schedules
 from operations.explanations import explain_usage_input
 from operations.runs import drive_run, submit_run
 from operations.usage_inputs import (
+    add_usage_input,
     delete_usage_inputs,
     edit_usage_input,
     list_usage_inputs,
@@ -25,6 +28,7 @@ from operations.usage_inputs import (
 from operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.mixture import drawn, write_company
+from tests.jobs.rating import invoice
 from tests.operations.conftest import ACTOR
 
 Write = Callable[[Callable[[Company], Any]], Any]
@@ -83,6 +87,7 @@ def test_a_rated_amount_is_explained_by_lines_that_sum_to_it_and_by_what_it_was_
             "discount_percent": "12.50",
             "usage_schedule_id": "US-AL-1-06",
             "billing_schedule_id": "BS-AL-1-01",
+            "billing_schedule_status": "Pending Billing",
             "lines": [
                 {"key": "tier:1:usage", "quantity": "7.99", "unit_price": "3.00", "amount": "23.97"},
                 {"key": "tier:2:usage", "quantity": "2.01", "unit_price": "2.00", "amount": "4.02"},
@@ -160,6 +165,125 @@ def test_every_amount_of_any_mixture_is_explained_to_the_cent(
     assert explained > 30
 
 
+# Amendments
+
+
+def test_amounts_of_zero_are_explained_by_the_amendment_that_left_them(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    run(app, "usage-rating", {"usage_input_ids": ["second"]})
+    amend_asset_line_item(app, "AL-1", actor=ACTOR, reason="renewed")
+    schedules = {"usage_schedule_id": "US-AL-1-06", "billing_schedule_id": "BS-AL-1-01"}
+    amounts = {"status": "Rated", "rated_amount": "25.38", "draft_rated_amount": None}
+    expected = {
+        "amount": "0.00",
+        "currency": "USD",
+        "amendment": {
+            "at": "2023-07-01T08:30:00.000Z",
+            "actor": "dana@example.com",
+            "reason": "renewed",
+            "before": {"asset_line_item_id": "AL-1", **amounts, **schedules},
+        },
+        "lines": [],
+    }
+    assert explain_usage_input(app, "second")["explanation"] == {"rated": expected, "draft": expected}
+    first = explain_usage_input(app, "first")["explanation"]["draft"]["amendment"]["before"]
+    assert (first["status"], first["usage_schedule_id"]) == ("Loaded", "US-AL-1-05")
+
+
+def test_of_several_amendments_the_last_that_touched_the_input_explains_its_zero(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    for reason in ("one", "two"):
+        amend_asset_line_item(app, "AL-1", actor=ACTOR, reason=reason)
+    run(app, "usage-rating", {"usage_input_ids": ["second"]})
+    for bill in list_billing_schedules(app):
+        if not bill["superseded"] and bill["period_start_date"] < "2023-07-01":
+            invoice(app, bill["billing_schedule_id"])
+    amend_asset_line_item(app, "AL-1", actor=ACTOR, reason="three")
+    found = explain_usage_input(app, "second")
+    assert found["explanation"]["draft"]["amendment"]["reason"] == "two"
+    assert found["explanation"]["rated"]["amount"] == "25.38"
+    assert [act["reason"] for act in found["acts"]] == ["one", "two"]
+
+
+def test_what_is_forecast_and_rated_after_an_amendment_is_explained_by_its_runs_again(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    amend_asset_line_item(app, "AL-1", actor=ACTOR)
+    rating = run(app, "usage-rating")
+    drafting = run(app, "draft-usage-rating", {"include_rated": True})
+    found = explain_usage_input(app, "first")["explanation"]
+    assert (found["rated"]["run_id"], found["draft"]["run_id"]) == (rating["run_id"], drafting["run_id"])
+
+
+def test_a_billed_amount_says_the_status_of_what_it_was_charged_to(app: Application, write: Write) -> None:
+    write(fill)
+    run(app, "usage-rating")
+    invoice(app, "BS-AL-1-01", status="pending_invoice")
+    found = explain_usage_input(app, "first")["explanation"]["rated"]
+    assert (found["billing_schedule_id"], found["billing_schedule_status"]) == (
+        *("BS-AL-1-01", "Pending Invoice"),
+    )
+
+
+# What people did
+
+
+def test_acts_tell_who_added_edited_and_reset_the_input_and_what_changed(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    words = {"asset_line_item_id": "AL-1", "usage_date": "2023-06-07", "product_uom": "Each"}
+    added = add_usage_input(app, **words, quantity="3", usage_input_id="third", actor=ACTOR)
+    run(app, "draft-usage-rating")
+    edit_usage_input(app, "third", quantity="4", actor=ACTOR, reason="typed wrongly")
+    run(app, "usage-rating")
+    run(app, "usage-unrating", {"usage_input_ids": ["third", "first"]}, reason="meter broken")
+    reset_usage_inputs(app, status="Error", actor=ACTOR)
+    found = explain_usage_input(app, "third")
+    assert [(act["act"], act["reason"], act["before"], act["after"]) for act in found["acts"]] == [
+        ("usage_input.add", None, None, added),
+        (
+            *("usage_input.edit", "typed wrongly"),
+            {"quantity": "3.00", "draft_rated_amount": "5.25"},
+            {"quantity": "4.00", "draft_rated_amount": None},
+        ),
+        (
+            *("usage_input.reset", None),
+            {"status": "Error", "code": "unrated", "message": "unrated", "error_by": "unrating"},
+            {"status": "Loaded"},
+        ),
+    ]
+    assert list(found["acts"][0]) == ["at", "actor", "act", "reason", "before", "after"]
+    assert (found["history"][-1]["type"], found["history"][-1]["reason"]) == (
+        *("Usage unrating", "meter broken"),
+    )
+    assert [act["act"] for act in explain_usage_input(app, "first")["acts"]] == ["usage_input.reset"]
+    assert explain_usage_input(app, "second")["acts"] == []
+
+
+@pytest.mark.parametrize("name", ["IN_1", "IN%1", 'IN"1', "IN\\1", "Zählerstand", "in-1"])
+def test_acts_are_those_of_the_very_id(app: Application, write: Write, name: str) -> None:
+    def fill_two(books: Company) -> None:
+        books.priced("data", unit_price="2")
+        asset = books.metered()
+        for one in (name, "IN-1", "INx1"):
+            books.used(asset, one, "05-05", "-1")
+
+    write(fill_two)
+    run(app, "usage-rating")
+    reset_usage_inputs(app, ids=["IN-1", "INx1"], actor=ACTOR)
+    assert explain_usage_input(app, name)["acts"] == []
+    reset_usage_inputs(app, ids=[name], actor=ACTOR)
+    run(app, "usage-rating")
+    reset_usage_inputs(app, status="Error", actor=ACTOR)
+    assert [act["act"] for act in explain_usage_input(app, name)["acts"]] == ["usage_input.reset"] * 2
+
+
 # History
 
 
@@ -184,7 +308,8 @@ def test_the_history_has_an_input_s_outcomes_by_run_oldest_first(app: Applicatio
         (ids[5], "batch", "ok", None, "24.49"),
     ]
     assert list(history[0]) == [
-        *("run_id", "type", "mode", "started_at", "outcome", "code", "message", "amount", "currency"),
+        *("run_id", "type", "mode", "started_at", "actor", "reason"),
+        *("outcome", "code", "message", "amount", "currency"),
     ]
     assert (history[0]["type"], history[-1]["type"]) == ("Draft usage rating", "Usage unrating")
 
