@@ -109,6 +109,39 @@ def test_the_example_job_runs_as_the_page_says(example: Path) -> None:
     assert points(example) == [12, None, 9]
 
 
+def test_the_walk_through_of_an_amendment_prints_what_its_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in [name for name in os.environ if name.startswith("BATCHWRIGHT_")]:
+        monkeypatch.delenv(variable)
+    page = (DOCS / "amendment.md").read_text("utf-8")
+    section = page[page.index("## The page's example") :]
+    [planting, *walk] = re.findall(
+        r"^```sh\n(.*?)^```(?:\n\n```text\n(.*?)^```)?", section, re.DOTALL | re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    assert shell(planting[0], tmp_path).returncode == 0
+    shown = 0
+    for typed, expected in walk:
+        printed = "".join(in_this_process(line, monkeypatch) for line in typed.splitlines())
+        if expected:
+            assert printed == expected
+            shown += 1
+    assert shown == 7
+
+
+def in_this_process(line: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a line of a page prints: a command of ours, `mkdir` or `cd`. A process for each would take too long."""
+    program, *words = shlex.split(line)
+    if program == "batchwright":
+        answer = CliRunner().invoke(main, words)
+        assert answer.exit_code == 0, f"{line}: {answer.output}"
+        return answer.stdout
+    (folder,) = words
+    {"mkdir": os.mkdir, "cd": monkeypatch.chdir}[program](folder)
+    return ""
+
+
 def points(folder: Path) -> list[int | None]:
     program = "import sqlite3, json; print(json.dumps([row[0] for row in sqlite3.connect('batchwright.db')"
     program += ".execute('SELECT points FROM purchase ORDER BY id')]))"
