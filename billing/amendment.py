@@ -19,6 +19,7 @@ BILLED: Final = frozenset({PENDING_INVOICE, INVOICED})
 """The statuses of billing schedules that an amendment leaves alone, with all that hangs on them."""
 
 _DAY: Final = timedelta(days=1)
+_by_start: Final = attrgetter("start")
 
 
 class Terms(NamedTuple):
@@ -47,8 +48,8 @@ def new_periods(first_billing_date: date, terms: Terms, bills: Sequence[Bill]) -
     """The periods that stand in the place of the pending ones: from the day after the last billed period on.
 
     They go on by the anniversaries of the first billing date where that day is one, else by its own. A pending period
-    before it that no billed one covers (invoices were made out of order) stands again with the same days: its usage
-    could not be billed otherwise.
+    before it stands again with the same days where usage of it could not be billed otherwise: invoices were made out of
+    order, or its own was cancelled while that of its late usage was not.
     """
     until = billed_until(bills)
     start = first_billing_date if until is None else max(first_billing_date, until + _DAY)
@@ -64,18 +65,19 @@ def new_periods(first_billing_date: date, terms: Terms, bills: Sequence[Bill]) -
 
 
 def _left_open(bills: Sequence[Bill], before: date) -> list[BillingPeriod]:
-    """Pending periods that end before a day and that no billed one overlaps."""
+    """Pending periods that end before a day, but for those of late usage: what they meter is billed beside them."""
     billed = [bill.period for bill in bills if bill.status in BILLED]
-    days: dict[tuple[date, date], set[tuple[date, date]]] = {}
+    metered = {part for bill in bills if bill.status in BILLED for part in bill.usage}
+    days: dict[Period, set[Period]] = {}
     for bill in bills:
-        start, end = bill.period.start, bill.period.end
-        if bill.status in BILLED or end >= before:
+        if bill.status in BILLED or bill.period.end >= before:
             continue
-        if not any(other.start <= end and start <= other.end for other in billed):
-            days.setdefault((start, end), set()).update((part.start, part.end) for part in bill.usage)
+        apart = not any(other.start <= bill.period.end and bill.period.start <= other.end for other in billed)
+        if apart or not metered.issuperset(bill.usage):
+            days.setdefault(bill.period, set()).update(bill.usage)
     return [
-        BillingPeriod(start, end, tuple(Period(*part) for part in sorted(parts)))
-        for (start, end), parts in sorted(days.items())
+        BillingPeriod(period.start, period.end, tuple(sorted(parts, key=_by_start)))
+        for period, parts in sorted(days.items(), key=lambda item: item[0].start)
     ]
 
 
@@ -99,7 +101,7 @@ class Days:
     """The days of periods, which are apart or the same."""
 
     def __init__(self, periods: Iterable[Period]) -> None:
-        self._periods = sorted(set(periods), key=attrgetter("start"))
+        self._periods = sorted(set(periods), key=_by_start)
         self._starts = [period.start for period in self._periods]
 
     def around(self, day: date) -> Period | None:

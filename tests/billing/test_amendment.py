@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
@@ -17,9 +18,13 @@ def terms(billing: str = "Half Yearly", usage: str = "Monthly", end: date = YEAR
     return Terms(end, None, billing, usage)
 
 
-def bill(start: str, end: str, status: str = "Pending Billing") -> Bill:
-    period = Period(date.fromisoformat(start), date.fromisoformat(end))
-    return Bill(period, status, (period,))
+def days(start: str, end: str) -> Period:
+    return Period(date.fromisoformat(start), date.fromisoformat(end))
+
+
+def bill(start: str, end: str, status: str = "Pending Billing", usage: Sequence[Period] = ()) -> Bill:
+    period = days(start, end)
+    return Bill(period, status, tuple(usage) or (period,))
 
 
 def starts(bills: list[Bill], wanted: Terms, first: date = JANUARY) -> list[str]:
@@ -95,6 +100,21 @@ def test_a_pending_period_before_a_billed_one_stands_again_with_its_days() -> No
 def test_schedules_of_late_usage_beside_a_billed_one_do_not_stand_again() -> None:
     bills = [bill("2023-01-01", "2023-06-30", "Invoiced"), bill("2023-01-01", "2023-06-30")]
     assert starts(bills, terms()) == ["2023-07-01"]
+
+
+def test_a_period_whose_invoice_was_cancelled_stands_again_although_its_late_usage_is_billed() -> None:
+    march, april = days("2023-03-01", "2023-03-31"), days("2023-04-01", "2023-04-30")
+    bills = [
+        bill("2023-01-01", "2023-06-30", usage=(march, april)),
+        bill("2023-01-01", "2023-06-30", "Invoiced", usage=(march,)),
+        bill("2023-01-01", "2023-06-30", usage=(march,)),
+    ]
+    made = new_periods(JANUARY, terms(), bills)
+    assert [(str(period.start), len(period.usage)) for period in made] == [
+        ("2023-01-01", 2),
+        ("2023-07-01", 6),
+    ]
+    assert made[0].usage == (march, april)
 
 
 def test_a_rated_input_is_on_the_schedule_it_was_charged_to_and_any_other_on_that_of_its_day() -> None:

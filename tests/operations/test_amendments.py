@@ -17,6 +17,7 @@ from operations.amendments import amend_asset_line_item, preview_amendment
 from operations.app import Application
 from operations.asset_line_items import show_asset_line_item
 from operations.audit_trail import list_audit
+from operations.billing_schedules import list_billing_schedules
 from operations.forecast import forecast
 from operations.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
 from operations.usage_schedules import list_usage_schedules
@@ -281,6 +282,30 @@ def test_a_pending_period_before_an_invoiced_one_can_still_be_billed(app: Applic
     rate(app)
     assert {status for status, *_ in inputs(app).values()} == {"Rated"}
     assert {an_id: stored(app, an_id)["rated_amount"] for an_id in charged} == charged
+
+
+def test_usage_of_a_period_whose_invoice_was_cancelled_can_still_be_billed_beside_billed_late_usage(
+    app: Application,
+) -> None:
+    metered(app, months_per_bill=6)
+    rate(app, {"usage_input_ids": ["IN-01"]})
+    invoice(app, "BS-AL-1-01")
+    rate(app, {"usage_input_ids": ["IN-03"]})
+    (late,) = (
+        row["billing_schedule_id"]
+        for row in list_billing_schedules(app, "AL-1")
+        if not row["billing_schedule_id"].startswith("BS-AL")
+    )
+    invoice(app, late)
+    invoice(app, "BS-AL-1-01", status="pending_billing")
+    amended = amend(app)
+    assert [row["period_start_date"] for row in amended["billing_schedules"]["created"]] == [
+        *("2023-01-01", "2023-07-01")
+    ]
+    assert all(row["covered"] for row in amended["usage_inputs"])
+    rate(app)
+    assert {status for status, *_ in inputs(app).values()} == {"Rated"}
+    assert_books_balance(app)
 
 
 def test_an_asset_is_amended_again_and_again(app: Application) -> None:
