@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy import Connection
 
 from billing.records import candidates, rating_rows, selection
@@ -32,12 +32,12 @@ class UsageParameters(BaseModel):
     usage_input_ids: list[str] | None = None
     asset_line_item_ids: list[str] | None = None
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> UsageParameters:
-        for name in ("usage_input_ids", "asset_line_item_ids"):
-            if getattr(self, name) == []:
-                raise ValueError(f"{name} is an empty list; leave it out to take everything")
-        return self
+    @field_validator("usage_input_ids", "asset_line_item_ids")
+    @classmethod
+    def _not_empty(cls, ids: list[str] | None) -> list[str] | None:
+        if ids == []:
+            raise ValueError("an empty list; name at least one, or leave it out to take everything")
+        return ids
 
 
 class UsageJob(DryRunJob):

@@ -37,7 +37,8 @@ class BillingService:
 
     def draft_pending_usage_input_related_to_asset_line_items(self, ids: Iterable[str]) -> View:
         """Draft rate all usage inputs of these asset line items in batch mode; the actor gets a mail at the end."""
-        return self._submit(DRAFT, {"asset_line_item_ids": ids, "include_rated": True})
+        named = self._named(DRAFT, "asset_line_item_ids", ids)
+        return self._submit(DRAFT, {**named, "include_rated": True})
 
     def process_pending_usage_input(
         self, usage_input_ids: Iterable[str] | None = None, process_synchronously: bool | None = None
@@ -50,7 +51,7 @@ class BillingService:
 
     def process_rated_usage_input(self, ids: Iterable[str]) -> View:
         """Unrate these usage inputs in batch mode (Conga: `processRatedUsageInput`); the actor gets a mail."""
-        return self._submit(UNRATING, {"usage_input_ids": ids})
+        return self._submit(UNRATING, self._named(UNRATING, "usage_input_ids", ids))
 
     @property
     def _app(self) -> Application:
@@ -73,6 +74,14 @@ class BillingService:
             job, parameters, sync=bool(process_synchronously), mail_actor=process_synchronously is None
         )
         return drive_run(self._app, run["run_id"]) if process_synchronously else run
+
+    def _named(self, job: str, field: str, ids: Iterable[str]) -> dict[str, Any]:
+        """The one parameter. For the job none are everything, which a caller whose ids came out empty does not mean."""
+        given = ids if isinstance(ids, str) else list(ids or ())
+        if not given:
+            permit(self._app, None, right_to_run(job), "run.submit")
+            raise Refused(f"no {field.replace('_', ' ')} were given", field=field, remedy="Name at least one")
+        return {field: given}
 
     def _submit(
         self, job: str, parameters: dict[str, Any], *, sync: bool = False, mail_actor: bool = True

@@ -64,8 +64,8 @@ def test_a_run_with_nothing_to_do_completes(app: Application, write: Write) -> N
             "not both",
             "asset_line_item_ids",
         ),
-        ({"usage_input_ids": []}, "usage_input_ids is an empty list", None),
-        ({"asset_line_item_ids": []}, "asset_line_item_ids is an empty list", None),
+        ({"usage_input_ids": []}, "usage_input_ids: an empty list", "usage_input_ids"),
+        ({"asset_line_item_ids": []}, "asset_line_item_ids: an empty list", "asset_line_item_ids"),
         (
             {"usage_input_ids": ["IN-7", "AL-1-june", "IN-3"]},
             "unknown usage input ids: IN-7, IN-3",

@@ -103,6 +103,21 @@ def test_a_refused_call_leaves_no_run_and_no_entry(
 
 
 @pytest.mark.usefixtures("company")
+@pytest.mark.parametrize("ids", [None, [], ()])
+def test_without_ids_nothing_is_unrated_and_no_asset_is_taken_for_all(
+    app: Application, entries: Entries, ids: Any
+) -> None:
+    service = BillingService(app)
+    with pytest.raises(Refused, match="no usage input ids were given") as refusal:
+        service.process_rated_usage_input(ids)
+    assert refusal.value.field == "usage_input_ids"
+    with pytest.raises(Refused, match="no asset line item ids were given") as refusal:
+        service.draft_pending_usage_input_related_to_asset_line_items(ids)
+    assert refusal.value.field == "asset_line_item_ids"
+    assert (list_runs(app), entries()) == ([], [])
+
+
+@pytest.mark.usefixtures("company")
 def test_pending_inputs_are_rated_in_batch_mode_all_or_by_id_and_the_actor_gets_mail(
     app: Application,
 ) -> None:

@@ -122,7 +122,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"time_zone": "Europe/Berlim"}, "time zone", "'Europe/Berlim'"),
     ({"job": "draft-usage-ratin"}, "job", "'draft-usage-ratin'"),
     ({"parameters": {"usage_inputs": ["IN-1"]}}, "usage_inputs", "usage_inputs"),
-    ({"parameters": {"usage_input_ids": []}}, "", "usage_input_ids is an empty list"),
+    ({"parameters": {"usage_input_ids": []}}, "usage_input_ids", "an empty list"),
     ({"parameters": {"usage_input_ids": ["IN-NONE"]}}, "usage_input_ids", "IN-NONE"),
     ({"parameters": {"asset_line_item_ids": ["ALI-NONE"]}}, "asset_line_item_ids", "ALI-NONE"),
     ({"misfire": "never"}, "misfire", "'never'"),
