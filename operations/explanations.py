@@ -34,8 +34,9 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (
 
 
 RESET: Final = "usage_input.reset"
-ACTS: Final = ("usage_input.add", "usage_input.edit", RESET, amendments.ACT)
-"""What people do to a usage input, where the audit trail says to which; of an import it knows the files alone."""
+ACTS: Final = ("usage_input.add", "usage_input.edit")
+ACTS_ON_SEVERAL: Final = (RESET, amendments.ACT)
+"""What people do to usage inputs, where the audit trail says to which; of an import it knows the files alone."""
 
 AMOUNTS: Final[Mapping[basis.Kind, str]] = {"rated": "rated_amount", "draft": "draft_rated_amount"}
 
@@ -118,7 +119,7 @@ def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> Vi
 
 def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
     """What people did to the input alone; of entries about several records what they say of it."""
-    for entry in records.acts_on(connection, ACTS, usage_input_id):
+    for entry in records.acts_on(connection, usage_input_id, ACTS, ACTS_ON_SEVERAL):
         told = views.audit_entry(entry)
         before, after = told["before"], told["after"]
         if told["act"] == amendments.ACT:
@@ -129,9 +130,10 @@ def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
         elif before is not None:
             changed = [name for name in before if before[name] != after[name]]
             before, after = ({name: side[name] for name in changed} for side in (before, after))
-        if before is not None or told["subject"] == usage_input_id:
-            del told["subject"], told["os_user"]  # that one is for who may look at the audit trail
-            yield {**told, "before": before, "after": after}
+        if before is None and told["act"] in ACTS_ON_SEVERAL:
+            continue  # its id stands there for something else
+        del told["subject"], told["os_user"]  # that one is for who may look at the audit trail
+        yield {**told, "before": before, "after": after}
 
 
 def _history(connection: Connection, row: RowMapping) -> Iterator[View]:

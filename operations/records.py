@@ -38,11 +38,16 @@ def list_audit_entries(connection: Connection, *, limit: int | None = None) -> I
     yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
 
 
-def acts_on(connection: Connection, acts: Collection[str], an_id: str) -> Sequence[RowMapping]:
-    """The entries of these acts whose subject has that id or that may name it in what was before, oldest first."""
+def acts_on(
+    connection: Connection, an_id: str, acts: Collection[str], acts_on_several: Collection[str]
+) -> Sequence[RowMapping]:
+    """The entries of `acts` on the record of that id, oldest first; and of acts on several those that may name it."""
     named = audit_entry.c.before.contains(json.dumps(an_id, ensure_ascii=False), autoescape=True)
     statement = select(audit_entry).where(
-        audit_entry.c.act.in_(acts), or_(audit_entry.c.subject == an_id, named)
+        or_(
+            audit_entry.c.act.in_(acts) & (audit_entry.c.subject == an_id),
+            audit_entry.c.act.in_(acts_on_several) & named,
+        )
     )
     return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
 
