@@ -106,9 +106,11 @@ def amend_asset_line_item(
 ) -> View:
     """Amend the asset, all of it in one transaction; without a change its schedules are made anew.
 
-    Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, usage_inputs`: terms have `before` and
-    `after`, schedules those `superseded` and those `created`, inputs each their amounts and status `before` (with the
-    superseded schedules that they were on) and `after`, and whether a schedule is there for their day (`covered`).
+    Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, charged_elsewhere, usage_inputs`: terms have
+    `before` and `after`, schedules those `superseded` and those `created`; `charged_elsewhere` is what superseded
+    billing schedules were taken over with, and no rating charges again; inputs have each their amounts and status
+    `before` (with the superseded schedules that they were on) and `after`, and whether a schedule is there for their
+    day (`covered`).
 
     Refuses what would change billed periods, and, where an answer of `preview_amendment` is given as `foreseen`,
     to do anything else than it says.
@@ -277,6 +279,7 @@ def _foreseen(connection: Connection, plan: _Plan) -> View:
             "superseded": [views.usage_schedule(row) for row in plan.meters],
             "created": meters,
         },
+        "charged_elsewhere": _charged_elsewhere(plan),
         "usage_inputs": [
             _input(row, plan.meter_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
         ],
@@ -318,6 +321,24 @@ def _told(plan: _Plan, view: View, when: str) -> View:
     if when == "before":
         told["rated_amount"] = _charged(plan)
     return told
+
+
+def _charged_elsewhere(plan: _Plan) -> list[View]:
+    """What superseded schedules were taken over with: no input of ours stands for it, so no rating charges it again."""
+    fees: dict[int, int] = {row["id"]: row["fee_amount"] for row in plan.bills}
+    for row in plan.inputs:
+        if row["status"] == inputs.RATED:
+            fees[plan.meter_of[row["id"]]["billing_schedule_key"]] -= row["rated_amount"]
+    currency = plan.asset["currency"]
+    return [
+        {
+            "billing_schedule_id": row["billing_schedule_id"],
+            "amount": views.money(fees[row["id"]], currency),
+            "currency": currency,
+        }
+        for row in plan.bills
+        if fees[row["id"]]
+    ]
 
 
 def _charged(plan: _Plan) -> str | None:

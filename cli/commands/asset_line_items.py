@@ -148,6 +148,14 @@ def _write_plan(plan: View) -> None:
         f" {counted(len(meters['created']), 'new one')}."
     )
     click.echo(f"Amounts to zero: {counted(len(inputs), 'usage input')}; Rated to Loaded: {len(rated)}.")
+    lost = [
+        f"{row['billing_schedule_id']} ({row['currency']} {row['amount']})"
+        for row in plan["charged_elsewhere"]
+    ]
+    if lost:
+        click.echo(
+            f"Taken over with a fee that no usage input stands for, and not charged again: {joined(lost)}"
+        )
     bare = [row["usage_input_id"] for row in inputs if not row["covered"]]
     if bare:
         click.echo(f"Without a schedule for their day: {joined(bare[:20])}{' …' if len(bare) > 20 else ''}")

@@ -46,7 +46,8 @@ def test_an_amendment_is_answered_in_json_with_the_new_schedules(
     assert result.exit_code == 0, result.stderr
     answer = json.loads(result.stdout)
     assert list(answer) == [
-        *("dry_run", "asset_line_item_id", "terms", "billing_schedules", "usage_schedules", "usage_inputs"),
+        *("dry_run", "asset_line_item_id", "terms", "billing_schedules", "usage_schedules"),
+        *("charged_elsewhere", "usage_inputs"),
     ]
     assert answer["dry_run"] is False
     made = {row["billing_schedule_id"] for row in answer["billing_schedules"]["created"]}

@@ -26,7 +26,7 @@ from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses
 from tests.jobs.rating import assert_books_balance, invoice, rate, stored, unrate
 from tests.operations.conftest import ACTOR
-from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, bills, inputs, meters, plant
+from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED, bills, inputs, meters, plant
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
@@ -330,6 +330,22 @@ def test_a_forecast_does_not_blank_the_draft_values_of_superseded_schedules(app:
     assert {an_id: meters(app)[an_id][3:] for an_id in before} == {
         an_id: row[3:] for an_id, row in before.items()
     }
+
+
+def test_what_schedules_were_taken_over_with_is_named_since_no_rating_charges_it_again(
+    app: Application, tmp_path: Path
+) -> None:
+    taken_over = {
+        "billing_schedules.csv": PLANTED["billing_schedules.csv"].replace("06-30,0.00", "06-30,50.00"),
+        "usage_schedules.csv": PLANTED["usage_schedules.csv"].replace("06-30,0,0,0.00", "06-30,0,5,50.00"),
+    }
+    plant(app, tmp_path, {**PLANTED, **taken_over})
+    rate(app)
+    amended = amend(app)
+    assert [row["fee_amount"] for row in amended["billing_schedules"]["superseded"]] == ["4050.00", "2000.00"]
+    assert amended["charged_elsewhere"] == [
+        {"billing_schedule_id": "BS-01311820", "amount": "50.00", "currency": "USD"}
+    ]
 
 
 # --- terms -------------------------------------------------------------------------------------------------------
