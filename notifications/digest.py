@@ -1,4 +1,4 @@
-"""What the templates of ``digest`` see: the runs that ended since the last one, put into words."""
+"""What the templates of ``digest`` see: the runs that ended since the last one, and the late ones, put into words."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from typing import Any
 
 from notifications import words
 from notifications.preferences import in_trouble
-from notifications.run_ended import Line, Tone
+from notifications.records import Excerpt, RunRecords
+from notifications.run_ended import Line, RunEnded, Tone
+from notifications.schedule_late import ScheduleLate
 
 DIGEST_KIND = "digest"
 """The kind of this mail."""
 
-SHOWN_RUNS = 200
-"""Runs that one digest lists, those in trouble first."""
+SHOWN_RUNS = 100
+"""Runs that one digest lists, those in trouble first: more would be cut off by some mail programs."""
+
+SHOWN_LATE = 20
+"""Times of schedules that were not met that one digest lists."""
 
 _KEPT = ("run_id", "job", "type", "mode", "status", "total", "processed", "errored", "skipped", "not_reached")
+_KEPT_OF_LATE = ("schedule", "late", "nominal_time", "last_nominal_time", "count", "by", "run_id", "reason")
 _OF_DATABASE = ("database", "base_url", "mail_only_to_files")
 
 
@@ -33,16 +39,21 @@ class RunLine:
     tone: Tone
 
 
-def digest_facts(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The facts of a digest from those of its runs' mails, oldest first; those not listed are only counted."""
-    given = list(runs)
-    troubled = [facts for facts in given if in_trouble(facts)]
-    fine = [facts for facts in given if not in_trouble(facts)]
+def digest_facts(mails: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of a digest from those of the mails it stands for, oldest first; what is not listed is counted."""
+    given = list(mails)
+    late = [facts for facts in given if "late" in facts]
+    runs = [facts for facts in given if "late" not in facts]
+    troubled = [facts for facts in runs if in_trouble(facts)]
+    fine = [facts for facts in runs if not in_trouble(facts)]
     listed = [*troubled, *fine][:SHOWN_RUNS]
     return {
         "runs": [{name: facts.get(name) for name in (*_KEPT, "ended_at")} for facts in listed],
-        "count": len(given),
+        "count": len(runs),
         "in_trouble": len(troubled),
+        "late": [{name: facts.get(name) for name in _KEPT_OF_LATE} for facts in late[:SHOWN_LATE]],
+        "late_count": len(late),
+        "late_schedules": len({facts["schedule"] for facts in late}),
         **{name: given[-1].get(name) for name in _OF_DATABASE},
     }
 
@@ -55,20 +66,29 @@ class Digest:
 
     @property
     def title(self) -> str:
-        """``12 runs, 2 in trouble``."""
-        trouble = self.facts["in_trouble"]
-        said = words.counted(self.facts["count"], "run")
-        return f"{said}, {words.count(trouble)} in trouble" if trouble else f"{said}, all complete"
+        """``12 runs, 2 in trouble; 1 schedule late or not run``."""
+        count, trouble = self.facts["count"], self.facts["in_trouble"]
+        ended = f"{words.counted(count, 'run')}, {f'{words.count(trouble)} in trouble' if trouble else 'all complete'}"
+        if not self.late:
+            return ended
+        late = f"{words.counted(self.facts['late_schedules'], 'schedule')} late or not run"
+        return f"{ended}; {late}" if count else late
 
     @property
     def tone(self) -> Tone:
         """The colour of the title."""
-        return "bad" if self.facts["in_trouble"] else "good"
+        return "bad" if self.facts["in_trouble"] or self.late else "good"
 
     @cached_property
     def runs(self) -> tuple[RunLine, ...]:
         """The runs, those in trouble first."""
         return tuple(_line(facts) for facts in self.facts["runs"])
+
+    @cached_property
+    def late(self) -> tuple[ScheduleLate, ...]:
+        """The times of schedules that were not met, oldest first."""
+        # Not there in digests that were recorded before schedules came into them.
+        return tuple(ScheduleLate(facts) for facts in self.facts.get("late", ()))
 
     @property
     def note(self) -> str:
@@ -77,44 +97,46 @@ class Digest:
         return f"{words.counted(left, 'run')} more: `batchwright runs list` has all." if left else ""
 
     @property
+    def late_note(self) -> str:
+        """How many late times are not listed, and where they are."""
+        left = self.facts["late_count"] - len(self.late) if self.late else 0
+        return f"{words.count(left)} more: `batchwright schedules fires NAME` has all." if left else ""
+
+    @property
     def details(self) -> tuple[Line, ...]:
-        """Where the runs are."""
-        rows = (("Database", self.facts.get("database")), ("In the browser", self.facts.get("base_url")))
-        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+        """Whose digest it is."""
+        return (Line("Database", words.one_line(self.facts.get("database"))),)
+
+    @property
+    def links(self) -> tuple[Line, ...]:
+        """The console, where there is one."""
+        base = str(self.facts.get("base_url") or "").rstrip("/")
+        return (Line("In the browser", base),) if base else ()
 
     @property
     def commands(self) -> tuple[Line, ...]:
         """What to type to see more."""
-        first = self.facts["runs"][0]["run_id"]
-        return (
-            Line("All runs", "batchwright runs list"),
-            Line("One run", f"batchwright runs show {first}"),
-        )
+        lines = [Line("All runs", "batchwright runs list")]
+        lines += [Line("One run", f"batchwright runs show {run.run_id}") for run in self.runs[:1]]
+        lines += [late.fires_command for late in self.late[:1]]
+        return (*lines, Line("To get other mail", "batchwright users preferences ADDRESS --mail always"))
 
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        why = "You get one mail a day because you chose so: `batchwright users preferences ADDRESS --mail digest`."
+        why = "You get one mail a day because you chose so."
         if self.facts.get("mail_only_to_files"):
             return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
         return why
 
 
 def _line(facts: Mapping[str, Any]) -> RunLine:
-    title = words.one_line(facts.get("type"), 60) or words.heading(facts["job"])
-    status = str(facts["status"]).lower()
-    verdict = status if status == "completed" else status.upper()
-    counts = [
-        f"{words.count(facts.get('processed'))} processed",
-        f"{words.count(facts.get('errored'))} errored",
-    ]
-    if facts.get("not_reached"):
-        counts.append(f"{words.count(facts['not_reached'])} not reached")
+    run = RunEnded(facts, RunRecords(errored=Excerpt(), processed=Excerpt()))
     return RunLine(
-        run_id=facts["run_id"],
-        title=f"{title} (dry run)" if facts.get("mode") == "dry_run" else title,
-        verdict=verdict,
-        counts=", ".join(counts),
+        run_id=run.run_id,
+        title=run.title,
+        verdict=run.verdict,
+        counts=run.subject_counts,
         ended=words.instant(facts.get("ended_at")),
-        tone="bad" if status != "completed" else "mixed" if in_trouble(facts) else "good",
+        tone=run.tone,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -42,17 +44,18 @@ class ScheduleLate:
         if self.facts["late"] == "not_run":
             count = self.facts.get("count") or 1
             if count == 1:
-                return f"The run of {when} was not started: {self.reason}."
+                return f"The run of {when} was not started. {self.reason}."
             until = words.instant(self.facts["last_nominal_time"])
-            return f"{words.count(count)} runs from {when} to {until} were not started: {self.reason}."
+            return f"{words.count(count)} runs from {when} to {until} were not started. {self.reason}."
         verb = "started" if self.facts["late"] == "not_started" else "ended"
         by = words.instant(self.facts["by"])
         return f"The run of {when} should have {verb} by {by}, and had not."
 
     @property
     def reason(self) -> str:
-        """Why a time was not run."""
-        return words.one_line(self.facts.get("reason"), 500).rstrip(".") or "no reason is recorded"
+        """Why a time was not run, as a sentence without its full stop."""
+        said = words.one_line(self.facts.get("reason"), 500).rstrip(".") or "no reason is recorded"
+        return said[0].upper() + said[1:]
 
     @property
     def details(self) -> tuple[Line, ...]:
@@ -62,23 +65,35 @@ class ScheduleLate:
             ("Schedule", self.schedule),
             ("Job", facts.get("job")),
             ("Its time", words.instant(facts["nominal_time"])),
-            ("Local time", facts.get("local_time")),
+            ("Local time", self._local_time),
             ("Run", self.run_id),
-            ("State of the run", facts.get("run_status")),
+            ("State", facts.get("run_status")),
             ("Database", facts.get("database")),
         )
         return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
 
     @property
+    def _local_time(self) -> str:
+        """Its time where the schedule's zone is another than UTC: ``2026-11-22 00:00:00 Europe/Berlin``."""
+        zone, local = self.facts.get("time_zone"), self.facts.get("local_time")
+        if not local or not zone or zone == "UTC":
+            return ""
+        return f"{datetime.fromisoformat(local):%Y-%m-%d %H:%M:%S} {zone}"
+
+    @property
     def commands(self) -> tuple[Line, ...]:
         """What to type to see more."""
-        name = _shell_word(self.schedule)
-        lines = [Line("What became of its times", f"batchwright schedules fires {name}")]
+        lines = [self.fires_command]
         if self.run_id:
             lines.insert(0, Line("The run", f"batchwright runs show {self.run_id}"))
         else:
-            lines.append(Line("To run it now", f"batchwright schedules run-now {name}"))
+            lines.append(Line("To run it now", f"batchwright schedules run-now {shlex.quote(self.schedule)}"))
         return tuple(lines)
+
+    @property
+    def fires_command(self) -> Line:
+        """What to type to see what became of the times of the schedule."""
+        return Line("What became of its times", f"batchwright schedules fires {shlex.quote(self.schedule)}")
 
     @property
     def links(self) -> tuple[Line, ...]:
@@ -95,8 +110,3 @@ class ScheduleLate:
         if self.facts.get("mail_only_to_files"):
             return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
         return why
-
-
-def _shell_word(name: str) -> str:
-    """The name as a shell wants it."""
-    return "'" + name.replace("'", "'\"'\"'") + "'"

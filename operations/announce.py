@@ -1,7 +1,9 @@
-"""What is recorded in the transaction that ends a run: one mail for each who is to know."""
+"""What is recorded in the transaction that ends a run, or finds it late: one mail for each who wants to know."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -40,20 +42,18 @@ class Announcer:
         addressed = recipients(run.actor, known.addresses, run.notify, run.mail_actor)
         if not addressed:
             return
-        facts, now = self._facts(connection, run), self._clock.now()
-        at_once, in_digest = wanted(addressed, known.choices, in_trouble=in_trouble(facts))
-        midnight = next_midnight(now, ZoneInfo(self._settings.time_zone))
-        for some, digest_at in ((at_once, None), (in_digest, midnight)):
-            outbox.record(
-                connection,
-                kind=KIND,
-                run_key=run.id,
-                recipients=some,
-                facts=facts,
-                now=now,
-                domain=mail_domain(self._settings),
-                digest_at=digest_at,
-            )
+        facts = self._facts(connection, run)
+        record_wanted(
+            connection,
+            self._settings,
+            known.choices,
+            kind=KIND,
+            run_key=run.id,
+            recipients=addressed,
+            facts=facts,
+            in_trouble=in_trouble(facts),
+            now=self._clock.now(),
+        )
 
     def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
         return {
@@ -75,6 +75,39 @@ class Announcer:
             "retry_unit": job.retry_unit,
             "error_note": job.error_note,
         }
+
+
+def record_wanted(
+    connection: Connection,
+    settings: Settings,
+    choices: Mapping[str, str],
+    *,
+    kind: str,
+    run_key: int | None,
+    recipients: Sequence[str | None],
+    facts: Mapping[str, Any],
+    in_trouble: bool,
+    now: datetime,
+) -> None:
+    """Record a mail for each recipient who wants it, some for their digest; in the caller's transaction.
+
+    Args:
+        choices: what each chose, by bare address, as `operations.people.people` gives them.
+        in_trouble: whether it tells of trouble, for those who want no other mail.
+    """
+    at_once, in_digest = wanted(recipients, choices, in_trouble=in_trouble)
+    midnight = next_midnight(now, ZoneInfo(settings.time_zone))
+    for some, digest_at in ((at_once, None), (in_digest, midnight)):
+        outbox.record(
+            connection,
+            kind=kind,
+            run_key=run_key,
+            recipients=some,
+            facts=facts,
+            now=now,
+            domain=mail_domain(settings),
+            digest_at=digest_at,
+        )
 
 
 def mail_domain(settings: Settings) -> str:

@@ -15,11 +15,10 @@ from engine.schedules.schedule import Schedule
 from engine.store import runs, watches
 from engine.store import schedules as store
 from engine.store.watches import StoredWatch
-from notifications import outbox
 from notifications.addresses import recipients
 from notifications.ping import PingFailed, ping
 from notifications.schedule_late import SCHEDULE_LATE
-from operations.announce import mail_domain
+from operations.announce import record_wanted
 from operations.app import Application
 from operations.news_loop import NewsLoop
 from operations.people import people
@@ -85,15 +84,17 @@ def _tell(
         "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
-    addresses = people(connection, app.settings).addresses
-    outbox.record(
+    known = people(connection, app.settings)
+    record_wanted(
         connection,
+        app.settings,
+        known.choices,
         kind=SCHEDULE_LATE,
         run_key=None if run is None else run.id,
-        recipients=recipients(schedule.owner, addresses, schedule.notify, schedule.mail_owner),
+        recipients=recipients(schedule.owner, known.addresses, schedule.notify, schedule.mail_owner),
         facts=facts,
+        in_trouble=True,
         now=app.clock.now(),
-        domain=mail_domain(app.settings),
     )
     return events.ScheduleLate(schedule.name, facts["nominal_time"], late, watch.run_id, watch.count)
 

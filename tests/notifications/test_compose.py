@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from engine.errors import Refused
+from notifications.digest import digest_facts
 from notifications.preview import compose_preview
-from notifications.records import OutcomeSource, Row, gather
+from notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
 from notifications.words import count, grouped
 from tests.notifications.making import (
     LIMIT,
@@ -29,6 +31,7 @@ from tests.notifications.making import (
 )
 
 _COMPOSER = composer()
+EMPTY = RunRecords(errored=Excerpt(), processed=Excerpt())
 
 
 def made(about: dict[str, Any], outcomes: OutcomeSource | None = None, limit: int = LIMIT) -> EmailMessage:
@@ -272,6 +275,50 @@ def test_a_template_of_ones_own_goes_before_ours_file_by_file(tmp_path: Path) ->
     message = composer(tmp_path).compose(mail(facts()), records, NOW)
     assert message["Subject"] == "[billing] JR-00000042 Completed with 2 errors"
     assert "What to do next" in text_of(message)
+
+
+def test_the_frame_of_all_three_mails_stands_in_one_template(tmp_path: Path) -> None:
+    (tmp_path / "frame.html").write_text("<h6>Ours</h6>{% block title %}{% endblock %}")
+    late = {
+        "schedule": "N",
+        "job": "j",
+        "late": "not_run",
+        "nominal_time": "2026-11-21T23:00:00Z",
+        "reason": "r",
+    }
+    kinds = {"run_ended": facts(), "schedule_late": late, "digest": digest_facts([facts()])}
+    for kind, about in kinds.items():
+        records = gather(ordinary_source(), "JR-00000042", LIMIT)
+        html = html_of(composer(tmp_path).compose(replace(mail(about), kind=kind), records, NOW))
+        assert "Ours</h6>" in html
+        assert "See more" not in html
+
+
+def test_a_whole_template_of_ones_own_needs_no_frame(tmp_path: Path) -> None:
+    (tmp_path / "run_ended.html").write_text(
+        "<style>{% include 'run_ended.css' %}</style><h1 class='title'>{{ run.title }}</h1>"
+    )
+    records = gather(ordinary_source(), "JR-00000042", LIMIT)
+    html = html_of(composer(tmp_path).compose(mail(facts()), records, NOW))
+    assert "Draft usage rating</h1>" in html
+    assert "font-size" in html
+    assert "See more" not in html
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_a_late_run_says_its_local_time_where_that_is_another(zone: str) -> None:
+    about = {
+        "schedule": "a" * 64,
+        "job": "draft-usage-rating",
+        "late": "not_started",
+        "nominal_time": "2026-11-21T23:00:00.000Z",
+        "by": "2026-11-21T23:10:00.000Z",
+        "time_zone": zone,
+        "local_time": "2026-11-22T00:00:00+01:00",
+    }
+    message = composer().compose(replace(mail(about), kind="schedule_late"), EMPTY, NOW)
+    assert ("2026-11-22 00:00:00 Europe/Berlin" in text_of(message)) == (zone != "UTC")
+    assert ("Local time" in html_of(message)) == (zone != "UTC")
 
 
 def test_a_template_that_asks_for_what_is_not_there_is_a_fault_and_not_a_blank(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from notifications.compose import Composer
-from notifications.digest import DIGEST_KIND, SHOWN_RUNS, Digest, digest_facts
+from notifications.digest import DIGEST_KIND, SHOWN_LATE, SHOWN_RUNS, Digest, digest_facts
 from notifications.outbox import Mail
 from notifications.records import Excerpt, RunRecords
 from tests.notifications.making import LIMIT, NOW, facts
@@ -77,3 +78,54 @@ def test_text_of_a_run_is_escaped_in_html() -> None:
     _, _, html = parts_of(mail_of(facts(type="<b>Job</b>", **FINE)))
     assert "<b>Job" not in html
     assert "&lt;b&gt;Job" in html
+
+
+LATE = {
+    "schedule": "Rate usage",
+    "job": "draft-usage-rating",
+    "late": "not_started",
+    "nominal_time": "2026-11-21T23:00:00.000Z",
+    "last_nominal_time": "2026-11-21T23:00:00.000Z",
+    "count": 1,
+    "by": "2026-11-21T23:10:00.000Z",
+    "run_id": "JR-9",
+    "reason": None,
+    "database": "sqlite:///x.db",
+    "base_url": "https://batch.example.com",
+    "mail_only_to_files": False,
+}
+MISSED = LATE | {"late": "not_run", "count": 61, "run_id": None, "reason": "overlapped: JR-7 had not ended"}
+
+
+def test_a_digest_tells_of_late_schedules_beside_its_runs() -> None:
+    subject, text, html = parts_of(mail_of(facts(run_id="JR-1", **FINE), LATE, LATE, MISSED))
+    assert subject == "Batchwright: 1 run, all complete; 1 schedule late or not run"
+    for part in (" ".join(text.split()), html):
+        assert "should have started by 2026-11-21 23:10:00 UTC, and had not." in part
+        assert "were not started. Overlapped: JR-7 had not ended." in part
+        assert "NOT RUN 61 times" in part
+
+
+def test_a_digest_of_late_schedules_alone_is_about_no_run() -> None:
+    subject, text, html = parts_of(mail_of(MISSED))
+    assert subject == "Batchwright: 1 schedule late or not run"
+    assert "batchwright schedules fires 'Rate usage'" in text
+    assert "Runs" not in html
+
+
+def test_a_digest_of_very_many_late_times_lists_the_first_and_counts_the_rest() -> None:
+    digest = Digest(digest_facts([LATE] * (SHOWN_LATE + 3)))
+    assert len(digest.late) == SHOWN_LATE
+    assert digest.late_note == "3 more: `batchwright schedules fires NAME` has all."
+
+
+def test_a_digest_recorded_before_schedules_came_into_it_is_still_made() -> None:
+    kept = {k: v for k, v in digest_facts([facts(**FINE)]).items() if not k.startswith("late")}
+    subject, _, _ = parts_of(replace(mail_of(facts()), facts=kept))
+    assert subject == "Batchwright: 1 run, all complete"
+
+
+def test_the_longest_digest_is_below_the_size_that_readers_cut_off() -> None:
+    runs = [facts(run_id=f"JR-{n:08}", type="T" * 60, status="Failed") for n in range(SHOWN_RUNS)]
+    _, _, html = parts_of(mail_of(*runs, *[LATE | {"schedule": "S" * 64}] * SHOWN_LATE))
+    assert len(html.encode()) < 102_000

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import operating_system_user
 from engine import events
 from engine.run import Run, State
 from engine.schedules.alerts import RunTimes, Watch, judge, watch_of
@@ -24,13 +25,16 @@ from engine.store import runs, watches
 from engine.store import schedules as store
 from engine.store.schedules import Fire
 from notifications.ping import PingFailed, ping
+from notifications.tables import mail as mail_table
 from operations.app import Application, make_application
+from operations.digests import make_digests
 from operations.mail import list_mail, send_due_mail, show_mail
 from operations.runs import show_run
 from operations.schedule_order import ScheduleOrder
 from operations.schedule_runs import submit_of_schedules
 from operations.schedules import add_schedule, remove_schedule
 from operations.steering import abort_run
+from operations.users import add_user, set_mail
 from operations.watching import PAUSES, look
 from operations.worker import WorkerProcess
 from tests.operations.conftest import ACTOR, NOW, make_settings
@@ -201,6 +205,38 @@ def test_a_late_run_is_told_of_once_by_an_event_and_a_mail_to_owner_and_notify(
         assert "should have started by 2023-07-01 08:30:00 UTC, and had not" in text
         assert "batchwright schedules fires" in text
     assert left(app) == 0
+
+
+def test_a_late_run_is_told_of_to_those_who_want_to_know(app: Application) -> None:
+    add_user(app, "ada@example.com", "administrator", os_user=operating_system_user(), actor=ACTOR)
+    for mail in ("always", "errors", "never", "digest"):
+        add_user(app, f"{mail}@example.com", "viewer", actor=ACTOR)
+        set_mail(app, f"{mail}@example.com", mail, actor=ACTOR)
+    notify = [f"{mail}@example.com" for mail in ("always", "errors", "never", "digest")]
+    run_id = fired(app, scheduled(app, start_within_minutes=10, notify=notify), NOW - 10 * MINUTE)
+    look(app)
+    assert {mail["recipient"]: mail["status"] for mail in show_run(app, run_id)["mails"]} == {
+        "dana@example.com": "waiting",
+        "always@example.com": "waiting",
+        "errors@example.com": "waiting",
+        "digest@example.com": "for_digest",
+    }
+
+
+def test_a_late_run_is_in_the_digest_of_its_day(app: Application, tmp_path: Path) -> None:
+    add_user(app, "ada@example.com", "administrator", os_user=operating_system_user(), actor=ACTOR)
+    set_mail(app, "ada@example.com", "digest", actor=ACTOR)
+    fired(app, scheduled(app, start_within_minutes=10, notify=["ada@example.com"]), NOW - 10 * MINUTE)
+    look(app)
+    with app.database.write() as connection:
+        connection.execute(mail_table.update().values(next_attempt_at=NOW))
+    assert make_digests(app) == 1
+    newest = list_mail(app)[0]
+    assert (newest["kind"], newest["recipient"]) == ("digest", "ada@example.com")
+    send_due_mail(app)
+    written = (tmp_path / "mail" / f"{newest['mail_id']}.eml").read_text(encoding="utf-8")
+    assert "Subject: Batchwright: 1 schedule late or not run" in written
+    assert "N NOT STARTED in time" in written
 
 
 def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: list[events.Event]) -> None:
