@@ -95,7 +95,7 @@ def _refusal(app: Application, actor: Actor, users: Sequence[RowMapping], right:
         refusal = Forbidden(
             f"{actor.os_user} is no user of this database, and this needs the role {right}",
             field="actor",
-            remedy=f"Ask an administrator: `batchwright users add EMAIL --role {_typed(right)} "
+            remedy=f"Ask an administrator: `batchwright users add EMAIL --role {typed(right)} "
             f"--os-user {actor.os_user}`",
         )
     names = _names(actor)
@@ -116,7 +116,7 @@ def _lack(user: RowMapping, right: Right) -> Forbidden | None:
     return Forbidden(
         f"this needs the role {right}, and {user['email']} has the role {user['role']}",
         field="actor",
-        remedy=f"Ask an administrator: `batchwright users role {user['email']} {_typed(right)}`",
+        remedy=f"Ask an administrator: `batchwright users role {user['email']} {typed(right)}`",
     )
 
 
@@ -147,5 +147,6 @@ def _names(actor: Actor) -> set[str]:
     return names
 
 
-def _typed(role: str) -> str:
+def typed(role: str) -> str:
+    """The role as a shell wants it."""
     return f"'{role}'" if " " in role else role

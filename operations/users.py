@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 
 from engine.errors import Refused
 from notifications.addresses import check_address, parse_address
-from notifications.preferences import CHOICES
+from notifications.preferences import CHOICES, bare
 from operations import audit, records
 from operations.actor import Actor
 from operations.app import Application
 from operations.checks import check_limit, check_one_of
-from operations.permissions import ROLES, Right, owns_file, permit
+from operations.permissions import ROLES, Right, owns_file, permit, typed
 from operations.views import View, instant
 
 SHORTEST_PASSWORD: Final = 8
@@ -42,8 +42,7 @@ def add_user(
     permit(app, actor, Right.ADMINISTER, "user.add")
     address = _address(email)
     check_one_of(role, ROLES, field="role")
-    if os_user is not None:
-        _check_os_user(os_user)
+    os_user = None if os_user is None else _login_name(os_user)
     try:
         with app.database.write() as connection:
             records.lock_users(connection)
@@ -68,11 +67,28 @@ def list_users(app: Application, limit: int | None = None, *, actor: Actor | Non
         return [_user(row) for row in records.list_users(connection, limit=limit)]
 
 
-def set_role(app: Application, email: str, role: str, *, actor: Actor, reason: str | None = None) -> View:
-    """Give a user another role. Refuses to take it from the last who may manage users."""
+def set_role(
+    app: Application,
+    email: str,
+    role: str,
+    *,
+    os_user: str | None = None,
+    actor: Actor,
+    reason: str | None = None,
+) -> View:
+    """Give a user another role; refuses to take it from the last who may manage users.
+
+    `os_user` ties them to another login name, "" to none; with `None` it stays.
+    """
     permit(app, actor, Right.ADMINISTER, "user.role")
     check_one_of(role, ROLES, field="role")
-    return _change(app, email, {"role": role}, actor, "user.role", reason)
+    values: dict[str, Any] = {"role": role}
+    if os_user is not None:
+        values["os_user"] = _login_name(os_user) if os_user else None
+    try:
+        return _change(app, email, values, actor, "user.role", reason)
+    except IntegrityError:
+        raise _tied(app, values["os_user"]) from None
 
 
 def disable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -134,7 +150,7 @@ def _right_to_choose(app: Application, email: str, actor: Actor) -> Right:
     app.database.require()
     with app.database.read() as connection:
         own = records.user_by_os_user(connection, actor.os_user)
-    return Right.LOOK if own is not None and own["email"] == email.strip().lower() else Right.ADMINISTER
+    return Right.LOOK if own is not None and own["email"] == bare(email) else Right.ADMINISTER
 
 
 def _change(
@@ -181,7 +197,7 @@ def _record(
 
 
 def _existing(connection: Connection, email: str) -> RowMapping:
-    user = records.user_by_email(connection, email.strip().lower())
+    user = records.user_by_email(connection, bare(email))
     if user is None:
         raise Refused(
             f"there is no user {email!r}",
@@ -202,7 +218,7 @@ def _check_administered(app: Application, connection: Connection) -> None:
     raise Refused(
         "nobody would be left who may manage users",
         field="role",
-        remedy="Make another user, tied to an operating system's user, an administrator first",
+        remedy="Make somebody else one first: `batchwright users role EMAIL administrator --os-user NAME`",
     )
 
 
@@ -225,13 +241,15 @@ def _address(text: str) -> str:
     return parse_address(text).addr_spec.lower()
 
 
-def _check_os_user(name: str) -> None:
-    if not name.strip() or not name.isprintable() or len(name) > 64:
+def _login_name(text: str) -> str:
+    name = text.strip()
+    if not name or not name.isprintable() or len(name) > 64:
         raise Refused(
-            f"{name!r} cannot be a login name",
+            f"{text!r} cannot be a login name",
             field="os_user",
             remedy="Give the name that `whoami` says, at most 64 characters",
         )
+    return name
 
 
 def _taken(app: Application, email: str, os_user: str | None) -> Refused:
@@ -242,11 +260,19 @@ def _taken(app: Application, email: str, os_user: str | None) -> Refused:
                 field="email",
                 remedy=f"Change their role: `batchwright users role {email} ROLE`",
             )
+    return _tied(app, os_user)
+
+
+def _tied(app: Application, os_user: str | None) -> Refused:
+    with app.database.read() as connection:
         tied = os_user and records.user_by_os_user(connection, os_user)
+    if not tied:  # gone again meanwhile
+        return Refused(f"{os_user} was tied to another user", field="os_user", remedy="Try it again")
+    untie = f"batchwright users role {tied['email']} {typed(tied['role'])} --os-user ''"
     return Refused(
-        f"{os_user} is tied to {tied['email'] if tied else 'another user'} already",
+        f"{os_user} is tied to {tied['email']} already",
         field="os_user",
-        remedy="One login name is one user: name another with --os-user",
+        remedy=f"One login name is one user: name another, or untie that one first: `{untie}`",
     )
 
 

@@ -67,13 +67,17 @@ def list_(limit: int | None, as_json: bool) -> None:
 @users.command("role", example="batchwright users role jane@example.com 'Billing Utilities Admin'")
 @click.argument("email", metavar="EMAIL")
 @click.argument("role", metavar="R")
+@click.option("--os-user", metavar="NAME", help="Another login name for them; '' for none. As it is without.")
 @reason_option
 @actor_option
 @as_json_option
-def role(email: str, role: str, reason: str | None, actor: str | None, as_json: bool) -> None:
-    """Give a user another role."""
+def role(
+    email: str, role: str, os_user: str | None, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Give a user another role, or tie them to another login name."""
     with application() as app:
-        _answer(operation.set_role(app, email, role, actor=acting(app, actor), reason=reason), as_json)
+        who = acting(app, actor)
+        _answer(operation.set_role(app, email, role, os_user=os_user, actor=who, reason=reason), as_json)
 
 
 @users.command("password", example="batchwright users password jane@example.com")

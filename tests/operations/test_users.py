@@ -128,6 +128,47 @@ def test_a_role_is_changed_with_before_and_after_in_the_audit_trail(
     )
 
 
+def test_a_user_is_tied_to_another_login_name_or_to_none(app: Application, entries: Entries) -> None:
+    add(app, os_user=ME)
+    add(app, "b@example.com", "operator")
+    bob, role = Actor("bob", "bob"), {"email": "b@example.com", "role": "operator", "actor": ACTOR}
+    assert users.set_role(app, **role, os_user=" bob ")["os_user"] == "bob"
+    permit(app, bob, Right.OPERATE, "run.submit")
+    assert users.set_role(app, **role)["os_user"] == "bob"
+    assert users.set_role(app, **role, os_user="")["os_user"] is None
+    with pytest.raises(Forbidden):
+        permit(app, bob, Right.LOOK, "run.list")
+    newest = entries()[1]
+    assert (newest["before"]["os_user"], newest["after"]["os_user"]) == ("bob", None)
+
+
+def test_a_login_name_of_another_user_is_refused_with_how_to_free_it(app: Application) -> None:
+    add(app, os_user=ME)
+    add(app, "b@example.com", "Billing Utilities Admin", os_user="bob")
+    add(app, "c@example.com", "viewer")
+    with pytest.raises(Refused, match=r"bob is tied to b@example\.com already") as refused:
+        users.set_role(app, "c@example.com", "viewer", os_user="bob", actor=ACTOR)
+    assert refused.value.field == "os_user"
+    free = "`batchwright users role b@example.com 'Billing Utilities Admin' --os-user ''`"
+    assert free in str(refused.value.remedy)
+    for name in ("  ", "a\nb", "x" * 65):
+        with pytest.raises(Refused, match="cannot be a login name"):
+            users.set_role(app, "c@example.com", "viewer", os_user=name, actor=ACTOR)
+
+
+def test_a_login_name_is_kept_without_the_blanks_around_it(app: Application) -> None:
+    add(app, os_user=ME)
+    assert add(app, "b@example.com", "viewer", os_user="bob ")["os_user"] == "bob"
+
+
+@pytest.mark.parametrize("written", ["Jane Doe <Jane@MÜNCHEN.de>", " jane@xn--mnchen-3ya.de "])
+def test_a_user_is_found_by_the_address_in_every_way_it_can_be_added(app: Application, written: str) -> None:
+    add(app, os_user=ME)
+    assert add(app, "jane@münchen.de", "viewer")["email"] == "jane@xn--mnchen-3ya.de"
+    assert users.set_role(app, written, "operator", actor=ACTOR)["role"] == "operator"
+    assert users.set_mail(app, written, "never", actor=ACTOR)["mail"] == "never"
+
+
 def test_a_disabled_user_may_nothing_has_no_token_and_gets_their_role_back_when_enabled(
     app: Application,
 ) -> None:
@@ -153,6 +194,7 @@ def test_the_last_who_may_manage_users_keeps_that(app: Application, entries: Ent
     acts: list[Callable[[], object]] = [
         lambda: users.set_role(app, "ada@example.com", "viewer", actor=ACTOR),
         lambda: users.disable_user(app, "ada@example.com", actor=ACTOR),
+        lambda: users.set_role(app, "ada@example.com", "viewer", os_user=ME, actor=ACTOR),
     ]
     for act in acts:
         with pytest.raises(Refused, match="nobody would be left who may manage users"):
