@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -41,6 +41,7 @@ def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Act
         for row in records.sealed_entries(connection):
             chain.look(row)
         chain.end(records.audit_head_row(connection))
+        chain.look_beside(records.marked_without_seal(connection))
         return {
             "sealed": chain.number,
             "newest_hash": chain.hash if chain.number else None,
@@ -82,6 +83,14 @@ class _Chain:
             self._tell("edited", None, "the note of the newest seal (audit_head) is of another one")
         if self._wanted is not None:
             self._tell("cut_off", None, f"no seal has the hash {self._wanted}")
+
+    def look_beside(self, entry_ids: Sequence[int]) -> None:
+        """Tell of entries that no sealer will take up and that have no seal."""
+        for entry_id in entry_ids:
+            message = (
+                f"entry {entry_id} is marked as sealed and has no seal: it was added, or its seal deleted"
+            )
+            self._tell("edited", entry_id, message)
 
     def _tell(self, kind: str, entry_id: int | None, message: str) -> None:
         self.problems.append({"kind": kind, "entry_id": entry_id, "message": message})

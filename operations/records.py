@@ -60,11 +60,18 @@ def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]
 
 
 def unsealed_range(connection: Connection) -> RowMapping:
-    """`count` of the entries that nobody has sealed, `first` and `last` of their ids."""
+    """`count` of the entries that wait for their seal, `first` and `last` of their ids."""
     sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
     ids = audit_entry.c.id
     figures = (func.count().label("count"), func.min(ids).label("first"), func.max(ids).label("last"))
-    return connection.execute(select(*figures).where(~sealed)).mappings().one()
+    return connection.execute(select(*figures).where(UNSEALED, ~sealed)).mappings().one()
+
+
+def marked_without_seal(connection: Connection) -> Sequence[int]:
+    """Ids of the entries that say they are sealed and have no seal: no sealer leaves any."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    statement = select(audit_entry.c.id).where(audit_entry.c.sealed, ~sealed).order_by(audit_entry.c.id)
+    return connection.scalars(statement).all()
 
 
 def audit_head_row(connection: Connection, *, lock: bool = False) -> RowMapping | None:

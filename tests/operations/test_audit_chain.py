@@ -158,6 +158,32 @@ def test_an_entry_whose_mark_was_taken_away_is_not_sealed_twice(sealed: Applicat
     assert problems(sealed) == OK
 
 
+def test_an_entry_that_was_added_as_if_it_were_sealed_is_named(sealed: Application) -> None:
+    forged = {
+        "at": NOW,
+        "actor": "dana",
+        "os_user": "dana",
+        "act": "run.submit",
+        "subject": "JR-1",
+        "sealed": True,
+    }
+    tamper(sealed, insert(audit_entry).values(id=99, **forged))
+    assert problems(sealed) == [("edited", 99)]
+    assert verify_audit(sealed)["unsealed"]["count"] == 0
+
+
+def test_an_entry_that_was_kept_from_its_seal_is_named(sealed: Application) -> None:
+    enter(sealed, "six")
+    tamper(sealed, update(audit_entry).values(sealed=True))
+    seal_committed(sealed)
+    assert problems(sealed) == [("edited", 6)]
+
+
+def test_a_seal_that_was_deleted_is_named_with_its_entry(sealed: Application) -> None:
+    tamper(sealed, delete(audit_seal).where(audit_seal.c.number == 3))
+    assert problems(sealed) == [("missing", None), ("edited", 3)]
+
+
 def test_the_newest_hash_goes_to_the_log(app: Application) -> None:
     enter(app, "one")
     configure_logging(1)  # as a worker logs
