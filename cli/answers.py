@@ -9,14 +9,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from notifications.csv_file import defused
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Row = Mapping[str, Any]
 Format = Literal["table", "csv", "json"]
+
+# What is longer may be broken in a table on a terminal.
+LONGEST_WORD = 20
 
 # A long listing is laid out in pages of so many rows, so that memory stays flat.
 PAGE = 1000
@@ -150,25 +156,61 @@ def _write_aligned(
 
 
 def _write_rich(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    """A table in the width of the terminal; where that is too narrow for it, a block of lines for each row."""
     # Not at the top: in a pipe, and for JSON, rich is not needed.
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
+    console = Console(file=sys.stdout)
+    narrowest = _narrowest(cells, columns)
+    if sum(narrowest) + 2 * len(columns) > console.width:
+        _write_blocks(console, cells, columns)
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for column, width in zip(columns, narrowest, strict=True):
         table.add_column(
             column.title,
             justify="right" if column.numeric else "left",
-            no_wrap=column.numeric or column.field.endswith("_id"),
+            no_wrap=_is_whole(column),
             overflow="fold",
+            min_width=width,
         )
     for line in cells:
         table.add_row(
             *(Text(text, style=_style(column, text)) for text, column in zip(line, columns, strict=True))
         )
-    Console(file=sys.stdout).print(table)
+    console.print(table)
+
+
+def _write_blocks(console: Console, cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    """What stands in the first column, and below it the names and values of the others; empty ones are left out."""
+    from rich.text import Text
+
+    for line in cells:
+        console.print(Text(line[0], style="bold"), soft_wrap=True)
+        rest = [(column, text) for column, text in zip(columns[1:], line[1:], strict=True) if text]
+        width = max((len(column.title) for column, _ in rest), default=0)
+        for column, text in rest:
+            value = Text(text, style=_style(column, text))
+            console.print(Text(f"  {column.title:<{width}}  ") + value, soft_wrap=True)
+        console.print()
+
+
+def _narrowest(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
+    """The least width of each column in which no number, id or word of it is broken; a long word may be."""
+    widths = _widths(cells, columns)
+    for place, column in enumerate(columns):
+        if not _is_whole(column):
+            words = [word for line in cells for word in line[place].split()] + column.title.split()
+            widths[place] = min(max(map(len, words)), LONGEST_WORD)
+    return widths
+
+
+def _is_whole(column: Column) -> bool:
+    """Whether a value in two lines would be another: numbers and ids."""
+    return column.numeric or column.field.endswith("_id")
 
 
 def _style(column: Column, text: str) -> str:

@@ -8,15 +8,24 @@ from typing import Any
 import click
 
 from cli import show
-from cli.answers import Column
+from cli.answers import Column, Row, printable
 from cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
 from config.settings import Settings
 from notifications.words import months
 
+
+class TypeColumn(Column):
+    """The type of a run; a dry one must not be taken for one that wrote something."""
+
+    def text(self, row: Row) -> str:
+        """The cell as one line of printable text."""
+        return type_of(row)
+
+
 LOG_COLUMNS = (
     Column("run_id", "Job ID"),
-    Column("type", "Type"),
-    Column("badge", "Status"),
+    TypeColumn("type", "Type"),
+    Column("badge", "Status", show=show.first_words),
     Column("customer_id", "Customer"),
     Column("periods", "Period", show=months),
     Column("reason", "Reason"),
@@ -46,7 +55,7 @@ def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
     """The lines that end every run: result, counts, totals, warnings, mail, database, what to do next."""
     took = show.duration(run["duration_seconds"])
     badge = click.style(run["badge"], fg=_COLOURS.get(exit_code_of(run, interrupted=True)))
-    yield f"{run['run_id']}  {run['type']}: {badge}" + (f", in {took}" if took else "")
+    yield f"{run['run_id']}  {type_of(run)}: {badge}" + (f", in {took}" if took else "")
     facts = [("Records", counts(run))]
     facts += [(name.capitalize(), amounts) for name, amounts in show.totals(run["totals"])]
     facts += [("Warning", _warning(warning)) for warning in run["warnings"][:WARNINGS_SHOWN]]
@@ -58,6 +67,11 @@ def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
     facts.append(("Database", place))
     facts += [("Next", command) for command in next_commands(run)]
     yield from aligned(facts)
+
+
+def type_of(run: Run) -> str:
+    """``Usage rating``, ``Usage rating (dry run)``."""
+    return printable(f"{run['type']} (dry run)" if run["mode"] == "dry_run" else run["type"])
 
 
 def counts(run: Run) -> str:
@@ -114,7 +128,7 @@ def mail_lines(run: Run, settings: Settings) -> Iterator[str]:
         yield _mail(mail)
     if not mails:
         yield "none"
-    elif settings.mail.transport == "file":
+    elif settings.mail.transport == "file" and any(mail["status"] != "no_recipient" for mail in mails):
         yield f"is only written to files, in {settings.mail.directory}"
 
 

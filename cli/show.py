@@ -18,7 +18,7 @@ def duration(seconds: float | None) -> str:
     """``0.4 s``, ``2 min 05 s``, ``3 h 07 min``."""
     if seconds is None:
         return ""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -27,8 +27,13 @@ def duration(seconds: float | None) -> str:
 
 def beginning(value: object) -> str:
     """A JSON value cut short to what fits into a table."""
-    text = "" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_BEGINNING else f"{text[:LONGEST_BEGINNING]}…"
+    return first_words(None if value is None else json.dumps(value, ensure_ascii=False))
+
+
+def first_words(text: str | None) -> str:
+    """Text cut short to what fits into a table."""
+    said = text or ""
+    return said if len(said) <= LONGEST_BEGINNING else f"{said[:LONGEST_BEGINNING]}…"
 
 
 def joined(values: Iterable[object] | None) -> str:

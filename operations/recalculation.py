@@ -50,7 +50,7 @@ def recalculation_offer(
                 field="customer_id",
                 remedy="See `batchwright recalculation offer` for those that can be recalculated",
             )
-        earlier = _seconds_per_month(runs.listing(connection, State.COMPLETED, NAME, RUNS_FOR_ESTIMATE))
+        earlier = _seconds_per_month(runs.listing(connection, [State.COMPLETED], NAME, RUNS_FOR_ESTIMATE))
         offered: list[View] = []
         for some in chunks(customers):
             contracts = catalog.contracts_of(connection, [one.key for one in some])

@@ -280,15 +280,24 @@ def list_runs(
     *,
     actor: Actor | None = None,
 ) -> list[View]:
-    """The runs, newest first by start (by creation while one waits)."""
+    """The runs, newest first by start (by creation while one waits).
+
+    `status` is a state, or what the log shows and no state is called: `Complete`, `Running`; in any case.
+    """
     permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
-    if status is not None:
-        check_one_of(status, [str(state) for state in State], field="status")
+    states = None if status is None else _states(status)
     with app.database.read() as connection:
-        state = None if status is None else State(status)
-        listed = runs.listing(connection, state, job, limit)
+        listed = runs.listing(connection, states, job, limit)
         return list(views_of(connection, listed, app.clock.now()))
+
+
+def _states(status: str) -> list[State]:
+    named = {state.lower(): [state] for state in State}
+    named |= {"complete": [State.COMPLETED], "running": [State.PREPARING, State.PROCESSING, State.PAUSED]}
+    if status.lower() not in named:
+        check_one_of(status, [*State, "Complete", "Running"], field="status")
+    return named[status.lower()]
 
 
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:

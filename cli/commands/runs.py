@@ -49,7 +49,11 @@ def runs() -> None:
 
 
 @runs.command("list", example="batchwright runs list --status Completed --job draft-usage-rating --limit 10")
-@click.option("--status", metavar="S", help="Only runs in this status, such as Queued or Failed.")
+@click.option(
+    "--status",
+    metavar="S",
+    help="Only runs in this state, such as Holding or Failed; also Running, Complete.",
+)
 @click.option("--job", metavar="J", help="Only runs of this job.")
 @limit_option
 @as_json_option
@@ -95,7 +99,12 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
         ("Ended UTC", shown.instant(run["ended_at"])),
         ("Mail", "\n".join(mail)),
         ("Database", place),
-        ("Next", "\n".join(next_commands(run))),
+        (
+            "Next",
+            "\n".join(
+                word for word in next_commands(run) if word != f"batchwright runs show {run['run_id']}"
+            ),
+        ),
     ]
     return [(name, value) for name, value in facts if value not in (None, "")]
 

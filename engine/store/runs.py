@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -224,13 +224,16 @@ def by_id(connection: Connection, run_id: str) -> Run:
 
 
 def listing(
-    connection: Connection, state: State | None = None, job: str | None = None, limit: int | None = None
+    connection: Connection,
+    states: Collection[State] | None = None,
+    job: str | None = None,
+    limit: int | None = None,
 ) -> list[Run]:
-    """Runs, newest first by start; one that waits counts from its creation."""
+    """Runs, newest first by start; one that waits counts from its creation. With `states` only those in one of them."""
     begun = func.coalesce(run_table.c.started_at, run_table.c.created_at)
     statement = select(run_table).order_by(begun.desc(), run_table.c.id.desc())
-    if state is not None:
-        statement = statement.where(run_table.c.state == state)
+    if states is not None:
+        statement = statement.where(run_table.c.state.in_(states))
     if job is not None:
         statement = statement.where(run_table.c.job == job)
     return _with_live_counts(connection, connection.execute(statement.limit(limit)).all())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,29 @@ def test_a_table_in_a_pipe_is_not_cut_and_has_no_box_or_colour(capsys: pytest.Ca
     assert ("no price " * 30).strip() in out
     assert out.isascii()
     assert "\x1b" not in out
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int, rows: list[dict[str, Any]]) -> str:
+    """What a terminal of that width would show."""
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", str(width))
+    write_rows(rows, COLUMNS, format="table", nothing="None.")
+    return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+
+
+def test_a_table_that_fits_a_terminal_breaks_between_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = on_terminal(monkeypatch, 40, ROWS)
+    assert len(out.splitlines()) > 10
+    assert max(map(len, out.splitlines())) <= 40
+    assert set(re.findall("[a-z]+", "".join(out.splitlines(keepends=True)[3:]))) == {"no", "price"}
+
+
+def test_a_terminal_too_narrow_for_a_table_gets_a_block_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = on_terminal(monkeypatch, 20, ROWS).strip().split("\n\n")
+    assert first.splitlines() == ["IN-1", "  Amount  4000.00"]
+    assert second.startswith("IN-00000002\n  Amount   0.50\n  Message  no price no price")
 
 
 def test_an_empty_table_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +138,14 @@ def test_facts_are_aligned_and_further_lines_stand_below_the_first(
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, ""), (0.04, "0.0 s"), (59.94, "59.9 s"), (125, "2 min 05 s"), (3600 * 3 + 60 * 7, "3 h 07 min")],
+    [
+        (None, ""),
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (3600 * 3 + 60 * 7, "3 h 07 min"),
+    ],
 )
 def test_a_duration_is_short(seconds: float | None, shown: str) -> None:
     assert show.duration(seconds) == shown

@@ -221,6 +221,34 @@ def test_runs_are_listed_by_status_and_job(rated: str, batchwright: Batchwright)
     assert listed("--limit", "1") == [second]
     assert listed("--status", "Holding") == [second]
     assert listed("--status", "Completed", "--job", "draft-usage-rating") == [rated]
+    assert listed("--status", "complete") == [rated]
+    assert listed("--status", "Running") == []
+    refused = batchwright("runs", "list", "--status", "Done", "--json")
+    assert refused.exit_code == 2
+    assert "Use one of Holding" in json.loads(refused.stdout)["error"]["remedy"]
+
+
+def test_a_dry_run_is_called_one_in_the_log(company: str, batchwright: Batchwright) -> None:
+    ended = batchwright(*SEED, "--dry-run")
+    assert "Draft usage rating (dry run): Complete" in ended.stdout + ended.stderr
+    for words in (["list"], ["show", "JR-00000001"]):
+        assert "Draft usage rating (dry run)" in batchwright("runs", *words).stdout
+    assert answer(batchwright, "runs", "show", "JR-00000001")["type"] == "Draft usage rating"
+
+
+def test_what_to_do_next_about_a_failed_run_is_not_what_was_just_done(
+    company: str, batchwright: Batchwright
+) -> None:
+    batchwright("run", "draft-usage-rating", "--error-ceiling", "0")
+    shown = batchwright("runs", "show", "JR-00000001").stdout
+    assert "batchwright runs retry JR-00000001" in shown
+    assert "batchwright runs show" not in shown
+
+
+def test_mail_without_a_recipient_is_not_said_to_be_in_a_file(company: str, batchwright: Batchwright) -> None:
+    ended = batchwright(*SEED, "--actor", "nobody-with-an-address")
+    assert "has no recipient" in ended.stdout + ended.stderr
+    assert "only written to files" not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
