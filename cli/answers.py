@@ -5,27 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
 from notifications.csv_file import defused
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 Row = Mapping[str, Any]
 Format = Literal["table", "csv", "json"]
 
-# What is longer may be broken in a table on a terminal.
-LONGEST_WORD = 20
-
 # A long listing is laid out in pages of so many rows, so that memory stays flat.
 PAGE = 1000
+GAP = "  "
 
 
 class AnswerCutOff(Exception):
@@ -34,12 +30,16 @@ class AnswerCutOff(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: the field of the row, its title, numbers to the right, how a value is shown."""
+    """One column of a table: the field of the row, its title, numbers to the right, how a value is shown.
+
+    One that is ``spare`` is left out on a terminal that is too narrow for all of them.
+    """
 
     field: str
     title: str
     numeric: bool = False
     show: Callable[[Any], str] | None = None
+    spare: bool = False
 
     def text(self, row: Row) -> str:
         """The cell as one line of printable text."""
@@ -73,7 +73,7 @@ def write_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 def write_table(rows: Sequence[Row], columns: Sequence[Column], *, indent: str = "") -> None:
     """Write a short table in plain aligned text, on a terminal too: for answers with more than a table in them."""
-    cells = [[column.text(row) for column in columns] for row in rows]
+    cells = _cells(rows, columns)
     _write_aligned(cells, columns, _widths(cells, columns), with_titles=True, indent=indent)
 
 
@@ -120,15 +120,20 @@ def _write_table(rows: Iterable[Row], columns: Sequence[Column], nothing: str) -
     iterator = _watched(rows)
     widths = [0] * len(columns)
     is_first = True
-    while page := [[column.text(row) for column in columns] for row in islice(iterator, PAGE)]:
+    while page := list(islice(iterator, PAGE)):
         if sys.stdout.isatty():
-            _write_rich(page, columns)
+            _write_on_terminal(page, columns)
         else:
-            widths = [max(pair) for pair in zip(widths, _widths(page, columns), strict=True)]
-            _write_aligned(page, columns, widths, with_titles=is_first)
+            cells = _cells(page, columns)
+            widths = [max(pair) for pair in zip(widths, _widths(cells, columns), strict=True)]
+            _write_aligned(cells, columns, widths, with_titles=is_first)
         is_first = False
     if is_first:
         click.echo(nothing, err=True)
+
+
+def _cells(rows: Iterable[Row], columns: Sequence[Column]) -> list[list[str]]:
+    return [[column.text(row) for column in columns] for row in rows]
 
 
 def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
@@ -152,65 +157,84 @@ def _write_aligned(
             text.rjust(width) if column.numeric else text.ljust(width)
             for text, column, width in zip(line, columns, widths, strict=True)
         ]
-        sys.stdout.write(indent + "  ".join(parts).rstrip() + "\n")
+        sys.stdout.write(indent + GAP.join(parts).rstrip() + "\n")
 
 
-def _write_rich(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
-    """A table in the width of the terminal; where that is too narrow for it, a block of lines for each row."""
+def _write_on_terminal(page: Sequence[Row], columns: Sequence[Column]) -> None:
+    """A table no wider than the terminal, without the spare columns unless all fit as they are.
+
+    No column is made narrower than its longest word. Where that is too wide still, each row stands as names and values
+    below each other: columns cut to nothing would look as if there were nothing in them.
+    """
+    available = shutil.get_terminal_size().columns
+    shown, cells = columns, _cells(page, columns)
+    if _across(_widths(cells, shown)) > available:
+        shown = [column for column in columns if not column.spare]
+        cells = _cells(page, shown)
+    widths = _fitting(cells, shown, available)
+    if widths is not None:
+        _write_rich(cells, shown, widths)
+        return
+    for row in page:
+        _write_block(row, columns)
+
+
+def _across(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _fitting(cells: Sequence[Sequence[str]], columns: Sequence[Column], available: int) -> list[int] | None:
+    """Widths that fit, the widest columns made narrower first; ``None`` where words would have to be broken."""
+    widths = _widths(cells, columns)
+    least = [
+        max(len(word) for text in [column.title, *(line[place] for line in cells)] for word in _words(text))
+        for place, column in enumerate(columns)
+    ]
+    for _ in range(_across(widths) - available):
+        wide = [(width, place) for place, width in enumerate(widths) if width > least[place]]
+        if not wide:
+            return None
+        widths[max(wide)[1]] -= 1
+    return widths
+
+
+def _words(text: str) -> list[str]:
+    return text.split() or [""]
+
+
+def _write_rich(cells: Sequence[Sequence[str]], columns: Sequence[Column], widths: Sequence[int]) -> None:
     # Not at the top: in a pipe, and for JSON, rich is not needed.
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=sys.stdout)
-    narrowest = _narrowest(cells, columns)
-    if sum(narrowest) + 2 * len(columns) > console.width:
-        _write_blocks(console, cells, columns)
-        return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for column, width in zip(columns, narrowest, strict=True):
-        table.add_column(
-            column.title,
-            justify="right" if column.numeric else "left",
-            no_wrap=_is_whole(column),
-            overflow="fold",
-            min_width=width,
-        )
+    # Between two columns stand the padding and the separator, a blank each: as wide as GAP.
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False, header_style="bold"
+    )
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column.title, width=width, justify="right" if column.numeric else "left")
     for line in cells:
         table.add_row(
             *(Text(text, style=_style(column, text)) for text, column in zip(line, columns, strict=True))
         )
-    console.print(table)
+    Console(file=sys.stdout, width=_across(widths) + len(GAP)).print(table)
 
 
-def _write_blocks(console: Console, cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+def _write_block(row: Row, columns: Sequence[Column]) -> None:
     """What stands in the first column, and below it the names and values of the others; empty ones are left out."""
-    from rich.text import Text
-
-    for line in cells:
-        console.print(Text(line[0], style="bold"), soft_wrap=True)
-        rest = [(column, text) for column, text in zip(columns[1:], line[1:], strict=True) if text]
-        width = max((len(column.title) for column, _ in rest), default=0)
-        for column, text in rest:
-            value = Text(text, style=_style(column, text))
-            console.print(Text(f"  {column.title:<{width}}  ") + value, soft_wrap=True)
-        console.print()
+    first, *rest = [(column, text) for column in columns if (text := column.text(row))]
+    width = max((len(column.title) for column, _ in rest), default=0)
+    click.echo(_styled(*first, bold=True))
+    for column, text in rest:
+        click.echo(f"{GAP}{column.title:<{width}}{GAP}{_styled(column, text)}")
+    click.echo()
 
 
-def _narrowest(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
-    """The least width of each column in which no number, id or word of it is broken; a long word may be."""
-    widths = _widths(cells, columns)
-    for place, column in enumerate(columns):
-        if not _is_whole(column):
-            words = [word for line in cells for word in line[place].split()] + column.title.split()
-            widths[place] = min(max(map(len, words)), LONGEST_WORD)
-    return widths
-
-
-def _is_whole(column: Column) -> bool:
-    """Whether a value in two lines would be another: numbers and ids."""
-    return column.numeric or column.field.endswith("_id")
+def _styled(column: Column, text: str, bold: bool | None = None) -> str:
+    colour = _style(column, text)
+    return click.style(text, fg=colour or None, bold=bold) if colour or bold else text
 
 
 def _style(column: Column, text: str) -> str:

@@ -34,6 +34,14 @@ class Group(click.Group):
         """Names in order of declaration."""
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with the first paragraph of its help, whole: click itself would cut it short."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, _first_paragraph(command)) for name, command in found if command is not None]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The example, as for a command."""
         write_example(formatter, self.example)
@@ -65,6 +73,10 @@ class LazyGroup(Group):
         """Load the command that is called, then go on as any group."""
         self.load(args[0])
         return super().resolve_command(ctx, args)
+
+
+def _first_paragraph(command: click.Command) -> str:
+    return " ".join((command.help or "").partition("\n\n")[0].split())
 
 
 def write_example(formatter: click.HelpFormatter, example: str) -> None:

@@ -30,7 +30,7 @@ _OPTIONS = (
 )
 
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Compute only; change nothing. Not every job can."
+    "--dry-run", is_flag=True, help="Compute only, where the job can; see `runs preview`."
 )
 
 

@@ -32,10 +32,12 @@ LOG_COLUMNS = (
     Column("actor", "Actor"),
     Column("started_at", "Started UTC", show=show.instant),
     Column("duration_seconds", "Duration", numeric=True, show=show.duration),
-    Column("total", "Total", numeric=True),
-    Column("processed", "Processed", numeric=True),
-    Column("errored", "Errored", numeric=True),
-    Column("skipped", "Skipped", numeric=True),
+)
+COUNT_COLUMNS = (
+    Column("total", "Total", numeric=True, spare=True),
+    Column("processed", "Processed", numeric=True, spare=True),
+    Column("errored", "Errored", numeric=True, spare=True),
+    Column("skipped", "Skipped", numeric=True, spare=True),
 )
 OUTCOME_COLUMNS = (
     Column("record_id", "Record"),

@@ -147,7 +147,7 @@ def _show(app: Application, session: Session) -> int:
     _title("The forecast of every customer")
     write_table(forecast(app, "customer"), FORECAST_COLUMNS)
     _title("The run log")
-    write_table([run], [column for column in LOG_COLUMNS[:9] if column.text(run)])
+    write_table([run], [column for column in LOG_COLUMNS if column.text(run)])
     click.echo()
     for line in run_result(run, app.settings, app.database.place):
         click.echo(line)

@@ -68,16 +68,17 @@ _usage_command(
 )
 _usage_command(
     "usage-unrating",
-    "Take the rating of usage inputs back, of all that are Rated or of those that are named. They are left in Error; "
-    "`usage-inputs reset` makes them Loaded again.",
+    "Take the rating of usage inputs back, of all that are Rated or of those that are named.\n\n"
+    "They are left in Error; `usage-inputs reset` makes them Loaded again.",
 )
 
 
 @run.command(
     "data-recalculation",
-    help="Rate past months of a customer again, by the active contract and the newest prices. What is not rated, and "
-    "what is on its way to an invoice, is left alone and told. `batchwright recalculation offer` shows who can be "
-    "recalculated, and for which months.",
+    help="Rate past months of a customer again, by the active contract and the newest prices.\n\n"
+    "What is not rated, and what is on its way to an invoice, is left alone and told. `batchwright recalculation "
+    "offer` shows who can be recalculated, and for which months.\n\n"
+    f"A --reason must be given, one of: {', '.join(REASONS)}.",
     example="batchwright run data-recalculation --customer C-1002 --period 2023-06 --period 2023-07"
     ' --reason "Incorrect Charges" --dry-run\n'
     "batchwright run data-recalculation --customer C-1002 --period 2023-06 --reason Other"

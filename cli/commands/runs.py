@@ -14,6 +14,7 @@ from cli.groups import Group
 from cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
 from cli.run_options import RunOptions, run_options
 from cli.run_views import (
+    COUNT_COLUMNS,
     LOG_COLUMNS,
     OUTCOME_COLUMNS,
     counts,
@@ -61,7 +62,8 @@ def list_(status: str | None, job: str | None, limit: int | None, as_json: bool)
     """List runs, the newest first."""
     with application() as app:
         rows = operation.list_runs(app, status, job, limit)
-    write_rows(rows, LOG_COLUMNS, format="json" if as_json else "table", nothing="There is no such run.")
+    columns = (*LOG_COLUMNS, *COUNT_COLUMNS)
+    write_rows(rows, columns, format="json" if as_json else "table", nothing="There is no such run.")
 
 
 @runs.command("show", example="batchwright runs show JR-00000001")
@@ -82,7 +84,7 @@ def show(run_id: str, as_json: bool) -> None:
 
 
 def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS[:9]]
+    facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS]
     facts += [("State", run["status"]), ("Error", run["error"]), ("Records", counts(run))]
     facts += [(name.capitalize(), amounts) for name, amounts in shown.totals(run["totals"])]
     facts += [

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -155,15 +156,64 @@ def test_a_reader_who_has_seen_enough_ends_a_listing_quietly(company: str) -> No
     assert process.wait(60) == 0
 
 
-def test_a_listing_on_a_terminal_is_a_table_that_fits_it(company: str) -> None:
+def on_terminal(columns: int, *words: str) -> list[str]:
+    """The lines that a command writes to a terminal of that width, without colours."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
-    process = subprocess.Popen([PROGRAM, "asset-line-items", "list"], stdout=theirs, env=environment)
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    process = subprocess.Popen([PROGRAM, *words], stdout=theirs, env=environment)
     os.close(theirs)
     shown = read_all(ours)
     assert process.wait(60) == 0
-    assert "──" in shown
-    assert max(len(line) for line in shown.splitlines() if "\x1b" not in line) <= 80
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+
+
+def test_a_listing_on_a_terminal_is_a_table_that_fits_it(rated: str) -> None:
+    lines = on_terminal(80, "forecast")
+    assert "──" in lines[2]
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_a_table_on_a_narrow_terminal_wraps_between_words_and_loses_no_column(rated: str) -> None:
+    lines = on_terminal(80, "forecast")
+    titles = " ".join(" ".join(lines[:2]).split())
+    for word in ("Month", "Currency", "(Draft) rated", "quantity", "amount", "Actual", "Fee amount"):
+        assert word in titles
+
+
+def test_a_table_too_wide_for_a_narrow_terminal_is_a_block_of_names_and_values_for_each_row(
+    rated: str,
+) -> None:
+    lines = on_terminal(60, "runs", "list")
+    assert lines[:3] == [
+        "Job ID       JR-00000001",
+        "Type         Draft usage rating",
+        "Status       Complete (10 errors)",
+    ]
+    assert "Processed    492" in lines
+    assert [line for line in lines if line.startswith(("Customer", "Reason"))] == [], (
+        "what a row has not is left out"
+    )
+
+
+@pytest.mark.parametrize(("width", "counted"), [(100, False), (180, True)])
+def test_the_run_log_leaves_out_its_counts_on_a_terminal_too_narrow_for_them(
+    rated: str, width: int, counted: bool
+) -> None:
+    lines = on_terminal(width, "runs", "list")
+    assert max(len(line) for line in lines) <= width
+    for title in (
+        "Job ID",
+        "Type",
+        "Status",
+        "Customer",
+        "Period",
+        "Reason",
+        "Actor",
+        "Started UTC",
+        "Duration",
+    ):
+        assert title in lines[0]
+    assert ("Processed" in lines[0]) == counted
 
 
 def test_progress_goes_to_the_terminal_on_stderr_and_the_answer_to_the_pipe_on_stdout(company: str) -> None:
