@@ -9,7 +9,7 @@ from typing import Final
 
 from iso4217 import Currency
 
-from billing.exact import EXACT, parse_decimal
+from billing.exact import EXACT, canonical, parse_decimal
 
 # Rounding as a method of a context of its own: rounding a million amounts takes half the time so.
 _round_to_integer = Context(prec=100, rounding=ROUND_HALF_UP).to_integral_value
@@ -110,6 +110,16 @@ def money_text(minor: int, currency: str) -> str:
         return str(minor)
     text = str(abs(minor)).zfill(digits + 1)
     return f"{'-' if minor < 0 else ''}{text[:-digits]}.{text[-digits:]}"
+
+
+def price_text(price: Decimal, currency: str) -> str:
+    """A price in major units, exact, with the currency's decimals at least: "100.00", "0.0005"; JPY "100".
+
+    Raises CurrencyError.
+    """
+    whole, _, fraction = canonical(price).partition(".")
+    fraction = fraction.ljust(minor_digits(currency), "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def parse_money(text: str, currency: str) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from billing.exact import canonical, quantity_text
-from billing.money import money_text
+from billing.exact import quantity_text
+from billing.money import money_text, price_text
 from billing.records.schedules import SUPERSEDED
 from engine.job import Preview, Warn
 from engine.ledger import RecordOutcome
@@ -178,7 +178,7 @@ def asset_line_item(row: Row) -> View:
         "price_book_id": row["price_book_id"],
         "selling_frequency": row["selling_frequency"],
         "price_type": row["price_type"],
-        "list_price": None if row["list_price"] is None else canonical(row["list_price"]),
+        "list_price": _price(row["list_price"], row["currency"]),
         "currency": row["currency"],
     }
 
@@ -204,6 +204,12 @@ def money(minor: int | None, currency: str | None) -> str | None:
     if currency is None:
         return "0.00"
     return money_text(minor, currency)
+
+
+def _price(value: Decimal | None, currency: str | None) -> str | None:
+    if value is None or currency is None:
+        return quantity(value)
+    return price_text(value, currency)
 
 
 def quantity(value: Decimal | None) -> str | None:

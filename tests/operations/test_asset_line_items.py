@@ -34,7 +34,7 @@ def test_an_asset_is_shown_as_the_columns_of_its_file_and_its_currency(
         "price_book_id": "PB-USD",
         "selling_frequency": "Yearly",
         "price_type": "Usage",
-        "list_price": "100.5",
+        "list_price": "100.50",
         "currency": "USD",
     }
 

@@ -15,6 +15,7 @@ from billing.money import (
     minor_digits,
     money_text,
     parse_money,
+    price_text,
     round_half_up,
     to_decimal,
 )
@@ -136,3 +137,13 @@ def test_money_that_is_no_plain_number_is_refused(text: str) -> None:
 def test_money_beyond_bigint_is_refused_when_read() -> None:
     with pytest.raises(AmountOutOfRange):
         parse_money("9" * 18, "USD")
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "text"),
+    [("100", "USD", "100.00"), ("0.0005", "USD", "0.0005"), ("1.5", "USD", "1.50"), ("100", "JPY", "100")],
+)
+def test_a_price_is_written_exactly_with_the_currencys_decimals_at_least(
+    price: str, currency: str, text: str
+) -> None:
+    assert price_text(Decimal(price), currency) == text
