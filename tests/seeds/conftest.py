@@ -1,5 +1,58 @@
-"""The application of the jobs' tests, opened once on each database; every test finds its tables empty."""
+"""The application of the jobs' tests, opened once on each database; every test finds its tables empty.
 
+Beside it stands the command line over the same database, which is how most of a page is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from operations.app import Application
 from tests.jobs.conftest import app, applications, write
+from tests.operations.conftest import ACTOR
 
 __all__ = ["app", "applications", "write"]
+
+Batchwright = Callable[..., Any]
+
+
+@pytest.fixture
+def mail_folder(tmp_path: Path) -> Path:
+    """Where the mail of commands is written."""
+    return tmp_path / "mail"
+
+
+@pytest.fixture
+def batchwright(
+    app: Application, tmp_path: Path, mail_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Batchwright:
+    """Types a command with `--json`, on the database of `app`; gives the document it answers with.
+
+    ``exit_code`` is what the command has to end with.
+    """
+    for variable in [name for name in os.environ if name.startswith("BATCHWRIGHT_")]:
+        monkeypatch.delenv(variable)
+    settings = {
+        "DATABASE_URL": app.database.url.render_as_string(hide_password=False),
+        "EXECUTOR": "inline",
+        "ACTOR": ACTOR.name,
+        "MAIL__DIRECTORY": str(mail_folder),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"BATCHWRIGHT_{name}", value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, exit_code: int = 0) -> Any:
+        done = CliRunner().invoke(main, [*words, "--json"])
+        assert done.exit_code == exit_code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    return run
