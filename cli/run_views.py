@@ -130,8 +130,9 @@ def mail_lines(run: Run, settings: Settings) -> Iterator[str]:
         yield _mail(mail)
     if not mails:
         yield "none"
-    elif settings.mail.transport == "file" and any(mail["status"] != "no_recipient" for mail in mails):
-        yield f"is only written to files, in {settings.mail.directory}"
+    leaving = [mail for mail in mails if mail["status"] != "no_recipient"]
+    if leaving and settings.mail.transport == "file":
+        yield f"{'is' if len(leaving) == 1 else 'are'} only written to files, in {settings.mail.directory}"
 
 
 def _mail(mail: Mapping[str, Any]) -> str:

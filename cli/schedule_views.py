@@ -107,7 +107,11 @@ def difference_lines(difference: Difference, *, dry_run: bool) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    return "none" if value in (None, [], "") else str(value)
+    if isinstance(value, dict):
+        value = shown.parameters(value)
+    elif isinstance(value, list):
+        value = shown.joined(value)
+    return "none" if value in (None, "") else str(value)
 
 
 def _state(schedule: View) -> str:

@@ -77,7 +77,13 @@ def test_the_end_of_a_run_names_recipient_folder_of_the_mail_and_database(
 def test_an_actor_without_an_address_is_told_that_nobody_gets_the_mail(
     company: str, batchwright: Batchwright
 ) -> None:
-    assert "has no recipient" in batchwright(*SEED, "--actor", "somebody").stdout
+    out = batchwright(*SEED, "--actor", "somebody").stdout
+    assert "has no recipient" in out
+    assert "written to files" not in out
+
+
+def test_several_mails_of_a_run_are_written_to_files(company: str, batchwright: Batchwright) -> None:
+    assert "are only written to files, in " in batchwright(*SEED, "--notify", "billing@example.com").stdout
 
 
 def test_a_synchronous_run_prints_each_outcome_and_sends_the_actor_no_mail(

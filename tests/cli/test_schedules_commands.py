@@ -196,12 +196,13 @@ def test_the_example_file_is_applied_and_the_second_time_there_is_no_change(batc
 @pytest.mark.usefixtures("empty")
 def test_apply_shows_what_it_changes_removes_and_leaves(batchwright: Batchwright) -> None:
     batchwright("schedules", "apply", "-", stdin='@daily "A" usage-rating\n@daily "B" usage-rating\n')
-    text = '@hourly "A" usage-rating --grace 60\n'
+    text = '@hourly "A" usage-rating --grace 60 --notify a@example.com --notify b@example.com\n'
     left = batchwright("schedules", "apply", "-", "--dry-run", stdin=text)
     assert left.stdout.splitlines() == [
         '~ "A"',
         "    cron: @daily → @hourly",
         "    grace_seconds: none → 60",
+        "    notify: none → a@example.com, b@example.com",
         '  "B" is not in the file and stays; --prune would remove it',
         "0 added, 1 changed, 0 removed, 0 unchanged: a dry run, nothing was written",
     ]
