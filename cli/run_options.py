@@ -18,7 +18,9 @@ _OPTIONS = (
     click.option("--enqueue", is_flag=True, help="Only submit it and print its id; a worker drives it."),
     click.option("--scope-size", type=click.IntRange(min=1), metavar="N", help="Records per scope."),
     click.option(
-        "--error-ceiling", metavar="N|P%", help="Stop the run at so many errors, or percent of records."
+        "--error-ceiling",
+        metavar="N|P%",
+        help="Stop the run at more errors than that, or percent of records.",
     ),
     click.option("--actor", metavar="WHO", help="Who asks for it; the setting `actor` without."),
     click.option("--reason", metavar="TEXT", help="Why; shown in the log."),

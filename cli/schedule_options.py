@@ -112,7 +112,11 @@ _OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--error-ceiling",
         "error_ceiling",
-        {"type": OrNone(), "metavar": "N|P%", "help": "Stop a run at so many errors, or percent of records."},
+        {
+            "type": OrNone(),
+            "metavar": "N|P%",
+            "help": "Stop a run at more errors than that, or percent of records.",
+        },
     ),
     (
         "--mail/--no-mail",

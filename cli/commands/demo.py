@@ -77,7 +77,9 @@ NEXT = (
     ("batchwright runs outcomes {run} --outcome error", "which inputs went wrong, and why"),
     ("batchwright usage-inputs edit {input} --quantity 25", "correct an input"),
     ("batchwright run draft-usage-rating --asset-line-item {asset}", "and forecast its asset again"),
+    ("batchwright usage-inputs show {input}", "how its amount came about, and in which runs"),
     ("batchwright runs retry {run}", "do what went wrong again"),
+    ("batchwright run usage-rating --dry-run", "what it would charge to rate for real"),
     ("batchwright forecast --by product", "draft amounts beside rated ones"),
     ("batchwright audit list", "who did what"),
 )
