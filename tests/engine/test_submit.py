@@ -167,5 +167,5 @@ def test_runs_are_listed_newest_first_by_state_and_job(rig: Rig) -> None:
     with rig.database.read() as connection:
         assert {run.id for run in runs.listing(connection)} == {first.id, second.id, third.id}
         assert [run.id for run in runs.listing(connection, job="parcels")] == [third.id, first.id]
-        assert [run.id for run in runs.listing(connection, state=State.COMPLETED)] == [first.id]
+        assert [run.id for run in runs.listing(connection, states=[State.COMPLETED])] == [first.id]
         assert [run.id for run in runs.listing(connection, limit=1)] == [third.id]
