@@ -1,0 +1,314 @@
+"""Random companies recalculated, against an oracle in fractions that shares nothing with the code that it judges."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+
+from billing import tables
+from operations.app import Application
+from operations.previews import apply_run
+from operations.recalculation import list_account_charges
+from operations.runs import drive_run
+from tests.jobs.conftest import Open
+from tests.jobs.drafting import billing_rows, empty
+from tests.jobs.rating import assert_books_balance, invoice, rate, rated
+from tests.jobs.recalculating import Contracted, recalculate
+from tests.operations.conftest import ACTOR
+
+DIGITS = {"USD": 2, "JPY": 0, "BHD": 3}
+TIERS = ((Fraction(10), Fraction(3)), (Fraction(25), Fraction("1.995")), (None, Fraction("0.5")))
+CHANGE = date(2023, 4, 11)
+"""From this day on prices are others, and by the second contract, too."""
+KINDS = ("percentage_charge", "percentage_discount", "fixed_charge", "fixed_discount")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A price: its model, whether it is indexed, its number, and the included quantity."""
+
+    model: str
+    indexed: bool
+    number: Fraction
+    included: Fraction
+
+    def charge(self, quantity: Fraction, prior: Fraction, first: bool) -> Fraction:
+        nothing = Fraction(0)
+        quantity -= min(max(self.included - prior, nothing), quantity)
+        start = max(prior - self.included, nothing) if self.indexed else nothing
+        if self.model == "per_unit":
+            return quantity * self.number
+        if self.model == "flat":
+            return self.number if first or not self.indexed else nothing
+        if self.model == "package":
+            return (math.ceil((start + quantity) / 10) - math.ceil(start / 10)) * self.number
+        if self.model == "volume":
+            reached = next(price for to, price in TIERS if to is None or start + quantity <= to)
+            return quantity * reached * self.number
+        total, low, end = nothing, nothing, start + quantity
+        for to, price in TIERS:
+            high = end if to is None else to
+            total += max(min(end, high) - max(start, low), nothing) * price * self.number
+            low = high
+        return total
+
+
+@dataclass
+class Used:
+    """An input: its asset, day, quantity, and the period of its window."""
+
+    name: str
+    asset: int
+    day: date
+    quantity: Fraction
+    window: tuple[date, date]
+    billed: bool = False
+
+
+@dataclass
+class Story:
+    """What happened: by asset its currency, product, own book and account; the inputs; what is in force now."""
+
+    chance: Random
+    currency: str
+    assets: list[dict[str, Any]] = field(default_factory=list)
+    inputs: list[Used] = field(default_factory=list)
+    rules: dict[tuple[str, str, date], Rule] = field(default_factory=dict)
+    contracts: list[tuple[date, str, Fraction]] = field(default_factory=list)
+    items: list[tuple[str, str, Fraction, str | None]] = field(default_factory=list)
+
+    def rule(self) -> Rule:
+        model = self.chance.choice(("per_unit", "flat", "package", "volume", "tiered"))
+        included = Fraction(self.chance.choice((0, 0, 7)))
+        return Rule(model, self.chance.random() < 0.6, Fraction(self.chance.randint(1, 900), 125), included)
+
+    @property
+    def unit(self) -> int:
+        """Minor units in one of the currency."""
+        return int(10 ** DIGITS[self.currency])
+
+    def minor(self, exact: Fraction) -> int:
+        shifted = abs(exact) * self.unit
+        whole = math.floor(shifted + Fraction(1, 2))
+        return whole if exact >= 0 else -whole
+
+    def text(self, minor: int) -> str:
+        return f"{Decimal(minor).scaleb(-DIGITS[self.currency]):f}"
+
+
+def _write_price(books: Contracted, book: int, product: str, start: date, rule: Rule, revision: int) -> None:
+    number = _decimal(rule.number)
+    tiers = [
+        (None if to is None else str(to), str(_decimal(price * rule.number)), None) for to, price in TIERS
+    ]
+    named: dict[str, Any] = {
+        "per_unit": {"unit_price": str(number)},
+        "flat": {"flat_fee": str(number)},
+        "package": {"unit_price": str(number), "package_size": "10"},
+    }.get(rule.model, {"tiers": tiers})
+    if rule.included:
+        named["included_quantity"] = str(rule.included)
+    books.priced_in(
+        *(book, product, rule.model),
+        effective_from=start,
+        revision=revision,
+        usage_indexing=rule.indexed,
+        **{"unit_price": None, **named},
+    )
+
+
+def _decimal(exact: Fraction) -> Decimal:
+    return Decimal(exact.numerator) / Decimal(exact.denominator)
+
+
+def _begin(app: Application, story: Story) -> None:
+    chance = story.chance
+    with app.database.write() as connection:
+        books = Contracted(connection)
+        for account in ("AC-1", "AC-2"):
+            books.account(account)
+        for book in ("PB-A", "PB-B"):
+            key = books.price_book(book, story.currency)
+            for product in ("data", "calls"):
+                for start in (date(2000, 1, 1), CHANGE):
+                    rule = story.rules[book, product, start] = story.rule()
+                    _write_price(books, key, product, start, rule, 1)
+        discount = Fraction(chance.choice((0, 10, 33)), 2)
+        split = chance.choice((None, date(2023, 5, 1), date(2023, 5, 18)))
+        until = None if split is None else split - timedelta(days=1)
+        earlier = books.key_of(tables.price_book, "PB-A")
+        story.contracts.append((date(2000, 1, 1), "PB-A", discount))
+        books.contract(books.customer(), earlier, "CO-1", end_date=until, discount_percent=_decimal(discount))
+        if split is not None:
+            later = books.key_of(tables.price_book, "PB-B")
+            story.contracts.append((split, "PB-B", Fraction(5)))
+            books.contract(books.customer(), later, "CO-2", start_date=split, discount_percent=Decimal(5))
+        for number in range(3):
+            _asset(books, story, number)
+
+
+def _asset(books: Contracted, story: Story, number: int) -> None:
+    """An asset billed by one, three or six months that begin on the 1st or the 16th, its usage by the month."""
+    chance, months = story.chance, story.chance.choice((1, 3, 6))
+    day, account = chance.choice((1, 16)), chance.choice(("AC-1", "AC-2"))
+    own = chance.choice((None, None, "PB-B"))
+    product = chance.choice(("data", "calls"))
+    key = books.asset(
+        f"AL-{number}",
+        product=product,
+        currency=story.currency,
+        start_date=date(2023, 1, day),
+        first_billing_date=date(2023, 1, day),
+        account_key=books.key_of(tables.account, account),
+        price_book_key=None if own is None else books.key_of(tables.price_book, own),
+    )
+    story.assets.append({"account": account, "book": own, "product": product})
+    starts = [date(2023, month, day) for month in range(1, 8)]
+    for first in range(0, 6, months):
+        window = starts[first], starts[first + months] - timedelta(days=1)
+        bill = books.billing_schedule(
+            key, f"BS-{number}-{first}", period_start_date=window[0], period_end_date=window[1]
+        )
+        for month in range(first, first + months):
+            period = {
+                "period_start_date": starts[month],
+                "period_end_date": starts[month + 1] - timedelta(days=1),
+            }
+            books.usage_schedule(key, bill, f"US-{number}-{month}", **period)
+        for place in range(chance.randint(0, 2 * months)):
+            when = window[0] + timedelta(days=chance.randrange((window[1] - window[0]).days + 1))
+            name, quantity = f"IN-{number}-{first}-{place}", Fraction(chance.randint(1, 160), 8)
+            books.usage_input(key, name, usage_date=when, quantity=_decimal(quantity))
+            story.inputs.append(Used(name, number, when, quantity, window))
+
+
+def _live(app: Application, story: Story) -> None:
+    """Usage is rated in two halves, some of it billed between; then prices change, and line items are agreed."""
+    chance = story.chance
+    names = [one.name for one in story.inputs]
+    chance.shuffle(names)
+    halves = names[::2], names[1::2]
+    if halves[0]:
+        rate(app, {"usage_input_ids": halves[0]})
+    bills = sorted({(one.asset, one.window) for one in story.inputs})
+    billed = chance.sample(bills, len(bills) // 3)
+    for one in story.inputs:
+        one.billed = (one.asset, one.window) in billed and one.name in halves[0]
+    firsts = {(number, window): (window[0].month - 1) for number, window in billed}
+    if firsts:
+        invoice(app, *(f"BS-{number}-{first}" for (number, _), first in firsts.items()))
+    if halves[1]:
+        rate(app, {"usage_input_ids": halves[1]})
+    with app.database.write() as connection:
+        books = Contracted(connection)
+        for (book, product, start), _ in list(story.rules.items()):
+            if chance.random() < 0.6:
+                rule = story.rules[book, product, start] = story.rule()
+                _write_price(books, books.key_of(tables.price_book, book), product, start, rule, 2)
+        for place, kind in enumerate(KINDS):
+            item = f"L-{place}", kind, Fraction(chance.randint(1, 999), 8), chance.choice((None, "AC-1"))
+            last = f"CO-{len(story.contracts)}"
+            books.line_item(item[0], kind, str(_decimal(item[2])), item[3], contract_id=last)
+            story.items.append(item)
+
+
+def _amounts(story: Story, months: list[str]) -> dict[str, int]:
+    """What every input of the windows of these months comes to, in minor units."""
+    windows: dict[tuple[int, tuple[date, date]], list[Used]] = defaultdict(list)
+    for place, one in enumerate(story.inputs):
+        windows[one.asset, one.window].append(one)
+        assert place == story.inputs.index(one)
+    amounts: dict[str, int] = {}
+    for (number, window), inputs in windows.items():
+        spanned = {
+            str(window[0] + timedelta(days=day))[:7] for day in range((window[1] - window[0]).days + 1)
+        }
+        if not spanned & set(months):
+            continue
+        prior, first = Fraction(0), True
+        arrived = sorted(inputs, key=lambda one: (not one.billed, one.day, story.inputs.index(one)))
+        for one in arrived:
+            rule, discount = _in_force(story, number, one.day, months)
+            exact = rule.charge(one.quantity, prior, first) * (1 - discount / 100)
+            amounts[one.name] = story.minor(exact)
+            prior, first = prior + one.quantity, False
+    return amounts
+
+
+def _in_force(story: Story, number: int, day: date, months: list[str]) -> tuple[Rule, Fraction]:
+    """The contract of the month's last day in the months that are recalculated, else of the day; the newest price."""
+    last = (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    judged = last if str(day)[:7] in months else day
+    _, book, discount = [one for one in story.contracts if one[0] <= judged][-1]
+    asset = story.assets[number]
+    start = CHANGE if day >= CHANGE else date(2000, 1, 1)
+    return story.rules[asset["book"] or book, asset["product"], start], discount
+
+
+def _charges(story: Story, months: list[str], amounts: dict[str, int]) -> list[tuple[str, ...]]:
+    """What the custom line items come to, by what every input is rated at in the end."""
+    rows = []
+    for month in months:
+        for account in ("AC-1", "AC-2"):
+            base = [
+                one.name
+                for one in story.inputs
+                if (story.assets[one.asset]["account"], str(one.day)[:7]) == (account, month)
+            ]
+            for name, kind, number, only in story.items:
+                if only not in (None, account) or (kind.startswith("percentage") and not base):
+                    continue
+                minor = story.minor(number)
+                if kind.startswith("percentage"):
+                    share = Fraction(sum(amounts[one] for one in base), story.unit) * number / 100
+                    minor = story.minor(share)
+                rows.append(
+                    (account, month, name, story.text(-minor if kind.endswith("discount") else minor))
+                )
+    return sorted(rows)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_recalculation_comes_to_what_fractions_say(applications: Open, seed: int) -> None:
+    app = applications("postgresql" if seed % 6 == 5 else "sqlite")
+    check(app, seed)
+
+
+def check(app: Application, seed: int) -> None:
+    empty(app)
+    story = Story(Random(seed), Random(seed).choice(list(DIGITS)))
+    _begin(app, story)
+    _live(app, story)
+    before = rated(app)
+    covered = [f"2023-0{month}" for month in range(1 if len(story.contracts) == 1 else 5, 7)]
+    months = sorted(story.chance.sample(covered, story.chance.randint(1, len(covered))))
+    dry = recalculate(app, months, mode="dry_run", scope_size=2)
+    if seed % 2:
+        run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    else:
+        run = recalculate(app, months)
+    assert (run["status"], run["errored"], run["totals"]) == ("Completed", 0, dry["totals"])
+    billed = {one.name for one in story.inputs if one.billed}
+    comes = {name: story.text(minor) for name, minor in _amounts(story, months).items() if name not in billed}
+    assert rated(app) == {**before, **comes}
+    assert run["total"] == len(_amounts(story, months))
+    assert_books_balance(app)
+    digits = DIGITS[story.currency]
+    amounts = {name: int(Decimal(text or 0).scaleb(digits)) for name, text in rated(app).items()}
+    charged = sorted(
+        (row["account_id"], row["period"], row["line_item_id"], row["amount"])
+        for row in list_account_charges(app)
+    )
+    assert charged == _charges(story, months, amounts)
+    stands = {name: rows for name, rows in billing_rows(app).items() if name != "account_charge"}
+    recalculate(app, months)
+    again = billing_rows(app)
+    assert {name: again[name] for name in stands} == stands
