@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,8 @@ Write = Callable[[Callable[[Company], object]], None]
 
 WORDS = "postgresql that sorts as words are sorted"
 
+_numbers = itertools.count(1)  # other folders have these fixtures, too, each with applications of its own
+
 
 @pytest.fixture(scope="session")
 def applications(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
@@ -30,7 +33,7 @@ def applications(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             url = f"sqlite:///{folder / 'batchwright.db'}"
             if kind != "sqlite":
                 server: PostgresServer = request.getfixturevalue("postgres")
-                url = server.create_database(f"jobs_{len(opened)}", linguistic=kind == WORDS)
+                url = server.create_database(f"jobs_{next(_numbers)}", linguistic=kind == WORDS)
             upgrade(url)
             opened[kind] = make_application(make_settings(url, folder), clock=StandingClock())
         return opened[kind]
