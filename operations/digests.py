@@ -6,6 +6,7 @@ from typing import Any
 
 from notifications import outbox
 from notifications.digest import DIGEST_KIND, digest_facts
+from notifications.preferences import bare
 from operations.announce import mail_domain
 from operations.app import Application
 
@@ -19,18 +20,19 @@ def make_digests(app: Application) -> int:
     with app.database.read() as connection:
         if not outbox.digest_is_due(connection, now):
             return 0
-    by_recipient: dict[str, list[dict[str, Any]]] = {}
+    by_address: dict[str, tuple[str, list[dict[str, Any]]]] = {}
     with app.database.write() as connection:
         for recipient, facts in outbox.take_for_digest(connection, now):
-            by_recipient.setdefault(recipient, []).append(facts)
-        for recipient, runs in by_recipient.items():
+            # Named in different ways ("Jane <jane@example.com>") they are one, and get one mail.
+            by_address.setdefault(bare(recipient), (recipient, []))[1].append(facts)
+        for recipient, kept in by_address.values():
             outbox.record(
                 connection,
                 kind=DIGEST_KIND,
                 run_key=None,
                 recipients=[recipient],
-                facts=digest_facts(runs),
+                facts=digest_facts(kept),
                 now=now,
                 domain=mail_domain(app.settings),
             )
-    return len(by_recipient)
+    return len(by_address)

@@ -195,7 +195,16 @@ def hold_all(app: Application, *, actor: Actor, reason: str | None = None) -> Vi
                 remedy="`batchwright schedules release-all` lets them fire again",
             )
         store.hold_all(connection, now)
-        _record(connection, actor, "schedule.hold_all", "all schedules", reason, None, None, now)
+        _record(
+            connection,
+            actor,
+            "schedule.hold_all",
+            "all schedules",
+            reason,
+            {"held": False},
+            {"held": True},
+            now,
+        )
         return {"held_at": instant(now), "released_at": None}
 
 
@@ -209,7 +218,16 @@ def release_all(app: Application, *, actor: Actor, reason: str | None = None) ->
         if not hold.lasts:
             raise MoveRefused("the schedules are not held", field=None, remedy="There is nothing to release")
         store.release_all(connection, now)
-        _record(connection, actor, "schedule.release_all", "all schedules", reason, None, None, now)
+        _record(
+            connection,
+            actor,
+            "schedule.release_all",
+            "all schedules",
+            reason,
+            {"held": True},
+            {"held": False},
+            now,
+        )
         return {"held_at": instant(hold.held_at), "released_at": instant(now)}
 
 

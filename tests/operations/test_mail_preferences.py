@@ -119,6 +119,15 @@ def test_a_digest_holds_the_runs_of_the_day_and_is_sent_once_the_next_begins(
     assert mails(show_run(app, first["run_id"]))["day@example.com"] == "in_digest"
 
 
+def test_who_is_named_in_several_ways_gets_one_digest(app: Application, tomorrow: Application) -> None:
+    choose(app, day="digest")
+    for written in ("day@example.com", "Day <Day@Example.com>", "day@EXAMPLE.com"):
+        ended(app, written)
+    assert make_digests(tomorrow) == 1
+    newest = list_mail(app)[0]
+    assert (newest["kind"], newest["recipient"]) == ("digest", "day@example.com")
+
+
 def test_several_workers_make_a_digest_once(app: Application, tmp_path: Path) -> None:
     choose(app, day="digest", other="digest")
     ended(app, "day@example.com", "other@example.com")

@@ -304,7 +304,17 @@ def test_while_all_are_held_nothing_has_a_next_fire(app: Application, entries: E
     assert list_schedules(app) == [before]
     with pytest.raises(MoveRefused, match="not held"):
         release_all(app, actor=ACTOR)
-    assert [entry["act"] for entry in entries()][:2] == ["schedule.release_all", "schedule.hold_all"]
+    released, held = entries()[:2]
+    assert (released["act"], released["before"], released["after"]) == (
+        "schedule.release_all",
+        {"held": True},
+        {"held": False},
+    )
+    assert (held["act"], held["before"], held["after"]) == (
+        "schedule.hold_all",
+        {"held": False},
+        {"held": True},
+    )
 
 
 def test_show_says_in_words_when_it_fires_and_all_other_terms(app: Application) -> None:
