@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.operations.conftest import ACTOR
 __all__ = ["app", "applications", "write"]
 
 Batchwright = Callable[..., Any]
+Load = Callable[..., None]
 
 
 @pytest.fixture
@@ -56,3 +58,18 @@ def batchwright(
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def load(batchwright: Batchwright, tmp_path: Path) -> Load:
+    """Imports files, given by name, with the options of `import`."""
+    numbers = count(1)
+
+    def load_files(files: Mapping[str, str], *options: str) -> None:
+        folder = tmp_path / f"import-{next(numbers)}"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        batchwright("import", str(folder), *options)
+
+    return load_files

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from tests.seeds.conftest import Batchwright
+from tests.seeds.conftest import Batchwright, Load
 
 PRICES = "price_book_id,product,effective_from,model,product_uom,unit_price\n"
 CONTRACTS = "contract_id,customer_id,price_book_id,start_date,end_date,status,discount_percent,account_ids\n"
@@ -32,19 +31,9 @@ JUNE = ("2023-06",)
 class Reseller:
     """What a reseller does, by commands."""
 
-    def __init__(self, batchwright: Batchwright, folder: Path) -> None:
+    def __init__(self, batchwright: Batchwright, load: Load) -> None:
         self._run = batchwright
-        self._folder = folder
-        self._imports = 0
-
-    def load(self, files: Mapping[str, str], *options: str) -> None:
-        """Import these files."""
-        self._imports += 1
-        folder = self._folder / f"import-{self._imports}"
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_text(content, encoding="utf-8")
-        self._run("import", str(folder), *options)
+        self.load = load
 
     def revise(self, **files: str) -> None:
         """New revisions: the lines of a file, by its name, under the file's header."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from engine import BatchJob
@@ -11,7 +10,7 @@ from operations import execute_batch
 from operations.app import Application
 from operations.billing import BillingService
 from operations.views import View
-from tests.seeds.conftest import Batchwright
+from tests.seeds.conftest import Batchwright, Load
 
 # A second asset of the customer, priced like the first, with one input in June.
 OTHER = "IN-00000001"
@@ -31,21 +30,11 @@ Table = dict[str, tuple[Any, ...]]
 class Page:
     """Commands and calls over one database, and what they left as the page's tables have it."""
 
-    def __init__(self, batchwright: Batchwright, app: Application, folder: Path) -> None:
+    def __init__(self, batchwright: Batchwright, load: Load, app: Application) -> None:
         self.run = batchwright
+        self.load = load
         self.app = app
         self.service = BillingService(app)
-        self._folder = folder
-        self._imports = 0
-
-    def load(self, files: Mapping[str, str]) -> None:
-        """Import these files."""
-        self._imports += 1
-        folder = self._folder / f"import-{self._imports}"
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_text(content, encoding="utf-8")
-        self.run("import", str(folder))
 
     def add(self, day: str, quantity: str) -> str:
         """Add an input of AL-1; its id."""

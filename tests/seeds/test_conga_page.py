@@ -29,7 +29,7 @@ from operations import execute_batch, schedule
 from operations.app import Application
 from operations.runs import drive_run, submit_run
 from tests.operations.conftest import ACTOR
-from tests.seeds.conftest import Batchwright
+from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED
 from tests.seeds.page import OTHER, SECOND_ASSET, Page
 
@@ -49,11 +49,10 @@ SECOND_HALF = ("2023-07-01", "2023-12-31", "0.00", "2024-01-01")
 
 
 @pytest.fixture
-def page(app: Application, batchwright: Batchwright, tmp_path: Path) -> Page:
+def page(app: Application, batchwright: Batchwright, load: Load) -> Page:
     """The page's company, before anything was rated."""
-    made = Page(batchwright, app, tmp_path)
-    made.load(PLANTED)
-    return made
+    load(PLANTED)
+    return Page(batchwright, load, app)
 
 
 @pytest.fixture

@@ -23,17 +23,17 @@ from operations.runs import drive_run
 from tests.jobs.drafting import change
 from tests.jobs.test_rating_rivals import rival
 from tests.operations.conftest import ACTOR
-from tests.seeds.conftest import Batchwright
+from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.doit import ACCOUNTS, ASSETS, CONTRACTS, CUSTOMERS, FILES, INPUTS, Reseller
 
 JOB = "data-recalculation"
 
 
 @pytest.fixture
-def reseller(batchwright: Batchwright, tmp_path: Path) -> Reseller:
+def reseller(batchwright: Batchwright, load: Load) -> Reseller:
     """Whose customer CU-1 has usage of May and June at 2 each, rated."""
-    made = Reseller(batchwright, tmp_path)
-    made.load(FILES)
+    load(FILES)
+    made = Reseller(batchwright, load)
     made.rate()
     return made
 
