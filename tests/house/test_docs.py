@@ -57,6 +57,14 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 
 @by_page
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    for file, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        target = (page.parent / file if file else page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.*)$", target, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@by_page
 def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
     for words in commands(page):
         # `--help` is answered only when all words before it could be read, and nothing is run.
