@@ -32,6 +32,7 @@ class Names:
     maps: Collection[str]
 
     def known(self, name: str) -> bool:
+        """Whether there is a setting of that dotted name."""
         head, dot, tail = name.partition(".")
         return name in self.plain or (head in self.maps and bool(dot) and bool(tail))
 
@@ -40,6 +41,7 @@ class Names:
         return name.lower() if name.partition(".")[0] in self.maps else name
 
     def closest(self, wrong: str) -> str | None:
+        """The setting that was probably meant; ``None`` where none is near."""
         candidates = [*self.plain, *(f"{name}.NAME" for name in self.maps)]
         found = difflib.get_close_matches(wrong.lower().replace("-", "_"), candidates, n=1)
         return found[0] if found else None

@@ -8,6 +8,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """What tells the time, and lets it go by; tests bring one of their own."""
+
     def now(self) -> datetime:
         """The instant, aware, in UTC."""
 
@@ -22,10 +24,13 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
+        """By the wall clock, which somebody may set."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """By the clock that nobody sets."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Block this thread."""
         time.sleep(seconds)

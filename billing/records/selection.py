@@ -39,14 +39,6 @@ def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:
     return [row[0] for row in rows]
 
 
-def schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
-    """Usage schedule ids by key."""
-    driver = Driver(connection)
-    return dict(
-        driver.rows("SELECT id, usage_schedule_id FROM usage_schedule WHERE id {among}", driver.keys(keys))
-    )
-
-
 def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """Billing schedule ids by key."""
     driver = Driver(connection)
