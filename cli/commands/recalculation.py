@@ -46,7 +46,9 @@ def offer(customer_id: str | None, as_json: bool) -> None:
     """Which customers and months can be recalculated today, why, and how long it may take.
 
     A customer is offered that has an active contract and an account under it; a month that is over and under that
-    contract. Run it with `batchwright run data-recalculation`.
+    contract.
+
+    Then run it: `batchwright run data-recalculation`.
     """
     with application() as app:
         offered = operation.recalculation_offer(app, customer_id)

@@ -115,11 +115,11 @@ def test_the_list_of_commands_says_of_each_what_its_own_page_says_first() -> Non
     "words", [words for words, command in TREE.items() if isinstance(command, click.Group)]
 )
 def test_a_list_of_commands_cuts_no_summary_short(words: tuple[str, ...], batchwright: Batchwright) -> None:
-    shown = " ".join(batchwright(*words, "--help").stdout.split())
+    shown = "".join(batchwright(*words, "--help").stdout.split())
     assert "..." not in shown.replace("[ARGS]...", "")
     for name, command in TREE.items():
         if name[:-1] == words and name:
-            assert " ".join((command.help or "").partition("\n\n")[0].split()) in shown
+            assert "".join((command.help or "").partition("\n\n")[0].split()) in shown
 
 
 def test_every_command_but_the_demo_and_the_worker_answers_in_json_where_asked() -> None:
