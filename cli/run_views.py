@@ -95,7 +95,11 @@ def next_commands(run: Run) -> list[str]:
     if run["status"] == "Paused":
         return [f"batchwright runs resume {run_id}"]
     if run["status"] in ("Failed", "Aborted"):
-        return [f"batchwright runs show {run_id}", f"batchwright runs retry {run_id}"]
+        has_left = run["errored"] or run["not_reached"]
+        return [
+            f"batchwright runs show {run_id}",
+            *([f"batchwright runs retry {run_id}"] if has_left else []),
+        ]
     return []
 
 

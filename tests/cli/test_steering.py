@@ -47,6 +47,7 @@ def test_a_waiting_run_is_aborted_at_once_and_its_mail_sent(batchwright: Batchwr
     assert [mail["status"] for mail in run["mails"]] == ["sent"]
     text = batchwright("runs", "show", waiting).stdout
     assert "Failed (aborted by erika)" in text
+    assert "runs retry" not in text, "there is nothing to retry"
 
 
 def test_a_paused_run_says_how_to_go_on_and_goes_on_so(batchwright: Batchwright, waiting: str) -> None:
