@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 LONGEST_BEGINNING = 60
+LONGEST_SENTENCE = 120
 
 
 def instant(text: str | None) -> str:
@@ -27,13 +28,13 @@ def duration(seconds: float | None) -> str:
 
 def beginning(value: object) -> str:
     """A JSON value cut short to what fits into a table."""
-    return first_words(None if value is None else json.dumps(value, ensure_ascii=False))
+    return first_words(None if value is None else json.dumps(value, ensure_ascii=False), LONGEST_BEGINNING)
 
 
-def first_words(text: str | None) -> str:
+def first_words(text: str | None, longest: int = LONGEST_SENTENCE) -> str:
     """Text cut short to what fits into a table."""
     said = text or ""
-    return said if len(said) <= LONGEST_BEGINNING else f"{said[:LONGEST_BEGINNING]}…"
+    return said if len(said) <= longest else f"{said[:longest]}…"
 
 
 def joined(values: Iterable[object] | None) -> str:

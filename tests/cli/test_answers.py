@@ -151,6 +151,12 @@ def test_a_duration_is_short(seconds: float | None, shown: str) -> None:
     assert show.duration(seconds) == shown
 
 
+def test_why_a_run_failed_is_cut_only_where_it_is_very_long() -> None:
+    sentence = "stopped at the error ceiling of 1: 4 of 10 records errored"
+    assert show.first_words(f"Failed ({sentence})") == f"Failed ({sentence})"
+    assert show.first_words("x" * 500) == "x" * 120 + "…"
+
+
 def test_a_time_is_shown_in_utc_to_the_second() -> None:
     assert show.instant("2026-11-21T23:05:07.123Z") == "2026-11-21 23:05:07"
 
