@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, text, update
 
 from engine.store.tables import run, scope
 from operations.tables import UNSEALED, app_user, audit_entry, audit_head, audit_seal
@@ -115,8 +115,12 @@ def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[
 
 
 def lock_users(connection: Connection) -> None:
-    """Keep others from changing users until the transaction ends, so that a last administrator stays one."""
-    connection.execute(select(app_user.c.id).order_by(app_user.c.id).with_for_update()).all()
+    """Keep others from changing users until the transaction ends, so that a last administrator stays one.
+
+    The table and not its rows: the first user has none to lock. (On SQLite a transaction that writes is alone.)
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE app_user IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def user_by_email(connection: Connection, email: str) -> RowMapping | None:

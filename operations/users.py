@@ -46,9 +46,12 @@ def add_user(
     try:
         with app.database.write() as connection:
             records.lock_users(connection)
-            if not app.database.is_sqlite and not records.list_users(connection, limit=1):
-                _check_first(role)
-                os_user = os_user or actor.os_user
+            if not app.database.is_sqlite:
+                # Once more: without users everybody may, and somebody may have become the first one meanwhile.
+                permit(app, actor, Right.ADMINISTER, "user.add")
+                if not records.list_users(connection, limit=1):
+                    _check_first(role)
+                    os_user = os_user or actor.os_user
             values = {"email": address, "role": role, "os_user": os_user, "mail": "always", "disabled": False}
             records.add_user(connection, {**values, "created_at": app.clock.now()})
             _check_administered(app, connection)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from config.settings import operating_system_user
 from engine.errors import Refused
-from operations import users
+from operations import records, users
 from operations.app import Actor, Application
 from operations.permissions import Forbidden, Right, permit
 from operations.tables import app_user
@@ -80,6 +80,25 @@ def test_who_has_no_row_may_do_nothing_after_the_first_user_was_tied_to_somebody
         with pytest.raises(Forbidden):
             users.list_users(app, actor=ACTOR)
     assert [user["os_user"] for user in users.list_users(app, actor=Actor("ada", "ada"))] == ["ada"]
+
+
+def test_of_two_who_would_be_the_first_user_of_a_server_at_once_only_one_is(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if app.database.is_sqlite:  # there its owner is an administrator, and nobody becomes one by being first
+        return
+    lock = records.lock_users
+
+    def overtaken(connection: Connection) -> None:
+        monkeypatch.setattr(records, "lock_users", lock)
+        users.add_user(app, "eve@example.com", "administrator", actor=Actor("eve", "eve"))
+        lock(connection)
+
+    monkeypatch.setattr(records, "lock_users", overtaken)
+    with pytest.raises(Forbidden):
+        add(app)
+    (first,) = users.list_users(app, actor=Actor("eve", "eve"))
+    assert (first["email"], first["os_user"]) == ("eve@example.com", "eve")
 
 
 @pytest.mark.parametrize(
