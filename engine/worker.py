@@ -103,9 +103,11 @@ class Worker:
             # Whatever broke it, the other runs go on. This one has no heartbeat now: it is taken up after a lease.
             log.exception("run interrupted", run_id=run.run_id)
         finally:
-            with self._lock:
+            with (
+                self._lock
+            ):  # poked under it: once no run is at hand, who drained the worker may close what is poked
                 del self._threads[run.id]
-            self._wake.poke()
+                self._wake.poke()
 
     def _at_hand(self) -> list[threading.Thread]:
         with self._lock:

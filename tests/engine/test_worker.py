@@ -19,7 +19,7 @@ from engine.run import ACTIVE, Ask, Run, State
 from engine.store import runs, steering
 from engine.store.database import Database
 from engine.store.leases import LeaseStore
-from engine.store.wake import wake_of
+from engine.store.wake import Wake, wake_of
 from engine.worker import Worker
 from testing.clock import FakeClock
 from tests.engine.jobs import Parcels
@@ -75,6 +75,39 @@ def test_a_worker_is_woken_by_a_submit_and_drives_the_run(rig: Rig) -> None:
         run = ended(rig, rig.submit())
         assert time.monotonic() - started < LONG_LEASE / 4 - 1
     assert (run.state, run.processed) == (State.COMPLETED, 30)
+
+
+class SlowlyPoked:
+    """What a worker waits on, poked late by the threads of its runs."""
+
+    def __init__(self, wake: Wake) -> None:
+        self._wake = wake
+        self.wait, self.close = wake.wait, wake.close
+        self.closed = False
+        self.after_close = 0
+
+    def poke(self) -> None:
+        if threading.current_thread().name.startswith("JR-"):
+            time.sleep(0.5)
+        self.after_close += self.closed
+        if not self.closed:
+            self._wake.poke()
+
+
+def test_a_drained_worker_pokes_nothing_that_its_owner_has_closed(rig: Rig) -> None:
+    wake = SlowlyPoked(wake_of(rig.database))
+    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    run = ended(rig, rig.submit())
+    worker.drain()
+    thread.join(WAIT)
+    wake.closed = True
+    wake.close()
+    for other in threading.enumerate():
+        if other.name == run.run_id:
+            other.join(WAIT)
+    assert wake.after_close == 0
 
 
 def test_a_worker_drives_what_was_submitted_before_it_started(rig: Rig) -> None:
