@@ -38,12 +38,18 @@ def test_a_run_killed_again_and_again_ends_like_one_left_alone(database_url: str
 
 
 @pytest.mark.timeout(300)
-def test_a_preview_that_is_applied_under_kills_comes_to_what_a_run_left_alone_comes_to(
-    database_url: str, second_url: str
+def test_a_preview_applied_by_a_run_that_is_killed_comes_to_what_a_run_left_alone_comes_to(
+    postgres: PostgresServer,
 ) -> None:
-    found = recalculation.compare(
-        *(database_url, second_url), inputs=600, kills=2, scope_size=30, seed=20260102, say=_silent, applied=True
-    )  # fmt: skip
+    names = ("applied_in_peace", "applied_under_kills")
+    urls = [postgres.create_database(name) for name in names]
+    try:
+        found = recalculation.compare(
+            *urls, inputs=300, kills=2, scope_size=15, seed=20260102, say=_silent, applied=True
+        )
+    finally:
+        for name in names:
+            postgres.drop_database(name)
     assert found.faults == []
 
 
