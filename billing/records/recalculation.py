@@ -168,9 +168,9 @@ def rated_by_month(
         if foretold_by is not None:
             # From the lines to their inputs, each found by its id: the other way round there is no index.
             lines = "preview_line AS f JOIN usage_input AS u ON u.usage_input_id = f.record_id"
-            mine = f"AND f.run_id = {foretold_by:d} AND f.kind = 'usage_input'"
+            mine = "AND f.run_id = ? AND f.kind = 'usage_input'"
             more = _rated(driver, "f.amount_after - u.rated_amount", lines, mine)
-            rows += driver.rows(more, customer_key, first, last)
+            rows += driver.rows(more, customer_key, first, last, foretold_by)
         for account_key, currency, _, minor in rows:
             of_account = sums.setdefault((account_key, first[:7]), {})
             of_account[currency] = of_account.get(currency, 0) + int(minor)

@@ -295,7 +295,9 @@ def _change(act: View) -> str:
     if before is None:
         return ""
     return joined(
-        f"{name} {_blank(before[name])} -> {_blank(after[name])}" for name in after if name in before
+        f"{name} {_blank(before[name])} -> {_blank(after[name])}"
+        for name in after
+        if name in before and before[name] != after[name]
     )
 
 
