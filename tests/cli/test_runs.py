@@ -251,12 +251,6 @@ def test_what_to_do_next_about_a_failed_run_is_not_what_was_just_done(
     assert "batchwright runs show" not in shown
 
 
-def test_mail_without_a_recipient_is_not_said_to_be_in_a_file(company: str, batchwright: Batchwright) -> None:
-    ended = batchwright(*SEED, "--actor", "nobody-with-an-address")
-    assert "has no recipient" in ended.stdout + ended.stderr
-    assert "only written to files" not in ended.stdout + ended.stderr
-
-
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_quiet_says_nothing_on_stderr(company: str, batchwright: Batchwright) -> None:
     assert batchwright("-q", *SEED).stderr == ""
