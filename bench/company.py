@@ -13,7 +13,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 
 ASSETS_PER_CUSTOMER: Final = 1000
 _CREATED: Final = "2023-01-01T00:00:00.000000Z"

@@ -14,7 +14,7 @@ from importlib import import_module
 from time import process_time
 from zoneinfo import ZoneInfo
 
-from engine.cron import CronExpression
+from batchwright.engine.cron import CronExpression
 
 Walk = Callable[[int], list[datetime]]
 """Gives that many fires, one after the other."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine import BatchJob, Scope
-from engine.job import Record, StartContext
+from batchwright.engine import BatchJob, Scope
+from batchwright.engine.job import Record, StartContext
 
 
 class EmptyJob(BatchJob):

@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from batchwright.engine.store.database import Database
 from bench.company import Company, fill, settle
 from bench.measure import databases
-from engine.store.database import Database
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 WORKERS: Final = 2
@@ -57,9 +57,9 @@ def table(company: Company, seconds: dict[str, list[float]]) -> list[str]:
 
 def rate(url: str, executor: str, scope_size: int) -> None:
     """One draft rating of everything; prints its seconds."""
-    from engine.submit import Request, submit
-    from jobs.draft_usage_rating import DraftUsageRatingJob
-    from operations.app import default_application
+    from batchwright.engine.submit import Request, submit
+    from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+    from batchwright.operations.app import default_application
 
     os.environ |= {"BATCHWRIGHT_DATABASE_URL": url, "BATCHWRIGHT_EXECUTOR": executor}
     app = default_application()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 
 _INPUTS: Final = """
 SELECT id, asset_key, usage_date, quantity, product_uom, status, error_by, deleted FROM usage_input

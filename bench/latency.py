@@ -16,13 +16,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from config.settings import Settings, operating_system_user
-from engine.run import ENDED, State
-from engine.store.database import Database, upgrade
-from engine.store.tables import run as run_table
-from operations.actor import Actor
-from operations.app import make_application
-from operations.runs import submit_run
+from batchwright.config.settings import Settings, operating_system_user
+from batchwright.engine.run import ENDED, State
+from batchwright.engine.store.database import Database, upgrade
+from batchwright.engine.store.tables import run as run_table
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import make_application
+from batchwright.operations.runs import submit_run
 from tests.support.postgres import postgres_server
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +95,7 @@ def _worker(url: str, folder: str) -> Iterator[None]:
         "BATCHWRIGHT_EXECUTOR": "inline",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-c", "from cli.main import main; main()", "-q", "worker"]
+    command = [sys.executable, "-c", "from batchwright.cli.main import main; main()", "-q", "worker"]
     worker = subprocess.Popen(command, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True)
     try:
         assert worker.stderr is not None

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from batchwright.engine.store.database import Database
 from bench.company import Company, fill, settle
-from engine.store.database import Database
 from tests.support.postgres import postgres_server
 
 # Commits reach the disk as in production (the helper's `fsync=True`); the rest is what a server of this size has.

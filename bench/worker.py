@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from batchwright.engine.store.database import Database
 from bench.company import Company
-from engine.store.database import Database
 
 BYTES_PER_KIB: Final = 1024
 _STATUS: Final = Path("/proc/self/status")
@@ -42,10 +42,10 @@ def floor(url: str, company: Company, scope_size: int) -> dict[str, float]:
 
 def rate(url: str, scope_size: int, folder: Path) -> dict[str, float]:
     """Seconds of a draft rating of everything, from submit to its end; and those of making and writing its mail."""
-    from config.settings import MailSettings, Settings
-    from engine.submit import Request, submit
-    from jobs.draft_usage_rating import DraftUsageRatingJob
-    from operations.app import make_application
+    from batchwright.config.settings import MailSettings, Settings
+    from batchwright.engine.submit import Request, submit
+    from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+    from batchwright.operations.app import make_application
 
     app = make_application(Settings(database_url=url, executor="inline", mail=MailSettings(directory=folder)))
     request = Request(actor="bench", scope_size=scope_size, mail_actor=False, notify=["bench@example.com"])

@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import structlog
 
-from engine.store.database import upgrade
+from batchwright.engine.store.database import upgrade
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.smtp import SmtpServer
 

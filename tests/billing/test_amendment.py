@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from billing.amendment import Bill, Days, Meters, Terms, billed_until, new_periods
-from billing.periods import Period
+from batchwright.billing.amendment import Bill, Days, Meters, Terms, billed_until, new_periods
+from batchwright.billing.periods import Period
 
 JANUARY = date(2023, 1, 1)
 YEAR_END = date(2023, 12, 31)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from billing.catalog import Catalog, ContractRevision, PriceRevision
-from billing.periods import LAST_DAY, Day
-from billing.rating import Price
+from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
+from batchwright.billing.periods import LAST_DAY, Day
+from batchwright.billing.rating import Price
 
 BOOK, CUSTOMER = 5, 3
 CONTRACT = ContractRevision(

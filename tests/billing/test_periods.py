@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.periods import FREQUENCIES, MONTHS, Period, billing_periods, divides, periods
+from batchwright.billing.periods import FREQUENCIES, MONTHS, Period, billing_periods, divides, periods
 
 
 def _days(*pairs: str) -> list[Period]:

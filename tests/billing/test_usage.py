@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from billing.catalog import Catalog, ContractRevision, PriceRevision
-from billing.money import BIGINT_MAX
-from billing.periods import Day
-from billing.rating import Price
-from billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
-from billing.usage import AssetUsage, Rated, rate_assets
+from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
+from batchwright.billing.money import BIGINT_MAX
+from batchwright.billing.periods import Day
+from batchwright.billing.rating import Price
+from batchwright.billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
+from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 
 BOOK, CUSTOMER = 5, 3
 ASSET = AssetRow(

@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, update
 
-from engine import BatchJob, Record, Scope
-from engine.job import StartContext
+from batchwright.engine import BatchJob, Record, Scope
+from batchwright.engine.job import StartContext
 
 letter = Table("letter", MetaData(), Column("id", Integer, primary_key=True), Column("note", String(200)))
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 
 RECORDS = 3
 

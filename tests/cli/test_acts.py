@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import operating_system_user
+from batchwright.config.settings import operating_system_user
 from tests.cli.conftest import Batchwright, error_of, place_of
 
 ADD = [

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli import show
-from cli.answers import PAGE, AnswerCutOff, Column, printable, write_facts, write_rows
+from batchwright.cli import show
+from batchwright.cli.answers import PAGE, AnswerCutOff, Column, printable, write_facts, write_rows
 
 COLUMNS = (Column("id", "Id"), Column("amount", "Amount", numeric=True), Column("message", "Message"))
 ROWS: list[dict[str, Any]] = [

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import load_settings
-from operations.actor import default_actor
-from operations.app import make_application
-from operations.runs import submit_run
+from batchwright.config.settings import load_settings
+from batchwright.operations.actor import default_actor
+from batchwright.operations.app import make_application
+from batchwright.operations.runs import submit_run
 from tests.cli.conftest import PROGRAM, Batchwright
 
 WAIT = 60.0

@@ -11,8 +11,8 @@ from tests.cli.conftest import Program
 
 JOB = '''
 import sqlite3
-from engine import BatchJob
-from engine.job import Record
+from batchwright.engine import BatchJob
+from batchwright.engine.job import Record
 
 
 class Cranky(BatchJob):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 from tests.cli.conftest import Batchwright, Program, error_of
 from tests.cli.letters import fill, letter
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.progress import BarProgress, LineProgress, bar_on
-from engine.events import RunPlanned, RunWaiting, ScopeDone
+from batchwright.cli.progress import BarProgress, LineProgress, bar_on
+from batchwright.engine.events import RunPlanned, RunWaiting, ScopeDone
 
 RUN = "JR-00000007"
 

@@ -265,7 +265,7 @@ def test_settings_that_cannot_be_used_are_refused_all_of_them_at_once(
 def test_a_fault_of_the_program_is_told_in_a_line_with_the_way_to_the_traceback(
     batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.commands.config.current_settings", lambda: 1 / 0)
+    monkeypatch.setattr("batchwright.cli.commands.config.current_settings", lambda: 1 / 0)
     result = batchwright("config", "show", "--json")
     assert result.exit_code == 1
     assert error_of(result)["message"] == "ZeroDivisionError: division by zero"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from engine.store.database import Database
-from engine.store.tables import run as run_table
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import run as run_table
 from tests.cli.conftest import Batchwright, error_of
 
 pytestmark = pytest.mark.usefixtures("company")

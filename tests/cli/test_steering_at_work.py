@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from engine.store.database import Database
-from engine.store.tables import steering
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import steering
 from tests.cli.conftest import PROGRAM, Batchwright
 from tests.cli.test_interrupt import WAIT, driven, slow_run, state_of
 

@@ -10,10 +10,10 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import create_engine, text
 
-from config.settings import Settings, operating_system_user
-from engine.store.database import Database
-from operations.app import make_application
-from operations.sealing import seal_committed
+from batchwright.config.settings import Settings, operating_system_user
+from batchwright.engine.store.database import Database
+from batchwright.operations.app import make_application
+from batchwright.operations.sealing import seal_committed
 from tests.cli.conftest import Batchwright, error_of
 
 ME = operating_system_user()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from cli.groups import LazyGroup
-from cli.main import main
+from batchwright.cli.groups import LazyGroup
+from batchwright.cli.main import main
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from config.logging import level_of
+from batchwright.config.logging import level_of
 
 PROGRAM = """
 import logging, sys, warnings
 import structlog
-from config.logging import bind, configure_logging
+from batchwright.config.logging import bind, configure_logging
 
 configure_logging(int(sys.argv[1]))
 log = structlog.get_logger()
@@ -104,7 +104,7 @@ def test_a_terminal_gets_readable_lines() -> None:
 
 LIBRARY = """
 import structlog
-from config.logging import log_to_stderr
+from batchwright.config.logging import log_to_stderr
 
 log_to_stderr()
 log = structlog.get_logger()

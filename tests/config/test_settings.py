@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import MailSettings, Settings, SettingsError, load_settings
+from batchwright.config.settings import MailSettings, Settings, SettingsError, load_settings
 
 
 def settings_of(directory: Path, toml: str = "", /, **environ: str) -> Settings:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.store import database
-from engine.store.database import Database
-from engine.store.leases import LeaseStore
+from batchwright.engine.store import database
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
 
 HOLD = """
 import sqlite3, sys

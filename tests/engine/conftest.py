@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.job import Scope
-from engine.store.database import Database
+from batchwright.engine.job import Scope
+from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

@@ -9,7 +9,7 @@ import sys
 
 import dask
 
-import operations.pool  # noqa: F401  (the scheduler loads what is submitted; from now on without a pause)
+import batchwright.operations.pool  # noqa: F401  (the scheduler loads what is submitted; from now on without a pause)
 
 
 def main() -> None:

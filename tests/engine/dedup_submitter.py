@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import BaseModel
 
-from engine.errors import KeyInUse
-from engine.job import BatchJob, Record, Scope, StartContext
-from engine.store.database import Database
-from engine.submit import Request, submit
+from batchwright.engine.errors import KeyInUse
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.store.database import Database
+from batchwright.engine.submit import Request, submit
 from tests.engine.rig import NOW
 
 SUBMITS = 5

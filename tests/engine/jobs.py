@@ -21,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from engine.errors import Refused
-from engine.job import DryRunJob, Finish, Preview, Record, Scope, StartContext
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import DryRunJob, Finish, Preview, Record, Scope, StartContext
 
 metadata = MetaData()
 parcel = Table(

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.clock import SystemClock
-from engine.events import Events
-from engine.executors import Results, Work, in_flight
-from engine.job import Scope
-from engine.pool import ProcessPool
-from engine.store.database import Database
-from operations.pool import COMMAND
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.events import Events
+from batchwright.engine.executors import Results, Work, in_flight
+from batchwright.engine.job import Scope
+from batchwright.engine.pool import ProcessPool
+from batchwright.engine.store.database import Database
+from batchwright.operations.pool import COMMAND
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

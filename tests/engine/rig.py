@@ -9,19 +9,19 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from engine.clock import Clock
-from engine.dispatch import Dispatcher
-from engine.events import Event, Events, Reached
-from engine.executors import Executor, Inline
-from engine.job import BatchJob
-from engine.ledger import RecordOutcome, outcomes
-from engine.queue import promote
-from engine.registry import Registry
-from engine.run import Run, State
-from engine.store import runs
-from engine.store.database import Database
-from engine.submit import Request, submit
-from testing.clock import FakeClock
+from batchwright.engine.clock import Clock
+from batchwright.engine.dispatch import Dispatcher
+from batchwright.engine.events import Event, Events, Reached
+from batchwright.engine.executors import Executor, Inline
+from batchwright.engine.job import BatchJob
+from batchwright.engine.ledger import RecordOutcome, outcomes
+from batchwright.engine.queue import promote
+from batchwright.engine.registry import Registry
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
+from batchwright.engine.submit import Request, submit
+from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import fill, parcel
 
 NOW = datetime(2023, 6, 15, 12, 0, tzinfo=UTC)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from engine import events
-from engine.errors import KeyInUse
-from engine.job import BatchJob, Finish, Record, Scope, StartContext
-from engine.run import Run, State
-from engine.store import runs
-from engine.store.database import Database
-from engine.store.tables import run as run_table
-from engine.store.tables import run_selection
+from batchwright.engine import events
+from batchwright.engine.errors import KeyInUse
+from batchwright.engine.job import BatchJob, Finish, Record, Scope, StartContext
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import run_selection
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.test_faults import busy

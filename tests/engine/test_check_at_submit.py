@@ -11,12 +11,12 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
-from engine.errors import Refused
-from engine.job import BatchJob, Record, Scope, StartContext
-from engine.run import Run, State
-from engine.store import runs
-from engine.store.tables import run as run_table
-from engine.submit import Request, submit, submit_set
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.submit import Request, submit, submit_set
 from tests.engine.rig import Rig
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
-from engine import events
-from engine.claim import SECONDS_BEFORE_PASSING
-from engine.lease import heart
-from engine.queue import promote
-from engine.run import Run, State
-from engine.store import runs
-from engine.store.leases import LeaseStore
-from engine.store.wake import wake_of
-from engine.submit import Request, submit
-from testing.clock import FakeClock
+from batchwright.engine import events
+from batchwright.engine.claim import SECONDS_BEFORE_PASSING
+from batchwright.engine.lease import heart
+from batchwright.engine.queue import promote
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.wake import wake_of
+from batchwright.engine.submit import Request, submit
+from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.ledger import OUTCOMES
-from engine.run import MOVES, State
+from batchwright.engine.ledger import OUTCOMES
+from batchwright.engine.run import MOVES, State
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "concepts.md"
 

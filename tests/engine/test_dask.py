@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.cluster import Dask
-from engine.executors import Inline
-from engine.run import Ask, State
-from engine.store import steering
-from engine.store.database import Database
-from operations.pool import execute_waiting_scope
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.cluster import Dask
+from batchwright.engine.executors import Inline
+from batchwright.engine.run import Ask, State
+from batchwright.engine.store import steering
+from batchwright.engine.store.database import Database
+from batchwright.operations.pool import execute_waiting_scope
 from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, wait_for
 from tests.engine.rig import NOW, Rig

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
-from engine.errors import KeyInUse, Refused
-from engine.job import BatchJob, Record, Scope, StartContext
-from engine.run import ENDED, Run, State
-from engine.store import runs
-from engine.store.database import Database
-from engine.store.tables import run as run_table
-from engine.submit import DEDUP_KEY_LIMIT, Request, submit, submit_set
+from batchwright.engine.errors import KeyInUse, Refused
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.run import ENDED, Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.submit import DEDUP_KEY_LIMIT, Request, submit, submit_set
 from tests.engine.dedup_submitter import SUBMITS, MonthEnd
 from tests.engine.rig import NOW, Rig
 

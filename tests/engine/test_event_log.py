@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from engine import events
-from engine.event_log import WORDS, log_event
-from engine.job import Scope
-from engine.run import Run
+from batchwright.engine import events
+from batchwright.engine.event_log import WORDS, log_event
+from batchwright.engine.job import Scope
+from batchwright.engine.run import Run
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from engine import events
-from engine.events import POINTS, Event, Events, Point, Reached
-from engine.job import Scope
-from engine.run import State
-from engine.store.leases import LeaseStore
+from batchwright.engine import events
+from batchwright.engine.events import POINTS, Event, Events, Point, Reached
+from batchwright.engine.job import Scope
+from batchwright.engine.run import State
+from batchwright.engine.store.leases import LeaseStore
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
-from engine import events
-from engine.job import Scope
-from engine.metrics import Metrics
+from batchwright.engine import events
+from batchwright.engine.job import Scope
+from batchwright.engine.metrics import Metrics
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

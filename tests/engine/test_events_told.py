@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from config.settings import Settings
-from engine import events
-from engine.subscribers import installed_subscribers
-from operations.app import make_application
+from batchwright.config.settings import Settings
+from batchwright.engine import events
+from batchwright.engine.subscribers import installed_subscribers
+from batchwright.operations.app import make_application
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from engine import events
-from engine.clock import SystemClock
-from engine.errors import FenceLost
-from engine.executors import (
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.executors import (
     MOST_DEATHS,
     Answer,
     CrewGone,
@@ -26,11 +26,11 @@ from engine.executors import (
     Task,
     Work,
 )
-from engine.job import Scope
-from engine.run import Ask, Run, State
-from engine.scope import RunSession, ScopeRunner
-from engine.store import runs, steering
-from engine.store.leases import LeaseStore
+from batchwright.engine.job import Scope
+from batchwright.engine.run import Ask, Run, State
+from batchwright.engine.scope import RunSession, ScopeRunner
+from batchwright.engine.store import runs, steering
+from batchwright.engine.store.leases import LeaseStore
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.pooled import Spread
 from tests.engine.rig import NOW, Rig

@@ -14,14 +14,14 @@ from psycopg import errors as postgres_errors
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
 
-from engine import events
-from engine.faults import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, is_transient, pause_before
-from engine.job import Finish, Scope
-from engine.run import Run, State
-from engine.scope import RunSession
-from engine.store import database as database_module
-from engine.store import scopes
-from engine.store.tables import outcome
+from batchwright.engine import events
+from batchwright.engine.faults import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.job import Finish, Scope
+from batchwright.engine.run import Run, State
+from batchwright.engine.scope import RunSession
+from batchwright.engine.store import database as database_module
+from batchwright.engine.store import scopes
+from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 

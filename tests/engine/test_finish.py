@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, insert
 
-from engine import events
-from engine.job import Finish, Scope
-from engine.run import Ask, Run, State
-from engine.store import runs, steering
+from batchwright.engine import events
+from batchwright.engine.job import Finish, Scope
+from batchwright.engine.run import Ask, Run, State
+from batchwright.engine.store import runs, steering
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine import processes
-from engine.errors import FenceLost, Refused
-from engine.lease import Lease, Watch, heart, take_over
-from engine.run import Run, State
-from engine.store.database import Database
-from engine.store.leases import LeaseStore, Pulse, Session
-from engine.store.tables import heartbeat
-from testing.clock import FakeClock
+from batchwright.engine import processes
+from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.lease import Lease, Watch, heart, take_over
+from batchwright.engine.run import Run, State
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore, Pulse, Session
+from batchwright.engine.store.tables import heartbeat
+from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
 
 LEASE = 30.0

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dispatch import CeilingReached, check_ceiling
-from engine.job import Scope
-from engine.ledger import keys_to_retry, outcomes, preview_lines
-from engine.run import State
-from engine.store import runs
-from engine.store.database import Database, upgrade
-from engine.store.tables import outcome
+from batchwright.engine.dispatch import CeilingReached, check_ceiling
+from batchwright.engine.job import Scope
+from batchwright.engine.ledger import keys_to_retry, outcomes, preview_lines
+from batchwright.engine.run import State
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database, upgrade
+from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
@@ -137,7 +137,7 @@ def test_a_run_that_died_above_its_ceiling_fails_when_it_is_resumed(
     rig.fill(10)
     run = rig.submit(error_ceiling="3")
     with monkeypatch.context() as patch:
-        patch.setattr("engine.dispatch.check_ceiling", die)
+        patch.setattr("batchwright.engine.dispatch.check_ceiling", die)
         with pytest.raises(PowerCut):
             rig.drive(run)
     assert rig.read(run).errored == 5

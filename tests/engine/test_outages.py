@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.events import Point
-from engine.faults import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, pause_before
-from engine.job import Scope
-from engine.run import State
-from engine.store.database import Database
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.events import Point
+from batchwright.engine.faults import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, pause_before
+from batchwright.engine.job import Scope
+from batchwright.engine.run import State
+from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.pooled import Spread
 from tests.engine.rig import Rig

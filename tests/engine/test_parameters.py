@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refused
+from batchwright.engine.errors import Refused
 from tests.engine.jobs import Parcels
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.job import Group, Record, StartContext
-from engine.plan import cut
-from engine.run import State
-from engine.store import scopes
-from engine.store.scopes import PlannedScope
-from engine.store.tables import scope as scope_table
+from batchwright.engine.job import Group, Record, StartContext
+from batchwright.engine.plan import cut
+from batchwright.engine.run import State
+from batchwright.engine.store import scopes
+from batchwright.engine.store.scopes import PlannedScope
+from batchwright.engine.store.tables import scope as scope_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

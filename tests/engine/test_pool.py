@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.executors import Answer, CrewGone, Inline, Local, Task, Work
-from engine.pool import ProcessPool
-from engine.run import Ask, Run, State
-from engine.scope import Done
-from engine.store import steering
-from engine.store.database import Database
-from engine.store.leases import LeaseStore
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.executors import Answer, CrewGone, Inline, Local, Task, Work
+from batchwright.engine.pool import ProcessPool
+from batchwright.engine.run import Ask, Run, State
+from batchwright.engine.scope import Done
+from batchwright.engine.store import steering
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
 from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, Spread, is_alive, ready_pool, wait_for
 from tests.engine.rig import NOW, Rig

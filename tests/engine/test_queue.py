@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from engine import events
-from engine.faults import is_transient
-from engine.queue import promote
-from engine.run import Run, State
-from engine.store import runs
-from testing.clock import FakeClock
+from batchwright.engine import events
+from batchwright.engine.faults import is_transient
+from batchwright.engine.queue import promote
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 

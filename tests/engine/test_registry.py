@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Refused
-from engine.registry import Registry
+from batchwright.engine.errors import Refused
+from batchwright.engine.registry import Registry
 from tests.engine.jobs import Parcels
 
 OURS = ["data-recalculation", "draft-usage-rating", "usage-rating", "usage-unrating"]
 JOB = """
-from engine import BatchJob
+from batchwright.engine import BatchJob
 
 class Sweep(BatchJob):
     name = "{name}"
@@ -124,7 +124,7 @@ def test_a_folder_named_like_one_of_our_packages_hides_none_of_them(tmp_path: Pa
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
     (tmp_path / "chores.py").write_text(JOB.format(name="sweep"))
-    code = "from engine.registry import Registry; print(Registry(['chores:Sweep']).names())"
+    code = "from batchwright.engine.registry import Registry; print(Registry(['chores:Sweep']).names())"
     # -P: like an installed command, Python does not look in the working directory first.
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -145,8 +145,9 @@ def note(event, arguments):
             opened.append((event, arguments))
 
 sys.addaudithook(note)
-import importlib, pkgutil, engine, threading
-for module in pkgutil.walk_packages(engine.__path__, "engine."):
+import importlib, pkgutil, threading
+from batchwright import engine
+for module in pkgutil.walk_packages(engine.__path__, "batchwright.engine."):
     importlib.import_module(module.name)
 print(opened, threading.active_count())
 """

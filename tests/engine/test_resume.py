@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.run import Run, State
-from engine.store.database import Database
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.run import Run, State
+from batchwright.engine.store.database import Database
 from tests.engine.jobs import HALT_AT, Parcels
 from tests.engine.rig import Rig
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from engine.errors import FenceLost
-from engine.job import Scope
-from engine.run import Run, State
-from engine.store import runs, scopes
-from engine.store.database import Database
-from engine.store.tables import outcome, preview_line, run_warning
-from engine.store.tables import scope as scope_table
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.job import Scope
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs, scopes
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import outcome, preview_line, run_warning
+from batchwright.engine.store.tables import scope as scope_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

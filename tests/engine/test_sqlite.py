@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from engine.store.database import Database
-from engine.store.leases import LeaseStore, Pulse
-from engine.store.turnstile import Turnstile
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore, Pulse
+from batchwright.engine.store.turnstile import Turnstile
 
 PROCESSES = 4
 TURNS = 50

@@ -8,10 +8,10 @@ from itertools import product
 import pytest
 from sqlalchemy import update
 
-from engine.errors import FenceLost, MoveRefused
-from engine.run import ACTIVE, ENDED, MOVES, Run, State, badge
-from engine.store import runs
-from engine.store.tables import run as run_table
+from batchwright.engine.errors import FenceLost, MoveRefused
+from batchwright.engine.run import ACTIVE, ENDED, MOVES, Run, State, badge
+from batchwright.engine.store import runs
+from batchwright.engine.store.tables import run as run_table
 from tests.engine.rig import NOW, Rig
 
 BADGES = {

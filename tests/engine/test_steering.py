@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.errors import FenceLost
-from engine.events import Event
-from engine.job import Finish, Record, StartContext
-from engine.run import Ask, Run, State
-from engine.store import runs, steering
-from engine.store.database import Database
-from engine.store.leases import LeaseStore
-from engine.store.tables import scope
-from engine.store.tables import steering as steering_table
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.events import Event
+from batchwright.engine.job import Finish, Record, StartContext
+from batchwright.engine.run import Ask, Run, State
+from batchwright.engine.store import runs, steering
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.tables import scope
+from batchwright.engine.store.tables import steering as steering_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 from tests.engine.test_resume import LEASE_SECONDS, Owner, owner_at
@@ -105,7 +105,7 @@ def test_a_paused_run_goes_on_where_it_stopped_once_it_is_resumed(rig: Rig) -> N
 def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch, wanted: Ask
 ) -> None:
-    monkeypatch.setattr("engine.dispatch.SCOPES_PER_PLANNING_COMMIT", 1)
+    monkeypatch.setattr("batchwright.engine.dispatch.SCOPES_PER_PLANNING_COMMIT", 1)
     portions = iter(["first", "second"])
 
     def listen(event: Event) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from engine.errors import Refused
-from engine.job import BatchJob, Record, Scope, StartContext, Warn
-from engine.run import State
-from engine.store import runs
-from engine.store.tables import run as run_table
-from engine.store.tables import run_selection
-from engine.submit import SYNC_LIMIT, Request, stored_selection, submit
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext, Warn
+from batchwright.engine.run import State
+from batchwright.engine.store import runs
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import run_selection
+from batchwright.engine.submit import SYNC_LIMIT, Request, stored_selection, submit
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 
@@ -107,7 +107,7 @@ def test_what_was_selected_is_stored_once_and_sorted(rig: Rig) -> None:
 def test_a_large_selection_is_paged_through_completely(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [-(2**63) + 1, *range(1, 12), 2**63 - 1]
     monkeypatch.setattr(Parcels, "select", lambda self, connection: keys)
-    monkeypatch.setattr("engine.submit.SELECTION_PAGE", 5)
+    monkeypatch.setattr("batchwright.engine.submit.SELECTION_PAGE", 5)
     run = rig.submit()
     with rig.database.read() as connection:
         pages = [list(page) for page in stored_selection(connection, run.id)]

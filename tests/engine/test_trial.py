@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import Connection
 
-from engine import events
-from engine.job import BatchJob, Record, Scope, StartContext
-from engine.run import Run, State
-from engine.store import scopes
-from engine.store.database import Database, upgrade
-from engine.store.tables import outcome
+from batchwright.engine import events
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import scopes
+from batchwright.engine.store.database import Database, upgrade
+from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

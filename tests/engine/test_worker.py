@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from engine import events
-from engine.clock import SystemClock
-from engine.job import Scope
-from engine.lease import heart
-from engine.run import ACTIVE, Ask, Run, State
-from engine.store import runs, steering
-from engine.store.database import Database
-from engine.store.leases import LeaseStore
-from engine.store.wake import Wake, wake_of
-from engine.worker import Worker
-from testing.clock import FakeClock
+from batchwright.engine import events
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.job import Scope
+from batchwright.engine.lease import heart
+from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.store import runs, steering
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.wake import Wake, wake_of
+from batchwright.engine.worker import Worker
+from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 
@@ -169,7 +169,7 @@ def test_a_run_that_broke_off_here_is_taken_up_again_by_the_same_worker(
         if left and left.pop():
             raise sqlite_busy()
 
-    monkeypatch.setattr("engine.faults.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("batchwright.engine.faults.MAX_ATTEMPTS", 1)
     spy.on_execute = staticmethod(break_off)
     rig.lease_seconds = 0.4
     run = rig.submit()

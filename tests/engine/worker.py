@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 

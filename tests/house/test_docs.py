@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
-from config.settings import FILE_NAME, load_settings
+from batchwright.cli.main import main
+from batchwright.config.settings import FILE_NAME, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

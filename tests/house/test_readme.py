@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from config.settings import CONFIG_VARIABLE, MailSettings, Settings, variable_of
+from batchwright.config.settings import CONFIG_VARIABLE, MailSettings, Settings, variable_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
@@ -38,12 +38,6 @@ def test_every_variable_in_the_readme_is_a_setting() -> None:
     known = {CONFIG_VARIABLE, *map(variable_of, names)}
     named = set(re.findall(r"\bBATCHWRIGHT_[A-Z_]*[A-Z]\b", readme()))
     assert {name for name in named if not name.startswith("BATCHWRIGHT_ACTORS__")} - known == set()
-
-
-def test_every_package_of_the_wheel_is_named() -> None:
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    [packages] = re.findall(r"^packages = \[(.*)\]$", pyproject, re.MULTILINE)
-    assert [name for name in re.findall(r'"(\w+)"', packages) if f"`{name}`" not in readme()] == []
 
 
 def test_the_shortest_real_use_works_as_pasted(tmp_path: Path) -> None:

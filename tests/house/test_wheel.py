@@ -1,10 +1,11 @@
-"""The wheel, as somebody else installs it: away from this folder, beside packages of the same names."""
+"""The wheel, as somebody else installs it: away from this folder, beside modules of any name of their own."""
 
 import json
 import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from collections.abc import Sequence
@@ -13,17 +14,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = (
-    "billing",
-    "cli",
-    "config",
-    "engine",
-    "jobs",
-    "migrations",
-    "notifications",
-    "operations",
-    "testing",
-)
+SOURCE = ROOT / "src"
+# Names of folders in the package that an author may well have, too.
+COMMON_NAMES = ("cli", "config", "engine", "jobs", "operations", "testing")
 
 # Building and installing is done once for all tests here.
 pytestmark = pytest.mark.xdist_group("wheel")
@@ -59,7 +52,7 @@ def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def crowded_folder(tmp_path: Path) -> Path:
     """A working directory with a `config` and a `jobs` of its own, which must not be imported."""
-    for name in ("config", "jobs"):
+    for name in COMMON_NAMES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(
             "raise AssertionError('the wrong one')", encoding="utf-8"
@@ -67,13 +60,13 @@ def crowded_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     data = {name.partition(".data/")[2] for name in names if ".data/" in name}
     inside = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
-    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
-    here = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
+    files = (path for path in SOURCE.rglob("*") if path.is_file())
+    here = {str(path.relative_to(SOURCE)) for path in files if "__pycache__" not in path.parts}
     assert inside == here
     assert data == {"data/share/batchwright/crontab.example"}
 
@@ -95,11 +88,34 @@ def test_the_demo_runs_from_the_wheel(binaries: Path, crowded_folder: Path) -> N
     assert list((crowded_folder / "sample").rglob("*.eml"))
 
 
-def test_every_package_is_the_wheels(binaries: Path, crowded_folder: Path) -> None:
-    program = f"import importlib; [print(importlib.import_module(name).__file__) for name in {PACKAGES}]"
+def test_batchwright_is_all_that_the_wheel_puts_on_the_path(binaries: Path, crowded_folder: Path) -> None:
+    program = "import batchwright, sysconfig; print(batchwright.__file__, sysconfig.get_path('purelib'))"
     # -P: the working directory is not searched, as it is not for an installed command.
-    files = _run([str(binaries / "python"), "-P", "-c", program], crowded_folder).splitlines()
-    assert [file for file in files if not file.startswith(str(binaries.parent / "lib"))] == []
+    told = _run([str(binaries / "python"), "-P", "-c", program], crowded_folder).split()
+    file, site = map(Path, told)
+    assert file == site / "batchwright" / "__init__.py"
+    named = {entry.name.partition("-")[0] for entry in site.iterdir()}
+    assert named == {"batchwright", "dependencies.pth"}
+
+
+def test_the_wheel_that_is_built_from_the_source_distribution_is_the_same(
+    wheel: Path, tmp_path: Path
+) -> None:
+    hatchling = str(Path(sys.executable).parent / "hatchling")
+    _run([hatchling, "build", "-t", "sdist", "-d", str(tmp_path)], ROOT)
+    [sdist] = tmp_path.glob("batchwright-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = sdist.with_name(sdist.name.removesuffix(".tar.gz"))
+    _run([hatchling, "build", "-t", "wheel", "-d", str(tmp_path)], unpacked)
+    [rebuilt] = tmp_path.glob("batchwright-*.whl")
+    assert _contents(rebuilt) == _contents(wheel)
+
+
+def _contents(wheel: Path) -> dict[str, int]:
+    """The checksum of each file by its name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {entry.filename: entry.CRC for entry in archive.infolist()}
 
 
 def _run(command: Sequence[str], folder: Path) -> str:

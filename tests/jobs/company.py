@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from billing import tables
+from batchwright.billing import tables
 from tests.support.records import Books
 
 Tier = tuple[str | None, str | None, str | None]

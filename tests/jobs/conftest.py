@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.store.database import upgrade
-from operations.app import Application, make_application
+from batchwright.engine.store.database import upgrade
+from batchwright.operations.app import Application, make_application
 from tests.jobs.company import Company
 from tests.jobs.drafting import empty
 from tests.operations.conftest import StandingClock, make_settings

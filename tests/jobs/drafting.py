@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Table, select, text, update
 
-from billing import tables
-from engine.store.tables import metadata
-from notifications.tables import mail
-from operations.app import Application
-from operations.runs import drive_run, retry_run, run_outcomes, submit_run
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.engine.store.tables import metadata
+from batchwright.notifications.tables import mail
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, retry_run, run_outcomes, submit_run
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR
 
 JOB = "draft-usage-rating"

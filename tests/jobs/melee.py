@@ -12,11 +12,11 @@ from pathlib import Path
 from random import Random
 from threading import Barrier
 
-from engine.errors import PreviewOutdated
-from engine.events import Event, ScopeRetried
-from operations.app import Application, make_application
-from operations.previews import apply_run
-from operations.runs import drive_run
+from batchwright.engine.errors import PreviewOutdated
+from batchwright.engine.events import Event, ScopeRetried
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.previews import apply_run
+from batchwright.operations.runs import drive_run
 from tests.jobs.drafting import draft
 from tests.jobs.world import FIRST_DAY, MONTHS, Input, World
 from tests.operations.conftest import ACTOR, StandingClock, make_settings

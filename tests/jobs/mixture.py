@@ -17,7 +17,7 @@ from math import floor
 from random import Random
 from typing import Any
 
-from billing.rating import MODELS
+from batchwright.billing.rating import MODELS
 from tests.billing.rating.test_rating_oracle import Meter, OutOfTable, random_price, random_quantity
 from tests.jobs.company import Company, last_day
 

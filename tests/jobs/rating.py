@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from billing import tables
-from billing.exact import EXACT
-from billing.records.schedules import LIVE
-from operations.app import Application
-from operations.billing_schedules import list_billing_schedules, set_billing_schedule_status
-from operations.previews import run_preview
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.billing.exact import EXACT
+from batchwright.billing.records.schedules import LIVE
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import list_billing_schedules, set_billing_schedule_status
+from batchwright.operations.previews import run_preview
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.drafting import draft
 from tests.operations.conftest import ACTOR
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from billing import tables
-from operations.app import Application
-from operations.runs import submit_run
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.runs import submit_run
+from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft
 from tests.operations.conftest import ACTOR

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from billing import tables
-from operations.app import Application
-from operations.recalculation import list_account_charges
-from operations.steering import abort_run
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.recalculation import list_account_charges
+from batchwright.operations.steering import abort_run
 from tests.jobs.rating import invoice, rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice, submitted, warnings
 from tests.operations.conftest import ACTOR

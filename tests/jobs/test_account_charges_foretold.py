@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from billing import tables
-from engine.errors import PreviewOutdated
-from operations.app import Application
-from operations.previews import apply_run, run_preview
-from operations.recalculation import list_account_charges
-from operations.runs import drive_run, show_run
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.engine.errors import PreviewOutdated
+from batchwright.operations.app import Application
+from batchwright.operations.previews import apply_run, run_preview
+from batchwright.operations.recalculation import list_account_charges
+from batchwright.operations.runs import drive_run, show_run
+from batchwright.operations.views import View
 from tests.jobs.drafting import billing_rows
 from tests.jobs.rating import rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice

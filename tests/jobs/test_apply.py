@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from billing import tables
-from billing.usage import rate_assets
-from engine import events
-from engine.errors import PreviewOutdated, Refused
-from engine.events import Event
-from operations.app import Application
-from operations.audit_trail import list_audit
-from operations.previews import apply_run, run_preview
-from operations.runs import drive_run, retry_run, run_outcomes, show_run
-from operations.usage_inputs import delete_usage_inputs, edit_usage_input
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.billing.usage import rate_assets
+from batchwright.engine import events
+from batchwright.engine.errors import PreviewOutdated, Refused
+from batchwright.engine.events import Event
+from batchwright.operations.app import Application
+from batchwright.operations.audit_trail import list_audit
+from batchwright.operations.previews import apply_run, run_preview
+from batchwright.operations.runs import drive_run, retry_run, run_outcomes, show_run
+from batchwright.operations.usage_inputs import delete_usage_inputs, edit_usage_input
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import billing_rows, change, draft, submit
@@ -242,7 +242,7 @@ def test_records_that_raised_in_the_dry_run_are_set_aside_again(
         return rate_assets(assets, inputs, *rest)
 
     write(fill)
-    monkeypatch.setattr("jobs.usage_rating.rate_assets", raising)
+    monkeypatch.setattr("batchwright.jobs.usage_rating.rate_assets", raising)
     dry = rate(app, mode="dry_run")
     assert (dry["processed"], dry["errored"]) == (2, 1)
     run = apply(app, dry)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing import tables
-from operations.app import Application
-from operations.runs import run_outcomes, show_run
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.runs import run_outcomes, show_run
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open
 from tests.jobs.drafting import draft, empty, mail_facts

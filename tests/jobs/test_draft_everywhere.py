@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from billing import tables
-from operations.app import Application
+from batchwright.billing import tables
+from batchwright.operations.app import Application
 from tests.jobs.company import Company
 from tests.jobs.conftest import WORDS, Open
 from tests.jobs.drafting import draft, empty, outcomes, results

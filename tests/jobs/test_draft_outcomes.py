@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from billing import tables
-from operations.app import Application
-from operations.runs import drive_run, run_outcomes
-from operations.usage_inputs import delete_usage_inputs, show_usage_input
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, run_outcomes
+from batchwright.operations.usage_inputs import delete_usage_inputs, show_usage_input
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, change, draft, drafts, outcomes, statuses, submit

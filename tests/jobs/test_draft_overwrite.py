@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from billing import tables
-from operations.app import Application
-from operations.runs import show_run
-from operations.usage_inputs import delete_usage_inputs
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.runs import show_run
+from batchwright.operations.usage_inputs import delete_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, change, draft, drafts

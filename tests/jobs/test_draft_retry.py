@@ -6,11 +6,11 @@ from datetime import date
 
 import pytest
 
-from billing import tables
-from engine.job import Scope
-from jobs.draft_usage_rating import DraftUsageRatingJob, Forecast
-from operations.app import Application
-from operations.runs import run_outcomes, show_run
+from batchwright.billing import tables
+from batchwright.engine.job import Scope
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob, Forecast
+from batchwright.operations.app import Application
+from batchwright.operations.runs import run_outcomes, show_run
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import change, draft, drafts, outcomes, results, retry

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from billing import tables
-from engine.errors import Refused
-from operations.app import Application
-from operations.previews import run_preview
-from operations.runs import list_runs, run_outcomes
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.previews import run_preview
+from batchwright.operations.runs import list_runs, run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import billing_rows, change, draft, results, submit

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from billing import tables
-from billing.records import catalog_rows
-from operations.app import Application
-from operations.imports import import_paths
-from operations.usage_inputs import list_usage_inputs
+from batchwright.billing import tables
+from batchwright.billing.records import catalog_rows
+from batchwright.operations.app import Application
+from batchwright.operations.imports import import_paths
+from batchwright.operations.usage_inputs import list_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, draft, drafts, outcomes, statuses

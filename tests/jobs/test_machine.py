@@ -19,8 +19,8 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from engine.store.database import upgrade
-from operations.app import Application, make_application
+from batchwright.engine.store.database import upgrade
+from batchwright.operations.app import Application, make_application
 from tests.jobs.world import FIRST_DAY, World
 from tests.operations.conftest import StandingClock, make_settings
 

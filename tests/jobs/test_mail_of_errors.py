@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from operations.app import Application
-from operations.mail import list_mail, preview_mail, show_mail
-from operations.views import View
+from batchwright.operations.app import Application
+from batchwright.operations.mail import list_mail, preview_mail, show_mail
+from batchwright.operations.views import View
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import draft
 from tests.jobs.rating import rate

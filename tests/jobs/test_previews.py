@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from billing import tables
-from engine.errors import Refused
-from operations.app import Application
-from operations.previews import run_preview
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.previews import run_preview
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, change, draft, drafts

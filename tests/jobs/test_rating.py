@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from billing import tables
-from engine.errors import Refused
-from engine.job import Scope
-from jobs import UsageRatingJob
-from jobs.usage_rating import Rating
-from operations.app import Application
-from operations.runs import drive_run, run_outcomes
-from operations.usage_inputs import delete_usage_inputs, reset_usage_inputs
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import Scope
+from batchwright.jobs import UsageRatingJob
+from batchwright.jobs.usage_rating import Rating
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, run_outcomes
+from batchwright.operations.usage_inputs import delete_usage_inputs, reset_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import (

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from billing import tables
-from billing.rating import MODELS
-from operations.app import Application
-from operations.runs import run_outcomes
-from operations.usage_inputs import reset_usage_inputs
+from batchwright.billing import tables
+from batchwright.billing.rating import MODELS
+from batchwright.operations.app import Application
+from batchwright.operations.runs import run_outcomes
+from batchwright.operations.usage_inputs import reset_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, billing_rows, draft, drafts, empty, outcomes

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from billing import tables
-from operations.app import Application
-from operations.billing_schedules import list_billing_schedules
-from operations.usage_inputs import reset_usage_inputs
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import list_billing_schedules
+from batchwright.operations.usage_inputs import reset_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import billing_rows, draft, drafts, statuses

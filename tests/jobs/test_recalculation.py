@@ -9,16 +9,16 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import update
 
-from billing import tables
-from config.settings import operating_system_user
-from engine.errors import PreviewOutdated
-from operations.actor import Actor
-from operations.app import Application
-from operations.permissions import Forbidden, Right
-from operations.previews import apply_run
-from operations.runs import drive_run
-from operations.usage_inputs import reset_usage_inputs
-from operations.users import add_user
+from batchwright.billing import tables
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import PreviewOutdated
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.permissions import Forbidden, Right
+from batchwright.operations.previews import apply_run
+from batchwright.operations.runs import drive_run
+from batchwright.operations.usage_inputs import reset_usage_inputs
+from batchwright.operations.users import add_user
 from tests.jobs.company import INDEXED_TIERS
 from tests.jobs.drafting import billing_rows, change, draft, drafts, outcomes, statuses
 from tests.jobs.rating import (

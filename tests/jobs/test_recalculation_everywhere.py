@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from billing import tables
-from billing.rating import MODELS
-from operations.app import Application
-from operations.previews import apply_run
-from operations.runs import drive_run
-from operations.usage_inputs import reset_usage_inputs
+from batchwright.billing import tables
+from batchwright.billing.rating import MODELS
+from batchwright.operations.app import Application
+from batchwright.operations.previews import apply_run
+from batchwright.operations.runs import drive_run
+from batchwright.operations.usage_inputs import reset_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft, empty, statuses
 from tests.jobs.mixture import Metered, write_company

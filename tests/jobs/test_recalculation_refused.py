@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from billing import tables
-from engine.errors import KeyInUse, Refused
-from engine.store.tables import run as run_table
-from jobs import DataRecalculationJob
-from operations.app import Application, make_application
-from operations.audit_trail import list_audit
-from operations.batches import execute_batch
-from operations.recalculation import recalculation_offer
-from operations.runs import drive_run, list_runs, show_run, submit_run
-from operations.steering import abort_run
+from batchwright.billing import tables
+from batchwright.engine.errors import KeyInUse, Refused
+from batchwright.engine.store.tables import run as run_table
+from batchwright.jobs import DataRecalculationJob
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.audit_trail import list_audit
+from batchwright.operations.batches import execute_batch
+from batchwright.operations.recalculation import recalculation_offer
+from batchwright.operations.runs import drive_run, list_runs, show_run, submit_run
+from batchwright.operations.steering import abort_run
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
 from tests.operations.conftest import ACTOR, StandingClock, make_settings

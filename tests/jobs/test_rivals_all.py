@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from operations.app import Application
+from batchwright.operations.app import Application
 from tests.jobs.melee import play, some_inputs
 from tests.jobs.world import World
 

@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
-from operations.app import Application
-from operations.runs import list_runs, submit_run
-from operations.steering import abort_run
+from batchwright.operations.app import Application
+from batchwright.operations.runs import list_runs, submit_run
+from batchwright.operations.steering import abort_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import draft

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from operations.app import Application
-from operations.billing_schedules import list_billing_schedules
-from operations.imports import import_paths
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import list_billing_schedules
+from batchwright.operations.imports import import_paths
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.jobs.drafting import draft
 from tests.operations.conftest import ACTOR
 

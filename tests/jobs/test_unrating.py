@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from billing import tables
-from engine.errors import Refused
-from operations.app import Application
-from operations.runs import drive_run, run_outcomes
-from operations.usage_inputs import delete_usage_inputs, edit_usage_input, reset_usage_inputs
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, run_outcomes
+from batchwright.operations.usage_inputs import delete_usage_inputs, edit_usage_input, reset_usage_inputs
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, billing_rows, change, draft, drafts, outcomes, statuses, submit

@@ -16,17 +16,17 @@ from typing import Any
 
 from sqlalchemy import Row, func, insert, select
 
-from billing import tables
-from billing.exact import EXACT
-from billing.records.schedules import LIVE, PENDING_BILLING, SUPERSEDED
-from engine.errors import Refused
-from operations.amendments import amend_asset_line_item
-from operations.app import Application
-from operations.billing_schedules import set_billing_schedule_status
-from operations.imports import import_paths
-from operations.runs import run_outcomes
-from operations.usage_inputs import edit_usage_input, reset_usage_inputs
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.billing.exact import EXACT
+from batchwright.billing.records.schedules import LIVE, PENDING_BILLING, SUPERSEDED
+from batchwright.engine.errors import Refused
+from batchwright.operations.amendments import amend_asset_line_item
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import set_billing_schedule_status
+from batchwright.operations.imports import import_paths
+from batchwright.operations.runs import run_outcomes
+from batchwright.operations.usage_inputs import edit_usage_input, reset_usage_inputs
+from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
 from tests.jobs.drafting import draft, empty
 from tests.jobs.rating import assert_books_balance, rate, unrate

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-import billing.tables  # noqa: F401  (each of these imports adds its tables to the metadata)
-import notifications.tables  # noqa: F401
-import operations.tables  # noqa: F401
-from engine.store.database import Database, newest_revision, upgrade
-from engine.store.tables import lease_metadata, metadata
+import batchwright.billing.tables
+import batchwright.notifications.tables
+import batchwright.operations.tables  # noqa: F401
+from batchwright.engine.store.database import Database, newest_revision, upgrade
+from batchwright.engine.store.tables import lease_metadata, metadata
 
 
 def test_a_migrated_database_has_the_tables_columns_and_indexes_of_the_program(migrated_url: str) -> None:
@@ -34,6 +36,6 @@ def test_an_upgrade_of_an_upgraded_database_changes_nothing(migrated_url: str) -
 
 
 def test_the_migrations_are_one_chain() -> None:
-    script = ScriptDirectory("migrations")
+    script = ScriptDirectory(str(files("batchwright.migrations")))
     assert len(script.get_heads()) == 1
     assert len(script.get_bases()) == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 from tests.notifications.making import HandClock
 
 

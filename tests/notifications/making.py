@@ -10,15 +10,15 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from engine.events import Events
-from engine.store.database import Database
-from engine.store.tables import run as run_table
-from notifications import outbox
-from notifications.compose import Composer
-from notifications.deliver import Mailer
-from notifications.outbox import Mail, MailLine
-from notifications.records import OutcomeSource, Row
-from notifications.transports import SmtpTransport, Transport
+from batchwright.engine.events import Events
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import run as run_table
+from batchwright.notifications import outbox
+from batchwright.notifications.compose import Composer
+from batchwright.notifications.deliver import Mailer
+from batchwright.notifications.outbox import Mail, MailLine
+from batchwright.notifications.records import OutcomeSource, Row
+from batchwright.notifications.transports import SmtpTransport, Transport
 from tests.support.smtp import SmtpServer
 
 NOW = datetime(2026, 11, 21, 23, 5, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.errors import Refused
-from notifications.addresses import check_address, recipients
+from batchwright.engine.errors import Refused
+from batchwright.notifications.addresses import check_address, recipients
 
 
 @pytest.mark.parametrize(

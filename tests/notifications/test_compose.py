@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from engine.errors import Refused
-from notifications.digest import digest_facts
-from notifications.preview import compose_preview
-from notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
-from notifications.words import count, grouped
+from batchwright.engine.errors import Refused
+from batchwright.notifications.digest import digest_facts
+from batchwright.notifications.preview import compose_preview
+from batchwright.notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
+from batchwright.notifications.words import count, grouped
 from tests.notifications.making import (
     LIMIT,
     NOW,

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.csv_file import GZIP_FROM, CsvFile, defused, encoded_size
-from notifications.records import Row, gather
+from batchwright.notifications.csv_file import GZIP_FROM, CsvFile, defused, encoded_size
+from batchwright.notifications.records import Row, gather
 from tests.notifications.making import LIMIT, row, source
 
 

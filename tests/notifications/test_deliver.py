@@ -16,16 +16,16 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import select
 
-from config.settings import MailSettings
-from engine.errors import Refused
-from engine.events import Event, Events, MailFailed, MailPutOff, MailSent, Reached
-from engine.store.database import Database
-from engine.store.tables import run
-from notifications import transports
-from notifications.deliver import LONGEST_PAUSE, Mailer, pause_after, transport_from
-from notifications.outbox import HOLD
-from notifications.records import Row
-from notifications.transports import FileTransport, Letter, SmtpTransport
+from batchwright.config.settings import MailSettings
+from batchwright.engine.errors import Refused
+from batchwright.engine.events import Event, Events, MailFailed, MailPutOff, MailSent, Reached
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import run
+from batchwright.notifications import transports
+from batchwright.notifications.deliver import LONGEST_PAUSE, Mailer, pause_after, transport_from
+from batchwright.notifications.outbox import HOLD
+from batchwright.notifications.records import Row
+from batchwright.notifications.transports import FileTransport, Letter, SmtpTransport
 from tests.notifications.making import (
     NOW,
     HandClock,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from notifications.compose import Composer
-from notifications.digest import DIGEST_KIND, SHOWN_LATE, SHOWN_RUNS, Digest, digest_facts
-from notifications.outbox import Mail
-from notifications.records import Excerpt, RunRecords
+from batchwright.notifications.compose import Composer
+from batchwright.notifications.digest import DIGEST_KIND, SHOWN_LATE, SHOWN_RUNS, Digest, digest_facts
+from batchwright.notifications.outbox import Mail
+from batchwright.notifications.records import Excerpt, RunRecords
 from tests.notifications.making import LIMIT, NOW, facts
 
 EMPTY = RunRecords(errored=Excerpt(), processed=Excerpt())

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from engine.errors import Refused
-from engine.store.database import Database
-from notifications import outbox
+from batchwright.engine.errors import Refused
+from batchwright.engine.store.database import Database
+from batchwright.notifications import outbox
 from tests.notifications.making import NOW, add_mail, add_run, facts, line
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from notifications.preferences import next_midnight, wanted
+from batchwright.notifications.preferences import next_midnight, wanted
 
 CHOICES = {
     "all@example.com": "always",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from notifications import words
+from batchwright.notifications import words
 
 
 @pytest.mark.parametrize(

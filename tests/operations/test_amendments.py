@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from billing import tables
-from engine.errors import Refused
-from operations.amendments import amend_asset_line_item, preview_amendment
-from operations.app import Application
-from operations.asset_line_items import show_asset_line_item
-from operations.audit_trail import list_audit
-from operations.billing_schedules import list_billing_schedules
-from operations.forecast import forecast
-from operations.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
-from operations.usage_schedules import list_usage_schedules
-from operations.views import View
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.operations.amendments import amend_asset_line_item, preview_amendment
+from batchwright.operations.app import Application
+from batchwright.operations.asset_line_items import show_asset_line_item
+from batchwright.operations.audit_trail import list_audit
+from batchwright.operations.billing_schedules import list_billing_schedules
+from batchwright.operations.forecast import forecast
+from batchwright.operations.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
+from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses
 from tests.jobs.rating import assert_books_balance, invoice, rate, stored, unrate

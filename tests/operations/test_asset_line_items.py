@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refused
-from operations.app import Application
-from operations.asset_line_items import list_asset_line_items, show_asset_line_item
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.asset_line_items import list_asset_line_items, show_asset_line_item
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from config.settings import operating_system_user
-from engine.errors import Refused
-from operations.app import Actor, Application, default_actor
-from operations.audit import record, subject_of
-from operations.audit_trail import list_audit
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Actor, Application, default_actor
+from batchwright.operations.audit import record, subject_of
+from batchwright.operations.audit_trail import list_audit
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 from structlog.testing import capture_logs
 
-from config.logging import configure_logging
-from operations import records
-from operations.app import Application, make_application
-from operations.audit import record
-from operations.audit_trail import verify_audit
-from operations.sealing import AT_ONCE, seal_committed
-from operations.tables import audit_entry, audit_head, audit_seal
+from batchwright.config.logging import configure_logging
+from batchwright.operations import records
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.audit import record
+from batchwright.operations.audit_trail import verify_audit
+from batchwright.operations.sealing import AT_ONCE, seal_committed
+from batchwright.operations.tables import audit_entry, audit_head, audit_seal
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
 OK: list[Any] = []

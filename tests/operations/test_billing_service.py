@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from engine.errors import DatabaseMissing, Refused
-from engine.job import BatchJob, Record, Scope, StartContext
-from jobs.draft_usage_rating import DraftUsageRatingJob
-from operations import execute_batch
-from operations.app import Application, default_application
-from operations.billing import BillingService
-from operations.runs import drive_run, list_runs, show_run
+from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+from batchwright.operations import execute_batch
+from batchwright.operations.app import Application, default_application
+from batchwright.operations.billing import BillingService
+from batchwright.operations.runs import drive_run, list_runs, show_run
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]

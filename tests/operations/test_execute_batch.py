@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from engine.errors import DatabaseMissing, Refused
-from operations import execute_batch
-from operations.app import Application
-from operations.runs import drive_run, list_runs, show_run
+from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.operations import execute_batch
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, list_runs, show_run
 from tests.engine.dedup_submitter import MonthEnd
 from tests.engine.jobs import Parcels, fill
 

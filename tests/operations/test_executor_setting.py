@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import Settings
-from engine.cluster import Dask
-from engine.executors import Executor, Inline, Local
-from operations.app import make_application
+from batchwright.config.settings import Settings
+from batchwright.engine.cluster import Dask
+from batchwright.engine.executors import Executor, Inline, Local
+from batchwright.operations.app import make_application
 
 POSTGRES = "postgresql+psycopg://somebody@127.0.0.1:1/nowhere"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refused
-from operations.app import Application
-from operations.forecast import forecast
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.forecast import forecast
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from config.settings import operating_system_user
-from engine.errors import MoveRefused
-from engine.run import State
-from operations.app import Actor, Application
-from operations.permissions import Forbidden, Right
-from operations.runs import drive_run, resume_run, show_run, submit_run
-from operations.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
-from operations.users import add_user
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import MoveRefused
+from batchwright.engine.run import State
+from batchwright.operations.app import Actor, Application
+from batchwright.operations.permissions import Forbidden, Right
+from batchwright.operations.runs import drive_run, resume_run, show_run, submit_run
+from batchwright.operations.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
+from batchwright.operations.users import add_user
 from tests.operations.conftest import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from billing.importing import ImportRefused
-from engine.errors import DatabaseMissing, Refused
-from operations.app import Application, make_application
-from operations.audit_trail import list_audit
-from operations.imports import import_paths
+from batchwright.billing.importing import ImportRefused
+from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.audit_trail import list_audit
+from batchwright.operations.imports import import_paths
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refused
-from engine.job import BatchJob
-from operations.app import Application
-from operations.jobs import list_jobs, show_job
-from operations.mail import list_mail, preview_mail, retry_mail, show_mail
-from operations.runs import drive_run, submit_run
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob
+from batchwright.operations.app import Application
+from batchwright.operations.jobs import list_jobs, show_job
+from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.runs import drive_run, submit_run
 from tests.operations.conftest import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from config.settings import operating_system_user
-from engine.errors import Refused
-from operations.app import Actor, Application, make_application
-from operations.digests import make_digests
-from operations.mail import list_mail, retry_mail, send_due_mail
-from operations.people import people
-from operations.runs import drive_run, show_run, submit_run
-from operations.users import add_user, disable_user, set_mail, set_role
-from operations.views import View
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Actor, Application, make_application
+from batchwright.operations.digests import make_digests
+from batchwright.operations.mail import list_mail, retry_mail, send_due_mail
+from batchwright.operations.people import people
+from batchwright.operations.runs import drive_run, show_run, submit_run
+from batchwright.operations.users import add_user, disable_user, set_mail, set_role
+from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR, NOW, StandingClock, make_settings
 from tests.support.records import Books
 

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.errors import DatabaseMissing, Refused
-from operations.app import Application, make_application
-from operations.asset_line_items import list_asset_line_items, show_asset_line_item
-from operations.audit_trail import list_audit
-from operations.billing_schedules import (
+from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.asset_line_items import list_asset_line_items, show_asset_line_item
+from batchwright.operations.audit_trail import list_audit
+from batchwright.operations.billing_schedules import (
     list_billing_schedules,
     set_billing_schedule_status,
     show_billing_schedule,
 )
-from operations.forecast import forecast
-from operations.jobs import list_jobs, show_job
-from operations.mail import list_mail, preview_mail, retry_mail, show_mail
-from operations.maintenance import backup_database, check_database, upgrade_database
-from operations.previews import run_preview
-from operations.runs import (
+from batchwright.operations.forecast import forecast
+from batchwright.operations.jobs import list_jobs, show_job
+from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.maintenance import backup_database, check_database, upgrade_database
+from batchwright.operations.previews import run_preview
+from batchwright.operations.runs import (
     drive_run,
     list_runs,
     resume_run,
@@ -33,7 +33,7 @@ from operations.runs import (
     show_run,
     submit_run,
 )
-from operations.usage_inputs import (
+from batchwright.operations.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
     edit_usage_input,
@@ -41,7 +41,7 @@ from operations.usage_inputs import (
     reset_usage_inputs,
     show_usage_input,
 )
-from operations.usage_schedules import list_usage_schedules
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 from tests.support.records import Books
 

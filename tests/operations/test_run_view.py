@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, update
 
-from engine.errors import Refused
-from engine.job import Warn
-from engine.store import runs
-from engine.store.tables import run as run_table
-from operations.app import Application
-from operations.run_view import PAGE
-from operations.runs import list_runs, show_run, submit_run
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import Warn
+from batchwright.engine.store import runs
+from batchwright.engine.store.tables import run as run_table
+from batchwright.operations.app import Application
+from batchwright.operations.run_view import PAGE
+from batchwright.operations.runs import list_runs, show_run, submit_run
 from tests.operations.conftest import ACTOR, NOW
 
 JOB = "draft-usage-rating"

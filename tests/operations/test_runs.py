@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from billing import tables
-from engine.errors import Refused
-from engine.lease import heart
-from engine.run import Run
-from engine.store import runs
-from engine.store.leases import LeaseStore
-from engine.store.tables import run as run_table
-from operations.app import Application, make_application
-from operations.mail import list_mail, show_mail
-from operations.previews import run_preview
-from operations.runs import (
+from batchwright.billing import tables
+from batchwright.engine.errors import Refused
+from batchwright.engine.lease import heart
+from batchwright.engine.run import Run
+from batchwright.engine.store import runs
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.tables import run as run_table
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.mail import list_mail, show_mail
+from batchwright.operations.previews import run_preview
+from batchwright.operations.runs import (
     drive_run,
     list_runs,
     resume_run,
@@ -29,8 +29,8 @@ from operations.runs import (
     show_run,
     submit_run,
 )
-from operations.usage_inputs import delete_usage_inputs, list_usage_inputs, show_usage_input
-from operations.usage_schedules import list_usage_schedules
+from batchwright.operations.usage_inputs import delete_usage_inputs, list_usage_inputs, show_usage_input
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 from tests.support.records import Books
 

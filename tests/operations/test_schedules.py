@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from billing.tables import asset_line_item
-from engine.errors import Refused
-from operations.app import Application
-from operations.billing_schedules import (
+from batchwright.billing.tables import asset_line_item
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import (
     MOVES,
     STATUSES,
     list_billing_schedules,
     set_billing_schedule_status,
     show_billing_schedule,
 )
-from operations.usage_schedules import list_usage_schedules
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.operations.conftest import ACTOR
 from tests.operations.test_usage_inputs import race
 from tests.support.records import Books

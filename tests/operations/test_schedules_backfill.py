@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from engine.errors import Refused
-from engine.store import runs
-from engine.store import schedules as store
-from engine.store.schedules import Fire
-from operations.app import Application, make_application
-from operations.backfill import MOST, backfill_schedule
-from operations.runs import list_runs
-from operations.schedule_order import ScheduleOrder
-from operations.schedules import add_schedule, list_fires, update_schedule
-from operations.views import View
+from batchwright.engine.errors import Refused
+from batchwright.engine.store import runs
+from batchwright.engine.store import schedules as store
+from batchwright.engine.store.schedules import Fire
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.backfill import MOST, backfill_schedule
+from batchwright.operations.runs import list_runs
+from batchwright.operations.schedule_order import ScheduleOrder
+from batchwright.operations.schedules import add_schedule, list_fires, update_schedule
+from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
-from config.settings import operating_system_user
-from operations.app import Actor, Application
-from operations.permissions import Forbidden, Right
-from operations.schedule_files import apply_schedules
-from operations.schedule_order import ScheduleOrder
-from operations.schedules import add_schedule, list_schedules, pause_schedule, run_now, update_schedule
-from operations.users import add_user
+from batchwright.config.settings import operating_system_user
+from batchwright.operations.app import Actor, Application
+from batchwright.operations.permissions import Forbidden, Right
+from batchwright.operations.schedule_files import apply_schedules
+from batchwright.operations.schedule_order import ScheduleOrder
+from batchwright.operations.schedules import (
+    add_schedule,
+    list_schedules,
+    pause_schedule,
+    run_now,
+    update_schedule,
+)
+from batchwright.operations.users import add_user
 
 OPERATOR = Actor("olga@example.com", "u-olga")
 BILLING = Actor("bill@example.com", "u-bill")

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-import operations
-from engine.errors import MoveRefused, Refused
-from jobs.draft_usage_rating import DraftUsageRatingJob
-from operations.app import Actor, Application, make_application
-from operations.runs import list_runs
-from operations.schedule_order import ScheduleOrder
-from operations.schedules import (
+from batchwright import operations
+from batchwright.engine.errors import MoveRefused, Refused
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+from batchwright.operations.app import Actor, Application, make_application
+from batchwright.operations.runs import list_runs
+from batchwright.operations.schedule_order import ScheduleOrder
+from batchwright.operations.schedules import (
     add_schedule,
     hold_all,
     list_fires,
@@ -30,7 +30,7 @@ from operations.schedules import (
     show_schedule,
     update_schedule,
 )
-from operations.views import View
+from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.operations.test_worker import wait_for, working
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
-from engine import events
-from engine.errors import FenceLost, MoveRefused, Refused
-from engine.run import ENDED, Ask, Run, State
-from engine.store import runs, steering
-from engine.store.tables import run as run_table
-from operations.app import Application
-from operations.mail import list_mail
-from operations.runs import drive_run, resume_run, run_outcomes, show_run, submit_run
-from operations.steering import abort_run, move_run, pause_run, release_run
+from batchwright.engine import events
+from batchwright.engine.errors import FenceLost, MoveRefused, Refused
+from batchwright.engine.run import ENDED, Ask, Run, State
+from batchwright.engine.store import runs, steering
+from batchwright.engine.store.tables import run as run_table
+from batchwright.operations.app import Application
+from batchwright.operations.mail import list_mail
+from batchwright.operations.runs import drive_run, resume_run, run_outcomes, show_run, submit_run
+from batchwright.operations.steering import abort_run, move_run, pause_run, release_run
 from tests.engine.jobs import Parcels, fill
 from tests.operations.conftest import ACTOR, NOW
 
@@ -199,7 +199,7 @@ def test_an_abort_and_its_mail_are_recorded_together_or_not_at_all(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr("operations.audit.record", broken)
+    monkeypatch.setattr("batchwright.operations.audit.record", broken)
     with pytest.raises(RuntimeError):
         abort_run(app, run_id, actor=ACTOR)
     assert read(app, run_id).state is State.HOLDING

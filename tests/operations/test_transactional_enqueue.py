@@ -20,11 +20,11 @@ from sqlalchemy import (
     select,
 )
 
-from engine.errors import KeyInUse, Refused
-from engine.store.wake import wake_of
-from operations import execute_batch
-from operations.app import Application
-from operations.runs import drive_run, list_runs
+from batchwright.engine.errors import KeyInUse, Refused
+from batchwright.engine.store.wake import wake_of
+from batchwright.operations import execute_batch
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, list_runs
 from tests.engine.dedup_submitter import MonthEnd
 from tests.engine.jobs import Parcels, fill
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from billing.records import assets
-from billing.tables import usage_input
-from engine.errors import Refused
-from operations.app import Application
-from operations.usage_inputs import (
+from batchwright.billing.records import assets
+from batchwright.billing.tables import usage_input
+from batchwright.engine.errors import Refused
+from batchwright.operations.app import Application
+from batchwright.operations.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
     edit_usage_input,

@@ -10,12 +10,12 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, select
 
-from config.settings import operating_system_user
-from engine.errors import Refused
-from operations import records, users
-from operations.app import Actor, Application
-from operations.permissions import Forbidden, Right, permit
-from operations.tables import app_user
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import Refused
+from batchwright.operations import records, users
+from batchwright.operations.app import Actor, Application
+from batchwright.operations.permissions import Forbidden, Right, permit
+from batchwright.operations.tables import app_user
 from tests.operations.conftest import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]

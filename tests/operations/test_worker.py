@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from engine.run import Run
-from engine.store import runs
-from notifications.tables import mail
-from operations.app import Application, make_application
-from operations.audit_trail import list_audit, verify_audit
-from operations.mail import list_mail
-from operations.runs import drive_run, resume_run, show_run, submit_run
-from operations.views import View
-from operations.worker import WorkerProcess
+from batchwright.engine.run import Run
+from batchwright.engine.store import runs
+from batchwright.notifications.tables import mail
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.audit_trail import list_audit, verify_audit
+from batchwright.operations.mail import list_mail
+from batchwright.operations.runs import drive_run, resume_run, show_run, submit_run
+from batchwright.operations.views import View
+from batchwright.operations.worker import WorkerProcess
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 
 JOB = "draft-usage-rating"
@@ -157,7 +157,7 @@ def test_a_worker_goes_on_while_sealing_fails(
     def broken(_: Application) -> int:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("operations.upkeep.seal_committed", broken)
+    monkeypatch.setattr("batchwright.operations.upkeep.seal_committed", broken)
     run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
     with working(other):
         wait_for(lambda: show_run(app, run_id)["status"] == "Completed")

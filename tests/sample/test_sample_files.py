@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from billing.rating import Price
-from billing.rating.price import MODELS
-from operations.sample import folder, usage
+from batchwright.billing.rating import Price
+from batchwright.billing.rating.price import MODELS
+from batchwright.operations.sample import folder, usage
 
 # not_found, not_eligible, invoiced and unforeseen need more than imported records.
 CODES = {

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from config.settings import MailSettings, Settings, operating_system_user
-from operations.app import Actor, Application, make_application
-from operations.imports import import_paths
-from operations.runs import drive_run, run_outcomes, submit_run
-from operations.sample import folder, usage
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
+from batchwright.config.settings import MailSettings, Settings, operating_system_user
+from batchwright.operations.app import Actor, Application, make_application
+from batchwright.operations.imports import import_paths
+from batchwright.operations.runs import drive_run, run_outcomes, submit_run
+from batchwright.operations.sample import folder, usage
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
 
 ACTOR = Actor(name="ops@example.com", os_user=operating_system_user())
 

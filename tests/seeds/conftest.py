@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
-from operations.app import Application
+from batchwright.cli.main import main
+from batchwright.operations.app import Application
 from tests.jobs.conftest import app, applications, write
 from tests.operations.conftest import ACTOR
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from operations.app import Application
-from operations.billing_schedules import list_billing_schedules
-from operations.imports import import_paths
-from operations.usage_inputs import list_usage_inputs
-from operations.usage_schedules import list_usage_schedules
+from batchwright.operations.app import Application
+from batchwright.operations.billing_schedules import list_billing_schedules
+from batchwright.operations.imports import import_paths
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
 from tests.jobs.test_seed_table import FILES
 from tests.operations.conftest import ACTOR
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine import BatchJob
-from operations import execute_batch
-from operations.app import Application
-from operations.billing import BillingService
-from operations.views import View
+from batchwright.engine import BatchJob
+from batchwright.operations import execute_batch
+from batchwright.operations.app import Application
+from batchwright.operations.billing import BillingService
+from batchwright.operations.views import View
 from tests.seeds.conftest import Batchwright, Load
 
 # A second asset of the customer, priced like the first, with one input in June.

@@ -22,12 +22,12 @@ from typing import Any
 
 import pytest
 
-from engine.cron import CronExpression
-from engine.errors import Refused
-from jobs import DraftUsageRatingJob, UsageRatingJob
-from operations import execute_batch, schedule
-from operations.app import Application
-from operations.runs import drive_run, submit_run
+from batchwright.engine.cron import CronExpression
+from batchwright.engine.errors import Refused
+from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
+from batchwright.operations import execute_batch, schedule
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run, submit_run
 from tests.operations.conftest import ACTOR
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from billing import tables
-from engine.events import Event, RunPlanned, RunStarted, ScopeDone
-from operations.app import Application
-from operations.runs import drive_run
+from batchwright.billing import tables
+from batchwright.engine.events import Event, RunPlanned, RunStarted, ScopeDone
+from batchwright.operations.app import Application
+from batchwright.operations.runs import drive_run
 from tests.jobs.drafting import change
 from tests.jobs.test_rating_rivals import rival
 from tests.operations.conftest import ACTOR

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterable
 from zoneinfo import available_timezones
 
-from engine.cron import CronExpression
+from batchwright.engine.cron import CronExpression
 from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Rule, Window, rule, windows, year
 from tests.engine.cron.stepping import instants
 

@@ -21,14 +21,14 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from batchwright.config.settings import Settings
+from batchwright.engine.events import Event
+from batchwright.engine.run import Run
+from batchwright.engine.store.database import Database
+from batchwright.engine.submit import Request, submit
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+from batchwright.operations.app import Application, make_application
 from bench.company import Company, fill, settle
-from config.settings import Settings
-from engine.events import Event
-from engine.run import Run
-from engine.store.database import Database
-from engine.submit import Request, submit
-from jobs.draft_usage_rating import DraftUsageRatingJob
-from operations.app import Application, make_application
 
 Say = Callable[[str], None]
 

@@ -17,8 +17,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from batchwright.engine.store.database import Database
 from bench.company import Company, fill
-from engine.store.database import Database
 from tests.soak.state import Rows, differences, state_of
 
 Say = Callable[[str], None]
@@ -110,7 +110,7 @@ def started(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     }
     with TemporaryDirectory(prefix="batchwright-soak-") as folder, (Path(folder) / "said").open("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from cli.main import main; main()", *words],
+            [sys.executable, "-c", "from batchwright.cli.main import main; main()", *words],
             cwd=folder, env=environment, stdout=said, stderr=said, text=True, start_new_session=True,
         )  # fmt: skip
         try:

@@ -18,12 +18,12 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
-from config.settings import Settings
-from engine.events import Event, Reached, ScopeRetried
-from engine.job import BatchJob, Record, Schema, Scope, StartContext
-from engine.store.database import Database
-from engine.submit import Request, submit
-from operations.app import make_application
+from batchwright.config.settings import Settings
+from batchwright.engine.events import Event, Reached, ScopeRetried
+from batchwright.engine.job import BatchJob, Record, Schema, Scope, StartContext
+from batchwright.engine.store.database import Database
+from batchwright.engine.submit import Request, submit
+from batchwright.operations.app import make_application
 
 Say = Callable[[str], None]
 

@@ -182,7 +182,7 @@ class Fleet:
         said = self.folder / f"worker-{self._number}.txt"
         with said.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-c", "from cli.main import main; main()", "worker"],
+                [sys.executable, "-c", "from batchwright.cli.main import main; main()", "worker"],
                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip

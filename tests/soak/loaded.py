@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.event import listens_for
 
-from engine.executors import Local
-from notifications import outbox
+from batchwright.engine.executors import Local
+from batchwright.notifications import outbox
 from tests.soak.probe import FOLDER, MAIL_HOLD, Probe
 
 # Half a second of work is worth a pool here: what happens in one is to be seen.

@@ -14,8 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from engine.store.database import upgrade
-from operations.app import Application, make_application
+from batchwright.engine.store.database import upgrade
+from batchwright.operations.app import Application, make_application
 from tests.jobs.melee import play, some_inputs
 from tests.jobs.world import World
 from tests.operations.conftest import StandingClock, make_settings

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from engine.events import Event, Reached, RunLost, RunTakenOver, ScopeRetried, WorkerReplaced
+from batchwright.engine.events import Event, Reached, RunLost, RunTakenOver, ScopeRetried, WorkerReplaced
 
 FOLDER: Final = "SOAK_FOLDER"
 """Environment variable: the folder of `LOG` and `AIMS`."""

@@ -10,12 +10,12 @@ from typing import Final
 
 from sqlalchemy import text
 
+from batchwright.config.settings import MailSettings, Settings, operating_system_user
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import make_application
+from batchwright.operations.runs import Order, drive_run, enqueue
 from bench.company import Company, fill
-from config.settings import MailSettings, Settings, operating_system_user
-from jobs.draft_usage_rating import DraftUsageRatingJob
-from operations.actor import Actor
-from operations.app import make_application
-from operations.runs import Order, drive_run, enqueue
 from tests.soak.fleet import Entry
 from tests.soak.state import Rows, differences, records_of, run_of
 from tests.support.smtp import SmtpServer

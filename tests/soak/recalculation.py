@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from batchwright.engine.store.database import Database
 from bench.company import Company, fill, settle
-from engine.store.database import Database
 from tests.soak.crash import started, targets, under_fire, wait_for_end
 from tests.soak.state import Rows, differences, run_of
 

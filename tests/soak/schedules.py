@@ -18,15 +18,15 @@ from typing import Final
 
 from sqlalchemy import insert
 
+from batchwright.engine.run import Run, State
+from batchwright.engine.schedules import due
+from batchwright.engine.schedules.schedule import Misfire, Overlap, Wanted
+from batchwright.engine.store import runs
+from batchwright.engine.store import schedules as store
+from batchwright.engine.store.database import Database, upgrade
+from batchwright.engine.store.schedules import Fire, StoredFire
+from batchwright.engine.store.tables import run as run_table
 from bench.empty_job import EmptyJob
-from engine.run import Run, State
-from engine.schedules import due
-from engine.schedules.schedule import Misfire, Overlap, Wanted
-from engine.store import runs
-from engine.store import schedules as store
-from engine.store.database import Database, upgrade
-from engine.store.schedules import Fire, StoredFire
-from engine.store.tables import run as run_table
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 JOB: Final = EmptyJob.name

@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
-from config.settings import Settings
-from engine.job import BatchJob, Record, Schema, Scope, StartContext
-from engine.store.runs import lock_queue
-from engine.submit import Request, submit
-from operations.app import Application, make_application
+from batchwright.config.settings import Settings
+from batchwright.engine.job import BatchJob, Record, Schema, Scope, StartContext
+from batchwright.engine.store.runs import lock_queue
+from batchwright.engine.submit import Request, submit
+from batchwright.operations.app import Application, make_application
 from tests.soak.fleet import fleet
 
 WORKERS: Final = 8

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from engine import ledger
-from engine.registry import Registry
-from engine.store import runs
-from engine.store.database import Database
+from batchwright.engine import ledger
+from batchwright.engine.registry import Registry
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
 
 Rows = Mapping[str, list[tuple[Any, ...]]]
 

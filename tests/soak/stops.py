@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 from tests.soak.fleet import Aim, Entry, Fleet, fleet, wait_until
 from tests.soak.mail import mail_server, mail_settings
 from tests.soak.probe import ANYWHERE, HEARTBEAT

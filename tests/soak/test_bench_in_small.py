@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from batchwright.engine.store.database import Database
 from bench.__main__ import comparisons, table
 from bench.company import Company, fill
 from bench.floor import touch_all
 from bench.measure import Pair, Result, measure
-from engine.store.database import Database
 
 
 def _silent(_text: str) -> None:

@@ -16,11 +16,11 @@ from typing import TextIO
 
 from apscheduler.schedulers import base
 
-from config.settings import load_settings
-from engine.clock import SystemClock
-from engine.events import Event, ScheduleFired
-from operations.app import make_application
-from operations.worker import WorkerProcess
+from batchwright.config.settings import load_settings
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.events import Event, ScheduleFired
+from batchwright.operations.app import make_application
+from batchwright.operations.worker import WorkerProcess
 
 
 class Ahead(SystemClock):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
 
-from billing import tables
+from batchwright.billing import tables
 
 NOW = datetime(2023, 6, 15, 12, 0, tzinfo=UTC)
 UOM = "Each"

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from engine.store.database import Database, newest_revision
+from batchwright.engine.store.database import Database, newest_revision
 
 
 def tables(url: str) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from testing.databases import PostgresDatabases
-from testing.nursery import Nursery
-from testing.restart import RestartCheck
-from testing.workshop import Workshop
+from batchwright.testing.databases import PostgresDatabases
+from batchwright.testing.nursery import Nursery
+from batchwright.testing.restart import RestartCheck
+from batchwright.testing.workshop import Workshop
 from tests.support.postgres import PostgresServer
 
 Check = Callable[..., None]

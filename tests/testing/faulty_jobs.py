@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import insert, select, update
 
-from engine.job import Finish, Record, Scope, StartContext
+from batchwright.engine.job import Finish, Record, Scope, StartContext
 from tests.testing.ledger_of_points import PointsJob, entry, member, purchase, summary
 from tests.testing.sound_jobs import award
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, insert, select
 
-from engine.job import BatchJob, Record, StartContext
+from batchwright.engine.job import BatchJob, Record, StartContext
 
 metadata = MetaData()
 member = Table(

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
-from engine.errors import Refused
-from engine.job import BatchJob, DryRunJob, Finish, Group, Preview, Record, Scope, StartContext
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob, DryRunJob, Finish, Group, Preview, Record, Scope, StartContext
 from tests.testing.ledger_of_points import PointsJob, entry, member, purchase, summary
 
 

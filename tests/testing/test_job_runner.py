@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.errors import Refused
-from engine.events import POINTS, Point
-from engine.run import State
-from testing.clock import FakeClock
-from testing.mailbox import Mailbox
-from testing.runner import JobRunner
+from batchwright.engine.errors import Refused
+from batchwright.engine.events import POINTS, Point
+from batchwright.engine.run import State
+from batchwright.testing.clock import FakeClock
+from batchwright.testing.mailbox import Mailbox
+from batchwright.testing.runner import JobRunner
 from tests.testing import sound_jobs as sound
 from tests.testing.ledger_of_points import PURCHASES, member, points_data, purchase
 

@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresServer
 
 AUTHORS_TEST = """
 from sqlalchemy import BigInteger, Column, MetaData, Table, insert, update
-from engine import BatchJob, Record
+from batchwright.engine import BatchJob, Record
 
 thing = Table("thing", MetaData(), Column("id", BigInteger, primary_key=True), Column("done", BigInteger))
 
@@ -73,6 +73,6 @@ def test_an_option_has_jobs_tried_on_postgresql_and_leaves_nothing_there(
 
 def test_the_plugin_itself_imports_nothing_heavy() -> None:
     heavy = "{'sqlalchemy', 'pydantic', 'engine', 'jinja2'}"
-    program = f"import sys, testing.plugin; print(sorted({heavy} & set(sys.modules)))"
+    program = f"import sys, batchwright.testing.plugin; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

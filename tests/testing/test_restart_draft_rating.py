@@ -7,7 +7,7 @@ from random import Random
 
 from sqlalchemy import Connection
 
-from jobs import DraftUsageRatingJob
+from batchwright.jobs import DraftUsageRatingJob
 from tests.jobs.company import Company
 from tests.jobs.mixture import drawn, write_company
 

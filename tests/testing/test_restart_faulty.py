@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.job import BatchJob
-from engine.run import State
-from testing.outside import Files, Outside, SmtpCapture
-from testing.restart import NotRestartSafe
-from testing.runner import JobRunner
+from batchwright.engine.job import BatchJob
+from batchwright.engine.run import State
+from batchwright.testing.outside import Files, Outside, SmtpCapture
+from batchwright.testing.restart import NotRestartSafe
+from batchwright.testing.runner import JobRunner
 from tests.testing import faulty_jobs as faulty
 from tests.testing.ledger_of_points import points_data
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection
 
-from engine.events import Point
-from engine.job import Finish, Record, StartContext
-from testing.child import Place
-from testing.restart import NotRestartSafe, places
+from batchwright.engine.events import Point
+from batchwright.engine.job import Finish, Record, StartContext
+from batchwright.testing.child import Place
+from batchwright.testing.restart import NotRestartSafe, places
 from tests.testing.faulty_jobs import DependsOnItsScopes, DrawsAtRandom
 from tests.testing.ledger_of_points import metadata, points_data
 from tests.testing.sound_jobs import SetsPoints

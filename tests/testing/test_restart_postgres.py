@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import create_engine, insert, select
 
-from engine.job import Scope
-from testing.restart import NotRestartSafe
-from testing.workshop import Workshop
+from batchwright.engine.job import Scope
+from batchwright.testing.restart import NotRestartSafe
+from batchwright.testing.workshop import Workshop
 from tests.testing import sound_jobs as sound
 from tests.testing.ledger_of_points import PointsJob, entry, points_data, purchase
 

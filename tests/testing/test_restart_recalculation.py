@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from billing import tables
-from jobs import DataRecalculationJob
+from batchwright.billing import tables
+from batchwright.jobs import DataRecalculationJob
 from tests.jobs.recalculating import Contracted
 
 Check = Callable[..., None]

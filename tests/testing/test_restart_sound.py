@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.job import BatchJob
-from testing.outside import Files
+from batchwright.engine.job import BatchJob
+from batchwright.testing.outside import Files
 from tests.testing import sound_jobs as sound
 from tests.testing.ledger_of_points import points_data
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import func, select, text
 
-from billing.importing import ImportReport, Progress, import_files
-from billing.tables import (
+from batchwright.billing.importing import ImportReport, Progress, import_files
+from batchwright.billing.tables import (
     account,
     asset_line_item,
     billing_schedule,
@@ -27,7 +27,7 @@ from billing.tables import (
     usage_input,
     usage_schedule,
 )
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 
 NOW = datetime(2023, 7, 10, 12, tzinfo=UTC)
 

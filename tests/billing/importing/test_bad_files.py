@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from billing.importing import ImportRefused
-from engine.errors import Refused
+from batchwright.billing.importing import ImportRefused
+from batchwright.engine.errors import Refused
 from tests.billing.importing.books import BILLING_HEADER, COMPANY, TAKEN_OVER, USAGE_HEADER, Books
 
 INPUTS = "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom,description\n"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.importing import ImportRefused, import_files
-from billing.importing.importing import KINDS
+from batchwright.billing.importing import ImportRefused, import_files
+from batchwright.billing.importing.importing import KINDS
 from tests.billing.importing.books import COMPANY, NOW, TAKEN_OVER, Books, write
 
 _FILES = {**COMPANY, **TAKEN_OVER}

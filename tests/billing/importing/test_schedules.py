@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from billing.importing import ImportRefused
+from batchwright.billing.importing import ImportRefused
 from tests.billing.importing.books import COMPANY, TAKEN_OVER, USAGE_HEADER, Books
 
 _BILLING = (

@@ -8,7 +8,7 @@ import io
 
 import pytest
 
-from billing.importing import ImportRefused
+from batchwright.billing.importing import ImportRefused
 from tests.billing.importing.books import COMPANY, Books
 
 _HEADER = "asset_line_item_id,usage_date,quantity,product_uom,usage_input_id\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from billing.importing import ImportRefused
+from batchwright.billing.importing import ImportRefused
 from tests.billing.importing.books import COMPANY, TAKEN_OVER, Books
 
 _PRICES = "SELECT product, effective_from, revision, CAST(unit_price AS text) FROM price ORDER BY id"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from billing.importing import ImportRefused, door
-from billing.records.ids import next_ids
+from batchwright.billing.importing import ImportRefused, door
+from batchwright.billing.records.ids import next_ids
 from tests.billing.importing.books import COMPANY, TAKEN_OVER, Books
 
 _HEADER = "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom\n"

@@ -5,7 +5,7 @@ from decimal import Decimal, Inexact, localcontext
 
 import pytest
 
-from billing.exact import (
+from batchwright.billing.exact import (
     EXACT,
     DecimalError,
     NotPlainDecimal,

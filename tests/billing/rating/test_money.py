@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing.exact import EXACT, DecimalError
-from billing.money import (
+from batchwright.billing.exact import EXACT, DecimalError
+from batchwright.billing.money import (
     BIGINT_MAX,
     BIGINT_MIN,
     AmountOutOfRange,

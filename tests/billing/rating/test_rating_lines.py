@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from billing.money import AmountOutOfRange
-from billing.rating import Bill, Line, Price, PriceError, rate
+from batchwright.billing.money import AmountOutOfRange
+from batchwright.billing.rating import Bill, Line, Price, PriceError, rate
 
 TIERS = [{"to": "10", "unit_price": "2", "flat_fee": "5"}, {"to": None, "unit_price": "1", "flat_fee": "7"}]
 

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from billing.rating import NegativeQuantity, NoTier, Price, rate
+from batchwright.billing.rating import NegativeQuantity, NoTier, Price, rate
 
 Tiers = Sequence[Mapping[str, str | None]]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from billing.rating import MODELS, NoTier, Price, rate
+from batchwright.billing.rating import MODELS, NoTier, Price, rate
 
 SEED = 20230605
 CASES_PER_MODEL = 1250

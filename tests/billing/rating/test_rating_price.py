@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing.rating import MODELS, Price, PriceError, Tier
+from batchwright.billing.rating import MODELS, Price, PriceError, Tier
 
 WHOLE: dict[str, dict[str, object]] = {
     "per_unit": {"unit_price": "1"},

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from billing.rating import Price, rate
+from batchwright.billing.rating import Price, rate
 
 BOUNDS = ("10", "20", "30", None)
 

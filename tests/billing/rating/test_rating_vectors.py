@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from billing.rating import Price, rate
+from batchwright.billing.rating import Price, rate
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "rating.csv"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from engine.cron import CronExpression
+from batchwright.engine.cron import CronExpression
 
 
 def fires(expression: CronExpression, after: datetime, count: int) -> list[datetime | None]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.cron import CronExpression
+from batchwright.engine.cron import CronExpression
 from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Window, days_between, windows, year
 from tests.engine.cron.stepping import fires, instants
 from tests.soak.clock import random_rule

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engine.cron import CronExpression
+from batchwright.engine.cron import CronExpression
 from tests.engine.cron.oracle import ZONES, windows
 from tests.soak.clock import random_rule
 

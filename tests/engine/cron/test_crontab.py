@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.cron import CronError, CronExpression
+from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.stepping import fires
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

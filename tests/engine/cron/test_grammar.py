@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.cron import CronError, CronExpression
+from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.stepping import fires
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine.cron import CronError, CronExpression
+from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.generate import expressions, frequent_expressions
 from tests.engine.cron.oracle import DAY, ZONES, instant
 

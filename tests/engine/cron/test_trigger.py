@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from engine.cron import CronExpression
-from engine.cron.trigger import ExpressionTrigger
+from batchwright.engine.cron import CronExpression
+from batchwright.engine.cron.trigger import ExpressionTrigger
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOURLY = CronExpression("0 0 * * * ?")
@@ -83,6 +83,6 @@ def test_apscheduler_calls_at_its_times() -> None:
 
 
 def test_cron_itself_loads_no_scheduler() -> None:
-    found = "import engine.cron, sys; print('apscheduler' in sys.modules)"
+    found = "import batchwright.engine.cron, sys; print('apscheduler' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"

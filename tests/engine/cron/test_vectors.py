@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.cron import CronError, CronExpression
+from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.stepping import fires
 
 VECTORS = Path(__file__).parents[2] / "vectors"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from engine.cron import CronError, CronExpression
-from engine.cron.days import Month
-from engine.cron.fields import HOURS, MINUTES, MONTH, SECONDS, YEAR
-from engine.cron.parsing import Fields, parse
-from engine.cron.words import describe
+from batchwright.engine.cron import CronError, CronExpression
+from batchwright.engine.cron.days import Month
+from batchwright.engine.cron.fields import HOURS, MINUTES, MONTH, SECONDS, YEAR
+from batchwright.engine.cron.parsing import Fields, parse
+from batchwright.engine.cron.words import describe
 from tests.engine.cron.generate import expressions
 
 VECTORS = Path(__file__).parents[2] / "vectors"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.store.database import Database
+from batchwright.engine.store.database import Database
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import Bench
 

@@ -8,19 +8,19 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.errors import Refused
-from engine.events import Event
-from engine.job import BatchJob
-from engine.run import Run, State
-from engine.schedules import due
-from engine.schedules.firing import Firing
-from engine.schedules.policy import Start
-from engine.schedules.schedule import Schedule, Wanted
-from engine.store import runs, schedules
-from engine.store.database import Database
-from engine.store.schedules import StoredFire
-from engine.submit import Request, submit_set
-from testing.clock import FakeClock
+from batchwright.engine.errors import Refused
+from batchwright.engine.events import Event
+from batchwright.engine.job import BatchJob
+from batchwright.engine.run import Run, State
+from batchwright.engine.schedules import due
+from batchwright.engine.schedules.firing import Firing
+from batchwright.engine.schedules.policy import Start
+from batchwright.engine.schedules.schedule import Schedule, Wanted
+from batchwright.engine.store import runs, schedules
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.schedules import StoredFire
+from batchwright.engine.submit import Request, submit_set
+from batchwright.testing.clock import FakeClock
 from tests.engine.rig import Rig
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

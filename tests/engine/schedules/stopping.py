@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from engine.errors import Refused
-from engine.run import Run
-from engine.schedules.policy import Start
-from engine.schedules.schedule import Schedule
-from engine.store import schedules
-from engine.store.database import Database
+from batchwright.engine.errors import Refused
+from batchwright.engine.run import Run
+from batchwright.engine.schedules.policy import Start
+from batchwright.engine.schedules.schedule import Schedule
+from batchwright.engine.store import schedules
+from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import Bench

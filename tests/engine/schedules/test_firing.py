@@ -11,14 +11,14 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
-from engine import events
-from engine.errors import Refused
-from engine.run import Run, State
-from engine.schedules import firing
-from engine.schedules.policy import Start
-from engine.schedules.schedule import Misfire, Overlap, Schedule
-from engine.store import runs, schedules
-from engine.store.schedules import Fire
+from batchwright.engine import events
+from batchwright.engine.errors import Refused
+from batchwright.engine.run import Run, State
+from batchwright.engine.schedules import firing
+from batchwright.engine.schedules.policy import Start
+from batchwright.engine.schedules.schedule import Misfire, Overlap, Schedule
+from batchwright.engine.store import runs, schedules
+from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, wanted
 

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from engine.clock import SystemClock
-from engine.errors import Refused
-from engine.events import ScheduleFired
-from engine.run import Run
-from engine.schedules.policy import Start
-from engine.schedules.schedule import Schedule
-from engine.schedules.scheduler import Scheduler
-from engine.store import schedules
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.errors import Refused
+from batchwright.engine.events import ScheduleFired
+from batchwright.engine.run import Run
+from batchwright.engine.schedules.policy import Start
+from batchwright.engine.schedules.schedule import Schedule
+from batchwright.engine.schedules.scheduler import Scheduler
+from batchwright.engine.store import schedules
 from tests.engine.schedules.making import NOW, Bench
 
 MINUTELY = "0 * * * * ?"

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from engine.schedules.schedule import Misfire
-from engine.schedules.scheduler import Scheduler
+from batchwright.engine.schedules.schedule import Misfire
+from batchwright.engine.schedules.scheduler import Scheduler
 from tests.engine.schedules.making import NOW, Bench
 
 WAIT = 60.0

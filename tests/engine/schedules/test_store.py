@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from engine.schedules.schedule import Hold, Misfire, Overlap, Wanted
-from engine.store import schedules
-from engine.store.database import Database
-from engine.store.schedules import Fire
+from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Wanted
+from batchwright.engine.store import schedules
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.schedules import Fire
 from tests.engine.schedules.making import NOW, add, wanted
 
 EVERYTHING = wanted(

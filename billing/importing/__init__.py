@@ -1,6 +1,0 @@
-"""Importing CSV files: the door, the rules of each file, and the order they are loaded in."""
-
-from billing.importing.importing import FileReport, ImportReport, Progress, import_files
-from billing.importing.problems import ImportRefused, Problem
-
-__all__ = ["FileReport", "ImportRefused", "ImportReport", "Problem", "Progress", "import_files"]

@@ -1,9 +1,0 @@
-"""Cron: Salesforce's and Quartz's expressions, the next fire through clock changes, and words. An island.
-
-It knows no database, clock, logger or scheduler, and imports nothing of ours.
-"""
-
-from engine.cron.errors import CronError
-from engine.cron.expression import CronExpression
-
-__all__ = ["CronError", "CronExpression"]

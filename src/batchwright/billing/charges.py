@@ -1,0 +1,106 @@
+"""What schedules come to when a rating adds to their figures, or an unrating takes back. Pure: sums, no statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from batchwright.billing.exact import EXACT, ZERO, canonical
+from batchwright.billing.periods import Day
+from batchwright.billing.records.rated_rows import Charged, LateBill, LateMeter, NewFee, NewFigures
+from batchwright.billing.usage import AssetUsage, BillEntry, Posting
+
+
+@dataclass(slots=True)
+class LatePlan:
+    """A billing schedule to be made, and the usage schedules under it, by the key of those they stand beside."""
+
+    bill: LateBill
+    meters: dict[int, LateMeter] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Charges:
+    """What is to be written to schedules.
+
+    ``late_meters`` are usage schedules to be made under billing schedules that are there, ``late`` those to be made
+    with one of their own; both by the key of the billed schedule beside which they stand.
+    """
+
+    figures: list[NewFigures] = field(default_factory=list)
+    fees: list[NewFee] = field(default_factory=list)
+    late_meters: dict[int, LateMeter] = field(default_factory=dict)
+    late: list[LatePlan] = field(default_factory=list)
+
+
+def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged]) -> Charges:
+    """What a rating writes to schedules; those on which only bad inputs fell are left alone."""
+    charges = Charges()
+    for usage in usages:
+        for bill in usage.bills:
+            postings = {key: usage.postings[key] for key in bill.meters if usage.postings[key].inputs}
+            if postings:
+                _charge(charges, usage, bill, postings, charged)
+    return charges
+
+
+def figures_after(before: Charged, quantity: Decimal, fee: int, inputs: int) -> NewFigures:
+    """The figures of a usage schedule when this is added to them."""
+    summed = EXACT.add(Decimal(before.quantity), quantity)
+    return canonical(summed), before.fee + fee, before.inputs + inputs, before.key, before.fee
+
+
+def _charge(
+    charges: Charges,
+    usage: AssetUsage,
+    bill: BillEntry,
+    postings: Mapping[int, Posting],
+    charged: Mapping[int, Charged],
+) -> None:
+    fee = sum(posting.fee for posting in postings.values())
+    meters = charges.late_meters
+    if bill.key is not None:
+        charges.fees.append((bill.had + fee, bill.key, bill.had))
+    else:
+        plan = LatePlan(LateBill(usage.asset.key, *bill.period, fee, _first_day(usage, postings)))
+        charges.late.append(plan)
+        meters = plan.meters
+    days = {row[3]: (row[1], row[4]) for row in usage.schedules}
+    for key, posting in postings.items():
+        if key > 0:
+            charges.figures.append(figures_after(charged[key], posting.quantity, posting.fee, posting.inputs))
+        else:
+            meters[-key] = LateMeter(
+                bill.key or 0,
+                usage.asset.key,
+                *days[-key],
+                quantity=canonical(posting.quantity),
+                fee=posting.fee,
+                inputs=posting.inputs,
+            )
+
+
+def _first_day(usage: AssetUsage, postings: Mapping[int, Posting]) -> Day:
+    """The usage date of the first input that fell on one of these: inputs come by usage date."""
+    return next(rated[6][1] for rated in usage.rated if rated[7] in postings)
+
+
+def taken_back(
+    taken: Iterable[tuple[int, Decimal, int]], charged: Mapping[int, Charged]
+) -> tuple[list[NewFigures], list[NewFee]]:
+    """What an unrating writes to schedules: of each input the key of its usage schedule, quantity and amount."""
+    sums: dict[int, Posting] = {}
+    fees: dict[int, list[int]] = {}
+    for key, quantity, amount in taken:
+        posting = sums.setdefault(key, Posting())
+        posting.quantity = EXACT.add(posting.quantity, quantity)
+        posting.fee += amount
+        posting.inputs += 1
+        before = charged[key]
+        fees.setdefault(before.billing_key, [before.billing_fee, 0])[1] += amount
+    figures = [
+        figures_after(charged[key], EXACT.subtract(ZERO, posting.quantity), -posting.fee, -posting.inputs)
+        for key, posting in sums.items()
+    ]
+    return figures, [(had - fee, key, had) for key, (had, fee) in fees.items()]

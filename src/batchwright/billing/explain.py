@@ -1,0 +1,48 @@
+"""How an amount came about, as JSON values: its lines, and what it was computed with."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from batchwright.billing.exact import quantity_text
+from batchwright.billing.money import money_text
+from batchwright.billing.rating import Bill
+from batchwright.billing.records.rating_rows import InputRow
+from batchwright.billing.usage import Rated
+
+
+def lines_of(bill: Bill) -> list[dict[str, str | None]]:
+    """The lines that sum to the bill's rounded amount: `key, quantity, unit_price, amount`."""
+    return [
+        {
+            "key": line.key,
+            "quantity": None if line.quantity is None else quantity_text(line.quantity),
+            "unit_price": None if line.unit_price is None else quantity_text(line.unit_price),
+            "amount": quantity_text(line.amount),
+        }
+        for line in bill.lines
+    ]
+
+
+def explained(one: Rated) -> dict[str, Any]:
+    """What a good input's amount rests on, and its lines."""
+    terms = one.terms
+    return {
+        "quantity": quantity_text(Decimal(InputRow._make(one.input).quantity)),
+        "prior_quantity": quantity_text(Decimal(one.prior_quantity or 0)),
+        "price_revision": terms.price.key,
+        "contract_revision": None if terms.contract is None else terms.contract.key,
+        "discount_percent": quantity_text(terms.discount_percent),
+        "lines": lines_of(one.bill()),
+    }
+
+
+def figures_changed(before: tuple[str, int], after: tuple[str, int], currency: str) -> dict[str, str]:
+    """What a usage schedule's actual quantity (a decimal as text) and fee (minor units) were, and what they become."""
+    return {
+        "actual_quantity_before": quantity_text(Decimal(before[0])),
+        "actual_quantity_after": quantity_text(Decimal(after[0])),
+        "fee_amount_before": money_text(before[1], currency),
+        "fee_amount_after": money_text(after[1], currency),
+    }

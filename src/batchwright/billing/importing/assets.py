@@ -1,0 +1,225 @@
+"""asset_line_items.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from batchwright.billing.importing.cells import day, line_of_text, not_negative, one_of, public_id, short_text
+from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.periods import FREQUENCIES, divides
+from batchwright.billing.records import catalog
+from batchwright.billing.records.catalog import Account, Book
+from batchwright.billing.records.loading import (
+    Asset,
+    Stored,
+    assets,
+    give_currencies,
+    highest_key,
+    insert_rows,
+    stored,
+    update_rows,
+)
+from batchwright.billing.tables import asset_line_item
+
+
+class AssetCells(NamedTuple):
+    asset_line_item_id: str
+    asset_number: str
+    customer_id: str
+    account_id: str | None
+    product: str
+    start_date: date
+    end_date: date
+    billing_frequency: str
+    usage_frequency: str | None
+    first_billing_date: date | None
+    price_book_id: str | None
+    selling_frequency: str | None
+    price_type: str | None
+    list_price: Decimal | None
+
+    @property
+    def usage(self) -> str:
+        return self.usage_frequency or "Monthly"
+
+    @property
+    def first_billing(self) -> date:
+        return self.first_billing_date or self.start_date
+
+
+_frequency = one_of(*FREQUENCIES)
+
+ASSETS = FileKind(
+    "asset_line_items.csv",
+    (
+        *(Column("asset_line_item_id", public_id), Column("asset_number", line_of_text)),
+        *(Column("customer_id", public_id), Column("account_id", public_id, optional=True)),
+        *(Column("product", public_id), Column("start_date", day), Column("end_date", day)),
+        *(Column("billing_frequency", _frequency), Column("usage_frequency", _frequency, optional=True)),
+        *(
+            Column("first_billing_date", day, optional=True),
+            Column("price_book_id", public_id, optional=True),
+        ),
+        Column("selling_frequency", _frequency, optional=True),
+        Column("price_type", short_text(16), optional=True),
+        Column("list_price", not_negative, optional=True),
+    ),
+    AssetCells,
+)
+# Changing one of these would leave the schedules standing on other terms than the asset's.
+_FIXED = ("start_date", "end_date", "first_billing_date", "billing_frequency", "usage_frequency")
+
+
+class _References(NamedTuple):
+    customers: dict[str, int]
+    accounts: dict[str, Account]
+    books: dict[str, Book]
+
+
+class AssetLoader(Loader[AssetCells]):
+    """Asset line items. An update changes neither dates, frequencies and price book nor the customer."""
+
+    kind = ASSETS
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(intake)
+        self.ceiling = highest_key(intake.connection, asset_line_item)
+        self._register: Register[AssetCells] = Register(
+            "asset_line_item_id",
+            update=intake.update,
+            ceiling=self.ceiling,
+            name=lambda cells: cells.asset_line_item_id,
+        )
+
+    def take(self, lines: Sequence[Line[AssetCells]]) -> None:
+        connection = self.intake.connection
+        self.intake.lock_for_update()
+        there = assets(connection, {line.values.asset_line_item_id for line in lines})
+        references = _References(
+            catalog.customers(connection, {line.values.customer_id for line in lines}),
+            catalog.accounts(
+                connection, {line.values.account_id for line in lines if line.values.account_id}
+            ),
+            catalog.price_books(
+                connection, {line.values.price_book_id for line in lines if line.values.price_book_id}
+            ),
+        )
+        self._register.next_chunk()
+        added, changed = [], []
+        for line in lines:
+            row = there.get(line.values.asset_line_item_id)
+            key = row.key if row else None
+            faults = self._register.faults(line, key)
+            if row and not faults:
+                faults += _amendments(line.values, row, references)
+            faults += [*_date_faults(line.values), *_reference_faults(line.values, references)]
+            if self.intake.refuse(line, faults):
+                continue
+            self._register.accept(line, key)
+            if key is None:
+                added.append(_new_row(line.values, references))
+            else:
+                changed.append({"key": key, **_changes(line.values, references)})
+        insert_rows(connection, asset_line_item, _COLUMNS, added)
+        update_rows(connection, asset_line_item, changed)
+        self.intake.count_in(lines, len(added), len(changed))
+
+    def finish(self) -> None:
+        give_currencies(self.intake.connection, self.ceiling)
+
+
+_COLUMNS = (
+    *(
+        "asset_line_item_id",
+        "asset_number",
+        "customer_key",
+        "account_key",
+        "product",
+        "start_date",
+        "end_date",
+    ),
+    *("billing_frequency", "usage_frequency", "first_billing_date", "price_book_key", "selling_frequency"),
+    *("price_type", "list_price", "currency"),
+)
+
+
+def _new_row(cells: AssetCells, references: _References) -> list[Stored]:
+    book = references.books[cells.price_book_id] if cells.price_book_id else None
+    return [
+        *(cells.asset_line_item_id, cells.asset_number, references.customers[cells.customer_id]),
+        *(references.accounts[cells.account_id].key if cells.account_id else None, cells.product),
+        *(stored(cells.start_date), stored(cells.end_date), cells.billing_frequency, cells.usage),
+        *(stored(cells.first_billing), book.key if book else None, cells.selling_frequency),
+        *(cells.price_type or "Usage", stored(cells.list_price), book.currency if book else None),
+    ]
+
+
+def _changes(cells: AssetCells, references: _References) -> dict[str, object]:
+    return {
+        "asset_number": cells.asset_number,
+        "account_key": references.accounts[cells.account_id].key if cells.account_id else None,
+        "product": cells.product,
+        "selling_frequency": cells.selling_frequency,
+        "price_type": cells.price_type or "Usage",
+        "list_price": cells.list_price,
+    }
+
+
+def _amendments(cells: AssetCells, there: Asset, references: _References) -> Iterator[Fault]:
+    book = references.books.get(cells.price_book_id) if cells.price_book_id else None
+    given = {
+        "start_date": cells.start_date,
+        "end_date": cells.end_date,
+        "first_billing_date": cells.first_billing,
+        "billing_frequency": cells.billing_frequency,
+        "usage_frequency": cells.usage,
+    }
+    for name in _FIXED:
+        if given[name] != getattr(there, name):
+            problem = f"would change the asset's {name} from {getattr(there, name)} to {given[name]}"
+            yield Fault(name, problem, "an import does not do that: amend the asset")
+    if (book.key if book else None) != there.book_key:
+        yield Fault(
+            "price_book_id",
+            "would change the asset's price book",
+            "an import does not do that: amend the asset",
+        )
+    if references.customers.get(cells.customer_id, there.customer_key) != there.customer_key:
+        yield Fault(
+            "customer_id", "is not the asset's customer", "an asset stays with its customer: make another one"
+        )
+
+
+def _date_faults(cells: AssetCells) -> Iterator[Fault]:
+    if cells.end_date < cells.start_date:
+        yield Fault(
+            "end_date", f"is before start_date {cells.start_date.isoformat()}", "give a day on or after it"
+        )
+    elif not cells.start_date <= cells.first_billing <= cells.end_date:
+        problem = f"is not within {cells.start_date.isoformat()} to {cells.end_date.isoformat()}"
+        yield Fault(
+            "first_billing_date", problem, "give a day from start_date to end_date, or leave it blank"
+        )
+    if not divides(cells.usage, cells.billing_frequency):
+        problem = f"{cells.usage} usage periods do not fill a {cells.billing_frequency} billing period"
+        yield Fault(
+            "usage_frequency", f"does not divide the billing frequency: {problem}", "give a shorter one"
+        )
+
+
+def _reference_faults(cells: AssetCells, references: _References) -> Iterator[Fault]:
+    customer_key = references.customers.get(cells.customer_id)
+    if customer_key is None:
+        yield unknown("customer_id", "customer")
+    if cells.account_id is not None:
+        found = references.accounts.get(cells.account_id)
+        if found is None:
+            yield unknown("account_id", "account")
+        elif customer_key is not None and found.customer_key != customer_key:
+            yield Fault("account_id", "is an account of another customer", f"name one of {cells.customer_id}")
+    if cells.price_book_id is not None and cells.price_book_id not in references.books:
+        yield unknown("price_book_id", "price book")

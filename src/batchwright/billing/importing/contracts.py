@@ -1,0 +1,326 @@
+"""contracts.csv and custom_line_items.csv."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from batchwright.billing.exact import canonical
+from batchwright.billing.importing.cells import (
+    day,
+    ids,
+    line_of_text,
+    not_negative,
+    one_of,
+    percentage,
+    public_id,
+)
+from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.money import AmountOutOfRange, MoneyError, parse_money
+from batchwright.billing.records import catalog
+from batchwright.billing.records.catalog import Account, Book, Terms
+from batchwright.billing.records.loading import (
+    Stored,
+    highest_key,
+    insert_rows,
+    new_keys,
+    stored,
+    update_rows,
+)
+from batchwright.billing.tables import contract, contract_account, custom_line_item
+
+
+class ContractCells(NamedTuple):
+    contract_id: str
+    customer_id: str
+    price_book_id: str
+    start_date: date
+    end_date: date | None
+    status: str
+    discount_percent: Decimal | None
+    account_ids: tuple[str, ...] | None
+
+
+class CustomItemCells(NamedTuple):
+    line_item_id: str
+    contract_id: str
+    account_id: str | None
+    description: str
+    kind: str
+    amount: Decimal
+    start_date: date
+    end_date: date | None
+
+
+CONTRACTS = FileKind(
+    "contracts.csv",
+    (
+        *(
+            Column("contract_id", public_id),
+            Column("customer_id", public_id),
+            Column("price_book_id", public_id),
+        ),
+        *(Column("start_date", day), Column("end_date", day, optional=True)),
+        Column("status", one_of("Active", "Archived")),
+        Column("discount_percent", percentage, optional=True),
+        Column("account_ids", ids, optional=True),
+    ),
+    ContractCells,
+)
+CUSTOM_ITEMS = FileKind(
+    "custom_line_items.csv",
+    (
+        *(Column("line_item_id", public_id), Column("contract_id", public_id)),
+        Column("account_id", public_id, optional=True),
+        Column("description", line_of_text),
+        Column("kind", one_of("fixed_discount", "fixed_charge", "percentage_charge", "percentage_discount")),
+        Column("amount", not_negative),
+        *(Column("start_date", day), Column("end_date", day, optional=True)),
+    ),
+    CustomItemCells,
+)
+
+
+class ContractLoader(Loader[ContractCells]):
+    """Contracts. They are kept until the last line, so that an update which moves two of them is judged as a whole."""
+
+    kind = CONTRACTS
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(intake)
+        self._lines: dict[str, Line[ContractCells]] = {}
+
+    def take(self, lines: Sequence[Line[ContractCells]]) -> None:
+        for line in lines:
+            earlier = self._lines.get(line.values.contract_id)
+            if earlier is None:
+                self._lines[line.values.contract_id] = line
+            else:
+                problem = f"appears twice, first on line {earlier.number}"
+                self.intake.refuse(line, [Fault("contract_id", problem, "keep one of the lines")])
+
+    def finish(self) -> None:
+        lines = list(self._lines.values())
+        if not lines:
+            return
+        connection = self.intake.connection
+        customers = catalog.customers(connection, {line.values.customer_id for line in lines})
+        books = catalog.price_books(connection, {line.values.price_book_id for line in lines})
+        accounts = catalog.accounts(
+            connection, {one for line in lines for one in line.values.account_ids or ()}
+        )
+        known = catalog.contracts(connection, self._lines)
+        valid = []
+        for line in lines:
+            there = known.get(line.values.contract_id)
+            faults = [
+                *_end_faults(line.values.start_date, line.values.end_date),
+                *_party_faults(line.values, customers, books, accounts, there),
+                *self._identity_faults(there),
+            ]
+            if not self.intake.refuse(line, faults):
+                valid.append((line, _terms(line.values, customers, books, accounts, there)))
+        self._write(self._without_overlap(valid))
+
+    def _identity_faults(self, there: Terms | None) -> Iterator[Fault]:
+        if there is not None and not self.intake.update:
+            remedy = "leave the line out, or import with --update for a new revision"
+            yield Fault("contract_id", "is already in the database", remedy)
+
+    def _without_overlap(
+        self, valid: list[tuple[Line[ContractCells], Terms]]
+    ) -> list[tuple[Line[ContractCells], Terms]]:
+        """Those that no other active contract of the customer overlaps in days and accounts."""
+        replaced = {terms.contract_id for _, terms in valid}
+        standing = catalog.contracts_of(self.intake.connection, {terms.customer_key for _, terms in valid})
+        active = defaultdict(list)
+        for customer_key, listed in standing.items():
+            active[customer_key] = [
+                terms for terms in listed if terms.status == "Active" and terms.contract_id not in replaced
+            ]
+        accepted = []
+        for line, terms in valid:
+            others = active[terms.customer_key] if terms.status == "Active" else []
+            other = next((other for other in others if other.overlaps(terms)), None)
+            if other is not None:
+                until = "open" if other.end_date is None else other.end_date.isoformat()
+                problem = (
+                    f"overlaps the active contract {other.contract_id} of the customer"
+                    f" ({other.start_date.isoformat()} to {until})"
+                )
+                remedy = "change the days or the accounts, or archive one of the two"
+                self.intake.refuse(line, [Fault("start_date", problem, remedy)])
+                continue
+            if terms.status == "Active":
+                others.append(terms)
+            accepted.append((line, terms))
+        return accepted
+
+    def _write(self, accepted: list[tuple[Line[ContractCells], Terms]]) -> None:
+        keys = new_keys(self.intake.connection, contract, len(accepted))
+        rows: list[list[Stored]] = []
+        covered: list[tuple[Stored, ...]] = []
+        created = stored(self.intake.now)
+        for key, (line, terms) in zip(keys, accepted, strict=True):
+            rows.append(
+                [
+                    *(key, terms.contract_id, terms.revision, terms.customer_key, terms.book_key),
+                    *(stored(terms.start_date), stored(terms.end_date), terms.status),
+                    *(stored(line.values.discount_percent), created),
+                ]
+            )
+            covered += [(key, account_key) for account_key in sorted(terms.accounts)]
+            self.intake.count_in([line], int(terms.revision == 1), int(terms.revision > 1))
+        columns = (
+            *("id", "contract_id", "revision", "customer_key", "price_book_key"),
+            *("start_date", "end_date", "status", "discount_percent", "created_at"),
+        )
+        insert_rows(self.intake.connection, contract, columns, rows)
+        insert_rows(self.intake.connection, contract_account, ("contract_key", "account_key"), covered)
+
+
+class CustomItemLoader(Loader[CustomItemCells]):
+    """Custom line items. An update replaces all that a line says."""
+
+    kind = CUSTOM_ITEMS
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(intake)
+        ceiling = highest_key(intake.connection, custom_line_item)
+        self._register: Register[CustomItemCells] = Register(
+            "line_item_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.line_item_id
+        )
+
+    def take(self, lines: Sequence[Line[CustomItemCells]]) -> None:
+        connection = self.intake.connection
+        contracts = catalog.contracts(connection, {line.values.contract_id for line in lines})
+        accounts = catalog.accounts(
+            connection, {line.values.account_id for line in lines if line.values.account_id}
+        )
+        currencies = catalog.currencies_of_books(connection, {terms.book_key for terms in contracts.values()})
+        there = catalog.custom_line_items(connection, {line.values.line_item_id for line in lines})
+        self._register.next_chunk()
+        added: list[list[Stored]] = []
+        changed = []
+        for line in lines:
+            cells = line.values
+            key = there.get(cells.line_item_id)
+            terms = contracts.get(cells.contract_id)
+            faults = [
+                *self._register.faults(line, key),
+                *_end_faults(cells.start_date, cells.end_date),
+                *_item_faults(cells, terms, accounts, currencies),
+            ]
+            if self.intake.refuse(line, faults):
+                continue
+            self._register.accept(line, key)
+            account_key = accounts[cells.account_id].key if cells.account_id else None
+            if key is None:
+                added.append(
+                    [
+                        *(cells.line_item_id, cells.contract_id, account_key, cells.description, cells.kind),
+                        *(stored(cells.amount), stored(cells.start_date), stored(cells.end_date)),
+                    ]
+                )
+            else:
+                changed.append({"key": key, "account_key": account_key, **_changed(cells)})
+        columns = tuple("account_key" if name == "account_id" else name for name in CustomItemCells._fields)
+        insert_rows(connection, custom_line_item, columns, added)
+        update_rows(connection, custom_line_item, changed)
+        self.intake.count_in(lines, len(added), len(changed))
+
+
+def _changed(cells: CustomItemCells) -> dict[str, object]:
+    return {
+        name: getattr(cells, name)
+        for name in CustomItemCells._fields
+        if name not in ("line_item_id", "account_id")
+    }
+
+
+def _end_faults(start: date, end: date | None) -> Iterator[Fault]:
+    if end is not None and end < start:
+        yield Fault("end_date", f"is before start_date {start.isoformat()}", "give a day on or after it")
+
+
+def _party_faults(
+    cells: ContractCells,
+    customers: dict[str, int],
+    books: dict[str, Book],
+    accounts: dict[str, Account],
+    there: Terms | None,
+) -> Iterator[Fault]:
+    customer_key = customers.get(cells.customer_id)
+    if customer_key is None:
+        yield unknown("customer_id", "customer")
+    elif there is not None and there.customer_key != customer_key:
+        problem = f"is not the customer of contract {cells.contract_id}"
+        yield Fault("customer_id", problem, "a contract stays with its customer: make another one")
+    if cells.price_book_id not in books:
+        yield unknown("price_book_id", "price book")
+    for account_id in cells.account_ids or ():
+        found = accounts.get(account_id)
+        if found is None:
+            problem = f"names account {account_id}, which is not known"
+            yield Fault(
+                "account_ids", problem, "correct it, or import the account before or in the same import"
+            )
+        elif customer_key is not None and found.customer_key != customer_key:
+            problem = f"names account {account_id} of another customer"
+            yield Fault("account_ids", problem, f"name accounts of {cells.customer_id}")
+
+
+def _terms(
+    cells: ContractCells,
+    customers: dict[str, int],
+    books: dict[str, Book],
+    accounts: dict[str, Account],
+    there: Terms | None,
+) -> Terms:
+    return Terms(
+        cells.contract_id,
+        there.revision + 1 if there else 1,
+        customers[cells.customer_id],
+        books[cells.price_book_id].key,
+        cells.start_date,
+        cells.end_date,
+        cells.status,
+        frozenset(accounts[account_id].key for account_id in cells.account_ids or ()),
+    )
+
+
+def _item_faults(
+    cells: CustomItemCells,
+    terms: Terms | None,
+    accounts: dict[str, Account],
+    currencies: dict[int, str],
+) -> Iterator[Fault]:
+    if terms is None:
+        yield unknown("contract_id", "contract")
+        return
+    if cells.account_id is not None:
+        found = accounts.get(cells.account_id)
+        if found is None:
+            yield unknown("account_id", "account")
+        elif found.customer_key != terms.customer_key:
+            yield Fault(
+                "account_id", "is an account of another customer", "name one of the contract's customer"
+            )
+        elif not terms.covers(found.key):
+            yield Fault(
+                "account_id", "is not covered by the contract", "name one of its accounts, or leave it blank"
+            )
+    if cells.kind == "percentage_discount" and cells.amount > 100:
+        yield Fault("amount", "is more than 100 %", "give a percentage from 0 to 100")
+    if cells.kind.startswith("fixed_"):
+        try:
+            parse_money(canonical(cells.amount), currencies[terms.book_key])
+        except MoneyError:
+            currency = currencies[terms.book_key]
+            yield Fault("amount", f"has more decimals than the contract's currency {currency}", "round it")
+        except AmountOutOfRange as error:
+            yield Fault("amount", "is out of range", str(error))

@@ -1,0 +1,401 @@
+"""price_books.csv, prices.csv and price_tiers.csv.
+
+A price is checked as a whole, so its lines are kept until the last tier has been read: a catalogue fits in memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.billing.exact import canonical
+from batchwright.billing.importing.cells import (
+    currency,
+    day,
+    decimal,
+    line_of_text,
+    not_negative,
+    one_of,
+    public_id,
+    short_text,
+    true_or_false,
+)
+from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.rating import MODELS, Price, PriceError
+from batchwright.billing.records import catalog
+from batchwright.billing.records.catalog import KnownPrice
+from batchwright.billing.records.loading import (
+    Stored,
+    highest_key,
+    insert_rows,
+    new_keys,
+    stored,
+    update_rows,
+)
+from batchwright.billing.tables import price, price_book, price_tier
+
+Identity = tuple[str, str, date]
+
+
+class BookCells(NamedTuple):
+    price_book_id: str
+    name: str
+    currency: str
+
+
+class PriceCells(NamedTuple):
+    price_book_id: str
+    product: str
+    effective_from: date
+    model: str
+    product_uom: str
+    unit_price: Decimal | None
+    flat_fee: Decimal | None
+    percentage: Decimal | None
+    package_size: Decimal | None
+    included_quantity: Decimal | None
+    minimum_amount: Decimal | None
+    maximum_amount: Decimal | None
+    usage_indexing: bool | None
+    flat_fee_per: str | None
+
+    @property
+    def identity(self) -> Identity:
+        return self.price_book_id, self.product, self.effective_from
+
+
+class TierCells(NamedTuple):
+    price_book_id: str
+    product: str
+    effective_from: date
+    from_quantity: Decimal
+    to_quantity: Decimal | None
+    unit_price: Decimal | None
+    flat_fee: Decimal | None
+
+    @property
+    def identity(self) -> Identity:
+        return self.price_book_id, self.product, self.effective_from
+
+
+_NUMBERS = (
+    *("unit_price", "flat_fee", "percentage", "package_size"),
+    *("included_quantity", "minimum_amount", "maximum_amount"),
+)
+_IDENTITY = (Column("price_book_id", public_id), Column("product", public_id), Column("effective_from", day))
+
+BOOKS = FileKind(
+    "price_books.csv",
+    (Column("price_book_id", public_id), Column("name", line_of_text), Column("currency", currency)),
+    BookCells,
+)
+PRICES = FileKind(
+    "prices.csv",
+    (
+        *_IDENTITY,
+        Column("model", one_of(*MODELS)),
+        Column("product_uom", short_text(64)),
+        *(Column(name, not_negative, optional=True) for name in _NUMBERS),
+        Column("usage_indexing", true_or_false, optional=True),
+        Column("flat_fee_per", one_of("window", "input"), optional=True),
+    ),
+    PriceCells,
+)
+TIERS = FileKind(
+    "price_tiers.csv",
+    (
+        *_IDENTITY,
+        Column("from_quantity", not_negative),
+        Column("to_quantity", not_negative, optional=True),
+        Column("unit_price", decimal, optional=True),
+        Column("flat_fee", decimal, optional=True),
+    ),
+    TierCells,
+)
+
+
+class BookLoader(Loader[BookCells]):
+    """Price books. An update changes the name; the currency stays."""
+
+    kind = BOOKS
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(intake)
+        ceiling = highest_key(intake.connection, price_book)
+        self._register: Register[BookCells] = Register(
+            "price_book_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.price_book_id
+        )
+
+    def take(self, lines: Sequence[Line[BookCells]]) -> None:
+        connection = self.intake.connection
+        there = catalog.price_books(connection, {line.values.price_book_id for line in lines})
+        self._register.next_chunk()
+        added, changed = [], []
+        for line in lines:
+            book = there.get(line.values.price_book_id)
+            key = book.key if book else None
+            faults = self._register.faults(line, key)
+            if book and book.currency != line.values.currency and not faults:
+                problem = f"differs from the book's currency {book.currency}"
+                faults.append(Fault("currency", problem, "a book keeps its currency: make another book"))
+            if self.intake.refuse(line, faults):
+                continue
+            self._register.accept(line, key)
+            if key is None:
+                added.append(line.values)
+            else:
+                changed.append({"key": key, "name": line.values.name})
+        insert_rows(connection, price_book, BookCells._fields, added)
+        update_rows(connection, price_book, changed)
+        self.intake.count_in(lines, len(added), len(changed))
+
+
+AnyLine = Line[PriceCells] | Line[TierCells]
+Found = tuple[AnyLine, Fault]
+
+
+@dataclass
+class Catalogue:
+    """The lines of both price files, until they are checked together."""
+
+    prices: dict[Identity, Line[PriceCells]] = field(default_factory=dict)
+    tiers: dict[Identity, list[Line[TierCells]]] = field(default_factory=lambda: defaultdict(list))
+    # Books and products of lines that could not be read: a price without one of its tiers is another price.
+    unreadable: dict[tuple[str | None, str | None], Line[Any]] = field(default_factory=dict)
+
+    def note_unreadable(self, line: Line[Any]) -> None:
+        self.unreadable[line.text("price_book_id"), line.text("product")] = line
+
+    def lines(self, identity: Identity) -> list[AnyLine]:
+        head = self.prices.get(identity)
+        return [*([head] if head else []), *_in_order(self.tiers.get(identity, []))]
+
+
+class PriceLoader(Loader[PriceCells]):
+    """Keeps the prices; `TierLoader` checks and writes them."""
+
+    kind = PRICES
+
+    def __init__(self, intake: Intake, catalogue: Catalogue) -> None:
+        super().__init__(intake)
+        self._catalogue = catalogue
+
+    def refused(self, line: Line[Any]) -> None:
+        self._catalogue.note_unreadable(line)
+
+    def take(self, lines: Sequence[Line[PriceCells]]) -> None:
+        for line in lines:
+            earlier = self._catalogue.prices.get(line.values.identity)
+            if earlier is None:
+                self._catalogue.prices[line.values.identity] = line
+            else:
+                problem = f"is there twice for this book and first day, first on line {earlier.number}"
+                self.intake.refuse(line, [Fault("product", problem, "keep one of the lines")])
+
+
+class TierLoader(Loader[TierCells]):
+    """Tiers, and with them the prices: a price is written with all its tiers, or not at all."""
+
+    kind = TIERS
+
+    def __init__(self, intake: Intake, catalogue: Catalogue) -> None:
+        super().__init__(intake)
+        self._catalogue = catalogue
+
+    def refused(self, line: Line[Any]) -> None:
+        self._catalogue.note_unreadable(line)
+
+    def take(self, lines: Sequence[Line[TierCells]]) -> None:
+        for line in lines:
+            self._catalogue.tiers[line.values.identity].append(line)
+
+    def finish(self) -> None:
+        catalogue, connection = self._catalogue, self.intake.connection
+        identities = {*catalogue.prices, *catalogue.tiers}
+        if not identities:
+            return
+        books = catalog.price_books(connection, {book for book, _, _ in identities})
+        known = catalog.prices(connection, [book.key for book in books.values()])
+        accepted = []
+        for identity in sorted(identities):
+            book = books.get(identity[0])
+            there = known.get((book.key, *identity[1:])) if book else None
+            lines = catalogue.lines(identity)
+            unreadable = catalogue.unreadable.get(identity[:2])
+            fault = self._reference_fault(identity, there) if book else unknown("price_book_id", "price book")
+            if unreadable is not None:
+                self._refuse_companions(lines, unreadable)
+            elif book is None or fault is not None:
+                for line in lines:
+                    self.intake.refuse(line, [fault] if fault else [])
+            else:
+                accepted += self._checked(_whole_price(connection, lines, book.key, there))
+        _write(self.intake, accepted)
+
+    def _reference_fault(self, identity: Identity, there: KnownPrice | None) -> Fault | None:
+        if there is not None and not self.intake.update:
+            problem = "has a price from that day in the database already"
+            return Fault("product", problem, "leave the line out, or import with --update for a new revision")
+        if identity not in self._catalogue.prices and there is None:
+            problem = "has no price from that day"
+            return Fault(
+                "product", problem, "give its line in prices.csv, with the same book, product and day"
+            )
+        return None
+
+    def _checked(self, new: _NewPrice) -> list[_NewPrice]:
+        faults = [*_seam_faults(new.tier_lines, new.cells.model)] or [*_price_faults(new)]
+        if not faults:
+            return [new]
+        for line, fault in faults:
+            self.intake.refuse(line, [fault])
+        guilty = {id(line) for line, _ in faults}
+        self._refuse_companions([line for line in new.lines if id(line) not in guilty], faults[0][0])
+        return []
+
+    def _refuse_companions(self, lines: Sequence[AnyLine], because: Line[Any]) -> None:
+        """Set the rest of a refused price aside. Where nothing is set aside, one message for one fault is enough."""
+        if not self.intake.skips:
+            return
+        problem = f"the line belongs to a price that is refused for {because.file.file} line {because.number}"
+        for line in lines:
+            self.intake.refuse(line, [Fault(None, problem, "correct that line and import the whole price")])
+
+
+@dataclass(frozen=True, slots=True)
+class _NewPrice:
+    """A price about to be checked and written."""
+
+    head: Line[PriceCells] | None
+    tier_lines: list[Line[TierCells]]
+    book_key: int
+    there: KnownPrice | None
+    cells: PriceCells
+    tiers: list[catalog.KnownTier]
+
+    @property
+    def lines(self) -> list[AnyLine]:
+        return [*([self.head] if self.head else []), *self.tier_lines]
+
+
+def _whole_price(
+    connection: Connection, lines: Sequence[AnyLine], book_key: int, there: KnownPrice | None
+) -> _NewPrice:
+    """The price that the lines make; what an update does not give is carried over from the revision before."""
+    head = next((line for line in lines if isinstance(line.values, PriceCells)), None)
+    tier_lines = [line for line in lines if isinstance(line.values, TierCells)]
+    if head is not None:
+        cells = head.values
+    elif there is None:
+        raise ValueError("tiers without a price are refused before")
+    else:
+        row = catalog.price_row(connection, there.key)
+        cells = PriceCells(
+            *tier_lines[0].values.identity, *(getattr(row, name) for name in PriceCells._fields[3:])
+        )
+    tiers = [catalog.KnownTier(*line.values[3:]) for line in tier_lines]
+    if not tiers and there is not None and there.model == cells.model:
+        tiers = catalog.tiers(connection, there.key)
+    return _NewPrice(head, tier_lines, book_key, there, cells, tiers)
+
+
+def _in_order(lines: list[Line[TierCells]]) -> list[Line[TierCells]]:
+    return sorted(
+        lines, key=lambda line: (line.values.to_quantity is None, line.values.to_quantity or Decimal(0))
+    )
+
+
+def _seam_faults(lines: list[Line[TierCells]], model: str) -> Iterator[Found]:
+    """Tiers that overlap, or leave a gap of more than one unit.
+
+    Vendors write the seam as 20|21 or as 20|20; both are taken. A discrete price is a table with gaps.
+    """
+    end = Decimal(0)
+    for place, line in enumerate(lines):
+        start, to = line.values.from_quantity, line.values.to_quantity
+        if to is not None and start > to:
+            yield line, Fault("from_quantity", f"is more than to_quantity {canonical(to)}", "swap the two")
+        elif place and start < end:
+            problem = f"overlaps the tier before, which ends at {canonical(end)}"
+            yield line, Fault("from_quantity", problem, "begin where that one ends, or one unit later")
+        elif start > end + 1 and model != "discrete":
+            problem = f"leaves a gap of more than one unit after {canonical(end)}"
+            yield line, Fault("from_quantity", problem, "begin where the tier before ends, or one unit later")
+        end = end if to is None else to
+
+
+def _price_faults(new: _NewPrice) -> Iterator[Found]:
+    """What `Price.from_mapping` says against the price, at the line and column where it is written."""
+    cells = new.cells
+    mapping: dict[str, object] = {"model": cells.model, "flat_fee_per": cells.flat_fee_per}
+    mapping |= {name: _text(getattr(cells, name)) for name in _NUMBERS}
+    mapping["tiers"] = [
+        {
+            "to": _text(tier.to_quantity),
+            "unit_price": _text(tier.unit_price),
+            "flat_fee": _text(tier.flat_fee),
+        }
+        for tier in new.tiers
+    ] or None
+    try:
+        Price.from_mapping(mapping)
+    except PriceError as error:
+        yield _place(new, error.field), _fault(error)
+
+
+def _place(new: _NewPrice, field_name: str) -> AnyLine:
+    if field_name.startswith("tiers[") and new.tier_lines:
+        return new.tier_lines[int(field_name.removeprefix("tiers[").partition("]")[0])]
+    return new.lines[0]
+
+
+def _fault(error: PriceError) -> Fault:
+    if error.field == "tiers":
+        return Fault(
+            "model",
+            f"has tiers that do not fit: the list {error.problem}",
+            f"{error.remedy}, in price_tiers.csv",
+        )
+    column = error.field.rpartition(".")[2]
+    return Fault({"to": "to_quantity"}.get(column, column), error.problem, error.remedy)
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else canonical(value)
+
+
+def _write(intake: Intake, prices: list[_NewPrice]) -> None:
+    keys = new_keys(intake.connection, price, len(prices))
+    tier_rows: list[list[Stored]] = []
+    rows: list[list[Stored]] = []
+    created = stored(intake.now)
+    for key, new in zip(keys, prices, strict=True):
+        revision = new.there.revision + 1 if new.there else 1
+        cells = new.cells
+        rows.append(
+            [
+                *(key, new.book_key, cells.product, stored(cells.effective_from), revision),
+                *(cells.model, cells.product_uom),
+                *(stored(getattr(cells, name)) for name in _NUMBERS),
+                *(bool(cells.usage_indexing), cells.flat_fee_per or "window", created),
+            ]
+        )
+        tier_rows += [[key, place, *map(stored, tier)] for place, tier in enumerate(new.tiers, 1)]
+        for line in new.lines:
+            intake.count_in([line], int(not new.there), int(bool(new.there)))
+    columns = [
+        *("id", "price_book_key", "product", "effective_from", "revision", "model", "product_uom"),
+        *_NUMBERS,
+        *("usage_indexing", "flat_fee_per", "created_at"),
+    ]
+    insert_rows(intake.connection, price, columns, rows)
+    insert_rows(
+        intake.connection, price_tier, ("price_key", "ordinal", *catalog.KnownTier._fields), tier_rows
+    )

@@ -1,0 +1,318 @@
+"""billing_schedules.csv and usage_schedules.csv, and the schedules that are made for the other new assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from batchwright.billing.exact import canonical
+from batchwright.billing.importing.cells import day, decimal, not_negative, one_of, public_id, true_or_false
+from batchwright.billing.importing.generation import make_schedules
+from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.money import AmountOutOfRange, MoneyError, minor_digits, parse_money
+from batchwright.billing.periods import Period
+from batchwright.billing.records.loading import (
+    Asset,
+    BillingSchedule,
+    Stored,
+    assets,
+    billing_schedules,
+    highest_key,
+    insert_rows,
+    live_periods,
+    lock_assets,
+    stored,
+    usage_periods,
+    usage_schedule_keys,
+)
+from batchwright.billing.tables import billing_schedule, usage_schedule
+
+STATUSES = ("Pending Billing", "Pending Invoice", "Invoiced", "Superseded")
+_REMEDY_AMOUNT = "write the amount with the currency's decimals"
+
+
+class BillingCells(NamedTuple):
+    billing_schedule_id: str
+    asset_line_item_id: str
+    period_start_date: date
+    period_end_date: date
+    fee_amount: Decimal
+    ready_for_invoice_date: date
+    type: str
+    status: str
+    superseded: bool | None
+
+
+class UsageCells(NamedTuple):
+    usage_schedule_id: str
+    billing_schedule_id: str
+    asset_line_item_id: str
+    period_start_date: date
+    period_end_date: date
+    included_quantity: Decimal
+    actual_quantity: Decimal
+    fee_amount: Decimal
+    draft_rated_quantity: Decimal | None
+    draft_fee_amount: Decimal | None
+    type: str
+    status: str
+    superseded: bool | None
+
+
+_PERIOD = (Column("period_start_date", day), Column("period_end_date", day))
+_STATE = (Column("status", one_of(*STATUSES)), Column("superseded", true_or_false, may_be_blank=True))
+
+BILLING_SCHEDULES = FileKind(
+    "billing_schedules.csv",
+    (
+        *(Column("billing_schedule_id", public_id), Column("asset_line_item_id", public_id)),
+        *(*_PERIOD, Column("fee_amount", decimal), Column("ready_for_invoice_date", day)),
+        *(Column("type", one_of("Contracted")), *_STATE),
+    ),
+    BillingCells,
+)
+USAGE_SCHEDULES = FileKind(
+    "usage_schedules.csv",
+    (
+        *(Column("usage_schedule_id", public_id), Column("billing_schedule_id", public_id)),
+        *(Column("asset_line_item_id", public_id), *_PERIOD),
+        *(Column("included_quantity", not_negative), Column("actual_quantity", not_negative)),
+        *(Column("fee_amount", decimal), Column("draft_rated_quantity", not_negative, may_be_blank=True)),
+        *(Column("draft_fee_amount", decimal, may_be_blank=True), Column("type", one_of("Usage")), *_STATE),
+    ),
+    UsageCells,
+)
+
+
+@dataclass
+class TakenOver:
+    """Assets named by a line that was refused: nothing is made for them, they were to bring their own schedules."""
+
+    refused_assets: set[str] = field(default_factory=set)
+    billing_schedules_made: int = 0
+    usage_schedules_made: int = 0
+
+    def note(self, line: Line[Any]) -> None:
+        self.refused_assets.add(line.text("asset_line_item_id") or "")
+
+
+class BillingScheduleLoader(Loader[BillingCells]):
+    """Billing schedules taken over. They are never updated by an import: rating, set-status and amend do that."""
+
+    kind = BILLING_SCHEDULES
+
+    def __init__(self, intake: Intake, taken_over: TakenOver) -> None:
+        super().__init__(intake)
+        self._taken_over = taken_over
+        ceiling = highest_key(intake.connection, billing_schedule)
+        self._register: Register[BillingCells] = Register(
+            "billing_schedule_id", update=False, ceiling=ceiling, name=lambda cells: cells.billing_schedule_id
+        )
+
+    def refused(self, line: Line[Any]) -> None:
+        self._taken_over.note(line)
+
+    def take(self, lines: Sequence[Line[BillingCells]]) -> None:
+        connection = self.intake.connection
+        known = assets(connection, {line.values.asset_line_item_id for line in lines})
+        lock_assets(connection, [asset.key for asset in known.values()])
+        there = billing_schedules(connection, {line.values.billing_schedule_id for line in lines})
+        live = live_periods(connection, [asset.key for asset in known.values()])
+        self._register.next_chunk()
+        rows: list[list[Stored]] = []
+        for line in lines:
+            cells = line.values
+            asset = known.get(cells.asset_line_item_id)
+            row = there.get(cells.billing_schedule_id)
+            faults = [
+                *self._register.faults(line, row.key if row else None),
+                *_period_faults(cells),
+                *_state_faults(cells),
+            ]
+            if asset is None:
+                faults.append(unknown("asset_line_item_id", "asset line item"))
+            else:
+                faults += [*_amount_faults(cells, asset, ("fee_amount",))]
+                if cells.status != "Superseded" and not faults:
+                    faults += _overlap_faults(cells, live[asset.key], "billing schedule")
+            if self.intake.refuse(line, faults) or asset is None:
+                self._taken_over.note(line)
+                continue
+            self._register.accept(line, None)
+            if cells.status != "Superseded":
+                live[asset.key].append((cells.billing_schedule_id, _period(cells)))
+            rows.append(_billing_row(cells, asset))
+        insert_rows(connection, billing_schedule, _BILLING_COLUMNS, rows)
+        self.intake.count_in(lines, len(rows), 0)
+
+
+class UsageScheduleLoader(Loader[UsageCells]):
+    """Usage schedules taken over, each under the billing schedule it names."""
+
+    kind = USAGE_SCHEDULES
+
+    def __init__(self, intake: Intake, taken_over: TakenOver, asset_ceiling: int) -> None:
+        super().__init__(intake)
+        self._taken_over = taken_over
+        self._asset_ceiling = asset_ceiling
+        ceiling = highest_key(intake.connection, usage_schedule)
+        self._register: Register[UsageCells] = Register(
+            "usage_schedule_id", update=False, ceiling=ceiling, name=lambda cells: cells.usage_schedule_id
+        )
+
+    def refused(self, line: Line[Any]) -> None:
+        self._taken_over.note(line)
+
+    def take(self, lines: Sequence[Line[UsageCells]]) -> None:
+        connection = self.intake.connection
+        known = assets(connection, {line.values.asset_line_item_id for line in lines})
+        lock_assets(connection, [asset.key for asset in known.values()])
+        billings = billing_schedules(connection, {line.values.billing_schedule_id for line in lines})
+        periods = usage_periods(connection, [billing.key for billing in billings.values()])
+        there = usage_schedule_keys(connection, {line.values.usage_schedule_id for line in lines})
+        self._register.next_chunk()
+        rows: list[list[Stored]] = []
+        for line in lines:
+            cells = line.values
+            asset, billing = known.get(cells.asset_line_item_id), billings.get(cells.billing_schedule_id)
+            faults = [
+                *self._register.faults(line, there.get(cells.usage_schedule_id)),
+                *_period_faults(cells),
+            ]
+            faults += [*_state_faults(cells), *_usage_faults(cells, asset, billing)]
+            if billing is not None and not faults:
+                faults += _overlap_faults(cells, periods[billing.key], "usage schedule")
+            if self.intake.refuse(line, faults) or asset is None or billing is None:
+                self._taken_over.note(line)
+                continue
+            self._register.accept(line, None)
+            periods[billing.key].append((cells.usage_schedule_id, _period(cells)))
+            rows.append(_usage_row(cells, asset, billing))
+        insert_rows(connection, usage_schedule, _USAGE_COLUMNS, rows)
+        self.intake.count_in(lines, len(rows), 0)
+
+    def finish(self) -> None:
+        left_out = assets(self.intake.connection, self._taken_over.refused_assets)
+        made = make_schedules(
+            self.intake.connection, self._asset_ceiling, {asset.key for asset in left_out.values()}
+        )
+        self._taken_over.billing_schedules_made, self._taken_over.usage_schedules_made = made
+
+
+_BILLING_COLUMNS = (
+    *("billing_schedule_id", "asset_key", "period_start_date", "period_end_date", "fee_amount"),
+    *("ready_for_invoice_date", "type", "status"),
+)
+_USAGE_COLUMNS = (
+    *("usage_schedule_id", "billing_schedule_key", "asset_key", "period_start_date", "period_end_date"),
+    *(
+        "included_quantity",
+        "actual_quantity",
+        "fee_amount",
+        "draft_rated_quantity",
+        "draft_fee_amount",
+        "type",
+    ),
+)
+
+
+def _billing_row(cells: BillingCells, asset: Asset) -> list[Stored]:
+    return [
+        *(
+            cells.billing_schedule_id,
+            asset.key,
+            stored(cells.period_start_date),
+            stored(cells.period_end_date),
+        ),
+        *(_minor(cells.fee_amount, asset), stored(cells.ready_for_invoice_date), cells.type, cells.status),
+    ]
+
+
+def _usage_row(cells: UsageCells, asset: Asset, billing: BillingSchedule) -> list[Stored]:
+    return [
+        *(cells.usage_schedule_id, billing.key, asset.key),
+        *(stored(cells.period_start_date), stored(cells.period_end_date)),
+        *(stored(cells.included_quantity), stored(cells.actual_quantity), _minor(cells.fee_amount, asset)),
+        stored(cells.draft_rated_quantity),
+        None if cells.draft_fee_amount is None else _minor(cells.draft_fee_amount, asset),
+        cells.type,
+    ]
+
+
+def _minor(amount: Decimal, asset: Asset) -> int:
+    """Minor units of an amount that `_amount_faults` has passed: without a currency only zero does."""
+    return 0 if asset.currency is None else parse_money(canonical(amount), asset.currency)
+
+
+def _period(cells: BillingCells | UsageCells) -> Period:
+    return Period(cells.period_start_date, cells.period_end_date)
+
+
+def _period_faults(cells: BillingCells | UsageCells) -> Iterator[Fault]:
+    if cells.period_end_date < cells.period_start_date:
+        problem = f"is before period_start_date {cells.period_start_date.isoformat()}"
+        yield Fault("period_end_date", problem, "give a day on or after it")
+
+
+def _state_faults(cells: BillingCells | UsageCells) -> Iterator[Fault]:
+    if cells.superseded is not None and cells.superseded != (cells.status == "Superseded"):
+        yield Fault(
+            "superseded", f"does not agree with the status {cells.status}", "leave it blank, or correct one"
+        )
+
+
+def _amount_faults(cells: BillingCells | UsageCells, asset: Asset, columns: Sequence[str]) -> Iterator[Fault]:
+    for column in columns:
+        amount: Decimal | None = getattr(cells, column)
+        if not amount:
+            continue
+        if asset.currency is None:
+            remedy = "import its contract or price book before, or in the same import"
+            yield Fault(column, "has no currency: the asset's is not known", remedy)
+            continue
+        try:
+            parse_money(canonical(amount), asset.currency)
+        except MoneyError:
+            digits = minor_digits(asset.currency)
+            yield Fault(column, f"has more than the {digits} decimals of {asset.currency}", _REMEDY_AMOUNT)
+        except AmountOutOfRange:
+            yield Fault(column, "is more than can be kept", "correct the amount")
+
+
+def _overlap_faults(
+    cells: BillingCells | UsageCells, others: Sequence[tuple[str, Period]], what: str
+) -> Iterator[Fault]:
+    for other_id, other in others:
+        if cells.period_start_date <= other.end and other.start <= cells.period_end_date:
+            problem = f"overlaps {what} {other_id} ({other.start.isoformat()} to {other.end.isoformat()})"
+            remedy = "correct the days; an asset's own schedules come in the same import as the asset"
+            yield Fault("period_start_date", problem, remedy)
+            return
+
+
+def _usage_faults(cells: UsageCells, asset: Asset | None, billing: BillingSchedule | None) -> Iterator[Fault]:
+    if asset is None:
+        yield unknown("asset_line_item_id", "asset line item")
+    else:
+        yield from _amount_faults(cells, asset, ("fee_amount", "draft_fee_amount"))
+    if (cells.draft_rated_quantity is None) != (cells.draft_fee_amount is None):
+        problem = "comes with a draft rated quantity, or neither is there"
+        yield Fault("draft_fee_amount", problem, "give both, or leave both blank")
+    if billing is None:
+        yield unknown("billing_schedule_id", "billing schedule")
+        return
+    if asset is not None and billing.asset_key != asset.key:
+        yield Fault("billing_schedule_id", "is a billing schedule of another asset", "name one of this asset")
+    if cells.status != billing.status:
+        problem = f"does not agree with the status {billing.status} of its billing schedule"
+        yield Fault("status", problem, "a usage schedule has its billing schedule's status")
+    if cells.period_start_date < billing.period.start or cells.period_end_date > billing.period.end:
+        problem = (
+            f"reaches out of its billing schedule's period"
+            f" ({billing.period.start.isoformat()} to {billing.period.end.isoformat()})"
+        )
+        yield Fault("period_start_date", problem, "give days inside it")

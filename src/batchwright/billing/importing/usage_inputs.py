@@ -1,0 +1,223 @@
+"""usage_inputs.csv: the file that may have millions of lines. Dates and quantities are checked and stay text."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.billing.importing.cells import (
+    day,
+    decimal,
+    decimal_text,
+    line_of_text,
+    public_id,
+    short_text,
+)
+from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.records.ids import next_ids
+from batchwright.billing.records.inputs import LOADED, NO_DRAFT, NO_ERROR, NO_RATING
+from batchwright.billing.records.loading import (
+    KnownInput,
+    Stored,
+    asset_keys,
+    highest_key,
+    insert_rows,
+    rename_input,
+    update_rows,
+    usage_inputs,
+)
+from batchwright.billing.tables import usage_input
+
+PREFIX: Final = "IN-"
+_ASSETS_REMEMBERED: Final = 200_000
+
+
+class InputCells(NamedTuple):
+    usage_input_id: str | None
+    asset_line_item_id: str
+    usage_date: str
+    quantity: str
+    product_uom: str
+    description: str | None
+
+
+@lru_cache(maxsize=4096)
+def _day_text(text: str) -> str:
+    day(text)
+    return text
+
+
+USAGE_INPUTS = FileKind(
+    "usage_inputs.csv",
+    (
+        *(Column("usage_input_id", public_id, optional=True), Column("asset_line_item_id", public_id)),
+        *(Column("usage_date", _day_text), Column("quantity", decimal_text)),
+        Column("product_uom", lru_cache(maxsize=256)(short_text(64))),
+        Column("description", line_of_text, optional=True),
+    ),
+    InputCells,
+)
+_COLUMNS = (
+    "usage_input_id",
+    "asset_key",
+    "usage_date",
+    "quantity",
+    "product_uom",
+    "description",
+    "status",
+    "deleted",
+)
+# An input that is given anew begins anew: what a forecast or a rating said of the old one says nothing of it.
+_BEGIN_ANEW: Final[dict[str, Any]] = {"status": LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
+
+
+class UsageInputLoader(Loader[InputCells]):
+    """Usage inputs. An update replaces what a line says and puts the input back to Loaded; a Rated one is refused."""
+
+    kind = USAGE_INPUTS
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__(intake)
+        ceiling = highest_key(intake.connection, usage_input)
+        self._register: Register[InputCells] = Register(
+            "usage_input_id",
+            update=intake.update,
+            ceiling=ceiling,
+            name=lambda cells: cells.usage_input_id or "",
+        )
+        self._ceiling = ceiling
+        self._made_up = _Numbers()
+        self._asset_keys = _AssetKeys(intake.connection)
+
+    def take(self, lines: Sequence[Line[InputCells]]) -> None:
+        connection = self.intake.connection
+        self.intake.lock_for_update()
+        keys = self._asset_keys.of({line.values.asset_line_item_id for line in lines})
+        explicit = {line.values.usage_input_id for line in lines if line.values.usage_input_id is not None}
+        there = self._give_way(usage_inputs(connection, explicit), explicit)
+        self._register.next_chunk()
+        added: list[list[Stored]] = []
+        changed = []
+        for line in lines:
+            cells = line.values
+            row = there.get(cells.usage_input_id) if cells.usage_input_id is not None else None
+            key = row.key if row else None
+            faults = self._faults(line, row) if cells.usage_input_id is not None else []
+            asset_key = keys.get(cells.asset_line_item_id)
+            if asset_key is None:
+                faults = [*faults, unknown("asset_line_item_id", "asset line item")]
+            if faults and self.intake.refuse(line, faults):
+                continue
+            if cells.usage_input_id is not None:
+                self._register.accept(line, key)
+            if key is None:
+                added.append([cells.usage_input_id, asset_key, *cells[2:], "Loaded", False])
+            else:
+                changed.append({"key": key, "asset_key": asset_key, **_changes(cells), **_BEGIN_ANEW})
+        self._name(added, explicit)
+        insert_rows(connection, usage_input, _COLUMNS, added)
+        update_rows(connection, usage_input, changed)
+        self.intake.count_in(lines, len(added), len(changed))
+
+    def _faults(self, line: Line[InputCells], row: KnownInput | None) -> list[Fault]:
+        faults = self._register.faults(line, row.key if row else None)
+        if row and not faults and row.deleted:
+            return [
+                Fault("usage_input_id", "was deleted, and its id stays taken", "give the input another id")
+            ]
+        if row and not faults and row.status == "Rated":
+            return [
+                Fault(
+                    "usage_input_id", "is Rated and stays as it is", "leave the line out, or unrate it first"
+                )
+            ]
+        return faults
+
+    def _give_way(self, there: dict[str, KnownInput], explicit: set[str]) -> dict[str, KnownInput]:
+        """Rename what this import named itself where a later line claims that id."""
+        if not self._made_up:
+            return there
+        clashes = [
+            an_id for an_id, row in there.items() if row.key > self._ceiling and an_id in self._made_up
+        ]
+        for an_id, fresh in zip(clashes, self._fresh_ids(len(clashes), explicit), strict=True):
+            rename_input(self.intake.connection, there[an_id].key, fresh)
+            self._made_up.discard(an_id)
+            del there[an_id]
+        return there
+
+    def _name(self, rows: list[list[Stored]], explicit: set[str]) -> None:
+        """Give the rows without an id one of ours, which no line of the chunk has."""
+        nameless = [row for row in rows if row[0] is None]
+        for row, an_id in zip(nameless, self._fresh_ids(len(nameless), explicit), strict=True):
+            row[0] = an_id
+
+    def _fresh_ids(self, count: int, taken: set[str]) -> list[str]:
+        found: list[str] = []
+        while len(found) < count:
+            ids = next_ids(self.intake.connection, PREFIX, count - len(found))
+            found += [an_id for an_id in ids if an_id not in taken]
+        for an_id in found:
+            self._made_up.add(an_id)
+        return found
+
+
+class _AssetKeys:
+    """Keys of assets by id, remembered from chunk to chunk up to a bound."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, int] = {}
+
+    def of(self, ids: set[str]) -> dict[str, int]:
+        """The keys of at least these assets; an id that no asset has is left out."""
+        if len(self._known) > _ASSETS_REMEMBERED:
+            self._known.clear()
+        self._known |= asset_keys(self._connection, ids - self._known.keys())
+        return self._known
+
+
+class _Numbers:
+    """The ids that this import made up, as ranges of their numbers: a million in a row take no more than one."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self._given_up: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._firsts)
+
+    def add(self, an_id: str) -> None:
+        """Ids come in rising order."""
+        number = int(an_id.removeprefix(PREFIX))
+        if self._lasts and self._lasts[-1] == number - 1:
+            self._lasts[-1] = number
+        else:
+            self._firsts.append(number)
+            self._lasts.append(number)
+
+    def discard(self, an_id: str) -> None:
+        self._given_up.add(int(an_id.removeprefix(PREFIX)))
+
+    def __contains__(self, an_id: str) -> bool:
+        digits = an_id.removeprefix(PREFIX)
+        if not (digits.isascii() and digits.isdigit()) or an_id != f"{PREFIX}{int(digits):08d}":
+            return False
+        number = int(digits)
+        place = bisect_right(self._firsts, number) - 1
+        return place >= 0 and number <= self._lasts[place] and number not in self._given_up
+
+
+def _changes(cells: InputCells) -> dict[str, Any]:
+    return {
+        "usage_date": day(cells.usage_date),
+        "quantity": decimal(cells.quantity),
+        "product_uom": cells.product_uom,
+        "description": cells.description,
+    }

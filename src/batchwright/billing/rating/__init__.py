@@ -1,0 +1,23 @@
+"""Rating: usage and prices in, named lines out. Pure arithmetic, without session, clock or settings."""
+
+from batchwright.billing.rating.errors import NegativeQuantity, NoTier, PriceError, RatingError
+from batchwright.billing.rating.line import Line
+from batchwright.billing.rating.price import MODELS, Price, Tier
+from batchwright.billing.rating.rating import Bill, Charging, Rating, charging, kept_share, rate
+
+__all__ = [
+    "MODELS",
+    "Bill",
+    "Charging",
+    "Line",
+    "NegativeQuantity",
+    "NoTier",
+    "Price",
+    "PriceError",
+    "Rating",
+    "RatingError",
+    "Tier",
+    "charging",
+    "kept_share",
+    "rate",
+]

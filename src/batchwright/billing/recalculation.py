@@ -1,0 +1,197 @@
+"""What Rated inputs come to by the rules in force now, beside what they came to when they were rated. Pure.
+
+DoiT: «Contract rules from the currently active contract are applied to the selected billing periods».
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Final, NamedTuple
+
+from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
+from batchwright.billing.periods import Day
+from batchwright.billing.records.rated_rows import Charged, NewFee, NewFigures
+from batchwright.billing.records.rating_rows import AssetRow, InputTuple, ScheduleTuple
+from batchwright.billing.records.recalculation import NewAmount, Span, Standing
+from batchwright.billing.records.schedules import PENDING_BILLING
+from batchwright.billing.usage import AssetUsage, Bad, Rated, rate_assets
+
+OTHER: Final = "Other"
+REASONS: Final = ("Credit and adjustment issues", "Incorrect Charges", OTHER)
+"""Why a recalculation may be run, as DoiT's dialog has it."""
+
+Month = str
+"""A calendar month as ``YYYY-MM``; texts sort as the months do."""
+
+
+@cache
+def span_of(month: Month) -> Span:
+    """The first and the last day of a month."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{month}-01", f"{month}-{monthrange(year, number)[1]:02}"
+
+
+def months_between(first: date, last: date) -> list[Month]:
+    """The months from that of ``first`` to that of ``last``, both included; newest first."""
+    numbers = range(last.year * 12 + last.month - 1, first.year * 12 + first.month - 2, -1)
+    return [f"{number // 12:04}-{number % 12 + 1:02}" for number in numbers]
+
+
+class RetroactiveCatalog(Catalog):
+    """A catalog in which the contract in force at the end of a recalculated month counts for all of that month.
+
+    That is the active contract: it covers the month and today. It so counts also for the days of its first month that
+    come before its own first day. Prices are those of the usage date.
+    """
+
+    def __init__(
+        self,
+        months: Iterable[Month],
+        contracts: Iterable[ContractRevision],
+        prices: Mapping[tuple[int, str], Sequence[PriceRevision]],
+    ) -> None:
+        super().__init__(contracts, prices)
+        self._last_days = {month: span_of(month)[1] for month in months}
+
+    def contract(self, customer_key: int, account_key: int | None, day: Day) -> ContractRevision | None:
+        """The contract in force that day, or at the end of its month where that is recalculated."""
+        return super().contract(customer_key, account_key, self._last_days.get(day[:7], day))
+
+    def terms(
+        self, price_book_key: int, product: str, contract: ContractRevision | None, day: Day
+    ) -> Terms | None:
+        """As in any catalog, but said to hold no longer than the month: the next may have another contract."""
+        terms = super().terms(price_book_key, product, contract, day)
+        if terms is None:
+            return None
+        first, last = span_of(day[:7])
+        return terms._replace(since=max(terms.since, first), until=min(terms.until, last))
+
+
+class Redone(NamedTuple):
+    """A Rated input as it stands, and as it comes out now."""
+
+    before: Standing
+    after: Rated
+
+    @property
+    def difference(self) -> int:
+        """Minor units that it comes to more."""
+        return self.after.amount - self.before.amount
+
+    @property
+    def changed(self) -> bool:
+        """Whether its amount, or what that rests on, is another one now."""
+        return self.before.basis != self.after[:5]
+
+
+@dataclass(slots=True)
+class Recalculated:
+    """An asset's Rated inputs, done again.
+
+    ``redone`` can be written; ``billed`` are on their way to an invoice, and only reported. ``bad`` and, where they
+    are billed, ``billed_bad`` cannot be priced any more; they keep what they have.
+    """
+
+    asset: AssetRow
+    redone: list[Redone] = field(default_factory=list)
+    billed: list[Redone] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+    billed_bad: list[Bad] = field(default_factory=list)
+    currency: str = ""
+    """Empty where nothing could be priced."""
+
+    def sums(self, inputs: Iterable[Redone]) -> tuple[int, int]:
+        """What these inputs came to, and what they come to, in minor units."""
+        before = after = 0
+        for one in inputs:
+            before += one.before.amount
+            after += one.after.amount
+        return before, after
+
+
+def recalculate(
+    assets: Sequence[AssetRow],
+    inputs: Sequence[InputTuple],
+    standing: Mapping[int, Standing],
+    schedules: Sequence[ScheduleTuple],
+    charged: Mapping[int, Charged],
+    catalog: Catalog,
+) -> list[Recalculated]:
+    """Rate Rated inputs again, asset by asset; ``inputs`` are those in hand, ``standing`` what each came to.
+
+    In each window what is billed comes first, whatever its day: it stays, so what is still pending was used after it,
+    as when it was rated. An input that cannot be priced stays, too, and counts as usage before the others.
+    """
+    done: dict[int, Recalculated] = {asset.key: Recalculated(asset) for asset in assets}
+    hand = sorted(
+        inputs,
+        key=lambda one: (one[0], _is_pending(standing[one[2]], charged), one[1], one[2]),
+    )
+    again = list(assets)
+    while again:
+        usages = rate_assets(again, hand, schedules, catalog)
+        again = []
+        out: set[int] = set()
+        for usage in usages:
+            if usage.bad:
+                again.append(usage.asset)
+                for bad in usage.bad:
+                    out.add(bad.input.key)
+                    result = done[usage.asset.key]
+                    pending = _is_pending(standing[bad.input.key], charged)
+                    (result.bad if pending else result.billed_bad).append(bad)
+            else:
+                _take(done[usage.asset.key], usage, standing, charged)
+        left = {asset.key for asset in again}
+        hand = [one for one in hand if one[0] in left and one[2] not in out]
+    return list(done.values())
+
+
+def _is_pending(one: Standing, charged: Mapping[int, Charged]) -> bool:
+    return charged[one.schedule_key].status == PENDING_BILLING
+
+
+def _take(
+    into: Recalculated, usage: AssetUsage, standing: Mapping[int, Standing], charged: Mapping[int, Charged]
+) -> None:
+    for rated in map(Rated._make, usage.rated):
+        one = Redone(standing[rated.key], rated)
+        (into.redone if _is_pending(one.before, charged) else into.billed).append(one)
+    if usage.rated:
+        into.currency = usage.currency
+
+
+def new_amounts(results: Iterable[Recalculated]) -> list[NewAmount]:
+    """What is written to inputs: those whose amount, or what it rests on, is another one now."""
+    return [
+        (*one.after[:5], one.before.key, one.before.amount)
+        for result in results
+        for one in result.redone
+        if one.changed
+    ]
+
+
+def new_sums(
+    results: Iterable[Recalculated], charged: Mapping[int, Charged]
+) -> tuple[list[NewFigures], list[NewFee]]:
+    """What is written to usage schedules and billing schedules: those whose fee is another one now."""
+    more: dict[int, int] = {}
+    for result in results:
+        for one in result.redone:
+            key = one.before.schedule_key
+            more[key] = more.get(key, 0) + one.difference
+    figures: list[NewFigures] = []
+    fees: dict[int, int] = {}
+    had: dict[int, int] = {}
+    for key, difference in more.items():
+        if difference:
+            before = charged[key]
+            figures.append((before.quantity, before.fee + difference, before.inputs, key, before.fee))
+            fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) + difference
+            had[before.billing_key] = before.billing_fee
+    return figures, [(fee, key, had[key]) for key, fee in fees.items() if fee != had[key]]

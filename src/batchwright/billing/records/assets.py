@@ -1,0 +1,53 @@
+"""Asset line items: listing, showing, locking. Every statement on them that is not hot or in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection, RowMapping, Select, select
+
+from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.tables import account, asset_line_item, customer, price_book
+
+
+def listing(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:
+    """Every asset line item in the order it came, `limit` of them at most."""
+    return stream(connection, _shown().order_by(asset_line_item.c.id).limit(limit))
+
+
+def shown(connection: Connection, asset_line_item_id: str) -> RowMapping | None:
+    """The asset line item of that id."""
+    statement = _shown().where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def key_of(connection: Connection, asset_line_item_id: str) -> int | None:
+    """The key of the asset line item of that id."""
+    statement = select(asset_line_item.c.id).where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
+    return connection.execute(statement).scalar_one_or_none()
+
+
+def lock(connection: Connection, keys: Iterable[int]) -> None:
+    """Hold these assets until the transaction ends, so that nobody else changes their inputs and schedules.
+
+    In key order, so that two who want the same assets cannot wait for each other. On SQLite the write
+    transaction itself is the lock.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    for chunk in chunks(sorted(set(keys))):
+        statement = select(asset_line_item.c.id).where(asset_line_item.c.id.in_(chunk))
+        connection.execute(statement.order_by(asset_line_item.c.id).with_for_update(key_share=True)).all()
+
+
+def _shown() -> Select[tuple[object, ...]]:
+    return select(
+        asset_line_item,
+        customer.c.customer_id,
+        account.c.account_id,
+        price_book.c.price_book_id,
+    ).select_from(
+        asset_line_item.join(customer, customer.c.id == asset_line_item.c.customer_key)
+        .outerjoin(account, account.c.id == asset_line_item.c.account_key)
+        .outerjoin(price_book, price_book.c.id == asset_line_item.c.price_book_key)
+    )

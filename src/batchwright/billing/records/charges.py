@@ -1,0 +1,164 @@
+"""Account charges: what custom line items come to for an account and a month, as the last recalculation left them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+
+from batchwright.billing.periods import Day
+from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.tables import account, account_charge, custom_line_item, customer
+
+
+class Customer(NamedTuple):
+    """A customer."""
+
+    key: int
+    customer_id: str
+    name: str
+
+
+class CustomItem(NamedTuple):
+    """A custom line item; ``account_key`` is None for every account, ``end`` for no end. Days are inclusive.
+
+    ``rate`` is an amount of money, or a percentage, by its kind.
+    """
+
+    key: int
+    line_item_id: str
+    contract_id: str
+    account_key: int | None
+    kind: str
+    rate: Decimal
+    start: Day
+    end: Day | None
+
+
+class Charge(NamedTuple):
+    """What an item comes to for an account and a month: minor units, below zero for a discount.
+
+    ``base`` is what a percentage was taken of, in minor units; none of a fixed amount.
+    """
+
+    account_key: int
+    month: str
+    line_item_key: int
+    contract_revision: int
+    rate: Decimal
+    base: int | None
+    amount: int
+    currency: str
+
+
+class StandingCharge(NamedTuple):
+    """A charge as it stands: minor units of a currency, by account, month (YYYY-MM) and line item."""
+
+    account_key: int
+    month: str
+    line_item_key: int
+    line_item_id: str
+    amount: int
+    currency: str
+
+
+def lock_customer(connection: Connection, customer_id: str) -> int:
+    """The key of the customer of that id, held until the transaction ends (on SQLite every writer is alone).
+
+    Who only adds rows that point at the customer need not wait.
+    """
+    statement = select(customer.c.id).where(customer.c.customer_id == customer_id)
+    return int(connection.execute(statement.with_for_update(key_share=True)).scalar_one())
+
+
+def customers(connection: Connection, customer_id: str | None = None) -> list[Customer]:
+    """All customers by id; or the one of that id, if there is one."""
+    statement = select(customer.c.id, customer.c.customer_id, customer.c.name)
+    if customer_id is not None:
+        if not customer_id.isprintable():
+            return []  # nobody's id, and PostgreSQL could not even be asked for it
+        statement = statement.where(customer.c.customer_id == customer_id)
+    return [Customer(*row) for row in connection.execute(statement.order_by(customer.c.customer_id))]
+
+
+def accounts_of(connection: Connection, customer_keys: Sequence[int]) -> dict[int, dict[int, str]]:
+    """The accounts of these customers, 1,000 at most: by customer their ids by key, in order of key."""
+    columns = (account.c.customer_key, account.c.id, account.c.account_id)
+    found: dict[int, dict[int, str]] = {key: {} for key in customer_keys}
+    statement = select(*columns).where(account.c.customer_key.in_(customer_keys)).order_by(account.c.id)
+    for customer_key, key, account_id in connection.execute(statement):
+        found[customer_key][key] = account_id
+    return found
+
+
+def items_of(connection: Connection, contract_ids: Sequence[str]) -> list[CustomItem]:
+    """The custom line items of these contracts, in order of key."""
+    item, found = custom_line_item.c, list[CustomItem]()
+    for chunk in chunks(contract_ids):
+        for row in connection.execute(select(custom_line_item).where(item.contract_id.in_(chunk))):
+            end = None if row.end_date is None else row.end_date.isoformat()
+            found.append(
+                CustomItem(
+                    *(row.id, row.line_item_id, row.contract_id, row.account_key, row.kind, row.amount),
+                    *(row.start_date.isoformat(), end),
+                )
+            )
+    return sorted(found)
+
+
+def replace_charges(
+    connection: Connection,
+    run_key: int,
+    accounts: Sequence[int],
+    months: Sequence[str],
+    charges: Sequence[Charge],
+    now: datetime,
+) -> None:
+    """Put these charges in the place of all that the accounts had in these months."""
+    for chunk in chunks(accounts):
+        mine = (account_charge.c.account_key.in_(chunk), account_charge.c.month.in_(months))
+        connection.execute(delete(account_charge).where(*mine))
+    if charges:
+        rows = [{**one._asdict(), "run_key": run_key, "created_at": now} for one in charges]
+        connection.execute(insert(account_charge), rows)
+
+
+def standing(connection: Connection, accounts: Sequence[int], months: Sequence[str]) -> list[StandingCharge]:
+    """What the accounts have been charged in these months: all that :func:`replace_charges` takes away."""
+    one, item = account_charge.c, custom_line_item.c
+    statement = select(
+        one.account_key, one.month, one.line_item_key, item.line_item_id, one.amount, one.currency
+    ).join_from(account_charge, custom_line_item, item.id == one.line_item_key)
+    found = list[StandingCharge]()
+    for chunk in chunks(accounts):
+        mine = (one.account_key.in_(chunk), one.month.in_(months))
+        found += [StandingCharge(*row) for row in connection.execute(statement.where(*mine))]
+    return found
+
+
+def listing(
+    connection: Connection, *, customer_id: str | None = None, limit: int | None = None
+) -> Iterator[RowMapping]:
+    """The charges by customer, account, month, line item and currency, `limit` of them at most."""
+    statement = (
+        select(
+            customer.c.customer_id,
+            account.c.account_id,
+            account_charge,
+            custom_line_item.c.line_item_id,
+            custom_line_item.c.contract_id,
+            custom_line_item.c.kind,
+            custom_line_item.c.description,
+        )
+        .join_from(account_charge, account, account.c.id == account_charge.c.account_key)
+        .join(customer, customer.c.id == account.c.customer_key)
+        .join(custom_line_item, custom_line_item.c.id == account_charge.c.line_item_key)
+    )
+    if customer_id is not None:
+        statement = statement.where(customer.c.customer_id == customer_id)
+    order = (customer.c.customer_id, account.c.account_id, account_charge.c.month)
+    last = (custom_line_item.c.line_item_id, account_charge.c.currency)
+    return stream(connection, statement.order_by(*order, *last).limit(limit))

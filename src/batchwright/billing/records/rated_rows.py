@@ -1,0 +1,202 @@
+"""What rating and unrating read and write: sets of rows, on the raw driver.
+
+The assets are locked (``rating_rows.lock_assets``). Sums are worked out by the caller and written over those that were
+read: SQLite keeps quantities as text, and a figure that somebody changed without the lock is not overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.billing.periods import Day
+from batchwright.billing.records.driver import Driver
+from batchwright.billing.records.ids import next_ids
+from batchwright.billing.records.loading import Stored, insert_rows, new_keys
+from batchwright.billing.records.rating_rows import ErrorOfInput
+from batchwright.billing.tables import billing_schedule, usage_schedule
+
+
+class Charged(NamedTuple):
+    """What a usage schedule and its billing schedule have been charged with so far.
+
+    ``quantity`` is the text of a decimal, fees are minor units; ``status`` is the billing schedule's.
+    """
+
+    key: int
+    billing_key: int
+    quantity: str
+    fee: int
+    inputs: int
+    billing_fee: int
+    status: str
+
+
+RatedInput = tuple[int, int, int | None, str, str | None, int, int]
+"""What a rating writes to a good input, and what the amount rests on: minor units, price key, contract key, discount
+percent, prior quantity (both as canonical text; no prior quantity for the first of its window), the key of the usage
+schedule, input key.
+"""
+
+NewFigures = tuple[str, int, int, int, int]
+"""What a usage schedule comes to: quantity as canonical text, minor units, number of inputs, its key; and the minor
+units that it had."""
+
+NewFee = tuple[int, int, int]
+"""What a billing schedule comes to in minor units, its key, and what it had."""
+
+
+class LateBill(NamedTuple):
+    """A billing schedule to be made beside one that is billed: its asset, period, fee and ready for invoice date."""
+
+    asset_key: int
+    start: Day
+    end: Day
+    fee: int
+    ready: Day
+
+
+class LateMeter(NamedTuple):
+    """A usage schedule to be made for late usage; ``billing_key`` is that of a pending billing schedule."""
+
+    billing_key: int
+    asset_key: int
+    start: Day
+    end: Day
+    quantity: str
+    fee: int
+    inputs: int
+
+
+class Owed(NamedTuple):
+    """The rated amount of an input in minor units, its currency, and the usage schedule that it is part of."""
+
+    amount: int
+    currency: str
+    schedule_key: int
+
+
+def read_charged(connection: Connection, asset_keys: Sequence[int]) -> dict[int, Charged]:
+    """What the usage schedules of the assets have been charged with, by key; superseded ones, too."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT s.id, b.id, {number:s.actual_quantity}, s.fee_amount, s.rated_inputs, b.fee_amount, b.status"
+        " FROM usage_schedule AS s JOIN billing_schedule AS b ON b.id = s.billing_schedule_key"
+        " WHERE s.asset_key {among}",
+        driver.keys(asset_keys),
+    )
+    return {row[0]: Charged._make(row) for row in rows}
+
+
+def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:
+    """The rated amounts of these Rated inputs, by key."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT u.id, u.rated_amount, k.currency, u.rated_schedule_key FROM usage_input AS u"
+        " JOIN price AS p ON p.id = u.rated_price_key JOIN price_book AS k ON k.id = p.price_book_key"
+        " WHERE u.id {among}",
+        driver.keys(keys),
+    )
+    return {key: Owed(*owed) for key, *owed in rows}
+
+
+def write_rated(connection: Connection, run_key: int, rated: Sequence[RatedInput]) -> int:
+    """Move good inputs from Loaded to Rated with their amounts; how many were Loaded still."""
+    return Driver(connection).update(
+        rated,
+        "UPDATE usage_input AS u SET status = 'Rated', rated_amount = d.amount,"
+        f" rated_run_key = {run_key:d}, rated_price_key = d.price_key, rated_contract_key = d.contract_key,"
+        " rated_discount_percent = d.discount, rated_prior_quantity = d.prior, rated_schedule_key = d.schedule"
+        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[], %s::bigint[],"
+        " %s::bigint[]) AS d (amount, price_key, contract_key, discount, prior, schedule, id)"
+        " WHERE u.id = d.id AND u.status = 'Loaded' AND NOT u.deleted",
+        f"UPDATE usage_input SET status = 'Rated', rated_amount = ?, rated_run_key = {run_key:d},"
+        " rated_price_key = ?, rated_contract_key = ?, rated_discount_percent = ?, rated_prior_quantity = ?,"
+        " rated_schedule_key = ? WHERE id = ? AND status = 'Loaded' AND NOT deleted",
+    )
+
+
+def write_errors(connection: Connection, errors: Sequence[ErrorOfInput]) -> int:
+    """Put bad inputs in Error, without a rated amount; how many still had the status they were read with."""
+    return Driver(connection).each(
+        "UPDATE usage_input SET status = 'Error', error_by = 'rating', code = ?, message = ?, rated_amount = NULL,"
+        " rated_run_key = NULL, rated_price_key = NULL, rated_contract_key = NULL, rated_discount_percent = NULL,"
+        " rated_prior_quantity = NULL, rated_schedule_key = NULL WHERE id = ? AND status = ?",
+        errors,
+    )
+
+
+def write_unrated(connection: Connection, keys: Sequence[int]) -> int:
+    """Move inputs from Rated to Error, without a rated amount; how many were Rated still."""
+    driver = Driver(connection)
+    return driver.execute(
+        "UPDATE usage_input SET status = 'Error', error_by = 'unrating', code = 'unrated', message = 'unrated',"
+        " rated_amount = NULL, rated_run_key = NULL, rated_price_key = NULL, rated_contract_key = NULL,"
+        " rated_discount_percent = NULL, rated_prior_quantity = NULL, rated_schedule_key = NULL"
+        " WHERE id {among} AND status = 'Rated'",
+        driver.keys(keys),
+    )
+
+
+def write_figures(connection: Connection, figures: Sequence[NewFigures]) -> int:
+    """Write what usage schedules come to; how many still had the fee that was read."""
+    return Driver(connection).update(
+        figures,
+        "UPDATE usage_schedule AS s SET actual_quantity = d.quantity, fee_amount = d.fee, rated_inputs = d.inputs"
+        " FROM unnest(%s::numeric[], %s::bigint[], %s::integer[], %s::bigint[], %s::bigint[])"
+        " AS d (quantity, fee, inputs, id, had) WHERE s.id = d.id AND s.fee_amount = d.had",
+        "UPDATE usage_schedule SET actual_quantity = ?, fee_amount = ?, rated_inputs = ?"
+        " WHERE id = ? AND fee_amount = ?",
+    )
+
+
+def write_fees(connection: Connection, fees: Sequence[NewFee]) -> int:
+    """Write what billing schedules come to; how many are pending still, with the fee that was read."""
+    return Driver(connection).update(
+        fees,
+        "UPDATE billing_schedule AS b SET fee_amount = d.fee"
+        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS d (fee, id, had)"
+        " WHERE b.id = d.id AND b.fee_amount = d.had AND b.status = 'Pending Billing'",
+        "UPDATE billing_schedule SET fee_amount = ?"
+        " WHERE id = ? AND fee_amount = ? AND status = 'Pending Billing'",
+    )
+
+
+def make_late_bills(connection: Connection, bills: Sequence[LateBill]) -> Sequence[int]:
+    """Make billing schedules for late usage, Pending Billing; their keys, in the same order."""
+    if not bills:
+        return ()
+    keys = new_keys(connection, billing_schedule, len(bills))
+    ids = next_ids(connection, "BS-", len(bills))
+    rows: list[list[Stored]] = [
+        [key, an_id, *bill, "Contracted", "Pending Billing"]
+        for key, an_id, bill in zip(keys, ids, bills, strict=True)
+    ]
+    columns = (
+        *("id", "billing_schedule_id", "asset_key", "period_start_date", "period_end_date", "fee_amount"),
+        *("ready_for_invoice_date", "type", "status"),
+    )
+    insert_rows(connection, billing_schedule, columns, rows)
+    return keys
+
+
+def make_late_meters(connection: Connection, meters: Sequence[LateMeter]) -> Sequence[int]:
+    """Make usage schedules for late usage; their keys, in the same order.
+
+    They include nothing: what the window includes stands on its first schedules, and is spent once.
+    """
+    if not meters:
+        return ()
+    keys = new_keys(connection, usage_schedule, len(meters))
+    ids = next_ids(connection, "US-", len(meters))
+    rows: list[list[Stored]] = [
+        [key, an_id, *meter, "0", "Usage"] for key, an_id, meter in zip(keys, ids, meters, strict=True)
+    ]
+    columns = (
+        *("id", "usage_schedule_id", "billing_schedule_key", "asset_key", "period_start_date"),
+        *("period_end_date", "actual_quantity", "fee_amount", "rated_inputs", "included_quantity", "type"),
+    )
+    insert_rows(connection, usage_schedule, columns, rows)
+    return keys

@@ -1,0 +1,193 @@
+"""What a recalculation reads and writes: Rated inputs by customer and month, and their new amounts. On the raw driver.
+
+The assets are locked (``rating_rows.lock_assets``) when amounts are read to be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.billing.periods import Day
+from batchwright.billing.records.driver import Driver
+from batchwright.billing.records.rating_rows import ScheduleRow, ScheduleTuple, read_schedules
+from batchwright.billing.records.schedules import SUPERSEDED
+
+_ASSETS_PER_PAGE = 500
+
+Span = tuple[Day, Day]
+"""A first and a last day, both inclusive."""
+
+
+class Standing(NamedTuple):
+    """What a Rated input's amount is, and what it rests on.
+
+    ``amount`` is minor units; discount and prior quantity are canonical texts, the latter ``None`` for the first of
+    its window.
+    """
+
+    key: int
+    amount: int
+    schedule_key: int
+    price_key: int
+    contract_key: int | None
+    discount_percent: str
+    prior_quantity: str | None
+
+    @property
+    def basis(self) -> tuple[int, int, int | None, str, str | None]:
+        """The amount and what it rests on."""
+        return (
+            self.amount,
+            self.price_key,
+            self.contract_key,
+            self.discount_percent,
+            self.prior_quantity,
+        )
+
+
+NewAmount = tuple[int, int, int | None, str, str | None, int, int]
+"""What is written to a Rated input: minor units, price key, contract key, discount percent, prior quantity (both as
+canonical text), input key; and the minor units that it had."""
+
+
+def rated_inputs(
+    connection: Connection, customer_key: int, months: Sequence[Span]
+) -> Iterator[tuple[int, list[int]]]:
+    """Every asset of the customer with Rated inputs in the windows of these months, and their keys, in order.
+
+    A window is a billing period with a usage schedule, not superseded, that overlaps a month: what is used in it
+    counts as a whole, since amounts may depend on the usage before.
+    """
+    driver, last = Driver(connection), 0
+    while page := _assets_after(driver, customer_key, last):
+        schedules: dict[int, list[ScheduleTuple]] = {}
+        for row in read_schedules(connection, page):
+            schedules.setdefault(row[0], []).append(row)
+        meters = [key for of_asset in schedules.values() for key in meters_of(of_asset, months)]
+        if meters:
+            yield from _rated_on(driver, page, meters)
+        last = page[-1]
+
+
+def meters_of(schedules: Sequence[ScheduleTuple], months: Sequence[Span]) -> list[int]:
+    """Keys of an asset's usage schedules in the windows of these months, superseded ones left out."""
+    rows = [row for row in map(ScheduleRow._make, schedules) if row.status != SUPERSEDED]
+    windows = {
+        (row.window_start, row.window_end)
+        for row in rows
+        if any(row.start <= last and first <= row.end for first, last in months)
+    }
+    return [row.key for row in rows if (row.window_start, row.window_end) in windows]
+
+
+def _assets_after(driver: Driver, customer_key: int, last: int) -> list[int]:
+    rows = driver.rows(
+        f"SELECT id FROM asset_line_item WHERE customer_key = ? AND id > ? ORDER BY id LIMIT {_ASSETS_PER_PAGE}",
+        customer_key,
+        last,
+    )
+    return [row[0] for row in rows]
+
+
+def _rated_on(
+    driver: Driver, asset_keys: Sequence[int], meters: Collection[int]
+) -> list[tuple[int, list[int]]]:
+    # One row for an asset, its keys as text: far fewer rows to fetch.
+    listed = "string_agg(id::text, ',')" if driver.is_postgresql else "group_concat(id)"
+    rows = driver.rows(
+        f"SELECT asset_key, {listed} FROM usage_input WHERE asset_key {{among}} AND status = 'Rated'"
+        " AND NOT deleted AND rated_schedule_key {among} GROUP BY asset_key ORDER BY asset_key",
+        driver.keys(asset_keys),
+        driver.keys(sorted(meters)),
+    )
+    return [(asset, sorted(map(int, keys.split(",")))) for asset, keys in rows]
+
+
+def not_rated(connection: Connection, customer_key: int, months: Sequence[Span]) -> dict[str, int]:
+    """How many Loaded and Error inputs the customer has in these months, by status."""
+    driver = Driver(connection)
+    counts: dict[str, int] = {}
+    for first, last in months:
+        rows = driver.rows(
+            "SELECT u.status, count(*) FROM usage_input AS u JOIN asset_line_item AS a ON a.id = u.asset_key"
+            " WHERE a.customer_key = ? AND NOT u.deleted AND u.status <> 'Rated'"
+            f" AND u.usage_date BETWEEN {_day(driver)} AND {_day(driver)} GROUP BY u.status",
+            customer_key,
+            first,
+            last,
+        )
+        for status, number in rows:
+            counts[status] = counts.get(status, 0) + number
+    return counts
+
+
+def read_standing(connection: Connection, keys: Sequence[int]) -> dict[int, Standing]:
+    """The amounts of those of these inputs that are Rated, by key."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT id, rated_amount, rated_schedule_key, rated_price_key, rated_contract_key,"
+        " {number:rated_discount_percent}, {number:rated_prior_quantity} FROM usage_input"
+        " WHERE id {among} AND status = 'Rated'",
+        driver.keys(keys),
+    )
+    return {row[0]: Standing._make(row) for row in rows}
+
+
+def write_amounts(connection: Connection, run_key: int, amounts: Sequence[NewAmount]) -> int:
+    """Write the new amounts of Rated inputs; how many were Rated still, at the amount that was read."""
+    return Driver(connection).update(
+        amounts,
+        f"UPDATE usage_input AS u SET rated_amount = d.amount, rated_run_key = {run_key:d},"
+        " rated_price_key = d.price_key, rated_contract_key = d.contract_key,"
+        " rated_discount_percent = d.discount, rated_prior_quantity = d.prior"
+        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[], %s::bigint[],"
+        " %s::bigint[]) AS d (amount, price_key, contract_key, discount, prior, id, had)"
+        " WHERE u.id = d.id AND u.status = 'Rated' AND u.rated_amount = d.had AND NOT u.deleted",
+        f"UPDATE usage_input SET rated_amount = ?, rated_run_key = {run_key:d}, rated_price_key = ?,"
+        " rated_contract_key = ?, rated_discount_percent = ?, rated_prior_quantity = ?"
+        " WHERE id = ? AND status = 'Rated' AND rated_amount = ? AND NOT deleted",
+    )
+
+
+def rated_by_month(
+    connection: Connection, customer_key: int, months: Sequence[Span], foretold_by: int | None = None
+) -> dict[tuple[int, str], dict[str, int]]:
+    """Minor units of the customer's Rated inputs, by account key and month (YYYY-MM) of usage, then by currency.
+
+    With ``foretold_by``, the key of a dry run, an input counts with what that run foretold of it. Inputs of assets
+    without an account are left out. Summed here and not by the database: a sum of many schedules may be more than a
+    BIGINT holds.
+    """
+    driver = Driver(connection)
+    sums: dict[tuple[int, str], dict[str, int]] = {}
+    for first, last in months:
+        rows = driver.rows(_rated(driver, "u.rated_amount", "usage_input AS u"), customer_key, first, last)
+        if foretold_by is not None:
+            # From the lines to their inputs, each found by its id: the other way round there is no index.
+            lines = "preview_line AS f JOIN usage_input AS u ON u.usage_input_id = f.record_id"
+            mine = "AND f.run_id = ? AND f.kind = 'usage_input'"
+            more = _rated(driver, "f.amount_after - u.rated_amount", lines, mine)
+            rows += driver.rows(more, customer_key, first, last, foretold_by)
+        for account_key, currency, _, minor in rows:
+            of_account = sums.setdefault((account_key, first[:7]), {})
+            of_account[currency] = of_account.get(currency, 0) + int(minor)
+    return sums
+
+
+def _rated(driver: Driver, amount: str, inputs: str, mine: str = "") -> str:
+    """Sums of an amount of a customer's Rated inputs between two days, by account, currency and usage schedule."""
+    return (
+        f"SELECT a.account_key, k.currency, u.rated_schedule_key, sum({amount}) FROM {inputs}"
+        " JOIN asset_line_item AS a ON a.id = u.asset_key JOIN price AS p ON p.id = u.rated_price_key"
+        " JOIN price_book AS k ON k.id = p.price_book_key"
+        " WHERE a.customer_key = ? AND a.account_key IS NOT NULL AND NOT u.deleted AND u.status = 'Rated'"
+        f" AND u.usage_date BETWEEN {_day(driver)} AND {_day(driver)} {mine}"
+        " GROUP BY a.account_key, k.currency, u.rated_schedule_key"
+    )
+
+
+def _day(driver: Driver) -> str:
+    return "?::date" if driver.is_postgresql else "?"

@@ -1,0 +1,97 @@
+"""Billing and usage schedules: listing, showing, and the status a person sets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select, update
+
+from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.tables import asset_line_item, billing_schedule, usage_schedule
+
+PENDING_BILLING: Final = "Pending Billing"
+PENDING_INVOICE: Final = "Pending Invoice"
+INVOICED: Final = "Invoiced"
+SUPERSEDED: Final = "Superseded"
+
+LIVE: Final[ColumnElement[bool]] = billing_schedule.c.status != SUPERSEDED
+"""The schedules that count: every sum over schedules says so with this one name.
+
+A superseded schedule was replaced by an amendment; it keeps its own figures as history.
+"""
+
+
+def list_billing(
+    connection: Connection, *, asset_key: int | None = None, limit: int | None = None
+) -> Iterator[RowMapping]:
+    """The billing schedules, superseded ones too, by asset and period."""
+    statement = _billing()
+    if asset_key is not None:
+        statement = statement.where(billing_schedule.c.asset_key == asset_key)
+    order = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
+    return stream(connection, statement.order_by(*order).limit(limit))
+
+
+def list_usage(
+    connection: Connection, *, asset_key: int | None = None, limit: int | None = None
+) -> Iterator[RowMapping]:
+    """The usage schedules with the status of their billing schedule, superseded ones too, by asset and period."""
+    statement = _usage()
+    if asset_key is not None:
+        statement = statement.where(usage_schedule.c.asset_key == asset_key)
+    order = (usage_schedule.c.asset_key, usage_schedule.c.period_start_date, usage_schedule.c.id)
+    return stream(connection, statement.order_by(*order).limit(limit))
+
+
+def shown_billing(connection: Connection, billing_schedule_id: str) -> RowMapping | None:
+    """The billing schedule of that id."""
+    statement = _billing().where(billing_schedule.c.billing_schedule_id == billing_schedule_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def billing_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
+    """The billing schedules of these ids, by id; ids that nobody has are missing."""
+    found: dict[str, RowMapping] = {}
+    # An id is printable; other text is nobody's id, and PostgreSQL could not even be asked for it.
+    for chunk in chunks([an_id for an_id in ids if an_id.isprintable()]):
+        rows = connection.execute(_billing().where(billing_schedule.c.billing_schedule_id.in_(chunk)))
+        found.update((row["billing_schedule_id"], row) for row in rows.mappings())
+    return found
+
+
+def set_status(connection: Connection, seen: Iterable[RowMapping], status: str) -> int:
+    """Move the billing schedules to `status` from the one they were `seen` in, and return how many moved."""
+    by_status: dict[str, list[int]] = {}
+    for row in seen:
+        by_status.setdefault(row["status"], []).append(row["id"])
+    moved = 0
+    for before, keys in by_status.items():
+        for chunk in chunks(keys):
+            statement = update(billing_schedule).where(
+                billing_schedule.c.id.in_(chunk), billing_schedule.c.status == before
+            )
+            moved += connection.execute(statement.values(status=status)).rowcount
+    return moved
+
+
+def _billing() -> Select[Any]:
+    return select(
+        billing_schedule, asset_line_item.c.asset_line_item_id, asset_line_item.c.currency
+    ).join_from(billing_schedule, asset_line_item, asset_line_item.c.id == billing_schedule.c.asset_key)
+
+
+def _usage() -> Select[Any]:
+    return (
+        select(
+            usage_schedule,
+            billing_schedule.c.billing_schedule_id,
+            billing_schedule.c.status,
+            asset_line_item.c.asset_line_item_id,
+            asset_line_item.c.currency,
+        )
+        .join_from(
+            usage_schedule, billing_schedule, billing_schedule.c.id == usage_schedule.c.billing_schedule_key
+        )
+        .join(asset_line_item, asset_line_item.c.id == usage_schedule.c.asset_key)
+    )

@@ -1,0 +1,108 @@
+"""From the ids that a caller names to keys, and back; in sets, however many there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from batchwright.billing.exact import quantity_text
+from batchwright.billing.records.driver import Driver
+from batchwright.engine.errors import Refused
+
+
+def input_keys(connection: Connection, ids: Sequence[str]) -> list[int]:
+    """Keys of usage inputs. Raises ``Refused`` naming every id that nobody has, or that was deleted."""
+    return _keys(connection, "usage_input", "usage_input_id", ids, " AND NOT t.deleted")
+
+
+def asset_keys(connection: Connection, ids: Sequence[str]) -> list[int]:
+    """Keys of asset line items. Raises ``Refused`` naming every id that nobody has."""
+    return _keys(connection, "asset_line_item", "asset_line_item_id", ids, "")
+
+
+def input_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Usage input ids by key, of deleted ones, too."""
+    driver = Driver(connection)
+    return dict(driver.rows("SELECT id, usage_input_id FROM usage_input WHERE id {among}", driver.keys(keys)))
+
+
+def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:
+    """Usage input ids in order of key, those of deleted ones left out."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT usage_input_id FROM usage_input WHERE id {among} AND NOT deleted ORDER BY id",
+        driver.keys(keys),
+    )
+    return [row[0] for row in rows]
+
+
+def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Billing schedule ids by key."""
+    driver = Driver(connection)
+    return dict(
+        driver.rows(
+            "SELECT id, billing_schedule_id FROM billing_schedule WHERE id {among}", driver.keys(keys)
+        )
+    )
+
+
+def customer_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
+    """Customer ids by key."""
+    driver = Driver(connection)
+    return dict(driver.rows("SELECT id, customer_id FROM customer WHERE id {among}", driver.keys(keys)))
+
+
+def input_facts(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, str]]:
+    """Asset, usage date and quantity of usage inputs, as text, by key."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT u.id, a.asset_line_item_id, u.usage_date, u.quantity FROM usage_input AS u"
+        " JOIN asset_line_item AS a ON a.id = u.asset_key WHERE u.id {among}",
+        driver.keys(keys),
+    )
+    return {
+        key: {
+            "asset_line_item_id": asset,
+            "usage_date": str(day),
+            "quantity": quantity_text(Decimal(quantity)),
+        }
+        for key, asset, day, quantity in rows
+    }
+
+
+def asset_ids_of(connection: Connection, input_keys: Sequence[int]) -> list[str]:
+    """Ids of the assets that these inputs belong to, each once, sorted."""
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT DISTINCT a.asset_line_item_id FROM usage_input AS u"
+        " JOIN asset_line_item AS a ON a.id = u.asset_key WHERE u.id {among}",
+        driver.keys(input_keys),
+    )
+    return sorted(row[0] for row in rows)
+
+
+def _keys(connection: Connection, table: str, column: str, ids: Sequence[str], condition: str) -> list[int]:
+    driver = Driver(connection)
+    wanted = list(dict.fromkeys(ids))
+    if driver.is_postgresql:
+        source, parameter = "unnest(?::text[]) AS w(value)", wanted
+    else:
+        source, parameter = "json_each(?) AS w", json.dumps(wanted)  # type: ignore[assignment]
+    found: dict[str, int] = dict(
+        driver.rows(
+            f"SELECT t.{column}, t.id FROM {source} JOIN {table} AS t ON t.{column} = w.value{condition}",
+            parameter,
+        )
+    )
+    unknown = [one for one in wanted if one not in found]
+    if unknown:
+        noun = column.removesuffix("_id").replace("_", " ")
+        raise Refused(
+            f"unknown {noun} id{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+            field=f"{column}s",
+            remedy=f"Leave {'them' if len(unknown) > 1 else 'it'} out, or correct the spelling",
+        )
+    return [found[one] for one in wanted]

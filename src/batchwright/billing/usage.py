@@ -1,0 +1,391 @@
+"""Usage of an asset in hand: which schedule each input falls on, what it comes to, in which order.
+
+Pure: rows in, results out. A forecast and a rating compute alike; what they write differs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
+
+from batchwright.billing.catalog import Catalog, Terms
+from batchwright.billing.exact import ZERO, canonical, exactly
+from batchwright.billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
+from batchwright.billing.periods import FIRST_DAY, LAST_DAY, Day
+from batchwright.billing.rating import Bill, RatingError, rate
+from batchwright.billing.records.rated_rows import Charged
+from batchwright.billing.records.rating_rows import AssetRow, InputRow, InputTuple, ScheduleRow, ScheduleTuple
+from batchwright.billing.records.schedules import PENDING_BILLING, SUPERSEDED
+
+
+class Rated(NamedTuple):
+    """A good input: what is written to it, and what that rests on."""
+
+    amount: int
+    """Minor units."""
+    price_key: int
+    contract_key: int | None
+    discount_percent: str
+    prior_quantity: str | None
+    """None for the first input of its window; "0" where only inputs of nothing came before."""
+    key: int
+    input: InputTuple
+    schedule_key: int
+    terms: Terms
+
+    def bill(self) -> Bill:
+        """The amount with its lines, worked out again: a run needs them only for a preview."""
+        price = self.terms.price
+        rating = rate(
+            price.price,
+            Decimal(InputRow._make(self.input).quantity),
+            Decimal(self.prior_quantity or 0),
+            indexed=price.usage_indexing,
+            first_in_window=self.prior_quantity is None,
+        )
+        return rating.bill(price.currency, self.terms.discount_percent)
+
+
+RatedTuple = tuple[int, int, int | None, str, str | None, int, InputTuple, int, Terms]
+"""The fields of :class:`Rated`."""
+
+
+class Bad(NamedTuple):
+    """An input that cannot be priced, and why."""
+
+    input: InputRow
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class Posting:
+    """What the good inputs of a schedule sum to."""
+
+    quantity: Decimal = ZERO
+    fee: int = 0
+    inputs: int = 0
+
+
+@dataclass(slots=True)
+class BillEntry:
+    """A billing schedule that a rating charges: what it had, and the keys of the usage schedules charged under it.
+
+    ``key`` is None where it is to be made, for late usage of that period.
+    """
+
+    key: int | None
+    period: tuple[Day, Day]
+    had: int
+    meters: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class AssetUsage:
+    """An asset's inputs in hand, rated, and its schedules with what falls on them.
+
+    ``rated`` are the good inputs, each with the fields of :class:`Rated` as a plain tuple: there are a million of
+    them, and few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad;
+    a key below zero is that of a schedule to be made, for late usage, beside the one of that key. ``bills`` are the
+    billing schedules that a rating charges; a forecast has none.
+    """
+
+    asset: AssetRow
+    schedules: Sequence[ScheduleTuple]
+    rated: list[RatedTuple] = field(default_factory=list)
+    bad: list[Bad] = field(default_factory=list)
+    postings: dict[int, Posting] = field(default_factory=dict)
+    bills: list[BillEntry] = field(default_factory=list)
+
+    def posting_on(self, schedule_key: int) -> Posting:
+        """What falls on the schedule; from now on an input has, good or bad."""
+        posting = self.postings.get(schedule_key)
+        if posting is None:
+            posting = self.postings[schedule_key] = Posting()
+        return posting
+
+    @property
+    def currency(self) -> str:
+        """The currency of what falls on the schedules; only to be asked where something did."""
+        return self.asset.currency or self.rated[0][8].price.currency
+
+
+class _Unpriced(Exception):
+    """Carries the outcome code of an input that cannot be priced."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Window:
+    """How far the usage of one window has come."""
+
+    so_far: Decimal
+    begun: bool
+
+
+def rate_assets(
+    assets: Iterable[AssetRow],
+    inputs: Iterable[InputTuple],
+    schedules: Iterable[ScheduleTuple],
+    catalog: Catalog,
+    charged: Mapping[int, Charged] | None = None,
+) -> list[AssetUsage]:
+    """Rate the inputs in hand of each asset; inputs and schedules come sorted.
+
+    «So far» is the quantity rated in the window, less that of inputs in hand (they would count twice), plus the
+    good inputs in hand that come before. ``charged`` says, for a rating, what the schedules have been charged with:
+    usage of a schedule that is no longer pending then falls on one to be made beside it. A forecast has none of it.
+    """
+    inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
+    usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
+    terms_of = _Terms(catalog)
+    with exactly():
+        for usage in usages:
+            _rate_into(usage, inputs_of.get(usage.asset.key, ()), terms_of, charged)
+    return usages
+
+
+def _rate_into(
+    usage: AssetUsage,
+    inputs: Sequence[InputTuple],
+    terms_of: _Terms,
+    charged: Mapping[int, Charged] | None,
+) -> None:
+    asset, rated = usage.asset, usage.rated
+    live = _Live(usage.schedules, inputs)
+    books = None if charged is None else _Books(usage, live, charged)
+    most = BIGINT_MAX
+    terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
+    since, until = LAST_DAY, FIRST_DAY  # and those on which the schedule at hand does, too
+    for one in inputs:
+        _, day, key, text, uom, _ = one
+        try:
+            if not since <= day <= until:
+                since, until = LAST_DAY, FIRST_DAY
+                schedule = _schedule_of(asset, day, live)
+                if books is not None and not schedule[2]:
+                    schedule = live.open_beside(schedule)
+                schedule_key = schedule[3]
+                posting = usage.posting_on(schedule_key)
+                if not terms_since <= day <= terms_until:
+                    terms_since, terms_until = LAST_DAY, FIRST_DAY
+                    terms = terms_of(asset, day)
+                    terms_since, terms_until = terms.since, terms.until
+                    price_key, contract_key, discount = terms.basis
+                    charge, product_uom, currency, in_minor_units = terms.in_short
+                window = live.window(schedule)
+                if books is not None:
+                    most = books.most(schedule)
+                since = schedule[1] if schedule[1] > terms_since else terms_since
+                until = schedule[4] if schedule[4] < terms_until else terms_until
+                if until > asset.end_date:  # a schedule taken over from elsewhere may reach beyond its asset
+                    until = asset.end_date
+            if uom != product_uom:
+                raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
+            quantity = Decimal(text)
+            so_far = window.so_far
+            gross, _ = charge(quantity, so_far, not window.begun)
+            amount = whole_minor(gross * in_minor_units, currency)
+            fee = posting.fee + amount
+            if fee > most:
+                period = f"{schedule[1]} to {schedule[4]}"
+                raise _Unpriced(
+                    "amount_out_of_range", f"the schedule {period} comes to more than can be kept"
+                )
+        except (_Unpriced, RatingError, AmountOutOfRange) as why:
+            usage.bad.append(Bad(InputRow._make(one), why.code, str(why)))
+            continue
+        prior = canonical(so_far) if so_far else "0" if window.begun else None
+        rated.append((amount, price_key, contract_key, discount, prior, key, one, schedule_key, terms))
+        window.so_far = so_far + quantity
+        window.begun = True
+        posting.quantity += quantity
+        posting.fee = fee
+        posting.inputs += 1
+
+
+class _Live:
+    """An asset's schedules that are not superseded, found by day, and how far the usage of their windows has come."""
+
+    def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
+        self.schedules = [row for row in schedules if row[8] != SUPERSEDED]
+        self.superseded = schedules if len(self.schedules) < len(schedules) else ()
+        self._begun = 0  # how many of them have, by the day asked for last
+        self._rated = [one for one in inputs if one[5] == "Rated"]
+        self._windows: dict[tuple[Day, Day], _Window] = {}
+        self._period: tuple[Day, ...] = ()  # of the window asked for last
+        self._window: _Window
+
+    def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
+        """The schedule that covers a day."""
+        return self._covering(day, bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING)))
+
+    def next_on(self, day: Day) -> ScheduleTuple | None:
+        """The same, quick where days are asked for in their order."""
+        schedules, begun = self.schedules, self._begun
+        if begun and day < schedules[begun - 1][1]:
+            begun = 0
+        while begun < len(schedules) and schedules[begun][1] <= day:
+            begun += 1
+        self._begun = begun
+        return self._covering(day, begun)
+
+    def _covering(self, day: Day, begun: int) -> ScheduleTuple | None:
+        """Of the schedules that have begun by that day the last, if it has not ended."""
+        if begun and day <= self.schedules[begun - 1][4]:
+            return self.schedules[begun - 1]
+        return None
+
+    def open_beside(self, billed: ScheduleTuple) -> ScheduleTuple:
+        """A pending schedule of the same days; from now on it is the one that covers them."""
+        row = ScheduleRow._make(billed)
+        opened = row._replace(
+            pending=True,
+            key=-row.key,
+            actual_quantity="0",
+            rated_inputs=0,
+            has_draft=False,
+            status=PENDING_BILLING,
+        )
+        insort(self.schedules, opened)
+        return opened
+
+    def pending_of(self, period: tuple[Day, Day]) -> int | None:
+        """The key of a usage schedule under a pending billing schedule of that period."""
+        for row in self.schedules:
+            if row[2] and row[3] > 0 and row[9:] == period:
+                return row[3]
+        return None
+
+    def window(self, schedule: ScheduleTuple) -> _Window:
+        """The window that the schedule lies in."""
+        period = schedule[9:]
+        if period != self._period:
+            self._period = period
+            if period not in self._windows:
+                self._windows[period] = self._window_of(period)
+            self._window = self._windows[period]
+        return self._window
+
+    def _window_of(self, period: tuple[Day, Day]) -> _Window:
+        so_far, inputs = ZERO, 0
+        for row in self.schedules:
+            if (row[6] or row[5] != "0") and row[9:] == period:
+                so_far += Decimal(row[5])
+                inputs += row[6]
+        for asset_key, day, _, quantity, *_ in self._rated:
+            schedule = self.on(asset_key, day)
+            if schedule is not None and schedule[9:] == period:
+                # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
+                so_far = max(ZERO, so_far - Decimal(quantity))
+                inputs -= 1
+        return _Window(so_far, begun=bool(so_far) or inputs > 0)
+
+
+_AFTER_PENDING = 2
+"""Sorts behind every schedule of the same start."""
+
+
+class _Books:
+    """What a rating charges to which billing schedule, and how much it can still take."""
+
+    def __init__(self, usage: AssetUsage, live: _Live, charged: Mapping[int, Charged]) -> None:
+        self._usage = usage
+        self._live = live
+        self._charged = charged
+        self._bills: dict[int | tuple[Day, Day], BillEntry] = {}
+
+    def most(self, schedule: ScheduleTuple) -> int:
+        """The most minor units that the schedule can take: it and its billing schedule must both have room."""
+        key, bill = schedule[3], self._bill_of(schedule)
+        own = self._charged[key].fee if key > 0 else 0
+        of_others = sum(self._usage.postings[meter].fee for meter in bill.meters if meter != key)
+        return BIGINT_MAX - max(own, bill.had + of_others, 0)
+
+    def _bill_of(self, schedule: ScheduleTuple) -> BillEntry:
+        """The billing schedule above it; above one to be made the pending one of the period, or one to be made, too."""
+        key, period = schedule[3], schedule[9:]
+        known = self._charged.get(key if key > 0 else self._live.pending_of(period) or 0)
+        name = period if known is None else known.billing_key
+        bill = self._bills.get(name)
+        if bill is None:
+            bill = BillEntry(None, period, 0)
+            if known is not None:
+                bill = BillEntry(known.billing_key, period, known.billing_fee)
+            self._bills[name] = bill
+            self._usage.bills.append(bill)
+        if key not in bill.meters:
+            bill.meters.append(key)
+        return bill
+
+
+def _schedule_of(asset: AssetRow, day: Day, live: _Live) -> ScheduleTuple:
+    """The schedule that covers the day."""
+    if not asset.start_date <= day <= asset.end_date:
+        raise _Unpriced(
+            "asset_not_active",
+            f"{asset.asset_line_item_id} is active from {asset.start_date} to {asset.end_date}, not on {day}",
+        )
+    if day < asset.first_billing_date:
+        raise _Unpriced(
+            "before_first_billing_date",
+            f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
+        )
+    found = live.next_on(day)
+    if found is not None:
+        return found
+    if any(row[1] <= day <= row[4] for row in live.superseded):  # no live one does
+        raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
+    raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
+
+
+class _Terms:
+    """The terms of assets. Those of one account and product share theirs, so the last ones of each are kept."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._last: dict[tuple[object, ...], Terms] = {}
+
+    def __call__(self, asset: AssetRow, day: Day) -> Terms:
+        """The price in force, of the asset's own book where it names one, else of the contract's."""
+        alike = asset[2:5] + asset[8:]  # customer, account, product; price book and currency
+        terms = self._last.get(alike)
+        if terms is None or not terms.since <= day <= terms.until:
+            terms = self._last[alike] = self._found(asset, day)
+        return terms
+
+    def _found(self, asset: AssetRow, day: Day) -> Terms:
+        contract = self._catalog.contract(asset.customer_key, asset.account_key, day)
+        book = asset.price_book_key
+        if book is None:
+            if contract is None:
+                raise _Unpriced(
+                    "no_contract", f"no active contract covers {asset.asset_line_item_id} on {day}"
+                )
+            book = contract.price_book_key
+        terms = self._catalog.terms(book, asset.product, contract, day)
+        if terms is None:
+            raise _Unpriced("no_price", f"the price book has no price for {asset.product} on {day}")
+        currency = terms.price.currency
+        if asset.currency is not None and currency != asset.currency:
+            raise _Unpriced(
+                "no_price",
+                f"the price in force is in {currency}, {asset.asset_line_item_id} bills in {asset.currency}",
+            )
+        return terms
+
+
+T = TypeVar("T", InputTuple, ScheduleTuple)
+
+
+def _by_asset(rows: Iterable[T]) -> Mapping[int, Sequence[T]]:
+    """Rows in order of asset, as one list for each asset."""
+    return {asset: list(of_asset) for asset, of_asset in groupby(rows, key=itemgetter(0))}

@@ -1,0 +1,54 @@
+"""`batchwright config`: works without a database."""
+
+from __future__ import annotations
+
+import click
+
+from batchwright.cli.answers import Column, write_json, write_rows
+from batchwright.cli.exits import DONE, FAILED
+from batchwright.cli.groups import Group
+from batchwright.cli.options import as_json_option
+from batchwright.cli.session import current_settings
+from batchwright.config.settings import SettingsError
+
+COLUMNS = (Column("setting", "Setting"), Column("value", "Value"), Column("origin", "From"))
+
+
+@click.group("config", cls=Group, example="batchwright config show")
+def config() -> None:
+    """The settings in force."""
+
+
+@config.command("show", example="batchwright config show --json")
+@as_json_option
+def show(as_json: bool) -> None:
+    """Show every setting, its value and where it came from; passwords are hidden."""
+    rows = [
+        {"setting": line.name, "value": line.value, "origin": line.origin}
+        for line in current_settings().lines()
+    ]
+    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no setting.")
+
+
+@config.command("check", example="batchwright config check")
+@as_json_option
+def check(as_json: bool) -> int:
+    """Check the settings and tell every problem; the exit code is 1 when there is one."""
+    try:
+        current_settings()
+        problems = []
+    except SettingsError as error:
+        problems = list(error.problems)
+    if as_json:
+        write_json(
+            [
+                {"setting": p.setting, "origin": p.origin, "reason": p.reason, "remedy": p.remedy}
+                for p in problems
+            ]
+        )
+    else:
+        for problem in problems:
+            click.echo(problem)
+        if not problems:
+            click.echo("The settings are good.")
+    return FAILED if problems else DONE

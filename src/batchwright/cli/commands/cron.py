@@ -1,0 +1,101 @@
+"""`batchwright cron`: works without a database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import click
+
+from batchwright.cli.answers import Column, write_facts, write_json, write_rows
+from batchwright.cli.groups import Group
+from batchwright.cli.options import as_json_option
+from batchwright.cli.schedule_options import Moment
+from batchwright.cli.show import instant
+from batchwright.engine.errors import Refused
+from batchwright.operations import cron as operation
+from batchwright.operations.cron import ExpressionRefused
+
+
+def _local(text: str) -> str:
+    return datetime.fromisoformat(text).strftime("%a %Y-%m-%d %H:%M:%S %z")
+
+
+COLUMNS = (Column("local_time", "Local time", show=_local), Column("fire_at", "UTC", show=instant))
+
+
+@click.group("cron", cls=Group, example="batchwright cron explain '0 0 22 ? * 6L'")
+def cron() -> None:
+    """Cron expressions: what they mean, when they fire."""
+
+
+@cron.command("explain", example="batchwright cron explain '0 0 0 ? * * *'")
+@click.argument("expression")
+@as_json_option
+def explain(expression: str, as_json: bool) -> None:
+    """Say in words what a Salesforce or Quartz expression means.
+
+    Six fields or seven: second, minute, hour, day of month, month, day of week (1 is Sunday), year; one of the day
+    fields is `?`. Quote it, or the shell takes `*` and `?` for file names.
+    """
+    with _pointing_at_the_fault(as_json):
+        facts = operation.explain(expression)
+    if as_json:
+        write_json(facts)
+        return
+    write_facts(
+        [
+            ("Expression", facts["expression"]),
+            ("Fires", facts["description"]),
+            ("Clock changes", facts["clock_changes"]),
+        ]
+    )
+
+
+@cron.command(
+    "next",
+    example="batchwright cron next '0 30 2 ? * MON-FRI' --time-zone Europe/Berlin\n"
+    "batchwright cron next '0 30 1 * * ?' --time-zone America/New_York --from 2026-10-31 -n 3",
+)
+@click.argument("expression")
+@click.option(
+    "--time-zone", default="UTC", metavar="Z", help="Whose clock it goes by, an IANA name; UTC without."
+)
+@click.option(
+    "--from",
+    "begin",
+    metavar="T",
+    type=Moment(),
+    help="Fires after then, ISO 8601, in that zone where T names none; now without.",
+)
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=10, metavar="N", help="How many; 10 without."
+)
+@as_json_option
+def next_(expression: str, time_zone: str, begin: datetime | None, count: int, as_json: bool) -> None:
+    """Tell when an expression fires next, in its zone and in UTC."""
+    with _pointing_at_the_fault(as_json):
+        read = operation.read_expression(expression, time_zone)
+    after = begin or datetime.now(UTC)
+    if after.tzinfo is None:
+        after = after.replace(tzinfo=ZoneInfo(time_zone))
+    rows = operation.next_fires(read, after, count)
+    write_rows(
+        rows, COLUMNS, format="json" if as_json else "table", nothing="It never fires after that time."
+    )
+
+
+@contextmanager
+def _pointing_at_the_fault(as_json: bool) -> Iterator[None]:
+    """On a terminal, show a refused expression with a caret below its fault."""
+    try:
+        yield
+    except ExpressionRefused as refused:
+        is_shown = not as_json and sys.stderr.isatty() and refused.text.isprintable()
+        if refused.position is None or not is_shown:
+            raise
+        pointed = f"{refused.message}\n  {refused.text}\n  {' ' * refused.position}^"
+        raise Refused(pointed, field=refused.field, remedy=refused.remedy) from refused

@@ -1,0 +1,198 @@
+"""`batchwright demo`: the sample company, from its CSV files to the mail, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+import click
+
+from batchwright.cli.answers import Column, Row, write_table
+from batchwright.cli.driving import driven
+from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
+from batchwright.cli.groups import Command
+from batchwright.cli.mail_text import as_text
+from batchwright.cli.run_views import LOG_COLUMNS, run_result
+from batchwright.cli.state import Session
+from batchwright.config.settings import load_settings
+from batchwright.engine.errors import Refused
+from batchwright.operations import sample
+from batchwright.operations.actor import default_actor
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.forecast import forecast
+from batchwright.operations.imports import import_paths
+from batchwright.operations.runs import drive_run, show_run, submit_run
+from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.usage_schedules import list_usage_schedules
+
+MARKER = ".batchwright-demo"
+MADE_HERE = ("batchwright.db*", "batchwright.toml", "mail", MARKER)
+SETTINGS = """\
+# The settings of the sample company, for commands given in this folder.
+database_url = "sqlite:///batchwright.db"
+actor = "erika"
+
+[mail]
+transport = "file"
+directory = "mail"
+
+[actors]
+erika = "erika@example.com"
+"""
+FIRST_ASSET = "ALI-0001"
+MAIL_LINES = 40
+INPUT_COLUMNS = (
+    Column("usage_input_id", "Input id"),
+    Column("asset_number", "Asset no."),
+    Column("status", "Status"),
+    Column("quantity", "Quantity", numeric=True),
+    Column("usage_date", "Usage date"),
+    Column("product_uom", "Product UoM"),
+    Column("currency", "Currency"),
+    Column("draft_rated_amount", "(Draft) rated amount", numeric=True),
+)
+SCHEDULE_COLUMNS = (
+    Column("usage_schedule_id", "Schedule id"),
+    Column("period_start_date", "Period start"),
+    Column("period_end_date", "Period end"),
+    Column("currency", "Currency"),
+    Column("draft_rated_quantity", "(Draft) rated quantity", numeric=True),
+    Column("draft_fee_amount", "(Draft) fee amount", numeric=True),
+)
+FORECAST_COLUMNS = (
+    Column("customer_id", "Customer"),
+    Column("customer_name", "Name"),
+    Column("currency", "Currency"),
+    Column("draft_fee_amount", "(Draft) fee amount", numeric=True),
+    Column("fee_amount", "Fee amount", numeric=True),
+)
+NEXT = (
+    ("batchwright runs outcomes {run} --outcome error", "which inputs went wrong, and why"),
+    ("batchwright usage-inputs edit {input} --quantity 25", "correct an input"),
+    ("batchwright run draft-usage-rating --asset-line-item {asset}", "and forecast its asset again"),
+    ("batchwright usage-inputs show {input}", "how its amount came about, and in which runs"),
+    ("batchwright runs retry {run}", "do what went wrong again"),
+    ("batchwright run usage-rating --dry-run", "what it would charge to rate for real"),
+    ("batchwright forecast --by product", "draft amounts beside rated ones"),
+    ("batchwright audit list", "who did what"),
+)
+
+
+@click.command("demo", cls=Command, example="batchwright demo\nbatchwright demo --folder /tmp/demo")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("batchwright-demo"),
+    help="Where to put it; batchwright-demo without. An earlier demo there is replaced.",
+)
+@click.pass_obj
+def demo(session: Session, folder: Path) -> int:
+    """Load the sample company, rate it, show what came of it.
+
+    Makes a folder with settings, an embedded database and the mail. Nothing outside it is touched.
+    """
+    prepare(folder)
+    # Without this process's variables: the demo is the same everywhere, and in its own database.
+    app = make_application(load_settings({}, folder.absolute()))
+    try:
+        code = _show(app, session)
+    finally:
+        app.close()
+    _say_next(folder)
+    # That the sample company has bad inputs is part of the show.
+    return DONE if code == WITH_ERRORS else code
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or clear it of an earlier demo; anything else in it refuses the demo."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARKER).is_file():
+            raise Refused(
+                f"the folder {folder} is there, and no earlier demo made it",
+                field="--folder",
+                remedy="Name a new folder, or an empty one, with --folder",
+            )
+        for made in (path for pattern in MADE_HERE for path in folder.glob(pattern)):
+            shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARKER).write_text("Made by `batchwright demo`, which replaces it.\n", encoding="utf-8")
+        (folder / "batchwright.toml").write_text(SETTINGS, encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"the folder {folder} cannot be written: {error.strerror}",
+            field="--folder",
+            remedy="Name another one with --folder",
+        ) from None
+
+
+def _show(app: Application, session: Session) -> int:
+    actor = default_actor(app.settings)
+    _title("The sample company is loaded")
+    report = import_paths(app, [sample.folder()], actor=actor)
+    write_table(report["files"], (Column("file", "File"), Column("loaded", "Loaded", numeric=True)))
+
+    before = list(list_usage_schedules(app, FIRST_ASSET))
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, here=True)
+    run_id = submitted["run_id"]
+    _, interrupted = driven(app, session, lambda stop, seen: drive_run(app, run_id, stop, seen))
+    run = show_run(app, run_id)
+
+    _show_first_asset(app, before)
+    _title("The forecast of every customer")
+    write_table(forecast(app, "customer"), FORECAST_COLUMNS)
+    _title("The run log")
+    write_table([run], [column for column in LOG_COLUMNS if column.text(run)])
+    click.echo()
+    for line in run_result(run, app.settings, app.database.place):
+        click.echo(line)
+    _title("The mail")
+    for message in _written(app.settings.mail.directory):
+        click.echo(as_text(message, longest=MAIL_LINES))
+    return exit_code_of(run, interrupted=interrupted)
+
+
+def _show_first_asset(app: Application, before: Sequence[Row]) -> None:
+    after = list(list_usage_schedules(app, FIRST_ASSET))
+    touched = [place for place, row in enumerate(after) if row != before[place]]
+    inputs = list(list_usage_inputs(app, FIRST_ASSET))
+    number = inputs[0]["asset_number"]
+    _title(f"Usage inputs of asset {number}, with their forecast")
+    write_table(inputs, INPUT_COLUMNS)
+    _title(f"Usage schedules of asset {number} before the run")
+    write_table([before[place] for place in touched], SCHEDULE_COLUMNS)
+    _title("… and after it")
+    write_table([after[place] for place in touched], SCHEDULE_COLUMNS)
+
+
+def _written(directory: Path) -> list[EmailMessage]:
+    parser = BytesParser(policy=policy.default)
+    return [parser.parsebytes(path.read_bytes()) for path in sorted(directory.glob("*.eml"))]
+
+
+def _say_next(folder: Path) -> None:
+    _title("Try next")
+    words = {"run": "JR-00000001", "input": "IN-00007052", "asset": FIRST_ASSET}
+    shown = [(command.format(**words), what) for command, what in NEXT]
+    width = max(len(command) for command, _ in shown)
+    click.echo(f"cd {shlex.quote(str(folder))}")
+    if shutil.which("batchwright") is None:
+        # In a virtual environment that is not activated: what is pasted must work all the same.
+        click.echo(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
+    for command, what in shown:
+        click.echo(f"{command:<{width}}  # {what}")
+    if os.environ.get("BATCHWRIGHT_DATABASE_URL"):
+        click.echo("\nBATCHWRIGHT_DATABASE_URL is set and stands above the settings there: unset it first.")
+
+
+def _title(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+    click.secho("─" * len(text), dim=True)

@@ -1,0 +1,88 @@
+"""`batchwright import`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from batchwright.cli.answers import Column, printable, write_json, write_table
+from batchwright.cli.exits import DONE, WITH_ERRORS
+from batchwright.cli.groups import Command
+from batchwright.cli.options import actor_option, as_json_option, reason_option
+from batchwright.cli.progress import shown_import
+from batchwright.cli.session import acting, application
+from batchwright.cli.show import duration
+from batchwright.cli.state import Session
+from batchwright.notifications.words import counted
+from batchwright.operations.imports import import_paths
+from batchwright.operations.views import View
+
+COLUMNS = (
+    Column("file", "File"),
+    Column("loaded", "Loaded", numeric=True),
+    Column("updated", "Updated", numeric=True),
+    Column("skipped", "Skipped", numeric=True),
+)
+
+
+@click.command(
+    "import",
+    cls=Command,
+    example="batchwright import company/\nbatchwright import usage_inputs.csv --skip-bad refused.csv",
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--skip-bad",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Leave out bad lines and write them to FILE with the reason; exit code 3 when there were any.",
+)
+@click.option("--update", is_flag=True, help="Let a line change the record of the same id.")
+@actor_option
+@reason_option
+@as_json_option
+@click.pass_obj
+def import_(
+    session: Session,
+    paths: Sequence[Path],
+    skip_bad: Path | None,
+    update: bool,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> int:
+    """Load CSV files into the database.
+
+    A path is a file or a folder of them; an embedded database is made where it is missing. Everything is loaded or
+    nothing, unless bad lines are left out with --skip-bad.
+    """
+    with application() as app, shown_import(quiet=session.verbosity < 0) as progress:
+        report = import_paths(
+            app,
+            paths,
+            update=update,
+            skip_bad=skip_bad,
+            actor=acting(app, actor),
+            reason=reason,
+            progress=progress,
+        )
+        place = app.database.place
+    if as_json:
+        write_json(report)
+    else:
+        _answer(report, place, skip_bad)
+    return WITH_ERRORS if report["skipped"] else DONE
+
+
+def _answer(report: View, place: str, skip_bad: Path | None) -> None:
+    write_table(report["files"], COLUMNS)
+    click.echo(f"\nDone in {duration(report['seconds'])}. Database: {place}")
+    made = [counted(report[f"{kind}_schedules_made"], f"{kind} schedule") for kind in ("billing", "usage")]
+    if report["billing_schedules_made"]:
+        click.echo(f"Made {' and '.join(made)} for new assets.")
+    if report["skipped"]:
+        click.echo(f"{counted(report['skipped'], 'bad line')} left out and written to {skip_bad}:")
+        for problem in report["problems"]:
+            click.echo(f"  {printable(problem)}")

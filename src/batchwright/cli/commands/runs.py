@@ -1,0 +1,270 @@
+"""`batchwright runs`: the run queue and log, and how its runs are steered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from batchwright.cli import show as shown
+from batchwright.cli.answers import Column, Format, write_facts, write_json, write_rows, write_table
+from batchwright.cli.driving import drive_and_answer, finish_submitted
+from batchwright.cli.exits import DONE
+from batchwright.cli.groups import Group
+from batchwright.cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
+from batchwright.cli.run_options import RunOptions, run_options
+from batchwright.cli.run_views import (
+    COUNT_COLUMNS,
+    LOG_COLUMNS,
+    OUTCOME_COLUMNS,
+    counts,
+    mail_lines,
+    next_commands,
+    steered,
+    what_was_asked,
+)
+from batchwright.cli.session import acting, application
+from batchwright.cli.state import Session
+from batchwright.operations import previews, steering
+from batchwright.operations import runs as operation
+from batchwright.operations.views import View
+
+PREVIEW_COLUMNS = (
+    Column("kind", "Kind"),
+    Column("record_id", "Record"),
+    Column("customer_id", "Customer"),
+    Column("currency", "Currency"),
+    Column("before", "Before", numeric=True),
+    Column("after", "After", numeric=True),
+    Column("difference", "Difference", numeric=True),
+)
+COMPUTED_WITH = Column("detail", "Computed with")
+"""Too long for a table that people read; a file has it."""
+PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
+WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
+
+
+@click.group("runs", cls=Group, example="batchwright runs list --limit 10")
+def runs() -> None:
+    """The run queue and log: look, steer, retry."""
+
+
+@runs.command("list", example="batchwright runs list --status Completed --job draft-usage-rating --limit 10")
+@click.option(
+    "--status",
+    metavar="S",
+    help="Only runs in this state, such as Holding or Failed; also Running, Complete.",
+)
+@click.option("--job", metavar="J", help="Only runs of this job.")
+@limit_option
+@as_json_option
+def list_(status: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
+    """List runs, the newest first."""
+    with application() as app:
+        rows = operation.list_runs(app, status, job, limit)
+    columns = (*LOG_COLUMNS, *COUNT_COLUMNS)
+    write_rows(rows, columns, format="json" if as_json else "table", nothing="There is no such run.")
+
+
+@runs.command("show", example="batchwright runs show JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@as_json_option
+def show(run_id: str, as_json: bool) -> None:
+    """Show one run: what it was asked to do, what came of it, its mail, its retries."""
+    with application() as app:
+        run = operation.show_run(app, run_id)
+        if as_json:
+            write_json(run)
+            return
+        asked = steering.what_is_asked(app, run_id)
+        write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.place))
+    if run["warnings"]:
+        click.echo()
+        write_table(run["warnings"], WARNING_COLUMNS)
+
+
+def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS]
+    facts += [("State", run["status"]), ("Error", run["error"]), ("Records", counts(run))]
+    facts += [(name.capitalize(), amounts) for name, amounts in shown.totals(run["totals"])]
+    facts += [
+        ("Job", run["job"]),
+        ("Mode", run["mode"]),
+        ("Parameters", shown.parameters(run["parameters"])),
+        ("Explanation", run["explanation"]),
+        ("Trigger", run["trigger"]),
+        ("Schedule", run["schedule"]),
+        (PARENT_IS.get(run["trigger"], "Submitted by"), run["parent_run_id"]),
+        ("Followed by", shown.joined(run["children"])),
+        ("Asked", what_was_asked(asked)),
+        ("Created UTC", shown.instant(run["created_at"])),
+        ("Ended UTC", shown.instant(run["ended_at"])),
+        ("Mail", "\n".join(mail)),
+        ("Database", place),
+        (
+            "Next",
+            "\n".join(
+                word for word in next_commands(run) if word != f"batchwright runs show {run['run_id']}"
+            ),
+        ),
+    ]
+    return [(name, value) for name, value in facts if value not in (None, "")]
+
+
+@runs.command("outcomes", example="batchwright runs outcomes JR-00000001 --outcome error --format csv")
+@click.argument("run_id", metavar="RUN")
+@click.option("--outcome", metavar="O", help="Only ok, error, skipped or not_reached.")
+@click.option("--code", metavar="C", help="Only with this code, such as no_price.")
+@format_option
+def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format) -> None:
+    """What became of each record of a run."""
+    with application() as app:
+        rows = operation.run_outcomes(app, run_id, outcome, code)
+        write_rows(rows, OUTCOME_COLUMNS, format=format, nothing="There is no such outcome.")
+
+
+@runs.command("preview", example="batchwright runs preview JR-00000002 --by customer")
+@click.argument("run_id", metavar="RUN")
+@click.option("--by", type=click.Choice(previews.CHOICES), help="Only a line for each of these.")
+@limit_option
+@format_option
+def preview(run_id: str, by: previews.By | None, limit: int | None, format: Format) -> None:
+    """What a dry run would have written, old and new, the largest difference first.
+
+    A line for each customer, then for each account and month, for each charge to it, for each schedule, for each input.
+    """
+    columns = (*PREVIEW_COLUMNS, COMPUTED_WITH) if format == "csv" else PREVIEW_COLUMNS
+    with application() as app:
+        rows = previews.run_preview(app, run_id, by, limit)
+        write_rows(rows, columns, format=format, nothing="The run has no preview line.")
+
+
+@runs.command("apply", example="batchwright runs apply JR-00000002")
+@click.argument("run_id", metavar="RUN")
+@run_options
+@click.pass_obj
+def apply(session: Session, run_id: str, options: RunOptions) -> int:
+    """Do what a dry run foretold, as a new run linked to it; refused where that would not hold any more."""
+    with application() as app:
+        actor = acting(app, options.actor)
+        submitted = previews.apply_run(app, run_id, actor=actor, **options.for_submit())
+        applied = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop, seen: operation.drive_run(app, applied, stop, seen),
+            way=options.way,
+            as_json=options.as_json,
+        )
+
+
+@runs.command("retry", example="batchwright runs retry JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@run_options
+@click.pass_obj
+def retry(session: Session, run_id: str, options: RunOptions) -> int:
+    """Do again what went wrong in a run that has ended, as a new run linked to it."""
+    with application() as app:
+        actor = acting(app, options.actor)
+        submitted = operation.retry_run(app, run_id, actor=actor, **options.for_submit())
+        retried = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop, seen: operation.drive_run(app, retried, stop, seen),
+            way=options.way,
+            as_json=options.as_json,
+        )
+
+
+@runs.command("resume", example="batchwright runs resume JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+@click.pass_obj
+def resume(session: Session, run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Go on here with a run that is queued, paused or interrupted; waits until a dead owner's lease is over."""
+    with application() as app:
+        who = acting(app, actor)
+        return drive_and_answer(
+            app,
+            session,
+            run_id,
+            lambda stop, seen: operation.resume_run(
+                app, run_id, actor=who, reason=reason, stop=stop, seen=seen
+            ),
+            as_json=as_json,
+        )
+
+
+@runs.command("abort", example='batchwright runs abort JR-00000001 --reason "wrong month"')
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
+    with application() as app:
+        run = steering.abort_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "abort", as_json=as_json)
+
+
+@runs.command("pause", example="batchwright runs pause JR-00000001")
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Let a run stand still, at once or after the scope at hand; `runs resume` goes on with it."""
+    with application() as app:
+        run = steering.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "pause", as_json=as_json)
+
+
+@runs.command("hold", example='batchwright runs hold JR-00000003 --reason "not before the audit"')
+@click.argument("run_id", metavar="RUN")
+@actor_option
+@reason_option
+@as_json_option
+def hold(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+    """Keep a run that waits from starting until an administrator resumes it; for administrators."""
+    with application() as app:
+        run = steering.hold_run(app, run_id, actor=acting(app, actor), reason=reason)
+        return _answer(run, "hold", as_json=as_json)
+
+
+@runs.command("move", example="batchwright runs move JR-00000003 --before JR-00000002")
+@click.argument("run_id", metavar="RUN")
+@click.option("--front", is_flag=True, help="Before all others of its line.")
+@click.option("--end", is_flag=True, help="After all others of its line.")
+@click.option("--before", metavar="RUN", help="Right before that run.")
+@click.option("--after", metavar="RUN", help="Right after that run.")
+@actor_option
+@reason_option
+@as_json_option
+def move(
+    run_id: str,
+    front: bool,
+    end: bool,
+    before: str | None,
+    after: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> int:
+    """Give a Holding run another place in its line: among the runs of the same actor that hold."""
+    with application() as app:
+        place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
+        run = steering.move_run(app, run_id, actor=acting(app, actor), reason=reason, **place)
+        return _answer(run, "move", as_json=as_json)
+
+
+def _answer(run: View, act: str, *, as_json: bool) -> int:
+    if as_json:
+        write_json(run)
+    else:
+        click.echo(steered(run, act))
+    return DONE

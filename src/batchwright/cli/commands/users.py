@@ -1,0 +1,155 @@
+"""`batchwright users`: who may do what, and which mail they get."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from batchwright.cli.answers import Column, write_facts, write_json, write_rows
+from batchwright.cli.groups import Group
+from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
+from batchwright.cli.session import acting, application
+from batchwright.cli.show import instant
+from batchwright.operations import users as operation
+from batchwright.operations.views import View
+
+COLUMNS = (
+    Column("email", "Address"),
+    Column("role", "Role"),
+    Column("os_user", "System user"),
+    Column("mail", "Mail"),
+    Column("disabled", "Disabled", show=lambda disabled: "yes" if disabled else "no"),
+    Column("has_password", "Password", show=lambda has: "yes" if has else "no"),
+    Column("has_token", "Token", show=lambda has: "yes" if has else "no"),
+    Column("created_at", "Created UTC", show=instant),
+)
+
+
+@click.group(
+    "users", cls=Group, example="batchwright users add jane@example.com --role operator --os-user jane"
+)
+def users() -> None:
+    """Users, their roles, and the mail they want.
+
+    The roles are viewer, operator, Billing Utilities Admin and administrator.
+    """
+
+
+@users.command("add", example="batchwright users add jane@example.com --role operator --os-user jane")
+@click.argument("email", metavar="EMAIL")
+@click.option(
+    "--role", required=True, metavar="R", help="viewer, operator, 'Billing Utilities Admin', administrator."
+)
+@click.option("--os-user", metavar="NAME", help="Their login name: who they are on the command line.")
+@reason_option
+@actor_option
+@as_json_option
+def add(
+    email: str, role: str, os_user: str | None, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Add a user."""
+    with application() as app:
+        who = acting(app, actor)
+        _answer(operation.add_user(app, email, role, os_user=os_user, actor=who, reason=reason), as_json)
+
+
+@users.command("list", example="batchwright users list --json")
+@limit_option
+@as_json_option
+def list_(limit: int | None, as_json: bool) -> None:
+    """List the users by address."""
+    with application() as app:
+        rows = operation.list_users(app, limit)
+    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no user.")
+
+
+@users.command("role", example="batchwright users role jane@example.com 'Billing Utilities Admin'")
+@click.argument("email", metavar="EMAIL")
+@click.argument("role", metavar="R")
+@click.option("--os-user", metavar="NAME", help="Another login name for them; '' for none. As it is without.")
+@reason_option
+@actor_option
+@as_json_option
+def role(
+    email: str, role: str, os_user: str | None, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Give a user another role, or tie them to another login name."""
+    with application() as app:
+        who = acting(app, actor)
+        _answer(operation.set_role(app, email, role, os_user=os_user, actor=who, reason=reason), as_json)
+
+
+@users.command("password", example="batchwright users password jane@example.com")
+@click.argument("email", metavar="EMAIL")
+@click.option("--password-stdin", "from_stdin", is_flag=True, help="Read it from standard input, one line.")
+@reason_option
+@actor_option
+@as_json_option
+def password(email: str, from_stdin: bool, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """Give a user a password: asked for twice, or read with --password-stdin."""
+    if from_stdin:
+        text = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    else:
+        text = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    with application() as app:
+        who = acting(app, actor)
+        _answer(operation.set_password(app, email, text, actor=who, reason=reason), as_json)
+
+
+@users.command("token", example="batchwright users token jane@example.com")
+@click.argument("email", metavar="EMAIL")
+@reason_option
+@actor_option
+@as_json_option
+def token(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """Make a new token for the API and print it, this once. The one before it is worth nothing any more."""
+    with application() as app:
+        made = operation.make_token(app, email, actor=acting(app, actor), reason=reason)
+    if as_json:
+        write_json({"email": email, "token": made})
+    else:
+        click.echo(made)
+
+
+@users.command("disable", example="batchwright users disable jane@example.com --reason 'has left'")
+@click.argument("email", metavar="EMAIL")
+@reason_option
+@actor_option
+@as_json_option
+def disable(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """Let a user do nothing any more. Their entries in the audit trail stay."""
+    with application() as app:
+        _answer(operation.disable_user(app, email, actor=acting(app, actor), reason=reason), as_json)
+
+
+@users.command("enable", example="batchwright users enable jane@example.com")
+@click.argument("email", metavar="EMAIL")
+@reason_option
+@actor_option
+@as_json_option
+def enable(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """Let a disabled user act again, with the role they had."""
+    with application() as app:
+        _answer(operation.enable_user(app, email, actor=acting(app, actor), reason=reason), as_json)
+
+
+@users.command("preferences", example="batchwright users preferences jane@example.com --mail errors")
+@click.argument("email", metavar="EMAIL")
+@click.option(
+    "--mail", required=True, metavar="always|errors|never|digest", help="Which mail of ended runs they get."
+)
+@reason_option
+@actor_option
+@as_json_option
+def preferences(email: str, mail: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """Say which mail a user gets: always, only with errors, never, or one digest a day."""
+    with application() as app:
+        _answer(operation.set_mail(app, email, mail, actor=acting(app, actor), reason=reason), as_json)
+
+
+def _answer(user: View, as_json: bool) -> None:
+    if as_json:
+        write_json(user)
+    else:
+        write_facts((column.title, column.text(user)) for column in COLUMNS)

@@ -1,0 +1,54 @@
+"""`batchwright worker`: drives runs and sends mail until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+import click
+
+from batchwright.cli.groups import Command
+from batchwright.cli.session import application
+from batchwright.cli.state import Session
+from batchwright.config.logging import configure_logging
+from batchwright.operations.worker import WorkerProcess
+
+STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
+
+
+@click.command("worker", cls=Command, example="batchwright worker")
+@click.pass_obj
+def worker(session: Session) -> None:
+    """Drive runs and send mail, until SIGTERM or Ctrl-C.
+
+    Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
+    gone is taken over. At most `max_active_runs` are driven at a time, by all workers together. What is stopped goes
+    on elsewhere after the scope at hand.
+    """
+    configure_logging(session.verbosity + 1)
+    with application() as app:
+        process = WorkerProcess(app)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _Drain(process))
+        click.echo(f"Working on {app.database.place}, process {os.getpid()}.", err=True)
+        process.run()
+    click.echo("Stopped; what was not done waits for another worker.", err=True)
+
+
+class _Drain:
+    """The first signal drains; the second ends the process at once, as a crash would."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process = process
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, _end_at_once)
+        signal.signal(signal.SIGINT, _end_at_once)
+        # Past Python's buffers: the signal may have come in the middle of a write to them.
+        os.write(2, STOPPING)
+        self._process.drain()
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)

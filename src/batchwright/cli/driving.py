@@ -1,0 +1,98 @@
+"""From a submitted run to the exit code: progress while it is driven here, Ctrl-C, the result at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+import click
+
+from batchwright.cli.answers import drop_further_output, write_json, write_rows
+from batchwright.cli.exits import DONE, exit_code_of
+from batchwright.cli.interrupt import StopOnInterrupt, StoppedAtOnce
+from batchwright.cli.progress import shown_progress
+from batchwright.cli.run_views import OUTCOME_COLUMNS, run_result
+from batchwright.cli.state import Session
+from batchwright.engine.claim import Seen, Stop
+from batchwright.engine.run import ACTIVE
+from batchwright.operations.app import Application
+from batchwright.operations.runs import show_run
+from batchwright.operations.views import View
+
+Way = Literal["sync", "batch", "enqueue"]
+Drive = Callable[[Stop, Seen], View]
+"""Drives a run until it says so, or the run has ended; tells of a run that another process drives."""
+
+
+def finish_submitted(
+    app: Application, session: Session, run: View, drive: Drive, *, way: Way, as_json: bool
+) -> int:
+    """Drive a submitted run here, unless it was only to be enqueued, and answer. Returns the exit code."""
+    if way == "enqueue":
+        if as_json:
+            write_json(run)
+        else:
+            click.echo(run["run_id"])
+            for warning in run["warnings"]:
+                click.echo(f"Warning: {warning['message']}", err=True)
+        return DONE
+    return drive_and_answer(app, session, run["run_id"], drive, as_json=as_json)
+
+
+def drive_and_answer(app: Application, session: Session, run_id: str, drive: Drive, *, as_json: bool) -> int:
+    """Drive the run with progress on stderr, write its result to stdout, return its exit code.
+
+    Raises ``StoppedAtOnce`` after a second Ctrl-C.
+    """
+    try:
+        run, interrupted = driven(app, session, drive)
+    except KeyboardInterrupt:
+        raise StoppedAtOnce(run_id, _how_to_resume(run_id)) from None
+    code = exit_code_of(run, interrupted=interrupted)
+    try:
+        _answer(app, run, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads the result; what became of the run still shows in the exit code.
+        drop_further_output()
+    if run["status"] in ACTIVE:
+        click.echo(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
+    elif run["ended_at"] is None:
+        click.echo(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
+    return code
+
+
+def driven(app: Application, session: Session, drive: Drive) -> tuple[View, bool]:
+    """Drive a run with progress and Ctrl-C; the run as it stands then, and whether it was asked to stop."""
+    progress = shown_progress(app.events, app.clock, verbosity=session.verbosity)
+    with StopOnInterrupt() as stop, progress as seen:
+        return drive(stop, seen), stop()
+
+
+def _answer(app: Application, run: View, *, as_json: bool) -> None:
+    if as_json:
+        write_json(run)
+        return
+    if "outcomes" in run:
+        write_rows(run["outcomes"], OUTCOME_COLUMNS, format="table", nothing="There was no record to do.")
+        click.echo()
+    for line in run_result(show_run(app, run["run_id"]), app.settings, app.database.place):
+        click.echo(line)
+
+
+def _how_to_resume(run_id: str) -> str:
+    return f"Go on with `batchwright runs resume {run_id}`"
+
+
+def _how_to_watch(run_id: str) -> str:
+    return f"Watch it with `batchwright runs show {run_id}`, end it with `batchwright runs abort {run_id}`"
+
+
+def exclusive_way(*, sync: bool, batch: bool, enqueue: bool) -> Way:
+    """The one way that was asked for; batch when none was."""
+    asked: dict[Way, bool] = {"sync": sync, "batch": batch, "enqueue": enqueue}
+    chosen = [way for way, is_asked in asked.items() if is_asked]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other.")
+    return chosen[0] if chosen else "batch"

@@ -1,0 +1,69 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchwright.cli.answers import Format
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many; all without."
+)
+actor_option = click.option("--actor", metavar="WHO", help="Who acts; the setting `actor` without.")
+reason_option = click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
+
+
+def format_option(command: F) -> F:
+    """`--format table|csv|json`, and `--json` for the last of them: the command gets ``format``."""
+
+    def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> Format:
+        if ctx.params.pop("as_json", False):
+            if value not in (None, "json"):
+                raise click.UsageError(f"--json and --format {value} exclude each other.", ctx)
+            return "json"
+        return value or "table"  # type: ignore[return-value]  # one of the choices
+
+    choice = click.Choice(["table", "csv", "json"])
+    command = click.option("--format", type=choice, callback=chosen, help="How to write it; table without.")(
+        command
+    )
+    # Eager, so that it is read before the format, whichever comes first on the line.
+    return click.option(
+        "--json", "as_json", is_flag=True, is_eager=True, expose_value=True, help="The same as --format json."
+    )(command)
+
+
+def _read_ids(_ctx: click.Context, _param: click.Parameter, file: str | None) -> list[str] | None:
+    """The ids in a file, one a line, blank lines left out; ``None`` where no file was given.
+
+    A file without an id is refused: an empty list must not end up meaning *everything*.
+    """
+    if file is None:
+        return None
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {file!r}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file!r} is not UTF-8 text (byte {error.start + 1}).") from None
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise click.BadParameter(f"{file!r} holds no id.")
+    return ids
+
+
+ids_from_option = click.option(
+    "--ids-from",
+    metavar="FILE",
+    callback=_read_ids,
+    help="Usage input ids from a file, one a line; - reads standard input.",
+)

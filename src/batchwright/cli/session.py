@@ -1,0 +1,34 @@
+"""What a command works with: the application that the settings describe, and who acts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from batchwright.config.settings import Settings, load_settings
+from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.app import Application, make_application
+
+
+@contextmanager
+def application() -> Iterator[Application]:
+    """The application of the settings in force, closed at the end. Raises ``SettingsError``."""
+    app = make_application(current_settings())
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def current_settings() -> Settings:
+    """The settings of this process and its working directory. Raises ``SettingsError``."""
+    return load_settings(os.environ, Path.cwd())
+
+
+def acting(app: Application, claimed: str | None) -> Actor:
+    """Who acts: the operating system's user, under the name given with `--actor`."""
+    actor = default_actor(app.settings)
+    return replace(actor, name=claimed) if claimed else actor

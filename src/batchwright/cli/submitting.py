@@ -1,0 +1,35 @@
+"""What every `batchwright run …` does once its parameters are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchwright.cli.driving import finish_submitted
+from batchwright.cli.run_options import RunOptions
+from batchwright.cli.session import acting, application
+from batchwright.cli.state import Session
+from batchwright.operations.runs import drive_run, submit_run
+
+
+def submit_and_drive(
+    session: Session, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
+) -> int:
+    """Submit a run, drive it here unless it is only enqueued, answer, and return the exit code."""
+    with application() as app:
+        submitted = submit_run(
+            app,
+            job,
+            parameters,
+            actor=acting(app, options.actor),
+            mode="dry_run" if dry_run else "sync" if options.way == "sync" else "batch",
+            **options.for_submit(),
+        )
+        run_id = submitted["run_id"]
+        return finish_submitted(
+            app,
+            session,
+            submitted,
+            lambda stop, seen: drive_run(app, run_id, stop, seen),
+            way=options.way,
+            as_json=options.as_json,
+        )

@@ -1,0 +1,250 @@
+"""Making a run ours: claiming one that waits for its turn, taking over one whose process is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from batchwright.engine import events, processes
+from batchwright.engine.clock import Clock
+from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.events import Events
+from batchwright.engine.lease import Watch, take_over
+from batchwright.engine.queue import Slots, promote
+from batchwright.engine.run import ACTIVE, Run, State
+from batchwright.engine.store import runs, scopes
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BEFORE_PASSING = 1.0
+"""How long a slot must stay empty before a run takes it whose turn it is not: nobody drives those before it."""
+
+Stop = Callable[[], bool]
+Claimed = Callable[[Connection, Run], None]
+Seen = Callable[[Run, int], None]
+
+
+def nothing_more(connection: Connection, before: Run) -> None:
+    """What a claim writes besides itself where nobody asks for more."""
+
+
+def nobody_looks(run: Run, done: int) -> None:
+    """What is told of a run that another process drives where nobody asks."""
+
+
+class Claims:
+    """Claims and takeovers of this process. Threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        leases: LeaseStore,
+        clock: Clock,
+        events: Events,
+        lease_seconds: float,
+        max_active_runs: int,
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._clock = clock
+        self._events = events
+        self._lease_seconds = lease_seconds
+        self._max_active_runs = max_active_runs
+        self._kept: dict[int, Run] = {}
+
+    def at_submit(self, connection: Connection, run: Run) -> Run | None:
+        """Claim a run in the transaction that submits it; ``None`` when it has to wait for a slot, or for its turn.
+
+        Should its caller die before it drives the run, that is an interrupted one, which any process takes over.
+        """
+        if run.in_caller:
+            return self._claim(connection, run, nothing_more)
+        slots = promote(connection, self._max_active_runs)
+        if len(slots.at_work) >= slots.number:
+            return None
+        promoted = [queued for queued in slots.queued if queued.id == run.id]
+        return self._claim(connection, promoted[0], nothing_more) if promoted else None
+
+    def keep(self, run: Run) -> None:
+        """Remember a run that was claimed at submit, after the commit, for whoever asks for it by ``in_turn``."""
+        self._kept[run.id] = run
+
+    def in_turn(self, run_key: int, stop: Stop, claimed: Claimed = nothing_more) -> tuple[Run, bool]:
+        """The run, and whether it is ours now. Waits for a slot, until ``stop`` says so.
+
+        Only runs at work count: those that wait for a process to drive them keep nobody from working for more than
+        a second. ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
+        """
+        if kept := self._kept.pop(run_key, None):
+            return kept, True
+        try:
+            return self._in_turn(run_key, stop, claimed)
+        except FenceLost:  # somebody else was faster
+            return self._read(run_key), False
+
+    def again(self, run_key: int, stop: Stop, claimed: Claimed = nothing_more) -> tuple[Run, bool]:
+        """The run, and whether it is ours now: one that waits in its turn, one at work after its owner's death.
+
+        Raises ``Refused`` when its owner is alive, or when it has ended.
+        """
+        run = self._read(run_key)
+        if run.ended:
+            raise Refused(
+                f"{run.run_id} has ended ({run.state})",
+                field="run_id",
+                remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
+            )
+        if run.state not in ACTIVE:
+            return self.in_turn(run_key, stop, claimed)
+        taken = self._after_silence(run, stop, claimed)
+        return (run, False) if taken is None else (taken, True)
+
+    def any_waiting(self) -> bool:
+        """Whether a run waits that could be claimed now. Takes no lock."""
+        with self._database.glance() as connection:
+            return runs.any_to_claim(connection, self._max_active_runs)
+
+    def next(self) -> tuple[Run | None, bool]:
+        """Claim the run whose turn it is, and whether another can be claimed; ``None`` when none waits with a slot."""
+        try:
+            with self._database.write() as connection:
+                slots = promote(connection, self._max_active_runs)
+                run = slots.next
+                return None if run is None else self._claim(connection, run, nothing_more), slots.any_after
+        except FenceLost:  # it was steered elsewhere meanwhile
+            return None, True
+
+    def active(self) -> list[Run]:
+        """The runs that processes work on, or should; without live counts."""
+        with self._database.read() as connection:
+            return runs.active(connection)
+
+    def watch(self) -> Watch:
+        """What sees which owners are gone. To be closed."""
+        return Watch(self._leases, self._lease_seconds, self._clock)
+
+    def take_over(self, run: Run, claimed: Claimed = nothing_more) -> Run:
+        """A run whose takeover was claimed from its watch, ours now. Raises ``FenceLost`` when it moved on."""
+        taken = take_over(self._database, self._leases, run, self._clock, claimed)
+        self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
+        return taken
+
+    def follow(self, run_key: int, stop: Stop, seen: Seen = nobody_looks) -> tuple[Run, bool]:
+        """Watch a run that another process drives until it is ours, because its owner is gone, or not at work.
+
+        Returns the run as it stands, also when ``stop`` says so, and whether it is ours. ``seen`` is told of it at
+        each look, with the number of records that are through.
+        """
+        watch = self.watch()
+        try:
+            looked = -watch.interval
+            while True:
+                with self._database.read() as connection:
+                    run = runs.uncounted(connection, run_key)
+                    _, done, _ = scopes.done_counts(connection, run_key)
+                seen(run, done)
+                if run.state not in ACTIVE or stop():
+                    return self._read(run_key), False
+                if self._clock.monotonic() - looked >= watch.interval:
+                    looked = self._clock.monotonic()
+                    if watch.look([run]) and (taken := self._taken(watch, run, nothing_more)):
+                        return taken, True
+                self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
+        finally:
+            watch.close()
+
+    def _in_turn(self, run_key: int, stop: Stop, claimed: Claimed) -> tuple[Run, bool]:
+        said = False
+        idle = _IdleSlot(self._clock)
+        while True:
+            with self._database.write() as connection:
+                slots = promote(connection, self._max_active_runs)
+                run = runs.uncounted(connection, run_key)
+                if run.state not in (State.HOLDING, State.QUEUED):
+                    return runs.by_key(connection, run_key), False
+                has_slot = len(slots.at_work) < slots.number
+                queued = {one.id for one in slots.queued}
+                left_alone = idle.is_left(queued if has_slot else set())
+                if run.in_caller or (has_slot and (run.id in queued or left_alone)):
+                    return self._claim(connection, run, claimed), True
+            if stop():
+                return run, False
+            if not has_slot and not said:
+                self._events.publish(events.RunWaiting(run.run_id, _why(slots)))
+                said = True
+            self._clock.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _after_silence(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
+        """The run, ours after its owner was silent for one lease; ``None`` when ``stop`` says so before."""
+        watch = self.watch()
+        try:
+            waited = False
+            while not watch.look([run]):
+                if not waited:
+                    reason = f"its owner {run.owner} may be alive; looking for {self._lease_seconds:g} s"
+                    self._events.publish(events.RunWaiting(run.run_id, reason))
+                    waited = True
+                self._clock.sleep(watch.interval)
+                if stop():
+                    return None
+                if watch.moved(run):
+                    raise _owner_lives(run)
+            if taken := self._taken(watch, run, claimed):
+                return taken
+        finally:
+            watch.close()
+        raise _owner_lives(run)
+
+    def _taken(self, watch: Watch, run: Run, claimed: Claimed) -> Run | None:
+        """A run whose owner is gone, taken over; ``None`` when somebody else was faster, or its owner woke up."""
+        if not watch.claim(run):
+            return None
+        try:
+            return self.take_over(run, claimed)
+        except FenceLost:
+            return None
+
+    def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
+        run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
+        to = State.PREPARING if run.total is None else State.PROCESSING
+        started = run.started_at or self._clock.now()
+        owner = processes.owner_name()
+        run = runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
+        claimed(connection, before)
+        return run if run.total is None else runs.by_key(connection, run.id)
+
+    def _read(self, run_key: int) -> Run:
+        with self._database.read() as connection:
+            return runs.by_key(connection, run_key)
+
+
+class _IdleSlot:
+    """Since when there is a slot for runs that nobody claims."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._left: set[int] = set()
+        self._since = 0.0
+
+    def is_left(self, queued: set[int]) -> bool:
+        """Whether one of the Queued runs that could be claimed has been left so long that another may pass it."""
+        if not self._left & queued:
+            self._left, self._since = queued, self._clock.monotonic()
+        return self._clock.monotonic() - self._since >= SECONDS_BEFORE_PASSING
+
+
+def _why(slots: Slots) -> str:
+    by = ", ".join(run.run_id for run in slots.at_work)
+    taken = f"{len(slots.at_work)} of {slots.number} slots taken, by {by}"
+    return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
+
+
+def _owner_lives(run: Run) -> Refused:
+    return Refused(
+        f"{run.run_id} is being worked on by {run.owner}",
+        field="run_id",
+        remedy=f"Watch it with `batchwright runs show {run.run_id}`",
+    )

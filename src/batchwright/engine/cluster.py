@@ -1,0 +1,181 @@
+"""Scopes executed by an existing Dask cluster; by another executor when there is none for one lease.
+
+What Dask knows of a scope decides nothing: a task it gives up for lost may still be at work, and the fence and the mark
+of the scope take care of it. So its futures are only news, and every wait for it has a limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+import structlog
+
+from batchwright.engine import events
+from batchwright.engine.events import Events
+from batchwright.engine.executors import (
+    Answer,
+    CrewGone,
+    Executor,
+    ProcessDied,
+    Results,
+    Task,
+    TaskLost,
+    Work,
+    in_flight,
+)
+
+SCOPES_PER_THREAD = 2
+"""One that is executed, and one that waits there: the way to a cluster and back is long."""
+SECONDS_TO_CONNECT = 3.0
+SECONDS_TO_FETCH = 10.0
+SECONDS_BETWEEN_LOOKS = 1.0
+
+log = structlog.get_logger()
+
+
+class Dask:
+    """Sends the scopes of every run to the workers of a cluster.
+
+    ``address`` is ``dask://host:port`` of its scheduler, ``function`` what a worker calls with a task, and ``instead``
+    goes on with a run that has seen no worker for ``patience`` seconds. The next run tries the cluster again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        function: Callable[[Task], Answer],
+        instead: Executor,
+        events: Events,
+        patience: float,
+    ) -> None:
+        self._cluster = Cluster(address, function)
+        self._instead = instead
+        self._events = events
+        self._patience = patience
+
+    def results(self, work: Work) -> Results:
+        try:
+            yield from in_flight(work, _Crew(self._cluster, self._patience), self._events)
+        except CrewGone as gone:
+            fell_back = events.ExecutorFellBack(work.run.run_id, self._cluster.address, "local", str(gone))
+            self._events.publish(fell_back)
+            yield from self._instead.results(work)
+
+    def close(self) -> None:
+        self._cluster.close()
+        self._instead.close()
+
+
+class _Crew:
+    """The workers of the cluster, for one run."""
+
+    starting = False
+
+    def __init__(self, cluster: Cluster, patience: float) -> None:
+        self.name = cluster.address
+        self._cluster = cluster
+        self._patience = patience
+        self._seen = time.monotonic()
+
+    @property
+    def window(self) -> int:
+        return SCOPES_PER_THREAD * self._cluster.threads()
+
+    def send(self, task: Task) -> Future[Answer]:
+        return self._cluster.send(task)
+
+    def check(self) -> None:
+        if self._cluster.threads():
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > self._patience:
+            raise CrewGone(f"no worker answered for {self._patience:g} s")
+
+
+class Cluster:
+    """A connection to a scheduler, made anew when it is lost. The runs of this process share it."""
+
+    def __init__(self, address: str, function: Callable[[Task], Answer]) -> None:
+        self.address = address
+        self._function = function
+        self._client: Any = None
+        self._threads = 0
+        self._looked: float | None = None
+        self._looking = threading.Lock()
+
+    def threads(self) -> int:
+        """How many scopes the workers can execute at once; 0 when nobody answers. As of a second ago."""
+        with self._looking:
+            if self._looked is None or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+                self._threads = self._look()
+                self._looked = time.monotonic()
+            return self._threads
+
+    def send(self, task: Task) -> Future[Answer]:
+        """Have a worker call the function. Nobody can call it off: Dask says it did also where a worker goes on."""
+        answer: Future[Answer] = Future()
+        answer.set_running_or_notify_cancel()
+        client = self._client
+        if client is None:
+            answer.set_exception(TaskLost("the connection to the scheduler is lost"))
+            return answer
+        try:
+            # Not by way of its executor: there a connection that breaks while an answer is fetched ends in no answer.
+            sent = client.submit(self._function, task, pure=False)
+        except Exception as error:  # a client that is being closed, say
+            self._looked = None
+            answer.set_exception(TaskLost(str(error)))
+        else:
+            sent.add_done_callback(lambda done: self._fetch(done, answer))
+        return answer
+
+    def close(self) -> None:
+        """Let go of the cluster, which goes on."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout=SECONDS_TO_CONNECT)
+
+    def _fetch(self, done: Any, answer: Future[Answer]) -> None:
+        """Fetch what a `distributed.Future` has come to, and tell it in our own terms."""
+        try:
+            answer.set_result(done.result(timeout=SECONDS_TO_FETCH))
+        except (Exception, asyncio.CancelledError) as error:
+            answer.set_exception(_meaning(error))
+            self._looked = None
+
+    def _look(self) -> int:
+        try:
+            if self._client is None:
+                self._client = _connected(self.address)
+            client = self._client
+            of_workers = client.sync(client.scheduler.ncores, callback_timeout=SECONDS_TO_CONNECT)
+        except Exception as error:  # whatever it is: nobody to work with
+            log.info("no answer from the Dask cluster", address=self.address, reason=str(error))
+            if self._client is not None and self._client.status in ("closing", "closed"):
+                self.close()
+            return 0
+        return sum(of_workers.values())
+
+
+def _connected(address: str) -> Any:
+    """A `distributed.Client`."""
+    from distributed import Client  # 0.5 s, for those alone who use it
+
+    scheduler = address.replace("dask://", "tcp://", 1)
+    return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
+
+
+def _meaning(error: BaseException) -> Exception:
+    """What an exception of Dask says of the task."""
+    said = f"{type(error).__name__}: {error}"
+    if type(error).__name__ == "KilledWorker":
+        return ProcessDied(f"the worker {error.last_worker.address} died")  # type: ignore[attr-defined]
+    if isinstance(error, (asyncio.CancelledError, CancelledError, TimeoutError, OSError)):
+        return TaskLost(said)
+    if type(error).__module__.startswith("distributed."):
+        return ProcessDied(said)
+    return CrewGone(f"a worker cannot execute scopes: {said}")

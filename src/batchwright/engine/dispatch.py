@@ -1,0 +1,359 @@
+"""A run reads top to bottom here: claim (engine/claim.py), prepare, drive its scopes, finish, announce."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, tzinfo
+from decimal import Decimal
+from itertools import islice
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from batchwright.config.logging import bind
+from batchwright.engine import events
+from batchwright.engine.claim import Claimed, Claims, Stop, nothing_more
+from batchwright.engine.clock import Clock
+from batchwright.engine.ending import Announce, Endings
+from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.events import Events, Point
+from batchwright.engine.executors import Executor, Inline, Task, Work
+from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.foretold import before_finish
+from batchwright.engine.job import BatchJob, Finish, StartContext
+from batchwright.engine.lease import Lease
+from batchwright.engine.plan import cut
+from batchwright.engine.registry import Registry
+from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.scope import Done, RunSession, ScopeRunner, words
+from batchwright.engine.store import runs, scopes, steering
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.submit import stored_selection, submit_next
+
+SCOPES_PER_PLANNING_COMMIT = 50
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Dispatcher:
+    """Drives runs in this process.
+
+    ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root.
+    ``executor`` executes the scopes, but those of runs that live in their caller's thread. ``zone`` is that of the
+    business day, for runs that follow others.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        clock: Clock,
+        events: Events,
+        announce: Announce,
+        lease_seconds: float,
+        max_active_runs: int,
+        executor: Executor | None = None,
+        zone: tzinfo = UTC,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+        self._events = events
+        self._zone = zone
+        self._in_line = Inline()
+        self._executor = executor or self._in_line
+        self._lease_seconds = lease_seconds
+        self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
+        self._leases = LeaseStore(database)
+        self.claims = Claims(
+            database=database,
+            leases=self._leases,
+            clock=clock,
+            events=events,
+            lease_seconds=lease_seconds,
+            max_active_runs=max_active_runs,
+        )
+        self._chance = random.Random()
+
+    def drive(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
+        """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
+
+        Waits for a slot among the active runs. Returns the run as it stands; also when another process has it.
+        """
+        run, ours = self.claims.in_turn(run_key, stop, claimed)
+        return self.work(run, stop) if ours else run
+
+    def resume(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
+        """Go on with a run that waits, or whose process is gone; the latter after one lease without a heartbeat.
+
+        ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
+        Raises ``Refused`` when its owner is alive, or when it has ended. Returns the run as it stands when ``stop``
+        says so while it waits.
+        """
+        run, ours = self.claims.again(run_key, stop, claimed)
+        return self.work(run, stop) if ours else run
+
+    def close(self) -> None:
+        """End the processes of the executor, and close the connections of the leases."""
+        self._executor.close()
+        self._leases.close()
+
+    def work(self, run: Run, stop: Stop = lambda: False) -> Run:
+        """Drive a run that is ours since its claim, under a lease; what is logged meanwhile carries the run's id.
+
+        Returns it as it stands: ended, paused, handed back because of ``stop``, or with the process that took it over.
+        """
+        with bind(run_id=run.run_id):
+            self._reached(run, "claimed")
+            self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
+            try:
+                session = RunSession(self._database, lambda one: lease.record(one))
+                with closing(session):
+                    lease = Lease(self._leases, run, self._lease_seconds, session.at_hand())
+                    with lease:
+                        run = self._steps(run, session, stop)
+            except FenceLost as lost:
+                self._events.publish(events.RunLost(run.run_id, str(lost)))
+                return self._read(run.id)
+            except Exception as error:
+                self._events.publish(events.RunLost(run.run_id, words(error)))
+                raise
+            self._tell(run)
+            return run
+
+    def _tell(self, run: Run) -> None:
+        """What has become of the run here."""
+        if run.ended:
+            self._reached(run, "ended")
+            self._events.publish(events.RunEnded(run.run_id, run.job, run.state, run.error, run.not_reached))
+        elif run.state is State.PAUSED:
+            self._events.publish(events.RunPaused(run.run_id))
+        else:
+            self._events.publish(events.RunHandedBack(run.run_id))
+
+    def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
+        try:
+            job = self._registry.get(run.job)(**run.parameters)
+            if run.state is State.PREPARING:
+                run = self._patiently(lambda: self._prepare(run, job, session, stop))
+            if run.ended or run.state is State.PAUSED:
+                return run
+            if run.state is State.PREPARING or not self._drive_scopes(run, job, session, stop):
+                return self._patiently(lambda: self._leave(run, session))
+            return self._patiently(lambda: self._finish(run, job, session))
+        except FenceLost:
+            raise
+        except Exception as error:
+            # A database that stays away leaves the run interrupted, to be taken over; anything else ends it.
+            if is_transient(error):
+                raise
+            reason = str(error) if isinstance(error, (CeilingReached, Refused)) else words(error)
+            return self._patiently(lambda: self._fail(run, session, reason))
+
+    def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
+        """Plan the scopes; committed in portions, and begun anew when it was interrupted.
+
+        The run stays Preparing when something asks to stop between two portions. Where there is nothing to do it ends
+        in the same transaction.
+        """
+        total, begun, asked, submitted = 0, False, None, list[Run]()
+        with self._database.read() as reading:
+            planned = _planned(reading, run, job)
+            while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
+                if asked is not None or (total and stop()):
+                    return run
+                total += sum(len(one.keys) for one in portion)
+                with session.transaction() as connection:
+                    asked = runs.hold_fence(connection, run)
+                    if not begun and (seen := self._begin_plan(connection, run)) is not None:
+                        return seen
+                    scopes.insert_scopes(connection, run.id, portion)
+                begun = True
+                self._reached(run, "plan committed")
+        with session.transaction() as connection:
+            if not begun and (seen := self._begin_plan(connection, run)) is not None:
+                return seen
+            ready = runs.move(connection, run, State.PROCESSING, total=total)
+            if not begun:
+                ready, submitted = self._end(connection, ready, job)
+        self._reached(run, "planned")
+        if not begun:
+            self._events.publish(events.RunPlanned(run.run_id, 0, 0, 0))
+        self._tell_of(submitted)
+        return ready
+
+    def _begin_plan(self, connection: Connection, run: Run) -> Run | None:
+        """Forget what an interrupted process planned; the run where that was all, and only its COMMIT unheard."""
+        seen = runs.by_key(connection, run.id)
+        if seen.state is not State.PREPARING:
+            return seen
+        if scopes.any_planned(connection, run.id):
+            scopes.delete_plan(connection, run.id)
+        return None
+
+    def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
+        """Have executed what is pending. False when something asked to stop before it all was."""
+        pending, (number, done, errored), asked = self._patiently(lambda: self._pending(run))
+        total = run.total or 0
+        self._events.publish(events.RunPlanned(run.run_id, total, number, done))
+        check_ceiling(run.error_ceiling, errored, total)
+        runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
+        tasks = deque(self._task(run, *scope) for scope in pending)
+        work = Work(run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, asked)
+        executor = self._in_line if run.in_caller else self._executor
+        with closing(executor.results(work)) as results:
+            for scope in results:
+                done += scope.ok + scope.errored + scope.skipped
+                errored += scope.errored
+                self._events.publish(_scope_done(run, scope, done))
+                check_ceiling(run.error_ceiling, errored, total)
+        return work.asked is None and not work.todo
+
+    def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int], Ask | None]:
+        with self._database.read() as connection:
+            asked = steering.read(connection, run.id)
+            pending, counts = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
+            return pending, counts, None if asked is None else asked.asked
+
+    def _task(self, run: Run, scope_key: int, number: int) -> Task:
+        return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.place)
+
+    def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
+        with session.transaction() as connection:
+            ended, submitted = self._end(connection, run, job)
+        self._tell_of(submitted)
+        return ended
+
+    def _end(self, connection: Connection, run: Run, job: BatchJob) -> tuple[Run, list[Run]]:
+        """The run as it is when its job has finished, and the runs that follow it; or what somebody asked of it."""
+        if runs.hold_run(connection, run) is not None:
+            return self.endings.obey(connection, run), []
+        run = runs.by_key(connection, run.id)
+        if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
+            return run, []
+        check_all_reached(run)
+        before_finish(connection, run, job)
+        finish = self._at_finish(run, connection)
+        job.finish(finish)
+        self._reached(run, "finish called")
+        runs.add_warnings(connection, run.id, None, finish.warnings)
+        ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
+        self._reached(run, "finish saved")
+        return ended, finish.submitted
+
+    def _tell_of(self, submitted: Iterable[Run]) -> None:
+        for one in submitted:
+            self._events.publish(events.RunSubmitted(one.run_id, one.job, one.mode, one.actor))
+
+    def _at_finish(self, run: Run, connection: Connection) -> Finish:
+        now = self._clock.now()
+
+        def chain(job: BatchJob, reason: str | None, scope_size: int | None) -> Run:
+            return submit_next(
+                connection,
+                self._registry,
+                run,
+                job,
+                now,
+                reason=reason,
+                scope_size=scope_size,
+                zone=self._zone,
+            )
+
+        totals = {name: dict(amounts) for name, amounts in run.totals.items()}
+        return Finish(run=run, connection=connection, now=now, totals=totals, chain=chain)
+
+    def _fail(self, run: Run, session: RunSession, reason: str) -> Run:
+        with session.transaction() as connection:
+            runs.hold_run(connection, run)
+            run = runs.by_key(connection, run.id)
+            if run.ended:
+                return run
+            if run.state is State.PREPARING:
+                scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
+            return self.endings.end(connection, run, State.FAILED, run.totals, reason)
+
+    def _leave(self, run: Run, session: RunSession) -> Run:
+        """Do what is asked of the run, now that no scope is in flight; else hand it back, to be claimed again."""
+        with session.transaction() as connection:
+            if runs.hold_run(connection, run) is not None:
+                return self.endings.obey(connection, run)
+            run = runs.by_key(connection, run.id)
+            if (
+                run.state in ACTIVE
+            ):  # else the connection was lost in COMMIT, after the database had committed
+                runs.move(connection, run, State.QUEUED, owner=None)
+            return runs.by_key(connection, run.id)
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Repeat a step while it only meets faults that pass."""
+        for attempt in range(2, MAX_ATTEMPTS + 1):
+            try:
+                return step()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("step of the run tried again", attempt=attempt, reason=reason)
+                self._clock.sleep(pause_before(attempt, self._chance))
+        return step()
+
+    def _reached(self, run: Run, point: Point) -> None:
+        self._events.publish(events.Reached(run.run_id, point))
+
+    def _read(self, run_key: int) -> Run:
+        with self._database.read() as connection:
+            return runs.by_key(connection, run_key)
+
+
+def _planned(reading: Connection, run: Run, job: BatchJob) -> Iterator[scopes.PlannedScope]:
+    """The scopes of a run; of one that applies a preview those of the preview, whatever came since."""
+    if run.preview_key is not None:
+        return scopes.planned_as(reading, run.preview_key)
+    context = StartContext(reading, lambda: stored_selection(reading, run.id))
+    return cut(job.start(context), run.scope_size)
+
+
+def _scope_done(run: Run, scope: Done, done: int) -> events.ScopeDone:
+    return events.ScopeDone(
+        run_id=run.run_id,
+        job=run.job,
+        scope=scope.number,
+        ok=scope.ok,
+        errored=scope.errored,
+        skipped=scope.skipped,
+        seconds=scope.seconds,
+        done=done,
+        total=run.total or 0,
+    )
+
+
+def check_all_reached(run: Run) -> None:
+    """Raise ``RuntimeError`` when a record has no outcome: an executor that lost a scope must not complete the run."""
+    reached = run.processed + run.errored + run.skipped
+    if reached != run.total:
+        raise RuntimeError(f"{reached:,} of {run.total or 0:,} records were executed, and no scope was left")
+
+
+class CeilingReached(Exception):
+    """More records are errors than the run was allowed."""
+
+
+def check_ceiling(ceiling: str | None, errored: int, total: int) -> None:
+    """Raise ``CeilingReached`` when there are more errors than ``ceiling``: a count, or a percentage of ``total``."""
+    if ceiling is None:
+        return
+    share = ceiling.removesuffix("%")
+    exceeded = errored * 100 > Decimal(share) * total if share != ceiling else errored > int(share)
+    if exceeded:
+        raise CeilingReached(
+            f"stopped at the error ceiling of {ceiling}: {errored:,} of {total:,} records errored"
+        )

@@ -1,0 +1,101 @@
+"""How a run leaves its process or its line: ended with figures and mail, or paused. Each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import Connection
+
+from batchwright.engine import about
+from batchwright.engine.clock import Clock
+from batchwright.engine.faults import is_transient
+from batchwright.engine.job import Warn
+from batchwright.engine.queue import fill_slots
+from batchwright.engine.run import ACTIVE, Ask, Run, State, Totals
+from batchwright.engine.scope import words
+from batchwright.engine.store import runs, scopes, steering
+
+log = structlog.get_logger()
+
+Announce = Callable[[Connection, Run], None]
+
+
+class Endings:
+    """Ends and pauses runs on the connection it is given, from the state and under the fence that the run shows.
+
+    ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root. The slot
+    that becomes free goes to the next run of the flex queue. All raise ``FenceLost`` when the run is not as shown.
+    """
+
+    def __init__(self, *, announce: Announce, clock: Clock, max_active_runs: int) -> None:
+        self._announce = announce
+        self._clock = clock
+        self._max_active_runs = max_active_runs
+
+    def end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
+        """The run's last move, its final figures and its mail."""
+        total = run.total or 0
+        customer_id, periods = about.of_run(scopes.abouts(connection, run.id))
+        ended = runs.move(
+            connection,
+            run,
+            state,
+            total=total,
+            processed=run.processed,
+            errored=run.errored,
+            skipped=run.skipped,
+            not_reached=total - run.processed - run.errored - run.skipped,
+            totals=totals,
+            error=error,
+            customer_id=run.customer_id or customer_id,
+            periods=run.periods or periods,
+            owner=None,
+            ended_at=self._clock.now(),
+        )
+        steering.forget(connection, run.id)  # after the move: nobody can ask any more
+        self._announce_safely(connection, ended)
+        fill_slots(connection, self._max_active_runs)
+        return ended
+
+    def abort(self, connection: Connection, run: Run, actor: str) -> Run:
+        """End the run for ``actor``; what was committed stays, the rest is not reached."""
+        if run.total is None:
+            scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
+        return self.end(connection, run, State.ABORTED, run.totals, f"aborted by {actor}")
+
+    def pause(self, connection: Connection, run: Run) -> Run:
+        """Let the run stand still without a process and without a slot."""
+        runs.move(connection, run, State.PAUSED, owner=None)
+        steering.forget(connection, run.id)
+        fill_slots(connection, self._max_active_runs)
+        return runs.by_key(connection, run.id)
+
+    def obey(self, connection: Connection, run: Run) -> Run:
+        """Do what is asked of an active run that this process drives, once no scope is in flight.
+
+        For whoever got an answer from ``runs.hold_fence``. Returns the run as it stands: Paused or Aborted; as it is
+        when that was done before, in a transaction whose COMMIT lost its connection.
+        """
+        run = runs.by_key(connection, run.id)
+        asked = steering.read(connection, run.id)
+        if run.state not in ACTIVE or asked is None:
+            return run
+        if asked.asked is Ask.PAUSE:
+            return self.pause(connection, run)
+        return self.abort(connection, run, asked.actor)
+
+    def _announce_safely(self, connection: Connection, run: Run) -> None:
+        """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""
+        if not (run.mail_actor or run.notify):
+            return
+        try:
+            with connection.begin_nested():
+                self._announce(connection, run)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.error("mail not recorded", reason=words(error))
+            runs.add_warnings(
+                connection, run.id, None, [Warn("no_mail", f"no mail recorded: {words(error)}", None)]
+            )

@@ -1,0 +1,202 @@
+"""The lease on a run: its owner raises a counter; a peer that sees it stand still for one lease takes the run over.
+
+No two clocks are compared. The peer looks at the counter on its own monotonic clock, and only while its own beats go
+through: a store that answers nobody makes nobody look dead.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from batchwright.engine import processes
+from batchwright.engine.clock import Clock
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.run import Run
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore, Pulse, Session
+
+BEATS_PER_LEASE = 4
+OWN_BEATS_NEEDED = 2
+
+log = structlog.get_logger()
+
+
+class Lease:
+    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with.
+
+    ``session`` is one that is at hand already; it is recorded with the first beat.
+    """
+
+    def __init__(self, store: LeaseStore, run: Run, seconds: float, session: Session | None = None) -> None:
+        self._store = store
+        self._session = session
+        self._run = run
+        self._interval = seconds / BEATS_PER_LEASE
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {run.run_id}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        if not self._begin():
+            raise FenceLost(self._run.run_id)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if isinstance(error, FenceLost):
+            return  # what is recorded there by now is the taker's
+        try:
+            self._store.end(heart(self._run), self._run.fence, self._run.id)
+        except DBAPIError as trouble:
+            log.warning("heartbeat not ended", run_id=self._run.run_id, reason=str(trouble.orig).strip())
+
+    def record(self, session: Session) -> None:
+        """Record a session before anything is written through it."""
+        self._store.record(self._run.id, self._run.fence, session)
+
+    def _begin(self) -> bool:
+        """Start the heartbeat, however long the database stays away; False when somebody took the run.
+
+        On SQLite this process is recorded with it: a taker has to know whom to end from our first lock on.
+        """
+        name, fence = heart(self._run), self._run.fence
+        session = processes.this_process() if self._store.is_sqlite else self._session
+        for attempt in range(2, MAX_ATTEMPTS + 1):
+            try:
+                return self._store.begin(name, fence, self._run.id, session)
+            except DBAPIError as error:
+                if not is_transient(error):
+                    raise
+                self._stop.wait(pause_before(attempt, random.Random()))
+        return self._store.begin(name, fence, self._run.id, session)
+
+    def _beat(self) -> None:
+        name, fence = heart(self._run), self._run.fence
+        while not self._stop.wait(self._interval):
+            try:
+                # A server that broke down may have forgotten the row: it does not wait for the disk.
+                if not self._store.beat(name, fence) and not self._store.begin(name, fence):
+                    return  # somebody took the run; the fence keeps us from committing
+            except Exception as error:  # a thread that ended here would make a healthy run look dead
+                reason = str(getattr(error, "orig", error)).strip()
+                log.warning("heartbeat failed", run_id=self._run.run_id, reason=reason)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A counter as it was last seen to have moved: when, and how many beats of our own there had been by then."""
+
+    pulse: Pulse | None
+    since: float
+    own_beats: int
+    moved: bool
+
+
+class Watch:
+    """The peer's side: which of some runs have lost their owner?"""
+
+    def __init__(self, store: LeaseStore, seconds: float, clock: Clock) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._clock = clock
+        self._name = f"peer/{processes.owner_name()}/{uuid.uuid4().hex[:8]}"
+        self._begun = False
+        self._own_beats = 0
+        self._seen: dict[tuple[int, int], _Seen] = {}
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks."""
+        return self._seconds / BEATS_PER_LEASE
+
+    def look(self, runs: Sequence[Run]) -> list[Run]:
+        """Beat, look once, and say which counters have stood still for one lease. Call it every ``interval``.
+
+        A run that is left out is forgotten; one whose fence was raised meanwhile begins anew.
+        """
+        if not self._begun:
+            self._store.begin(self._name, 0)
+        self._begun = self._store.beat(self._name, 0)
+        self._own_beats += self._begun
+        asked = self._clock.monotonic()
+        pulses = self._store.pulses([heart(run) for run in runs])
+        # An answer may have taken long: a counter stands still from when it came, until the next was asked.
+        answered = self._clock.monotonic()
+        self._seen = {_key(run): self._seen_now(run, pulses.get(heart(run)), answered) for run in runs}
+        return [run for run in runs if self._is_dead(self._seen[_key(run)], asked)]
+
+    def moved(self, run: Run) -> bool:
+        """Whether the last look saw the counter move: the owner is alive."""
+        return self._seen[_key(run)].moved
+
+    def claim(self, run: Run) -> bool:
+        """Claim the takeover; False when the owner woke up or another peer was faster."""
+        return self._store.claim(heart(run), self._seen[_key(run)].pulse, self._name)
+
+    def close(self) -> None:
+        """Forget our own heartbeat."""
+        self._store.end(self._name, 0)
+
+    def _seen_now(self, run: Run, pulse: Pulse | None, answered: float) -> _Seen:
+        seen = self._seen.get(_key(run))
+        if seen is None or seen.pulse != pulse:
+            return _Seen(pulse, answered, self._own_beats, moved=seen is not None)
+        seen.moved = False
+        return seen
+
+    def _is_dead(self, seen: _Seen, asked: float) -> bool:
+        own_beats = self._own_beats - seen.own_beats
+        return asked - seen.since >= self._seconds and own_beats >= OWN_BEATS_NEEDED
+
+
+def take_over(
+    database: Database,
+    store: LeaseStore,
+    run: Run,
+    clock: Clock,
+    claimed: Callable[[Connection, Run], None] = lambda connection, run: None,
+) -> Run:
+    """End the old owner's sessions, then raise the fence; the run is ours. Call it after a claim went through.
+
+    A session of the old owner may hold a lock on the run row: the fence is raised under a lock timeout, and the
+    sessions are ended again until it succeeds. ``claimed`` is called in the same transaction. Raises
+    ``FenceLost`` when the run moved on meanwhile.
+    """
+    while True:
+        for session in store.sessions(run.id, run.fence):
+            if session.kind == "process":
+                processes.end(session)
+            else:
+                store.terminate(session)
+        try:
+            with database.write() as connection:
+                runs.raise_fence(connection, run, processes.owner_name())
+                claimed(connection, run)
+                return runs.by_key(connection, run.id)
+        except DBAPIError as error:
+            if not is_transient(error):
+                raise
+            clock.sleep(0.2)
+
+
+def heart(run: Run) -> str:
+    """The name of a run's heartbeat."""
+    return f"run/{run.id}"
+
+
+def _key(run: Run) -> tuple[int, int]:
+    return run.id, run.fence

@@ -1,0 +1,93 @@
+"""What became of every single record of a run, read back from its scopes.
+
+An error or a skip is a row; ``ok`` is a key of a done scope without such a row; ``not_reached`` is a key of a scope
+that was not done. Ten million records cost some ten thousand rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batchwright.engine.job import Amount, BatchJob, Change, Outcome, Preview
+from batchwright.engine.run import Run
+from batchwright.engine.store import scopes
+
+OUTCOMES = ("ok", "error", "skipped", "not_reached")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """What became of one record. ``facts`` are further columns that the job knows of it."""
+
+    record_key: int
+    record_id: str
+    outcome: str
+    code: str | None
+    message: str | None
+    amount: Amount | None
+    facts: Mapping[str, str]
+
+
+def outcomes(
+    connection: Connection,
+    run: Run,
+    job: BatchJob,
+    *,
+    outcome: str | None = None,
+    code: str | None = None,
+    with_facts: bool = False,
+) -> Iterator[RecordOutcome]:
+    """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only."""
+    for stored in scopes.read_all(connection, run.id):
+        reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
+        chosen = [
+            (position, key, entry)
+            for position, key in enumerate(stored.keys)
+            for entry in [_entry(stored.done, reported.get(key))]
+            if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
+        ]
+        keys = [key for _, key, _ in chosen]
+        ids = job.record_ids(connection, keys) if keys else {}
+        facts = job.record_facts(connection, keys) if keys and with_facts else {}
+        for position, key, entry in chosen:
+            yield RecordOutcome(
+                record_key=key,
+                record_id=ids.get(key, str(key)),
+                outcome=entry.outcome,
+                code=entry.code or None,
+                message=entry.message or None,
+                amount=stored.amount_of(position),
+                facts=facts.get(key, {}),
+            )
+
+
+def keys_to_retry(connection: Connection, run: Run) -> Iterator[int]:
+    """Keys of the records that errored or were not reached."""
+    for stored in scopes.read_all(connection, run.id):
+        if not stored.done:
+            yield from stored.keys
+        elif stored.errored:
+            reported = scopes.outcomes_of(connection, stored.id)
+            yield from (key for key, entry in reported.items() if entry.outcome == "error")
+
+
+def preview_lines(connection: Connection, run: Run, kind: str | None = None) -> Iterator[Preview]:
+    """What a dry run found that it would write, or lines of one kind: by currency, the largest difference first."""
+    for row in scopes.preview_rows(connection, run.id, kind):
+        amount = None if row.amount is None else Amount(row.amount, row.currency)
+        change = None
+        if row.currency is not None:
+            change = Change(row.amount_before, row.amount_after, row.currency)
+        detail: dict[str, Any] = json.loads(row.detail)
+        yield Preview(row.kind, row.record_id, amount, detail, change, row.customer_id)
+
+
+def _entry(done: bool, reported: Outcome | None) -> Outcome:
+    if not done:
+        return Outcome("not_reached", "", "")
+    return reported or Outcome("ok", "", "")

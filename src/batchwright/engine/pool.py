@@ -1,0 +1,173 @@
+"""Processes of this machine that execute scopes: a small pool of our own.
+
+The standard library's pool gives up all its processes when one dies, does not say which task that one had, and runs
+the main program of its owner again in each of them. Here a death costs one scope, and is held against it alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from batchwright.engine.executors import Answer, CrewGone, ProcessDied, Task
+
+SCOPES_PER_PROCESS = 2
+"""One that is executed, and one that waits behind it."""
+STARTS = 3
+"""How often in a row a process may end before it is ready."""
+SECONDS_TO_END = 5.0
+
+
+class ProcessPool:
+    """A crew of ``size`` processes that ``command`` starts, each with a thread here that waits for it.
+
+    Such a process is given our import path on its stdin, and greets on its stdout: ``None``, or why it cannot work
+    for us. Then it answers task after task. All that goes to and fro is pickled. The end of its stdin is its own end,
+    at once and in the middle of a scope: however we die, no process outlives us.
+    """
+
+    name = "local"
+
+    def __init__(self, command: Sequence[str], size: int) -> None:
+        self._command = command
+        self._size = size
+        self._queue: queue.SimpleQueue[tuple[Future[Answer], Task] | None] = queue.SimpleQueue()
+        self._ready = threading.Event()
+        self._gone: str | None = None
+        self._closing = threading.Event()
+        self._processes: set[_Process] = set()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"pool process {number}", daemon=True)
+            for number in range(1, size + 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def window(self) -> int:
+        return 0 if self.starting else SCOPES_PER_PROCESS * self._size
+
+    @property
+    def starting(self) -> bool:
+        return not self._ready.is_set()
+
+    def send(self, task: Task) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        self._queue.put((future, task))
+        return future
+
+    def check(self) -> None:
+        if self._gone is not None:
+            raise CrewGone(self._gone)
+
+    def close(self) -> None:
+        """End the processes, whatever they are at."""
+        self._closing.set()
+        for _ in self._threads:
+            self._queue.put(None)
+        for process in list(self._processes):
+            process.kill()
+        for thread in self._threads:
+            thread.join(SECONDS_TO_END)
+
+    def _serve(self) -> None:
+        """One place in the pool: a process, and another one after it when it dies."""
+        process = self._started()
+        while (given := self._queue.get()) is not None:
+            future, task = given
+            if not future.set_running_or_notify_cancel():
+                continue
+            if process is None:
+                future.set_exception(CrewGone(self._gone or "the pool is closed"))
+                continue
+            try:
+                future.set_result(process.execute(task))
+            except ProcessDied as died:
+                future.set_exception(died)
+                self._processes.discard(process)
+                process = self._started()
+        if process is not None:
+            process.close()
+
+    def _started(self) -> _Process | None:
+        reason = "the pool is closed"
+        for _ in range(STARTS):
+            if self._closing.is_set():
+                break
+            process = None
+            try:
+                process = _Process(self._command)
+                self._processes.add(process)
+                if self._closing.is_set():
+                    process.kill()
+                refused = process.greeting()
+            except (OSError, ProcessDied) as error:
+                reason = f"no process of the pool gets ready: {error}"
+                continue
+            if refused is None:
+                self._ready.set()
+                return process
+            process.close()
+            reason = refused
+            break
+        self._gone = reason
+        self._ready.set()
+        return None
+
+
+class _Process:
+    """One process at the other end of two pipes. In a group of its own, a Ctrl-C at the terminal is not for it."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+        )
+
+    def greeting(self) -> str | None:
+        greeting: str | None = self._answer_to(sys.path)
+        return greeting
+
+    def execute(self, task: Task) -> Answer:
+        """Have a task executed, however long it takes. Raises ``ProcessDied``."""
+        answer: Answer = self._answer_to(task)
+        return answer
+
+    def kill(self) -> None:
+        """End it. What it has begun is rolled back."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """See it end."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _answer_to(self, message: object) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+            self.close()
+            raise ProcessDied(f"process {self._process.pid} {_end(self._process.returncode)}") from None
+
+
+def _end(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,104 @@
+"""Which jobs there are: the entry points ``batchwright.jobs`` and the import paths of the settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import isabstract
+
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob
+
+ENTRY_POINT_GROUP = "batchwright.jobs"
+
+
+class Registry:
+    """Jobs by name. Loaded at first use, so that making it imports nothing.
+
+    ``import_paths`` are ``module:Class``; modules may lie in the working directory. One that cannot be imported keeps
+    nobody from the others.
+    """
+
+    def __init__(self, import_paths: Iterable[str] = ()) -> None:
+        self._import_paths = tuple(import_paths)
+        self._jobs: dict[str, type[BatchJob]] = {}
+        self._broken: list[str] = []
+        self._loaded = False
+
+    def add(self, job: type[BatchJob]) -> None:
+        """Add a job class. Raises ``Refused`` when its name is taken by another class."""
+        known = self._jobs.setdefault(job.name, job)
+        if known is not job:
+            raise Refused(
+                f"two jobs are named {job.name}: {_where(known)} and {_where(job)}",
+                field="jobs",
+                remedy="Rename one of them",
+            )
+
+    def get(self, name: str) -> type[BatchJob]:
+        """The job of that name. Raises ``Refused`` with the nearest names when there is none."""
+        jobs = self._load()
+        if name in jobs:
+            return jobs[name]
+        near = get_close_matches(name, jobs)
+        remedy = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(sorted(jobs))}"
+        said = "; ".join([f"there is no job named {name!r}", *self._broken])
+        raise Refused(said, field="job", remedy=remedy)
+
+    def check(self, job: BatchJob) -> None:
+        """Raise ``Refused`` unless the job's class is here under its name: no process could drive its run."""
+        if self._load().get(job.name) is not type(job):
+            path = f"{type(job).__module__}:{type(job).__qualname__}"
+            raise Refused(
+                f"{type(job).__qualname__} is not registered as the job {job.name!r}, so no process could drive its"
+                " run",
+                field="job",
+                remedy=f"Name it in BATCHWRIGHT_JOBS as {path}",
+            )
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._load())
+
+    def broken(self) -> list[str]:
+        """Of each job that cannot be imported its path and why."""
+        self._load()
+        return list(self._broken)
+
+    def _load(self) -> dict[str, type[BatchJob]]:
+        if not self._loaded:
+            shipped = [point.value for point in entry_points(group=ENTRY_POINT_GROUP)]
+            self._broken = []
+            for path in (*shipped, *self._import_paths):
+                try:
+                    job = _import(path)
+                except Exception as error:  # whatever its module raises is no reason to do without the others
+                    self._broken.append(f"cannot import the job {path!r}: {type(error).__name__}: {error}")
+                else:
+                    self.add(job)
+            self._loaded = True
+        return self._jobs
+
+
+def _import(path: str) -> type[BatchJob]:
+    # The last place to look, so that a folder named config or jobs there hides none of our packages.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    module, _, attribute = path.partition(":")
+    job = getattr(import_module(module), attribute)
+    if not (isinstance(job, type) and issubclass(job, BatchJob)):
+        raise TypeError("it is no subclass of engine.BatchJob")
+    for fact in ("name", "type"):
+        if not isinstance(getattr(job, fact, None), str):
+            raise TypeError(f"its class attribute {fact!r} is no text")
+    if isabstract(job):
+        raise TypeError(f"it does not say how to {', '.join(sorted(job.__abstractmethods__))}")
+    return job
+
+
+def _where(job: type[BatchJob]) -> str:
+    return f"{job.__module__}:{job.__qualname__}"

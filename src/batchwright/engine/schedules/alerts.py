@@ -1,0 +1,109 @@
+"""When somebody is told that a run of a schedule is late, or that a time of it was not run: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from batchwright.engine.run import ENDED, State
+from batchwright.engine.schedules.schedule import Hold, Schedule
+from batchwright.engine.store.schedules import Fire
+
+Late = Literal["not_started", "not_finished", "not_run"]
+
+INTENDED = ("paused", "held", "ended")
+"""First words of reasons of times that somebody wanted not to be run: nobody is told of those."""
+
+
+class RunTimes(NamedTuple):
+    """What is known of a run."""
+
+    state: State
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is still to be said of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
+
+    By ``start_by`` its run should have started, by ``finish_by`` ended; ``ping`` is called when it has succeeded.
+    What has been said, or need not be any more, is ``None``.
+    """
+
+    schedule_id: int
+    nominal_time: datetime
+    last_nominal_time: datetime
+    count: int
+    run_id: str | None
+    reason: str | None
+    start_by: datetime | None
+    finish_by: datetime | None
+    ping: str | None
+
+
+class Judgement(NamedTuple):
+    """What is to be said now, and what then is left of the watch."""
+
+    late: Sequence[Late]
+    start_by: datetime | None
+    finish_by: datetime | None
+    ping: str | None
+
+
+def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch | None:
+    """What is to be watched of a time that was just decided on; ``None`` where nothing is.
+
+    Minutes count from the nominal time, or from the end of a pause or hold in which that lay. Of times that were not
+    run somebody is told at once, where the schedule says that they want to know of late ones.
+    """
+    limits = (schedule.start_within_minutes, schedule.finish_within_minutes)
+    if fire.run_id is None:
+        told = limits != (None, None) and not (fire.reason or "").startswith(INTENDED)
+        start_by, finish_by, ping = (now if told else None), None, None
+    else:
+        ends = (end for end in (schedule.resumed_at, hold.released_at) if end is not None)
+        since = max([fire.nominal_time, *ends])
+        start_by, finish_by = (
+            None if minutes is None else since + timedelta(minutes=minutes) for minutes in limits
+        )
+        ping = schedule.ping
+    if (start_by, finish_by, ping) == (None, None, None):
+        return None
+    return Watch(
+        schedule_id=schedule.id,
+        nominal_time=fire.nominal_time,
+        last_nominal_time=fire.last_nominal_time,
+        count=fire.count,
+        run_id=fire.run_id,
+        reason=fire.reason,
+        start_by=start_by,
+        finish_by=finish_by,
+        ping=ping,
+    )
+
+
+def judge(watch: Watch, run: RunTimes | None, now: datetime) -> Judgement:
+    """What is to be said of a watch, of whose run this much is known; ``None``: there is no such run (any more)."""
+    if watch.run_id is None:
+        return Judgement(("not_run",) if watch.start_by is not None else (), None, None, None)
+    if run is None:
+        return Judgement((), None, None, None)
+    late: list[Late] = []
+    start_by, is_late = _deadline(watch.start_by, run.started_at or run.ended_at, now)
+    if is_late:
+        late.append("not_started")
+    finish_by, is_late = _deadline(watch.finish_by, run.ended_at, now)
+    if is_late:
+        late.append("not_finished")
+    failed = run.state in ENDED and run.state is not State.COMPLETED
+    return Judgement(tuple(late), start_by, finish_by, None if failed else watch.ping)
+
+
+def _deadline(by: datetime | None, done_at: datetime | None, now: datetime) -> tuple[datetime | None, bool]:
+    """The deadline as long as it is open, and whether it was missed."""
+    if by is None or (done_at is not None and done_at <= by):
+        return None, False
+    return (None, True) if now >= by else (by, False)

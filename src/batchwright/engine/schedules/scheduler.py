@@ -1,0 +1,161 @@
+"""The scheduler of a worker: knows the schedules, looks when one is due, and when there may be news of them.
+
+Any number of them look at one database; the firing sees to it that one fires. A look is made when the alarm rings, a
+moment after news, and every so many seconds anyway, for news and alarms can get lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from batchwright.engine.clock import Clock
+from batchwright.engine.cron import CronError
+from batchwright.engine.faults import is_transient
+from batchwright.engine.schedules import due
+from batchwright.engine.schedules.firing import Firing
+from batchwright.engine.schedules.schedule import Hold, Schedule
+from batchwright.engine.store import schedules as store
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.frozen import frozen_writer_ended
+
+SECONDS_AFTER_NEWS = 0.25
+"""News come with every commit of anybody, and seldom of schedules: a look serves all that came meanwhile."""
+SECONDS_BEFORE_AGAIN = 1.0
+"""When to look again at a schedule that is due and somebody else keeps: its process may die."""
+
+log = structlog.get_logger()
+
+
+class Scheduler:
+    """Fires what is due until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        firing: Firing,
+        seconds_between_looks: float,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._firing = firing
+        self._seconds_between_looks = seconds_between_looks
+        self._version: int | None = None
+        self._hold = Hold()
+        self._known: dict[int, Schedule] = {}
+        self._next: dict[int, datetime] = {}
+        self._changed: Callable[[], None] = lambda: None
+        self._woken = threading.Condition()
+        self._due = self._news = self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="schedules")
+
+    def start(self) -> None:
+        """Begin, with the first look."""
+        from batchwright.engine.schedules.alarm import Alarm
+
+        alarm = Alarm(self.ring)
+        self._changed = lambda: alarm.set(
+            one for one in self._known.values() if one.id in self._next and not one.paused
+        )
+        self._alarm = alarm
+        alarm.start()
+        self._thread.start()
+
+    def ring(self) -> None:
+        """A schedule is due."""
+        with self._woken:
+            self._due = True
+            self._woken.notify_all()
+
+    def news(self) -> None:
+        """Something in the database may have changed."""
+        with self._woken:
+            self._news = True
+            self._woken.notify_all()
+
+    def drain(self) -> None:
+        """Fire nothing more; also from a signal handler."""
+        self._stopping = True
+
+    def stop(self) -> None:
+        """End after the set at hand, and wait for that."""
+        self.drain()
+        self.ring()
+        self._alarm.stop()
+        self._thread.join()
+
+    def look(self) -> bool:
+        """Fire what is due. Says whether something due was left to somebody else."""
+        self._read_changes()
+        waiting = self._waiting()
+        if waiting:
+            with self._frozen_writer_ended():
+                fired = self._firing.fire(waiting)
+            for schedule in fired:
+                self._note(schedule)
+        return bool(waiting) and bool(self._waiting())
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._wait(SECONDS_BEFORE_AGAIN if self._look_safely() else self._seconds_between_looks)
+
+    def _look_safely(self) -> bool:
+        """A database that does not answer is asked again; nothing else stops the scheduler either."""
+        try:
+            return self.look()
+        except Exception as error:
+            if is_transient(error):
+                log.warning("scheduler goes on", reason=str(getattr(error, "orig", error)).strip())
+            else:
+                log.exception("scheduler goes on")
+            return True
+
+    def _wait(self, seconds: float) -> None:
+        with self._woken:
+            self._woken.wait_for(lambda: self._due or self._news, seconds)
+            if self._news:
+                self._woken.wait_for(lambda: self._due, SECONDS_AFTER_NEWS)
+            self._due = self._news = False
+
+    def _frozen_writer_ended(self) -> AbstractContextManager[None]:
+        """On PostgreSQL the server ends the session of one that is stopped while it keeps schedules."""
+        if not self._database.is_sqlite:
+            return nullcontext()
+        file = Path(self._database.url.database or "")
+        return frozen_writer_ended(file, self._seconds_between_looks)
+
+    def _read_changes(self) -> None:
+        with self._database.read() as connection:
+            version = store.version(connection)
+            if version == self._version:
+                return
+            found = store.all_schedules(connection)
+            self._hold = store.read_hold(connection)
+        self._known, self._next = {}, {}
+        for schedule in found:
+            try:
+                self._note(schedule)
+            except CronError as error:  # its zone is no more in this machine's database of zones
+                log.error("a schedule cannot be read", schedule=schedule.name, reason=str(error))
+        self._version = version
+        self._changed()
+
+    def _note(self, schedule: Schedule) -> None:
+        self._known[schedule.id] = schedule
+        self._next.pop(schedule.id, None)
+        following = due.next_due(schedule)
+        if following is not None:
+            self._next[schedule.id] = following
+
+    def _waiting(self) -> list[int]:
+        if self._hold.lasts:
+            return []
+        now = self._clock.now()
+        return [key for key, at in self._next.items() if at <= now and not self._known[key].paused]

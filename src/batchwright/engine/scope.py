@@ -1,0 +1,347 @@
+"""One scope is one transaction: its records' changes, its ledger entries and its mark commit together, or not at all.
+
+A passing fault of the database is tried again. Any other exception is found by trial: halves are executed and rolled
+back until the guilty record stands alone; then the scope runs once without it, and commits once.
+
+Any process may execute a scope under the fence of its run, and several may at once, as after a death that was only
+presumed: one of them commits, the others find it done.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from batchwright.config.logging import bind
+from batchwright.engine import about, events, faults, foretold
+from batchwright.engine.clock import Clock
+from batchwright.engine.errors import FenceLost, PreviewOutdated
+from batchwright.engine.events import Events, Point
+from batchwright.engine.job import UNFORESEEN, BatchJob, Outcome, Scope
+from batchwright.engine.run import Ask, Run
+from batchwright.engine.store import leases, runs, scopes
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a scope came to, and what somebody asks of its run.
+
+    ``seconds`` is from the first try to the commit.
+    """
+
+    number: int
+    ok: int
+    errored: int
+    skipped: int
+    asked: Ask | None = None
+    seconds: float = 0.0
+
+
+class _Undo(Exception):
+    """Ends a trial: nothing of it may stay."""
+
+
+class _DoneElsewhere(Exception):
+    """Another process has committed this scope meanwhile."""
+
+
+class RunSession:
+    """The one connection on which a process works for a run.
+
+    ``record`` notes its session with the lease before anything is written through it, so that a taker knows what to
+    end. On SQLite that is the process, which its lease has recorded.
+    """
+
+    def __init__(self, database: Database, record: Callable[[Session], None]) -> None:
+        self._database = database
+        self._record = record
+        self._connection: Connection | None = None
+        self._recorded: object = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A write transaction on it; connects anew after a connection was lost."""
+        connection = self._connected()
+        try:
+            with self._database.transaction(connection):
+                if not self._database.is_sqlite:
+                    self._have_recorded(connection)
+                yield connection
+        except Exception as error:
+            if not faults.is_read_only(error):
+                raise
+            connection.invalidate()
+            raise faults.ReadOnlyServer(words(error)) from error
+
+    def at_hand(self) -> Session | None:
+        """Its session, for a lease that records it with its first beat: one commit less.
+
+        None on SQLite, and where the database does not answer now; then it is recorded in its turn.
+        """
+        if self._database.is_sqlite:
+            return None
+        try:
+            connection = self._connected()
+        except DBAPIError:
+            return None
+        self._recorded = connection.connection.driver_connection
+        return leases.backend_of(connection)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._database.engine.connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _have_recorded(self, connection: Connection) -> None:
+        driver_connection = connection.connection.driver_connection
+        if driver_connection is not self._recorded:
+            self._record(leases.backend_of(connection))
+            self._recorded = driver_connection
+
+
+@dataclass(slots=True)
+class ScopeRunner:
+    """Executes the scopes of one run."""
+
+    run: Run
+    job: BatchJob
+    session: RunSession
+    clock: Clock
+    events: Events
+    chance: random.Random
+
+    def execute(self, scope_key: int, number: int) -> Done:
+        """Execute a scope, whatever it takes, and say what became of it. Its ``number`` is the one people see.
+
+        Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
+        job's own exception when it raises without any record.
+        """
+        with bind(scope=number):
+            return self._patiently(scope_key, number)
+
+    def _patiently(self, scope_key: int, number: int) -> Done:
+        attempt, began = 1, self.clock.monotonic()
+        while True:
+            try:
+                done = self._attempt(scope_key)
+            except _DoneElsewhere:
+                continue  # the next attempt reads what it came to
+            except Exception as error:
+                if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
+                    raise
+                attempt += 1
+                reason = str(getattr(error, "orig", error)).strip()
+                self.events.publish(events.ScopeRetried(self.run.run_id, number, attempt, reason))
+                self.clock.sleep(faults.pause_before(attempt, self.chance))
+            else:
+                self._reached("scope committed", number)
+                return replace(done, seconds=self.clock.monotonic() - began)
+
+    def _attempt(self, scope_key: int) -> Done:
+        guilty: dict[int, Outcome] = {}
+        stored: scopes.StoredScope | None = None
+        puzzled = False
+        while True:
+            try:
+                with self.session.transaction() as connection:
+                    stored = scopes.read(connection, scope_key)
+                    if (
+                        stored.done
+                    ):  # by another process; or the connection was lost in a COMMIT that went through
+                        return Done(stored.number, stored.ok, stored.errored, stored.skipped)
+                    keys = [key for key in stored.keys if key not in guilty]
+                    scope = self._execute(connection, stored, keys, guilty)
+                    if self.run.preview_key is not None:
+                        foretold.check_scope(connection, self.run.preview_key, self.job, scope)
+                    done = self._save(connection, stored, scope)
+                    self._reached("scope saved", stored.number)
+                    return done
+            except (FenceLost, PreviewOutdated, _DoneElsewhere):
+                raise
+            except Exception as error:
+                if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
+                    raise
+                found = self._guilty(scope_key, keys, words(error))
+                if not found and puzzled:
+                    raise
+                puzzled = not found
+                for key, message in found:
+                    guilty[key] = Outcome("error", UNFORESEEN, message)
+                    self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
+
+    def _execute(
+        self,
+        connection: Connection,
+        stored: scopes.StoredScope,
+        keys: Sequence[int],
+        set_aside: Mapping[int, Outcome] = MappingProxyType({}),
+    ) -> Scope:
+        scope = Scope(
+            run=self.run,
+            number=stored.number,
+            connection=connection,
+            now=self.clock.now(),
+            keys=keys,
+            planned_keys=stored.keys,
+            groups=stored.groups,
+            set_aside=set_aside,
+        )
+        self._reached("scope read", stored.number)
+        with _collector_at_rest():
+            self.job.execute(scope)
+        self._reached("scope executed", stored.number)
+        ours = set(keys)
+        reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
+        for reported in reports:
+            if not ours.issuperset(reported):
+                strangers = sorted(set(reported) - ours)[:5]
+                raise ValueError(f"the job reported records that are not in its scope: {strangers}")
+        scope.outcomes.update(set_aside)
+        for of_key in scope.amounts.values():
+            for key in scope.outcomes.keys() & of_key.keys():
+                del of_key[key]  # what is not ok has come to nothing
+        return scope
+
+    def _guilty(self, scope_key: int, keys: Sequence[int], raised: str) -> list[tuple[int, str]]:
+        """Every record that raises by itself; else one that raises only together with others; else none."""
+        alone = list(self._trial(scope_key, keys, raised))
+        if alone or self._raises(scope_key, keys) is None:
+            return alone
+        return [self._together(scope_key, keys, raised)]
+
+    def _trial(self, scope_key: int, keys: Sequence[int], raised: str | None) -> Iterator[tuple[int, str]]:
+        """Those of ``keys`` that raise by themselves, with the words of it.
+
+        ``raised`` is what ``execute`` has raised on exactly these keys; ``None`` when that was not tried.
+        """
+        if len(keys) == 1:
+            said = raised or self._raises(scope_key, keys)
+            if said is not None:
+                yield keys[0], said
+            return
+        half = len(keys) // 2
+        first = self._raises(scope_key, keys[:half])
+        if first is None:
+            # Whatever is wrong with one record is then in the second half: no need to try it whole.
+            yield from self._trial(scope_key, keys[half:], None)
+            return
+        yield from self._trial(scope_key, keys[:half], first)
+        second = self._raises(scope_key, keys[half:])
+        if second is not None:
+            yield from self._trial(scope_key, keys[half:], second)
+
+    def _together(self, scope_key: int, keys: Sequence[int], raised: str) -> tuple[int, str]:
+        """The first record with which those before it raise, while they do not without it."""
+        passes, fails = 0, len(keys)
+        while fails - passes > 1:
+            middle = (passes + fails) // 2
+            said = self._raises(scope_key, keys[:middle])
+            passes, fails, raised = (middle, fails, raised) if said is None else (passes, middle, said)
+        return keys[passes], f"{raised} (only together with other records)"
+
+    def _raises(self, scope_key: int, keys: Sequence[int]) -> str | None:
+        """The words of what is raised by doing and saving these records; all of it is rolled back."""
+        try:
+            with self.session.transaction() as connection:
+                stored = scopes.read(connection, scope_key)
+                if stored.done:
+                    raise _DoneElsewhere
+                self._save(connection, stored, self._execute(connection, stored, keys))
+                raise _Undo
+        except _Undo:
+            return None
+        except (FenceLost, _DoneElsewhere):
+            raise
+        except Exception as error:
+            if faults.is_transient(error):
+                raise
+            return words(error)
+
+    def _save(self, connection: Connection, stored: scopes.StoredScope, scope: Scope) -> Done:
+        """Ledger, fence and mark: the last statements of every scope."""
+        scopes.insert_outcomes(connection, list(self._ledger_rows(stored, scope.outcomes)))
+        scopes.insert_previews(connection, list(self._preview_rows(stored, scope)))
+        runs.add_warnings(connection, self.run.id, stored.id, scope.warnings)
+        errored = sum(1 for entry in scope.outcomes.values() if entry.outcome == "error")
+        done = Done(
+            stored.number,
+            ok=len(stored.keys) - len(scope.outcomes),
+            errored=errored,
+            skipped=len(scope.outcomes) - errored,
+        )
+        amounts, currencies = _packed(stored.keys, scope.amounts)
+        values = {
+            "ok": done.ok,
+            "errored": done.errored,
+            "skipped": done.skipped,
+            "totals": json.dumps(scope.totals),
+            "amounts": amounts,
+            "currencies": currencies,
+            "about": about.packed(scope.customers, scope.months),
+        }
+        asked = runs.hold_fence(connection, self.run)
+        if not scopes.mark_done(connection, stored.id, values):
+            raise _DoneElsewhere
+        return replace(done, asked=asked)
+
+    def _reached(self, point: Point, number: int) -> None:
+        self.events.publish(events.Reached(self.run.run_id, point, number))
+
+    def _ledger_rows(
+        self, stored: scopes.StoredScope, outcomes: dict[int, Outcome]
+    ) -> Iterator[dict[str, object]]:
+        of_scope = {"run_id": self.run.id, "scope_id": stored.id}
+        for key, entry in outcomes.items():
+            yield {**of_scope, "record_key": key, **entry._asdict()}
+
+    def _preview_rows(self, stored: scopes.StoredScope, scope: Scope) -> Iterator[dict[str, object]]:
+        if self.run.is_dry:
+            for line in scope.previews:
+                yield {"run_id": self.run.id, "scope_id": stored.id, **scopes.preview_values(line)}
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """A scope holds tens of thousands of rows at once; the collector would walk them over and over for nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _packed(keys: Sequence[int], amounts: dict[str, dict[int, int]]) -> tuple[bytes | None, str | None]:
+    """Amounts in the order of keys, and their currencies: one for all where it is one."""
+    if not amounts:
+        return None, None
+    if len(amounts) == 1:
+        [(currency, of_key)] = amounts.items()
+        return scopes.pack([of_key.get(key, scopes.NO_AMOUNT) for key in keys]), json.dumps(currency)
+    currency_of = {key: currency for currency, of_key in amounts.items() for key in of_key}
+    minors = [amounts[currency_of[key]][key] if key in currency_of else scopes.NO_AMOUNT for key in keys]
+    return scopes.pack(minors), json.dumps([currency_of.get(key) for key in keys])
+
+
+def words(error: Exception) -> str:
+    """The kind of an exception and its text, as a message of the ledger: PostgreSQL takes no NUL, and no database
+    takes half of a surrogate pair.
+    """
+    said = f"{type(error).__name__}: {error}"[:1000].replace("\0", "\\x00")
+    return said.encode("utf-8", "backslashreplace").decode()

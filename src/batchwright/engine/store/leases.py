@@ -1,0 +1,173 @@
+"""Statements on heartbeats and on the sessions of a run's owner.
+
+They stand beside the work: on PostgreSQL on connections of their own, on SQLite in a small file of their own, so that
+a scope that holds the write lock keeps no heartbeat waiting. Nothing here is needed after a power cut, so no commit
+waits for the disk; only a checkpoint of the file does, for a power cut must not spoil it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.tables import heartbeat, lease_session
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What a heartbeat row shows at one look."""
+
+    fence: int
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What an owner works with and a taker must end: a process, or a PostgreSQL session.
+
+    ``started`` is when it started, as the system itself says, so that a number used again is not mistaken for it.
+    """
+
+    kind: str
+    pid: int
+    started: str
+
+
+class LeaseStore:
+    """Heartbeats and sessions of one database. Threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.is_sqlite = database.is_sqlite
+
+    def begin(
+        self, name: str, fence: int, run_key: int | None = None, session: Session | None = None
+    ) -> bool:
+        """Start a heartbeat under ``fence``; an older one of that name ends. False when there is a newer one.
+
+        With a ``session`` that is recorded at the same time, as ``record`` does.
+        """
+        with self._transaction() as connection:
+            begun = connection.execute(_BEGIN, {"name": name, "fence": fence}).rowcount == 1
+            if begun and session is not None:
+                _record(connection, run_key, fence, session)
+        return begun
+
+    def beat(self, name: str, fence: int) -> bool:
+        """Raise the counter. False when the heartbeat is somebody else's by now."""
+        mine = (heartbeat.c.name == name, heartbeat.c.fence == fence)
+        with self._transaction() as connection:
+            raised = update(heartbeat).where(*mine).values(counter=heartbeat.c.counter + 1)
+            return connection.execute(raised).rowcount == 1
+
+    def look(self, name: str) -> Pulse | None:
+        """The heartbeat as it stands."""
+        return self.pulses([name]).get(name)
+
+    def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
+        """Those of the heartbeats that there are, as they stand."""
+        columns = (heartbeat.c.name, heartbeat.c.fence, heartbeat.c.counter)
+        with self._transaction() as connection:
+            found = connection.execute(select(*columns).where(heartbeat.c.name.in_(names)))
+            return {row.name: Pulse(row.fence, row.counter) for row in found}
+
+    def claim(self, name: str, seen: Pulse | None, taker: str) -> bool:
+        """Claim the takeover of a heartbeat that still stands as ``seen``. One of several takers gets True.
+
+        The claim raises the counter: should the taker die as well, the counter stands still again for the next.
+        """
+        if seen is None:
+            return self._claim_missing(name, taker)
+        as_seen = (
+            heartbeat.c.name == name,
+            heartbeat.c.fence == seen.fence,
+            heartbeat.c.counter == seen.counter,
+        )
+        with self._transaction() as connection:
+            claimed = update(heartbeat).where(*as_seen).values(counter=seen.counter + 1, taker=taker)
+            return connection.execute(claimed).rowcount == 1
+
+    def end(self, name: str, fence: int, run_key: int | None = None) -> None:
+        """Forget a heartbeat and the sessions recorded up to its fence."""
+        with self._transaction() as connection:
+            connection.execute(delete(heartbeat).where(heartbeat.c.name == name, heartbeat.c.fence == fence))
+            if run_key is not None:
+                mine = (lease_session.c.run_id == run_key, lease_session.c.fence <= fence)
+                connection.execute(delete(lease_session).where(*mine))
+
+    def record(self, run_key: int, fence: int, session: Session) -> None:
+        """Record a session before anything is written through it."""
+        with self._transaction() as connection:
+            _record(connection, run_key, fence, session)
+
+    def sessions(self, run_key: int, fence: int) -> list[Session]:
+        """Sessions recorded for a run up to ``fence``."""
+        columns = (lease_session.c.kind, lease_session.c.pid, lease_session.c.started)
+        wanted = select(*columns).where(lease_session.c.run_id == run_key, lease_session.c.fence <= fence)
+        with self._transaction() as connection:
+            return [Session(*row) for row in connection.execute(wanted)]
+
+    def terminate(self, session: Session) -> None:
+        """End a PostgreSQL session, if it is still the one that was recorded."""
+        statement = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid = :pid AND extract(epoch FROM backend_start)::text = :started"
+        )
+        with self._transaction() as connection:
+            connection.execute(statement, {"pid": session.pid, "started": session.started})
+
+    def close(self) -> None:
+        """Close the connections that wait to be used again."""
+        self._database.beside.dispose()
+
+    def _claim_missing(self, name: str, taker: str) -> bool:
+        # The owner died between claiming the run and its first heartbeat.
+        try:
+            with self._transaction() as connection:
+                connection.execute(insert(heartbeat).values(name=name, fence=0, counter=0, taker=taker))
+        except IntegrityError:
+            return False
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._database.beside.begin() as connection:
+            yield connection
+
+
+# A newer one stays as it is.
+_BEGIN = text(
+    "INSERT INTO heartbeat (name, fence, counter) VALUES (:name, :fence, 0) ON CONFLICT (name) DO UPDATE"
+    " SET fence = excluded.fence, counter = 0, taker = NULL WHERE heartbeat.fence <= excluded.fence"
+)
+
+_RECORD = insert(lease_session)
+
+
+# The server knows best when a session of its own started.
+_RECORD_BACKEND = text(
+    "INSERT INTO lease_session (run_id, fence, kind, pid, started)"
+    " SELECT :run_id, :fence, :kind, pid, extract(epoch FROM backend_start)::text"
+    " FROM pg_stat_get_activity(:pid)"
+)
+
+
+def backend_of(connection: Connection) -> Session:
+    """The PostgreSQL session behind a connection; its start is looked up when it is recorded."""
+    return Session("backend", connection.connection.driver_connection.info.backend_pid, "")  # type: ignore[union-attr]
+
+
+def _record(connection: Connection, run_key: int | None, fence: int, session: Session) -> None:
+    row = {
+        "run_id": run_key,
+        "fence": fence,
+        "kind": session.kind,
+        "pid": session.pid,
+        "started": session.started,
+    }
+    connection.execute(_RECORD if session.started else _RECORD_BACKEND, row)

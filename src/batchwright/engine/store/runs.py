@@ -1,0 +1,459 @@
+"""Statements on runs: inserting, reading, moving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, select, text, update
+
+from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
+from batchwright.engine.job import Warn
+from batchwright.engine.run import ACTIVE, ENDED, MOVES, Ask, Run, State
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import run_selection, run_warning
+from batchwright.engine.store.tables import scope as scope_table
+from batchwright.engine.store.upsert import insert_into
+from batchwright.engine.store.wake import with_news
+
+AnyRow = Row[*tuple[Any, ...]]
+
+# A run that holds until earlier ones of its schedule have ended (overlap policy queue) is passed over as long.
+_NOT_BEHIND = """
+    NOT (run.after_earlier AND EXISTS (
+        SELECT 1 FROM run AS earlier
+        WHERE earlier.schedule = run.schedule AND earlier.id < run.id
+        AND earlier.state NOT IN ('Completed', 'Failed', 'Aborted')
+    ))
+"""
+
+# A Queued run of a caller that is gone takes no slot; any other needs one.
+_ANY_TO_CLAIM = text(
+    f"""
+    SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Queued' AND in_caller)
+    OR (
+        EXISTS (
+            SELECT 1 FROM run WHERE NOT in_caller
+            AND (state = 'Queued' OR (state = 'Holding' AND {_NOT_BEHIND}))
+        )
+        AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
+    )
+    """
+)
+
+# The run with this key, as it stands.
+_BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
+
+# Keys of runs to be: they are named and placed by them in the statement that inserts them.
+_NEXT_KEYS = text("SELECT nextval(pg_get_serial_sequence('run', 'id')) FROM generate_series(1, :number)")
+_LAST_KEY = select(func.coalesce(func.max(run_table.c.id), 0))
+
+# A move, of a run that is as it was shown.
+_MOVE = (
+    update(run_table)
+    .where(
+        run_table.c.id == bindparam("shown_id"),
+        run_table.c.fence == bindparam("shown_fence"),
+        run_table.c.state == bindparam("shown_state"),
+    )
+    .returning(run_table.c.id)
+)
+
+MOST_SECONDS_IDLE_WITH_QUEUE = 10.0
+"""How long a process may do nothing in a transaction that has locked the queue; such a one takes milliseconds."""
+_LOCK_QUEUE = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :timeout, true),"
+    " pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"
+)
+
+# What is Queued or at work, in its order.
+_IN_LINE = (
+    select(run_table)
+    .where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
+    .order_by(run_table.c.queue_position, run_table.c.id)
+)
+
+_JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
+NEWS = (State.HOLDING, State.QUEUED, *ENDED)
+"""States that give others something to do: a run to drive, a slot to fill, a mail to send.
+
+But not a run that gets a slot: who could claim it was told when it was submitted, or when the slot became free.
+"""
+
+_INSERTS: dict[str, Any] = {}
+
+_COUNTS = ("processed", "errored", "skipped", "not_reached")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What submit knows of a run; the database adds its key and id."""
+
+    job: str
+    type: str
+    mode: str
+    in_caller: bool
+    actor: str
+    reason: str | None
+    explanation: str | None
+    parameters: dict[str, Any]
+    trigger: str
+    schedule: str | None
+    after_earlier: bool
+    parent_id: int | None
+    customer_id: str | None
+    periods: list[str] | None
+    scope_size: int
+    error_ceiling: str | None
+    notify: list[str]
+    mail_actor: bool
+    queue_key: str
+    dedup_key: str | None
+    state: State
+
+
+def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) -> list[Run | KeyInUse]:
+    """Insert runs at the end of their keys' queues in the order given, each named ``JR-`` and its key.
+
+    In the place of one stands ``KeyInUse`` while another run of its job, of these too, has the dedup key and has not
+    ended. Waits for transactions that may yet make or end such runs.
+    """
+    results: dict[int, Run | KeyInUse] = {}
+    left = list(range(len(new)))
+    while left:
+        keys = _next_keys(connection, len(left))
+        rows = [_new_row(new[place], key, now) for place, key in zip(left, keys, strict=True)]
+        # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
+        inserted = connection.execute(_insert(connection), rows).columns(*run_table.c)
+        made = {run.id: run for run in (_run(row, None) for row in inserted)}
+        for place, key in zip(left, keys, strict=True):
+            job, dedup_key = new[place].job, new[place].dedup_key
+            if key in made:
+                results[place] = made[key]
+            elif dedup_key is not None and (first := _live(connection, job, dedup_key)) is not None:
+                said = f"{first} of {job} has the key {dedup_key!r} and has not ended"
+                results[place] = KeyInUse(first, said)
+            # else the first has ended in between, or somebody took the key of the row: once more
+        left = [place for place in left if place not in results]
+    return [results[place] for place in range(len(new))]
+
+
+def _next_keys(connection: Connection, number: int) -> list[int]:
+    """Keys for new runs, growing. On SQLite nobody else writes until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        return sorted(connection.execute(_NEXT_KEYS, {"number": number}).scalars())
+    last = connection.execute(_LAST_KEY).scalar_one()
+    return list(range(last + 1, last + 1 + number))
+
+
+def _new_row(new: NewRun, key: int, now: datetime) -> dict[str, Any]:
+    return asdict(new) | {
+        "id": key,
+        "run_id": f"JR-{key:08d}",
+        "parameters": json.dumps(new.parameters),
+        "periods": None if new.periods is None else json.dumps(new.periods),
+        "notify": json.dumps(new.notify),
+        "queue_position": key,  # it grows with every run, so it is the end of the line
+        "fence": 0,
+        "created_at": now,
+    }
+
+
+def _insert(connection: Connection) -> Any:
+    """Made once for each kind of database: making it takes longer than inserting the row."""
+    kind = connection.dialect.name
+    if kind not in _INSERTS:
+        unless_taken = insert_into(connection, run_table).on_conflict_do_nothing()
+        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table))
+    return _INSERTS[kind]
+
+
+def _live(connection: Connection, job: str, dedup_key: str) -> str | None:
+    """The id of the run that keeps others of the job with that key out."""
+    mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
+    return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
+
+
+def live_of_customer(connection: Connection, job: str, customer_id: str) -> list[Run]:
+    """The runs of a job about that customer that have not ended, oldest first; without live counts."""
+    mine = (run_table.c.job == job, run_table.c.customer_id == customer_id, run_table.c.state.not_in(ENDED))
+    statement = select(run_table).where(*mine).order_by(run_table.c.id)
+    return [_run(row, None) for row in connection.execute(statement)]
+
+
+def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
+    """Store the keys that the caller named, in bulk."""
+    if not keys:
+        return
+    cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+    if connection.dialect.name == "postgresql":
+        with cursor.copy("COPY run_selection (run_id, key) FROM STDIN") as copy:
+            for key in keys:
+                copy.write_row((run_key, key))
+    else:
+        cursor.executemany(
+            "INSERT INTO run_selection (run_id, key) VALUES (?, ?)", ((run_key, key) for key in keys)
+        )
+    cursor.close()
+
+
+def selection_page(connection: Connection, run_key: int, after: int, size: int) -> list[int]:
+    """The next keys of a run's selection, in order of key."""
+    page = (
+        select(run_selection.c.key)
+        .where(run_selection.c.run_id == run_key, run_selection.c.key > after)
+        .order_by(run_selection.c.key)
+        .limit(size)
+    )
+    return list(connection.execute(page).scalars())
+
+
+def by_key(connection: Connection, run_key: int) -> Run:
+    """The run of that key, with live counts."""
+    return _with_live_counts(connection, [_of_key(connection, run_key)])[0]
+
+
+def by_id(connection: Connection, run_id: str) -> Run:
+    """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
+    row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
+    return _with_live_counts(connection, [_there(row, run_id)])[0]
+
+
+def listing(
+    connection: Connection,
+    states: Collection[State] | None = None,
+    job: str | None = None,
+    limit: int | None = None,
+) -> list[Run]:
+    """Runs, newest first by start; one that waits counts from its creation. With `states` only those in one of them."""
+    begun = func.coalesce(run_table.c.started_at, run_table.c.created_at)
+    statement = select(run_table).order_by(begun.desc(), run_table.c.id.desc())
+    if states is not None:
+        statement = statement.where(run_table.c.state.in_(states))
+    if job is not None:
+        statement = statement.where(run_table.c.job == job)
+    return _with_live_counts(connection, connection.execute(statement.limit(limit)).all())
+
+
+def children(connection: Connection, run_key: int) -> list[str]:
+    """Ids of the runs that were submitted from this one, oldest first."""
+    statement = select(run_table.c.run_id).where(run_table.c.parent_id == run_key).order_by(run_table.c.id)
+    return list(connection.execute(statement).scalars())
+
+
+def run_ids(connection: Connection, run_keys: Iterable[int]) -> dict[int, str]:
+    """Ids people see, by key."""
+    wanted = list(run_keys)
+    if not wanted:
+        return {}
+    statement = select(run_table.c.id, run_table.c.run_id).where(run_table.c.id.in_(wanted))
+    return {row.id: row.run_id for row in connection.execute(statement)}
+
+
+def add_warnings(
+    connection: Connection, run_key: int, scope_key: int | None, warnings: Sequence[Warn]
+) -> None:
+    """Store warnings of a run, or of one of its scopes."""
+    add_warnings_of(connection, [(run_key, scope_key, warning) for warning in warnings])
+
+
+def add_warnings_of(connection: Connection, warnings: Sequence[tuple[int, int | None, Warn]]) -> None:
+    """Store warnings, each with the key of its run and, if it is of one, of its scope."""
+    if warnings:
+        rows = [
+            {"run_id": run_key, "scope_id": scope_key, **warning._asdict()}
+            for run_key, scope_key, warning in warnings
+        ]
+        connection.execute(insert(run_warning), rows)
+
+
+def warnings(connection: Connection, run_key: int) -> list[Warn]:
+    """A run's warnings in the order they came up."""
+    return warnings_of(connection, [run_key]).get(run_key, [])
+
+
+def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, list[Warn]]:
+    """The same of several runs, by key; a run without any is left out."""
+    columns = (run_warning.c.run_id, run_warning.c.code, run_warning.c.message, run_warning.c.record_id)
+    statement = select(*columns).where(run_warning.c.run_id.in_(list(run_keys))).order_by(run_warning.c.id)
+    found: dict[int, list[Warn]] = {}
+    for run_key, *warning in connection.execute(statement):
+        found.setdefault(run_key, []).append(Warn(*warning))
+    return found
+
+
+def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
+    """Move a run to another state, from the state and under the fence that ``run`` shows; the run as it is then.
+
+    Who waits for runs is woken when the transaction commits, if the move gives them something to do.
+
+    Raises ``MoveRefused`` for a move that the table of moves does not have, ``FenceLost`` when the row is not as
+    ``run`` shows it any more.
+    """
+    if (run.state, to) not in MOVES:
+        raise MoveRefused(f"{run.run_id} is {run.state} and cannot become {to}", field="run_id")
+    moved = replace(run, state=to, **values)
+    for name in values.keys() & _JSON_COLUMNS:
+        values[name] = None if values[name] is None else json.dumps(values[name])
+    is_news = to in NEWS and (run.state, to) != (State.HOLDING, State.QUEUED)
+    statement = with_news(connection, _MOVE) if is_news else _MOVE
+    shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
+    if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
+        raise FenceLost(run.run_id)
+    return moved
+
+
+def raise_fence(connection: Connection, run: Run, owner: str) -> None:
+    """Take a run from its dead owner: nothing under the old fence can commit after this one has.
+
+    Waits two seconds at most for a lock on the run: its holder may be the dead owner's session. Raises
+    ``FenceLost`` when somebody else took it, or when the run has ended.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+    unchanged = (
+        run_table.c.id == run.id,
+        run_table.c.fence == run.fence,
+        run_table.c.state == run.state,
+    )
+    taken = update(run_table).where(*unchanged).values(fence=run.fence + 1, owner=owner)
+    if connection.execute(taken).rowcount != 1:
+        raise FenceLost(run.run_id)
+
+
+def hold_fence(connection: Connection, run: Run) -> Ask | None:
+    """Keep the fence of an active run as it is until this transaction ends, and say what somebody asks of the run.
+
+    Raises ``FenceLost`` when the fence was raised before, or when the run is not active any more: a scope that was
+    given up for lost may still be at work somewhere.
+    """
+    return _hold(connection, run, "AND state IN ('Preparing', 'Processing')", "FOR SHARE")
+
+
+def hold_run(connection: Connection, run: Run) -> Ask | None:
+    """The same of a run in any state, and alone: waits for scopes that hold its fence, and lets none come after, so
+    that what is counted from now on stays true.
+    """
+    return _hold(connection, run, "", "FOR NO KEY UPDATE")
+
+
+@cache
+def _held(only: str, lock: str) -> TextClause:
+    # Made once: every scope executes it, and making it takes as long as the database takes to answer.
+    return text(
+        "SELECT (SELECT asked FROM steering WHERE steering.run_id = run.id) AS asked FROM run"
+        f" WHERE id = :id AND fence = :fence {only} {lock}"
+    )
+
+
+def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
+    statement = _held(only, "" if connection.dialect.name == "sqlite" else lock)
+    row = connection.execute(statement, {"id": run.id, "fence": run.fence}).first()
+    if row is None:
+        raise FenceLost(run.run_id)
+    return None if row.asked is None else Ask(row.asked)
+
+
+def lock_queue(connection: Connection) -> None:
+    """One process at a time moves runs out of Holding. On SQLite every write transaction is alone anyway.
+
+    A process that is stopped (SIGSTOP, a suspended machine) while it has the lock loses its session to the server, and
+    with it the lock: no run could begin or end any more, and nobody knows whom to end.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_QUEUE, {"timeout": f"{MOST_SECONDS_IDLE_WITH_QUEUE * 1000:.0f}ms"})
+
+
+def in_line(connection: Connection) -> list[Run]:
+    """The runs that are Queued or at work, in their order; without live counts."""
+    return [_run(row, None) for row in connection.execute(_IN_LINE)]
+
+
+def first_in_lines(connection: Connection, number: int) -> list[Run]:
+    """The first so many Holding runs of each queue key that may begin, in their order."""
+    held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING, text(_NOT_BEHIND))
+    in_order = (run_table.c.queue_position, run_table.c.id)
+    place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
+    placed = select(run_table.c.id, place.label("place")).where(*held).subquery()
+    first = select(run_table).join(placed, placed.c.id == run_table.c.id).where(placed.c.place <= number)
+    return [_run(row, None) for row in connection.execute(first.order_by(*in_order))]
+
+
+def any_holding(connection: Connection) -> bool:
+    """Whether a run waits for a slot."""
+    statement = text("SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Holding')")
+    return bool(connection.execute(statement).scalar_one())
+
+
+def any_to_claim(connection: Connection, max_active_runs: int) -> bool:
+    """Whether a run waits that could be claimed now. Cheap, and takes no lock."""
+    return bool(connection.execute(_ANY_TO_CLAIM, {"slots": max_active_runs}).scalar_one())
+
+
+def active(connection: Connection) -> list[Run]:
+    """The runs that processes work on, or should; without live counts."""
+    statement = select(run_table).where(run_table.c.state.in_(ACTIVE)).order_by(run_table.c.id)
+    return [_run(row, None) for row in connection.execute(statement)]
+
+
+def uncounted(connection: Connection, run_key: int) -> Run:
+    """The run of that key; while it works, its counts are 0."""
+    return _run(_of_key(connection, run_key), None)
+
+
+def _of_key(connection: Connection, run_key: int) -> AnyRow:
+    return _there(connection.execute(_BY_KEY, {"of_key": run_key}).first(), str(run_key))
+
+
+def _there(row: AnyRow | None, name: str) -> AnyRow:
+    if row is None:
+        raise Refused(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
+    return row
+
+
+def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
+    working = [row.id for row in rows if row.state not in ENDED and row.total is not None]
+    live = _sums(connection, working)
+    return [_run(row, live.get(row.id)) for row in rows]
+
+
+def _sums(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str, Any]]:
+    if not run_keys:
+        return {}
+    columns = (scope_table.c.run_id, scope_table.c.ok, scope_table.c.errored, scope_table.c.skipped)
+    done = select(*columns, scope_table.c.totals).where(
+        scope_table.c.run_id.in_(run_keys), scope_table.c.state == "done"
+    )
+    sums: dict[int, dict[str, Any]] = {}
+    for row in connection.execute(done):
+        of_run = sums.setdefault(row.run_id, {"processed": 0, "errored": 0, "skipped": 0, "totals": {}})
+        of_run["processed"] += row.ok
+        of_run["errored"] += row.errored
+        of_run["skipped"] += row.skipped
+        add_totals(of_run["totals"], json.loads(row.totals))
+    return sums
+
+
+def add_totals(into: dict[str, dict[str, int]], more: dict[str, dict[str, int]]) -> None:
+    """Add totals by name and currency."""
+    for name, amounts in more.items():
+        sums = into.setdefault(name, {})
+        for currency, minor in amounts.items():
+            sums[currency] = sums.get(currency, 0) + minor
+
+
+def _run(row: AnyRow, live: dict[str, Any] | None) -> Run:
+    values = dict(row._mapping)
+    for name in _JSON_COLUMNS:
+        if values[name] is not None:
+            values[name] = json.loads(values[name])
+    values |= live or {}
+    for name in _COUNTS:
+        values[name] = values[name] or 0
+    values["totals"] = values["totals"] or {}
+    values["state"] = State(values["state"])
+    return Run(**values)

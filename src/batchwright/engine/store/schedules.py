@@ -1,0 +1,312 @@
+"""Statements on schedules, on what became of their nominal times, and on the flag that holds them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
+
+from batchwright.engine.run import ENDED
+from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Schedule, Wanted
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import schedule as schedule_table
+from batchwright.engine.store.tables import schedule_fire, scheduling
+from batchwright.engine.store.upsert import insert_into
+from batchwright.engine.store.wake import with_news
+
+MOST_SECONDS_IDLE_WITH_SCHEDULES = 10.0
+"""How long a process may do nothing in a transaction that has locked schedules; such a one takes a second at most."""
+
+Decision = Literal["started", "not_run"]
+AnyRow = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """What became of one nominal time, or of a range of them that were not run, with the reason."""
+
+    nominal_time: datetime
+    last_nominal_time: datetime
+    count: int
+    decision: Decision
+    reason: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFire(Fire):
+    """The same in the database."""
+
+    id: int
+    schedule_id: int
+    recorded_at: datetime
+
+
+_DECIDED = tuple(field.name for field in fields(Wanted))
+_FIRE = tuple(field.name for field in fields(Fire))
+
+# Schedules by key, kept as they are until the transaction ends; without those that somebody else keeps now.
+_LOCKED = (
+    select(schedule_table)
+    .where(schedule_table.c.id.in_(bindparam("keys", expanding=True)))
+    .order_by(schedule_table.c.id)
+    .with_for_update(skip_locked=True)
+)
+
+# The live runs of schedules, the newest of each.
+_LIVE = (
+    select(run_table.c.schedule, func.max(run_table.c.id).label("newest"))
+    .where(
+        run_table.c.schedule.in_(bindparam("names", expanding=True)),
+        run_table.c.schedule.is_not(None),
+        run_table.c.state.not_in(ENDED),
+    )
+    .group_by(run_table.c.schedule)
+)
+
+# What is recorded after the time up to which all is.
+_AHEAD = (
+    select(schedule_fire.c.schedule_id, schedule_fire.c.nominal_time)
+    .join(schedule_table, schedule_table.c.id == schedule_fire.c.schedule_id)
+    .where(
+        schedule_table.c.id.in_(bindparam("keys", expanding=True)),
+        schedule_fire.c.nominal_time
+        > func.coalesce(schedule_table.c.last_nominal_time, schedule_table.c.created_at),
+    )
+)
+
+# Up to which nominal time all are recorded.
+_ALL_RECORDED = (
+    update(schedule_table)
+    .where(schedule_table.c.id == bindparam("of_key"))
+    .values(last_nominal_time=bindparam("up_to"))
+)
+
+
+def insert_schedule(connection: Connection, wanted: Wanted, now: datetime) -> Schedule:
+    """Insert a schedule. Its name is free: the caller holds ``lock_changes`` and has looked."""
+    row = {**_row(wanted), "created_at": now, "timed_at": now, "paused": False}
+    key = connection.execute(insert(schedule_table).values(row).returning(schedule_table.c.id)).scalar_one()
+    return by_keys(connection, [key])[0]
+
+
+def update_schedule(connection: Connection, schedule: Schedule, wanted: Wanted, now: datetime) -> Schedule:
+    """Change what people decide of a schedule that the caller has locked.
+
+    With a new expression or zone, times up to now that are not recorded are never due any more: settle them first
+    (``batchwright.engine.schedules.firing.settle``).
+    """
+    timed = (wanted.cron, wanted.time_zone) != (schedule.cron, schedule.time_zone)
+    values = {**_row(wanted), "timed_at": now if timed else schedule.timed_at}
+    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
+    return by_keys(connection, [schedule.id])[0]
+
+
+def pause(connection: Connection, schedule: Schedule, now: datetime) -> Schedule:
+    """Let a locked schedule fire nothing until it is resumed."""
+    values = {"paused": True, "paused_at": now, "resumed_at": None}
+    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
+    return by_keys(connection, [schedule.id])[0]
+
+
+def resume(connection: Connection, schedule: Schedule, now: datetime) -> Schedule:
+    """Let a locked schedule fire again; what is due since its pause is for its misfire policy to decide."""
+    values = {"paused": False, "resumed_at": now}
+    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
+    return by_keys(connection, [schedule.id])[0]
+
+
+def remove(connection: Connection, schedule: Schedule) -> None:
+    """Delete a locked schedule and its fires; its runs stay, and keep its name."""
+    connection.execute(delete(schedule_fire).where(schedule_fire.c.schedule_id == schedule.id))
+    connection.execute(delete(schedule_table).where(schedule_table.c.id == schedule.id))
+
+
+def by_name(connection: Connection, name: str, *, lock: bool = False) -> Schedule | None:
+    """The schedule of that name; with ``lock`` nobody fires or changes it until the transaction ends."""
+    statement = select(schedule_table).where(schedule_table.c.name == name)
+    row = connection.execute(statement.with_for_update() if lock else statement).first()
+    return None if row is None else _schedule(row)
+
+
+def by_keys(connection: Connection, keys: Iterable[int]) -> list[Schedule]:
+    """The schedules of these keys that are there, by key."""
+    statement = (
+        select(schedule_table).where(schedule_table.c.id.in_(list(keys))).order_by(schedule_table.c.id)
+    )
+    return [_schedule(row) for row in connection.execute(statement)]
+
+
+def all_schedules(connection: Connection) -> list[Schedule]:
+    """All of them by name."""
+    return [
+        _schedule(row) for row in connection.execute(select(schedule_table).order_by(schedule_table.c.name))
+    ]
+
+
+def lock_free(connection: Connection, keys: Sequence[int]) -> list[Schedule]:
+    """The schedules of these keys, kept until the transaction ends; those that somebody else keeps are left out.
+
+    A process that is stopped (SIGSTOP, a suspended machine) while it keeps them loses its session to the server.
+    """
+    if connection.dialect.name == "postgresql":
+        timeout = f"{MOST_SECONDS_IDLE_WITH_SCHEDULES * 1000:.0f}ms"
+        setting = text("SELECT set_config('idle_in_transaction_session_timeout', :timeout, true)")
+        connection.execute(setting, {"timeout": timeout})
+    return [_schedule(row) for row in connection.execute(_LOCKED, {"keys": list(keys)})]
+
+
+def version(connection: Connection) -> int:
+    """Raised by every change of a schedule and of the hold; 0 before the first."""
+    return connection.execute(select(scheduling.c.version)).scalar() or 0
+
+
+def lock_changes(connection: Connection) -> None:
+    """Let one transaction at a time change schedules, and tell the schedulers when it commits.
+
+    Called first by whoever changes one, by hand or from a file; not by who fires.
+    """
+    counted = insert_into(connection, scheduling).values(id=1, version=1)
+    counted = counted.on_conflict_do_update(index_elements=["id"], set_={"version": scheduling.c.version + 1})
+    connection.execute(with_news(connection, counted.returning(scheduling.c.id))).all()
+
+
+def read_hold(connection: Connection) -> Hold:
+    """Whether nothing fires now, and since when."""
+    row = connection.execute(select(scheduling.c.held_at, scheduling.c.released_at)).first()
+    return Hold() if row is None else Hold(row.held_at, row.released_at)
+
+
+def hold_all(connection: Connection, now: datetime) -> None:
+    """Let nothing fire until ``release_all``; the caller holds ``lock_changes``."""
+    connection.execute(update(scheduling).values(held_at=now, released_at=None))
+
+
+def release_all(connection: Connection, now: datetime) -> None:
+    """Let schedules fire again; what is due since is for the misfire policy of each."""
+    connection.execute(update(scheduling).values(released_at=now))
+
+
+def newest_live(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """The newest run that has not ended, by schedule; one without such a run is left out."""
+    found = connection.execute(_LIVE, {"names": list(names)}).all()
+    if not found:
+        return {}
+    statement = select(run_table.c.schedule, run_table.c.run_id).where(
+        run_table.c.id.in_([row.newest for row in found])
+    )
+    return {row.schedule: row.run_id for row in connection.execute(statement)}
+
+
+def insert_fires(connection: Connection, fires: Sequence[tuple[int, Fire]], now: datetime) -> None:
+    """Record what became of nominal times, by the key of their schedule. The unique key refuses a second record."""
+    if fires:
+        rows = [
+            {"schedule_id": key, "recorded_at": now, **{name: getattr(fire, name) for name in _FIRE}}
+            for key, fire in fires
+        ]
+        connection.execute(insert(schedule_fire), rows)
+
+
+def extend_fire(connection: Connection, stored: StoredFire, more: Fire, now: datetime) -> None:
+    """Add times to the range that ends right before them."""
+    values = {
+        "last_nominal_time": more.last_nominal_time,
+        "count": stored.count + more.count,
+        "recorded_at": now,
+    }
+    connection.execute(update(schedule_fire).where(schedule_fire.c.id == stored.id).values(values))
+
+
+def replace_fire(connection: Connection, stored: StoredFire, fires: Sequence[Fire], now: datetime) -> None:
+    """Put finer records in the place of a range."""
+    connection.execute(delete(schedule_fire).where(schedule_fire.c.id == stored.id))
+    insert_fires(connection, [(stored.schedule_id, fire) for fire in fires], now)
+
+
+def mark_recorded(connection: Connection, up_to: Mapping[int, datetime]) -> None:
+    """Note by key of schedule up to which nominal time all are recorded."""
+    if up_to:
+        connection.execute(_ALL_RECORDED, [{"of_key": key, "up_to": at} for key, at in up_to.items()])
+
+
+def last_fire(connection: Connection, schedule_key: int) -> StoredFire | None:
+    """The record that reaches furthest."""
+    statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
+    row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
+    return None if row is None else StoredFire(**row._mapping)
+
+
+def fire_covering(connection: Connection, schedule_key: int, nominal_time: datetime) -> StoredFire | None:
+    """The record of that nominal time."""
+    statement = select(schedule_fire).where(
+        schedule_fire.c.schedule_id == schedule_key, schedule_fire.c.nominal_time <= nominal_time
+    )
+    row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
+    if row is None or row.last_nominal_time < nominal_time:
+        return None
+    return StoredFire(**row._mapping)
+
+
+def recorded_ahead(connection: Connection, schedule_keys: Sequence[int]) -> dict[int, set[datetime]]:
+    """By key of schedule, the nominal times that a backfill recorded before the schedulers came to them."""
+    found: dict[int, set[datetime]] = {}
+    for row in connection.execute(_AHEAD, {"keys": list(schedule_keys)}):
+        found.setdefault(row.schedule_id, set()).add(row.nominal_time)
+    return found
+
+
+def fires(connection: Connection, schedule_key: int, limit: int | None = None) -> list[StoredFire]:
+    """What became of a schedule's nominal times, newest first."""
+    statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
+    rows = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(limit))
+    return [StoredFire(**row._mapping) for row in rows]
+
+
+def started_between(
+    connection: Connection, schedule_key: int, begin: datetime, end: datetime
+) -> set[datetime]:
+    """The nominal times from `begin` to `end` that started a run."""
+    statement = select(schedule_fire.c.nominal_time).where(
+        schedule_fire.c.schedule_id == schedule_key,
+        schedule_fire.c.decision == "started",
+        schedule_fire.c.nominal_time.between(begin, end),
+    )
+    return set(connection.execute(statement).scalars())
+
+
+def last_started(connection: Connection, schedule_keys: Iterable[int] | None = None) -> dict[int, datetime]:
+    """By key of schedule, the newest nominal time that started a run; of all schedules where none are named."""
+    newest = func.max(schedule_fire.c.nominal_time)
+    statement = select(schedule_fire.c.schedule_id, newest.label("at"))
+    statement = statement.where(schedule_fire.c.decision == "started").group_by(schedule_fire.c.schedule_id)
+    if schedule_keys is not None:
+        statement = statement.where(schedule_fire.c.schedule_id.in_(list(schedule_keys)))
+    return {row.schedule_id: row.at for row in connection.execute(statement)}
+
+
+def _row(wanted: Wanted) -> dict[str, Any]:
+    row = {name: getattr(wanted, name) for name in _DECIDED}
+    return row | {
+        "parameters": json.dumps(wanted.parameters),
+        "notify": json.dumps(wanted.notify),
+        "misfire": str(wanted.misfire),
+        "overlap": str(wanted.overlap),
+    }
+
+
+def _schedule(row: AnyRow) -> Schedule:
+    values = dict(row._mapping)
+    return Schedule(
+        **values
+        | {
+            "parameters": json.loads(values["parameters"]),
+            "notify": tuple(json.loads(values["notify"])),
+            "misfire": Misfire(values["misfire"]),
+            "overlap": Overlap(values["overlap"]),
+        }
+    )

@@ -1,0 +1,300 @@
+"""Statements on scopes: planning them, reading one, marking it done."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
+
+from batchwright.engine.job import Amount, Change, Outcome, Preview
+from batchwright.engine.store.tables import outcome, preview_line, run_warning, scope
+
+NO_AMOUNT = -(2**63)
+_HALF = 32
+_LINES_AT_A_TIME = 1_000
+_BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
+
+# Made once: every scope executes them, and making one takes as long as the database takes to answer.
+_READ = select(scope).where(scope.c.id == bindparam("key"))
+_ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
+_MARK_DONE = text(
+    "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
+    " amounts = :amounts, currencies = :currencies, about = :about WHERE id = :id AND state <> 'done'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedScope:
+    """A scope before it is stored. ``first_record`` counts the run's records from 1."""
+
+    number: int
+    first_record: int
+    keys: array[int]
+    groups: array[int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScope:
+    """A scope as its row says; ``amounts`` and the counts only once it is done."""
+
+    id: int
+    number: int
+    first_record: int
+    done: bool
+    keys: array[int]
+    groups: array[int]
+    ok: int
+    errored: int
+    skipped: int
+    amounts: array[int] | None
+    currencies: list[str | None] | str | None
+
+    def amount_of(self, position: int) -> Amount | None:
+        """What the record at ``position`` of ``keys`` came to."""
+        if self.amounts is None or self.amounts[position] == NO_AMOUNT:
+            return None
+        currency = self.currencies if isinstance(self.currencies, str) else self.currencies[position]  # type: ignore[index]
+        return Amount(self.amounts[position], currency or "")
+
+
+def any_planned(connection: Connection, run_key: int) -> bool:
+    """Whether the run has a plan, or the beginning of one."""
+    return bool(connection.execute(_ANY_PLANNED, {"run": run_key}).scalar())
+
+
+def delete_plan(connection: Connection, run_key: int) -> None:
+    """Forget a half-made plan; nothing of it can have been executed."""
+    connection.execute(
+        delete(run_warning).where(run_warning.c.run_id == run_key, run_warning.c.scope_id.is_not(None))
+    )
+    connection.execute(delete(scope).where(scope.c.run_id == run_key))
+
+
+def insert_scopes(connection: Connection, run_key: int, planned: Sequence[PlannedScope]) -> None:
+    """Store planned scopes."""
+    rows = [
+        {
+            "run_id": run_key,
+            "number": one.number,
+            "first_record": one.first_record,
+            "state": "pending",
+            "records": len(one.keys),
+            "keys": pack(one.keys),
+            "groups": pack(one.groups),
+            "first_group": one.groups[0] if one.groups else None,
+            "last_group": one.groups[-1] if one.groups else None,
+        }
+        for one in planned
+    ]
+    connection.execute(insert(scope), rows)
+
+
+def pending(connection: Connection, run_key: int) -> list[tuple[int, int]]:
+    """Keys and numbers of the scopes still to do, in order."""
+    statement = select(scope.c.id, scope.c.number).where(
+        scope.c.run_id == run_key, scope.c.state == "pending"
+    )
+    return [(row.id, row.number) for row in connection.execute(statement.order_by(scope.c.number))]
+
+
+def done_counts(connection: Connection, run_key: int) -> tuple[int, int, int]:
+    """How many scopes there are, records in those done, and errors among them."""
+    done = select(
+        func.count(),
+        func.coalesce(func.sum(scope.c.ok + scope.c.errored + scope.c.skipped), 0),
+        func.coalesce(func.sum(scope.c.errored), 0),
+    ).where(scope.c.run_id == run_key)
+    scopes, records, errored = connection.execute(done).one()
+    return int(scopes), int(records), int(errored)
+
+
+def read(connection: Connection, scope_key: int) -> StoredScope:
+    """One scope, its keys unpacked."""
+    return _stored(connection.execute(_READ, {"key": scope_key}).one())
+
+
+def keys_of(connection: Connection, run_key: int) -> list[int]:
+    """The keys of a run's scopes, in order."""
+    statement = select(scope.c.id).where(scope.c.run_id == run_key).order_by(scope.c.number)
+    return list(connection.execute(statement).scalars())
+
+
+def abouts(connection: Connection, run_key: int) -> list[str]:
+    """What the done scopes of a run say of whose records they are, each thing said once."""
+    said = select(scope.c.about).where(scope.c.run_id == run_key, scope.c.about.is_not(None)).distinct()
+    return list(connection.execute(said).scalars())
+
+
+def by_number(connection: Connection, run_key: int, number: int) -> StoredScope:
+    """The scope of a run that has this number."""
+    return _stored(
+        connection.execute(select(scope).where(scope.c.run_id == run_key, scope.c.number == number)).one()
+    )
+
+
+def planned_as(connection: Connection, run_key: int) -> Iterator[PlannedScope]:
+    """The scopes of a run, to be planned again for another."""
+    for one in read_all(connection, run_key):
+        yield PlannedScope(one.number, one.first_record, one.keys, one.groups)
+
+
+def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
+    """The scopes of a run in order, a page at a time."""
+    last = 0
+    while True:
+        page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last)
+        rows = connection.execute(page.order_by(scope.c.number).limit(50)).all()
+        if not rows:
+            return
+        for row in rows:
+            yield _stored(row)
+        last = rows[-1].number
+
+
+def insert_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store errors and skips; an ok record has no row."""
+    if rows:
+        connection.execute(insert(outcome), rows)
+
+
+def insert_previews(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store the lines of a dry run."""
+    if rows:
+        connection.execute(insert(preview_line), rows)
+
+
+def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
+    """Errors and skips of one scope, by record key, in the order of the records' keys."""
+    columns = (outcome.c.record_key, outcome.c.outcome, outcome.c.code, outcome.c.message)
+    statement = select(*columns).where(outcome.c.scope_id == scope_key).order_by(outcome.c.record_key)
+    return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
+
+
+def preview_values(line: Preview) -> dict[str, Any]:
+    """The columns of a preview line, but for the run and the scope that it belongs to."""
+    minor, currency = line.amount or (None, None)
+    before, after, currency = line.change or (None, minor, currency)
+    return {
+        "kind": line.kind,
+        "record_id": line.record_id,
+        "customer_id": line.customer_id,
+        "amount": minor,
+        "amount_before": before,
+        "amount_after": after,
+        "currency": currency,
+        "detail": json.dumps(line.detail),
+    }
+
+
+def previews_of(connection: Connection, scope_key: int) -> list[dict[str, Any]]:
+    """The preview lines of a scope, each as its ``preview_values``."""
+    return _previews(connection, preview_line.c.scope_id == scope_key)
+
+
+def previews_of_finish(connection: Connection, run_key: int) -> list[dict[str, Any]]:
+    """The preview lines of what ``finish`` would write."""
+    return _previews(connection, preview_line.c.run_id == run_key, preview_line.c.scope_id.is_(None))
+
+
+def _previews(connection: Connection, *which: ColumnElement[bool]) -> list[dict[str, Any]]:
+    columns = [column for column in preview_line.c if column.name not in ("id", "run_id", "scope_id")]
+    lines = select(*columns).where(*which).order_by(preview_line.c.id)
+    return [dict(row._mapping) for row in connection.execute(lines)]
+
+
+def preview_rows(connection: Connection, run_key: int, kind: str | None = None) -> Iterator[Any]:
+    """The preview lines of a run, or those of one kind: by currency, the largest difference first."""
+    before, after = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
+    order = (preview_line.c.currency, func.abs(after - before).desc(), preview_line.c.id)
+    statement = select(preview_line).where(preview_line.c.run_id == run_key).order_by(*order)
+    if kind is not None:
+        statement = statement.where(preview_line.c.kind == kind)
+    with connection.execute(statement, execution_options={"yield_per": _LINES_AT_A_TIME}) as lines:
+        yield from lines  # closed also where the reader has enough of them
+
+
+def preview_kinds(connection: Connection, run_key: int) -> list[str]:
+    """Of what kinds the preview lines of a run are."""
+    kinds = select(preview_line.c.kind).where(preview_line.c.run_id == run_key).distinct()
+    return sorted(connection.execute(kinds).scalars())
+
+
+def preview_sums(connection: Connection, run_key: int, kind: str) -> Iterator[tuple[str, Change]]:
+    """What the lines of one kind sum to, by customer and currency."""
+    mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)
+    named = (preview_line.c.customer_id.is_not(None), preview_line.c.currency.is_not(None))
+    by = (preview_line.c.customer_id, preview_line.c.currency)
+    statement = select(*by, *_halves(_BEFORE), *_halves(_AFTER)).where(*mine, *named)
+    for customer_id, currency, *sums in connection.execute(statement.group_by(*by)):
+        before, after = _whole(*sums[:2]), _whole(*sums[2:])
+        yield customer_id, Change(before, after, currency)
+
+
+def _halves(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+    """Sums of a column that cannot overflow: SQLite's integers end at 64 bits, and so do its sums."""
+    half: ColumnElement[int] = literal_column(f"{_HALF}")  # PostgreSQL shifts by plain integers only
+    mask: ColumnElement[int] = literal_column(f"{2**_HALF - 1}")
+    return func.sum(column.op(">>")(half)), func.sum(column.op("&")(mask))
+
+
+def _whole(high: Any, low: Any) -> int | None:
+    """The sum of two halves; blank where every amount was."""
+    return None if high is None else (int(high) << _HALF) + int(low)
+
+
+def mark_done(connection: Connection, scope_key: int, values: Mapping[str, Any]) -> bool:
+    """Mark a scope done with its counts, totals and amounts. False when it was done already."""
+    return connection.execute(_MARK_DONE, {"id": scope_key, **values}).rowcount == 1
+
+
+def pack(numbers: Sequence[int]) -> bytes:
+    """64-bit little-endian numbers, one after another."""
+    packed = numbers if isinstance(numbers, array) else array("q", numbers)
+    return _little(packed).tobytes()
+
+
+def unpack(packed: bytes) -> array[int]:
+    """The numbers that :func:`pack` packed."""
+    numbers = array("q")
+    numbers.frombytes(packed)
+    return _little(numbers)
+
+
+def _little(numbers: array[int]) -> array[int]:
+    if _BIG_ENDIAN:
+        numbers = array("q", numbers)
+        numbers.byteswap()
+    return numbers
+
+
+_BIG_ENDIAN = array("H", [1]).tobytes() == b"\x00\x01"
+
+
+def _stored(row: Any) -> StoredScope:
+    return StoredScope(
+        id=row.id,
+        number=row.number,
+        first_record=row.first_record,
+        done=row.state == "done",
+        keys=unpack(row.keys),
+        groups=unpack(row.groups),
+        ok=row.ok or 0,
+        errored=row.errored or 0,
+        skipped=row.skipped or 0,
+        amounts=None if row.amounts is None else unpack(row.amounts),
+        currencies=None if row.currencies is None else json.loads(row.currencies),
+    )

@@ -1,0 +1,86 @@
+"""Statements on what somebody asks of an active run, and on the order of those that hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
+
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import steering
+from batchwright.engine.store.upsert import insert_into
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a run, by whom and when."""
+
+    asked: Ask
+    actor: str
+    asked_at: datetime
+
+
+def read(connection: Connection, run_key: int) -> Asked | None:
+    """What is asked of a run and not obeyed yet."""
+    columns = (steering.c.asked, steering.c.actor, steering.c.asked_at)
+    row = connection.execute(select(*columns).where(steering.c.run_id == run_key)).first()
+    return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
+
+
+def ask(connection: Connection, run: Run, asked: Asked) -> None:
+    """Ask an active run, in place of what was asked before.
+
+    The run stays active until this transaction ends: what ends it waits, and then forgets what is asked. Raises
+    ``FenceLost`` when it is not active any more.
+    """
+    stays = select(run_table.c.id).where(run_table.c.id == run.id, run_table.c.state.in_(ACTIVE))
+    if connection.execute(stays.with_for_update(read=True)).first() is None:
+        raise FenceLost(run.run_id)
+    _write(connection, run, asked)
+
+
+def hold(connection: Connection, run: Run, asked: Asked) -> None:
+    """Have a paused run stay so. The queue is locked: who releases it does so, too."""
+    _write(connection, run, asked)
+
+
+def forget(connection: Connection, run_key: int) -> None:
+    """The run has obeyed, or cannot any more."""
+    connection.execute(delete(steering).where(steering.c.run_id == run_key))
+
+
+def _write(connection: Connection, run: Run, asked: Asked) -> None:
+    values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
+    upsert = insert_into(connection, steering).values(run_id=run.id, **values)
+    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
+
+
+def line(connection: Connection, queue_key: str) -> list[int]:
+    """Keys of the runs that hold in the line of a queue key, in their order."""
+    return [row.id for row in _places(connection, queue_key)]
+
+
+def order_line(connection: Connection, queue_key: str, ordered: Sequence[int]) -> None:
+    """Give the runs of a line their places in another order; no other run's place changes."""
+    standing = _places(connection, queue_key)
+    moved = [
+        {"moved": key, "place": here.queue_position}
+        for key, here in zip(ordered, standing, strict=True)
+        if key != here.id
+    ]
+    if moved:
+        one = update(run_table).where(run_table.c.id == bindparam("moved"))
+        connection.execute(one.values(queue_position=bindparam("place")), moved)
+
+
+def _places(connection: Connection, queue_key: str) -> Sequence[Row[int, int]]:
+    held = select(run_table.c.id, run_table.c.queue_position).where(
+        run_table.c.in_caller.is_(False),
+        run_table.c.state == State.HOLDING,
+        run_table.c.queue_key == queue_key,
+    )
+    return connection.execute(held.order_by(run_table.c.queue_position)).all()

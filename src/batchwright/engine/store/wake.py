@@ -1,0 +1,179 @@
+"""Waking those who wait for something to do, as soon as a transaction that gives it to them has committed.
+
+On PostgreSQL such a transaction notifies, and who waits listens. On SQLite every commit changes ``data_version``, which
+takes microseconds to read.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import Connection, func
+
+from batchwright.engine.store.database import Database
+
+CHANNEL = "batchwright"
+SECONDS_BETWEEN_SQLITE_LOOKS = 0.01
+SECONDS_BEFORE_NEXT_CONNECTION = 1.0
+
+_NOTIFIED = func.pg_notify(CHANNEL, "")
+
+log = structlog.get_logger()
+
+
+def with_news(connection: Connection, statement: Any) -> Any:
+    """The statement, which returns rows, telling those who wait when it has changed a row and committed."""
+    if connection.dialect.name == "sqlite":
+        return statement
+    return statement.returning(_NOTIFIED)
+
+
+class Wake(Protocol):
+    """Waits for news of one database, in one thread."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when there are news since the last wait, when ``poke`` was called, or after so many seconds."""
+
+    def poke(self) -> None:
+        """End the wait under way, or the next; from any thread or signal handler."""
+
+    def close(self) -> None:
+        """Close what it waits on."""
+
+
+def wake_of(database: Database) -> Wake:
+    """What waits for news of the database."""
+    return SqliteWake(database) if database.is_sqlite else PostgresWake(database)
+
+
+class _Pipe:
+    """A pipe to oneself: what a ``select`` can wait on and anybody may write to."""
+
+    def __init__(self) -> None:
+        self.end, self._start = os.pipe()
+        os.set_blocking(self.end, False)
+        os.set_blocking(self._start, False)
+
+    def poke(self) -> None:
+        with suppress(BlockingIOError):  # full of pokes nobody has read yet: one is enough
+            os.write(self._start, b".")
+
+    def emptied(self) -> bool:
+        """Whether it was poked."""
+        try:
+            return bool(os.read(self.end, 65536))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        os.close(self.end)
+        os.close(self._start)
+
+
+class PostgresWake:
+    """Listens on a connection of its own; without one it wakes up every second and tries to connect again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pipe = _Pipe()
+        self._connection: Any = None
+        self._tried = -SECONDS_BEFORE_NEXT_CONNECTION
+
+    def wait(self, seconds: float) -> None:
+        """Return when somebody notified, when ``poke`` was called, or after so many seconds."""
+        if self._connection is None and self._connect():
+            return  # whatever happened while nobody listened is news
+        sources = [self._pipe.end]
+        if self._connection is not None:
+            sources.append(self._connection.fileno())
+        else:
+            seconds = min(seconds, SECONDS_BEFORE_NEXT_CONNECTION)
+        ready, _, _ = select.select(sources, [], [], seconds)
+        if self._pipe.end in ready:
+            self._pipe.emptied()
+        if len(ready) > (self._pipe.end in ready):
+            self._hear()
+
+    def poke(self) -> None:
+        """End the wait under way, or the next."""
+        self._pipe.poke()
+
+    def close(self) -> None:
+        """Close the connection and the pipe."""
+        self._drop()
+        self._pipe.close()
+
+    def _connect(self) -> bool:
+        if time.monotonic() - self._tried < SECONDS_BEFORE_NEXT_CONNECTION:
+            return False
+        self._tried = time.monotonic()
+        try:
+            pooled = self._database.beside.raw_connection()
+            self._connection = pooled.driver_connection
+            pooled.detach()
+            self._connection.autocommit = True
+            self._connection.execute(f"LISTEN {CHANNEL}")
+        except Exception as error:
+            log.warning("cannot listen for news; looking for them instead", reason=str(error).strip())
+            self._drop()
+            return False
+        return True
+
+    def _hear(self) -> None:
+        try:
+            for _ in self._connection.notifies(timeout=0):
+                pass
+        except Exception as error:
+            log.warning("connection for news lost; connecting again", reason=str(error).strip())
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+class SqliteWake:
+    """Looks a hundred times a second at a number in shared memory that every commit changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._pipe = _Pipe()
+        file = Path(database.url.database or "").resolve()
+        self._connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        self._seen: int | None = None
+
+    def wait(self, seconds: float) -> None:
+        """Return when somebody committed, when ``poke`` was called, or after so many seconds."""
+        until = time.monotonic() + seconds
+        while True:
+            if self._changed():
+                return
+            left = until - time.monotonic()
+            ready, _, _ = select.select(
+                [self._pipe.end], [], [], max(0, min(SECONDS_BETWEEN_SQLITE_LOOKS, left))
+            )
+            if ready:
+                self._pipe.emptied()
+                return
+            if left <= 0:
+                return
+
+    def poke(self) -> None:
+        """End the wait under way, or the next."""
+        self._pipe.poke()
+
+    def close(self) -> None:
+        """Close the connection and the pipe."""
+        self._connection.close()
+        self._pipe.close()
+
+    def _changed(self) -> bool:
+        before, (self._seen,) = self._seen, self._connection.execute("PRAGMA data_version").fetchone()
+        return self._seen != before

@@ -1,0 +1,124 @@
+"""A worker drives runs side by side, a thread for each: those whose turn it is, and those whose process is gone.
+
+It waits for news instead of looking all the time, and looks anyway four times a lease, since news can get lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from batchwright.engine.claim import Claims
+from batchwright.engine.clock import Clock
+from batchwright.engine.dispatch import Dispatcher
+from batchwright.engine.errors import FenceLost
+from batchwright.engine.faults import is_transient
+from batchwright.engine.lease import Watch
+from batchwright.engine.run import Run
+from batchwright.engine.store.wake import Wake
+
+SECONDS_PER_RUN_AT_HAND = 0.01
+"""How long it leaves the next run to others, for each that it drives already: runs spread over idle workers."""
+LONGEST_SECONDS_TO_OTHERS = 0.1
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Claims, drives and takes over runs until it is told to ``drain``.
+
+    ``on_news`` is called whenever something in the database may have changed, and a few times a lease.
+    """
+
+    def __init__(
+        self,
+        *,
+        dispatcher: Dispatcher,
+        wake: Wake,
+        clock: Clock,
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._claims: Claims = dispatcher.claims
+        self._wake = wake
+        self._clock = clock
+        self._on_news = on_news
+        self._draining = False
+        self._threads: dict[int, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def drain(self) -> None:
+        """Finish the scopes at hand, hand the runs back, and return from ``run``. Also from a signal handler."""
+        self._draining = True
+        self._wake.poke()
+
+    def run(self) -> None:
+        """Work until ``drain`` is called; then until the last run is handed back."""
+        watch = self._claims.watch()
+        looked = -watch.interval
+        while not self._draining:
+            since = self._clock.monotonic() - looked
+            if since >= watch.interval:
+                looked, since = self._clock.monotonic(), 0.0
+                self._safely("looking for runs without a process", lambda: self._take_over_dead(watch))
+            self._safely("looking for runs to do", self._claim_waiting)
+            self._on_news()
+            if not self._draining:
+                self._wake.wait(watch.interval - since)
+        while threads := self._at_hand():
+            for thread in threads:
+                thread.join()
+        self._safely("ending its watch", watch.close)
+
+    def _claim_waiting(self) -> None:
+        more = self._claims.any_waiting()
+        while more and not self._draining:
+            self._clock.sleep(min(LONGEST_SECONDS_TO_OTHERS, len(self._at_hand()) * SECONDS_PER_RUN_AT_HAND))
+            run, more = self._claims.next()
+            if run is not None:
+                self._start(run, lambda run: run)
+
+    def _take_over_dead(self, watch: Watch) -> None:
+        with self._lock:
+            mine = set(self._threads)
+        foreign = [run for run in self._claims.active() if run.id not in mine]
+        for run in watch.look(foreign):
+            if not self._draining and watch.claim(run):
+                self._start(run, self._claims.take_over)
+
+    def _start(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
+        thread = threading.Thread(target=self._drive, args=(run, made_ours), name=run.run_id)
+        with self._lock:
+            self._threads[run.id] = thread
+        thread.start()
+
+    def _drive(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
+        try:
+            self._dispatcher.work(made_ours(run), lambda: self._draining)
+        except FenceLost:
+            pass  # somebody else took it over first
+        except Exception:
+            # Whatever broke it, the other runs go on. This one has no heartbeat now: it is taken up after a lease.
+            log.exception("run interrupted", run_id=run.run_id)
+        finally:
+            with (
+                self._lock
+            ):  # poked under it: once no run is at hand, who drained the worker may close what is poked
+                del self._threads[run.id]
+                self._wake.poke()
+
+    def _at_hand(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._threads.values())
+
+    def _safely(self, what: str, step: Callable[[], None]) -> None:
+        """A database that does not answer is asked again the next time; nothing else stops a worker either."""
+        try:
+            step()
+        except Exception as error:
+            if is_transient(error):
+                log.warning("worker goes on", after=what, reason=str(getattr(error, "orig", error)).strip())
+            else:
+                log.exception("worker goes on", after=what)

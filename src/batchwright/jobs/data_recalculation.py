@@ -1,0 +1,301 @@
+"""Data recalculation: past months of a customer rated again, by the active contract and the newest prices (DoiT).
+
+Rated inputs get their new amounts, and their schedules the difference. What is not rated is counted and left alone;
+what is on its way to an invoice is left alone, too, and the difference told. At the end the customer's custom line
+items are charged anew for these months, account by account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection
+
+from batchwright.billing.account_charges import Unchargeable, account_charges, charge_changes
+from batchwright.billing.explain import explained, figures_changed
+from batchwright.billing.money import money_text
+from batchwright.billing.recalculation import (
+    Recalculated,
+    Redone,
+    RetroactiveCatalog,
+    new_amounts,
+    new_sums,
+    recalculate,
+    span_of,
+)
+from batchwright.billing.records import (
+    catalog,
+    charges,
+    preview,
+    rated_rows,
+    rating_rows,
+    recalculation,
+    selection,
+)
+from batchwright.billing.records.catalog_rows import CatalogLoader
+from batchwright.billing.records.charges import Charge
+from batchwright.billing.records.rated_rows import Charged
+from batchwright.billing.records.rating_rows import InputRow
+from batchwright.billing.records.recalculation import Span
+from batchwright.engine.job import (
+    Amount,
+    Change,
+    DryRunJob,
+    Finish,
+    Group,
+    Preview,
+    Schema,
+    Scope,
+    StartContext,
+)
+from batchwright.engine.run import Run
+from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
+from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
+from batchwright.jobs.usage_selection import RATED, eligible, expect
+
+BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalculation:
+    """What a scope's Rated inputs come to now, asset by asset, and what their schedules have been charged with."""
+
+    results: list[Recalculated]
+    charged: Mapping[int, Charged]
+
+
+class DataRecalculationJob(DryRunJob):
+    """Rates past months of a customer again, by the active contract and the newest prices."""
+
+    name = NAME
+    type = "Recalc"
+    record_noun = "usage input"
+    retry_unit = "customer with all the months of the run"
+    error_note = (
+        "A usage input with an error stays Rated, with the amount it had. To correct the usage input itself, unrate it "
+        "first: `batchwright run usage-unrating --usage-input ID`, then reset, edit and rate it."
+    )
+    scope_size = 2_000
+    Parameters: ClassVar[Schema] = Parameters
+
+    def __init__(
+        self,
+        customer_id: str,
+        periods: Iterable[str],
+        reason: str,
+        explanation: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        listed = periods if isinstance(periods, str) else list(periods)
+        super().__init__(
+            customer_id=customer_id, periods=listed, reason=reason, explanation=explanation, **unknown
+        )
+        self._catalogs = CatalogLoader(partial(RetroactiveCatalog, self.parameters.periods))
+
+    @property
+    def customer_id(self) -> str:
+        """The customer."""
+        return str(self.parameters.customer_id)
+
+    @property
+    def periods(self) -> list[str]:
+        """The months, in their order."""
+        return list(self.parameters.periods)
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return str(self.parameters.reason)
+
+    @property
+    def explanation(self) -> str | None:
+        """More about why."""
+        said: str | None = self.parameters.explanation
+        return said
+
+    def select(self, connection: Connection) -> Sequence[int]:
+        """No keys: which inputs are Rated is asked when the run is planned. Refuses an unknown customer."""
+        customer_key_of(connection, self.customer_id)
+        return ()
+
+    def check(self, connection: Connection, now: datetime) -> None:
+        """Refuse what DoiT's dialog does not offer that day, and what another live run is about."""
+        check_offer(connection, self.customer_id, self.periods, now.date())
+
+    def start(self, context: StartContext) -> Iterator[Group]:
+        """The Rated inputs in the windows of the months, by asset."""
+        key = customer_key_of(context.connection, self.customer_id)
+        for asset, keys in recalculation.rated_inputs(context.connection, key, self._spans):
+            yield Group(asset, keys)
+
+    def compute(self, scope: Scope) -> Recalculation:
+        """Rate the inputs again, and report what they came to and come to."""
+        connection = scope.connection
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        rows = eligible(scope, RATED, _is_rated, _why_not)
+        standing = recalculation.read_standing(connection, [row[2] for row in rows])
+        schedules = rating_rows.read_schedules(connection, scope.groups)
+        charged = rated_rows.read_charged(connection, scope.groups)
+        prices = self._catalogs.load(connection, locked)
+        results = recalculate(locked, rows, standing, schedules, charged, prices)
+        for result in results:
+            _report(scope, result)
+        _report_billed(scope, results, charged)
+        return Recalculation(results, charged)
+
+    def apply(self, scope: Scope, computed: Recalculation) -> None:
+        """Write amounts and sums; an amount moves only from the one that was read."""
+        amounts = new_amounts(computed.results)
+        figures, fees = new_sums(computed.results, computed.charged)
+        expect(recalculation.write_amounts(scope.connection, scope.run.id, amounts), amounts)
+        expect(rated_rows.write_figures(scope.connection, figures), figures)
+        expect(rated_rows.write_fees(scope.connection, fees), fees)
+
+    def preview(self, scope: Scope, computed: Recalculation) -> Iterator[Preview]:
+        """One line for each input that is rated again, and for each usage schedule whose fee changes."""
+        connection = scope.connection
+        redone = [(result.currency, one) for result in computed.results for one in result.redone]
+        inputs = preview.inputs(connection, [one.before.key for _, one in redone], "rated")
+        for currency, one in redone:
+            amount = one.after.amount
+            yield line(INPUT, inputs[one.before.key], Amount(amount, currency), amount, explained(one.after))
+        figures, _ = new_sums(computed.results, computed.charged)
+        schedules = preview.schedules(connection, [row[3] for row in figures], "rated")
+        currencies = {one.before.schedule_key: currency for currency, one in redone}
+        for quantity, fee, _, key, had in figures:
+            currency = currencies[key]
+            detail = figures_changed((quantity, had), (quantity, fee), currency)
+            yield line(SCHEDULE, schedules[key], Amount(fee - had, currency), fee, detail)
+
+    def finish(self, finish: Finish) -> None:
+        """Say how many inputs of the months are not rated, and charge the custom line items anew."""
+        connection = finish.connection
+        key = customer_key_of(connection, self.customer_id)
+        _warn_of_not_rated(finish, recalculation.not_rated(connection, key, self._spans))
+        found = self._account_charges(connection, finish.run, key)
+        for one in found:
+            if isinstance(one, Unchargeable):
+                where = f"{one.account_id}, {one.month}"
+                finish.warn("amount_out_of_range", f"{where}: {one.why}", one.line_item_id)
+        if not finish.run.is_dry:
+            accounts = list(charges.accounts_of(connection, [key])[key])
+            charges.replace_charges(
+                connection, finish.run.id, accounts, self.periods, _charges(found), finish.now
+            )
+
+    def preview_finish(self, connection: Connection, run: Run) -> Iterator[Preview]:
+        """One line for each account, month and custom line item that is charged, or was."""
+        key = customer_key_of(connection, self.customer_id)
+        accounts = charges.accounts_of(connection, [key])[key]
+        charged = _charges(self._account_charges(connection, run, key))
+        standing = charges.standing(connection, list(accounts), self.periods)
+        contracts = catalog.contracts_of(connection, [key])[key]
+        items = charges.items_of(connection, [terms.contract_id for terms in contracts])
+        for currency, before, after, detail in charge_changes(accounts, items, standing, charged):
+            record = f"{detail['account_id']} {detail['period']} {detail['line_item_id']}"
+            change = Change(before, after, currency)
+            yield Preview(ACCOUNT_CHARGE, record, None, detail, change, self.customer_id)
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """The same once more: what came out right stays as it is."""
+        again: dict[str, Any] = self.parameters.model_dump(mode="json")
+        return again
+
+    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
+        """Usage input ids by key."""
+        return selection.input_ids(connection, keys)
+
+    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """Asset, date and quantity of each usage input."""
+        return selection.input_facts(connection, keys)
+
+    @property
+    def _spans(self) -> list[Span]:
+        return [span_of(month) for month in self.periods]
+
+    def _account_charges(
+        self, connection: Connection, run: Run, customer_key: int
+    ) -> list[Charge | Unchargeable]:
+        """What the custom line items come to: of a dry run by what its inputs would be rated at."""
+        contracts = catalog.contracts_of(connection, [customer_key])[customer_key]
+        rated = recalculation.rated_by_month(
+            connection, customer_key, self._spans, foretold_by=run.id if run.is_dry else None
+        )
+        return list(
+            account_charges(
+                self.periods,
+                charges.accounts_of(connection, [customer_key])[customer_key],
+                contracts,
+                catalog.currencies_of_books(connection, {terms.book_key for terms in contracts}),
+                charges.items_of(connection, [terms.contract_id for terms in contracts]),
+                rated,
+            )
+        )
+
+
+def _charges(found: Iterable[Charge | Unchargeable]) -> list[Charge]:
+    return [one for one in found if isinstance(one, Charge)]
+
+
+def _is_rated(row: InputRow) -> bool:
+    return row.status == RATED
+
+
+def _why_not(row: InputRow) -> str:
+    return f"its status is {row.status}: there is no rated amount to recalculate"
+
+
+def _report(scope: Scope, result: Recalculated) -> None:
+    """What is written, and what cannot be priced any more."""
+    for bad in result.bad:
+        scope.error(bad.input.key, bad.code, f"{bad.message}; its rated amount stays as it is")
+    for bad in result.billed_bad:
+        scope.skip(
+            bad.input.key, "invoiced", f"it is billed, and could not be priced any more: {bad.message}"
+        )
+    if result.redone:
+        before, after = result.sums(result.redone)
+        scope.pay(result.currency, [(one.before.key, one.after.amount) for one in result.redone])
+        for name, minor in ((BEFORE, before), (AFTER, after), (DIFFERENCE, after - before)):
+            scope.add_total(name, result.currency, minor)
+
+
+def _report_billed(scope: Scope, results: Sequence[Recalculated], charged: Mapping[int, Charged]) -> None:
+    """What is on its way to an invoice: each input is skipped, each billing schedule told with its difference."""
+    of_bills: dict[int, tuple[Recalculated, list[Redone]]] = {}
+    for result in results:
+        for one in result.billed:
+            bill = charged[one.before.schedule_key].billing_key
+            of_bills.setdefault(bill, (result, []))[1].append(one)
+    ids = selection.billing_schedule_ids(scope.connection, sorted(of_bills))
+    status_of = {one.billing_key: one.status for one in charged.values()}
+    for bill, (result, inputs) in of_bills.items():
+        billed = f"{ids[bill]} is {status_of[bill]}"
+        for one in inputs:
+            told = _told(one.before.amount, one.after.amount, result.currency)
+            scope.skip(one.before.key, "invoiced", f"it is billed: {billed}, so it {told}")
+        before, after = result.sums(inputs)
+        if before != after:
+            told = _told(before, after, result.currency)
+            scope.warn("invoiced", f"{billed}: what was rated under it {told}", ids[bill])
+
+
+def _told(before: int, after: int, currency: str) -> str:
+    if before == after:
+        return f"stays at {money_text(before, currency)} {currency}, and would not change"
+    difference = ("+" if after > before else "") + money_text(after - before, currency)
+    stays, would = money_text(before, currency), money_text(after, currency)
+    return f"stays at {stays} {currency}, and would be {would} (difference {difference})"
+
+
+def _warn_of_not_rated(finish: Finish, numbers: Mapping[str, int]) -> None:
+    if not numbers:
+        return
+    listed = ", ".join(f"{numbers[status]:,} {status}" for status in sorted(numbers, reverse=True))
+    number = sum(numbers.values())
+    are = "usage input of these months is" if number == 1 else "usage inputs of these months are"
+    finish.warn("not_rated", f"{number:,} {are} not rated and left alone: {listed}")

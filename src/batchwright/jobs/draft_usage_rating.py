@@ -1,0 +1,187 @@
+"""Draft usage rating: the forecast of what usage will cost, before it is rated (Conga's ``DraftUsageRatingJob``).
+
+A forecast counts only the inputs it was given and overwrites the draft values of the schedules they fall on. Good
+inputs stay Loaded; a bad one becomes Error with a code and a message, and is a candidate again next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection
+
+from batchwright.billing.exact import canonical, quantity_text
+from batchwright.billing.explain import explained
+from batchwright.billing.records import candidates, draft_rows, preview, rating_rows, selection
+from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.catalog_rows import CatalogLoader
+from batchwright.billing.records.draft_rows import DraftOfSchedule
+from batchwright.billing.records.rating_rows import GOOD, InputRow
+from batchwright.billing.usage import AssetUsage, Rated, rate_assets
+from batchwright.engine.job import Amount, Group, Preview, Schema, Scope
+from batchwright.engine.run import Run
+from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line, lost
+from batchwright.jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
+
+TOTAL = "draft_fee_amount"
+
+
+class Parameters(UsageParameters):
+    """No arguments: every candidate. Usage input ids, or asset line item ids; not both.
+
+    ``include_rated`` also takes Rated inputs, which keep their status and their rated amount.
+    """
+
+    include_rated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a scope's inputs come to, asset by asset.
+
+    ``partial`` are the assets of which the caller named some eligible inputs and left out others.
+    """
+
+    usages: list[AssetUsage]
+    partial: frozenset[int]
+
+    def postings(self) -> Iterator[tuple[AssetUsage, DraftOfSchedule]]:
+        """Draft values of the schedules touched; blanks for the others of an asset that is covered wholly."""
+        for usage in self.usages:
+            for key, posting in usage.postings.items():
+                if posting.inputs:
+                    yield usage, (canonical(posting.quantity), posting.fee, key)
+                else:
+                    yield usage, (None, None, key)
+            if usage.asset.key not in self.partial:
+                for row in usage.schedules:
+                    key, pending, has_draft = row[3], row[2], row[7]
+                    if has_draft and key not in usage.postings and pending:
+                        yield usage, (None, None, key)
+
+
+class DraftUsageRatingJob(UsageJob):
+    """Forecasts usage inputs: (Draft) Rated Amount on each, (Draft) Rated Quantity and Fee on their schedules."""
+
+    name = "draft-usage-rating"
+    type = "Draft usage rating"
+    retry_unit = "asset line item"
+    error_note = (
+        "A Loaded usage input with an error is now in status Error, without a draft amount. Every next forecast "
+        "takes it again and makes it Loaded when it passes: it needs no reset. A Rated one keeps its status and "
+        "its rated amount."
+    )
+    Parameters: ClassVar[Schema] = Parameters
+
+    def __init__(
+        self,
+        usage_input_ids: Iterable[str] | None = None,
+        asset_line_item_ids: Iterable[str] | None = None,
+        include_rated: bool = False,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(usage_input_ids, asset_line_item_ids, include_rated=include_rated, **unknown)
+        self._catalogs = CatalogLoader()
+
+    @property
+    def candidates(self) -> Candidates:
+        """Loaded inputs and those that a forecast put in Error; Rated ones where they are asked for."""
+        return Candidates.DRAFT_AND_RATED if self.parameters.include_rated else Candidates.DRAFT
+
+    def takes(self, row: InputRow) -> bool:
+        """A candidate, or one that would be if Rated ones were asked for."""
+        return (
+            row.status == LOADED
+            or (row.status == ERROR and row.error_by == "draft")
+            or (row.status == RATED and bool(self.parameters.include_rated))
+        )
+
+    def why_not(self, row: InputRow) -> str:
+        """Its status, and what takes it."""
+        if row.status == RATED:
+            return "its status is Rated; include_rated takes rated inputs, too"
+        return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
+
+    def compute(self, scope: Scope) -> Forecast:
+        """Rate the inputs in hand of every asset of the scope, and report what became of them."""
+        connection = scope.connection
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        catalog = self._catalogs.load(connection, locked)
+        schedules = rating_rows.read_schedules(connection, scope.groups)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        usages = rate_assets(locked, inputs, schedules, catalog)
+        report(scope, usages, TOTAL)
+        forecast = Forecast(usages, self._partial_assets(scope))
+        _warn_of_partial_assets(scope, forecast)
+        return forecast
+
+    def apply(self, scope: Scope, computed: Forecast) -> None:
+        """Write draft values, and errors; every status moves only from the one that was read."""
+        drafts = [rated[:6] for usage in computed.usages for rated in usage.rated]
+        errors = self.errors(scope, computed.usages)
+        mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] not in GOOD]
+        postings = [posting for _, posting in computed.postings()]
+        expect(draft_rows.write_drafts(scope.connection, scope.run.id, drafts), drafts)
+        expect(draft_rows.write_errors(scope.connection, errors), errors)
+        expect(rating_rows.clear_errors(scope.connection, mended, by="draft"), mended)
+        expect(draft_rows.write_schedule_drafts(scope.connection, postings), postings)
+
+    def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
+        """One line for each input and each schedule that would be written."""
+        connection = scope.connection
+        rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
+        inputs = preview.inputs(connection, [one.key for one in rated], "draft")
+        for one in rated:
+            amount = Amount(one.amount, one.terms.price.currency)
+            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        yield from lost(connection, "draft", self.errors(scope, computed.usages))
+        postings = list(computed.postings())
+        schedules = preview.schedules(connection, [key for _, (_, _, key) in postings], "draft")
+        for usage, (quantity, minor, key) in postings:
+            fee = None if minor is None else Amount(minor, usage.currency)
+            shown = None if quantity is None else quantity_text(Decimal(quantity))
+            yield line(SCHEDULE, schedules[key], fee, minor, {"draft_rated_quantity": shown})
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """The whole assets of the records: a forecast overwrites an asset's schedules."""
+        return {
+            "asset_line_item_ids": selection.asset_ids_of(connection, list(keys)),
+            "include_rated": self.parameters.include_rated,
+        }
+
+    def _everything(self, connection: Connection) -> Iterator[Group]:
+        """Every asset with candidates, and between them visits to those that hold draft values and have none."""
+        stale = candidates.stale_assets(connection)
+        visit = next(stale, None)
+        for group in super()._everything(connection):
+            while visit is not None and visit <= group.group:
+                if visit < group.group:
+                    yield Group(visit)
+                visit = next(stale, None)
+            yield group
+        while visit is not None:
+            yield Group(visit)
+            visit = next(stale, None)
+
+    def _partial_assets(self, scope: Scope) -> frozenset[int]:
+        """Assets of which the caller named some eligible inputs and left out others."""
+        if self.parameters.usage_input_ids is None:
+            return frozenset()
+        named = set(scope.planned_keys)
+        found = candidates.candidates_of(scope.connection, scope.groups, Candidates.DRAFT)
+        return frozenset(asset for asset, keys in found.items() if not named.issuperset(keys))
+
+
+def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:
+    for usage in forecast.usages:
+        if usage.asset.key in forecast.partial:
+            asset = usage.asset.asset_line_item_id
+            scope.warn(
+                "partial_asset",
+                f"not all eligible usage inputs of {asset} were given: its forecast counts only those given",
+                asset,
+            )

@@ -1,0 +1,39 @@
+"""The lines of a dry run over usage inputs: what stands at an input or a schedule, and what would stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batchwright.billing.records import preview
+from batchwright.billing.records.preview import Kind, Standing
+from batchwright.billing.records.rating_rows import ErrorOfInput
+from batchwright.engine.job import Amount, Change, Preview
+
+INPUT = "usage_input"
+SCHEDULE = "usage_schedule"
+LATE_SCHEDULE = "late_usage_schedule"
+ACCOUNT_CHARGE = "account_charge"
+
+
+def line(
+    kind: str, standing: Standing, amount: Amount | None, after: int | None, detail: Mapping[str, Any]
+) -> Preview:
+    """A line of a record as it stands, which would come to ``after`` minor units.
+
+    ``amount`` is what it adds to the run's totals; where it adds nothing, the currency is that of the asset.
+    """
+    currency = standing.currency if amount is None else amount.currency
+    change = None if currency is None else Change(standing.amount, after, currency)
+    return Preview(kind, standing.record_id, amount, detail, change, standing.customer_id)
+
+
+def lost(connection: Connection, kind: Kind, errors: Iterable[ErrorOfInput]) -> Iterator[Preview]:
+    """Lines of the bad inputs that would lose an amount."""
+    bad = {error.key: error for error in errors}
+    for key, standing in preview.inputs(connection, list(bad), kind).items():
+        if standing.amount:
+            detail = {"code": bad[key].code, "message": bad[key].message}
+            yield line(INPUT, standing, None, None, detail)

@@ -1,0 +1,159 @@
+"""Usage rating: what usage costs, added to the schedules that will be invoiced (Conga: *Process Usage Input*).
+
+Takes Loaded inputs only. A good one becomes Rated; its quantity and amount are added to its usage schedule and its
+amount to the billing schedule, once. A bad one becomes Error with a code and a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection
+
+from batchwright.billing.charges import Charges, charges_of, figures_after
+from batchwright.billing.explain import explained, figures_changed
+from batchwright.billing.records import preview, rated_rows, rating_rows
+from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.catalog_rows import CatalogLoader
+from batchwright.billing.records.rated_rows import Charged
+from batchwright.billing.records.rating_rows import GOOD, InputRow
+from batchwright.billing.records.schedules import PENDING_BILLING
+from batchwright.billing.usage import AssetUsage, Rated, rate_assets
+from batchwright.engine.job import Amount, Preview, Schema, Scope
+from batchwright.engine.run import Run
+from batchwright.jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
+from batchwright.jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
+
+TOTAL = "rated_amount"
+NOTHING_YET = Charged(0, 0, "0", 0, 0, 0, PENDING_BILLING)
+"""What a schedule that is to be made was charged with before."""
+
+
+class Parameters(UsageParameters):
+    """No arguments: every Loaded input. Usage input ids, or asset line item ids; not both.
+
+    ``include_errors`` also takes inputs that rating put in Error; a retry sets it.
+    """
+
+    include_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a scope's inputs come to, asset by asset, and what their schedules were charged with before."""
+
+    usages: list[AssetUsage]
+    charged: Mapping[int, Charged]
+
+
+class UsageRatingJob(UsageJob):
+    """Rates usage inputs: Rated Amount on each, Actual Quantity and Fee Amount on their schedules."""
+
+    name = "usage-rating"
+    type = "Usage rating"
+    error_note = (
+        "A usage input with an error was not charged and is now in status Error. Another rating leaves it alone until "
+        "`batchwright usage-inputs reset` makes it Loaded; the retry takes it without."
+    )
+    Parameters: ClassVar[Schema] = Parameters
+
+    def __init__(
+        self,
+        usage_input_ids: Iterable[str] | None = None,
+        asset_line_item_ids: Iterable[str] | None = None,
+        include_errors: bool = False,
+        **unknown: Any,
+    ) -> None:
+        super().__init__(usage_input_ids, asset_line_item_ids, include_errors=include_errors, **unknown)
+        self._catalogs = CatalogLoader()
+
+    @property
+    def candidates(self) -> Candidates:
+        """Loaded inputs; those that rating put in Error where they are asked for."""
+        return Candidates.LOADED_AND_ERRORS if self.parameters.include_errors else Candidates.LOADED
+
+    def takes(self, row: InputRow) -> bool:
+        """Loaded; or put in Error by rating where those are asked for."""
+        errors = bool(self.parameters.include_errors)
+        return row.status == LOADED or (errors and row.status == ERROR and row.error_by == "rating")
+
+    def why_not(self, row: InputRow) -> str:
+        """Its status, and what makes it Loaded."""
+        if row.status == RATED:
+            return "its status is Rated: it was charged already"
+        return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
+
+    def compute(self, scope: Scope) -> Rating:
+        """Rate the inputs in hand of every asset of the scope, and report what became of them."""
+        connection = scope.connection
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        catalog = self._catalogs.load(connection, locked)
+        schedules = rating_rows.read_schedules(connection, scope.groups)
+        charged = rated_rows.read_charged(connection, scope.groups)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        usages = rate_assets(locked, inputs, schedules, catalog, charged)
+        report(scope, usages, TOTAL)
+        return Rating(usages, charged)
+
+    def apply(self, scope: Scope, computed: Rating) -> None:
+        """Write amounts, errors and sums; every status moves only from the one that was read."""
+        connection = scope.connection
+        charges = charges_of(computed.usages, computed.charged)
+        made = _make_late(connection, charges)
+        rated = [
+            (*one[:5], made[-one[7]] if one[7] < 0 else one[7], one[5])
+            for usage in computed.usages
+            for one in usage.rated
+        ]
+        mended = [one[5] for usage in computed.usages for one in usage.rated if one[6][5] not in GOOD]
+        errors = self.errors(scope, computed.usages)
+        expect(rating_rows.clear_errors(connection, mended, by="rating"), mended)
+        expect(rated_rows.write_rated(connection, scope.run.id, rated), rated)
+        expect(rated_rows.write_errors(connection, errors), errors)
+        expect(rated_rows.write_figures(connection, charges.figures), charges.figures)
+        expect(rated_rows.write_fees(connection, charges.fees), charges.fees)
+
+    def preview(self, scope: Scope, computed: Rating) -> Iterator[Preview]:
+        """One line for each input that would be rated, and each usage schedule that would be charged.
+
+        A schedule to be made for late usage is named by the billed one beside which it would stand.
+        """
+        connection = scope.connection
+        rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
+        inputs = preview.inputs(connection, [one.key for one in rated], "rated")
+        for one in rated:
+            amount = Amount(one.amount, one.terms.price.currency)
+            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        yield from lost(connection, "rated", self.errors(scope, computed.usages))
+        yield from _schedule_lines(connection, computed)
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """The records themselves, also those that are in Error by the rating that is retried."""
+        return {**super().retry_parameters(connection, run, keys), "include_errors": True}
+
+
+def _schedule_lines(connection: Connection, computed: Rating) -> Iterator[Preview]:
+    touched = {abs(key) for usage in computed.usages for key in usage.postings}
+    schedules = preview.schedules(connection, sorted(touched), "rated")
+    for usage in computed.usages:
+        for key, posting in usage.postings.items():
+            if not posting.inputs:
+                continue
+            kind, before, standing = SCHEDULE, computed.charged.get(key), schedules[abs(key)]
+            if before is None:
+                kind, before, standing = LATE_SCHEDULE, NOTHING_YET, standing._replace(amount=None)
+            quantity, fee, *_ = figures_after(before, posting.quantity, posting.fee, posting.inputs)
+            detail = figures_changed((before.quantity, before.fee), (quantity, fee), usage.currency)
+            yield line(kind, standing, Amount(posting.fee, usage.currency), fee, detail)
+
+
+def _make_late(connection: Connection, charges: Charges) -> dict[int, int]:
+    """Make the schedules for late usage; keys of usage schedules by those beside which they stand."""
+    bills = rated_rows.make_late_bills(connection, [plan.bill for plan in charges.late])
+    meters = dict(charges.late_meters)
+    for bill_key, plan in zip(bills, charges.late, strict=True):
+        meters |= {beside: one._replace(billing_key=bill_key) for beside, one in plan.meters.items()}
+    return dict(zip(meters, rated_rows.make_late_meters(connection, list(meters.values())), strict=True))

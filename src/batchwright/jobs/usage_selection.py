@@ -1,0 +1,221 @@
+"""What the jobs over usage inputs share: which inputs they take, by asset, and how they report on them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, field_validator
+from sqlalchemy import Connection
+
+from batchwright.billing.records import candidates, rating_rows, selection
+from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.rating_rows import AssetRow, ErrorOfInput, InputRow, InputTuple
+from batchwright.billing.usage import AssetUsage
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import DryRunJob, Group, Schema, Scope, StartContext
+from batchwright.engine.run import Run
+
+_KEY_AND_AMOUNT = itemgetter(5, 0)  # of a `billing.usage.RatedTuple`
+LOADED, RATED, ERROR = "Loaded", "Rated", "Error"
+MOVED = "it was given to another asset line item after the run was submitted; run it again"
+
+
+class UsageParameters(BaseModel):
+    """No arguments: every candidate. Usage input ids, or asset line item ids; not both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    usage_input_ids: list[str] | None = None
+    asset_line_item_ids: list[str] | None = None
+
+    @field_validator("usage_input_ids", "asset_line_item_ids")
+    @classmethod
+    def _not_empty(cls, ids: list[str] | None) -> list[str] | None:
+        if ids == []:
+            raise ValueError("an empty list; name at least one, or leave it out to take everything")
+        return ids
+
+
+class UsageJob(DryRunJob):
+    """A job over usage inputs, by asset line item: of everything, of whole assets, or of inputs by id."""
+
+    record_noun = "usage input"
+    scope_size = 2_000
+    Parameters: ClassVar[Schema] = UsageParameters
+    usual: ClassVar[str | None] = None
+    """What is ``unusual`` about inputs that the job takes whatever its parameters: nothing, they are Loaded."""
+
+    def __init__(
+        self,
+        usage_input_ids: Iterable[str] | None = None,
+        asset_line_item_ids: Iterable[str] | None = None,
+        **more: Any,
+    ) -> None:
+        if usage_input_ids is not None and asset_line_item_ids is not None:
+            raise Refused(
+                "give usage_input_ids or asset_line_item_ids, not both",
+                field="asset_line_item_ids",
+                remedy="Leave one of them out, or both to take everything",
+            )
+        super().__init__(
+            usage_input_ids=_listed(usage_input_ids),
+            asset_line_item_ids=_listed(asset_line_item_ids),
+            **more,
+        )
+        self._customer_ids: dict[int, str] = {}
+
+    @property
+    @abstractmethod
+    def candidates(self) -> Candidates:
+        """The inputs that the job takes where they are not named."""
+
+    @abstractmethod
+    def takes(self, row: InputRow) -> bool:
+        """Whether it takes an input that is not deleted."""
+
+    @abstractmethod
+    def why_not(self, row: InputRow) -> str:
+        """What to tell of an input that it does not take."""
+
+    def select(self, connection: Connection) -> Sequence[int]:
+        """Keys of the inputs, or of the assets, that the parameters name."""
+        if self.parameters.usage_input_ids is not None:
+            return selection.input_keys(connection, self.parameters.usage_input_ids)
+        if self.parameters.asset_line_item_ids is not None:
+            return selection.asset_keys(connection, self.parameters.asset_line_item_ids)
+        return ()
+
+    def start(self, context: StartContext) -> Iterator[Group]:
+        """The inputs by asset."""
+        if self.parameters.usage_input_ids is not None:
+            return self._named_inputs(context)
+        if self.parameters.asset_line_item_ids is not None:
+            return self._whole_assets(context)
+        return self._everything(context.connection)
+
+    def count(self, context: StartContext, at_most: int) -> int:
+        """Counted by the database where everything is meant."""
+        if self.parameters.usage_input_ids is None and self.parameters.asset_line_item_ids is None:
+            return candidates.count_candidates(context.connection, self.candidates)
+        return super().count(context, at_most)
+
+    def eligible(self, scope: Scope) -> list[InputTuple]:
+        """The inputs of the scope that the job takes, as they are now; the others are reported."""
+        return eligible(scope, self.usual, self.takes, self.why_not)
+
+    def tell_log(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
+        """Say for the log whose assets these are, and which months the usage dates of the inputs span."""
+        customers = {asset.customer_key for asset in assets}
+        unknown = customers - self._customer_ids.keys()
+        if unknown:
+            self._customer_ids |= selection.customer_ids(scope.connection, sorted(unknown))
+        days = [row[1] for row in inputs]
+        months = (min(days)[:7], max(days)[:7]) if days else ()
+        scope.about((self._customer_ids[key] for key in customers), months)
+
+    def errors(self, scope: Scope, usages: Sequence[AssetUsage]) -> list[ErrorOfInput]:
+        """What to write to inputs that are bad, and to those that a trial found guilty of an exception.
+
+        A Rated one is not put in Error.
+        """
+        errors = [
+            ErrorOfInput(bad.code, bad.message, bad.input.key, bad.input.status)
+            for usage in usages
+            for bad in usage.bad
+            if bad.input.status != RATED
+        ]
+        if scope.set_aside:
+            for row in map(InputRow._make, rating_rows.read_inputs(scope.connection, list(scope.set_aside))):
+                if not row.deleted and row.status != RATED and self.takes(row):
+                    entry = scope.set_aside[row.key]
+                    errors.append(ErrorOfInput(entry.code, entry.message, row.key, row.status))
+        return errors
+
+    def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
+        """The records themselves, but for those that were deleted since."""
+        ids = selection.present_input_ids(connection, list(keys))
+        if not ids:
+            raise Refused(
+                f"every usage input that errored or was not reached in {run.run_id} was deleted since",
+                field="run_id",
+                remedy="There is nothing to retry",
+            )
+        return {"usage_input_ids": ids}
+
+    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
+        """Usage input ids by key."""
+        return selection.input_ids(connection, keys)
+
+    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """Asset, date and quantity of each usage input."""
+        return selection.input_facts(connection, keys)
+
+    def _named_inputs(self, context: StartContext) -> Iterator[Group]:
+        # Sorted as a whole: an asset's inputs must come together, whatever order they arrived in.
+        named = sorted(
+            pair for page in context.selected() for pair in candidates.owners_of(context.connection, page)
+        )
+        for asset, pairs in groupby(named, key=itemgetter(0)):
+            yield Group(asset, [key for _, key in pairs])
+
+    def _whole_assets(self, context: StartContext) -> Iterator[Group]:
+        for page in context.selected():
+            found = candidates.candidates_of(context.connection, page, self.candidates)
+            for asset in page:
+                yield Group(asset, found.get(asset, ()))
+
+    def _everything(self, connection: Connection) -> Iterator[Group]:
+        for asset, keys in candidates.all_candidates(connection, self.candidates):
+            yield Group(asset, keys)
+
+
+def eligible(
+    scope: Scope, usual: str | None, takes: Callable[[InputRow], bool], why_not: Callable[[InputRow], str]
+) -> list[InputTuple]:
+    """The inputs of the scope that a job ``takes``, as they are now; the others are reported, with ``why_not``.
+
+    It takes all about which just ``usual`` is unusual.
+    """
+    rows = rating_rows.read_inputs(scope.connection, scope.keys)
+    held = set(scope.groups)
+    if {usual} == set(map(itemgetter(5), rows)) and held.issuperset(map(itemgetter(0), rows)):
+        return rows
+    taken: list[InputTuple] = []
+    for row in map(InputRow._make, rows):
+        if row.deleted:
+            scope.error(row.key, "not_found", "the usage input was deleted after the run was submitted")
+        elif row.asset_key not in held:
+            scope.skip(row.key, "not_eligible", MOVED)
+        elif takes(row):
+            taken.append(row)
+        else:
+            scope.skip(row.key, "not_eligible", why_not(row))
+    return taken
+
+
+def report(scope: Scope, usages: Iterable[AssetUsage], total: str) -> None:
+    """Tell the run what became of the assets' inputs, and add what they come to, to the total of that name."""
+    paid: dict[str, list[AssetUsage]] = {}
+    for usage in usages:
+        for bad in usage.bad:
+            scope.error(bad.input.key, bad.code, bad.message)
+        if usage.rated:
+            paid.setdefault(usage.currency, []).append(usage)
+    for currency, theirs in paid.items():
+        scope.pay(currency, map(_KEY_AND_AMOUNT, chain.from_iterable([usage.rated for usage in theirs])))
+        scope.add_total(total, currency, sum(one.fee for usage in theirs for one in usage.postings.values()))
+
+
+def expect(written: int, rows: Sequence[object]) -> None:
+    """Every row must still have been as it was read: its asset is locked."""
+    if written != len(rows):
+        raise RuntimeError(f"{len(rows) - written} of {len(rows)} rows changed under the asset's lock")
+
+
+def _listed(ids: Iterable[str] | None) -> Iterable[str] | None:
+    # A single id is iterable, too, letter by letter: it is left for the parameters to refuse.
+    return ids if ids is None or isinstance(ids, str) else list(ids)

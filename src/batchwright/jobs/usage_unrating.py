@@ -1,0 +1,120 @@
+"""Usage unrating: a rating taken back (Conga: *processRatedUsageInput*).
+
+Takes Rated inputs. What each added to its schedules is taken off again, its rated amount is blanked, and it becomes
+Error with the code ``unrated``; a reset makes it Loaded. What is on its way to an invoice stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from batchwright.billing.charges import taken_back
+from batchwright.billing.exact import quantity_text
+from batchwright.billing.explain import figures_changed
+from batchwright.billing.records import preview, rated_rows, rating_rows, selection
+from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.rated_rows import Charged, Owed
+from batchwright.billing.records.rating_rows import InputRow
+from batchwright.billing.records.schedules import PENDING_BILLING
+from batchwright.engine.job import Amount, Preview, Scope
+from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
+from batchwright.jobs.usage_selection import RATED, UsageJob, expect
+
+TOTAL = "unrated_amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An input whose rating is taken back."""
+
+    key: int
+    quantity: Decimal
+    owed: Owed
+
+
+@dataclass(frozen=True, slots=True)
+class Unrating:
+    """What is taken back of a scope, and what the schedules were charged with before."""
+
+    taken: list[Taken]
+    charged: Mapping[int, Charged]
+
+
+class UsageUnratingJob(UsageJob):
+    """Takes ratings back: Rated inputs become Error with the code unrated, and their schedules lose the amounts."""
+
+    name = "usage-unrating"
+    type = "Usage unrating"
+    error_note = "A usage input with an error keeps its status and its rated amount."
+    usual = RATED
+
+    @property
+    def candidates(self) -> Candidates:
+        """Rated inputs."""
+        return Candidates.RATED
+
+    def takes(self, row: InputRow) -> bool:
+        """Rated."""
+        return row.status == RATED
+
+    def why_not(self, row: InputRow) -> str:
+        """Its status."""
+        return f"its status is {row.status}: there is no rated amount to take back"
+
+    def compute(self, scope: Scope) -> Unrating:
+        """Find what each Rated input was charged with; skip those whose billing schedule is no longer pending."""
+        connection = scope.connection
+        locked = rating_rows.lock_assets(connection, scope.groups)
+        inputs = self.eligible(scope)
+        self.tell_log(scope, locked, inputs)
+        rows = list(map(InputRow._make, inputs))
+        owed = rated_rows.read_owed(connection, [row.key for row in rows])
+        charged = rated_rows.read_charged(connection, scope.groups)
+        taken = [Taken(row.key, Decimal(row.quantity), owed[row.key]) for row in rows]
+        billed = [one for one in taken if charged[one.owed.schedule_key].status != PENDING_BILLING]
+        _skip_billed(scope, billed, charged)
+        left = {one.key for one in billed}
+        taken = [one for one in taken if one.key not in left]
+        for one in taken:
+            scope.pay(one.owed.currency, [(one.key, one.owed.amount)])
+            scope.add_total(TOTAL, one.owed.currency, one.owed.amount)
+        return Unrating(taken, charged)
+
+    def apply(self, scope: Scope, computed: Unrating) -> None:
+        """Write statuses and sums; every status moves only from Rated."""
+        connection = scope.connection
+        keys = [one.key for one in computed.taken]
+        figures, fees = taken_back(_sums_of(computed), computed.charged)
+        expect(rated_rows.write_unrated(connection, keys), keys)
+        expect(rated_rows.write_figures(connection, figures), figures)
+        expect(rated_rows.write_fees(connection, fees), fees)
+
+    def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
+        """One line for each input and each usage schedule: what would be taken back."""
+        connection = scope.connection
+        inputs = preview.inputs(connection, [one.key for one in computed.taken], "rated")
+        for one in computed.taken:
+            detail = {"quantity": quantity_text(one.quantity)}
+            yield line(INPUT, inputs[one.key], Amount(one.owed.amount, one.owed.currency), None, detail)
+        figures, _ = taken_back(_sums_of(computed), computed.charged)
+        currencies = {one.owed.schedule_key: one.owed.currency for one in computed.taken}
+        schedules = preview.schedules(connection, list(currencies), "rated")
+        for quantity, fee, _, key, had in figures:
+            currency = currencies[key]
+            figured = figures_changed((computed.charged[key].quantity, had), (quantity, fee), currency)
+            yield line(SCHEDULE, schedules[key], Amount(had - fee, currency), fee, figured)
+
+
+def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charged]) -> None:
+    keys = {charged[one.owed.schedule_key].billing_key for one in billed}
+    ids = selection.billing_schedule_ids(scope.connection, sorted(keys))
+    for one in billed:
+        meter = charged[one.owed.schedule_key]
+        message = f"it is billed: {ids[meter.billing_key]} is {meter.status}"
+        scope.skip(one.key, "invoiced", message)
+
+
+def _sums_of(computed: Unrating) -> Iterator[tuple[int, Decimal, int]]:
+    return ((one.owed.schedule_key, one.quantity, one.owed.amount) for one in computed.taken)

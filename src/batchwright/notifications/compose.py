@@ -1,0 +1,157 @@
+"""Makes the message of a mail: templates and facts in, an ``EmailMessage`` out. Nothing is sent here."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from pathlib import Path
+
+import css_inline
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from batchwright.engine.errors import Refused
+from batchwright.notifications.addresses import parse_address
+from batchwright.notifications.digest import DIGEST_KIND, Digest
+from batchwright.notifications.outbox import Mail
+from batchwright.notifications.records import RunRecords
+from batchwright.notifications.run_ended import RunEnded
+from batchwright.notifications.schedule_late import SCHEDULE_LATE, ScheduleLate
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_QUOTED = re.compile(r"`([^`]+)`")
+
+_LONGEST_PLAIN_LINE = 900
+"""SMTP carries lines of up to 998 bytes; above this the text is sent encoded."""
+
+
+class Composer:
+    """Makes messages. ``templates`` is a folder whose files go before ours, file by file.
+
+    ``attachment_limit`` is in bytes as encoded in the message, for all attachments of a mail together.
+    """
+
+    def __init__(self, *, sender: str, templates: Path | None, attachment_limit: int) -> None:
+        self.attachment_limit = attachment_limit
+        self.sender = parse_address(sender)
+        folders = [TEMPLATES] if templates is None else [templates, TEMPLATES]
+        self._environment = _environment(folders)
+        self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True)
+
+    def compose(self, mail: Mail, records: RunRecords, now: datetime) -> EmailMessage:
+        """The message of ``mail``, dated ``now``.
+
+        Raises ``Refused`` for an address or a subject that cannot stand in a header, and what Jinja2 raises for
+        a template with a fault.
+        """
+        about = _about(mail, records)
+        message = EmailMessage(policy=SMTP)
+        _set_header(message, "Subject", self._render(mail.kind, "subject", about).strip())
+        _set_address(message, "From", self.sender)
+        _set_address(message, "To", parse_address(mail.recipient or ""))
+        _set_header(message, "Date", format_datetime(now))
+        _set_header(message, "Message-ID", mail.message_id)
+        _set_header(message, "Auto-Submitted", "auto-generated")
+        if mail.run_id is not None:
+            _set_header(message, "X-Batchwright-Run", mail.run_id)
+        _set_text(message, self._render(mail.kind, "txt", about))
+        html = self._inliner.inline(self._render(mail.kind, "html", about))
+        message.add_alternative(html, subtype="html", cte="quoted-printable")
+        for file in records.files:
+            message.add_attachment(
+                file.content, maintype=file.maintype, subtype=file.subtype, filename=file.name
+            )
+        return message
+
+    def _render(self, kind: str, part: str, about: Mapping[str, object]) -> str:
+        return self._environment.get_template(f"{kind}.{part}").render(about)
+
+
+def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
+    """What the templates of a kind of mail see, by the name they have for it."""
+    if mail.kind == DIGEST_KIND:
+        return {"digest": Digest(mail.facts)}
+    if mail.kind == SCHEDULE_LATE:
+        return {"late": ScheduleLate(mail.facts)}
+    return {"run": RunEnded(mail.facts, records)}
+
+
+def _environment(folders: Sequence[Path]) -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        undefined=StrictUndefined,
+        autoescape=lambda name: name is not None and name.endswith(".html"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(underlined=underlined, wrapped=wrapped, aligned=aligned, marked=marked)
+    return environment
+
+
+def underlined(text: str, character: str = "-") -> str:
+    """A heading of the text part."""
+    return f"{text}\n{character * len(text)}"
+
+
+def wrapped(text: str, indent: int = 0, width: int = 76) -> str:
+    """Text in lines of at most ``width`` characters; ids and commands are not broken."""
+    space = " " * indent
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=space,
+        subsequent_indent=space,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def aligned(rows: Iterable[object], *columns: str) -> str:
+    """Attributes of the rows as columns; one named ``>value`` stands to the right. Empty columns are left out."""
+    table = [[str(getattr(row, column.lstrip(">"))) for column in columns] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [
+            cell.rjust(width) if column.startswith(">") else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+            if width
+        ]
+        lines.append(f"  {'  '.join(cells)}".rstrip())
+    return "\n".join(lines)
+
+
+def marked(text: str) -> Markup:
+    """Text as HTML, what stands between backquotes as code."""
+    return Markup(_QUOTED.sub(r'<code class="code">\1</code>', str(escape(text))))
+
+
+def _set_header(message: EmailMessage, name: str, value: str) -> None:
+    if "\r" in value or "\n" in value:
+        raise Refused(
+            f"the header {name} would hold a line break: {value!r}",
+            field=name.lower(),
+            remedy="Line breaks would forge other headers; take it out of the template or the facts",
+        )
+    message[name] = value
+
+
+def _set_address(message: EmailMessage, name: str, address: Address) -> None:
+    _set_header(message, name, str(address))
+    # Set as an object, so that no parser reads the text a second time in its own way.
+    message.replace_header(name, address)
+
+
+def _set_text(message: EmailMessage, text: str) -> None:
+    """As it stands where that can be read in any viewer, else quoted-printable."""
+    longest = max((len(line) for line in text.splitlines()), default=0)
+    plain = text.isascii() and longest <= _LONGEST_PLAIN_LINE
+    message.set_content(text, cte="7bit" if plain else "quoted-printable")

@@ -1,0 +1,262 @@
+"""The mailer: what is due in the outbox is composed, claimed, sent and marked, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from batchwright.config.settings import MailSettings
+from batchwright.engine.clock import Clock
+from batchwright.engine.errors import Refused
+from batchwright.engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
+from batchwright.engine.store.database import Database
+from batchwright.notifications import outbox
+from batchwright.notifications.addresses import parse_address
+from batchwright.notifications.compose import Composer
+from batchwright.notifications.outbox import Mail
+from batchwright.notifications.records import Excerpt, OutcomeSource, RunRecords, gather
+from batchwright.notifications.run_ended import RUN_ENDED
+from batchwright.notifications.transports import (
+    FileTransport,
+    Letter,
+    Line,
+    NotDelivered,
+    RefusedForGood,
+    SmtpTransport,
+    Transport,
+    TransportDown,
+)
+
+__all__ = ["Attempt", "FileTransport", "Mailer", "SendReport", "SmtpTransport", "transport_from"]
+
+FIRST_PAUSE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=6)
+_JITTER = 0.2
+_ERROR_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt at a mail ended. ``place`` is the file, or the server, that it went or should go to."""
+
+    mail_id: str
+    recipient: str | None
+    result: Literal["sent", "waiting", "failed"]
+    place: str
+    error: str | None = None
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendReport:
+    """What a call did, and what is left: ``sent`` and ``failed`` in this call; ``waiting`` and ``no_recipient``
+    are the mails in that status now, of the run that was asked for, or of all.
+    """
+
+    sent: int
+    waiting: int
+    failed: int
+    no_recipient: int
+    attempts: tuple[Attempt, ...]
+
+
+def transport_from(settings: MailSettings) -> Transport:
+    """The transport that the settings name."""
+    if settings.transport == "file":
+        return FileTransport(settings.directory)
+    password = settings.smtp_password
+    return SmtpTransport(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        username=settings.smtp_username,
+        password=password.get_secret_value() if password is not None else None,
+        security=settings.smtp_security,
+    )
+
+
+def pause_after(attempts: int, chance: float) -> timedelta:
+    """How long to wait after so many attempts: 1 minute, doubled each time, at most 6 hours; a fifth more or less.
+
+    ``chance`` from 0 to 1 spreads senders that failed together. There is no last attempt: mail is not given up.
+    """
+    doublings: int = 2 ** min(attempts - 1, 20)
+    return min(FIRST_PAUSE * doublings, LONGEST_PAUSE) * (1 - _JITTER + 2 * _JITTER * chance)
+
+
+class Mailer:
+    """Sends what the outbox holds. Trouble with mail is written to the mail's row and reported, never raised.
+
+    Not to be called inside a running event loop: every call has one of its own, and one connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        transport: Transport,
+        clock: Clock,
+        composer: Composer,
+        outcomes: OutcomeSource,
+        events: Events,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._transport = transport
+        self._clock = clock
+        self._composer = composer
+        self._outcomes = outcomes
+        self._events = events
+        self._chance = chance
+
+    def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
+        """Try every mail that is due, oldest first, until ``stop`` says so; with ``run_key`` only those of that run.
+
+        Where one of them gets through, the server is back: what was put off is tried, too, before its time.
+        """
+        with self._database.read() as connection:
+            mail_ids = outbox.due(connection, self._clock.now(), run_key)
+        report = self._send(mail_ids, run_key, stop)
+        if run_key is not None or not report.sent or stop():
+            return report
+        more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None, stop)
+        return replace(
+            more,
+            sent=report.sent + more.sent,
+            failed=report.failed + more.failed,
+            attempts=report.attempts + more.attempts,
+        )
+
+    def send(self, mail_id: str) -> SendReport:
+        """Try one mail, if it is due. Raises ``Refused`` for an unknown id."""
+        with self._database.read() as connection:
+            run_key = outbox.by_id(connection, mail_id).run_key
+        return self._send([mail_id], run_key, lambda: False)
+
+    def retry(self, mail_id: str) -> SendReport:
+        """Try a waiting or failed mail at once. Raises ``Refused`` for one that was sent, is being sent or has no
+        recipient.
+        """
+        with self._database.write() as connection:
+            outbox.make_due(connection, mail_id, self._clock.now())
+        return self.send(mail_id)
+
+    def _awoken(self, tried: Set[str]) -> list[str]:
+        """Mails that were put off, made due; without those tried just now."""
+        with self._database.write() as connection:
+            now = self._clock.now()
+            mail_ids = [mail_id for mail_id in outbox.put_off(connection, now) if mail_id not in tried]
+            for mail_id in mail_ids:
+                outbox.make_due(connection, mail_id, now)
+        return mail_ids
+
+    def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
+        attempts = asyncio.run(self._try_each(mail_ids, stop)) if mail_ids else []
+        with self._database.read() as connection:
+            now_in = outbox.statuses(connection, run_key)
+        return SendReport(
+            sent=sum(attempt.result == "sent" for attempt in attempts),
+            waiting=now_in.get(outbox.WAITING, 0),
+            failed=sum(attempt.result == "failed" for attempt in attempts),
+            no_recipient=now_in.get(outbox.NO_RECIPIENT, 0),
+            attempts=tuple(attempts),
+        )
+
+    async def _try_each(self, mail_ids: Sequence[str], stop: Callable[[], bool]) -> list[Attempt]:
+        attempts: list[Attempt] = []
+        records = _RecordsOfOneRun(self._outcomes, self._composer.attachment_limit)
+        async with self._transport.open() as line:
+            for mail_id in mail_ids:
+                if stop():
+                    break
+                with self._database.read() as connection:
+                    mail = outbox.by_id(connection, mail_id)
+                try:
+                    attempt = await self._try(mail, records, line)
+                except TransportDown as down:
+                    attempts.append(self._put_off(mail, down))
+                    break
+                if attempt is not None:
+                    attempts.append(attempt)
+        return attempts
+
+    async def _try(self, mail: Mail, records: _RecordsOfOneRun, line: Line) -> Attempt | None:
+        """One attempt at one mail; ``None`` if it is not due any more, or another sender has it."""
+        if not mail.is_due(self._clock.now()):
+            return None
+        # Composed before the claim: a large run takes its time to read, and a claim must outlive its attempt.
+        composed = self._compose(mail, records)
+        with self._database.write() as connection:
+            if not outbox.claim(connection, mail, self._clock.now()):
+                return None
+        self._events.publish(Reached(mail.run_id, "mail claimed"))
+        if isinstance(composed, NotDelivered):
+            return self._put_off(mail, composed)
+        if isinstance(composed, RefusedForGood):
+            return self._give_up(mail, composed)
+        try:
+            await line.send(composed)
+        except RefusedForGood as refusal:
+            return self._give_up(mail, refusal)
+        except TransportDown:
+            raise
+        except NotDelivered as trouble:
+            return self._put_off(mail, trouble)
+        self._events.publish(Reached(mail.run_id, "mail accepted"))
+        with self._database.write() as connection:
+            outbox.mark_sent(connection, mail.key, self._clock.now())
+        self._events.publish(Reached(mail.run_id, "mail marked"))
+        self._events.publish(MailSent(mail.mail_id, mail.run_id))
+        return Attempt(mail.mail_id, mail.recipient, "sent", self._transport.place(mail.mail_id))
+
+    def _compose(self, mail: Mail, records: _RecordsOfOneRun) -> Letter | NotDelivered | RefusedForGood:
+        try:
+            recipient = parse_address(mail.recipient or "").addr_spec
+        except Refused as refusal:
+            return RefusedForGood(str(refusal))
+        try:
+            message = self._composer.compose(mail, records.of(mail), self._clock.now())
+            return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
+        except (
+            Exception
+        ) as fault:  # a template of the user's own can raise anything; the mail waits for its repair
+            return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {fault}")
+
+    def _put_off(self, mail: Mail, trouble: NotDelivered) -> Attempt:
+        own = mail.attempts + 1
+        next_time = self._clock.now() + pause_after(own, self._chance())
+        error = str(trouble)[:_ERROR_CHARACTERS]
+        with self._database.write() as connection:
+            outbox.mark_waiting(connection, mail.key, own, next_time, error)
+        self._events.publish(MailPutOff(mail.mail_id, mail.run_id, error))
+        place = self._transport.place(mail.mail_id)
+        return Attempt(mail.mail_id, mail.recipient, "waiting", place, error, next_time)
+
+    def _give_up(self, mail: Mail, refusal: RefusedForGood) -> Attempt:
+        error = str(refusal)[:_ERROR_CHARACTERS]
+        with self._database.write() as connection:
+            outbox.mark_failed(connection, mail.key, mail.attempts + 1, error)
+        self._events.publish(MailFailed(mail.mail_id, mail.run_id, error))
+        return Attempt(mail.mail_id, mail.recipient, "failed", self._transport.place(mail.mail_id), error)
+
+
+class _RecordsOfOneRun:
+    """The records of the run at hand, read once for all its recipients."""
+
+    def __init__(self, outcomes: OutcomeSource, limit: int) -> None:
+        self._outcomes = outcomes
+        self._limit = limit
+        self._run_id: str | None = None
+        self._records: RunRecords | None = None
+
+    def of(self, mail: Mail) -> RunRecords:
+        if mail.kind != RUN_ENDED:
+            return RunRecords(errored=Excerpt(), processed=Excerpt())
+        run_id: str = mail.facts["run_id"]
+        if self._records is None or self._run_id != run_id:
+            self._records = gather(self._outcomes, run_id, self._limit)
+            self._run_id = run_id
+        return self._records

@@ -1,0 +1,142 @@
+"""What the templates of ``digest`` see: the runs that ended since the last one, and the late ones, put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from batchwright.notifications import words
+from batchwright.notifications.preferences import in_trouble
+from batchwright.notifications.records import Excerpt, RunRecords
+from batchwright.notifications.run_ended import Line, RunEnded, Tone
+from batchwright.notifications.schedule_late import ScheduleLate
+
+DIGEST_KIND = "digest"
+"""The kind of this mail."""
+
+SHOWN_RUNS = 100
+"""Runs that one digest lists, those in trouble first: more would be cut off by some mail programs."""
+
+SHOWN_LATE = 20
+"""Times of schedules that were not met that one digest lists."""
+
+_KEPT = ("run_id", "job", "type", "mode", "status", "total", "processed", "errored", "skipped", "not_reached")
+_KEPT_OF_LATE = ("schedule", "late", "nominal_time", "last_nominal_time", "count", "by", "run_id", "reason")
+_OF_DATABASE = ("database", "base_url", "mail_only_to_files")
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run of a digest. ``tone`` colours it: good, mixed (with errors) or bad."""
+
+    run_id: str
+    title: str
+    verdict: str
+    counts: str
+    ended: str
+    tone: Tone
+
+
+def digest_facts(mails: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of a digest from those of the mails it stands for, oldest first; what is not listed is counted."""
+    given = list(mails)
+    late = [facts for facts in given if "late" in facts]
+    runs = [facts for facts in given if "late" not in facts]
+    troubled = [facts for facts in runs if in_trouble(facts)]
+    fine = [facts for facts in runs if not in_trouble(facts)]
+    listed = [*troubled, *fine][:SHOWN_RUNS]
+    return {
+        "runs": [{name: facts.get(name) for name in (*_KEPT, "ended_at")} for facts in listed],
+        "count": len(runs),
+        "in_trouble": len(troubled),
+        "late": [{name: facts.get(name) for name in _KEPT_OF_LATE} for facts in late[:SHOWN_LATE]],
+        "late_count": len(late),
+        "late_schedules": len({facts["schedule"] for facts in late}),
+        **{name: given[-1].get(name) for name in _OF_DATABASE},
+    }
+
+
+class Digest:
+    """The runs of a day: ``digest`` in the templates. ``facts`` are those of ``digest_facts``."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = facts
+
+    @property
+    def title(self) -> str:
+        """``12 runs, 2 in trouble; 1 schedule late or not run``."""
+        count, trouble = self.facts["count"], self.facts["in_trouble"]
+        ended = f"{words.counted(count, 'run')}, {f'{words.count(trouble)} in trouble' if trouble else 'all complete'}"
+        if not self.late:
+            return ended
+        late = f"{words.counted(self.facts['late_schedules'], 'schedule')} late or not run"
+        return f"{ended}; {late}" if count else late
+
+    @property
+    def tone(self) -> Tone:
+        """The colour of the title."""
+        return "bad" if self.facts["in_trouble"] or self.late else "good"
+
+    @cached_property
+    def runs(self) -> tuple[RunLine, ...]:
+        """The runs, those in trouble first."""
+        return tuple(_line(facts) for facts in self.facts["runs"])
+
+    @cached_property
+    def late(self) -> tuple[ScheduleLate, ...]:
+        """The times of schedules that were not met, oldest first."""
+        # Not there in digests that were recorded before schedules came into them.
+        return tuple(ScheduleLate(facts) for facts in self.facts.get("late", ()))
+
+    @property
+    def note(self) -> str:
+        """How many runs are not listed, and where they are."""
+        left = self.facts["count"] - len(self.facts["runs"])
+        return f"{words.counted(left, 'run')} more: `batchwright runs list` has all." if left else ""
+
+    @property
+    def late_note(self) -> str:
+        """How many late times are not listed, and where they are."""
+        left = self.facts["late_count"] - len(self.late) if self.late else 0
+        return f"{words.count(left)} more: `batchwright schedules fires NAME` has all." if left else ""
+
+    @property
+    def details(self) -> tuple[Line, ...]:
+        """Whose digest it is."""
+        return (Line("Database", words.one_line(self.facts.get("database"))),)
+
+    @property
+    def links(self) -> tuple[Line, ...]:
+        """The console, where there is one."""
+        base = str(self.facts.get("base_url") or "").rstrip("/")
+        return (Line("In the browser", base),) if base else ()
+
+    @property
+    def commands(self) -> tuple[Line, ...]:
+        """What to type to see more."""
+        lines = [Line("All runs", "batchwright runs list")]
+        lines += [Line("One run", f"batchwright runs show {run.run_id}") for run in self.runs[:1]]
+        lines += [late.fires_command for late in self.late[:1]]
+        return (*lines, Line("To get other mail", "batchwright users preferences ADDRESS --mail always"))
+
+    @property
+    def footer(self) -> str:
+        """Why the reader gets it."""
+        why = "You get one mail a day because you chose so."
+        if self.facts.get("mail_only_to_files"):
+            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why
+
+
+def _line(facts: Mapping[str, Any]) -> RunLine:
+    run = RunEnded(facts, RunRecords(errored=Excerpt(), processed=Excerpt()))
+    return RunLine(
+        run_id=run.run_id,
+        title=run.title,
+        verdict=run.verdict,
+        counts=run.subject_counts,
+        ended=words.instant(facts.get("ended_at")),
+        tone=run.tone,
+    )

@@ -1,0 +1,298 @@
+"""The outbox: mail is recorded with the end of its run, claimed before each attempt and marked after it.
+
+All SQL of the notifications stands here, each statement under its title. Claims and marks are conditional
+updates with their row count checked, so that two senders never send one mail at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+
+from batchwright.engine.errors import Refused
+from batchwright.engine.store.tables import run
+from batchwright.notifications.tables import mail
+
+WAITING, SENT, FAILED, NO_RECIPIENT = "waiting", "sent", "failed", "no_recipient"
+FOR_DIGEST, IN_DIGEST = "for_digest", "in_digest"
+"""Kept for the recipient's next digest, and gone into it."""
+
+HOLD = timedelta(minutes=15)
+"""How long a claim keeps other senders away: longer than the whole attempt may take."""
+
+# The lines of a listing: everything but the facts.
+_LINES = select(
+    *(column for column in mail.c if column.name != "facts"), run.c.run_id.label("run_name")
+).join(run, run.c.id == mail.c.run_id, isouter=True)
+
+# One mail with its facts.
+_MAIL = _LINES.add_columns(mail.c.facts).where(mail.c.mail_id == bindparam("wanted"))
+
+# What is due: waiting mail whose next attempt has come, oldest first.
+_DUE = (
+    select(mail.c.mail_id)
+    .where(mail.c.status == WAITING, mail.c.next_attempt_at <= bindparam("now"))
+    .order_by(mail.c.id)
+)
+
+# What waits for its next attempt after a failed one; an attempt under way has cleared the error.
+_PUT_OFF = (
+    select(mail.c.mail_id)
+    .where(mail.c.status == WAITING, mail.c.error.is_not(None), mail.c.next_attempt_at > bindparam("now"))
+    .order_by(mail.c.id)
+)
+
+# What was kept for a digest whose time has come.
+_FOR_DIGEST = select(mail.c.id).where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+
+# The same, marked: a second worker finds it marked already.
+_TAKE_FOR_DIGEST = (
+    update(mail)
+    .where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+    .values(status=IN_DIGEST, next_attempt_at=None)
+    .returning(mail.c.id, mail.c.recipient, mail.c.facts)
+)
+
+# The claim: only of a mail that is still as it was read, and due.
+_CLAIM = (
+    update(mail)
+    .where(
+        mail.c.id == bindparam("wanted"),
+        mail.c.status == WAITING,
+        mail.c.attempts == bindparam("seen_attempts"),
+        mail.c.next_attempt_at <= bindparam("now"),
+    )
+    .values(attempts=mail.c.attempts + 1, next_attempt_at=bindparam("held_until"), error=None)
+)
+
+# Accepted: true whatever else happened to the row meanwhile.
+_SENT = (
+    update(mail)
+    .where(mail.c.id == bindparam("wanted"), mail.c.status != SENT)
+    .values(status=SENT, sent_at=bindparam("now"), next_attempt_at=None, error=None)
+)
+
+# Not accepted: only by the sender whose attempt it was.
+_NOT_SENT = (
+    update(mail)
+    .where(
+        mail.c.id == bindparam("wanted"),
+        mail.c.status == WAITING,
+        mail.c.attempts == bindparam("own_attempt"),
+    )
+    .values(status=bindparam("new_status"), next_attempt_at=bindparam("next_time"), error=bindparam("reason"))
+)
+
+# Due now, by hand; not while an attempt holds it.
+_MAKE_DUE = (
+    update(mail)
+    .where(
+        mail.c.mail_id == bindparam("wanted"),
+        mail.c.status.in_((WAITING, FAILED)),
+        or_(mail.c.attempts == 0, mail.c.error.is_not(None), mail.c.next_attempt_at <= bindparam("now")),
+    )
+    .values(status=WAITING, next_attempt_at=bindparam("now"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MailLine:
+    """One mail of the outbox without its facts. ``key`` and ``run_key`` are keys; ``error`` is of the last attempt."""
+
+    key: int
+    mail_id: str
+    run_key: int | None
+    run_id: str | None
+    kind: str
+    recipient: str | None
+    status: str
+    message_id: str
+    attempts: int
+    next_attempt_at: datetime | None
+    error: str | None
+    created_at: datetime
+    sent_at: datetime | None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether an attempt at it may begin."""
+        return self.status == WAITING and self.next_attempt_at is not None and self.next_attempt_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Mail(MailLine):
+    """One mail with the facts its message is made from."""
+
+    facts: dict[str, Any]
+
+
+def record(
+    connection: Connection,
+    *,
+    kind: str,
+    run_key: int | None,
+    recipients: Sequence[str | None],
+    facts: Mapping[str, Any],
+    now: datetime,
+    domain: str = "localhost",
+    digest_at: datetime | None = None,
+) -> None:
+    """Record one mail for each recipient, in the caller's transaction. ``None`` is recorded as no recipient.
+
+    ``domain`` is the sender's; it ends the Message-ID, which every attempt at a mail shares. With ``digest_at`` it is
+    not sent but kept for the digest of that time.
+    """
+    status = WAITING if digest_at is None else FOR_DIGEST
+    for recipient in recipients:
+        key = connection.execute(
+            insert(mail)
+            .values(
+                run_id=run_key,
+                kind=kind,
+                recipient=recipient,
+                facts=json.dumps(facts),
+                status=NO_RECIPIENT if recipient is None else status,
+                message_id=f"<{uuid4().hex}@{domain}>",
+                attempts=0,
+                next_attempt_at=None if recipient is None else digest_at or now,
+                created_at=now,
+            )
+            .returning(mail.c.id)
+        ).scalar_one()
+        connection.execute(update(mail).where(mail.c.id == key).values(mail_id=f"ML-{key:08d}"))
+
+
+def listing(connection: Connection, limit: int | None = None) -> list[MailLine]:
+    """Every mail, newest first; at most ``limit``."""
+    return [_line(row) for row in connection.execute(_LINES.order_by(mail.c.id.desc()).limit(limit))]
+
+
+def of_run(connection: Connection, run_key: int) -> list[MailLine]:
+    """The mails of one run, in the order they were recorded."""
+    statement = _LINES.where(mail.c.run_id == run_key).order_by(mail.c.id)
+    return [_line(row) for row in connection.execute(statement)]
+
+
+def by_id(connection: Connection, mail_id: str) -> Mail:
+    """One mail with its facts. Raises ``Refused`` for an unknown id."""
+    row = connection.execute(_MAIL, {"wanted": mail_id}).one_or_none()
+    if row is None:
+        raise Refused(
+            f"there is no mail {mail_id!r}", field="mail_id", remedy="See `batchwright mail list` for the ids"
+        )
+    line = _line(row)
+    values = {name: getattr(line, name) for name in MailLine.__dataclass_fields__}
+    return Mail(**values, facts=json.loads(row.facts))
+
+
+def due(connection: Connection, now: datetime, run_key: int | None) -> list[str]:
+    """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run."""
+    statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
+    return list(connection.scalars(statement, {"now": now}))
+
+
+def digest_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether something was kept for a digest whose time has come."""
+    return connection.execute(_FOR_DIGEST.limit(1), {"now": now}).first() is not None
+
+
+def take_for_digest(connection: Connection, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """Recipient and facts of what was kept for the digests that are due, oldest first; marked as gone into them."""
+    rows = connection.execute(_TAKE_FOR_DIGEST, {"now": now}).all()
+    return [(row.recipient, json.loads(row.facts)) for row in sorted(rows, key=lambda row: int(row.id))]
+
+
+def put_off(connection: Connection, now: datetime) -> list[str]:
+    """The ids of the mails that wait for another attempt after a failed one, oldest first."""
+    return list(connection.scalars(_PUT_OFF, {"now": now}))
+
+
+def statuses(connection: Connection, run_key: int | None) -> dict[str, int]:
+    """How many mails there are in each status; with ``run_key`` only those of that run."""
+    statement = select(mail.c.status, func.count().label("number")).group_by(mail.c.status)
+    if run_key is not None:
+        statement = statement.where(mail.c.run_id == run_key)
+    return {row.status: row.number for row in connection.execute(statement)}
+
+
+def claim(connection: Connection, line: MailLine, now: datetime) -> bool:
+    """Take the mail for one attempt, if nobody else has. If the sender dies, it is due again after ``HOLD``."""
+    values = {"wanted": line.key, "seen_attempts": line.attempts, "now": now, "held_until": now + HOLD}
+    return connection.execute(_CLAIM, values).rowcount == 1
+
+
+def mark_sent(connection: Connection, key: int, now: datetime) -> None:
+    """The mail was accepted."""
+    connection.execute(_SENT, {"wanted": key, "now": now})
+
+
+def mark_waiting(
+    connection: Connection, key: int, attempt: int, next_attempt_at: datetime, error: str
+) -> None:
+    """The ``attempt`` failed for now. Nothing happens if another attempt has begun since."""
+    _mark_not_sent(connection, key, attempt, WAITING, next_attempt_at, error)
+
+
+def mark_failed(connection: Connection, key: int, attempt: int, error: str) -> None:
+    """The mail was refused for good. Nothing happens if another attempt has begun since."""
+    _mark_not_sent(connection, key, attempt, FAILED, None, error)
+
+
+def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
+    """Make a waiting or failed mail due at once. Raises ``Refused`` where that makes no sense."""
+    if connection.execute(_MAKE_DUE, {"wanted": mail_id, "now": now}).rowcount == 1:
+        return
+    found = by_id(connection, mail_id)
+    if found.status == SENT:
+        raise Refused(
+            f"{mail_id} was sent to {found.recipient} at {found.sent_at:%Y-%m-%d %H:%M:%S} UTC",
+            field="mail_id",
+            remedy="What has arrived is not sent twice",
+        )
+    if found.status == NO_RECIPIENT:
+        raise Refused(
+            f"{mail_id} has no recipient: the actor of {found.run_id} has no mail address",
+            field="mail_id",
+            remedy="Give the actor one under [actors] in the settings; it counts from the next run on",
+        )
+    if found.status in (FOR_DIGEST, IN_DIGEST):
+        raise Refused(
+            f"{mail_id} is part of a daily digest of {found.recipient}",
+            field="mail_id",
+            remedy=f"For a mail of each run: `batchwright users preferences {found.recipient} --mail always`",
+        )
+    raise Refused(
+        f"{mail_id} is being sent by another process",
+        field="mail_id",
+        remedy=f"If that process is gone, it is tried again at {found.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+def _mark_not_sent(
+    connection: Connection, key: int, attempt: int, status: str, next_time: datetime | None, reason: str
+) -> None:
+    values = {"wanted": key, "own_attempt": attempt, "new_status": status}
+    connection.execute(_NOT_SENT, {**values, "next_time": next_time, "reason": reason})
+
+
+def _line(row: Row[*tuple[Any, ...]]) -> MailLine:
+    return MailLine(
+        key=row.id,
+        mail_id=row.mail_id,
+        run_key=row.run_id,
+        run_id=row.run_name,
+        kind=row.kind,
+        recipient=row.recipient,
+        status=row.status,
+        message_id=row.message_id,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        error=row.error,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+    )

@@ -1,0 +1,323 @@
+"""What the templates of ``run_ended`` see: the facts of a run, put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import quote
+
+from batchwright.notifications import words
+from batchwright.notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
+from batchwright.notifications.remedies import remedy
+
+RUN_ENDED = "run_ended"
+"""The kind of this mail."""
+
+SHOWN_WARNINGS = 20
+
+_PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
+
+Tone = Literal["good", "mixed", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A label and its value."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One total in one currency."""
+
+    label: str
+    currency: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a table. ``detail`` is what the job adds (asset, date, quantity), ``amount`` may be empty."""
+
+    id: str
+    detail: str
+    code: str
+    message: str
+    amount: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first records of one outcome. ``note`` says how many are not shown, and where all of them are."""
+
+    heading: str
+    entries: tuple[Entry, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about one error code. ``records`` says how many have it."""
+
+    code: str
+    records: str
+    remedy: str
+
+
+class RunEnded:
+    """A run that has ended, in words: ``run`` in the templates.
+
+    ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
+    ``error_note`` and ``mail_only_to_files``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or
+    ``None``.
+    """
+
+    def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
+        self.facts = facts
+        self.records = records
+        self.run_id: str = facts["run_id"]
+        self.status: str = str(facts["status"]).lower()
+        self.dry_run: bool = facts["mode"] == "dry_run"
+        self.noun: str = facts.get("record_noun") or "record"
+        self.processed: int | None = facts.get("processed")
+        self.errored: int | None = facts.get("errored")
+        self.skipped: int | None = facts.get("skipped")
+        self.not_reached: int | None = facts.get("not_reached")
+        self.total: int | None = facts.get("total")
+
+    @property
+    def title(self) -> str:
+        name = words.one_line(self.facts.get("type"), 60) or words.heading(self.facts["job"])
+        return f"{name} (dry run)" if self.dry_run else name
+
+    @property
+    def verdict(self) -> str:
+        """``completed``, ``FAILED`` or ``ABORTED``: a subject is read among many others."""
+        return self.status if self.status == "completed" else self.status.upper()
+
+    @property
+    def tone(self) -> Tone:
+        if self.status != "completed":
+            return "bad"
+        return "mixed" if self.errored else "good"
+
+    @property
+    def badge(self) -> str:
+        if self.status == "completed" and self.errored:
+            return f"Completed with {words.counted(self.errored, 'error')}"
+        return self.status.capitalize()
+
+    @property
+    def subject_counts(self) -> str:
+        if self.total == 0:
+            return "nothing to process"
+        if self.processed is None and self.errored is None:
+            return "nothing processed"
+        said = [f"{words.count(self.processed or 0)} processed", f"{words.count(self.errored or 0)} errored"]
+        if self.skipped:
+            said.append(f"{words.count(self.skipped)} skipped")
+        if self.not_reached:
+            said.append(f"{words.count(self.not_reached)} not reached")
+        return ", ".join(said)
+
+    @property
+    def summary(self) -> str:
+        if self.total is None:
+            return f"The run ended before its {words.plural(self.noun)} were counted."
+        if self.total == 0:
+            return f"There was no {self.noun} to process."
+        sentence = f"{words.count(self.processed)} of {words.counted(self.total, self.noun)} processed"
+        rest = [
+            f"{words.count(number)} {what}"
+            for number, what in (
+                (self.errored, "with an error" if self.errored == 1 else "with errors"),
+                (self.skipped, "skipped"),
+                (self.not_reached, "not reached"),
+            )
+            if number
+        ]
+        return f"{', '.join([sentence, *rest])}."
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the reader must not overlook."""
+        if self.dry_run:
+            return ("This was a dry run: nothing was changed. The amounts are what a real run would write.",)
+        if self.status != "completed" and self.processed:
+            return ("What was processed before the run ended is saved.",)
+        return ()
+
+    @property
+    def counts(self) -> tuple[Line, ...]:
+        rows = (
+            ("Total", self.total),
+            ("Processed", self.processed),
+            ("Errored", self.errored),
+            ("Skipped", self.skipped),
+            ("Not reached", self.not_reached),
+        )
+        return tuple(Line(label, words.count(number)) for label, number in rows)
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        return tuple(
+            Total(words.heading(name), currency, words.grouped(amount))
+            for name, amounts in (self.facts.get("totals") or {}).items()
+            for currency, amount in sorted(amounts.items())
+        )
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        excerpt = self.records.errored
+        least = "" if excerpt.complete else "at least "
+        ranked = sorted(excerpt.codes.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(
+            Advice(code, f"{least}{words.counted(number, self.noun)}", remedy(code))
+            for code, number in ranked
+            if code
+        )
+
+    @property
+    def error(self) -> str:
+        return words.one_line(self.facts.get("error"), 2000)
+
+    @cached_property
+    def errors(self) -> Table | None:
+        """The first errored records."""
+        return self._table("error", self.records.errored, self.errored)
+
+    @cached_property
+    def results(self) -> Table | None:
+        """The first processed records."""
+        return self._table("ok", self.records.processed, self.processed)
+
+    def _table(self, outcome: str, excerpt: Excerpt, number: int | None) -> Table | None:
+        if not excerpt.rows:
+            return None
+        kind = "Errored" if outcome == "error" else "Processed"
+        entries = tuple(_entry(row) for row in excerpt.rows)
+        return Table(f"{kind} {words.plural(self.noun)}", entries, self._note(outcome, excerpt, number))
+
+    def _note(self, outcome: str, excerpt: Excerpt, number: int | None) -> str:
+        shown = len(excerpt.rows)
+        of = words.count(number if number is not None else shown)
+        if excerpt.file is not None:
+            where = f"all with every column in the attachment {excerpt.file.name}"
+        else:
+            where = f"too many to attach; `{self._outcomes_command(outcome)} --format csv` fetches all"
+        return f"{words.count(shown)} of {of} shown; {where}."
+
+    @property
+    def warnings(self) -> tuple[Line, ...]:
+        return tuple(
+            Line(
+                words.one_line(w.get("record_id")) or words.one_line(w.get("code")),
+                words.one_line(w.get("message")),
+            )
+            for w in (self.facts.get("warnings") or [])[:SHOWN_WARNINGS]
+        )
+
+    @property
+    def warnings_note(self) -> str:
+        number = len(self.facts.get("warnings") or [])
+        if number <= SHOWN_WARNINGS:
+            return ""
+        return (
+            f"{SHOWN_WARNINGS} of {words.count(number)} shown; `batchwright runs show {self.run_id}` has all."
+        )
+
+    @property
+    def details(self) -> tuple[Line, ...]:
+        facts = self.facts
+        rows = (
+            ("Run", self.run_id),
+            ("Started by", facts.get("actor")),
+            ("Reason", facts.get("reason")),
+            ("Explanation", facts.get("explanation")),
+            ("Mode", str(facts["mode"]).replace("_", " ")),
+            (_PARENT_IS.get(facts.get("trigger") or "", "Submitted by"), facts.get("parent_run_id")),
+            ("Schedule", facts.get("schedule")),
+            ("Customer", facts.get("customer_id")),
+            ("Period", words.months(facts.get("periods"))),
+            ("Started", words.instant(facts.get("started_at")) or "never"),
+            ("Ended", words.instant(facts.get("ended_at"))),
+            ("Duration", words.duration(facts.get("duration_seconds")) if facts.get("started_at") else ""),
+            ("Database", facts.get("database")),
+        )
+        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+
+    @property
+    def commands(self) -> tuple[Line, ...]:
+        lines = [Line("The run", f"batchwright runs show {self.run_id}")]
+        if self.dry_run:
+            lines.append(Line("What it would write", f"batchwright runs preview {self.run_id}"))
+            if self.status == "completed":
+                lines.append(Line("To do just that", f"batchwright runs apply {self.run_id}"))
+        if self.errored:
+            lines.append(Line("The errors", self._outcomes_command("error")))
+        if self.skipped:
+            lines.append(Line("What was skipped", self._outcomes_command("skipped")))
+        if self.not_reached:
+            lines.append(Line("What was not reached", self._outcomes_command("not_reached")))
+        return tuple(lines)
+
+    @property
+    def links(self) -> tuple[Line, ...]:
+        """The page of the run, where there is a console."""
+        base = str(self.facts.get("base_url") or "").rstrip("/")
+        if not base:
+            return ()
+        return (Line("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
+
+    @property
+    def retry(self) -> Line | None:
+        if self.dry_run or not (self.errored or self.not_reached):
+            return None
+        return Line("When the causes are put right", f"batchwright runs retry {self.run_id}")
+
+    @property
+    def retry_note(self) -> str:
+        unit = self.facts.get("retry_unit") or self.noun
+        if unit in ("record", self.noun):
+            return f"A retry takes the {words.plural(self.noun)} with errors and those not reached, and no others."
+        return (
+            f"A retry takes whole {words.plural(unit)}: every one with a {self.noun} that has an error or was "
+            "not reached is done again completely."
+        )
+
+    @property
+    def error_note(self) -> str:
+        """What the job says of its errors; a dry run leaves none behind."""
+        return "" if self.dry_run or not self.errored else str(self.facts.get("error_note") or "")
+
+    @property
+    def footer(self) -> str:
+        why = "You get this mail because you started the run or were named to be notified of it."
+        if self.facts.get("mail_only_to_files"):
+            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why
+
+    def _outcomes_command(self, outcome: str) -> str:
+        return f"batchwright runs outcomes {self.run_id} --outcome {outcome}"
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        id=words.one_line(record_id(row), 64),
+        detail=", ".join(_detail(name, row[name]) for name in extra_columns(row) if row[name]),
+        code=words.one_line(row.get("code")),
+        message=words.one_line(row.get("message")),
+        amount=words.grouped(row.get("amount") or ""),
+        currency=row.get("currency") or "",
+    )
+
+
+def _detail(name: str, value: str | None) -> str:
+    """Ids and dates speak for themselves; a bare number does not."""
+    said = words.one_line(value, 80)
+    return said if name.endswith(("_id", "_date")) else f"{words.heading(name).lower()} {said}"

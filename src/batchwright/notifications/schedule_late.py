@@ -1,0 +1,112 @@
+"""What the templates of ``schedule_late`` see: a time of a schedule that was not met, put into words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from batchwright.notifications import words
+from batchwright.notifications.run_ended import Line
+
+SCHEDULE_LATE = "schedule_late"
+"""The kind of this mail."""
+
+
+class ScheduleLate:
+    """A run of a schedule that has not started or not ended in time, or a time that was not run: ``late`` in the
+    templates.
+
+    ``facts``: ``schedule``, ``job``, ``late`` (``not_started``, ``not_finished``, ``not_run``), ``nominal_time``,
+    ``last_nominal_time`` and ``count`` (of a range that was not run), ``by`` (the deadline), ``run_id``,
+    ``run_status``, ``reason``, ``time_zone``, ``local_time``, ``database``, ``base_url``, ``mail_only_to_files``.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = facts
+        self.schedule: str = words.one_line(facts["schedule"], 64)
+        self.run_id: str | None = facts.get("run_id")
+
+    @property
+    def verdict(self) -> str:
+        """What happened, as the subject says it."""
+        if self.facts["late"] == "not_run":
+            count = self.facts.get("count") or 1
+            return "NOT RUN" if count == 1 else f"NOT RUN {words.count(count)} times"
+        return "NOT STARTED in time" if self.facts["late"] == "not_started" else "NOT FINISHED in time"
+
+    @property
+    def summary(self) -> str:
+        """The same in a sentence."""
+        when = words.instant(self.facts["nominal_time"])
+        if self.facts["late"] == "not_run":
+            count = self.facts.get("count") or 1
+            if count == 1:
+                return f"The run of {when} was not started. {self.reason}."
+            until = words.instant(self.facts["last_nominal_time"])
+            return f"{words.count(count)} runs from {when} to {until} were not started. {self.reason}."
+        verb = "started" if self.facts["late"] == "not_started" else "ended"
+        by = words.instant(self.facts["by"])
+        return f"The run of {when} should have {verb} by {by}, and had not."
+
+    @property
+    def reason(self) -> str:
+        """Why a time was not run, as a sentence without its full stop."""
+        said = words.one_line(self.facts.get("reason"), 500).rstrip(".") or "no reason is recorded"
+        return said[0].upper() + said[1:]
+
+    @property
+    def details(self) -> tuple[Line, ...]:
+        """Names and values about the schedule and the run."""
+        facts = self.facts
+        rows = (
+            ("Schedule", self.schedule),
+            ("Job", facts.get("job")),
+            ("Its time", words.instant(facts["nominal_time"])),
+            ("Local time", self._local_time),
+            ("Run", self.run_id),
+            ("State", facts.get("run_status")),
+            ("Database", facts.get("database")),
+        )
+        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+
+    @property
+    def _local_time(self) -> str:
+        """Its time where the schedule's zone is another than UTC: ``2026-11-22 00:00:00 Europe/Berlin``."""
+        zone, local = self.facts.get("time_zone"), self.facts.get("local_time")
+        if not local or not zone or zone == "UTC":
+            return ""
+        return f"{datetime.fromisoformat(local):%Y-%m-%d %H:%M:%S} {zone}"
+
+    @property
+    def commands(self) -> tuple[Line, ...]:
+        """What to type to see more."""
+        lines = [self.fires_command]
+        if self.run_id:
+            lines.insert(0, Line("The run", f"batchwright runs show {self.run_id}"))
+        else:
+            lines.append(Line("To run it now", f"batchwright schedules run-now {shlex.quote(self.schedule)}"))
+        return tuple(lines)
+
+    @property
+    def fires_command(self) -> Line:
+        """What to type to see what became of the times of the schedule."""
+        return Line("What became of its times", f"batchwright schedules fires {shlex.quote(self.schedule)}")
+
+    @property
+    def links(self) -> tuple[Line, ...]:
+        """The page of the run, where there are a run and a console."""
+        base = str(self.facts.get("base_url") or "").rstrip("/")
+        if not base or not self.run_id:
+            return ()
+        return (Line("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
+
+    @property
+    def footer(self) -> str:
+        """Why the reader gets it."""
+        why = "You get this mail because you own the schedule or are named to be notified of it."
+        if self.facts.get("mail_only_to_files"):
+            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why

@@ -1,0 +1,115 @@
+"""What is recorded in the transaction that ends a run, or finds it late: one mail for each who wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from batchwright.config.settings import Settings
+from batchwright.engine.clock import Clock
+from batchwright.engine.errors import Refused
+from batchwright.engine.registry import Registry
+from batchwright.engine.run import Run
+from batchwright.notifications import outbox
+from batchwright.notifications.addresses import recipients
+from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
+from batchwright.operations.people import people
+from batchwright.operations.run_view import view_of
+
+KIND = "run_ended"
+
+
+class Announcer:
+    """Writes the outbox rows of a run that ends; of other rows a message needs only the outcomes."""
+
+    def __init__(self, settings: Settings, place: str, registry: Registry, clock: Clock) -> None:
+        self._settings = settings
+        self._place = place
+        self._registry = registry
+        self._clock = clock
+
+    def __call__(self, connection: Connection, run: Run) -> None:
+        """Record the mails that their recipients want, some for their digest.
+
+        The actor's is left out where the run says so (synchronous and dry runs).
+        """
+        known = people(connection, self._settings)
+        addressed = recipients(run.actor, known.addresses, run.notify, run.mail_actor)
+        if not addressed:
+            return
+        facts = self._facts(connection, run)
+        record_wanted(
+            connection,
+            self._settings,
+            known.choices,
+            kind=KIND,
+            run_key=run.id,
+            recipients=addressed,
+            facts=facts,
+            in_trouble=in_trouble(facts),
+            now=self._clock.now(),
+        )
+
+    def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
+        return {
+            **view_of(connection, run, self._clock.now()),
+            **self._words_of_job(run.job),
+            "database": self._place,
+            "base_url": self._settings.console_url,
+            "mail_only_to_files": self._settings.mail.transport == "file",
+        }
+
+    def _words_of_job(self, name: str) -> dict[str, str]:
+        # A run also ends, as Failed, when its job can no longer be loaded; its mail must not fail for that.
+        try:
+            job = self._registry.get(name)
+        except Refused:
+            return {}
+        return {
+            "record_noun": job.record_noun,
+            "retry_unit": job.retry_unit,
+            "error_note": job.error_note,
+        }
+
+
+def record_wanted(
+    connection: Connection,
+    settings: Settings,
+    choices: Mapping[str, str],
+    *,
+    kind: str,
+    run_key: int | None,
+    recipients: Sequence[str | None],
+    facts: Mapping[str, Any],
+    in_trouble: bool,
+    now: datetime,
+) -> None:
+    """Record a mail for each recipient who wants it, some for their digest; in the caller's transaction.
+
+    Args:
+        choices: what each chose, by bare address, as `batchwright.operations.people.people` gives them.
+        in_trouble: whether it tells of trouble, for those who want no other mail.
+    """
+    at_once, in_digest = wanted(recipients, choices, in_trouble=in_trouble)
+    midnight = next_midnight(now, ZoneInfo(settings.time_zone))
+    for some, digest_at in ((at_once, None), (in_digest, midnight)):
+        outbox.record(
+            connection,
+            kind=kind,
+            run_key=run_key,
+            recipients=some,
+            facts=facts,
+            now=now,
+            domain=mail_domain(settings),
+            digest_at=digest_at,
+        )
+
+
+def mail_domain(settings: Settings) -> str:
+    """The sender's domain, which ends every Message-ID."""
+    return parseaddr(settings.mail.sender)[1].rpartition("@")[2] or "localhost"

@@ -1,0 +1,141 @@
+"""The composition root: settings in, the wired application out. Making it opens nothing and loads no job."""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from batchwright.config.logging import log_to_stderr
+from batchwright.config.settings import Settings, load_settings
+from batchwright.engine import processes
+from batchwright.engine.clock import Clock, SystemClock
+from batchwright.engine.dispatch import Dispatcher
+from batchwright.engine.event_log import log_event
+from batchwright.engine.events import Events
+from batchwright.engine.executors import Executor, Inline, Local
+from batchwright.engine.registry import Registry
+from batchwright.engine.store.database import Database
+from batchwright.engine.subscribers import installed_subscribers
+from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.announce import Announcer
+from batchwright.operations.outcomes import outcome_rows
+
+if TYPE_CHECKING:
+    from batchwright.engine.metrics import Metrics
+    from batchwright.notifications.compose import Composer
+    from batchwright.notifications.deliver import Mailer
+
+__all__ = ["Actor", "Application", "default_actor", "default_application", "make_application"]
+
+
+class Application:
+    """The parts of one application. What mail and metrics need is heavy, and loaded when first asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(settings.database_url)
+        self.registry = Registry(settings.jobs)
+
+    @cached_property
+    def events(self) -> Events:
+        """Tells the log, and the subscribers of installed packages; `events.subscribe` adds others."""
+        told = Events()
+        told.subscribe(log_event)
+        for subscriber in installed_subscribers():
+            told.subscribe(subscriber)
+        return told
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The figures for Prometheus, counted from when they are first asked for."""
+        from batchwright.engine.metrics import Metrics
+
+        counted = Metrics()
+        self.events.subscribe(counted)
+        return counted
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """In which the business day begins and ends."""
+        return ZoneInfo(self.settings.time_zone)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Drives runs in this process."""
+        return Dispatcher(
+            database=self.database,
+            registry=self.registry,
+            clock=self.clock,
+            events=self.events,
+            announce=Announcer(self.settings, self.database.place, self.registry, self.clock),
+            lease_seconds=self.settings.lease_seconds,
+            max_active_runs=self.settings.max_active_runs,
+            executor=self.executor,
+            zone=self.zone,
+        )
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Executes scopes where the setting says; on SQLite in line, since only one process can write at a time."""
+        if self.settings.executor == "inline" or self.database.is_sqlite:
+            return Inline()
+        from batchwright.engine.pool import ProcessPool
+        from batchwright.operations.pool import COMMAND, execute_waiting_scope
+
+        local = Local(lambda: ProcessPool(COMMAND, processes.processors()), self.events)
+        if self.settings.executor == "local":
+            return local
+        from batchwright.engine.cluster import Dask
+
+        scheduler, patience = self.settings.executor, self.settings.lease_seconds
+        return Dask(scheduler, execute_waiting_scope, local, self.events, patience)
+
+    @cached_property
+    def composer(self) -> Composer:
+        """Makes messages of recorded facts."""
+        from batchwright.notifications.compose import Composer
+
+        mail = self.settings.mail
+        return Composer(sender=mail.sender, templates=mail.templates, attachment_limit=mail.attachment_limit)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """Sends what the outbox holds."""
+        from batchwright.notifications.deliver import Mailer, transport_from
+
+        return Mailer(
+            database=self.database,
+            transport=transport_from(self.settings.mail),
+            clock=self.clock,
+            composer=self.composer,
+            events=self.events,
+            outcomes=lambda run_id, outcome: outcome_rows(self.database, self.registry, run_id, outcome),
+        )
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        if "dispatcher" in self.__dict__:
+            self.dispatcher.close()
+        self.database.close()
+
+
+def make_application(settings: Settings, *, clock: Clock | None = None) -> Application:
+    """The application that the settings describe; its clock is the machine's where none is given.
+
+    Where the program has not said how it logs, warnings go to stderr.
+    """
+    log_to_stderr()
+    return Application(settings, clock or SystemClock())
+
+
+@cache
+def default_application() -> Application:
+    """The application that environment and working directory describe, made at the first call.
+
+    Raises `batchwright.config.settings.SettingsError` with every problem of the settings.
+    """
+    return make_application(load_settings(os.environ, Path.cwd()))

@@ -1,0 +1,60 @@
+"""What several acts check before they begin; each check refuses with the field, the value and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from batchwright.engine.errors import Refused
+
+NAMED_AT_MOST = 20
+
+
+class Unknown(Refused):
+    """Ids that nobody has. Names the first 20 and says how many there are."""
+
+    def __init__(self, noun: str, ids: Sequence[str], *, field: str) -> None:
+        self.ids = tuple(ids)
+        plural = "" if len(ids) == 1 else "s"
+        super().__init__(
+            f"unknown {noun}{plural}: {shortened(ids)}",
+            field=field,
+            remedy=f"Look the id{plural} up with `batchwright {noun.replace(' ', '-')}s list`",
+        )
+
+
+def shortened(ids: Sequence[str]) -> str:
+    """The ids, after the first 20 only their number: "A, B", "A, B, … and 5 more (25 in all)"."""
+    named = ", ".join(ids[:NAMED_AT_MOST])
+    rest = len(ids) - NAMED_AT_MOST
+    return f"{named} … and {rest} more ({len(ids)} in all)" if rest > 0 else named
+
+
+def check_known(noun: str, ids: Iterable[str], known: Collection[str], *, field: str) -> None:
+    """Refuse unless every id is `known`; all that are not are counted, the first 20 named."""
+    unknown = [an_id for an_id in ids if an_id not in known]
+    if unknown:
+        raise Unknown(noun, unknown, field=field)
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a length of a list below 1."""
+    if limit is not None and limit < 1:
+        raise Refused(
+            f"the limit {limit} is below 1", field="limit", remedy="Give a whole number from 1, or none"
+        )
+
+
+def check_one_of(value: str, choices: Collection[str], *, field: str) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise Refused(
+            f"{field} {value!r} is not known", field=field, remedy=f"Use one of {', '.join(choices)}"
+        )
+
+
+def distinct_ids(ids: Iterable[str], *, field: str) -> list[str]:
+    """The ids in their order, each once; refuses when there is none."""
+    distinct = list(dict.fromkeys(ids))
+    if not distinct:
+        raise Refused("no id was given", field=field, remedy="Name at least one")
+    return distinct

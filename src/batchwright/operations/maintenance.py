@@ -1,0 +1,102 @@
+"""The database itself: making and upgrading it, checking it, copying it away."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from batchwright.engine.errors import Refused
+from batchwright.engine.store.database import newest_revision
+from batchwright.operations import audit, records
+from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.app import Application
+from batchwright.operations.permissions import Right, permit
+
+
+def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[str, str | None]:
+    """Make the database if it is embedded and missing, and bring it to the newest revision.
+
+    Returns `place, before, after`; before is the revision it stood at, `None` when there was none.
+    """
+    before = app.database.revision() if app.database.exists() else None
+    app.database.upgrade()
+    after = app.database.revision()
+    with app.database.write() as connection:
+        audit.record(
+            connection,
+            actor=actor or default_actor(app.settings),
+            act="database.upgrade",
+            subject=app.database.place,
+            before={"revision": before},
+            after={"revision": after},
+            now=app.clock.now(),
+        )
+    return {"place": app.database.place, "before": before, "after": after}
+
+
+def check_database(app: Application) -> list[str]:
+    """What is wrong with the database, a sentence each; an empty list when nothing is.
+
+    Its revision and, on SQLite, its pages and foreign keys. Refuses a database that is not there.
+    """
+    if not app.database.exists():
+        app.database.require()
+    problems = []
+    if app.database.revision() != newest_revision():
+        problems.append(
+            f"the database is at revision {app.database.revision()}, this program needs {newest_revision()}: "
+            "run `batchwright db upgrade`"
+        )
+    if app.database.is_sqlite:
+        with app.database.read() as connection:
+            problems += records.sqlite_faults(connection)
+    return problems
+
+
+def backup_database(app: Application, file: Path, *, actor: Actor | None = None) -> Path:
+    """Copy an SQLite database, as it is at one moment, into a new file; others may go on writing meanwhile.
+
+    Needs the highest role: the copy holds users and audit, too. Refuses to overwrite, and refuses PostgreSQL, which
+    has a tool of its own.
+    """
+    permit(app, actor, Right.ADMINISTER, "database.backup")
+    if not app.database.is_sqlite:
+        raise Refused(
+            "a PostgreSQL database is not copied from here",
+            field="database_url",
+            remedy=f"Run `pg_dump --format=custom --file={file} {_pg_address(app)}`",
+        )
+    try:
+        file.touch(exist_ok=False)
+    except FileExistsError:
+        raise Refused(
+            f"{file} exists already", field="file", remedy="Name a file that is not there yet"
+        ) from None
+    except OSError as error:
+        raise Refused(
+            f"{file} cannot be written: {error.strerror}", field="file", remedy="Name another one"
+        ) from None
+    # Under another name until it is whole: a copy that was broken off must not look like a backup.
+    partial = file.with_name(file.name + ".partial")
+    try:
+        _copy(Path(app.database.url.database or ""), partial)
+        os.replace(partial, file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        file.unlink()
+        raise
+    return file
+
+
+def _copy(source: Path, target: Path) -> None:
+    origin, copy = sqlite3.connect(source), sqlite3.connect(target)
+    try:
+        origin.backup(copy)
+    finally:
+        copy.close()
+        origin.close()
+
+
+def _pg_address(app: Application) -> str:
+    return app.database.url.set(drivername="postgresql").render_as_string(hide_password=True)

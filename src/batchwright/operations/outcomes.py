@@ -1,0 +1,35 @@
+"""What became of the records of a run, streamed; for mails and CSV with the columns that the job knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batchwright.engine import ledger
+from batchwright.engine.registry import Registry
+from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
+from batchwright.operations import views
+
+Row = dict[str, str | None]
+
+
+def outcome_rows(
+    database: Database,
+    registry: Registry,
+    run_id: str,
+    outcome: str | None = None,
+    code: str | None = None,
+    *,
+    with_facts: bool = True,
+) -> Iterator[Row]:
+    """The outcomes of a run in the order of planning, all or those of one `outcome` and `code`.
+
+    `with_facts` adds what the job knows of each record (for usage inputs their asset, date and quantity).
+    """
+    with database.read() as connection:
+        run = runs.by_id(connection, run_id)
+        job = registry.get(run.job)(**run.parameters)
+        for record in ledger.outcomes(
+            connection, run, job, outcome=outcome, code=code, with_facts=with_facts
+        ):
+            yield {**views.outcome(record), **record.facts}

@@ -1,0 +1,27 @@
+"""Who gets a run's mail: names mapped to addresses by user rows and settings, and what each recipient chose."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.config.settings import Settings
+from batchwright.operations import records
+
+
+class People(NamedTuple):
+    """`addresses` by name in lower case (a login name, or one of `[actors]`); `choices` by bare address."""
+
+    addresses: dict[str, str]
+    choices: dict[str, str]
+
+
+def people(connection: Connection, settings: Settings) -> People:
+    """The users and the actors of the settings; where both map a name, the user row counts. One statement."""
+    addresses, choices = dict(settings.actors), {}
+    for user in records.list_users(connection):
+        choices[user["email"]] = user["mail"]
+        if user["os_user"] and not user["disabled"]:
+            addresses[user["os_user"].lower()] = user["email"]
+    return People(addresses, choices)

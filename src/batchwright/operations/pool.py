@@ -1,0 +1,183 @@
+"""A process that executes scopes for runs that another process drives: one of the pool, or of a Dask cluster.
+
+It makes its own application of its own environment and working directory, so that nobody sends it a password.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import random
+import sys
+import threading
+from collections import OrderedDict
+from functools import cache, partial
+from typing import BinaryIO
+
+import structlog
+
+from batchwright.config.logging import bind
+from batchwright.config.settings import SettingsError
+from batchwright.engine import events
+from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.events import Event, Events
+from batchwright.engine.executors import Answer, Task
+from batchwright.engine.scope import RunSession, ScopeRunner, words
+from batchwright.engine.store import runs, steering
+from batchwright.engine.store.leases import LeaseStore
+from batchwright.operations.app import default_application
+
+RUNS_AT_HAND = 4
+"""Of so many runs a thread keeps the job and the connection."""
+COMMAND = (sys.executable, "-P", "-m", "batchwright.operations.pool")
+"""Starts a process for `batchwright.engine.pool.ProcessPool`."""
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Greet, then answer task after task, until whoever started this process hangs up."""
+    incoming, outgoing = _own_streams()
+    sys.path[:] = pickle.load(incoming)
+    tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(incoming, tasks), daemon=True).start()
+    _say(outgoing, _greeting())
+    while True:
+        _say(outgoing, execute_scope(tasks.get()))
+
+
+def execute_scope(task: Task) -> Answer:
+    """Execute a scope under the fence of its run, in a session that is recorded with the run's lease.
+
+    What happens is told in the answer, for the process that drives the run to publish. Moments reached are published
+    here: they are this process's.
+    """
+    hands = _hands
+    hands.happened.clear()
+    try:
+        with bind(run_id=task.run_id):
+            done = hands.runner_of(task).execute(task.scope_key, task.number)
+    except FenceLost:
+        return Answer(fence_lost=True)
+    except _CannotWork as cannot:
+        return Answer(refused=str(cannot))
+    except Exception as error:  # whoever drives the run meets it again, and decides
+        log.info(
+            "scope could not be executed here", run_id=task.run_id, scope=task.number, reason=words(error)
+        )
+        return Answer(happened=tuple(hands.happened))
+    return Answer(done=done, happened=tuple(hands.happened))
+
+
+def execute_waiting_scope(task: Task) -> Answer:
+    """The same of a task that has waited here, out of reach: not once somebody asks its run to abort or to pause."""
+    try:
+        with default_application().database.read() as connection:
+            asked = steering.read(connection, task.run_key)
+    except Exception as error:  # as far as it matters, `execute_scope` meets it again
+        log.info("cannot see what is asked of the run", run_id=task.run_id, reason=words(error))
+        asked = None
+    return execute_scope(task) if asked is None else Answer(asked=asked.asked)
+
+
+class _CannotWork(Exception):
+    """This process is no help to the run; the text says why."""
+
+
+class _Hands(threading.local):
+    """What a thread works with: the runs it knows, and what happened since the last answer."""
+
+    def __init__(self) -> None:
+        self.happened: list[Event] = []
+        self._runners: OrderedDict[tuple[int, int], ScopeRunner] = OrderedDict()
+
+    def runner_of(self, task: Task) -> ScopeRunner:
+        """The run as this process first saw it under this fence, and its job, ready to execute its scopes."""
+        key = task.run_key, task.fence
+        if key not in self._runners:
+            self._runners[key] = self._runner(task)
+            if len(self._runners) > RUNS_AT_HAND:
+                _, oldest = self._runners.popitem(last=False)
+                oldest.session.close()
+        self._runners.move_to_end(key)
+        return self._runners[key]
+
+    def _runner(self, task: Task) -> ScopeRunner:
+        try:
+            app = default_application()
+            if app.database.place != task.place:
+                raise Refused(
+                    f"{_where()} has {app.database.place} for its database, and {task.run_id} is in {task.place}",
+                    field="database_url",
+                    remedy="Give both the same BATCHWRIGHT_DATABASE_URL",
+                )
+            app.database.require()
+            with app.database.read() as connection:
+                run = runs.by_key(connection, task.run_key)
+            job = app.registry.get(run.job)(**run.parameters)
+        except (Refused, SettingsError) as refused:
+            raise _CannotWork(str(refused)) from None
+        if run.fence != task.fence:
+            raise FenceLost(run.run_id)
+        session = RunSession(app.database, partial(_leases().record, run.id, run.fence))
+        told = Events()
+        told.subscribe(self._hear)
+        return ScopeRunner(run, job, session, app.clock, told, random.Random())
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, events.Reached):
+            default_application().events.publish(event)
+        else:
+            self.happened.append(event)
+
+
+_hands = _Hands()
+
+
+@cache
+def _leases() -> LeaseStore:
+    return LeaseStore(default_application().database)
+
+
+def _where() -> str:
+    return f"process {os.getpid()} in {os.getcwd()}"
+
+
+def _greeting() -> str | None:
+    """Why this process cannot work; also loads what every scope needs, so that the first one finds it there."""
+    try:
+        default_application().registry.names()
+    except Exception as error:
+        return words(error)
+    return None
+
+
+def _own_streams() -> tuple[BinaryIO, BinaryIO]:
+    """The pipes to whoever started us. What a job prints goes to stderr, and it finds nothing to read."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return incoming, outgoing
+
+
+def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
+    try:
+        while True:
+            tasks.put(pickle.load(incoming))
+    except (EOFError, OSError, pickle.UnpicklingError):
+        os._exit(0)  # nobody is left to hear of it; the database rolls back what was begun
+
+
+def _say(outgoing: BinaryIO, answer: Answer | str | None) -> None:
+    try:
+        pickle.dump(answer, outgoing)
+        outgoing.flush()
+    except OSError:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The audit trail with the chain that seals it, and the users with their roles."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text, false, text
+
+from batchwright.engine.store.tables import metadata
+from batchwright.engine.store.types import BigKey, UtcTime
+
+# Mail addresses and login names compare byte by byte, whatever collation the database has.
+Name = String(254).with_variant(String(254, collation="C"), "postgresql")
+
+UNSEALED: Final = text("NOT sealed")
+"""Also where the sealer looks: SQLite takes a partial index only for the very words of its condition."""
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False, comment="who it was, as claimed"),
+    Column("os_user", Text, nullable=False, comment="who it was, as the operating system says"),
+    Column("act", String(64), nullable=False),
+    Column("subject", Text, nullable=False, comment="id of what was acted on, or a count of them"),
+    Column("reason", Text),
+    Column("before", Text, comment="JSON"),
+    Column("after", Text, comment="JSON"),
+    Column("sealed", Boolean, nullable=False, server_default=false(), comment="it has a row in audit_seal"),
+    Index("ix_audit_entry_at", "at"),
+    Index("ix_audit_entry_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
+)
+
+audit_seal = Table(
+    "audit_seal",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False, comment="from 1, without a gap"),
+    Column("entry_id", BigInteger, nullable=False, unique=True, comment="kept when the entry is deleted"),
+    Column("hash", String(64), nullable=False, comment="SHA-256 of the entry and the hash before it"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", BigKey, primary_key=True, comment="always 1"),
+    Column("count", BigInteger, nullable=False, comment="how many seals there are"),
+    Column("hash", String(64), nullable=False, comment="the newest of them"),
+)
+
+app_user = Table(
+    "app_user",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("email", Name, nullable=False, unique=True, comment="in lower case"),
+    Column("role", String(32), nullable=False),
+    Column("os_user", Name, unique=True, comment="who they are for the operating system"),
+    Column("password_hash", Text, comment="argon2"),
+    Column("token_hash", String(64), unique=True, comment="SHA-256"),
+    Column("mail", String(8), nullable=False, comment="always, errors, never or digest"),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)

@@ -1,0 +1,238 @@
+"""What the outside sees: runs, outcomes, inputs, schedules as JSON values, keys always in this order.
+
+Amounts are text with the currency's decimals, quantities text with at least two, times ISO 8601 in UTC with `Z`,
+dates `YYYY-MM-DD`; a blank is `None`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from batchwright.billing.exact import quantity_text
+from batchwright.billing.money import money_text, price_text
+from batchwright.billing.records.schedules import SUPERSEDED
+from batchwright.engine.job import Preview, Warn
+from batchwright.engine.ledger import RecordOutcome
+from batchwright.engine.run import Run, badge
+from batchwright.notifications.outbox import MailLine
+
+Row = RowMapping
+View = dict[str, Any]
+
+
+def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: datetime) -> View:
+    """A run. `duration_seconds`: how long it ran or has been running (DoiT's run log), `None` before its start."""
+    return {
+        "run_id": run.run_id,
+        "job": run.job,
+        "type": run.type,
+        "mode": run.mode,
+        "status": str(run.state),
+        "badge": badge(run),
+        "actor": run.actor,
+        "reason": run.reason,
+        "explanation": run.explanation,
+        "parameters": run.parameters,
+        "trigger": run.trigger,
+        "schedule": run.schedule,
+        "parent_run_id": parent_run_id,
+        "customer_id": run.customer_id,
+        "periods": run.periods,
+        "total": run.total,
+        "processed": run.processed,
+        "errored": run.errored,
+        "skipped": run.skipped,
+        "not_reached": run.not_reached,
+        "totals": {name: _amounts(amounts) for name, amounts in run.totals.items()},
+        "warnings": [warning._asdict() for warning in warnings],
+        "error": run.error,
+        "created_at": instant(run.created_at),
+        "started_at": instant(run.started_at),
+        "ended_at": instant(run.ended_at),
+        "duration_seconds": _seconds(run.started_at, run.ended_at or now),
+    }
+
+
+def outcome(record: RecordOutcome) -> dict[str, str | None]:
+    """What became of one record of a run."""
+    return {
+        "record_id": record.record_id,
+        "outcome": record.outcome,
+        "code": record.code,
+        "message": record.message,
+        "amount": record.amount and money_text(record.amount.minor, record.amount.currency),
+        "currency": record.amount and record.amount.currency,
+    }
+
+
+def preview_line(line: Preview) -> View:
+    """What a dry run would have written to one record, and what it was computed with.
+
+    `amount` is what the record adds to the run's totals. A blank is `None`, and counts as nothing in `difference`.
+    """
+    before, after, currency = line.change or (None, None, None)
+    blank = before is None and after is None
+    return {
+        "kind": line.kind,
+        "record_id": line.record_id,
+        "customer_id": line.customer_id,
+        "amount": line.amount and money_text(line.amount.minor, line.amount.currency),
+        "currency": currency,
+        "before": money(before, currency),
+        "after": money(after, currency),
+        "difference": None if blank else money((after or 0) - (before or 0), currency),
+        "detail": dict(line.detail),
+    }
+
+
+def mail(line: MailLine) -> View:
+    """A mail of the outbox, without its facts."""
+    return {
+        "mail_id": line.mail_id,
+        "run_id": line.run_id,
+        "kind": line.kind,
+        "recipient": line.recipient,
+        "status": line.status,
+        "attempts": line.attempts,
+        "next_attempt_at": instant(line.next_attempt_at),
+        "error": line.error,
+        "created_at": instant(line.created_at),
+        "sent_at": instant(line.sent_at),
+    }
+
+
+def usage_input(row: Row) -> View:
+    """A usage input; amounts are `None` until rated."""
+    return {
+        "usage_input_id": row["usage_input_id"],
+        "asset_line_item_id": row["asset_line_item_id"],
+        "asset_number": row["asset_number"],
+        "status": row["status"],
+        "code": row["code"],
+        "message": row["message"],
+        "quantity": quantity(row["quantity"]),
+        "usage_date": day(row["usage_date"]),
+        "product_uom": row["product_uom"],
+        "description": row["description"],
+        "currency": row["currency"],
+        "rated_amount": money(row["rated_amount"], row["currency"]),
+        "draft_rated_amount": money(row["draft_rated_amount"], row["currency"]),
+    }
+
+
+def usage_schedule(row: Row) -> View:
+    """A usage schedule; its status is that of its billing schedule, its draft figures are `None` until forecast."""
+    return {
+        "usage_schedule_id": row["usage_schedule_id"],
+        "billing_schedule_id": row["billing_schedule_id"],
+        "asset_line_item_id": row["asset_line_item_id"],
+        "period_start_date": day(row["period_start_date"]),
+        "period_end_date": day(row["period_end_date"]),
+        "included_quantity": quantity(row["included_quantity"]),
+        "actual_quantity": quantity(row["actual_quantity"]),
+        "fee_amount": money(row["fee_amount"], row["currency"]),
+        "draft_rated_quantity": quantity(row["draft_rated_quantity"]),
+        "draft_fee_amount": money(row["draft_fee_amount"], row["currency"]),
+        "currency": row["currency"],
+        "type": row["type"],
+        "status": row["status"],
+        "superseded": row["status"] == SUPERSEDED,
+    }
+
+
+def billing_schedule(row: Row) -> View:
+    """A billing schedule."""
+    return {
+        "billing_schedule_id": row["billing_schedule_id"],
+        "asset_line_item_id": row["asset_line_item_id"],
+        "period_start_date": day(row["period_start_date"]),
+        "period_end_date": day(row["period_end_date"]),
+        "fee_amount": money(row["fee_amount"], row["currency"]),
+        "ready_for_invoice_date": day(row["ready_for_invoice_date"]),
+        "currency": row["currency"],
+        "type": row["type"],
+        "status": row["status"],
+        "superseded": row["status"] == SUPERSEDED,
+    }
+
+
+def asset_line_item(row: Row) -> View:
+    """An asset line item: the columns of its CSV file, and its currency."""
+    return {
+        "asset_line_item_id": row["asset_line_item_id"],
+        "asset_number": row["asset_number"],
+        "customer_id": row["customer_id"],
+        "account_id": row["account_id"],
+        "product": row["product"],
+        "start_date": day(row["start_date"]),
+        "end_date": day(row["end_date"]),
+        "billing_frequency": row["billing_frequency"],
+        "usage_frequency": row["usage_frequency"],
+        "first_billing_date": day(row["first_billing_date"]),
+        "price_book_id": row["price_book_id"],
+        "selling_frequency": row["selling_frequency"],
+        "price_type": row["price_type"],
+        "list_price": _price(row["list_price"], row["currency"]),
+        "currency": row["currency"],
+    }
+
+
+def audit_entry(row: Row) -> View:
+    """An audit entry; `before` and `after` are JSON values."""
+    return {
+        "at": instant(row["at"]),
+        "actor": row["actor"],
+        "os_user": row["os_user"],
+        "act": row["act"],
+        "subject": row["subject"],
+        "reason": row["reason"],
+        "before": None if row["before"] is None else json.loads(row["before"]),
+        "after": None if row["after"] is None else json.loads(row["after"]),
+    }
+
+
+def money(minor: int | None, currency: str | None) -> str | None:
+    """Minor units as text. An asset whose currency is not known yet has amounts of zero only: "0.00"."""
+    if minor is None:
+        return None
+    if currency is None:
+        return "0.00"
+    return money_text(minor, currency)
+
+
+def _price(value: Decimal | None, currency: str | None) -> str | None:
+    if value is None or currency is None:
+        return quantity(value)
+    return price_text(value, currency)
+
+
+def quantity(value: Decimal | None) -> str | None:
+    """A quantity as text: "20.00", "0.125"."""
+    return None if value is None else quantity_text(value)
+
+
+def day(value: date | None) -> str | None:
+    """A date as text: "2023-06-05"."""
+    return None if value is None else value.isoformat()
+
+
+def instant(value: datetime | None) -> str | None:
+    """An instant as text, in UTC to the millisecond: "2026-11-21T23:05:00.000Z"."""
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _amounts(amounts: Mapping[str, int]) -> dict[str, str]:
+    return {currency: money_text(amounts[currency], currency) for currency in sorted(amounts)}
+
+
+def _seconds(start: datetime | None, end: datetime) -> float | None:
+    # Never less than none at all: the clock of the machine that looks may lag behind that of the one that works.
+    return None if start is None else max(round((end - start).total_seconds(), 3), 0.0)
