@@ -22,7 +22,7 @@ from batchwright.engine.store.database import Database, upgrade
 from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import make_application
-from batchwright.operations.runs import submit_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.support.postgres import postgres_server
 
 ROOT = Path(__file__).parents[1]

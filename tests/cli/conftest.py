@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from batchwright.billing.sample import folder
 from batchwright.cli.main import main
 from batchwright.engine.store.database import Database, upgrade
-from batchwright.operations.sample import folder
 from tests.support.postgres import PostgresServer
 
 PROGRAM = Path(sys.executable).parent / "batchwright"

@@ -16,7 +16,7 @@ import pytest
 from batchwright.config.settings import load_settings
 from batchwright.operations.actor import default_actor
 from batchwright.operations.app import make_application
-from batchwright.operations.runs import submit_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.cli.conftest import PROGRAM, Batchwright
 
 WAIT = 60.0

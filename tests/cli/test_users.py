@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, text
 
 from batchwright.config.settings import Settings, operating_system_user
 from batchwright.engine.store.database import Database
+from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import make_application
-from batchwright.operations.sealing import seal_committed
 from tests.cli.conftest import Batchwright, error_of
 
 ME = operating_system_user()

@@ -19,7 +19,7 @@ from batchwright.engine.executors import Results, Work, in_flight
 from batchwright.engine.job import Scope
 from batchwright.engine.pool import ProcessPool
 from batchwright.engine.store.database import Database
-from batchwright.operations.pool import COMMAND
+from batchwright.operations.app import POOL
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
@@ -60,7 +60,7 @@ class Spread:
 
 def ready_pool() -> ProcessPool:
     """A pool of two processes, up and waiting."""
-    pool = ProcessPool(COMMAND, 2)
+    pool = ProcessPool((sys.executable, "-P", "-m", POOL), 2)
     until = time.monotonic() + SECONDS
     while pool.starting and time.monotonic() < until:
         time.sleep(0.01)

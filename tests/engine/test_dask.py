@@ -20,7 +20,7 @@ from batchwright.engine.executors import Inline
 from batchwright.engine.run import Ask, State
 from batchwright.engine.store import steering
 from batchwright.engine.store.database import Database
-from batchwright.operations.pool import execute_waiting_scope
+from batchwright.operations.app import POOL
 from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, wait_for
 from tests.engine.rig import NOW, Rig
@@ -82,7 +82,7 @@ def rig(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig
 
 
 def on(rig: Rig, address: str) -> None:
-    rig.executor = Dask(address, execute_waiting_scope, Inline(), rig.events, PATIENCE)
+    rig.executor = Dask(address, f"{POOL}:execute_waiting_scope", Inline(), rig.events, PATIENCE)
 
 
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(

@@ -14,7 +14,7 @@ from batchwright.engine import events
 from batchwright.engine.faults import is_transient
 from batchwright.engine.queue import promote
 from batchwright.engine.run import Run, State
-from batchwright.engine.store import runs
+from batchwright.engine.store import queue, runs
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
@@ -160,8 +160,8 @@ def test_a_process_that_stands_still_with_the_queue_locked_keeps_nobody_from_it_
     run = rig.submit()
     with rig.database.engine.connect() as still:
         with monkeypatch.context() as patience:
-            patience.setattr(runs, "MOST_SECONDS_IDLE_WITH_QUEUE", 0.5)
-            runs.lock_queue(still)
+            patience.setattr(queue, "MOST_SECONDS_IDLE_WITH_QUEUE", 0.5)
+            queue.lock_queue(still)
         assert promoted(rig, 1, run) == [run]  # waits for the lock until the server has ended that session
         with pytest.raises(DBAPIError, match="idle-in-transaction") as lost:
             still.execute(text("SELECT 1"))
@@ -184,8 +184,8 @@ def test_nothing_is_to_be_claimed_while_all_that_hold_are_behind_others(rig: Rig
     first = rig.claimed(rig.submit(schedule="Nightly"))
     rig.submit(schedule="Nightly", after_earlier=True)
     with rig.database.read() as connection:
-        assert not runs.any_to_claim(connection, 5)
+        assert not queue.any_to_claim(connection, 5)
     with rig.database.write() as connection:
         runs.move(connection, first, State.FAILED)
     with rig.database.read() as connection:
-        assert runs.any_to_claim(connection, 5)
+        assert queue.any_to_claim(connection, 5)

@@ -16,7 +16,7 @@ from batchwright.engine.clock import SystemClock
 from batchwright.engine.job import Scope
 from batchwright.engine.lease import heart
 from batchwright.engine.run import ACTIVE, Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.store import queue, runs, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.wake import Wake, wake_of
@@ -123,7 +123,7 @@ def test_several_workers_together_never_have_more_active_runs_than_there_are_slo
 
     def look(_scope: Scope) -> None:
         with rig.database.read() as connection:
-            active.append(len(runs.active(connection)))
+            active.append(len(queue.active(connection)))
         time.sleep(0.01)
 
     spy.on_execute = staticmethod(look)

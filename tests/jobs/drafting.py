@@ -11,9 +11,12 @@ from batchwright.billing import tables
 from batchwright.engine.store.tables import metadata
 from batchwright.notifications.tables import mail
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, retry_run, run_outcomes, submit_run
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes
+from batchwright.operations.runs.retrying import retry_run
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR
 

@@ -15,8 +15,8 @@ from threading import Barrier
 from batchwright.engine.errors import PreviewOutdated
 from batchwright.engine.events import Event, ScopeRetried
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.previews import apply_run
-from batchwright.operations.runs import drive_run
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.previews import apply_run
 from tests.jobs.drafting import draft
 from tests.jobs.world import FIRST_DAY, MONTHS, Input, World
 from tests.operations.conftest import ACTOR, StandingClock, make_settings

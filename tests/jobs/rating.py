@@ -12,10 +12,13 @@ from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
 from batchwright.billing.records.schedules import LIVE
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import list_billing_schedules, set_billing_schedule_status
-from batchwright.operations.previews import run_preview
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.billing_schedules import (
+    list_billing_schedules,
+    set_billing_schedule_status,
+)
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.views import View
 from tests.jobs.drafting import draft
 from tests.operations.conftest import ACTOR

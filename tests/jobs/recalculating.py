@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.runs import submit_run
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft

@@ -12,8 +12,8 @@ from sqlalchemy import update
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.recalculation import list_account_charges
-from batchwright.operations.steering import abort_run
+from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.runs.steering import abort_run
 from tests.jobs.rating import invoice, rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice, submitted, warnings
 from tests.operations.conftest import ACTOR

@@ -14,9 +14,10 @@ from sqlalchemy import update
 from batchwright.billing import tables
 from batchwright.engine.errors import PreviewOutdated
 from batchwright.operations.app import Application
-from batchwright.operations.previews import apply_run, run_preview
-from batchwright.operations.recalculation import list_account_charges
-from batchwright.operations.runs import drive_run, show_run
+from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.previews import apply_run, run_preview
 from batchwright.operations.views import View
 from tests.jobs.drafting import billing_rows
 from tests.jobs.rating import rate

@@ -16,12 +16,14 @@ from batchwright.billing.usage import rate_assets
 from batchwright.engine import events
 from batchwright.engine.errors import PreviewOutdated, Refused
 from batchwright.engine.events import Event
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.previews import apply_run, run_preview
-from batchwright.operations.runs import drive_run, retry_run, run_outcomes, show_run
-from batchwright.operations.usage_inputs import delete_usage_inputs, edit_usage_input
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_inputs import delete_usage_inputs, edit_usage_input
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes, show_run
+from batchwright.operations.runs.previews import apply_run, run_preview
+from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write

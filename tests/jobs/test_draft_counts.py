@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.runs import run_outcomes, show_run
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.looking import run_outcomes, show_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open
 from tests.jobs.drafting import draft, empty, mail_facts

@@ -11,8 +11,9 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, run_outcomes
-from batchwright.operations.usage_inputs import delete_usage_inputs, show_usage_input
+from batchwright.operations.billing.usage_inputs import delete_usage_inputs, show_usage_input
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, change, draft, drafts, outcomes, statuses, submit

@@ -6,8 +6,8 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.runs import show_run
-from batchwright.operations.usage_inputs import delete_usage_inputs
+from batchwright.operations.billing.usage_inputs import delete_usage_inputs
+from batchwright.operations.runs.looking import show_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, change, draft, drafts

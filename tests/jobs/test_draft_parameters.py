@@ -10,7 +10,7 @@ from batchwright import jobs
 from batchwright.engine.errors import Refused
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations.app import Application
-from batchwright.operations.runs import list_runs
+from batchwright.operations.runs.looking import list_runs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, billing_rows, draft, drafts, outcomes, submit

@@ -10,7 +10,7 @@ from batchwright.billing import tables
 from batchwright.engine.job import Scope
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob, Forecast
 from batchwright.operations.app import Application
-from batchwright.operations.runs import run_outcomes, show_run
+from batchwright.operations.runs.looking import run_outcomes, show_run
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import change, draft, drafts, outcomes, results, retry

@@ -12,8 +12,8 @@ import pytest
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.previews import run_preview
-from batchwright.operations.runs import list_runs, run_outcomes
+from batchwright.operations.runs.looking import list_runs, run_outcomes
+from batchwright.operations.runs.previews import run_preview
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import billing_rows, change, draft, results, submit

@@ -11,8 +11,8 @@ import pytest
 from batchwright.billing import tables
 from batchwright.billing.records import catalog_rows
 from batchwright.operations.app import Application
-from batchwright.operations.imports import import_paths
-from batchwright.operations.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, draft, drafts, outcomes, statuses

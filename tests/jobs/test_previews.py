@@ -11,8 +11,8 @@ from sqlalchemy import select
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.previews import run_preview
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write

@@ -13,8 +13,9 @@ from batchwright.engine.job import Scope
 from batchwright.jobs import UsageRatingJob
 from batchwright.jobs.usage_rating import Rating
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, run_outcomes
-from batchwright.operations.usage_inputs import delete_usage_inputs, reset_usage_inputs
+from batchwright.operations.billing.usage_inputs import delete_usage_inputs, reset_usage_inputs
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import (

@@ -12,8 +12,8 @@ import pytest
 from batchwright.billing import tables
 from batchwright.billing.rating import MODELS
 from batchwright.operations.app import Application
-from batchwright.operations.runs import run_outcomes
-from batchwright.operations.usage_inputs import reset_usage_inputs
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, billing_rows, draft, drafts, empty, outcomes

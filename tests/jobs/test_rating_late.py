@@ -9,9 +9,9 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import list_billing_schedules
-from batchwright.operations.usage_inputs import reset_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write

@@ -16,8 +16,8 @@ import pytest
 
 from batchwright.engine.events import Event, RunPlanned, ScopeRetried
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.billing_schedules import set_billing_schedule_status
-from batchwright.operations.usage_inputs import reset_usage_inputs
+from batchwright.operations.billing.billing_schedules import set_billing_schedule_status
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import outcomes, statuses

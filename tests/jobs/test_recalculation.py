@@ -12,13 +12,13 @@ from sqlalchemy import update
 from batchwright.billing import tables
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import PreviewOutdated
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.users import add_user
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.permissions import Forbidden, Right
-from batchwright.operations.previews import apply_run
-from batchwright.operations.runs import drive_run
-from batchwright.operations.usage_inputs import reset_usage_inputs
-from batchwright.operations.users import add_user
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.previews import apply_run
 from tests.jobs.company import INDEXED_TIERS
 from tests.jobs.drafting import billing_rows, change, draft, drafts, outcomes, statuses
 from tests.jobs.rating import (

@@ -11,9 +11,9 @@ from sqlalchemy import insert, select
 from batchwright.billing import tables
 from batchwright.billing.rating import MODELS
 from batchwright.operations.app import Application
-from batchwright.operations.previews import apply_run
-from batchwright.operations.runs import drive_run
-from batchwright.operations.usage_inputs import reset_usage_inputs
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.previews import apply_run
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft, empty, statuses
 from tests.jobs.mixture import Metered, write_company

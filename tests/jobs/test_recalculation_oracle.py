@@ -15,9 +15,9 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from batchwright.operations.previews import apply_run
-from batchwright.operations.recalculation import list_account_charges
-from batchwright.operations.runs import drive_run
+from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.previews import apply_run
 from tests.jobs.conftest import Open
 from tests.jobs.drafting import billing_rows, empty
 from tests.jobs.rating import assert_books_balance, invoice, rate, rated

@@ -16,12 +16,14 @@ from batchwright.billing import tables
 from batchwright.engine.errors import KeyInUse, Refused
 from batchwright.engine.store.tables import run as run_table
 from batchwright.jobs import DataRecalculationJob
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.batches import execute_batch
-from batchwright.operations.recalculation import recalculation_offer
-from batchwright.operations.runs import drive_run, list_runs, show_run, submit_run
-from batchwright.operations.steering import abort_run
+from batchwright.operations.billing.recalculation import recalculation_offer
+from batchwright.operations.runs.batches import execute_batch
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import list_runs, show_run
+from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
 from tests.operations.conftest import ACTOR, StandingClock, make_settings

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import list_billing_schedules
-from batchwright.operations.imports import import_paths
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.jobs.drafting import draft
 from tests.operations.conftest import ACTOR
 

@@ -9,8 +9,13 @@ import pytest
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, run_outcomes
-from batchwright.operations.usage_inputs import delete_usage_inputs, edit_usage_input, reset_usage_inputs
+from batchwright.operations.billing.usage_inputs import (
+    delete_usage_inputs,
+    edit_usage_input,
+    reset_usage_inputs,
+)
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, billing_rows, change, draft, drafts, outcomes, statuses, submit

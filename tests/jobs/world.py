@@ -20,12 +20,12 @@ from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
 from batchwright.billing.records.schedules import LIVE, PENDING_BILLING, SUPERSEDED
 from batchwright.engine.errors import Refused
-from batchwright.operations.amendments import amend_asset_line_item
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import set_billing_schedule_status
-from batchwright.operations.imports import import_paths
-from batchwright.operations.runs import run_outcomes
-from batchwright.operations.usage_inputs import edit_usage_input, reset_usage_inputs
+from batchwright.operations.billing.amendments import amend_asset_line_item
+from batchwright.operations.billing.billing_schedules import set_billing_schedule_status
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs
+from batchwright.operations.runs.looking import run_outcomes
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
 from tests.jobs.drafting import draft, empty

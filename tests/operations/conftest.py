@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from batchwright.config.settings import Settings, operating_system_user
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Actor, Application, make_application
-from batchwright.operations.audit_trail import list_audit
 from tests.support.records import Books
 
 NOW = datetime(2023, 7, 1, 8, 30, tzinfo=UTC)

@@ -13,14 +13,14 @@ from sqlalchemy import select
 
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
-from batchwright.operations.amendments import amend_asset_line_item, preview_amendment
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
-from batchwright.operations.asset_line_items import show_asset_line_item
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.billing_schedules import list_billing_schedules
-from batchwright.operations.forecast import forecast
-from batchwright.operations.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
+from batchwright.operations.billing.asset_line_items import show_asset_line_item
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses

@@ -10,7 +10,7 @@ import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.asset_line_items import list_asset_line_items, show_asset_line_item
+from batchwright.operations.billing.asset_line_items import list_asset_line_items, show_asset_line_item
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

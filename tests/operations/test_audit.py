@@ -9,9 +9,9 @@ import pytest
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
+from batchwright.operations.access.audit import record, subject_of
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Actor, Application, default_actor
-from batchwright.operations.audit import record, subject_of
-from batchwright.operations.audit_trail import list_audit
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
 

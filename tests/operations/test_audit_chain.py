@@ -10,11 +10,11 @@ from sqlalchemy import delete, insert, select, update
 from structlog.testing import capture_logs
 
 from batchwright.config.logging import configure_logging
-from batchwright.operations import records
+from batchwright.operations import audit_store
+from batchwright.operations.access.audit import record
+from batchwright.operations.access.audit_trail import verify_audit
+from batchwright.operations.access.sealing import AT_ONCE, seal_committed
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.audit import record
-from batchwright.operations.audit_trail import verify_audit
-from batchwright.operations.sealing import AT_ONCE, seal_committed
 from batchwright.operations.tables import audit_entry, audit_head, audit_seal
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
@@ -202,7 +202,7 @@ def test_an_entry_that_commits_after_one_with_a_higher_id_is_sealed_after_it(app
         assert seal_committed(app) == 1
     assert seal_committed(app) == 1
     with app.database.read() as connection:
-        order = [row["subject"] for row in records.sealed_entries(connection)]
+        order = [row["subject"] for row in audit_store.sealed_entries(connection)]
     assert order == ["committed first", "begun first"]
     assert problems(app) == OK
 

@@ -13,8 +13,9 @@ from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application, default_application
-from batchwright.operations.billing import BillingService
-from batchwright.operations.runs import drive_run, list_runs, show_run
+from batchwright.operations.billing.service import BillingService
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import list_runs, show_run
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, create_engine
 from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, list_runs, show_run
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import list_runs, show_run
 from tests.engine.dedup_submitter import MonthEnd
 from tests.engine.jobs import Parcels, fill
 

@@ -13,18 +13,19 @@ import pytest
 
 from batchwright.billing.exact import exactly
 from batchwright.engine.errors import Refused
-from batchwright.operations.amendments import amend_asset_line_item
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import list_billing_schedules
-from batchwright.operations.explanations import explain_usage_input
-from batchwright.operations.runs import drive_run, submit_run
-from batchwright.operations.usage_inputs import (
+from batchwright.operations.billing.amendments import amend_asset_line_item
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.explanations import explain_usage_input
+from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
     edit_usage_input,
     list_usage_inputs,
     reset_usage_inputs,
 )
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.mixture import drawn, write_company

@@ -11,7 +11,7 @@ import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.forecast import forecast
+from batchwright.operations.billing.forecast import forecast
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

@@ -10,11 +10,13 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import MoveRefused
 from batchwright.engine.run import State
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Actor, Application
-from batchwright.operations.permissions import Forbidden, Right
-from batchwright.operations.runs import drive_run, resume_run, show_run, submit_run
-from batchwright.operations.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
-from batchwright.operations.users import add_user
+from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]

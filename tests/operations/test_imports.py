@@ -13,9 +13,9 @@ import pytest
 
 from batchwright.billing.importing import ImportRefused
 from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.imports import import_paths
+from batchwright.operations.billing.imports import import_paths
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]

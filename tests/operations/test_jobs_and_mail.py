@@ -10,9 +10,10 @@ import pytest
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
 from batchwright.operations.app import Application
-from batchwright.operations.jobs import list_jobs, show_job
 from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
-from batchwright.operations.runs import drive_run, submit_run
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.jobs import list_jobs, show_job
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]

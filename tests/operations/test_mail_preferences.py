@@ -12,13 +12,15 @@ import pytest
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
+from batchwright.operations.access.users import add_user, disable_user, set_mail, set_role
 from batchwright.operations.app import Actor, Application, make_application
-from batchwright.operations.digests import make_digests
 from batchwright.operations.mail import list_mail, retry_mail, send_due_mail
 from batchwright.operations.people import people
-from batchwright.operations.runs import drive_run, show_run, submit_run
-from batchwright.operations.users import add_user, disable_user, set_mail, set_role
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
+from batchwright.operations.worker.digests import make_digests
 from tests.operations.conftest import ACTOR, NOW, StandingClock, make_settings
 from tests.support.records import Books
 

@@ -11,29 +11,16 @@ import pytest
 from sqlalchemy import text
 
 from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.asset_line_items import list_asset_line_items, show_asset_line_item
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.billing_schedules import (
+from batchwright.operations.billing.asset_line_items import list_asset_line_items, show_asset_line_item
+from batchwright.operations.billing.billing_schedules import (
     list_billing_schedules,
     set_billing_schedule_status,
     show_billing_schedule,
 )
-from batchwright.operations.forecast import forecast
-from batchwright.operations.jobs import list_jobs, show_job
-from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
-from batchwright.operations.maintenance import backup_database, check_database, upgrade_database
-from batchwright.operations.previews import run_preview
-from batchwright.operations.runs import (
-    drive_run,
-    list_runs,
-    resume_run,
-    retry_run,
-    run_outcomes,
-    show_run,
-    submit_run,
-)
-from batchwright.operations.usage_inputs import (
+from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
     edit_usage_input,
@@ -41,7 +28,15 @@ from batchwright.operations.usage_inputs import (
     reset_usage_inputs,
     show_usage_input,
 )
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.maintenance import backup_database, check_database, upgrade_database
+from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.jobs import list_jobs, show_job
+from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
+from batchwright.operations.runs.previews import run_preview
+from batchwright.operations.runs.retrying import retry_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 from tests.support.records import Books
 

@@ -15,12 +15,12 @@ from sqlalchemy import event
 from batchwright import operations
 from batchwright.config.settings import operating_system_user
 from batchwright.jobs import DraftUsageRatingJob
+from batchwright.operations.access.audit_trail import list_audit
+from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
+from batchwright.operations.access.users import add_user, disable_user
 from batchwright.operations.app import Actor, Application
-from batchwright.operations.audit_trail import list_audit
-from batchwright.operations.billing import BillingService
-from batchwright.operations.permissions import Forbidden, Right, permit, right_to_run
-from batchwright.operations.schedule_order import ScheduleOrder
-from batchwright.operations.users import add_user, disable_user
+from batchwright.operations.billing.service import BillingService
+from batchwright.operations.schedules.request import ScheduleOrder
 from tests.operations.conftest import NOW
 
 # The table of roles: what each operation needs.
@@ -131,8 +131,8 @@ NO_ACT = {
 
 def operations_there_are() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Every public function of the package that takes an application."""
-    for module_info in pkgutil.iter_modules(operations.__path__):
-        module = importlib.import_module(f"batchwright.operations.{module_info.name}")
+    for module_info in pkgutil.walk_packages(operations.__path__, "batchwright.operations."):
+        module = importlib.import_module(module_info.name)
         for name, function in vars(module).items():
             if not inspect.isfunction(function) or function.__module__ != module.__name__:
                 continue
@@ -205,11 +205,13 @@ def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_el
         for role, actor in people.items():
             # Operations without an actor among their values act as the settings say.
             monkeypatch.setattr(
-                "batchwright.operations.permissions.default_actor", lambda _, actor=actor: actor
+                "batchwright.operations.access.permissions.default_actor", lambda _, actor=actor: actor
             )
-            monkeypatch.setattr("batchwright.operations.batches.default_actor", lambda _, actor=actor: actor)
             monkeypatch.setattr(
-                "batchwright.operations.schedules.default_actor", lambda _, actor=actor: actor
+                "batchwright.operations.runs.batches.default_actor", lambda _, actor=actor: actor
+            )
+            monkeypatch.setattr(
+                "batchwright.operations.schedules.schedules.default_actor", lambda _, actor=actor: actor
             )
             allowed = role != "nobody" and roles.index(Right(role)) >= roles.index(needed)
             assert is_forbidden(app, name, actor, tmp_path) is not allowed, (name, role)
@@ -233,7 +235,7 @@ def test_every_refusal_leaves_one_audit_entry_that_names_the_act_and_the_role(
 def test_the_services_of_billing_are_forbidden_to_a_viewer(
     app: Application, people: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for where in ("permissions", "billing"):
+    for where in ("access.permissions", "billing.service"):
         monkeypatch.setattr(f"batchwright.operations.{where}.default_actor", lambda _: people[Right.LOOK])
     service = BillingService(app)
     flavours: list[Callable[[], object]] = [
@@ -313,7 +315,7 @@ def test_without_a_user_the_owner_of_an_embedded_file_may_do_everything_and_nobo
 def test_who_does_not_own_the_file_is_no_administrator_of_it(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchwright.operations.permissions.login_name", lambda uid: "somebody-else")
+    monkeypatch.setattr("batchwright.operations.access.permissions.login_name", lambda uid: "somebody-else")
     with pytest.raises(Forbidden):
         permit(app, Actor("root", operating_system_user()), Right.LOOK, "run.list")
     permit(app, Actor("owner", "somebody-else"), Right.ADMINISTER, "user.list")

@@ -16,7 +16,8 @@ from batchwright.engine.store import runs
 from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.app import Application
 from batchwright.operations.run_view import PAGE
-from batchwright.operations.runs import list_runs, show_run, submit_run
+from batchwright.operations.runs.looking import list_runs, show_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR, NOW
 
 JOB = "draft-usage-rating"

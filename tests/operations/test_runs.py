@@ -18,19 +18,18 @@ from batchwright.engine.store import runs
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.mail import list_mail, show_mail
-from batchwright.operations.previews import run_preview
-from batchwright.operations.runs import (
-    drive_run,
-    list_runs,
-    resume_run,
-    retry_run,
-    run_outcomes,
-    show_run,
-    submit_run,
+from batchwright.operations.billing.usage_inputs import (
+    delete_usage_inputs,
+    list_usage_inputs,
+    show_usage_input,
 )
-from batchwright.operations.usage_inputs import delete_usage_inputs, list_usage_inputs, show_usage_input
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.mail import list_mail, show_mail
+from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
+from batchwright.operations.runs.previews import run_preview
+from batchwright.operations.runs.retrying import retry_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 from tests.support.records import Books
 

@@ -13,14 +13,14 @@ from sqlalchemy import update
 from batchwright.billing.tables import asset_line_item
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import (
+from batchwright.operations.billing.billing_schedules import (
     MOVES,
     STATUSES,
     list_billing_schedules,
     set_billing_schedule_status,
     show_billing_schedule,
 )
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.operations.conftest import ACTOR
 from tests.operations.test_usage_inputs import race
 from tests.support.records import Books

@@ -11,9 +11,14 @@ import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Actor, Application, make_application
-from batchwright.operations.crontab import CrontabRefused
-from batchwright.operations.schedule_files import Difference, apply_schedules
-from batchwright.operations.schedules import list_schedules, pause_schedule, show_schedule, update_schedule
+from batchwright.operations.schedules.crontab import CrontabRefused
+from batchwright.operations.schedules.files import Difference, apply_schedules
+from batchwright.operations.schedules.schedules import (
+    list_schedules,
+    pause_schedule,
+    show_schedule,
+    update_schedule,
+)
 from tests.operations.conftest import ACTOR, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.store import runs
+from batchwright.engine.store import queue
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.backfill import MOST, backfill_schedule
-from batchwright.operations.runs import list_runs
-from batchwright.operations.schedule_order import ScheduleOrder
-from batchwright.operations.schedules import add_schedule, list_fires, update_schedule
+from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.schedules.backfill import MOST, backfill_schedule
+from batchwright.operations.schedules.request import ScheduleOrder
+from batchwright.operations.schedules.schedules import add_schedule, list_fires, update_schedule
 from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR, NOW, make_settings
 
@@ -181,5 +181,5 @@ def test_runs_of_a_backfill_follow_one_another_unless_overlap_is_allowed(app: Ap
         add_schedule(app, order, actor=ACTOR)
         backfill_schedule(app, name, day(1), day(2), actor=ACTOR)
         with app.database.read() as connection:
-            startable = [run.schedule for run in runs.first_in_lines(connection, 10)]
+            startable = [run.schedule for run in queue.first_in_lines(connection, 10)]
         assert startable.count(name) == (1 if waits else 2)

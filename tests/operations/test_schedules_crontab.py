@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from batchwright.cli.commands.run import run as run_command
 from batchwright.engine.registry import Registry
-from batchwright.operations.crontab import CrontabRefused, Line, option_of, read_crontab
-from batchwright.operations.schedule_order import ScheduleOrder
+from batchwright.operations.schedules.crontab import CrontabRefused, Line, option_of, read_crontab
+from batchwright.operations.schedules.request import ScheduleOrder
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
 NIGHTLY = '0 0 0 ? * * *  "Draft Rating Job"  draft-usage-rating'

@@ -19,24 +19,24 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine import events
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedules.alerts import RunTimes, Watch, judge, watch_of
-from batchwright.engine.schedules.schedule import Hold, Schedule
+from batchwright.engine.schedule import Hold, RunTimes, Schedule, Watch
+from batchwright.engine.schedules.alerts import judge, watch_of
 from batchwright.engine.store import runs, watches
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
 from batchwright.notifications.ping import PingFailed, ping
 from batchwright.notifications.tables import mail as mail_table
+from batchwright.operations.access.users import add_user, set_mail
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.digests import make_digests
 from batchwright.operations.mail import list_mail, send_due_mail, show_mail
-from batchwright.operations.runs import show_run
-from batchwright.operations.schedule_order import ScheduleOrder
-from batchwright.operations.schedule_runs import submit_of_schedules
-from batchwright.operations.schedules import add_schedule, remove_schedule
-from batchwright.operations.steering import abort_run
-from batchwright.operations.users import add_user, set_mail
-from batchwright.operations.watching import PAUSES, look
-from batchwright.operations.worker import WorkerProcess
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.schedules.request import ScheduleOrder
+from batchwright.operations.schedules.schedules import add_schedule, remove_schedule
+from batchwright.operations.worker.digests import make_digests
+from batchwright.operations.worker.late_runs import PAUSES, look
+from batchwright.operations.worker.worker import WorkerProcess
 from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.support.smtp import SmtpServer
 from tests.support.web import WebServer
@@ -395,7 +395,7 @@ def test_a_caller_that_died_leaves_the_ping_to_be_called_again(
     later = Later(app, monkeypatch)
     drive(app, fired(app, scheduled(app, ping=web.url), NOW))
     with monkeypatch.context() as dying:
-        dying.setattr("batchwright.operations.watching.ping", _die)
+        dying.setattr("batchwright.operations.worker.late_runs.ping", _die)
         with pytest.raises(KeyboardInterrupt):
             look(app)
     look(app)

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from batchwright.config.settings import operating_system_user
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Actor, Application
-from batchwright.operations.permissions import Forbidden, Right
-from batchwright.operations.schedule_files import apply_schedules
-from batchwright.operations.schedule_order import ScheduleOrder
-from batchwright.operations.schedules import (
+from batchwright.operations.schedules.files import apply_schedules
+from batchwright.operations.schedules.request import ScheduleOrder
+from batchwright.operations.schedules.schedules import (
     add_schedule,
     list_schedules,
     pause_schedule,
     run_now,
     update_schedule,
 )
-from batchwright.operations.users import add_user
 
 OPERATOR = Actor("olga@example.com", "u-olga")
 BILLING = Actor("bill@example.com", "u-bill")

@@ -14,9 +14,9 @@ from batchwright import operations
 from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations.app import Actor, Application, make_application
-from batchwright.operations.runs import list_runs
-from batchwright.operations.schedule_order import ScheduleOrder
-from batchwright.operations.schedules import (
+from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.schedules.request import ScheduleOrder
+from batchwright.operations.schedules.schedules import (
     add_schedule,
     hold_all,
     list_fires,

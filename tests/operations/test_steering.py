@@ -11,12 +11,14 @@ from sqlalchemy import Connection, select, update
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, MoveRefused, Refused
 from batchwright.engine.run import ENDED, Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.store import queue, runs, steering
 from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.app import Application
 from batchwright.operations.mail import list_mail
-from batchwright.operations.runs import drive_run, resume_run, run_outcomes, show_run, submit_run
-from batchwright.operations.steering import abort_run, move_run, pause_run, release_run
+from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.looking import run_outcomes, show_run
+from batchwright.operations.runs.steering import abort_run, move_run, pause_run, release_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.engine.jobs import Parcels, fill
 from tests.operations.conftest import ACTOR, NOW
 
@@ -199,7 +201,7 @@ def test_an_abort_and_its_mail_are_recorded_together_or_not_at_all(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the power went")
 
-    monkeypatch.setattr("batchwright.operations.audit.record", broken)
+    monkeypatch.setattr("batchwright.operations.access.audit.record", broken)
     with pytest.raises(RuntimeError):
         abort_run(app, run_id, actor=ACTOR)
     assert read(app, run_id).state is State.HOLDING
@@ -303,7 +305,7 @@ def test_a_run_that_is_claimed_while_it_is_steered_is_asked_instead(
     app: Application, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     run_id = submitted(app, State.QUEUED)
-    moves = moved_meanwhile(app, monkeypatch, runs, "lock_queue", run_id, State.PROCESSING)
+    moves = moved_meanwhile(app, monkeypatch, queue, "lock_queue", run_id, State.PROCESSING)
     view = ACTS[act](app, run_id, actor=ACTOR)
     assert (view["status"], moves) == ("Processing", [State.PROCESSING])
     assert asked(app, run_id) == steering.Asked(Ask(act), ACTOR.name, NOW)

@@ -24,7 +24,8 @@ from batchwright.engine.errors import KeyInUse, Refused
 from batchwright.engine.store.wake import wake_of
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, list_runs
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import list_runs
 from tests.engine.dedup_submitter import MonthEnd
 from tests.engine.jobs import Parcels, fill
 

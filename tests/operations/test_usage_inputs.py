@@ -15,7 +15,7 @@ from batchwright.billing.records import assets
 from batchwright.billing.tables import usage_input
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
-from batchwright.operations.usage_inputs import (
+from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
     edit_usage_input,

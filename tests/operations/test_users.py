@@ -12,9 +12,10 @@ from sqlalchemy import Connection, select
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
-from batchwright.operations import records, users
+from batchwright.operations import user_store
+from batchwright.operations.access import users
+from batchwright.operations.access.permissions import Forbidden, Right, permit
 from batchwright.operations.app import Actor, Application
-from batchwright.operations.permissions import Forbidden, Right, permit
 from batchwright.operations.tables import app_user
 from tests.operations.conftest import ACTOR
 
@@ -88,14 +89,14 @@ def test_who_has_no_row_may_do_nothing_after_the_first_user_was_tied_to_somebody
 def test_of_two_who_would_be_the_first_user_of_a_server_at_once_only_one_is(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = records.lock_users
+    lock = user_store.lock_users
 
     def overtaken(connection: Connection) -> None:
-        monkeypatch.setattr(records, "lock_users", lock)
+        monkeypatch.setattr(user_store, "lock_users", lock)
         users.add_user(app, "eve@example.com", "administrator", actor=Actor("eve", "eve"))
         lock(connection)
 
-    monkeypatch.setattr(records, "lock_users", overtaken)
+    monkeypatch.setattr(user_store, "lock_users", overtaken)
     with pytest.raises(Forbidden):
         add(app)
     (first,) = users.list_users(app, actor=Actor("eve", "eve"))

@@ -15,12 +15,14 @@ from sqlalchemy import update
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.notifications.tables import mail
+from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.audit_trail import list_audit, verify_audit
 from batchwright.operations.mail import list_mail
-from batchwright.operations.runs import drive_run, resume_run, show_run, submit_run
+from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
-from batchwright.operations.worker import WorkerProcess
+from batchwright.operations.worker.worker import WorkerProcess
 from tests.operations.conftest import ACTOR, StandingClock, make_settings
 
 JOB = "draft-usage-rating"
@@ -157,7 +159,7 @@ def test_a_worker_goes_on_while_sealing_fails(
     def broken(_: Application) -> int:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("batchwright.operations.upkeep.seal_committed", broken)
+    monkeypatch.setattr("batchwright.operations.worker.upkeep.seal_committed", broken)
     run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
     with working(other):
         wait_for(lambda: show_run(app, run_id)["status"] == "Completed")

@@ -7,7 +7,7 @@ import pytest
 
 from batchwright.billing.rating import Price
 from batchwright.billing.rating.price import MODELS
-from batchwright.operations.sample import folder, usage
+from batchwright.billing.sample import folder, usage
 
 # not_found, not_eligible, invoiced and unforeseen need more than imported records.
 CODES = {

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from batchwright.billing.sample import folder, usage
 from batchwright.config.settings import MailSettings, Settings, operating_system_user
 from batchwright.operations.app import Actor, Application, make_application
-from batchwright.operations.imports import import_paths
-from batchwright.operations.runs import drive_run, run_outcomes, submit_run
-from batchwright.operations.sample import folder, usage
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import run_outcomes
+from batchwright.operations.runs.submitting import submit_run
 
 ACTOR = Actor(name="ops@example.com", os_user=operating_system_user())
 

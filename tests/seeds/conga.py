@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from batchwright.operations.app import Application
-from batchwright.operations.billing_schedules import list_billing_schedules
-from batchwright.operations.imports import import_paths
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.jobs.test_seed_table import FILES
 from tests.operations.conftest import ACTOR
 

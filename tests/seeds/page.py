@@ -8,7 +8,7 @@ from typing import Any
 from batchwright.engine import BatchJob
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application
-from batchwright.operations.billing import BillingService
+from batchwright.operations.billing.service import BillingService
 from batchwright.operations.views import View
 from tests.seeds.conftest import Batchwright, Load
 

@@ -27,7 +27,8 @@ from batchwright.engine.errors import Refused
 from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
 from batchwright.operations import execute_batch, schedule
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run, submit_run
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.operations.conftest import ACTOR
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED

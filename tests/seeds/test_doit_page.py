@@ -19,7 +19,7 @@ import pytest
 from batchwright.billing import tables
 from batchwright.engine.events import Event, RunPlanned, RunStarted, ScopeDone
 from batchwright.operations.app import Application
-from batchwright.operations.runs import drive_run
+from batchwright.operations.runs.driving import drive_run
 from tests.jobs.drafting import change
 from tests.jobs.test_rating_rivals import rival
 from tests.operations.conftest import ACTOR

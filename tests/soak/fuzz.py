@@ -13,11 +13,11 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from batchwright.billing import sample
 from batchwright.billing.importing import import_files
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import metadata
-from batchwright.operations import sample
 
 Say = Callable[[str], None]
 Change = Callable[[bytes, Random], bytes]

@@ -14,7 +14,8 @@ from batchwright.config.settings import MailSettings, Settings, operating_system
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import make_application
-from batchwright.operations.runs import Order, drive_run, enqueue
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.submitting import Order, enqueue
 from bench.company import Company, fill
 from tests.soak.fleet import Entry
 from tests.soak.state import Rows, differences, records_of, run_of

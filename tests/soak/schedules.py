@@ -19,8 +19,8 @@ from typing import Final
 from sqlalchemy import insert
 
 from batchwright.engine.run import Run, State
+from batchwright.engine.schedule import Misfire, Overlap, Wanted
 from batchwright.engine.schedules import due
-from batchwright.engine.schedules.schedule import Misfire, Overlap, Wanted
 from batchwright.engine.store import runs
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database, upgrade

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from batchwright.config.settings import Settings
 from batchwright.engine.job import BatchJob, Record, Schema, Scope, StartContext
-from batchwright.engine.store.runs import lock_queue
+from batchwright.engine.store.queue import lock_queue
 from batchwright.engine.submit import Request, submit
 from batchwright.operations.app import Application, make_application
 from tests.soak.fleet import fleet

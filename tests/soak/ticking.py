@@ -20,7 +20,7 @@ from batchwright.config.settings import load_settings
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.events import Event, ScheduleFired
 from batchwright.operations.app import make_application
-from batchwright.operations.worker import WorkerProcess
+from batchwright.operations.worker.worker import WorkerProcess
 
 
 class Ahead(SystemClock):

@@ -17,7 +17,7 @@ from batchwright.cli.state import Session
 from batchwright.engine.claim import Seen, Stop
 from batchwright.engine.run import ACTIVE
 from batchwright.operations.app import Application
-from batchwright.operations.runs import show_run
+from batchwright.operations.runs.looking import show_run
 from batchwright.operations.views import View
 
 Way = Literal["sync", "batch", "enqueue"]

@@ -16,8 +16,8 @@ from batchwright.cli.state import Session
 from batchwright.cli.submitting import submit_and_drive
 from batchwright.config.errors import SettingsError
 from batchwright.engine.errors import Refused
-from batchwright.operations.jobs import broken_jobs, described_jobs
-from batchwright.operations.parameters import read_parameters
+from batchwright.operations.runs.jobs import broken_jobs, described_jobs
+from batchwright.operations.runs.parameters import read_parameters
 from batchwright.operations.views import View
 
 _KEY = "batchwright.registered"
@@ -101,7 +101,7 @@ class JobCommand(Command):
 
 
 def job_command(job: View) -> click.Command:
-    """`batchwright run NAME` for a job described by `batchwright.operations.jobs.described_job`."""
+    """`batchwright run NAME` for a job described by `batchwright.operations.runs.jobs.described_job`."""
 
     @click.command(job["name"], cls=JobCommand, job=job, help=job["description"], example=example_of(job))
     @click.option(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from batchwright.cli.answers import Column
-from batchwright.operations.parameters import Schema, choices_of
+from batchwright.operations.runs.parameters import Schema, choices_of
 
 COLUMNS = (
     Column("name", "Parameter"),

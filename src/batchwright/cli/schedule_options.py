@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from batchwright.operations.cron import read_moment
+from batchwright.operations.schedules.cron import read_moment
 
 
 class _Clear:

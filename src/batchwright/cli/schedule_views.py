@@ -7,7 +7,7 @@ from datetime import datetime
 
 from batchwright.cli import show as shown
 from batchwright.cli.answers import Column
-from batchwright.operations.schedule_files import Difference
+from batchwright.operations.schedules.files import Difference
 from batchwright.operations.views import View
 
 

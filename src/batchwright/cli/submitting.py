@@ -8,7 +8,8 @@ from batchwright.cli.driving import finish_submitted
 from batchwright.cli.run_options import RunOptions
 from batchwright.cli.session import acting, application
 from batchwright.cli.state import Session
-from batchwright.operations.runs import drive_run, submit_run
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.submitting import submit_run
 
 
 def submit_and_drive(

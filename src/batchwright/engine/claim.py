@@ -13,7 +13,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.lease import Watch, take_over
 from batchwright.engine.queue import Slots, promote
 from batchwright.engine.run import ACTIVE, Run, State
-from batchwright.engine.store import runs, scopes
+from batchwright.engine.store import queue, runs, scopes
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 
@@ -105,7 +105,7 @@ class Claims:
     def any_waiting(self) -> bool:
         """Whether a run waits that could be claimed now. Takes no lock."""
         with self._database.glance() as connection:
-            return runs.any_to_claim(connection, self._max_active_runs)
+            return queue.any_to_claim(connection, self._max_active_runs)
 
     def next(self) -> tuple[Run | None, bool]:
         """Claim the run whose turn it is, and whether another can be claimed; ``None`` when none waits with a slot."""
@@ -120,7 +120,7 @@ class Claims:
     def active(self) -> list[Run]:
         """The runs that processes work on, or should; without live counts."""
         with self._database.read() as connection:
-            return runs.active(connection)
+            return queue.active(connection)
 
     def watch(self) -> Watch:
         """What sees which owners are gone. To be closed."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from pkgutil import resolve_name
 from typing import Any
 
 import structlog
@@ -41,14 +41,15 @@ log = structlog.get_logger()
 class Dask:
     """Sends the scopes of every run to the workers of a cluster.
 
-    ``address`` is ``dask://host:port`` of its scheduler, ``function`` what a worker calls with a task, and ``instead``
-    goes on with a run that has seen no worker for ``patience`` seconds. The next run tries the cluster again.
+    ``address`` is ``dask://host:port`` of its scheduler, ``function`` names what a worker calls with a task, as
+    ``module:function``, and ``instead`` goes on with a run that has seen no worker for ``patience`` seconds. The next
+    run tries the cluster again.
     """
 
     def __init__(
         self,
         address: str,
-        function: Callable[[Task], Answer],
+        function: str,
         instead: Executor,
         events: Events,
         patience: float,
@@ -99,7 +100,7 @@ class _Crew:
 class Cluster:
     """A connection to a scheduler, made anew when it is lost. The runs of this process share it."""
 
-    def __init__(self, address: str, function: Callable[[Task], Answer]) -> None:
+    def __init__(self, address: str, function: str) -> None:
         self.address = address
         self._function = function
         self._client: Any = None
@@ -125,7 +126,7 @@ class Cluster:
             return answer
         try:
             # Not by way of its executor: there a connection that breaks while an answer is fetched ends in no answer.
-            sent = client.submit(self._function, task, pure=False)
+            sent = client.submit(call_by_name, self._function, task, pure=False)
         except Exception as error:  # a client that is being closed, say
             self._looked = None
             answer.set_exception(TaskLost(str(error)))
@@ -159,6 +160,12 @@ class Cluster:
                 self.close()
             return 0
         return sum(of_workers.values())
+
+
+def call_by_name(function: str, task: Task) -> Answer:
+    """What a worker is sent: it finds the function by its name in its own installation."""
+    answer: Answer = resolve_name(function)(task)
+    return answer
 
 
 def _connected(address: str) -> Any:

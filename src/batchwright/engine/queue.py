@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from batchwright.engine.run import ACTIVE, Run, State
-from batchwright.engine.store import runs
+from batchwright.engine.store import queue, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ def promote(connection: Connection, max_active_runs: int) -> Slots:
 
     Next is the head of the key with the fewest runs in slots, ties by position.
     """
-    runs.lock_queue(connection)
-    line = runs.in_line(connection)
+    queue.lock_queue(connection)
+    line = queue.in_line(connection)
     in_slots = Counter(run.queue_key for run in line if not run.in_caller)
     free = max_active_runs - in_slots.total()
     queued = [run for run in line if run.state is State.QUEUED and not run.in_caller]
-    holding = runs.first_in_lines(connection, free) if free > 0 else []
+    holding = queue.first_in_lines(connection, free) if free > 0 else []
     for _ in range(min(free, len(holding))):
         head = min(holding, key=lambda run: (in_slots[run.queue_key], *_place(run)))
         queued.append(runs.move(connection, head, State.QUEUED))
@@ -74,7 +74,7 @@ def fill_slots(connection: Connection, max_active_runs: int) -> None:
 
     One that is submitted at the same moment is not seen here, and is promoted by whoever claims next.
     """
-    if runs.any_holding(connection):
+    if queue.any_holding(connection):
         promote(connection, max_active_runs)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from batchwright.notifications.compose import Composer
     from batchwright.notifications.deliver import Mailer
 
-__all__ = ["Actor", "Application", "default_actor", "default_application", "make_application"]
+__all__ = ["POOL", "Actor", "Application", "default_actor", "default_application", "make_application"]
+
+# By name: what runs in another process makes its application there, from this module.
+POOL = "batchwright.operations.pool"
 
 
 class Application:
@@ -84,15 +88,15 @@ class Application:
         if self.settings.executor == "inline" or self.database.is_sqlite:
             return Inline()
         from batchwright.engine.pool import ProcessPool
-        from batchwright.operations.pool import COMMAND, execute_waiting_scope
 
-        local = Local(lambda: ProcessPool(COMMAND, processes.processors()), self.events)
+        command = (sys.executable, "-P", "-m", POOL)
+        local = Local(lambda: ProcessPool(command, processes.processors()), self.events)
         if self.settings.executor == "local":
             return local
         from batchwright.engine.cluster import Dask
 
         scheduler, patience = self.settings.executor, self.settings.lease_seconds
-        return Dask(scheduler, execute_waiting_scope, local, self.events, patience)
+        return Dask(scheduler, f"{POOL}:execute_waiting_scope", local, self.events, patience)
 
     @cached_property
     def composer(self) -> Composer:

@@ -8,11 +8,12 @@ from typing import Any
 import structlog
 
 from batchwright.notifications import outbox
-from batchwright.operations import audit, views
+from batchwright.operations import views
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit
-from batchwright.operations.permissions import Right, permit
 from batchwright.operations.views import View
 
 log = structlog.get_logger()

@@ -7,11 +7,12 @@ import sqlite3
 from pathlib import Path
 
 from batchwright.engine.errors import Refused
+from batchwright.engine.store import database
 from batchwright.engine.store.database import newest_revision
-from batchwright.operations import audit, records
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor, default_actor
 from batchwright.operations.app import Application
-from batchwright.operations.permissions import Right, permit
 
 
 def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[str, str | None]:
@@ -50,7 +51,7 @@ def check_database(app: Application) -> list[str]:
         )
     if app.database.is_sqlite:
         with app.database.read() as connection:
-            problems += records.sqlite_faults(connection)
+            problems += database.sqlite_faults(connection)
     return problems
 
 

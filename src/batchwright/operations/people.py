@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.config.settings import Settings
-from batchwright.operations import records
+from batchwright.operations import user_store
 
 
 class People(NamedTuple):
@@ -20,7 +20,7 @@ class People(NamedTuple):
 def people(connection: Connection, settings: Settings) -> People:
     """The users and the actors of the settings; where both map a name, the user row counts. One statement."""
     addresses, choices = dict(settings.actors), {}
-    for user in records.list_users(connection):
+    for user in user_store.list_users(connection):
         choices[user["email"]] = user["mail"]
         if user["os_user"] and not user["disabled"]:
             addresses[user["os_user"].lower()] = user["email"]

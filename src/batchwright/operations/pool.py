@@ -30,8 +30,6 @@ from batchwright.operations.app import default_application
 
 RUNS_AT_HAND = 4
 """Of so many runs a thread keeps the job and the connection."""
-COMMAND = (sys.executable, "-P", "-m", "batchwright.operations.pool")
-"""Starts a process for `batchwright.engine.pool.ProcessPool`."""
 
 log = structlog.get_logger()
 

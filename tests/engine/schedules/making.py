@@ -12,10 +12,10 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.events import Event
 from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run, State
+from batchwright.engine.schedule import Schedule, Wanted
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.schedules.schedule import Schedule, Wanted
 from batchwright.engine.store import runs, schedules
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import StoredFire

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run
+from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.schedules.schedule import Schedule
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels

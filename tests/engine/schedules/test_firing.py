@@ -14,9 +14,9 @@ from sqlalchemy import Connection, event
 from batchwright.engine import events
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run, State
+from batchwright.engine.schedule import Misfire, Overlap, Schedule
 from batchwright.engine.schedules import firing
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.schedules.schedule import Misfire, Overlap, Schedule
 from batchwright.engine.store import runs, schedules
 from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule
 from batchwright.engine.schedules import due, policy
 from batchwright.engine.schedules.policy import Decision, NotRun, Start
-from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Schedule
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -14,8 +14,8 @@ from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import Refused
 from batchwright.engine.events import ScheduleFired
 from batchwright.engine.run import Run
+from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.schedules.schedule import Schedule
 from batchwright.engine.schedules.scheduler import Scheduler
 from batchwright.engine.store import schedules
 from tests.engine.schedules.making import NOW, Bench

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from batchwright.engine.schedules.schedule import Misfire
+from batchwright.engine.schedule import Misfire
 from batchwright.engine.schedules.scheduler import Scheduler
 from tests.engine.schedules.making import NOW, Bench
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Wanted
+from batchwright.engine.schedule import Hold, Misfire, Overlap, Wanted
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import Fire

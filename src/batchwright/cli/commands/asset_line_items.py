@@ -13,8 +13,8 @@ from batchwright.cli.options import actor_option, as_json_option, limit_option, 
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
 from batchwright.notifications.words import counted
-from batchwright.operations import amendments
-from batchwright.operations import asset_line_items as operation
+from batchwright.operations.billing import amendments
+from batchwright.operations.billing import asset_line_items as operation
 from batchwright.operations.views import View
 
 COLUMNS = (

@@ -10,7 +10,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
 from batchwright.cli.session import application
 from batchwright.cli.show import beginning, instant
-from batchwright.operations.audit_trail import list_audit, verify_audit
+from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.views import View
 
 COLUMNS = (

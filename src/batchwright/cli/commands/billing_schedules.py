@@ -12,7 +12,7 @@ from batchwright.cli.options import actor_option, as_json_option, limit_option, 
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
 from batchwright.notifications.words import counted
-from batchwright.operations import billing_schedules as operation
+from batchwright.operations.billing import billing_schedules as operation
 
 COLUMNS = (
     Column("billing_schedule_id", "Schedule id"),

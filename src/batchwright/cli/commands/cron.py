@@ -16,8 +16,8 @@ from batchwright.cli.options import as_json_option
 from batchwright.cli.schedule_options import Moment
 from batchwright.cli.show import instant
 from batchwright.engine.errors import Refused
-from batchwright.operations import cron as operation
-from batchwright.operations.cron import ExpressionRefused
+from batchwright.operations.schedules import cron as operation
+from batchwright.operations.schedules.cron import ExpressionRefused
 
 
 def _local(text: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from batchwright.billing import sample
 from batchwright.cli.answers import Column, Row, write_table
 from batchwright.cli.driving import driven
 from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
@@ -23,14 +24,15 @@ from batchwright.cli.run_views import LOG_COLUMNS, run_result
 from batchwright.cli.state import Session
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
-from batchwright.operations import sample
 from batchwright.operations.actor import default_actor
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.forecast import forecast
-from batchwright.operations.imports import import_paths
-from batchwright.operations.runs import drive_run, show_run, submit_run
-from batchwright.operations.usage_inputs import list_usage_inputs
-from batchwright.operations.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.submitting import submit_run
 
 MARKER = ".batchwright-demo"
 MADE_HERE = ("batchwright.db*", "batchwright.toml", "mail", MARKER)

@@ -8,7 +8,7 @@ from batchwright.cli.answers import Column, Format, write_rows
 from batchwright.cli.groups import Command
 from batchwright.cli.options import format_option
 from batchwright.cli.session import application
-from batchwright.operations import forecast as operation
+from batchwright.operations.billing import forecast as operation
 
 GROUPS = {
     "month": (Column("month", "Month"),),

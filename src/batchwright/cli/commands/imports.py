@@ -16,7 +16,7 @@ from batchwright.cli.session import acting, application
 from batchwright.cli.show import duration
 from batchwright.cli.state import Session
 from batchwright.notifications.words import counted
-from batchwright.operations.imports import import_paths
+from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.views import View
 
 COLUMNS = (

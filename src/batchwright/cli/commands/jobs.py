@@ -11,7 +11,7 @@ from batchwright.cli.options import as_json_option
 from batchwright.cli.parameters import COLUMNS as PARAMETER_COLUMNS
 from batchwright.cli.parameters import example_of, parameter_rows
 from batchwright.cli.session import application
-from batchwright.operations import jobs as operation
+from batchwright.operations.runs import jobs as operation
 from batchwright.operations.views import View
 
 COLUMNS = (

@@ -8,7 +8,7 @@ from batchwright.cli.answers import Column, write_facts, write_json, write_rows,
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
 from batchwright.cli.session import application
-from batchwright.operations import recalculation as operation
+from batchwright.operations.billing import recalculation as operation
 
 OFFER_COLUMNS = (
     Column("customer_id", "Customer"),

@@ -25,8 +25,7 @@ from batchwright.cli.run_views import (
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.state import Session
-from batchwright.operations import previews, steering
-from batchwright.operations import runs as operation
+from batchwright.operations.runs import driving, looking, previews, retrying, steering
 from batchwright.operations.views import View
 
 PREVIEW_COLUMNS = (
@@ -61,7 +60,7 @@ def runs() -> None:
 def list_(status: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
     """List runs, the newest first."""
     with application() as app:
-        rows = operation.list_runs(app, status, job, limit)
+        rows = looking.list_runs(app, status, job, limit)
     columns = (*LOG_COLUMNS, *COUNT_COLUMNS)
     write_rows(rows, columns, format="json" if as_json else "table", nothing="There is no such run.")
 
@@ -72,7 +71,7 @@ def list_(status: str | None, job: str | None, limit: int | None, as_json: bool)
 def show(run_id: str, as_json: bool) -> None:
     """Show one run: what it was asked to do, what came of it, its mail, its retries."""
     with application() as app:
-        run = operation.show_run(app, run_id)
+        run = looking.show_run(app, run_id)
         if as_json:
             write_json(run)
             return
@@ -119,7 +118,7 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
 def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format) -> None:
     """What became of each record of a run."""
     with application() as app:
-        rows = operation.run_outcomes(app, run_id, outcome, code)
+        rows = looking.run_outcomes(app, run_id, outcome, code)
         write_rows(rows, OUTCOME_COLUMNS, format=format, nothing="There is no such outcome.")
 
 
@@ -153,7 +152,7 @@ def apply(session: Session, run_id: str, options: RunOptions) -> int:
             app,
             session,
             submitted,
-            lambda stop, seen: operation.drive_run(app, applied, stop, seen),
+            lambda stop, seen: driving.drive_run(app, applied, stop, seen),
             way=options.way,
             as_json=options.as_json,
         )
@@ -167,13 +166,13 @@ def retry(session: Session, run_id: str, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = operation.retry_run(app, run_id, actor=actor, **options.for_submit())
+        submitted = retrying.retry_run(app, run_id, actor=actor, **options.for_submit())
         retried = submitted["run_id"]
         return finish_submitted(
             app,
             session,
             submitted,
-            lambda stop, seen: operation.drive_run(app, retried, stop, seen),
+            lambda stop, seen: driving.drive_run(app, retried, stop, seen),
             way=options.way,
             as_json=options.as_json,
         )
@@ -193,7 +192,7 @@ def resume(session: Session, run_id: str, actor: str | None, reason: str | None,
             app,
             session,
             run_id,
-            lambda stop, seen: operation.resume_run(
+            lambda stop, seen: driving.resume_run(
                 app, run_id, actor=who, reason=reason, stop=stop, seen=seen
             ),
             as_json=as_json,

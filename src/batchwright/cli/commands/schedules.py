@@ -27,14 +27,14 @@ from batchwright.cli.schedule_views import (
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
 from batchwright.cli.state import Session
-from batchwright.operations import schedules as operation
 from batchwright.operations.app import Application
-from batchwright.operations.backfill import backfill_schedule
-from batchwright.operations.jobs import described_job
-from batchwright.operations.parameters import read_parameters
-from batchwright.operations.runs import drive_run
-from batchwright.operations.schedule_files import apply_schedules
-from batchwright.operations.schedule_order import ScheduleOrder
+from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.jobs import described_job
+from batchwright.operations.runs.parameters import read_parameters
+from batchwright.operations.schedules import schedules as operation
+from batchwright.operations.schedules.backfill import backfill_schedule
+from batchwright.operations.schedules.files import apply_schedules
+from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.views import View
 
 

@@ -12,8 +12,8 @@ from batchwright.cli.options import actor_option, as_json_option, ids_from_optio
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant, joined
 from batchwright.notifications.words import counted
-from batchwright.operations import usage_inputs as operation
-from batchwright.operations.explanations import explain_usage_input
+from batchwright.operations.billing import usage_inputs as operation
+from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.views import View
 
 COLUMNS = (

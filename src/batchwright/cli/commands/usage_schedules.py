@@ -8,7 +8,7 @@ from batchwright.cli.answers import Column, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
 from batchwright.cli.session import application
-from batchwright.operations import usage_schedules as operation
+from batchwright.operations.billing import usage_schedules as operation
 
 COLUMNS = (
     Column("usage_schedule_id", "Schedule id"),

@@ -11,7 +11,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
-from batchwright.operations import users as operation
+from batchwright.operations.access import users as operation
 from batchwright.operations.views import View
 
 COLUMNS = (

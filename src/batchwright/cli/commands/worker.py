@@ -12,7 +12,7 @@ from batchwright.cli.groups import Command
 from batchwright.cli.session import application
 from batchwright.cli.state import Session
 from batchwright.config.logging import configure_logging
-from batchwright.operations.worker import WorkerProcess
+from batchwright.operations.worker.worker import WorkerProcess
 
 STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 

@@ -10,7 +10,7 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from batchwright.engine.cron.trigger import ExpressionTrigger
-from batchwright.engine.schedules.schedule import Schedule
+from batchwright.engine.schedule import Schedule
 
 _Times = tuple[str, str, datetime | None, datetime | None]
 

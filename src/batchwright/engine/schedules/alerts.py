@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
 
 from batchwright.engine.run import ENDED, State
-from batchwright.engine.schedules.schedule import Hold, Schedule
+from batchwright.engine.schedule import Hold, Judgement, Late, RunTimes, Schedule, Watch
 from batchwright.engine.store.schedules import Fire
-
-Late = Literal["not_started", "not_finished", "not_run"]
 
 INTENDED = ("paused", "held", "ended")
 """First words of reasons of times that somebody wanted not to be run: nobody is told of those."""
-
-
-class RunTimes(NamedTuple):
-    """What is known of a run."""
-
-    state: State
-    started_at: datetime | None
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """What is still to be said of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
-
-    By ``start_by`` its run should have started, by ``finish_by`` ended; ``ping`` is called when it has succeeded.
-    What has been said, or need not be any more, is ``None``.
-    """
-
-    schedule_id: int
-    nominal_time: datetime
-    last_nominal_time: datetime
-    count: int
-    run_id: str | None
-    reason: str | None
-    start_by: datetime | None
-    finish_by: datetime | None
-    ping: str | None
-
-
-class Judgement(NamedTuple):
-    """What is to be said now, and what then is left of the watch."""
-
-    late: Sequence[Late]
-    start_by: datetime | None
-    finish_by: datetime | None
-    ping: str | None
 
 
 def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from batchwright.engine.cron import CronExpression
-from batchwright.engine.schedules.schedule import Schedule
+from batchwright.engine.schedule import Schedule
 
 A_MOMENT = timedelta(microseconds=1)
 _FIRST_REACH = timedelta(minutes=1)

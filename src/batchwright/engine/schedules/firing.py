@@ -19,10 +19,10 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.events import Event, Events
 from batchwright.engine.faults import is_transient
 from batchwright.engine.run import Run
+from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules import due, policy
 from batchwright.engine.schedules.alerts import watch_of
 from batchwright.engine.schedules.policy import NotRun, Start, Verdict
-from batchwright.engine.schedules.schedule import Schedule
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store import watches
 from batchwright.engine.store.database import Database

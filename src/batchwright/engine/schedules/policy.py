@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.due import A_MOMENT
-from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Schedule
 
 ON_TIME = timedelta(seconds=5)
 """How late a time may be found and still be on time; as Quartz's store in memory has it."""

@@ -17,9 +17,9 @@ import structlog
 from batchwright.engine.clock import Clock
 from batchwright.engine.cron import CronError
 from batchwright.engine.faults import is_transient
+from batchwright.engine.schedule import Hold, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import Firing
-from batchwright.engine.schedules.schedule import Hold, Schedule
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.frozen import frozen_writer_ended

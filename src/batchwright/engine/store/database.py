@@ -278,3 +278,12 @@ def _begin_sqlite(connection: Connection) -> None:
     # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def sqlite_faults(connection: Connection) -> list[str]:
+    """What SQLite finds wrong with its own file: damaged pages and indexes, rows whose foreign key leads nowhere."""
+    pages = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+    faults = [f"the file is damaged: {line}" for line in pages if line != "ok"]
+    for table, rowid, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        faults.append(f"row {rowid} of table {table} points at a row of {parent} that is not there")
+    return faults

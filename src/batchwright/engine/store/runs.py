@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, sel
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from batchwright.engine.job import Warn
-from batchwright.engine.run import ACTIVE, ENDED, MOVES, Ask, Run, State
+from batchwright.engine.run import ENDED, MOVES, Ask, Run, State
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_selection, run_warning
 from batchwright.engine.store.tables import scope as scope_table
@@ -21,29 +21,6 @@ from batchwright.engine.store.upsert import insert_into
 from batchwright.engine.store.wake import with_news
 
 AnyRow = Row[*tuple[Any, ...]]
-
-# A run that holds until earlier ones of its schedule have ended (overlap policy queue) is passed over as long.
-_NOT_BEHIND = """
-    NOT (run.after_earlier AND EXISTS (
-        SELECT 1 FROM run AS earlier
-        WHERE earlier.schedule = run.schedule AND earlier.id < run.id
-        AND earlier.state NOT IN ('Completed', 'Failed', 'Aborted')
-    ))
-"""
-
-# A Queued run of a caller that is gone takes no slot; any other needs one.
-_ANY_TO_CLAIM = text(
-    f"""
-    SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Queued' AND in_caller)
-    OR (
-        EXISTS (
-            SELECT 1 FROM run WHERE NOT in_caller
-            AND (state = 'Queued' OR (state = 'Holding' AND {_NOT_BEHIND}))
-        )
-        AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
-    )
-    """
-)
 
 # The run with this key, as it stands.
 _BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
@@ -61,20 +38,6 @@ _MOVE = (
         run_table.c.state == bindparam("shown_state"),
     )
     .returning(run_table.c.id)
-)
-
-MOST_SECONDS_IDLE_WITH_QUEUE = 10.0
-"""How long a process may do nothing in a transaction that has locked the queue; such a one takes milliseconds."""
-_LOCK_QUEUE = text(
-    "SELECT set_config('idle_in_transaction_session_timeout', :timeout, true),"
-    " pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"
-)
-
-# What is Queued or at work, in its order.
-_IN_LINE = (
-    select(run_table)
-    .where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
-    .order_by(run_table.c.queue_position, run_table.c.id)
 )
 
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
@@ -129,7 +92,7 @@ def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) ->
         rows = [_new_row(new[place], key, now) for place, key in zip(left, keys, strict=True)]
         # Not a savepoint and an exception: the connection may be the caller's, and a refusal must leave it as it was.
         inserted = connection.execute(_insert(connection), rows).columns(*run_table.c)
-        made = {run.id: run for run in (_run(row, None) for row in inserted)}
+        made = {run.id: run for run in (from_row(row) for row in inserted)}
         for place, key in zip(left, keys, strict=True):
             job, dedup_key = new[place].job, new[place].dedup_key
             if key in made:
@@ -182,7 +145,7 @@ def live_of_customer(connection: Connection, job: str, customer_id: str) -> list
     """The runs of a job about that customer that have not ended, oldest first; without live counts."""
     mine = (run_table.c.job == job, run_table.c.customer_id == customer_id, run_table.c.state.not_in(ENDED))
     statement = select(run_table).where(*mine).order_by(run_table.c.id)
-    return [_run(row, None) for row in connection.execute(statement)]
+    return [from_row(row) for row in connection.execute(statement)]
 
 
 def insert_selection(connection: Connection, run_key: int, keys: Sequence[int]) -> None:
@@ -358,51 +321,9 @@ def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
     return None if row.asked is None else Ask(row.asked)
 
 
-def lock_queue(connection: Connection) -> None:
-    """One process at a time moves runs out of Holding. On SQLite every write transaction is alone anyway.
-
-    A process that is stopped (SIGSTOP, a suspended machine) while it has the lock loses its session to the server, and
-    with it the lock: no run could begin or end any more, and nobody knows whom to end.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_QUEUE, {"timeout": f"{MOST_SECONDS_IDLE_WITH_QUEUE * 1000:.0f}ms"})
-
-
-def in_line(connection: Connection) -> list[Run]:
-    """The runs that are Queued or at work, in their order; without live counts."""
-    return [_run(row, None) for row in connection.execute(_IN_LINE)]
-
-
-def first_in_lines(connection: Connection, number: int) -> list[Run]:
-    """The first so many Holding runs of each queue key that may begin, in their order."""
-    held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING, text(_NOT_BEHIND))
-    in_order = (run_table.c.queue_position, run_table.c.id)
-    place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
-    placed = select(run_table.c.id, place.label("place")).where(*held).subquery()
-    first = select(run_table).join(placed, placed.c.id == run_table.c.id).where(placed.c.place <= number)
-    return [_run(row, None) for row in connection.execute(first.order_by(*in_order))]
-
-
-def any_holding(connection: Connection) -> bool:
-    """Whether a run waits for a slot."""
-    statement = text("SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Holding')")
-    return bool(connection.execute(statement).scalar_one())
-
-
-def any_to_claim(connection: Connection, max_active_runs: int) -> bool:
-    """Whether a run waits that could be claimed now. Cheap, and takes no lock."""
-    return bool(connection.execute(_ANY_TO_CLAIM, {"slots": max_active_runs}).scalar_one())
-
-
-def active(connection: Connection) -> list[Run]:
-    """The runs that processes work on, or should; without live counts."""
-    statement = select(run_table).where(run_table.c.state.in_(ACTIVE)).order_by(run_table.c.id)
-    return [_run(row, None) for row in connection.execute(statement)]
-
-
 def uncounted(connection: Connection, run_key: int) -> Run:
     """The run of that key; while it works, its counts are 0."""
-    return _run(_of_key(connection, run_key), None)
+    return from_row(_of_key(connection, run_key))
 
 
 def _of_key(connection: Connection, run_key: int) -> AnyRow:
@@ -418,7 +339,7 @@ def _there(row: AnyRow | None, name: str) -> AnyRow:
 def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
     working = [row.id for row in rows if row.state not in ENDED and row.total is not None]
     live = _sums(connection, working)
-    return [_run(row, live.get(row.id)) for row in rows]
+    return [from_row(row, live.get(row.id)) for row in rows]
 
 
 def _sums(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -446,7 +367,8 @@ def add_totals(into: dict[str, dict[str, int]], more: dict[str, dict[str, int]])
             sums[currency] = sums.get(currency, 0) + minor
 
 
-def _run(row: AnyRow, live: dict[str, Any] | None) -> Run:
+def from_row(row: AnyRow, live: dict[str, Any] | None = None) -> Run:
+    """The run of a row of the table, with the counts of its scopes while it works; without them they are 0."""
     values = dict(row._mapping)
     for name in _JSON_COLUMNS:
         if values[name] is not None:

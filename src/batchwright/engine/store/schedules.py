@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
 from batchwright.engine.run import ENDED
-from batchwright.engine.schedules.schedule import Hold, Misfire, Overlap, Schedule, Wanted
+from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule, Wanted
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.tables import schedule_fire, scheduling

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from batchwright.engine.job import Amount, Change, Outcome, Preview
 from batchwright.engine.store.tables import outcome, preview_line, run_warning, scope
+from batchwright.engine.store.tables import run as run_table
 
 NO_AMOUNT = -(2**63)
 _HALF = 32
@@ -298,3 +299,14 @@ def _stored(row: Any) -> StoredScope:
         amounts=None if row.amounts is None else unpack(row.amounts),
         currencies=None if row.currencies is None else json.loads(row.currencies),
     )
+
+
+def scopes_around(connection: Connection, jobs: Sequence[str], group: int) -> list[tuple[int, int]]:
+    """(scope key, run key) of the scopes of these jobs that may hold records of the group, oldest first."""
+    statement = (
+        select(scope.c.id, scope.c.run_id)
+        .join_from(scope, run_table, run_table.c.id == scope.c.run_id)
+        .where(run_table.c.job.in_(jobs), scope.c.first_group <= group, scope.c.last_group >= group)
+        .order_by(scope.c.run_id, scope.c.number)
+    )
+    return [(scope_key, run_key) for scope_key, run_key in connection.execute(statement)]

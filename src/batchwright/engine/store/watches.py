@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from batchwright.engine.run import State
-from batchwright.engine.schedules.alerts import Judgement, RunTimes, Watch
+from batchwright.engine.schedule import Judgement, RunTimes, Watch
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule_watch as watch_table
 

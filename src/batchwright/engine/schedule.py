@@ -1,0 +1,143 @@
+"""A schedule, as its row says, the flag that holds them all, and what is watched of a time of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from batchwright.engine.cron import CronExpression
+from batchwright.engine.run import State
+
+DEFAULT_CAP = 24
+
+
+class Misfire(StrEnum):
+    """What becomes of times that were not run when they came."""
+
+    SKIP = "skip"
+    LATEST = "latest"
+    ALL = "all"
+
+
+class Overlap(StrEnum):
+    """What becomes of a time while an earlier run of the schedule has not ended."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """All of a schedule that people decide, checked. Instants are aware.
+
+    ``cron`` is Salesforce's and Quartz's, or a Unix line where it came from a crontab. ``owner`` is the actor of its
+    runs; ``reason`` to ``error_ceiling`` are those of its runs, and ``mail_owner=False`` keeps the owner from their
+    mail.
+    """
+
+    name: str
+    cron: str
+    job: str
+    parameters: dict[str, Any]
+    owner: str
+    time_zone: str = "UTC"
+    misfire: Misfire = Misfire.LATEST
+    grace_seconds: int | None = None
+    cap: int = DEFAULT_CAP
+    overlap: Overlap = Overlap.SKIP
+    start: datetime | None = None
+    end: datetime | None = None
+    notify: tuple[str, ...] = ()
+    mail_owner: bool = True
+    reason: str | None = None
+    explanation: str | None = None
+    scope_size: int | None = None
+    error_ceiling: str | None = None
+    start_within_minutes: int | None = None
+    finish_within_minutes: int | None = None
+    ping: str | None = None
+
+    @property
+    def expression(self) -> CronExpression:
+        """When it fires. Raises ``CronError``, which cannot be for one that was checked when it was saved."""
+        return read_expression(self.cron, self.time_zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Wanted):
+    """A schedule in the database. All nominal times up to ``last_nominal_time`` are recorded as fires.
+
+    ``timed_at`` is the last change of the expression or the zone. ``paused_at`` and ``resumed_at`` bound the last
+    pause, or the one that lasts (``paused``).
+    """
+
+    id: int
+    created_at: datetime
+    timed_at: datetime
+    paused: bool
+    paused_at: datetime | None
+    resumed_at: datetime | None
+    last_nominal_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The maintenance in which nothing fires, or the last one; while it lasts ``released_at`` is empty."""
+
+    held_at: datetime | None = None
+    released_at: datetime | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether nothing fires now."""
+        return self.held_at is not None and self.released_at is None
+
+
+@lru_cache(maxsize=10_000)
+def read_expression(cron: str, time_zone: str) -> CronExpression:
+    """The expression as it is kept: also a Unix line. What may be written where is for the door to say."""
+    return CronExpression.from_crontab(cron, time_zone)
+
+
+Late = Literal["not_started", "not_finished", "not_run"]
+
+
+class RunTimes(NamedTuple):
+    """What is known of a run."""
+
+    state: State
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is still to be said of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
+
+    By ``start_by`` its run should have started, by ``finish_by`` ended; ``ping`` is called when it has succeeded.
+    What has been said, or need not be any more, is ``None``.
+    """
+
+    schedule_id: int
+    nominal_time: datetime
+    last_nominal_time: datetime
+    count: int
+    run_id: str | None
+    reason: str | None
+    start_by: datetime | None
+    finish_by: datetime | None
+    ping: str | None
+
+
+class Judgement(NamedTuple):
+    """What is to be said now, and what then is left of the watch."""
+
+    late: Sequence[Late]
+    start_by: datetime | None
+    finish_by: datetime | None
+    ping: str | None

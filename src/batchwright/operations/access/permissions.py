@@ -1,0 +1,153 @@
+"""Who may do what: every operation begins with `permit`, before it looks at its parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
+from enum import StrEnum
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+
+from batchwright.config.settings import login_name
+from batchwright.engine.errors import Refused
+from batchwright.notifications.addresses import parse_address
+from batchwright.operations import user_store
+from batchwright.operations.access import audit
+from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.app import Application
+
+log = structlog.get_logger()
+
+
+class Right(StrEnum):
+    """What an act needs; the value is the lowest role that has it. One for each row of the table of roles."""
+
+    LOOK = "viewer"
+    """Look at anything but users and audit."""
+    OPERATE = "operator"
+    """Run, retry, abort, pause, resume, move; draft, rate, unrate; edit, reset; amend; schedules."""
+    BILLING = "Billing Utilities Admin"
+    """Data recalculation and its preview; set-status; import; prices."""
+    ADMINISTER = "administrator"
+    """Users, audit, hold, prune, hold-all."""
+
+
+ROLES = tuple(right.value for right in Right)
+"""The roles, each with all the rights of those before it."""
+
+
+class Forbidden(Refused):
+    """Who acts lacks the right to (HTTP: 403)."""
+
+
+def permit(
+    app: Application, actor: Actor | None, right: Right, act: str, connection: Connection | None = None
+) -> None:
+    """Refuse with `Forbidden` unless the actor has the right; the attempt is then in the audit trail.
+
+    Call it before anything else, and outside a transaction of yours: the entry of a refusal has its own. Refuses a
+    database that is not there, too.
+
+    The authenticated person is the operating system's user. With a user row they have its role. Without one they are
+    an administrator on an embedded database file that they own, and on a server database without a user; elsewhere
+    they may do nothing. Where the actor's name is that of a user, that user's role has to allow the act as well.
+
+    Args:
+        actor: `None` stands for who the settings name, as for `default_actor`.
+        act: what they are about to do, as in the audit trail: "usage_input.edit", "run.list".
+        connection: where the caller of an operation handed in a transaction of theirs, that one.
+    """
+    actor = actor or default_actor(app.settings)
+    if connection is None:
+        app.database.require()
+    with app.database.glance() if connection is None else nullcontext(connection) as reading:
+        users = user_store.users_for_permission(reading, actor.os_user, _names(actor))
+    refusal = _refusal(app, actor, users, right)
+    if refusal is not None:
+        _record(app, connection, actor, right, act, refusal)
+        raise refusal
+
+
+def right_to_run(job_name: str) -> Right:
+    """What running a job needs, dry or not: data recalculation more than the others."""
+    return Right.BILLING if job_name == "data-recalculation" else Right.OPERATE
+
+
+def user_of(users: Iterable[RowMapping], actor: Actor) -> RowMapping | None:
+    """The row that the operating system's user is tied to."""
+    return next((user for user in users if user["os_user"] == actor.os_user), None)
+
+
+def owns_file(app: Application, os_user: str) -> bool:
+    """Whether the database is an embedded file of that operating system's user."""
+    return app.database.is_sqlite and login_name(os.stat(app.database.url.database or "").st_uid) == os_user
+
+
+def _refusal(app: Application, actor: Actor, users: Sequence[RowMapping], right: Right) -> Forbidden | None:
+    own = user_of(users, actor)
+    if own is not None:
+        refusal = _lack(own, right)
+    elif owns_file(app, actor.os_user) or not (users or app.database.is_sqlite):
+        refusal = None
+    else:
+        refusal = Forbidden(
+            f"{actor.os_user} is no user of this database, and this needs the role {right}",
+            field="actor",
+            remedy=f"Ask an administrator: `batchwright users add EMAIL --role {typed(right)} "
+            f"--os-user {actor.os_user}`",
+        )
+    names = _names(actor)
+    claimed = (user for user in users if user["email"] in names or user["os_user"] in names)
+    return refusal or next(filter(None, (_lack(user, right) for user in claimed)), None)
+
+
+def _lack(user: RowMapping, right: Right) -> Forbidden | None:
+    """Why this user may not, or `None` if they may."""
+    if user["disabled"]:
+        return Forbidden(
+            f"the user {user['email']} is disabled",
+            field="actor",
+            remedy=f"Ask an administrator: `batchwright users enable {user['email']}`",
+        )
+    if ROLES.index(user["role"]) >= ROLES.index(right):
+        return None
+    return Forbidden(
+        f"this needs the role {right}, and {user['email']} has the role {user['role']}",
+        field="actor",
+        remedy=f"Ask an administrator: `batchwright users role {user['email']} {typed(right)}`",
+    )
+
+
+def _record(
+    app: Application, connection: Connection | None, actor: Actor, right: Right, act: str, refusal: Forbidden
+) -> None:
+    try:
+        with app.database.write() if connection is None else nullcontext(connection) as writing:
+            audit.record(
+                writing,
+                actor=actor,
+                act="permission.refused",
+                subject=act,
+                after={"needed": right, "why": refusal.message},
+                now=app.clock.now(),
+            )
+    except (SQLAlchemyError, OSError) as error:
+        # Who may not write the file at all is refused all the same.
+        reason = str(getattr(error, "orig", error)).strip()
+        log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
+
+
+def _names(actor: Actor) -> set[str]:
+    """What a user row may have for the actor's name: as it stands, and the bare address in lower case."""
+    names = {actor.name, actor.name.lower()}
+    with suppress(Refused):  # where it is no address
+        names.add(parse_address(actor.name).addr_spec.lower())
+    return names
+
+
+def typed(role: str) -> str:
+    """The role as a shell wants it."""
+    return f"'{role}'" if " " in role else role

@@ -1,0 +1,293 @@
+"""Users: who they are for the operating system, their role, their password and token, and the mail they want."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
+
+from batchwright.engine.errors import Refused
+from batchwright.notifications.addresses import check_address, parse_address
+from batchwright.notifications.preferences import CHOICES, bare
+from batchwright.operations import user_store
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import ROLES, Right, owns_file, permit, typed
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.views import View, instant
+
+SHORTEST_PASSWORD: Final = 8
+LONGEST_PASSWORD: Final = 1024
+"""Characters; hashing takes longer with the length, and nobody types more."""
+
+
+def add_user(
+    app: Application,
+    email: str,
+    role: str,
+    *,
+    os_user: str | None = None,
+    actor: Actor,
+    reason: str | None = None,
+) -> View:
+    """Add a user and return it as `list_users` does.
+
+    The first user of a server database has to be an administrator, and is tied to the operating system's user who
+    adds it unless `os_user` says otherwise: from then on who has no row may do nothing there.
+    """
+    permit(app, actor, Right.ADMINISTER, "user.add")
+    address = _address(email)
+    check_one_of(role, ROLES, field="role")
+    os_user = None if os_user is None else _login_name(os_user)
+    try:
+        with app.database.write() as connection:
+            user_store.lock_users(connection)
+            if not app.database.is_sqlite:
+                # Once more: without users everybody may, and somebody may have become the first one meanwhile.
+                permit(app, actor, Right.ADMINISTER, "user.add")
+                if not user_store.list_users(connection, limit=1):
+                    _check_first(role)
+                    os_user = os_user or actor.os_user
+            values = {"email": address, "role": role, "os_user": os_user, "mail": "always", "disabled": False}
+            user_store.add_user(connection, {**values, "created_at": app.clock.now()})
+            _check_administered(app, connection)
+            added = _user(_existing(connection, address))
+            _record(app, connection, actor, "user.add", address, reason, None, added)
+    except IntegrityError:
+        raise _taken(app, address, os_user) from None
+    return added
+
+
+def list_users(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
+    """The users by address: `email, role, os_user, mail, disabled, has_password, has_token, created_at`."""
+    permit(app, actor, Right.ADMINISTER, "user.list")
+    check_limit(limit)
+    with app.database.read() as connection:
+        return [_user(row) for row in user_store.list_users(connection, limit=limit)]
+
+
+def set_role(
+    app: Application,
+    email: str,
+    role: str,
+    *,
+    os_user: str | None = None,
+    actor: Actor,
+    reason: str | None = None,
+) -> View:
+    """Give a user another role; refuses to take it from the last who may manage users.
+
+    `os_user` ties them to another login name, "" to none; with `None` it stays.
+    """
+    permit(app, actor, Right.ADMINISTER, "user.role")
+    check_one_of(role, ROLES, field="role")
+    values: dict[str, Any] = {"role": role}
+    if os_user is not None:
+        values["os_user"] = _login_name(os_user) if os_user else None
+    try:
+        return _change(app, email, values, actor, "user.role", reason)
+    except IntegrityError:
+        raise _tied(app, values["os_user"]) from None
+
+
+def disable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Let a user do nothing any more; their token is gone. Refuses for the last who may manage users."""
+    permit(app, actor, Right.ADMINISTER, "user.disable")
+    return _change(app, email, {"disabled": True, "token_hash": None}, actor, "user.disable", reason)
+
+
+def enable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Let a disabled user act again, with the role they had."""
+    permit(app, actor, Right.ADMINISTER, "user.enable")
+    return _change(app, email, {"disabled": False}, actor, "user.enable", reason)
+
+
+def set_password(
+    app: Application, email: str, password: str, *, actor: Actor, reason: str | None = None
+) -> View:
+    """Give a user a password, 8 to 1,024 characters; an argon2 hash of it is kept."""
+    permit(app, actor, Right.ADMINISTER, "user.password")
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or not password.isprintable():
+        raise Refused(
+            f"the password has {len(password)} characters, or one that nobody can type",
+            field="password",
+            remedy=f"Give {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} printable characters",
+        )
+    # Not at the top: only who sets a password needs it.
+    from argon2 import PasswordHasher
+
+    hashed = PasswordHasher().hash(password)
+    return _change(app, email, {"password_hash": hashed}, actor, "user.password", reason)
+
+
+def make_token(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> str:
+    """A new token for a user, in place of any they had. Only its hash is kept: it is never shown again."""
+    permit(app, actor, Right.ADMINISTER, "user.token")
+    token = f"bw_{secrets.token_urlsafe(32)}"
+    hashed = sha256(token.encode()).hexdigest()
+
+    def refuse_disabled(user: RowMapping) -> None:
+        if user["disabled"]:
+            raise Refused(
+                f"the user {user['email']} is disabled",
+                field="email",
+                remedy=f"Enable them first: `batchwright users enable {user['email']}`",
+            )
+
+    _change(app, email, {"token_hash": hashed}, actor, "user.token", reason, check=refuse_disabled)
+    return token
+
+
+def set_mail(app: Application, email: str, mail: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Say which mail of ended runs a user gets: a key of `CHOICES`. Everybody may say so for themselves."""
+    permit(app, actor, _right_to_choose(app, email, actor), "user.preferences")
+    check_one_of(mail, CHOICES, field="mail")
+    return _change(app, email, {"mail": mail}, actor, "user.preferences", reason)
+
+
+def _right_to_choose(app: Application, email: str, actor: Actor) -> Right:
+    app.database.require()
+    with app.database.read() as connection:
+        own = user_store.user_by_os_user(connection, actor.os_user)
+    return Right.LOOK if own is not None and own["email"] == bare(email) else Right.ADMINISTER
+
+
+def _change(
+    app: Application,
+    email: str,
+    values: Mapping[str, Any],
+    actor: Actor,
+    act: str,
+    reason: str | None,
+    check: Callable[[RowMapping], None] = lambda user: None,
+) -> View:
+    with app.database.write() as connection:
+        user_store.lock_users(connection)
+        before = _existing(connection, email)
+        check(before)
+        user_store.change_user(connection, before["id"], values)
+        _check_administered(app, connection)
+        after = _user(_existing(connection, email))
+        _record(app, connection, actor, act, before["email"], reason, _user(before), after)
+    return after
+
+
+def _record(
+    app: Application,
+    connection: Connection,
+    actor: Actor,
+    act: str,
+    email: str,
+    reason: str | None,
+    before: View | None,
+    after: View,
+) -> None:
+    now = app.clock.now()
+    audit.record(
+        connection,
+        actor=actor,
+        act=act,
+        subject=email,
+        reason=reason,
+        before=before,
+        after=after,
+        now=now,
+    )
+
+
+def _existing(connection: Connection, email: str) -> RowMapping:
+    user = user_store.user_by_email(connection, bare(email))
+    if user is None:
+        raise Refused(
+            f"there is no user {email!r}",
+            field="email",
+            remedy="See `batchwright users list` for who there is",
+        )
+    return user
+
+
+def _check_administered(app: Application, connection: Connection) -> None:
+    """Refuse what would leave nobody who can manage users on the command line."""
+    users = user_store.list_users(connection)
+    if any(user["role"] == Right.ADMINISTER and user["os_user"] and not user["disabled"] for user in users):
+        return
+    tied = {user["os_user"] for user in users}
+    if app.database.is_sqlite and not any(owns_file(app, os_user) for os_user in tied if os_user):
+        return
+    raise Refused(
+        "nobody would be left who may manage users",
+        field="role",
+        remedy="Make somebody else one first: `batchwright users role EMAIL administrator --os-user NAME`",
+    )
+
+
+def _check_first(role: str) -> None:
+    if role != Right.ADMINISTER:
+        raise Refused(
+            f"the first user of a database cannot have the role {role}: nobody could add another",
+            field="role",
+            remedy=f"Add an administrator first: `batchwright users add EMAIL --role {Right.ADMINISTER}`",
+        )
+
+
+def _address(text: str) -> str:
+    try:
+        check_address(text)
+    except Refused as error:
+        raise Refused(
+            error.message, field="email", remedy="Give an address such as jane@example.com"
+        ) from None
+    return parse_address(text).addr_spec.lower()
+
+
+def _login_name(text: str) -> str:
+    name = text.strip()
+    if not name or not name.isprintable() or len(name) > 64:
+        raise Refused(
+            f"{text!r} cannot be a login name",
+            field="os_user",
+            remedy="Give the name that `whoami` says, at most 64 characters",
+        )
+    return name
+
+
+def _taken(app: Application, email: str, os_user: str | None) -> Refused:
+    with app.database.read() as connection:
+        if user_store.user_by_email(connection, email) is not None:
+            return Refused(
+                f"there is a user {email} already",
+                field="email",
+                remedy=f"Change their role: `batchwright users role {email} ROLE`",
+            )
+    return _tied(app, os_user)
+
+
+def _tied(app: Application, os_user: str | None) -> Refused:
+    with app.database.read() as connection:
+        tied = os_user and user_store.user_by_os_user(connection, os_user)
+    if not tied:  # gone again meanwhile
+        return Refused(f"{os_user} was tied to another user", field="os_user", remedy="Try it again")
+    untie = f"batchwright users role {tied['email']} {typed(tied['role'])} --os-user ''"
+    return Refused(
+        f"{os_user} is tied to {tied['email']} already",
+        field="os_user",
+        remedy=f"One login name is one user: name another, or untie that one first: `{untie}`",
+    )
+
+
+def _user(row: RowMapping) -> View:
+    return {
+        "email": row["email"],
+        "role": row["role"],
+        "os_user": row["os_user"],
+        "mail": row["mail"],
+        "disabled": row["disabled"],
+        "has_password": row["password_hash"] is not None,
+        "has_token": row["token_hash"] is not None,
+        "created_at": instant(row["created_at"]),
+    }

@@ -1,0 +1,89 @@
+"""Statements on the audit trail and the seals of its chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_seal
+
+# Made once: every act executes it.
+_ADD = insert(audit_entry)
+
+
+def add_audit_entries(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write entries in their order, in the transaction of the acts they are about."""
+    if rows:
+        connection.execute(_ADD, rows)
+
+
+def list_audit_entries(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:
+    """The entries, newest first, `limit` of them at most."""
+    statement = select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit)
+    yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
+
+
+def acts_on(
+    connection: Connection, an_id: str, acts: Collection[str], acts_on_several: Collection[str]
+) -> Sequence[RowMapping]:
+    """The entries of `acts` on the record of that id, oldest first; and of acts on several those that may name it."""
+    named = audit_entry.c.before.contains(json.dumps(an_id, ensure_ascii=False), autoescape=True)
+    statement = select(audit_entry).where(
+        or_(
+            audit_entry.c.act.in_(acts) & (audit_entry.c.subject == an_id),
+            audit_entry.c.act.in_(acts_on_several) & named,
+        )
+    )
+    return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
+
+
+def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]:
+    """Entries that nobody has sealed, in order of their ids, `limit` of them at most."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    statement = select(audit_entry).where(UNSEALED, ~sealed).order_by(audit_entry.c.id).limit(limit)
+    return connection.execute(statement).mappings().all()
+
+
+def unsealed_range(connection: Connection) -> RowMapping:
+    """`count` of the entries that wait for their seal, `first` and `last` of their ids."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    ids = audit_entry.c.id
+    figures = (func.count().label("count"), func.min(ids).label("first"), func.max(ids).label("last"))
+    return connection.execute(select(*figures).where(UNSEALED, ~sealed)).mappings().one()
+
+
+def marked_without_seal(connection: Connection) -> Sequence[int]:
+    """Ids of the entries that say they are sealed and have no seal: no sealer leaves any."""
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
+    statement = select(audit_entry.c.id).where(audit_entry.c.sealed, ~sealed).order_by(audit_entry.c.id)
+    return connection.scalars(statement).all()
+
+
+def audit_head_row(connection: Connection, *, lock: bool = False) -> RowMapping | None:
+    """How many seals there are and the newest hash; `lock` keeps other sealers out until the transaction ends."""
+    statement = select(audit_head).where(audit_head.c.id == 1)
+    return connection.execute(statement.with_for_update() if lock else statement).mappings().one_or_none()
+
+
+def add_seals(connection: Connection, seals: Sequence[Mapping[str, Any]]) -> None:
+    """Add `number, entry_id, hash` of each entry, mark the entries, and move the head; under the lock of the head."""
+    connection.execute(insert(audit_seal), [dict(seal) for seal in seals])
+    ids = [seal["entry_id"] for seal in seals]
+    connection.execute(update(audit_entry).where(audit_entry.c.id.in_(ids)).values(sealed=True))
+    newest = seals[-1]
+    connection.execute(
+        update(audit_head).where(audit_head.c.id == 1).values(count=newest["number"], hash=newest["hash"])
+    )
+
+
+def sealed_entries(connection: Connection) -> Iterator[RowMapping]:
+    """Every seal in order, `number, entry_id, hash`, with the entry's columns; its `id` is empty where it is gone."""
+    statement = (
+        select(audit_seal, audit_entry)
+        .join(audit_entry, audit_entry.c.id == audit_seal.c.entry_id, isouter=True)
+        .order_by(audit_seal.c.number)
+    )
+    yield from connection.execute(statement, execution_options={"yield_per": 1000}).mappings()

@@ -1,0 +1,58 @@
+"""Asset line items: what a person may see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from batchwright.billing.records import assets
+from batchwright.operations import views
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.views import View
+
+NOUN = "asset line item"
+
+
+def list_asset_line_items(
+    app: Application, limit: int | None = None, *, actor: Actor | None = None
+) -> Iterator[View]:
+    """The asset line items in the order they came; streamed."""
+    permit(app, actor, Right.LOOK, "asset_line_item.list")
+    check_limit(limit)
+    return _stream(app, limit)
+
+
+def _stream(app: Application, limit: int | None) -> Iterator[View]:
+    with app.database.read() as connection:
+        for row in assets.listing(connection, limit=limit):
+            yield views.asset_line_item(row)
+
+
+def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:
+    """The asset line item of that id."""
+    permit(app, actor, Right.LOOK, "asset_line_item.show")
+    with app.database.read() as connection:
+        row = assets.shown(connection, asset_line_item_id)
+    if row is None:
+        raise Unknown(NOUN, [asset_line_item_id], field="asset_line_item_id")
+    return views.asset_line_item(row)
+
+
+def asset_key_of(connection: Connection, asset_line_item_id: str) -> int:
+    """The key of the asset line item of that id; refuses an unknown one."""
+    key = assets.key_of(connection, asset_line_item_id)
+    if key is None:
+        raise Unknown(NOUN, [asset_line_item_id], field="asset_line_item_id")
+    return key
+
+
+def filter_key(app: Application, asset_line_item_id: str | None) -> int | None:
+    """The key that narrows a list down to one asset; `None` when nobody asked for one. Refuses an unknown id."""
+    if asset_line_item_id is None:
+        return None
+    with app.database.read() as connection:
+        return asset_key_of(connection, asset_line_item_id)

@@ -1,0 +1,172 @@
+"""How the amounts of a usage input came about, and what became of it in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping
+
+from batchwright.billing.exact import ZERO
+from batchwright.billing.explain import lines_of
+from batchwright.billing.money import money_text
+from batchwright.billing.rating import rate
+from batchwright.billing.records import basis
+from batchwright.billing.records.catalog_rows import price_revision
+from batchwright.engine.job import BatchJob, Outcome
+from batchwright.engine.ledger import RecordOutcome
+from batchwright.engine.store import runs, scopes
+from batchwright.jobs import DataRecalculationJob, DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
+from batchwright.operations import audit_store, views
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.billing import amendments
+from batchwright.operations.billing.usage_inputs import existing_inputs
+from batchwright.operations.views import View
+
+JOBS: Final[tuple[type[BatchJob], ...]] = (
+    DraftUsageRatingJob,
+    UsageRatingJob,
+    UsageUnratingJob,
+    DataRecalculationJob,
+)
+"""The jobs whose records are usage inputs, by asset line item."""
+
+
+RESET: Final = "usage_input.reset"
+ACTS: Final = ("usage_input.add", "usage_input.edit")
+ACTS_ON_SEVERAL: Final = (RESET, amendments.ACT)
+"""What people do to usage inputs, where the audit trail says to which; of an import it knows the files alone."""
+
+AMOUNTS: Final[Mapping[basis.Kind, str]] = {"rated": "rated_amount", "draft": "draft_rated_amount"}
+
+
+def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:
+    """The usage input of that id with `explanation`, `history` and `acts`. A deleted one is refused as gone.
+
+    `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
+    it; for one that an amendment took to zero `amendment` (`at, actor, reason`, and `before`: the asset line
+    item, the schedules that were superseded, status and amounts) and no lines; `None` where there is no amount.
+    `history` are its outcomes by run, oldest first: `run_id, type, mode, started_at, actor, reason, outcome, code,
+    message, amount, currency`. `acts` are what people did to it, oldest first: `at, actor, act, reason, before,
+    after`, the last two with what changed of it.
+    """
+    permit(app, actor, Right.LOOK, "usage_input.explain")
+    with app.database.read() as connection:
+        row = existing_inputs(connection, [usage_input_id])[0]
+        acts = list(_acts(connection, usage_input_id))
+        return {
+            **views.usage_input(row),
+            "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
+            "history": list(_history(connection, row)),
+            "acts": acts,
+        }
+
+
+def _explanation(
+    connection: Connection, row: RowMapping, kind: basis.Kind, acts: Sequence[View]
+) -> View | None:
+    price_key = row[f"{kind}_price_key"]
+    if price_key is None:
+        return _left_by_amendment(row, AMOUNTS[kind], acts)
+    revision = price_revision(connection, price_key)
+    prior, discount = row[f"{kind}_prior_quantity"], row[f"{kind}_discount_percent"]
+    bill = rate(
+        revision.price,
+        row["quantity"],
+        prior or ZERO,
+        indexed=revision.usage_indexing,
+        first_in_window=prior is None,
+    ).bill(revision.currency, discount)
+    price = basis.price_facts(connection, price_key)
+    contract = basis.contract_facts(connection, row[f"{kind}_contract_key"])
+    schedule = basis.schedule_facts(connection, row["rated_schedule_key"]) if kind == "rated" else None
+    return {
+        "amount": money_text(bill.amount_minor, revision.currency),
+        "currency": revision.currency,
+        "run_id": runs.by_key(connection, row[f"{kind}_run_key"]).run_id,
+        "quantity": views.quantity(row["quantity"]),
+        "prior_quantity": views.quantity(prior or ZERO),
+        "first_in_window": prior is None,
+        "price": {
+            **price,
+            "effective_from": views.day(price["effective_from"]),
+            "model": revision.price.model,
+            "usage_indexing": revision.usage_indexing,
+        },
+        "contract": None if contract is None else dict(contract),
+        "discount_percent": views.quantity(discount),
+        "usage_schedule_id": schedule and schedule["usage_schedule_id"],
+        "billing_schedule_id": schedule and schedule["billing_schedule_id"],
+        "billing_schedule_status": schedule and schedule["status"],
+        "lines": lines_of(bill),
+    }
+
+
+def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> View | None:
+    """An amount that rests on no price: an amendment, the last one, took it to zero. `None` where there is none."""
+    amendments_of = [act for act in acts if act["act"] == amendments.ACT]
+    if row[amount] is None or not amendments_of:
+        return None
+    amendment = {name: value for name, value in amendments_of[-1].items() if name not in ("act", "after")}
+    return {
+        "amount": views.money(row[amount], row["currency"]),
+        "currency": row["currency"],
+        "amendment": amendment,
+        "lines": [],
+    }
+
+
+def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
+    """What people did to the input alone; of entries about several records what they say of it."""
+    for entry in audit_store.acts_on(connection, usage_input_id, ACTS, ACTS_ON_SEVERAL):
+        told = views.audit_entry(entry)
+        before, after = told["before"], told["after"]
+        if told["act"] == amendments.ACT:
+            before, after = (side["usage_inputs"].get(usage_input_id) for side in (before, after))
+            before = before and {"asset_line_item_id": told["subject"], **before}
+        elif told["act"] == RESET:
+            before = before.get(usage_input_id)
+        elif before is not None:
+            changed = [name for name in before if before[name] != after[name]]
+            before, after = ({name: side[name] for name in changed} for side in (before, after))
+        if before is None and told["act"] in ACTS_ON_SEVERAL:
+            continue  # its id stands there for something else
+        del told["subject"], told["os_user"]  # that one is for who may look at the audit trail
+        yield {**told, "before": before, "after": after}
+
+
+def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
+    """Outcomes are kept by scope, and a scope knows between which assets its records lie."""
+    names = [job.name for job in JOBS]
+    for scope_key, run_key in scopes.scopes_around(connection, names, row["asset_key"]):
+        scope = scopes.read(connection, scope_key)
+        if row["id"] not in scope.keys:
+            continue
+        run = runs.by_key(connection, run_key)
+        if not scope.done and not run.ended:
+            continue  # nothing became of it yet
+        found = Outcome("ok" if scope.done else "not_reached", "", "")
+        if scope.errored or scope.skipped:
+            found = scopes.outcomes_of(connection, scope_key).get(row["id"], found)
+        record = RecordOutcome(
+            record_key=row["id"],
+            record_id=row["usage_input_id"],
+            outcome=found.outcome,
+            code=found.code or None,
+            message=found.message or None,
+            amount=scope.amount_of(scope.keys.index(row["id"])),
+            facts={},
+        )
+        what = views.outcome(record)
+        del what["record_id"]
+        yield {
+            "run_id": run.run_id,
+            "type": run.type,
+            "mode": run.mode,
+            "started_at": views.instant(run.started_at),
+            "actor": run.actor,
+            "reason": run.reason,
+            **what,
+        }

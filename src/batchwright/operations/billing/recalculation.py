@@ -1,0 +1,136 @@
+"""Data recalculation as a person meets it: what the dialog offers, and the account charges it left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+from sqlalchemy import Connection, RowMapping
+
+from batchwright.billing.exact import canonical
+from batchwright.billing.offers import active_on, linked, offered_months
+from batchwright.billing.recalculation import REASONS
+from batchwright.billing.records import catalog, charges
+from batchwright.billing.records.charges import Customer
+from batchwright.billing.records.pages import chunks
+from batchwright.engine.errors import Refused
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.jobs.recalculation_terms import NAME
+from batchwright.operations import views
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import check_limit
+from batchwright.operations.views import View
+
+RUNS_FOR_ESTIMATE = 200
+"""How many of the newest runs an estimate rests on, at most."""
+
+
+def recalculation_offer(
+    app: Application, customer_id: str | None = None, *, actor: Actor | None = None
+) -> View:
+    """What the dialog *Data recalculation* offers today (DoiT): `today, reasons, customers`.
+
+    Each customer that has an active contract with a linked account: `customer_id, name, contract_ids, account_ids,
+    periods, estimated_seconds_per_period, live`. `periods` are the past months under the contract, newest first.
+    The estimate is the median of earlier runs, the customer's own where there are any, for one month; `None` where
+    nobody ran one yet. `live` are the runs that hold some of the months, as `run_id, periods`.
+
+    With `customer_id` only that one; refuses an unknown id. A customer that cannot be recalculated is left out.
+    """
+    permit(app, actor, Right.BILLING, "recalculation.offer")
+    today = app.clock.now().astimezone(app.zone).date()
+    with app.database.read() as connection:
+        customers = charges.customers(connection, customer_id)
+        if customer_id is not None and not customers:
+            raise Refused(
+                f"unknown customer id: {customer_id}",
+                field="customer_id",
+                remedy="See `batchwright recalculation offer` for those that can be recalculated",
+            )
+        earlier = _seconds_per_month(runs.listing(connection, [State.COMPLETED], NAME, RUNS_FOR_ESTIMATE))
+        offered: list[View] = []
+        for some in chunks(customers):
+            contracts = catalog.contracts_of(connection, [one.key for one in some])
+            accounts = charges.accounts_of(connection, [one.key for one in some])
+            for one in some:
+                of_one = accounts.get(one.key, {})
+                active = linked(active_on(contracts.get(one.key, ()), today), of_one)
+                if active:
+                    covered = [of_one[key] for key in of_one if any(terms.covers(key) for terms in active)]
+                    offered.append(
+                        {
+                            "customer_id": one.customer_id,
+                            "name": one.name,
+                            "contract_ids": [terms.contract_id for terms in active],
+                            "account_ids": covered,
+                            "periods": offered_months(active, today),
+                            "estimated_seconds_per_period": _estimate(earlier, one.customer_id),
+                            "live": _live(connection, one),
+                        }
+                    )
+    return {"today": views.day(today), "reasons": list(REASONS), "customers": offered}
+
+
+def list_account_charges(
+    app: Application, customer_id: str | None = None, limit: int | None = None, *, actor: Actor | None = None
+) -> Iterator[View]:
+    """What custom line items come to, as the last recalculation of each month left them; streamed.
+
+    By customer, account, month and line item: `customer_id, account_id, period, line_item_id, contract_id,
+    contract_revision, description, kind, rate, base_amount, amount, currency, run_id, computed_at`. Discounts are
+    below zero; `base_amount` is what a percentage was taken of, `None` for a fixed amount.
+    """
+    permit(app, actor, Right.LOOK, "account_charge.list")
+    check_limit(limit)
+    return _charges(app, customer_id, limit)
+
+
+def _charges(app: Application, customer_id: str | None, limit: int | None) -> Iterator[View]:
+    with app.database.read() as connection:
+        names: dict[int, str] = {}
+        for row in charges.listing(connection, customer_id=customer_id, limit=limit):
+            if row["run_key"] not in names:
+                names |= runs.run_ids(connection, [row["run_key"]])
+            yield _charge(row, names.get(row["run_key"]))
+
+
+def _charge(row: RowMapping, run_id: str | None) -> View:
+    return {
+        "customer_id": row["customer_id"],
+        "account_id": row["account_id"],
+        "period": row["month"],
+        "line_item_id": row["line_item_id"],
+        "contract_id": row["contract_id"],
+        "contract_revision": row["contract_revision"],
+        "description": row["description"],
+        "kind": row["kind"],
+        "rate": canonical(row["rate"]),
+        "base_amount": views.money(row["base"], row["currency"]),
+        "amount": views.money(row["amount"], row["currency"]),
+        "currency": row["currency"],
+        "run_id": run_id,
+        "computed_at": views.instant(row["created_at"]),
+    }
+
+
+def _seconds_per_month(earlier: Sequence[Run]) -> Mapping[str, list[float]]:
+    """How long a month took in each of these runs, by customer; dry runs are no measure."""
+    seconds: dict[str, list[float]] = {}
+    for run in earlier:
+        if not run.is_dry and run.started_at and run.ended_at and run.periods and run.customer_id:
+            took = (run.ended_at - run.started_at).total_seconds()
+            seconds.setdefault(run.customer_id, []).append(max(took, 0.0) / len(run.periods))
+    return seconds
+
+
+def _estimate(seconds: Mapping[str, list[float]], customer_id: str) -> float | None:
+    known = seconds.get(customer_id) or [one for of_customer in seconds.values() for one in of_customer]
+    return round(median(known), 3) if known else None
+
+
+def _live(connection: Connection, customer: Customer) -> list[View]:
+    live = runs.live_of_customer(connection, NAME, customer.customer_id)
+    return [{"run_id": run.run_id, "periods": run.periods} for run in live]

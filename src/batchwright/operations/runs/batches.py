@@ -1,0 +1,42 @@
+"""The Python way in: a job object becomes a run."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from batchwright.engine.events import RunSubmitted
+from batchwright.engine.job import BatchJob
+from batchwright.engine.store.callers import join_transaction
+from batchwright.operations.access.permissions import permit, right_to_run
+from batchwright.operations.app import Application, default_actor, default_application
+from batchwright.operations.runs.submitting import Order, enqueue
+
+
+def execute_batch(
+    job: BatchJob,
+    scope_size: int | None = None,
+    app: Application | None = None,
+    connection: Connection | None = None,
+) -> str:
+    """Enqueue the job as a batch run and return the run's id, such as "JR-00000042" (Salesforce: executeBatch).
+
+    With `connection`, any of SQLAlchemy's to the same database, the run is enqueued in the caller's transaction: it is
+    there, and workers are woken, when the caller commits, and gone when they roll back; a refusal leaves their
+    transaction usable. Without `app` it is the application that the settings describe.
+
+    Refuses a job that is not registered, for no process could drive its run, a dedup key that a live run has
+    (`KeyInUse`), and a connection that commits each statement by itself.
+    """
+    app = app or default_application()
+    if connection is not None:
+        join_transaction(connection)
+    actor = default_actor(app.settings)
+    permit(app, actor, right_to_run(job.name), "run.submit", connection)
+    app.registry.check(job)
+    order = Order(actor=actor, scope_size=scope_size)
+    if connection is not None:
+        return enqueue(app, connection, job, order).run_id
+    with app.database.write() as own:
+        run = enqueue(app, own, job, order)
+    app.events.publish(RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    return run.run_id

@@ -1,0 +1,99 @@
+"""Drive a run here, or go on with one whose process is gone, until it has ended."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from batchwright.engine.claim import Seen, Stop, nobody_looks
+from batchwright.engine.run import ACTIVE, Run, State
+from batchwright.engine.store import runs
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.mail import send_due_mail
+from batchwright.operations.outcomes import outcome_rows
+from batchwright.operations.run_view import view_of
+from batchwright.operations.runs.steering import release_run
+from batchwright.operations.views import View
+
+
+def drive_run(
+    app: Application,
+    run_id: str,
+    stop: Stop = lambda: False,
+    seen: Seen = nobody_looks,
+    *,
+    actor: Actor | None = None,
+) -> View:
+    """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
+
+    Where another process is faster, the run is followed, and gone on with here should that process die: `seen` is
+    told of it now and then, with the run and the number of records that are through. A run that its caller drives
+    (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
+    """
+    permit(app, actor, Right.OPERATE, "run.drive")
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+    return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
+
+
+def resume_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    stop: Stop = lambda: False,
+    seen: Seen = nobody_looks,
+) -> View:
+    """Go on with a queued, paused or interrupted run here, and return its JSON as `drive_run` does.
+
+    Waits for one lease to see that the owner of an interrupted run is gone; refuses when it is alive, or when the
+    run has ended.
+    """
+    permit(app, actor, Right.OPERATE, "run.resume")
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+    if run.state is State.PAUSED:
+        release_run(app, run_id, actor=actor, reason=reason)
+        return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
+
+    def record(connection: Connection, before: Run) -> None:
+        taken = runs.by_key(connection, before.id)
+        audit.record(
+            connection,
+            actor=actor,
+            act="run.resume",
+            subject=taken.run_id,
+            reason=reason,
+            before={"status": before.state, "owner": before.owner},
+            after={"status": taken.state, "owner": taken.owner},
+            now=app.clock.now(),
+        )
+
+    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, seen)
+
+
+def _driven(app: Application, run: Run, stop: Stop, seen: Seen) -> View:
+    run = _followed(app, run, stop, seen)
+    if run.ended:
+        send_due_mail(app)
+    with app.database.read() as connection:
+        view = view_of(connection, runs.by_key(connection, run.id), app.clock.now())
+    if run.in_caller and run.ended:
+        view["outcomes"] = list(outcome_rows(app.database, app.registry, run.run_id, with_facts=False))
+    return view
+
+
+def _followed(app: Application, run: Run, stop: Stop, seen: Seen) -> Run:
+    """The run as `stop` finds it, or when no process works on it any more."""
+    while run.state in ACTIVE:
+        run, ours = app.dispatcher.claims.follow(run.id, stop, seen)
+        if ours:
+            run = app.dispatcher.work(run, stop)
+        elif run.state in (State.HOLDING, State.QUEUED):
+            run = app.dispatcher.drive(run.id, stop)
+        else:
+            break
+    return run

@@ -1,0 +1,51 @@
+"""Which jobs there are, and what they take."""
+
+from __future__ import annotations
+
+import inspect
+
+from batchwright.engine.job import BatchJob, DryRunJob
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.views import View
+
+
+def list_jobs(app: Application, *, actor: Actor | None = None) -> list[View]:
+    """The jobs by name: `name, type, record_noun, retry_unit, scope_size, dry_run, description`."""
+    permit(app, actor, Right.LOOK, "job.list")
+    return [_job(app.registry.get(name)) for name in app.registry.names()]
+
+
+def broken_jobs(app: Application) -> list[str]:
+    """Of each job that is registered but cannot be imported its import path and why."""
+    return app.registry.broken()
+
+
+def show_job(app: Application, name: str, *, actor: Actor | None = None) -> View:
+    """One job, with the JSON schema of its `parameters`. Refuses an unknown name with the nearest ones."""
+    permit(app, actor, Right.LOOK, "job.show")
+    return described_job(app, name)
+
+
+def described_jobs(app: Application) -> list[View]:
+    """Every job as `described_job`: what a list of commands is made of, also where there is no database."""
+    return [described_job(app, name) for name in app.registry.names()]
+
+
+def described_job(app: Application, name: str) -> View:
+    """One job as `show_job`, also where there is no database."""
+    job = app.registry.get(name)
+    return {**_job(job), "parameters": job.Parameters.model_json_schema()}
+
+
+def _job(job: type[BatchJob]) -> View:
+    return {
+        "name": job.name,
+        "type": job.type,
+        "record_noun": job.record_noun,
+        "retry_unit": job.retry_unit,
+        "scope_size": job.scope_size,
+        "dry_run": issubclass(job, DryRunJob),
+        "description": inspect.cleandoc(job.__doc__ or "").partition("\n\n")[0],
+    }

@@ -1,0 +1,198 @@
+"""Previews: what a dry run would have written, old → new, by customer, schedule and input; and doing just that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from batchwright.engine import ledger
+from batchwright.engine.errors import Refused
+from batchwright.engine.foretold import check_preview
+from batchwright.engine.job import Change, Preview
+from batchwright.engine.run import APPLY, Run, State
+from batchwright.engine.store import runs, scopes
+from batchwright.operations import views
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.run_view import view_of
+from batchwright.operations.runs.retrying import permit_for_run
+from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
+from batchwright.operations.views import View
+
+By = Literal["customer", "account", "charge", "schedule", "input"]
+CHOICES: Final = ("customer", "account", "charge", "schedule", "input")
+
+CUSTOMER: Final = "customer"
+CUSTOMER_CHARGES: Final = "customer_charges"
+ACCOUNT: Final = "account"
+INPUT: Final = "usage_input"
+CHARGE: Final = "account_charge"
+KINDS: Final = {
+    "charge": (CHARGE,),
+    "schedule": ("usage_schedule", "late_usage_schedule", "billing_schedule"),
+    "input": (INPUT,),
+}
+"""The kinds of lines by what a reader asks for; they are shown in this order."""
+
+
+def run_preview(
+    app: Application,
+    run_id: str,
+    by: By | None = None,
+    limit: int | None = None,
+    *,
+    actor: Actor | None = None,
+) -> Iterator[View]:
+    """What a dry run would have written: customers, accounts by month, charges, schedules, inputs; or one of these.
+
+    Streamed. A customer has a line of what its inputs sum to, and one of what its accounts are charged
+    (`customer_charges`). Each by currency, the largest difference first. Lines of `kind, record_id, customer_id,
+    amount, currency, before, after, difference, detail`. Refuses a run that was none, before the first line.
+    """
+    permit(app, actor, Right.LOOK, "run.preview")
+    check_limit(limit)
+    if by is not None:
+        check_one_of(by, CHOICES, field="by")
+    with app.database.read() as connection:
+        run = dry_run_of(connection, run_id)
+    return islice(_lines(app, run, by), limit)
+
+
+def dry_run_of(connection: Connection, run_id: str) -> Run:
+    """The dry run of that id. Refuses one that was none."""
+    run = runs.by_id(connection, run_id)
+    if not run.is_dry:
+        raise Refused(
+            f"{run_id} is no dry run, it has no preview",
+            field="run_id",
+            remedy="Submit the job with --dry-run",
+        )
+    return run
+
+
+def apply_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+    here: bool = False,
+) -> View:
+    """Submit the run that a dry run foretold, as its child, and return its JSON. `here` is as in `submit_run`.
+
+    It does the records of the preview and writes just what that shows: all of it is computed again before the run is
+    submitted, each scope once more when it is executed, under its locks, and at last what its end writes. Refuses a
+    dry run that did not complete; with `PreviewOutdated`, which names what changed, one that would come to something
+    else now. Where something changes only after that, the run fails at that scope, and what it had done before is
+    what was foretold.
+    """
+    permit_for_run(app, actor, run_id, "run.apply")
+    with app.database.read() as connection:
+        preview = dry_run_of(connection, run_id)
+    _refuse_incomplete(preview)
+    _refuse_other_scopes(preview, scope_size)
+    job = app.registry.get(preview.job)(**preview.parameters)
+    check_preview(app.database, app.clock, preview, job)
+    order = Order(
+        actor=actor,
+        sync=sync,
+        reason=reason if reason is not None else preview.reason,
+        explanation=explanation if explanation is not None else preview.explanation,
+        notify=notify or preview.notify,
+        mail_actor=mail_actor,
+        scope_size=preview.scope_size,
+        error_ceiling=error_ceiling or preview.error_ceiling,
+        trigger=APPLY,
+        parent=preview,
+    )
+    with app.database.write() as connection:
+        run = enqueue(app, connection, job, order, act="run.apply")
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    tell_submitted(app, run, mine)
+    return view
+
+
+def _refuse_incomplete(preview: Run) -> None:
+    if preview.state is not State.COMPLETED:
+        raise Refused(
+            f"{preview.run_id} is {preview.state}: it did not foretell everything",
+            field="run_id",
+            remedy="Run the job with --dry-run again, and let it complete",
+        )
+
+
+def _refuse_other_scopes(preview: Run, scope_size: int | None) -> None:
+    if scope_size not in (None, preview.scope_size):
+        raise Refused(
+            f"a preview is applied in its own scopes, of {preview.scope_size:,} records",
+            field="scope_size",
+            remedy="Leave it out, or make the preview with another size",
+        )
+
+
+def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
+    with app.database.read() as connection:
+        if by in (None, CUSTOMER):
+            yield from map(views.preview_line, _customers(connection, run, CUSTOMER, INPUT))
+            yield from map(views.preview_line, _customers(connection, run, CUSTOMER_CHARGES, CHARGE))
+        if by in (None, ACCOUNT):
+            yield from map(views.preview_line, _accounts(connection, run))
+        for kind in _kinds(connection, run, by):
+            yield from map(views.preview_line, ledger.preview_lines(connection, run, kind))
+
+
+def _kinds(connection: Connection, run: Run, by: By | None) -> list[str]:
+    """Of the kinds that the run has those that are asked for; a kind that only its job knows comes last."""
+    there = scopes.preview_kinds(connection, run.id)
+    order = [kind for kinds in KINDS.values() for kind in kinds]
+    wanted = KINDS.get(by, ()) if by is not None else [*order, *(one for one in there if one not in order)]
+    return [kind for kind in wanted if kind in there]
+
+
+def _customers(connection: Connection, run: Run, kind: str, summed: str) -> list[Preview]:
+    """A line for each customer and currency: what its lines of the kind `summed` sum to."""
+    lines = [
+        Preview(kind, customer_id, None, {}, change, customer_id)
+        for customer_id, change in scopes.preview_sums(connection, run.id, summed)
+    ]
+    return sorted(lines, key=_by_size)
+
+
+def _accounts(connection: Connection, run: Run) -> list[Preview]:
+    """A line for each account, month and currency: what its charges sum to."""
+    changes: dict[tuple[str, str, str | None, str], list[Change]] = {}
+    for line in ledger.preview_lines(connection, run, CHARGE):
+        if line.change is not None:
+            account_id, period = line.detail["account_id"], line.detail["period"]
+            of = account_id, period, line.customer_id, line.change.currency
+            changes.setdefault(of, []).append(line.change)
+    lines = []
+    for (account_id, period, customer_id, currency), of_account in changes.items():
+        detail = {"account_id": account_id, "period": period}
+        before, after = _sum(one.before for one in of_account), _sum(one.after for one in of_account)
+        change = Change(before, after, currency)
+        lines.append(Preview(ACCOUNT, f"{account_id} {period}", None, detail, change, customer_id))
+    return sorted(lines, key=_by_size)
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """Blank where every amount is."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
+
+
+def _by_size(line: Preview) -> tuple[str, int, str]:
+    before, after, currency = line.change or (None, None, "")
+    return currency, -abs((after or 0) - (before or 0)), line.record_id

@@ -1,0 +1,88 @@
+"""A run that does again what errored, or was not reached, in an ended one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batchwright.engine import ledger
+from batchwright.engine.errors import Refused
+from batchwright.engine.run import Run
+from batchwright.engine.store import runs
+from batchwright.operations.access.permissions import Right, permit, right_to_run
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.run_view import view_of
+from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
+from batchwright.operations.views import View
+
+
+def retry_run(
+    app: Application,
+    run_id: str,
+    *,
+    actor: Actor,
+    mode: str | None = None,
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+    here: bool = False,
+) -> View:
+    """Submit a run that does what errored, or was not reached, in an ended run again; return its JSON.
+
+    What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
+    line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`.
+    Refuses when there is nothing to retry.
+    """
+    permit_for_run(app, actor, run_id, "run.retry")
+    with app.database.write() as connection:
+        parent = runs.by_id(connection, run_id)
+        _refuse_retry(parent)
+        job_class = app.registry.get(parent.job)
+        keys = ledger.keys_to_retry(connection, parent)
+        job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
+        order = Order(
+            actor=actor,
+            mode=mode or ("dry_run" if parent.is_dry else "batch"),
+            sync=sync,
+            reason=reason if reason is not None else parent.reason,
+            explanation=explanation if explanation is not None else parent.explanation,
+            notify=notify or parent.notify,
+            mail_actor=mail_actor,
+            scope_size=scope_size or parent.scope_size,
+            error_ceiling=error_ceiling or parent.error_ceiling,
+            trigger="retry",
+            parent=parent,
+        )
+        run = enqueue(app, connection, job, order, act="run.retry")
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    tell_submitted(app, run, mine)
+    return view
+
+
+def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
+    """Refuse unless the actor may do again what the run did: its job decides. Refuses an unknown run, too."""
+    permit(app, actor, Right.OPERATE, act)
+    with app.database.read() as connection:
+        right = right_to_run(runs.by_id(connection, run_id).job)
+    if right is not Right.OPERATE:
+        permit(app, actor, right, act)
+
+
+def _refuse_retry(parent: Run) -> None:
+    if not parent.ended:
+        raise Refused(
+            f"{parent.run_id} has not ended ({parent.state})",
+            field="run_id",
+            remedy=f"Go on with it: `batchwright runs resume {parent.run_id}`",
+        )
+    if not parent.errored + parent.not_reached:
+        raise Refused(
+            f"{parent.run_id} has no record that errored or was not reached: there is nothing to retry",
+            field="run_id",
+            remedy="Submit the job again to do all of it once more",
+        )

@@ -1,0 +1,195 @@
+"""The one way in for runs: what a submit takes, its run row and audit entry in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batchwright.engine import events
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob, Warn
+from batchwright.engine.run import Run
+from batchwright.engine.submit import Request, submit_set
+from batchwright.notifications.addresses import check_address, recipients
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import permit, right_to_run
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import check_one_of
+from batchwright.operations.people import people
+from batchwright.operations.run_view import view_of
+from batchwright.operations.views import View
+
+MODES = ("sync", "batch", "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How a run is wanted: everything of a submit but the job.
+
+    `mode` is `batch`, `sync` or `dry_run`; `sync` has a dry run driven by the caller, too. `notify` are mail
+    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them. `schedule` is
+    the name of the schedule that it is a run of; with `after_earlier` it holds until earlier ones of that have ended.
+    """
+
+    actor: Actor
+    mode: str = "batch"
+    sync: bool = False
+    reason: str | None = None
+    explanation: str | None = None
+    notify: Sequence[str] = ()
+    mail_actor: bool = True
+    scope_size: int | None = None
+    error_ceiling: str | None = None
+    trigger: str = "python"
+    parent: Run | None = None
+    schedule: str | None = None
+    after_earlier: bool = False
+
+
+def submit_run(
+    app: Application,
+    job_name: str,
+    parameters: Mapping[str, Any],
+    *,
+    actor: Actor,
+    mode: str = "batch",
+    sync: bool = False,
+    reason: str | None = None,
+    explanation: str | None = None,
+    notify: Sequence[str] = (),
+    mail_actor: bool = True,
+    scope_size: int | None = None,
+    error_ceiling: str | None = None,
+    trigger: str = "cli",
+    here: bool = False,
+) -> View:
+    """Submit a run of the job and return its JSON; a worker drives it, or whoever calls `drive_run`.
+
+    `here` says that the caller calls it at once: with a free slot the run is claimed in the same transaction, so that
+    no worker is faster, and so that any process takes the run over should this one die before. With `sync` always.
+
+    Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
+    nothing is written then.
+    """
+    order = Order(
+        actor=actor,
+        mode=mode,
+        sync=sync,
+        reason=reason,
+        explanation=explanation,
+        notify=notify,
+        mail_actor=mail_actor,
+        scope_size=scope_size,
+        error_ceiling=error_ceiling,
+        trigger=trigger,
+    )
+    permit(app, actor, right_to_run(job_name), "run.submit")
+    job = app.registry.get(job_name)(**parameters)
+    with app.database.write() as connection:
+        run = enqueue(app, connection, job, order)
+        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
+        view = view_of(connection, mine or run, app.clock.now())
+    tell_submitted(app, run, mine)
+    return view
+
+
+def enqueue(
+    app: Application, connection: Connection, job: BatchJob, order: Order, act: str = "run.submit"
+) -> Run:
+    """Submit the job in the caller's transaction, with its audit entry."""
+    (run,) = enqueue_set(app, connection, [(job, order)], act)
+    if isinstance(run, Refused):
+        raise run
+    return run
+
+
+def enqueue_set(
+    app: Application, connection: Connection, wanted: Sequence[tuple[BatchJob, Order]], act: str
+) -> list[Run | Refused]:
+    """The same of several in few statements, in their order; each that is refused has its refusal in its place."""
+    results: dict[int, Run | Refused] = {}
+    requests: dict[int, tuple[BatchJob, Request]] = {}
+    mapped = cache(lambda: people(connection, app.settings).addresses)
+    for place, (job, order) in enumerate(wanted):
+        try:
+            requests[place] = job, _request(app, mapped, order)
+        except Refused as refusal:
+            results[place] = refusal
+    submitted = submit_set(connection, list(requests.values()), app.clock.now())
+    results |= zip(requests, submitted, strict=True)
+    entries = [
+        _entry(order, act, run, app.clock.now())
+        for place, (_, order) in enumerate(wanted)
+        if isinstance(run := results[place], Run)
+    ]
+    audit.record_all(connection, entries)
+    return [results[place] for place in range(len(wanted))]
+
+
+def _entry(order: Order, act: str, run: Run, now: datetime) -> audit.Entry:
+    parent = order.parent
+    return audit.Entry(
+        actor=order.actor,
+        act=act,
+        subject=run.run_id,
+        reason=run.reason,
+        before=None if parent is None else {"run_id": parent.run_id, "status": parent.state},
+        after={"job": run.job, "mode": run.mode, "status": run.state},
+        now=now,
+    )
+
+
+def tell_submitted(app: Application, run: Run, claimed: Run | None) -> None:
+    """Publish, after the commit, that a run was submitted; where it was claimed in the same transaction, keep it."""
+    app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    if claimed is not None:
+        app.dispatcher.claims.keep(claimed)
+
+
+def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: Order) -> Request:
+    check_one_of(order.mode, MODES, field="mode")
+    mode = "sync" if order.sync and order.mode == "batch" else order.mode
+    notify = [_checked(address) for address in order.notify]
+    mail_actor = order.mail_actor and mode == "batch"
+    return Request(
+        actor=order.actor.name,
+        mode=mode,
+        in_caller=order.sync or mode == "sync",
+        reason=order.reason,
+        explanation=order.explanation,
+        trigger=order.trigger,
+        scope_size=order.scope_size or app.settings.scope_size,
+        error_ceiling=order.error_ceiling or app.settings.error_ceiling,
+        notify=notify,
+        mail_actor=mail_actor,
+        parent=order.parent,
+        schedule=order.schedule,
+        after_earlier=order.after_earlier,
+        zone=app.zone,
+        warnings=_address_warnings(app, mapped, order.actor.name) if mail_actor else (),
+    )
+
+
+def _checked(address: str) -> str:
+    try:
+        return check_address(address)
+    except Refused as error:
+        raise Refused(error.message, field="notify", remedy=error.remedy) from None
+
+
+def _address_warnings(
+    app: Application, mapped: Callable[[], Mapping[str, str]], actor: str
+) -> Sequence[Warn]:
+    if recipients(actor, app.settings.actors, (), True) != [None]:
+        return ()
+    if recipients(actor, mapped(), (), True) != [None]:
+        return ()
+    remedy = "give one under [actors], or by a user with that login name"
+    message = f"{actor} has no mail address, so nobody gets this run's mail but --notify; {remedy}"
+    return (Warn("no_recipient", message, None),)

@@ -1,0 +1,261 @@
+"""A file of schedules, one a line, in the manner of a crontab: read into what is wanted, or refused line by line.
+
+A line has the expression, the schedule's name in double quotes, the job and the options of `batchwright run` and of
+`batchwright schedules add`. A variable holds for the lines below it; an option on a line goes before it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any
+
+from batchwright.engine.errors import Refused
+from batchwright.notifications.addresses import check_address
+from batchwright.operations.checks import check_one_of
+from batchwright.operations.runs.parameters import Schema, choices_of, read_parameters
+from batchwright.operations.schedules.cron import read_expression, read_moment
+from batchwright.operations.schedules.request import MISFIRES, OVERLAPS, ScheduleOrder
+
+SHOWN = 20
+"""Bad lines that a refusal names; it says how many more there are."""
+
+Terms = dict[str, Any]
+SchemaOf = Callable[[str], Schema]
+"""The JSON schema of a job's parameters, by its name. Raises `Refused` for a job that is not there."""
+
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(.*)")
+_LINE_REMEDY = (
+    'Write: expression "NAME" job [options], for example 0 0 0 ? * * * "Draft Rating Job" draft-usage-rating'
+)
+
+
+def read_whole(text: str, *, field: str) -> int:
+    """A whole number as people type it. Raises `Refused`."""
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    raise Refused(f"{text!r} is no whole number", field=field, remedy="Write digits only, such as 30")
+
+
+_READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
+    "time-zone": ("time_zone", None),
+    "misfire": ("misfire", None),
+    "grace": ("grace_seconds", read_whole),
+    "cap": ("cap", read_whole),
+    "overlap": ("overlap", None),
+    "start": ("start", read_moment),
+    "end": ("end", read_moment),
+    "owner": ("owner", None),
+    "actor": ("owner", None),
+    "start-within": ("start_within_minutes", read_whole),
+    "finish-within": ("finish_within_minutes", read_whole),
+    "ping": ("ping", None),
+    "reason": ("reason", None),
+    "explanation": ("explanation", None),
+    "scope-size": ("scope_size", read_whole),
+    "error-ceiling": ("error_ceiling", None),
+}
+"""Options with one value: the term they are about, and what reads it where it is not text."""
+
+_FLAGS: Mapping[str, tuple[str, bool]] = {"no-mail": ("mail_owner", False)}
+
+_NOT_HERE: Mapping[str, str] = {
+    "sync": "Leave it out: the runs of a schedule wait for a worker",
+    "batch": "Leave it out: the runs of a schedule wait for a worker",
+    "enqueue": "Leave it out: the runs of a schedule are enqueued anyhow",
+    "json": "Leave it out: nobody reads an answer",
+    "dry-run": "Leave it out, and look at the preview of a run by hand",
+    "ids-from": "Name the ids themselves: the parameters of a schedule are frozen, a file is not",
+}
+
+
+class CrontabRefused(Refused):
+    """Lines of a file of schedules that cannot be used; none of the file was. `lines` are their numbers, from 1."""
+
+    def __init__(self, problems: Sequence[tuple[int, Refused]]) -> None:
+        self.lines = tuple(number for number, _ in problems)
+        said = [f"line {number}: {problem.message}" for number, problem in problems[:SHOWN]]
+        if len(problems) > SHOWN:
+            said.append(f"and {len(problems) - SHOWN} more lines ({len(problems)} in all)")
+        first = problems[0][1]
+        super().__init__("; ".join(said), field=first.field, remedy=first.remedy)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A schedule that a file wants, and the number of its line, from 1."""
+
+    number: int
+    order: ScheduleOrder
+
+
+def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
+    """The schedules of a file. Raises `CrontabRefused` with every line that cannot be used."""
+    lines: list[Line] = []
+    problems: list[tuple[int, Refused]] = []
+    variables: Terms = {}
+    for number, content in _contents(text):
+        try:
+            if variable := _VARIABLE.fullmatch(content):
+                variables |= _read_variable(variable[1], variable[2].strip())
+            else:
+                order = _read_line(content, variables, schema_of)
+                _check_new(order.name, lines)
+                lines.append(Line(number, order))
+        except Refused as problem:
+            problems.append((number, problem))
+    if problems:
+        raise CrontabRefused(problems)
+    return lines
+
+
+def _contents(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with something in them, from 1; comments and blank lines left out."""
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        content = line.strip()
+        if content and not content.startswith("#"):
+            yield number, content
+
+
+def _read_variable(name: str, text: str) -> Terms:
+    value = text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    if name == "TZ":
+        read_expression("@daily", value, from_crontab=True)
+        return {"time_zone": value}
+    if name == "MISFIRE":
+        check_one_of(value, MISFIRES, field="MISFIRE")
+        return {"misfire": value}
+    if name == "OVERLAP":
+        check_one_of(value, OVERLAPS, field="OVERLAP")
+        return {"overlap": value}
+    if name == "MAILTO":
+        return {"notify": tuple(_addresses(value))}
+    raise Refused(
+        f"the variable {name} means nothing here",
+        field=name,
+        remedy="There are TZ, MISFIRE, OVERLAP and MAILTO; take the line out",
+    )
+
+
+def _addresses(text: str) -> Iterator[str]:
+    for part in text.split(",") if text else ():
+        try:
+            yield check_address(part.strip())
+        except Refused as problem:
+            raise Refused(problem.message, field="MAILTO", remedy=problem.remedy) from None
+
+
+def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> ScheduleOrder:
+    expression, quote, rest = content.partition('"')
+    name, closing, command = rest.partition('"')
+    if not quote or not closing:
+        what = (
+            "the schedule's name in double quotes is missing"
+            if not quote
+            else "the name's quote is not closed"
+        )
+        raise Refused(what, field="name", remedy=_LINE_REMEDY)
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        raise Refused(
+            "a quote among the options is not closed", field="options", remedy="Close it, or take it out"
+        ) from None
+    if not words or words[0].startswith("-"):
+        raise Refused(f"the job of {name!r} is missing", field="job", remedy=_LINE_REMEDY)
+    job, *options = words
+    schema = schema_of(job)
+    given = _Options(schema).read(options)
+    order = ScheduleOrder(
+        name=name, cron=expression.strip(), job=job, from_crontab=True, **{**variables, **given.terms}
+    )
+    read_expression(order.cron, order.time_zone, from_crontab=True)
+    return replace(order, parameters=read_parameters(schema, given.parameters))
+
+
+def _check_new(name: str, lines: Sequence[Line]) -> None:
+    for line in lines:
+        if line.order.name == name:
+            raise Refused(
+                f"the schedule {name!r} is named in line {line.number} already",
+                field="name",
+                remedy="Give each its own name",
+            )
+
+
+def option_of(parameter: str, is_list: bool) -> str:
+    """The option of `batchwright run` for a parameter: `usage-input` for `usage_input_ids`, `period` for `periods`."""
+    stem = parameter.removesuffix("_ids" if is_list else "_id")
+    return (stem.removesuffix("s") if is_list else stem).replace("_", "-")
+
+
+@dataclass
+class _Options:
+    """The words after a job, taken apart: terms of the schedule, and parameters as `NAME=VALUE`."""
+
+    schema: Schema
+    terms: Terms = field(default_factory=dict)
+    parameters: list[str] = field(default_factory=list)
+
+    def read(self, words: Sequence[str]) -> _Options:
+        """All the words. Raises `Refused` for the first that cannot be used."""
+        of_job = dict(self._options_of_job())
+        left = iter(words)
+        for word in left:
+            if not word.startswith("--"):
+                raise Refused(
+                    f"{word!r} is no option",
+                    field="options",
+                    remedy="Options begin with --; quote a value with blanks",
+                )
+            name, has_value, value = word[2:].partition("=")
+            if name in _FLAGS and not has_value:
+                term, said = _FLAGS[name]
+                self.terms[term] = said
+            elif of_job.get(name, ("", False))[1] and not has_value:
+                self.parameters.append(f"{of_job[name][0]}=true")
+            elif name in _READERS or name in of_job or name in ("notify", "param"):
+                self._take(name, value if has_value else _value_after(name, left), of_job)
+            else:
+                raise _unknown(name, of_job)
+        return self
+
+    def _take(self, name: str, value: str, of_job: Mapping[str, tuple[str, bool]]) -> None:
+        if name == "param":
+            self.parameters.append(value)
+        elif name == "notify":
+            self.terms["notify"] = (*self.terms.get("notify", ()), value)
+        elif name in _READERS:
+            term, reader = _READERS[name]
+            if term in self.terms:
+                raise Refused(f"--{name} is given twice", field=name, remedy="Give it once")
+            self.terms[term] = value if reader is None else reader(value, field=name)
+        if name in of_job:
+            self.parameters.append(f"{of_job[name][0]}={value}")
+
+    def _options_of_job(self) -> Iterator[tuple[str, tuple[str, bool]]]:
+        """Option -> the parameter it gives, and whether it is a flag."""
+        for parameter, about in self.schema.get("properties", {}).items():
+            types = {choice.get("type") for choice in choices_of(about, self.schema)}
+            yield option_of(parameter, "array" in types), (parameter, "boolean" in types)
+
+
+def _value_after(name: str, words: Iterator[str]) -> str:
+    value = next(words, None)
+    if value is None or value.startswith("--"):
+        raise Refused(f"--{name} has no value", field=name, remedy=f"Write --{name} VALUE, or --{name}=VALUE")
+    return value
+
+
+def _unknown(name: str, of_job: Mapping[str, Any]) -> Refused:
+    if name in _NOT_HERE:
+        return Refused(f"--{name} has no place in a schedule", field=name, remedy=_NOT_HERE[name])
+    known = [*of_job, "param", "notify", *_READERS, *_FLAGS]
+    near = get_close_matches(name, known)
+    remedy = " or ".join(f"--{one}" for one in near or known)
+    return Refused(
+        f"there is no option --{name}", field=name, remedy=f"Did you mean {remedy}?" if near else remedy
+    )

@@ -1,0 +1,205 @@
+"""Applying a file of schedules: what it names is made or changed to be as it says, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection
+
+from batchwright.engine.errors import Refused
+from batchwright.engine.schedule import Schedule, Wanted
+from batchwright.engine.store import schedules as store
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.schedules.changes import (
+    change_schedule,
+    changes_between,
+    delete_schedule,
+    terms_of,
+)
+from batchwright.operations.schedules.crontab import CrontabRefused, Line, read_crontab
+from batchwright.operations.schedules.request import check_order, permit_schedule
+from batchwright.operations.views import View
+
+Changes = Mapping[str, tuple[Any, Any]]
+"""Term of a schedule -> its value before and after, as JSON values."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a file changes, by name of schedule. `left` are those that it does not name and that stay as they are."""
+
+    added: Mapping[str, Wanted]
+    changed: Mapping[str, Changes]
+    removed: Sequence[str]
+    unchanged: Sequence[str]
+    left: Sequence[str]
+
+    @property
+    def is_none(self) -> bool:
+        """Whether everything is as the file says."""
+        return not (self.added or self.changed or self.removed)
+
+    @property
+    def view(self) -> View:
+        """Its JSON: four lists of names."""
+        return {
+            "added": list(self.added),
+            "changed": list(self.changed),
+            "removed": list(self.removed),
+            "unchanged": list(self.unchanged),
+        }
+
+
+def apply_schedules(
+    app: Application,
+    text: str,
+    *,
+    file: str,
+    actor: Actor,
+    reason: str | None = None,
+    dry_run: bool = False,
+    prune: bool = False,
+) -> Difference:
+    """Make the schedules as the text of a file has them, all or none, and say what that changed.
+
+    A schedule that the file does not name is left alone, or with `prune` removed. Whether one is paused is no matter
+    of the file. With `dry_run` nothing is written.
+
+    Raises:
+        CrontabRefused: with every line that cannot be used, by itself or with what is in the database.
+    """
+    permit(app, actor, Right.OPERATE, "schedule.apply")
+    app.database.require()
+    lines = read_crontab(text, lambda job: app.registry.get(job).Parameters.model_json_schema())
+    if prune and not lines:
+        raise Refused(
+            f"{file} names no schedule, and --prune would remove all there are",
+            field="prune",
+            remedy="Leave --prune out, or remove them with `batchwright schedules remove`",
+        )
+    _permit_lines(app, actor, lines, prune=prune)
+    with app.database.read() if dry_run else app.database.write() as connection:
+        if not dry_run:
+            store.lock_changes(connection)
+        now = app.clock.now()
+        there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
+        wanted = _checked(app, connection, lines, there, actor, now)
+        difference = _difference(wanted, there, prune=prune)
+        if not dry_run and not difference.is_none:
+            _write(connection, difference, wanted, now)
+            _record(connection, difference, there, file=file, text=text, actor=actor, reason=reason, now=now)
+    return difference
+
+
+def _permit_lines(app: Application, actor: Actor, lines: Iterable[Line], *, prune: bool) -> None:
+    with app.database.read() as connection:
+        there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
+    asked: set[tuple[str, str | None]] = set()
+    for order in (line.order for line in lines):
+        before = there.pop(order.name, None)
+        kept = before is not None and before.job == order.job
+        owner = order.owner or (None if before is None or kept else before.owner)
+        asked |= {(order.job, owner)} | ({(before.job, None)} if before is not None else set())
+    if prune:
+        asked |= {(schedule.job, None) for schedule in there.values()}
+    for job, owner in sorted(asked, key=str):
+        permit_schedule(app, actor, "schedule.apply", jobs=[job], owner=owner)
+
+
+def _checked(
+    app: Application,
+    connection: Connection,
+    lines: Iterable[Line],
+    there: Mapping[str, Schedule],
+    actor: Actor,
+    now: datetime,
+) -> dict[str, Wanted]:
+    checked: dict[str, Wanted] = {}
+    problems: list[tuple[int, Refused]] = []
+    for line in lines:
+        name = line.order.name
+        try:
+            checked[name] = check_order(
+                app, connection, line.order, actor=actor, before=there.get(name), now=now
+            )
+        except Refused as problem:
+            problems.append((line.number, problem))
+    if problems:
+        raise CrontabRefused(problems)
+    return checked
+
+
+def _difference(wanted: Mapping[str, Wanted], there: Mapping[str, Schedule], *, prune: bool) -> Difference:
+    changes = {name: changes_between(there[name], wanted[name]) for name in wanted if name in there}
+    others = [name for name in there if name not in wanted]
+    return Difference(
+        added={name: one for name, one in wanted.items() if name not in there},
+        changed={name: changed for name, changed in changes.items() if changed},
+        removed=others if prune else [],
+        unchanged=[name for name, changed in changes.items() if not changed],
+        left=[] if prune else others,
+    )
+
+
+def _write(
+    connection: Connection,
+    difference: Difference,
+    wanted: Mapping[str, Wanted],
+    now: datetime,
+) -> None:
+    for one in difference.added.values():
+        store.insert_schedule(connection, one, now)
+    for name in difference.changed:
+        change_schedule(connection, _locked(connection, name), wanted[name], now)
+    for name in difference.removed:
+        delete_schedule(connection, _locked(connection, name))
+
+
+def _record(
+    connection: Connection,
+    difference: Difference,
+    there: Mapping[str, Schedule],
+    *,
+    file: str,
+    text: str,
+    actor: Actor,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    names = [*difference.added, *difference.changed, *difference.removed]
+    after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_told(difference)}
+    audit.record(
+        connection,
+        actor=actor,
+        act="schedule.apply",
+        subject=audit.subject_of(names, "schedule"),
+        reason=reason,
+        before={name: terms_of(there[name]) for name in difference.removed} or None,
+        after=after,
+        now=now,
+    )
+
+
+def _locked(connection: Connection, name: str) -> Schedule:
+    """One that is there: whoever adds and removes schedules waits for this transaction."""
+    schedule = store.by_name(connection, name, lock=True)
+    assert schedule is not None
+    return schedule
+
+
+def _told(difference: Difference) -> View:
+    return {
+        "added": {name: terms_of(one) for name, one in difference.added.items()},
+        "changed": {
+            name: {term: {"before": old, "after": new} for term, (old, new) in changes.items()}
+            for name, changes in difference.changed.items()
+        },
+        "removed": list(difference.removed),
+    }

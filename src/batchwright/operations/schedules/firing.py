@@ -1,0 +1,58 @@
+"""The runs of schedules: on behalf of their owners, on their terms, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob
+from batchwright.engine.run import Run
+from batchwright.engine.schedule import Schedule
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.runs.submitting import Order, enqueue_set
+
+TRIGGER = "schedule"
+
+
+def submit_of_schedules(
+    app: Application,
+    connection: Connection,
+    wanted: Sequence[tuple[Schedule, bool]],
+    *,
+    os_user: str,
+    act: str = "schedule.fire",
+) -> list[Run | Refused]:
+    """Submit a run of each schedule in few statements, in their order, with its audit entry.
+
+    `True` beside a schedule lets its run hold until earlier ones of it have ended. In the place of a run stands the
+    refusal where the job is not installed here, or its parameters fit the data no longer; nothing is written of that.
+    """
+    results: dict[int, Run | Refused] = {}
+    orders: dict[int, tuple[BatchJob, Order]] = {}
+    for place, (schedule, after_earlier) in enumerate(wanted):
+        try:
+            job = app.registry.get(schedule.job)(**schedule.parameters)
+        except Refused as refusal:
+            results[place] = refusal
+        else:
+            orders[place] = job, _order(schedule, os_user, after_earlier)
+    results |= zip(orders, enqueue_set(app, connection, list(orders.values()), act), strict=True)
+    return [results[place] for place in range(len(wanted))]
+
+
+def _order(schedule: Schedule, os_user: str, after_earlier: bool) -> Order:
+    return Order(
+        actor=Actor(name=schedule.owner, os_user=os_user),
+        reason=schedule.reason,
+        explanation=schedule.explanation,
+        notify=schedule.notify,
+        mail_actor=schedule.mail_owner,
+        scope_size=schedule.scope_size,
+        error_ceiling=schedule.error_ceiling,
+        trigger=TRIGGER,
+        schedule=schedule.name,
+        after_earlier=after_earlier,
+    )

@@ -1,0 +1,377 @@
+"""Schedules: adding, changing and removing them, looking at what they do, holding them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from batchwright.engine.errors import MoveRefused, Refused
+from batchwright.engine.job import BatchJob
+from batchwright.engine.schedule import Hold, Schedule
+from batchwright.engine.schedules import due
+from batchwright.engine.store import schedules as store
+from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application, default_actor, default_application
+from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.schedules.changes import (
+    change_schedule,
+    changes_between,
+    delete_schedule,
+    terms_of,
+)
+from batchwright.operations.schedules.request import ScheduleOrder, check_order, order_of, permit_schedule
+from batchwright.operations.views import View, instant
+
+NEXT = 10
+"""Fires that `next_fires` gives where nobody says how many."""
+
+
+def add_schedule(app: Application, order: ScheduleOrder, *, actor: Actor, reason: str | None = None) -> View:
+    """Save a new schedule and return its JSON. It fires from now on, where a worker runs.
+
+    Refuses a name in use (Salesforce: `System.schedule`), a bad expression, zone, job or parameter, unknown ids, and
+    an expression that never fires.
+    """
+    permit_schedule(app, actor, "schedule.add", jobs=[order.job], owner=order.owner)
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        if store.by_name(connection, order.name) is not None:
+            raise Refused(
+                f"there is a schedule named {order.name!r} already",
+                field="name",
+                remedy="Change that one with `batchwright schedules update`, or take another name",
+            )
+        wanted = check_order(app, connection, order, actor=actor, before=None, now=now)
+        added = store.insert_schedule(connection, wanted, now)
+        _record(connection, actor, "schedule.add", added.name, reason, None, terms_of(added), now)
+        return _view(connection, added, now)
+
+
+def update_schedule(
+    app: Application, name: str, changes: Mapping[str, Any], *, actor: Actor, reason: str | None = None
+) -> View:
+    """Change terms of a schedule, fields of `ScheduleOrder` by name, and return its JSON.
+
+    Refuses what `add_schedule` refuses, and a call that changes nothing. A new expression or zone counts from now on;
+    what was due before is settled first.
+    """
+    before = permit_change(app, actor, "schedule.update", name)
+    if "job" in changes or "owner" in changes:
+        job, owner = changes.get("job", before.job), changes.get("owner", before.owner)
+        permit_schedule(app, actor, "schedule.update", jobs=[job], owner=owner)
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        before = schedule_named(connection, name, lock=True)
+        order = replace(order_of(before), from_crontab="cron" not in changes, **changes)
+        wanted = check_order(app, connection, order, actor=actor, before=before, now=now)
+        changed = changes_between(before, wanted)
+        if not changed:
+            raise Refused(
+                f"there is nothing to change: {name!r} is like that already",
+                field="name",
+                remedy="Give an option with another value; see `batchwright schedules update --help`",
+            )
+        after = change_schedule(connection, before, wanted, now)
+        old = {term: value for term, (value, _) in changed.items()}
+        new = {term: value for term, (_, value) in changed.items()}
+        _record(connection, actor, "schedule.update", name, reason, old, new, now)
+        return _view(connection, after, now)
+
+
+def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None, **terms: Any) -> View:
+    """Let the job run whenever `cron` says, and return the schedule's JSON (Salesforce: `System.schedule`).
+
+    `terms` are further ones of `ScheduleOrder`, such as `time_zone="Europe/Berlin"` or `misfire="all"`. The job's
+    parameters are saved as they are now. Without `app` it is the application that the settings describe. Refuses what
+    `add_schedule` refuses, a name in use among it, and a job that is not registered.
+    """
+    app = app or default_application()
+    actor = default_actor(app.settings)
+    permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=terms.get("owner"))
+    app.registry.check(job)
+    parameters = job.parameters.model_dump(mode="json")
+    order = ScheduleOrder(name=name, cron=cron, job=job.name, parameters=parameters, **terms)
+    return add_schedule(app, order, actor=actor)
+
+
+def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Let a schedule fire nothing until it is resumed, and return its JSON. Runs of it go on.
+
+    Refuses with `MoveRefused` one that is paused.
+    """
+    permit_change(app, actor, "schedule.pause", name)
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        before = schedule_named(connection, name, lock=True)
+        if before.paused:
+            raise MoveRefused(
+                f"the schedule {name!r} is paused since {instant(before.paused_at)}",
+                field="name",
+                remedy="`batchwright schedules resume` lets it fire again",
+            )
+        after = store.pause(connection, before, now)
+        _record(connection, actor, "schedule.pause", name, reason, {"paused": False}, {"paused": True}, now)
+        return _view(connection, after, now)
+
+
+def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Let a paused schedule fire again, and return its JSON. Its misfire policy decides about the times of the pause.
+
+    Refuses with `MoveRefused` one that is not paused.
+    """
+    permit_change(app, actor, "schedule.resume", name)
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        before = schedule_named(connection, name, lock=True)
+        if not before.paused:
+            raise MoveRefused(
+                f"the schedule {name!r} is not paused", field="name", remedy="There is nothing to resume"
+            )
+        after = store.resume(connection, before, now)
+        _record(connection, actor, "schedule.resume", name, reason, {"paused": True}, {"paused": False}, now)
+        return _view(connection, after, now)
+
+
+def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
+    """Delete a schedule with the record of its times, and return its JSON as it was. Its runs stay and go on."""
+    permit_change(app, actor, "schedule.remove", name)
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        before = schedule_named(connection, name, lock=True)
+        view = _view(connection, before, now)
+        delete_schedule(connection, before)
+        _record(connection, actor, "schedule.remove", name, reason, terms_of(before), None, now)
+        return view
+
+
+def run_now(
+    app: Application, name: str, *, actor: Actor, reason: str | None = None, here: bool = False
+) -> View:
+    """Submit a run of what a schedule runs, now, and return the run's JSON; the schedule is left alone.
+
+    The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
+    it. `here` is as for `submit_run`. Refuses what that refuses.
+    """
+    schedule = permit_change(app, actor, "schedule.run_now", name)
+    return submit_run(
+        app,
+        schedule.job,
+        schedule.parameters,
+        actor=actor,
+        reason=reason or schedule.reason or f"Schedule {name}, run by hand",
+        explanation=schedule.explanation,
+        notify=schedule.notify,
+        scope_size=schedule.scope_size,
+        error_ceiling=schedule.error_ceiling,
+        here=here,
+    )
+
+
+def hold_all(app: Application, *, actor: Actor, reason: str | None = None) -> View:
+    """Let no schedule fire until `release_all`, for maintenance: `held_at`. Refuses when nothing fires already."""
+    permit(app, actor, Right.ADMINISTER, "schedule.hold_all")
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        hold = store.read_hold(connection)
+        if hold.lasts:
+            raise MoveRefused(
+                f"all schedules are held since {instant(hold.held_at)}",
+                field=None,
+                remedy="`batchwright schedules release-all` lets them fire again",
+            )
+        store.hold_all(connection, now)
+        _record(
+            connection,
+            actor,
+            "schedule.hold_all",
+            "all schedules",
+            reason,
+            {"held": False},
+            {"held": True},
+            now,
+        )
+        return {"held_at": instant(now), "released_at": None}
+
+
+def release_all(app: Application, *, actor: Actor, reason: str | None = None) -> View:
+    """Let schedules fire again: `held_at`, `released_at`. The misfire policy of each decides about what was due."""
+    permit(app, actor, Right.ADMINISTER, "schedule.release_all")
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        hold = store.read_hold(connection)
+        if not hold.lasts:
+            raise MoveRefused("the schedules are not held", field=None, remedy="There is nothing to release")
+        store.release_all(connection, now)
+        _record(
+            connection,
+            actor,
+            "schedule.release_all",
+            "all schedules",
+            reason,
+            {"held": True},
+            {"held": False},
+            now,
+        )
+        return {"held_at": instant(hold.held_at), "released_at": instant(now)}
+
+
+def list_schedules(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
+    """All schedules by name."""
+    permit(app, actor, Right.LOOK, "schedule.list")
+    check_limit(limit)
+    with app.database.read() as connection:
+        now, hold = app.clock.now(), store.read_hold(connection)
+        fired = store.last_started(connection)
+        listed = store.all_schedules(connection)[:limit]
+        return [view_of(schedule, hold, fired.get(schedule.id), now) for schedule in listed]
+
+
+def read_hold(app: Application, *, actor: Actor | None = None) -> View:
+    """The hold of all schedules, or the last one: `held_at`, and `released_at`, which is `None` while it lasts."""
+    permit(app, actor, Right.LOOK, "schedule.hold")
+    with app.database.read() as connection:
+        hold = store.read_hold(connection)
+    return {"held_at": instant(hold.held_at), "released_at": instant(hold.released_at)}
+
+
+def show_schedule(app: Application, name: str, *, actor: Actor | None = None) -> View:
+    """One schedule, with what its JSON in a list leaves out: `description`, `held`, the rest of its terms."""
+    permit(app, actor, Right.LOOK, "schedule.show")
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+        return {
+            **_view(connection, schedule, app.clock.now()),
+            "description": schedule.expression.describe(),
+            "held": store.read_hold(connection).lasts,
+            "mail_owner": schedule.mail_owner,
+            "reason": schedule.reason,
+            "explanation": schedule.explanation,
+            "scope_size": schedule.scope_size,
+            "error_ceiling": schedule.error_ceiling,
+            "start_within_minutes": schedule.start_within_minutes,
+            "finish_within_minutes": schedule.finish_within_minutes,
+            "ping": schedule.ping,
+            "created_at": instant(schedule.created_at),
+        }
+
+
+def next_fires(app: Application, name: str, limit: int = NEXT, *, actor: Actor | None = None) -> list[View]:
+    """The next nominal times of a schedule: `fire_at` in UTC, `local_time` in its zone. Paused or held, too."""
+    permit(app, actor, Right.LOOK, "schedule.next")
+    check_limit(limit)
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+    times = islice(nominal_times(schedule, app.clock.now()), limit)
+    return [{"fire_at": instant(time), "local_time": time.isoformat()} for time in times]
+
+
+def list_fires(
+    app: Application, name: str, limit: int | None = None, *, actor: Actor | None = None
+) -> list[View]:
+    """What became of the nominal times of a schedule, newest first: the run, or a range and why it was not run."""
+    permit(app, actor, Right.LOOK, "schedule.fires")
+    check_limit(limit)
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+        return [
+            {
+                "nominal_time": instant(fire.nominal_time),
+                "last_nominal_time": instant(fire.last_nominal_time),
+                "count": fire.count,
+                "run_id": fire.run_id,
+                "decision": fire.decision,
+                "reason": fire.reason,
+            }
+            for fire in store.fires(connection, schedule.id, limit)
+        ]
+
+
+def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """The times of a schedule after an instant, in its zone, from its start to its end, both included."""
+    begin = after if schedule.start is None else max(after, schedule.start - due.A_MOMENT)
+    until = schedule.end or datetime.max.replace(tzinfo=UTC)
+    zone = ZoneInfo(schedule.time_zone)
+    return (time.astimezone(zone) for time in due.each(schedule.expression, begin, until))
+
+
+def permit_change(app: Application, actor: Actor, act: str, name: str) -> Schedule:
+    """The schedule, if the actor may change and run it. Refuses an unknown name."""
+    permit(app, actor, Right.OPERATE, act)
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+    permit_schedule(app, actor, act, jobs=[schedule.job], owner=None)
+    return schedule
+
+
+def schedule_named(connection: Connection, name: str, *, lock: bool = False) -> Schedule:
+    """The schedule of that name; with `lock` nobody fires or changes it meanwhile. Refuses an unknown one."""
+    schedule = store.by_name(connection, name, lock=lock)
+    if schedule is None:
+        raise Unknown("schedule", [name], field="name")
+    return schedule
+
+
+def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetime) -> View:
+    """A schedule's JSON. `next_fire_at` is `None` where nothing would fire: it is paused, or all are held."""
+    is_still = schedule.paused or hold.lasts
+    return {
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "job": schedule.job,
+        "parameters": schedule.parameters,
+        "time_zone": schedule.time_zone,
+        "misfire": str(schedule.misfire),
+        "grace_seconds": schedule.grace_seconds,
+        "cap": schedule.cap,
+        "overlap": str(schedule.overlap),
+        "start": instant(schedule.start),
+        "end": instant(schedule.end),
+        "owner": schedule.owner,
+        "notify": list(schedule.notify),
+        "paused": schedule.paused,
+        "next_fire_at": instant(None if is_still else due.next_fire(schedule, now)),
+        "last_fire_at": instant(fired),
+    }
+
+
+def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
+    fired = store.last_started(connection, [schedule.id]).get(schedule.id)
+    return view_of(schedule, store.read_hold(connection), fired, now)
+
+
+def _record(
+    connection: Connection,
+    actor: Actor,
+    act: str,
+    subject: str,
+    reason: str | None,
+    before: Any,
+    after: Any,
+    now: datetime,
+) -> None:
+    audit.record(
+        connection,
+        actor=actor,
+        act=act,
+        subject=subject,
+        reason=reason,
+        before=before,
+        after=after,
+        now=now,
+    )

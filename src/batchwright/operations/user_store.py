@@ -1,0 +1,62 @@
+"""Statements on users."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, text, update
+
+from batchwright.operations.tables import app_user
+
+# Before every act, so it is made once: the making takes longer than the answer.
+_FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
+    or_(
+        app_user.c.os_user == bindparam("os_user"),
+        app_user.c.os_user.in_(bindparam("names", expanding=True)),
+        app_user.c.email.in_(bindparam("names", expanding=True)),
+        app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
+    )
+)
+
+
+def users_for_permission(
+    connection: Connection, os_user: str, names: Collection[str]
+) -> Sequence[RowMapping]:
+    """The users of that login name or one of these names; where there are others only, the first of all."""
+    values = {"os_user": os_user, "names": list(names)}
+    return connection.execute(_FOR_PERMISSION, values).mappings().all()
+
+
+def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[RowMapping]:
+    """The users by mail address, `limit` of them at most."""
+    return connection.execute(select(app_user).order_by(app_user.c.email).limit(limit)).mappings().all()
+
+
+def lock_users(connection: Connection) -> None:
+    """Keep others from changing users until the transaction ends, so that a last administrator stays one.
+
+    The table and not its rows: the first user has none to lock. (On SQLite a transaction that writes is alone.)
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE app_user IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def user_by_email(connection: Connection, email: str) -> RowMapping | None:
+    """The user of that address in lower case."""
+    return connection.execute(select(app_user).where(app_user.c.email == email)).mappings().one_or_none()
+
+
+def user_by_os_user(connection: Connection, os_user: str) -> RowMapping | None:
+    """The user tied to that login name."""
+    return connection.execute(select(app_user).where(app_user.c.os_user == os_user)).mappings().one_or_none()
+
+
+def add_user(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Add one user."""
+    connection.execute(insert(app_user).values(dict(values)))
+
+
+def change_user(connection: Connection, key: int, values: Mapping[str, Any]) -> None:
+    """Change these columns of one user."""
+    connection.execute(update(app_user).where(app_user.c.id == key).values(dict(values)))

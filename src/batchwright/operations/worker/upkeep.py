@@ -1,0 +1,58 @@
+"""What a worker does now and then, whoever did what meanwhile: it seals the audit trail and makes the daily digests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from batchwright.operations.access.sealing import seal_committed
+from batchwright.operations.app import Application
+from batchwright.operations.worker.digests import make_digests
+
+SECONDS_BETWEEN = 10.0
+"""How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Does it at the start, every ten seconds, and at the end, in a thread of its own. Any number may do so at once.
+
+    `on_mail` is told when there is mail to be sent.
+    """
+
+    def __init__(self, app: Application, on_mail: Callable[[], None]) -> None:
+        self._app = app
+        self._on_mail = on_mail
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="upkeep")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do it a last time, and wait for that."""
+        self._stop.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stop.is_set()
+            self._try("the audit trail could not be sealed; it waits", seal_committed)
+            self._try("the daily digests could not be made; they wait", self._digests)
+            self._stop.wait(SECONDS_BETWEEN)
+
+    def _digests(self, app: Application) -> None:
+        if make_digests(app):
+            self._on_mail()
+
+    def _try(self, trouble: str, duty: Callable[[Application], Any]) -> None:
+        try:
+            duty(self._app)
+        except Exception as error:
+            log.warning(trouble, reason=str(getattr(error, "orig", error)).strip())

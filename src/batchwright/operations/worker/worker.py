@@ -1,0 +1,100 @@
+"""The worker: fires schedules, drives runs and sends mail, until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import Refused
+from batchwright.engine.run import Run
+from batchwright.engine.schedule import Schedule
+from batchwright.engine.schedules.firing import Firing
+from batchwright.engine.schedules.policy import Start
+from batchwright.engine.schedules.scheduler import Scheduler
+from batchwright.engine.store.wake import wake_of
+from batchwright.engine.worker import Worker
+from batchwright.notifications import outbox
+from batchwright.operations.app import Application
+from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.worker.background_loop import NewsLoop
+from batchwright.operations.worker.late_runs import watch_loop
+from batchwright.operations.worker.upkeep import Upkeep
+
+SECONDS_AFTER_NEWS = 0.25
+LOOKS_PER_LEASE = 4
+
+
+class WorkerProcess:
+    """One worker on an application. Any number of them, in as many processes, share the work."""
+
+    def __init__(self, app: Application) -> None:
+        app.database.require()
+        self._wake = wake_of(app.database)
+        self._mail = _mail_loop(app)
+        self._watch = watch_loop(app)
+        self._upkeep = Upkeep(app, self._mail.look)
+        self._scheduler = Scheduler(
+            database=app.database,
+            clock=app.clock,
+            firing=_firing_of(app),
+            seconds_between_looks=app.settings.lease_seconds / LOOKS_PER_LEASE,
+        )
+        self._worker = Worker(
+            dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
+        )
+
+    def run(self) -> None:
+        """Work until `drain` is called; returns when the scopes and the mail at hand are done."""
+        self._mail.start()
+        self._watch.start()
+        self._upkeep.start()
+        self._scheduler.start()
+        try:
+            self._worker.run()
+        finally:
+            self._scheduler.stop()
+            self._watch.stop()
+            self._mail.stop()
+            self._upkeep.stop()
+            self._wake.close()
+
+    def drain(self) -> None:
+        """Fire no more, finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        self._scheduler.drain()
+        self._worker.drain()
+
+    def _on_news(self) -> None:
+        self._mail.look()
+        self._watch.look()
+        self._scheduler.news()
+
+
+def _firing_of(app: Application) -> Firing:
+    """Fires the schedules of the application, on behalf of their owners."""
+    os_user = operating_system_user()
+
+    def submit(connection: Connection, starts: Sequence[tuple[Schedule, Start]]) -> list[Run | Refused]:
+        wanted = [(schedule, start.after_earlier) for schedule, start in starts]
+        return submit_of_schedules(app, connection, wanted, os_user=os_user)
+
+    return Firing(database=app.database, clock=app.clock, events=app.events, submit=submit)
+
+
+def _mail_loop(app: Application) -> NewsLoop:
+    """Sends due mail, also that of runs which ended elsewhere."""
+
+    def send_due() -> None:
+        with app.database.read() as connection:
+            due = outbox.due(connection, app.clock.now(), None)
+        if due:
+            app.mailer.send_due(stop=lambda: loop.stopping)
+
+    loop = NewsLoop(
+        "mail",
+        send_due,
+        trouble="mail could not be sent; it waits",
+        seconds_after_news=SECONDS_AFTER_NEWS,
+    )
+    return loop
