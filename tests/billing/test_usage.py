@@ -114,11 +114,10 @@ FAULTS: dict[str, Fault] = {
     "amount_out_of_range": lambda case: replace(case, price={**case.price, "unit_price": "9" * 18}),
 }
 EXCLUSIVE = (
-    {
-        "no_usage_schedule",
-        "superseded_only",
-    },  # the one says that there is a schedule, the other that there is none
-    {"negative_quantity", "no_tier"},  # -10 lies in the first tier
+    # The one says that there is a schedule, the other that there is none.
+    {"no_usage_schedule", "superseded_only"},
+    # -10 lies in the first tier.
+    {"negative_quantity", "no_tier"},
 )
 
 
@@ -212,9 +211,7 @@ def test_a_schedule_on_which_only_bad_inputs_fell_is_touched_and_sums_nothing() 
     assert [(key, posting.inputs) for key, posting in usage.postings.items()] == [(6, 0)]
 
 
-def test_the_input_that_takes_a_schedule_beyond_what_can_be_kept_is_bad_and_later_ones_that_fit_are_good() -> (
-    None
-):
+def test_an_input_that_takes_a_schedule_beyond_its_limit_is_bad_and_later_ones_that_fit_are_good() -> None:
     price = priced({"model": "per_unit", "unit_price": "0.01"})
     most = str(BIGINT_MAX - 10)
     inputs = [used(key, f"2023-06-{key:02}", quantity) for key, quantity in enumerate((most, "11", "10"), 1)]

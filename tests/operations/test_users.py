@@ -83,9 +83,8 @@ def test_who_has_no_row_may_do_nothing_after_the_first_user_was_tied_to_somebody
     assert [user["os_user"] for user in users.list_users(app, actor=Actor("ada", "ada"))] == ["ada"]
 
 
-@pytest.mark.parametrize(
-    "database_kind", ["postgresql"]
-)  # nobody becomes an administrator of a file by being first
+# Nobody becomes an administrator of a file by being first.
+@pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_of_two_who_would_be_the_first_user_of_a_server_at_once_only_one_is(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

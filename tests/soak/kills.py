@@ -158,9 +158,8 @@ class _Round:
             owned = [] if victim == "pool process" else self.proof.at_work_by(leader)
             self.killed.append((hit, victim, death, owned))
             if victim == "worker" and self.chance.random() < 0.5:
-                self.fleet.release(
-                    str(hit.run_id), int(hit.more["aim"].rpartition(".")[2])
-                )  # a pool process whose worker died has to end, standing or going
+                # A pool process whose worker died has to end, standing or going.
+                self.fleet.release(str(hit.run_id), int(hit.more["aim"].rpartition(".")[2]))
 
     def _victim(self, *, in_pool: bool) -> Victim:
         if in_pool:

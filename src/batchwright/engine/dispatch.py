@@ -287,9 +287,8 @@ class Dispatcher:
             if runs.hold_run(connection, run) is not None:
                 return self.endings.obey(connection, run)
             run = runs.by_key(connection, run.id)
-            if (
-                run.state in ACTIVE
-            ):  # else the connection was lost in COMMIT, after the database had committed
+            # Else the connection was lost in COMMIT, after the database had committed.
+            if run.state in ACTIVE:
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 

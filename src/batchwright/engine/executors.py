@@ -235,9 +235,8 @@ def in_flight(work: Work, crew: Crew, told: Events) -> Results:
 def _send(work: Work, crew: Crew, flying: dict[Future[Answer], Task]) -> None:
     """Fill the window; or, once nothing more may begin, call off what nobody has begun."""
 
-    def note(
-        future: Future[Answer],
-    ) -> None:  # in the thread that brings the answer, before the next scope begins
+    # In the thread that brings the answer, before the next scope begins.
+    def note(future: Future[Answer]) -> None:
         if future.cancelled() or future.exception() is not None:
             return
         done = future.result().done

@@ -160,9 +160,8 @@ class ScopeRunner:
             try:
                 with self.session.transaction() as connection:
                     stored = scopes.read(connection, scope_key)
-                    if (
-                        stored.done
-                    ):  # by another process; or the connection was lost in a COMMIT that went through
+                    # By another process; or the connection was lost in a COMMIT that went through.
+                    if stored.done:
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in guilty]
                     scope = self._execute(connection, stored, keys, guilty)

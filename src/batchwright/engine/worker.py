@@ -103,9 +103,8 @@ class Worker:
             # Whatever broke it, the other runs go on. This one has no heartbeat now: it is taken up after a lease.
             log.exception("run interrupted", run_id=run.run_id)
         finally:
-            with (
-                self._lock
-            ):  # poked under it: once no run is at hand, who drained the worker may close what is poked
+            # Poked under the lock: once no run is at hand, who drained the worker may close what is poked.
+            with self._lock:
                 del self._threads[run.id]
                 self._wake.poke()
 

@@ -220,9 +220,8 @@ class Mailer:
         try:
             message = self._composer.compose(mail, records.of(mail), self._clock.now())
             return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
-        except (
-            Exception
-        ) as fault:  # a template of the user's own can raise anything; the mail waits for its repair
+        # A template of the user's own can raise anything; the mail waits for its repair.
+        except Exception as fault:
             return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {fault}")
 
     def _put_off(self, mail: Mail, trouble: NotDelivered) -> Attempt:

@@ -203,9 +203,8 @@ def test_what_came_in_a_pause_is_never_on_time() -> None:
 
 
 def test_a_repeated_hour_is_decided_in_the_order_of_instants() -> None:
-    begin = datetime(
-        2026, 11, 1, 4, 30, tzinfo=UTC
-    )  # 00:30 in New York; 01:00 comes at 05:00 and at 06:00 UTC
+    # 00:30 in New York; 01:00 comes at 05:00 and at 06:00 UTC.
+    begin = datetime(2026, 11, 1, 4, 30, tzinfo=UTC)
     hourly = schedule(
         "0 0 * * * ?", time_zone="America/New_York", created_at=begin, timed_at=begin, misfire=Misfire.ALL
     )
