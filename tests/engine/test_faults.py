@@ -15,7 +15,13 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
 
 from batchwright.engine import events
-from batchwright.engine.faults import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.faults import (
+    LONGEST_PAUSE_SECONDS,
+    MAX_ATTEMPTS,
+    is_transient,
+    pause_before,
+    reason_of,
+)
 from batchwright.engine.job import Finish, Scope
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
@@ -61,6 +67,11 @@ def test_a_passing_fault_is_known_as_the_driver_and_as_sqlalchemy_raise_it(error
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
 def test_anything_else_is_not_taken_for_a_passing_fault(error: Exception) -> None:
     assert not is_transient(error)
+
+
+def test_the_reason_of_a_fault_is_what_the_driver_said_without_the_statement() -> None:
+    error = sqlite3.OperationalError("database is locked\n")
+    assert reason_of(OperationalError("SELECT 1", {}, error)) == reason_of(error) == "database is locked"
 
 
 def test_pauses_double_up_to_a_quarter_of_a_minute_and_vary_by_half() -> None:

@@ -22,7 +22,7 @@ from batchwright.engine.ending import Announce, Endings
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Events, Point
 from batchwright.engine.executors import Executor, Inline, Task, Work
-from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
 from batchwright.engine.foretold import before_finish
 from batchwright.engine.job import BatchJob, Finish, StartContext
 from batchwright.engine.lease import Lease
@@ -300,7 +300,7 @@ class Dispatcher:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                reason = str(getattr(error, "orig", error)).strip()
+                reason = reason_of(error)
                 log.warning("step of the run tried again", attempt=attempt, reason=reason)
                 self._clock.sleep(pause_before(attempt, self._chance))
         return step()

@@ -46,6 +46,11 @@ def is_read_only(error: BaseException) -> bool:
     return getattr(getattr(error, "orig", error), "sqlstate", None) == READ_ONLY
 
 
+def reason_of(error: BaseException) -> str:
+    """What the driver said, without the statement that SQLAlchemy adds; of any other exception its text."""
+    return str(getattr(error, "orig", error)).strip()
+
+
 def pause_before(attempt: int, chance: random.Random) -> float:
     """Seconds to wait before try number ``attempt`` (from 2): doubling, with jitter, so that rivals part."""
     longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 2))

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from batchwright.engine import processes
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost
-from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before
+from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database
@@ -62,7 +62,7 @@ class Lease:
         try:
             self._store.end(heart(self._run), self._run.fence, self._run.id)
         except DBAPIError as trouble:
-            log.warning("heartbeat not ended", run_id=self._run.run_id, reason=str(trouble.orig).strip())
+            log.warning("heartbeat not ended", run_id=self._run.run_id, reason=reason_of(trouble))
 
     def record(self, session: Session) -> None:
         """Record a session before anything is written through it."""
@@ -92,7 +92,7 @@ class Lease:
                 if not self._store.beat(name, fence) and not self._store.begin(name, fence):
                     return  # somebody took the run; the fence keeps us from committing
             except Exception as error:  # a thread that ended here would make a healthy run look dead
-                reason = str(getattr(error, "orig", error)).strip()
+                reason = reason_of(error)
                 log.warning("heartbeat failed", run_id=self._run.run_id, reason=reason)
 
 

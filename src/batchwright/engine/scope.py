@@ -145,7 +145,7 @@ class ScopeRunner:
                 if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
                     raise
                 attempt += 1
-                reason = str(getattr(error, "orig", error)).strip()
+                reason = faults.reason_of(error)
                 self.events.publish(events.ScopeRetried(self.run.run_id, number, attempt, reason))
                 self.clock.sleep(faults.pause_before(attempt, self.chance))
             else:

@@ -14,7 +14,7 @@ from batchwright.engine.claim import Claims
 from batchwright.engine.clock import Clock
 from batchwright.engine.dispatch import Dispatcher
 from batchwright.engine.errors import FenceLost
-from batchwright.engine.faults import is_transient
+from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.lease import Watch
 from batchwright.engine.run import Run
 from batchwright.engine.store.wake import Wake
@@ -118,6 +118,6 @@ class Worker:
             step()
         except Exception as error:
             if is_transient(error):
-                log.warning("worker goes on", after=what, reason=str(getattr(error, "orig", error)).strip())
+                log.warning("worker goes on", after=what, reason=reason_of(error))
             else:
                 log.exception("worker goes on", after=what)

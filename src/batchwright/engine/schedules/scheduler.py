@@ -16,7 +16,7 @@ import structlog
 
 from batchwright.engine.clock import Clock
 from batchwright.engine.cron import CronError
-from batchwright.engine.faults import is_transient
+from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.schedule import Hold, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import Firing
@@ -112,7 +112,7 @@ class Scheduler:
             return self.look()
         except Exception as error:
             if is_transient(error):
-                log.warning("scheduler goes on", reason=str(getattr(error, "orig", error)).strip())
+                log.warning("scheduler goes on", reason=reason_of(error))
             else:
                 log.exception("scheduler goes on")
             return True

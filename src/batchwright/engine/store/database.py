@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.engine.faults import reason_of
 from batchwright.engine.store.frozen import end_frozen_writer
 from batchwright.engine.store.tables import lease_metadata
 from batchwright.engine.store.turnstile import Turnstile
@@ -135,7 +136,7 @@ class Database:
             return self._revision_noted() or self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
-                f"cannot use the database {self.place}: {str(error.orig).strip()}",
+                f"cannot use the database {self.place}: {reason_of(error)}",
                 field="database_url",
                 remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
                 " BATCHWRIGHT_DATABASE_URL",

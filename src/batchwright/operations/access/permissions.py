@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from batchwright.config.settings import login_name
 from batchwright.engine.errors import Refused
+from batchwright.engine.faults import reason_of
 from batchwright.notifications.addresses import parse_address
 from batchwright.operations import user_store
 from batchwright.operations.access import audit
@@ -136,7 +137,7 @@ def _record(
             )
     except (SQLAlchemyError, OSError) as error:
         # Who may not write the file at all is refused all the same.
-        reason = str(getattr(error, "orig", error)).strip()
+        reason = reason_of(error)
         log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import structlog
 
+from batchwright.engine.faults import reason_of
+
 log = structlog.get_logger()
 
 
@@ -61,4 +63,4 @@ class NewsLoop:
             try:
                 self._duty()
             except Exception as error:
-                log.warning(self._trouble, reason=str(getattr(error, "orig", error)).strip())
+                log.warning(self._trouble, reason=reason_of(error))

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from batchwright.engine.faults import reason_of
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.worker.digests import make_digests
@@ -55,4 +56,4 @@ class Upkeep:
         try:
             duty(self._app)
         except Exception as error:
-            log.warning(trouble, reason=str(getattr(error, "orig", error)).strip())
+            log.warning(trouble, reason=reason_of(error))
