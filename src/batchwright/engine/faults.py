@@ -18,6 +18,8 @@ READ_ONLY = "25006"
 MAX_ATTEMPTS = 14
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 15.0
+MOST_DOUBLINGS = 20
+"""More would lead beyond any longest pause."""
 
 
 class ReadOnlyServer(Exception):
@@ -53,5 +55,11 @@ def reason_of(error: BaseException) -> str:
 
 def pause_before(attempt: int, chance: random.Random) -> float:
     """Seconds to wait before try number ``attempt`` (from 2): doubling, with jitter, so that rivals part."""
-    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 2))
-    return longest * (0.5 + chance.random() / 2)
+    pause = exponential_pause(attempt - 1, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+    return pause * (0.5 + chance.random() / 2)
+
+
+def exponential_pause(failures: int, first: float, longest: float) -> float:
+    """Seconds to wait after so many failures: ``first``, then twice as long each time, at most ``longest``."""
+    doublings: int = 2 ** min(failures - 1, MOST_DOUBLINGS)
+    return min(first * doublings, longest)

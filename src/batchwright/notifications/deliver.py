@@ -13,6 +13,7 @@ from batchwright.config.settings import MailSettings
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
 from batchwright.engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
+from batchwright.engine.faults import exponential_pause
 from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address
@@ -83,8 +84,8 @@ def pause_after(attempts: int, chance: float) -> timedelta:
 
     ``chance`` from 0 to 1 spreads senders that failed together. There is no last attempt: mail is not given up.
     """
-    doublings: int = 2 ** min(attempts - 1, 20)
-    return min(FIRST_PAUSE * doublings, LONGEST_PAUSE) * (1 - _JITTER + 2 * _JITTER * chance)
+    pause = exponential_pause(attempts, FIRST_PAUSE.total_seconds(), LONGEST_PAUSE.total_seconds())
+    return timedelta(seconds=pause) * (1 - _JITTER + 2 * _JITTER * chance)
 
 
 class Mailer:
