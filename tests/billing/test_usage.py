@@ -14,7 +14,7 @@ from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
 from batchwright.billing.money import BIGINT_MAX
 from batchwright.billing.periods import Day
 from batchwright.billing.rating import Price
-from batchwright.billing.records.rating_rows import AssetRow, InputRow, ScheduleRow
+from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, ScheduleRow
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 
 BOOK, CUSTOMER = 5, 3

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
-from batchwright.billing.records.schedules import LIVE
+from batchwright.billing.records.billing_schedules import LIVE
 from batchwright.operations.app import Application
 from batchwright.operations.billing.billing_schedules import (
     list_billing_schedules,

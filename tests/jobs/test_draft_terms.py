@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchwright.billing import tables
-from batchwright.billing.records import catalog_rows
+from batchwright.billing.records import catalog_of_rating
 from batchwright.operations.app import Application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
@@ -228,7 +228,7 @@ def test_a_scope_gets_all_its_prices_however_few_are_remembered(
 
     write(fill)
     for most in (0, 1):
-        monkeypatch.setattr(catalog_rows, "MOST_CACHED_PRICES", most)
+        monkeypatch.setattr(catalog_of_rating, "MOST_CACHED_PRICES", most)
         for scope_size in (1, 4):
             run = draft(app, scope_size=scope_size)
             assert (run["status"], run["processed"]) == ("Completed", 8)

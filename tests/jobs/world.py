@@ -18,7 +18,7 @@ from sqlalchemy import Row, func, insert, select
 
 from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
-from batchwright.billing.records.schedules import LIVE, PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.billing_schedules import LIVE, PENDING_BILLING, SUPERSEDED
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
 from batchwright.operations.billing.amendments import amend_asset_line_item

@@ -12,8 +12,8 @@ from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from batchwright.billing.periods import BillingPeriod, Period, billing_periods
+from batchwright.billing.records.billing_schedules import INVOICED, PENDING_INVOICE
 from batchwright.billing.records.inputs import RATED
-from batchwright.billing.records.schedules import INVOICED, PENDING_INVOICE
 
 BILLED: Final = frozenset({PENDING_INVOICE, INVOICED})
 """The statuses of billing schedules that an amendment leaves alone, with all that hangs on them."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from batchwright.billing.exact import EXACT, ZERO, canonical
 from batchwright.billing.periods import Day
-from batchwright.billing.records.rated_rows import Charged, LateBill, LateMeter, NewFee, NewFigures
+from batchwright.billing.records.ratings import Charged, LateBill, LateMeter, NewFee, NewFigures
 from batchwright.billing.usage import AssetUsage, BillEntry, Posting
 
 

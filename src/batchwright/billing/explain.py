@@ -8,7 +8,7 @@ from typing import Any
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import Bill
-from batchwright.billing.records.rating_rows import InputRow
+from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.usage import Rated
 
 

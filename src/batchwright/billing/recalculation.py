@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
 from batchwright.billing.periods import Day
-from batchwright.billing.records.rated_rows import Charged, NewFee, NewFigures
-from batchwright.billing.records.rating_rows import AssetRow, InputTuple, ScheduleTuple
+from batchwright.billing.records.assets_and_inputs import AssetRow, InputTuple, ScheduleTuple
+from batchwright.billing.records.billing_schedules import PENDING_BILLING
+from batchwright.billing.records.ratings import Charged, NewFee, NewFigures
 from batchwright.billing.records.recalculation import NewAmount, Span, Standing
-from batchwright.billing.records.schedules import PENDING_BILLING
 from batchwright.billing.usage import AssetUsage, Bad, Rated, rate_assets
 
 OTHER: Final = "Other"

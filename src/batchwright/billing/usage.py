@@ -18,9 +18,15 @@ from batchwright.billing.exact import ZERO, canonical, exactly
 from batchwright.billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
 from batchwright.billing.periods import FIRST_DAY, LAST_DAY, Day
 from batchwright.billing.rating import Bill, RatingError, rate
-from batchwright.billing.records.rated_rows import Charged
-from batchwright.billing.records.rating_rows import AssetRow, InputRow, InputTuple, ScheduleRow, ScheduleTuple
-from batchwright.billing.records.schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.assets_and_inputs import (
+    AssetRow,
+    InputRow,
+    InputTuple,
+    ScheduleRow,
+    ScheduleTuple,
+)
+from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.ratings import Charged
 
 
 class Rated(NamedTuple):

@@ -28,18 +28,18 @@ from batchwright.billing.recalculation import (
     span_of,
 )
 from batchwright.billing.records import (
+    assets_and_inputs,
     catalog,
     charges,
     preview,
-    rated_rows,
-    rating_rows,
+    ratings,
     recalculation,
     selection,
 )
-from batchwright.billing.records.catalog_rows import CatalogLoader
+from batchwright.billing.records.assets_and_inputs import InputRow
+from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.charges import Charge
-from batchwright.billing.records.rated_rows import Charged
-from batchwright.billing.records.rating_rows import InputRow
+from batchwright.billing.records.ratings import Charged
 from batchwright.billing.records.recalculation import Span
 from batchwright.engine.job import (
     Amount,
@@ -135,11 +135,11 @@ class DataRecalculationJob(DryRunJob):
     def compute(self, scope: Scope) -> Recalculation:
         """Rate the inputs again, and report what they came to and come to."""
         connection = scope.connection
-        locked = rating_rows.lock_assets(connection, scope.groups)
+        locked = assets_and_inputs.lock_assets(connection, scope.groups)
         rows = eligible(scope, RATED, _is_rated, _why_not)
         standing = recalculation.read_standing(connection, [row[2] for row in rows])
-        schedules = rating_rows.read_schedules(connection, scope.groups)
-        charged = rated_rows.read_charged(connection, scope.groups)
+        schedules = assets_and_inputs.read_schedules(connection, scope.groups)
+        charged = ratings.read_charged(connection, scope.groups)
         prices = self._catalogs.load(connection, locked)
         results = recalculate(locked, rows, standing, schedules, charged, prices)
         for result in results:
@@ -152,8 +152,8 @@ class DataRecalculationJob(DryRunJob):
         amounts = new_amounts(computed.results)
         figures, fees = new_sums(computed.results, computed.charged)
         expect(recalculation.write_amounts(scope.connection, scope.run.id, amounts), amounts)
-        expect(rated_rows.write_figures(scope.connection, figures), figures)
-        expect(rated_rows.write_fees(scope.connection, fees), fees)
+        expect(ratings.write_figures(scope.connection, figures), figures)
+        expect(ratings.write_fees(scope.connection, fees), fees)
 
     def preview(self, scope: Scope, computed: Recalculation) -> Iterator[Preview]:
         """One line for each input that is rated again, and for each usage schedule whose fee changes."""

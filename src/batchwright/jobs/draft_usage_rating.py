@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 
 from batchwright.billing.exact import canonical, quantity_text
 from batchwright.billing.explain import explained
-from batchwright.billing.records import candidates, draft_rows, preview, rating_rows, selection
+from batchwright.billing.records import assets_and_inputs, candidates, drafts, preview, selection
+from batchwright.billing.records.assets_and_inputs import GOOD, InputRow
 from batchwright.billing.records.candidates import Candidates
-from batchwright.billing.records.catalog_rows import CatalogLoader
-from batchwright.billing.records.draft_rows import DraftOfSchedule
-from batchwright.billing.records.rating_rows import GOOD, InputRow
+from batchwright.billing.records.catalog_of_rating import CatalogLoader
+from batchwright.billing.records.drafts import DraftOfSchedule
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Group, Preview, Schema, Scope
 from batchwright.engine.run import Run
@@ -108,9 +108,9 @@ class DraftUsageRatingJob(UsageJob):
     def compute(self, scope: Scope) -> Forecast:
         """Rate the inputs in hand of every asset of the scope, and report what became of them."""
         connection = scope.connection
-        locked = rating_rows.lock_assets(connection, scope.groups)
+        locked = assets_and_inputs.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
-        schedules = rating_rows.read_schedules(connection, scope.groups)
+        schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
         usages = rate_assets(locked, inputs, schedules, catalog)
@@ -121,14 +121,14 @@ class DraftUsageRatingJob(UsageJob):
 
     def apply(self, scope: Scope, computed: Forecast) -> None:
         """Write draft values, and errors; every status moves only from the one that was read."""
-        drafts = [rated[:6] for usage in computed.usages for rated in usage.rated]
+        amounts = [rated[:6] for usage in computed.usages for rated in usage.rated]
         errors = self.errors(scope, computed.usages)
         mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] not in GOOD]
         postings = [posting for _, posting in computed.postings()]
-        expect(draft_rows.write_drafts(scope.connection, scope.run.id, drafts), drafts)
-        expect(draft_rows.write_errors(scope.connection, errors), errors)
-        expect(rating_rows.clear_errors(scope.connection, mended, by="draft"), mended)
-        expect(draft_rows.write_schedule_drafts(scope.connection, postings), postings)
+        expect(drafts.write_drafts(scope.connection, scope.run.id, amounts), amounts)
+        expect(drafts.write_errors(scope.connection, errors), errors)
+        expect(assets_and_inputs.clear_errors(scope.connection, mended, by="draft"), mended)
+        expect(drafts.write_schedule_drafts(scope.connection, postings), postings)
 
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""

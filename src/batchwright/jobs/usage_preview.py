@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.billing.records import preview
+from batchwright.billing.records.assets_and_inputs import ErrorOfInput
 from batchwright.billing.records.preview import Kind, Standing
-from batchwright.billing.records.rating_rows import ErrorOfInput
 from batchwright.engine.job import Amount, Change, Preview
 
 INPUT = "usage_input"

@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 
 from batchwright.billing.charges import Charges, charges_of, figures_after
 from batchwright.billing.explain import explained, figures_changed
-from batchwright.billing.records import preview, rated_rows, rating_rows
+from batchwright.billing.records import assets_and_inputs, preview, ratings
+from batchwright.billing.records.assets_and_inputs import GOOD, InputRow
+from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
-from batchwright.billing.records.catalog_rows import CatalogLoader
-from batchwright.billing.records.rated_rows import Charged
-from batchwright.billing.records.rating_rows import GOOD, InputRow
-from batchwright.billing.records.schedules import PENDING_BILLING
+from batchwright.billing.records.catalog_of_rating import CatalogLoader
+from batchwright.billing.records.ratings import Charged
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Preview, Schema, Scope
 from batchwright.engine.run import Run
@@ -88,10 +88,10 @@ class UsageRatingJob(UsageJob):
     def compute(self, scope: Scope) -> Rating:
         """Rate the inputs in hand of every asset of the scope, and report what became of them."""
         connection = scope.connection
-        locked = rating_rows.lock_assets(connection, scope.groups)
+        locked = assets_and_inputs.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
-        schedules = rating_rows.read_schedules(connection, scope.groups)
-        charged = rated_rows.read_charged(connection, scope.groups)
+        schedules = assets_and_inputs.read_schedules(connection, scope.groups)
+        charged = ratings.read_charged(connection, scope.groups)
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
         usages = rate_assets(locked, inputs, schedules, catalog, charged)
@@ -110,11 +110,11 @@ class UsageRatingJob(UsageJob):
         ]
         mended = [one[5] for usage in computed.usages for one in usage.rated if one[6][5] not in GOOD]
         errors = self.errors(scope, computed.usages)
-        expect(rating_rows.clear_errors(connection, mended, by="rating"), mended)
-        expect(rated_rows.write_rated(connection, scope.run.id, rated), rated)
-        expect(rated_rows.write_errors(connection, errors), errors)
-        expect(rated_rows.write_figures(connection, charges.figures), charges.figures)
-        expect(rated_rows.write_fees(connection, charges.fees), charges.fees)
+        expect(assets_and_inputs.clear_errors(connection, mended, by="rating"), mended)
+        expect(ratings.write_rated(connection, scope.run.id, rated), rated)
+        expect(ratings.write_errors(connection, errors), errors)
+        expect(ratings.write_figures(connection, charges.figures), charges.figures)
+        expect(ratings.write_fees(connection, charges.fees), charges.fees)
 
     def preview(self, scope: Scope, computed: Rating) -> Iterator[Preview]:
         """One line for each input that would be rated, and each usage schedule that would be charged.
@@ -152,8 +152,8 @@ def _schedule_lines(connection: Connection, computed: Rating) -> Iterator[Previe
 
 def _make_late(connection: Connection, charges: Charges) -> dict[int, int]:
     """Make the schedules for late usage; keys of usage schedules by those beside which they stand."""
-    bills = rated_rows.make_late_bills(connection, [plan.bill for plan in charges.late])
+    bills = ratings.make_late_bills(connection, [plan.bill for plan in charges.late])
     meters = dict(charges.late_meters)
     for bill_key, plan in zip(bills, charges.late, strict=True):
         meters |= {beside: one._replace(billing_key=bill_key) for beside, one in plan.meters.items()}
-    return dict(zip(meters, rated_rows.make_late_meters(connection, list(meters.values())), strict=True))
+    return dict(zip(meters, ratings.make_late_meters(connection, list(meters.values())), strict=True))

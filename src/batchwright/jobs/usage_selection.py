@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy import Connection
 
-from batchwright.billing.records import candidates, rating_rows, selection
+from batchwright.billing.records import assets_and_inputs, candidates, selection
+from batchwright.billing.records.assets_and_inputs import AssetRow, ErrorOfInput, InputRow, InputTuple
 from batchwright.billing.records.candidates import Candidates
-from batchwright.billing.records.rating_rows import AssetRow, ErrorOfInput, InputRow, InputTuple
 from batchwright.billing.usage import AssetUsage
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import DryRunJob, Group, Schema, Scope, StartContext
@@ -129,7 +129,9 @@ class UsageJob(DryRunJob):
             if bad.input.status != RATED
         ]
         if scope.set_aside:
-            for row in map(InputRow._make, rating_rows.read_inputs(scope.connection, list(scope.set_aside))):
+            for row in map(
+                InputRow._make, assets_and_inputs.read_inputs(scope.connection, list(scope.set_aside))
+            ):
                 if not row.deleted and row.status != RATED and self.takes(row):
                     entry = scope.set_aside[row.key]
                     errors.append(ErrorOfInput(entry.code, entry.message, row.key, row.status))
@@ -180,7 +182,7 @@ def eligible(
 
     It takes all about which just ``usual`` is unusual.
     """
-    rows = rating_rows.read_inputs(scope.connection, scope.keys)
+    rows = assets_and_inputs.read_inputs(scope.connection, scope.keys)
     held = set(scope.groups)
     if {usual} == set(map(itemgetter(5), rows)) and held.issuperset(map(itemgetter(0), rows)):
         return rows

@@ -13,11 +13,11 @@ from decimal import Decimal
 from batchwright.billing.charges import taken_back
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.explain import figures_changed
-from batchwright.billing.records import preview, rated_rows, rating_rows, selection
+from batchwright.billing.records import assets_and_inputs, preview, ratings, selection
+from batchwright.billing.records.assets_and_inputs import InputRow
+from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
-from batchwright.billing.records.rated_rows import Charged, Owed
-from batchwright.billing.records.rating_rows import InputRow
-from batchwright.billing.records.schedules import PENDING_BILLING
+from batchwright.billing.records.ratings import Charged, Owed
 from batchwright.engine.job import Amount, Preview, Scope
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
 from batchwright.jobs.usage_selection import RATED, UsageJob, expect
@@ -66,12 +66,12 @@ class UsageUnratingJob(UsageJob):
     def compute(self, scope: Scope) -> Unrating:
         """Find what each Rated input was charged with; skip those whose billing schedule is no longer pending."""
         connection = scope.connection
-        locked = rating_rows.lock_assets(connection, scope.groups)
+        locked = assets_and_inputs.lock_assets(connection, scope.groups)
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
         rows = list(map(InputRow._make, inputs))
-        owed = rated_rows.read_owed(connection, [row.key for row in rows])
-        charged = rated_rows.read_charged(connection, scope.groups)
+        owed = ratings.read_owed(connection, [row.key for row in rows])
+        charged = ratings.read_charged(connection, scope.groups)
         taken = [Taken(row.key, Decimal(row.quantity), owed[row.key]) for row in rows]
         billed = [one for one in taken if charged[one.owed.schedule_key].status != PENDING_BILLING]
         _skip_billed(scope, billed, charged)
@@ -87,9 +87,9 @@ class UsageUnratingJob(UsageJob):
         connection = scope.connection
         keys = [one.key for one in computed.taken]
         figures, fees = taken_back(_sums_of(computed), computed.charged)
-        expect(rated_rows.write_unrated(connection, keys), keys)
-        expect(rated_rows.write_figures(connection, figures), figures)
-        expect(rated_rows.write_fees(connection, fees), fees)
+        expect(ratings.write_unrated(connection, keys), keys)
+        expect(ratings.write_figures(connection, figures), figures)
+        expect(ratings.write_fees(connection, fees), fees)
 
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
         """One line for each input and each usage schedule: what would be taken back."""

@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import money_text, price_text
-from batchwright.billing.records.schedules import SUPERSEDED
+from batchwright.billing.records.billing_schedules import SUPERSEDED
 from batchwright.engine.job import Preview, Warn
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run, badge

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, update
 
-from batchwright.billing.records import inputs, schedules
+from batchwright.billing.records import billing_schedules, inputs
 from batchwright.billing.tables import asset_line_item
 
 TERMS: Final = ("end_date", "price_book_key", "currency", "billing_frequency", "usage_frequency")
@@ -29,7 +29,7 @@ def change_terms(connection: Connection, asset_key: int, terms: Mapping[str, Any
 
 def supersede(connection: Connection, bills: Iterable[RowMapping]) -> int:
     """Move pending billing schedules to Superseded, and with them their usage schedules; how many moved."""
-    return schedules.set_status(connection, bills, schedules.SUPERSEDED)
+    return billing_schedules.set_status(connection, bills, billing_schedules.SUPERSEDED)
 
 
 def take_to_zero(connection: Connection, seen: Sequence[RowMapping]) -> int:

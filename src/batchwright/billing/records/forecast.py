@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, RowMapping, or_, select
 
 from batchwright.billing.exact import ZERO
+from batchwright.billing.records.billing_schedules import LIVE
 from batchwright.billing.records.pages import stream
-from batchwright.billing.records.schedules import LIVE
 from batchwright.billing.tables import asset_line_item, billing_schedule, customer, usage_schedule
 
 

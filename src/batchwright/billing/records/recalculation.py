@@ -1,6 +1,6 @@
 """What a recalculation reads and writes: Rated inputs by customer and month, and their new amounts. On the raw driver.
 
-The assets are locked (``rating_rows.lock_assets``) when amounts are read to be written.
+The assets are locked (``assets_and_inputs.lock_assets``) when amounts are read to be written.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
+from batchwright.billing.records.assets_and_inputs import ScheduleRow, ScheduleTuple, read_schedules
+from batchwright.billing.records.billing_schedules import SUPERSEDED
 from batchwright.billing.records.driver import Driver
-from batchwright.billing.records.rating_rows import ScheduleRow, ScheduleTuple, read_schedules
-from batchwright.billing.records.schedules import SUPERSEDED
 
 _ASSETS_PER_PAGE = 500
 

@@ -18,9 +18,9 @@ from batchwright.billing.exact import ZERO
 from batchwright.billing.importing import cells
 from batchwright.billing.importing.generation import IncludedQuantities, write_periods
 from batchwright.billing.periods import FREQUENCIES, BillingPeriod, Period, divides
-from batchwright.billing.records import amendment, assets, catalog, inputs, schedules
+from batchwright.billing.records import amendment, assets, billing_schedules, catalog, inputs
+from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.billing.records.loading import NewAsset
-from batchwright.billing.records.schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.engine.errors import Refused
 from batchwright.operations import views
 from batchwright.operations.access import audit
@@ -154,8 +154,8 @@ def _planned(connection: Connection, asset_line_item_id: str, changes: Changes) 
         changes.billing_frequency or asset["billing_frequency"],
         changes.usage_frequency or asset["usage_frequency"],
     )
-    listed = list(schedules.list_billing(connection, asset_key=asset["id"]))
-    metered = list(schedules.list_usage(connection, asset_key=asset["id"]))
+    listed = list(billing_schedules.list_billing(connection, asset_key=asset["id"]))
+    metered = list(billing_schedules.list_usage(connection, asset_key=asset["id"]))
     standing = [_bill(row, metered) for row in listed if row["status"] != SUPERSEDED]
     stored = _stored(connection, asset, terms, changes)
     _check(asset, terms, changes, billed_until(standing))
@@ -290,8 +290,12 @@ def _foreseen(connection: Connection, plan: _Plan) -> View:
 def _done(connection: Connection, plan: _Plan, view: View) -> View:
     """The same with the schedules as they are now."""
     asset_key = plan.asset["id"]
-    bills = [views.billing_schedule(row) for row in schedules.list_billing(connection, asset_key=asset_key)]
-    meters = [views.usage_schedule(row) for row in schedules.list_usage(connection, asset_key=asset_key)]
+    bills = [
+        views.billing_schedule(row) for row in billing_schedules.list_billing(connection, asset_key=asset_key)
+    ]
+    meters = [
+        views.usage_schedule(row) for row in billing_schedules.list_usage(connection, asset_key=asset_key)
+    ]
     old_bills = {row["billing_schedule_id"] for row in plan.bills}
     made = {row["billing_schedule_id"] for row in bills if row["status"] == PENDING_BILLING}
     return {

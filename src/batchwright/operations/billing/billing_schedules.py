@@ -7,8 +7,13 @@ from typing import Final
 
 from sqlalchemy import Connection, RowMapping
 
-from batchwright.billing.records import assets, schedules
-from batchwright.billing.records.schedules import INVOICED, PENDING_BILLING, PENDING_INVOICE, SUPERSEDED
+from batchwright.billing.records import assets, billing_schedules
+from batchwright.billing.records.billing_schedules import (
+    INVOICED,
+    PENDING_BILLING,
+    PENDING_INVOICE,
+    SUPERSEDED,
+)
 from batchwright.engine.errors import Refused
 from batchwright.operations import views
 from batchwright.operations.access import audit
@@ -63,7 +68,7 @@ def list_billing_schedules(
 
 def _stream(app: Application, asset_key: int | None, limit: int | None) -> Iterator[View]:
     with app.database.read() as connection:
-        for row in schedules.list_billing(connection, asset_key=asset_key, limit=limit):
+        for row in billing_schedules.list_billing(connection, asset_key=asset_key, limit=limit):
             yield views.billing_schedule(row)
 
 
@@ -71,7 +76,7 @@ def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: 
     """The billing schedule of that id."""
     permit(app, actor, Right.LOOK, "billing_schedule.show")
     with app.database.read() as connection:
-        row = schedules.shown_billing(connection, billing_schedule_id)
+        row = billing_schedules.shown_billing(connection, billing_schedule_id)
     if row is None:
         raise Unknown(NOUN, [billing_schedule_id], field="billing_schedule_id")
     return views.billing_schedule(row)
@@ -93,7 +98,7 @@ def set_billing_schedule_status(
         rows = _locked(connection, ids)
         movable = [row for row in rows if row["status"] != target]
         _refuse_forbidden(movable, target)
-        if schedules.set_status(connection, movable, target) != len(movable):
+        if billing_schedules.set_status(connection, movable, target) != len(movable):
             raise Refused(
                 "somebody else moved these billing schedules at the same moment", remedy="Look, and try again"
             )
@@ -113,10 +118,10 @@ def set_billing_schedule_status(
 
 def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
     """The schedules of these ids as they are while we hold their assets; a schedule never changes its asset."""
-    found = schedules.billing_by_ids(connection, ids)
+    found = billing_schedules.billing_by_ids(connection, ids)
     check_known(NOUN, ids, found, field="billing_schedule_ids")
     assets.lock(connection, {row["asset_key"] for row in found.values()})
-    found = schedules.billing_by_ids(connection, ids)
+    found = billing_schedules.billing_by_ids(connection, ids)
     return [found[an_id] for an_id in ids]
 
 

@@ -12,7 +12,7 @@ from batchwright.billing.explain import lines_of
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import rate
 from batchwright.billing.records import basis
-from batchwright.billing.records.catalog_rows import price_revision
+from batchwright.billing.records.catalog_of_rating import price_revision
 from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.store import runs, scopes

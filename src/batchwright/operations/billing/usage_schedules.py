@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchwright.billing.records import schedules
+from batchwright.billing.records import billing_schedules
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -29,5 +29,5 @@ def list_usage_schedules(
 
 def _stream(app: Application, asset_key: int | None, limit: int | None) -> Iterator[View]:
     with app.database.read() as connection:
-        for row in schedules.list_usage(connection, asset_key=asset_key, limit=limit):
+        for row in billing_schedules.list_usage(connection, asset_key=asset_key, limit=limit):
             yield views.usage_schedule(row)

@@ -13,8 +13,8 @@ from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
 from batchwright.billing.exact import ZERO, canonical
 from batchwright.billing.periods import Day
 from batchwright.billing.rating import Price
+from batchwright.billing.records.assets_and_inputs import AssetRow
 from batchwright.billing.records.driver import Driver
-from batchwright.billing.records.rating_rows import AssetRow
 
 MOST_CACHED_PRICES = 20_000
 MakeCatalog = Callable[

@@ -1,4 +1,7 @@
-"""What a forecast writes: sets of rows, on the raw driver. The assets are locked (``rating_rows.lock_assets``)."""
+"""What a forecast writes: sets of rows, on the raw driver.
+
+The assets are locked (``assets_and_inputs.lock_assets``).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from batchwright.billing.records.assets_and_inputs import ErrorOfInput
 from batchwright.billing.records.driver import Driver
-from batchwright.billing.records.rating_rows import ErrorOfInput
 
 DraftOfInput = tuple[int, int, int | None, str, str | None, int]
 """What a forecast writes to a good input, and what the amount rests on: minor units, price key, contract key,

@@ -1,7 +1,7 @@
 """What rating and unrating read and write: sets of rows, on the raw driver.
 
-The assets are locked (``rating_rows.lock_assets``). Sums are worked out by the caller and written over those that were
-read: SQLite keeps quantities as text, and a figure that somebody changed without the lock is not overwritten.
+The assets are locked (``assets_and_inputs.lock_assets``). Sums are worked out by the caller and written over those that
+were read: SQLite keeps quantities as text, and a figure that somebody changed without the lock is not overwritten.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
+from batchwright.billing.records.assets_and_inputs import ErrorOfInput
 from batchwright.billing.records.driver import Driver
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.loading import Stored, insert_rows, new_keys
-from batchwright.billing.records.rating_rows import ErrorOfInput
 from batchwright.billing.tables import billing_schedule, usage_schedule
 
 

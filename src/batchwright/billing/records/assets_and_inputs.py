@@ -1,7 +1,7 @@
 """What forecasts and ratings are computed from: sets of rows, on the raw driver.
 
 Every one that reads and then writes an asset's inputs or schedules goes through :func:`lock_assets` first. What a
-forecast writes stands in ``draft_rows``, what rating and unrating write in ``rated_rows``.
+forecast writes stands in ``drafts``, what rating and unrating write in ``ratings``.
 """
 
 from __future__ import annotations
