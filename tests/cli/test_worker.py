@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -56,6 +57,27 @@ def test_a_second_signal_ends_a_worker_at_once(
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(WAIT) == 128 + signal.SIGTERM
     assert state_of(batchwright, slow_run) == ("Processing", 0)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the log is the same on both
+@pytest.mark.parametrize("log", ["full", "reader gone", "closed"])
+def test_a_worker_whose_log_nobody_takes_does_its_run_and_drains(
+    database_kind: str, log: str, slow_run: str, batchwright: Batchwright, working_directory: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    place = {"full": "2>/dev/full", "reader gone": f"2>&{writer}", "closed": "<&- >&- 2>&-"}[log]
+    process = subprocess.Popen(["bash", "-c", f'exec "$0" -v worker {place}', PROGRAM], pass_fds=[writer])
+    try:
+        wait_for(working_directory / "at-1")
+        process.send_signal(signal.SIGTERM)
+        (working_directory / "go").touch()
+        assert process.wait(WAIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writer)
+    assert state_of(batchwright, slow_run) == ("Queued", 1)
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite's one writer is the worker

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from types import FrameType, TracebackType
+
+from batchwright.config.stderr import write_at_once
 
 ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
 
@@ -40,6 +40,4 @@ class StopOnInterrupt:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        # Past Python's buffers: the signal may have come in the middle of a write to them.
-        if sys.__stderr__ is not None:
-            os.write(sys.__stderr__.fileno(), ASKED)
+        write_at_once(ASKED)

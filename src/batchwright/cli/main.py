@@ -20,6 +20,7 @@ from batchwright.cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
 from batchwright.cli.groups import LazyGroup
 from batchwright.cli.interrupt import StoppedAtOnce
 from batchwright.cli.state import Session
+from batchwright.config.stderr import make_stderr_unfailing
 
 COMMANDS = {
     "demo": ("batchwright.cli.commands.demo:demo", "Load the sample company, rate it, show what came of it."),
@@ -179,9 +180,9 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
 
 
 def _let_any_text_through() -> None:
+    make_stderr_unfailing()
     # Python has no stream at all where the caller closed it (`>&-`); what is written then goes nowhere.
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # A name that the terminal's encoding cannot show is written as an escape; it must not end the command.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

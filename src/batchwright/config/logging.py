@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from batchwright.config.stderr import lines_lost
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _NORMAL = 2
@@ -73,19 +76,46 @@ def _renderers() -> list[Processor]:
     if sys.stderr.isatty():
         # The richer traceback prints local variables, and those may hold a password.
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, exception_formatter=plain)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        console = structlog.dev.ConsoleRenderer(
+            colors="NO_COLOR" not in os.environ, exception_formatter=plain
+        )
+        return [_Safely(console)]
+    return [_Safely(structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str))]
+
+
+class _Safely:
+    """Processors that make the line; where one raises, as over a value that has no text, it is the bare event."""
+
+    def __init__(self, *processors: Processor) -> None:
+        self._processors = processors
+
+    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> Any:
+        made: Any = dict(event)
+        try:
+            for processor in self._processors:
+                made = processor(logger, name, made)
+        except Exception as error:
+            bare = {"event": str(event.get("event")), "level": name, "not_shown": type(error).__name__}
+            return json.dumps(bare)
+        return made
 
 
 class _StderrLogger:
     """Writes to what `sys.stderr` is at that moment: a progress bar replaces it while it is on screen."""
 
+    lost: ClassVar = 0
+    """How many lines could not be written since the last one that could."""
+
     def __init__(self, *_: Any) -> None:
         pass
 
     def msg(self, message: str) -> None:
-        sys.stderr.write(message + "\n")
-        sys.stderr.flush()
+        """Write a line, or drop it and count it: writing the log never raises, and decides nothing."""
+        if not _is_written(message):
+            _StderrLogger.lost += 1
+        elif lost := _StderrLogger.lost:
+            _StderrLogger.lost = 0
+            structlog.get_logger().warning("lines of the log were lost", lines=lost)
 
     debug = info = warning = error = critical = msg
 
@@ -95,3 +125,14 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         _StderrLogger().msg(self.format(record))
+
+
+def _is_written(line: str) -> bool:
+    stream = sys.stderr
+    before = lines_lost(stream)
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # the disk is full, the stream closed, or there is none
+        return False
+    return lines_lost(stream) == before

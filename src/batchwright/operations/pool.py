@@ -19,6 +19,7 @@ import structlog
 
 from batchwright.config.logging import bind
 from batchwright.config.settings import SettingsError
+from batchwright.config.stderr import make_stderr_unfailing
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Event, Events
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 def main() -> None:
     """Greet, then answer task after task, until whoever started this process hangs up."""
     incoming, outgoing = _own_streams()
+    make_stderr_unfailing()
     sys.path[:] = pickle.load(incoming)
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(incoming, tasks), daemon=True).start()

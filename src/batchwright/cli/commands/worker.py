@@ -12,6 +12,7 @@ from batchwright.cli.groups import Command
 from batchwright.cli.session import application
 from batchwright.cli.state import Session
 from batchwright.config.logging import configure_logging
+from batchwright.config.stderr import write_at_once
 from batchwright.operations.worker.worker import WorkerProcess
 
 STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
@@ -45,9 +46,8 @@ class _Drain:
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, _end_at_once)
         signal.signal(signal.SIGINT, _end_at_once)
-        # Past Python's buffers: the signal may have come in the middle of a write to them.
-        os.write(2, STOPPING)
         self._process.drain()
+        write_at_once(STOPPING)
 
 
 def _end_at_once(number: int, _frame: FrameType | None) -> None:
