@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import Connection
 
-from batchwright.engine import about
+from batchwright.engine import attribution
 from batchwright.engine.clock import Clock
 from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Warn
@@ -36,7 +36,7 @@ class Endings:
     def end(self, connection: Connection, run: Run, state: State, totals: Totals, error: str | None) -> Run:
         """The run's last move, its final figures and its mail."""
         total = run.total or 0
-        customer_id, periods = about.of_run(scopes.abouts(connection, run.id))
+        customer_id, periods = attribution.combine(scopes.attributions(connection, run.id))
         ended = runs.move(
             connection,
             run,

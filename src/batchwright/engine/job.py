@@ -153,7 +153,7 @@ class Scope:
         """Tell the reader of the run something; in the mail, too."""
         self.warnings.append(Warn(code, message, record_id))
 
-    def about(self, customers: Iterable[str], months: Iterable[str]) -> None:
+    def attribute(self, customers: Iterable[str], months: Iterable[str]) -> None:
         """For the log's columns: ids of the customers whose records these are, and months (YYYY-MM) that they span.
 
         The run shows its customer where there is but one, and the months from the first to the last.
@@ -287,12 +287,12 @@ class BatchJob(ABC):
 
     @property
     def customer_id(self) -> str | None:
-        """The customer the run is about, for the log's column; ``None``: as its scopes say in ``about``."""
+        """The customer of the run, for the log's column; ``None``: as its scopes ``attribute``."""
         return None
 
     @property
     def periods(self) -> list[str] | None:
-        """The months (YYYY-MM) the run is about, for the log's column; ``None``: as its scopes say in ``about``."""
+        """The months (YYYY-MM) of the run, for the log's column; ``None``: as its scopes ``attribute``."""
         return None
 
 

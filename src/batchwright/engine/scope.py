@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batchwright.config.logging import bind
-from batchwright.engine import about, events, faults, foretold
+from batchwright.engine import attribution, events, faults, foretold
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated
 from batchwright.engine.events import Events, Point
@@ -291,7 +291,7 @@ class ScopeRunner:
             "totals": json.dumps(scope.totals),
             "amounts": amounts,
             "currencies": currencies,
-            "about": about.packed(scope.customers, scope.months),
+            "about": attribution.encode(scope.customers, scope.months),
         }
         asked = runs.hold_fence(connection, self.run)
         if not scopes.mark_done(connection, stored.id, values):

@@ -115,7 +115,7 @@ class UsageJob(DryRunJob):
             self._customer_ids |= selection.customer_ids(scope.connection, sorted(unknown))
         days = [row[1] for row in inputs]
         months = (min(days)[:7], max(days)[:7]) if days else ()
-        scope.about((self._customer_ids[key] for key in customers), months)
+        scope.attribute((self._customer_ids[key] for key in customers), months)
 
     def errors(self, scope: Scope, usages: Sequence[AssetUsage]) -> list[ErrorOfInput]:
         """What to write to inputs that are bad, and to those that a trial found guilty of an exception.

@@ -134,10 +134,10 @@ def keys_of(connection: Connection, run_key: int) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
-def abouts(connection: Connection, run_key: int) -> list[str]:
-    """What the done scopes of a run say of whose records they are, each thing said once."""
-    said = select(scope.c.about).where(scope.c.run_id == run_key, scope.c.about.is_not(None)).distinct()
-    return list(connection.execute(said).scalars())
+def attributions(connection: Connection, run_key: int) -> list[str]:
+    """Whose records the done scopes of a run are, and of which months, as JSON; each different one once."""
+    statement = select(scope.c.about).where(scope.c.run_id == run_key, scope.c.about.is_not(None)).distinct()
+    return list(connection.execute(statement).scalars())
 
 
 def by_number(connection: Connection, run_key: int, number: int) -> StoredScope:

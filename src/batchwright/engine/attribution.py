@@ -1,4 +1,6 @@
-"""Whose records a run did, and of which months: the log's columns Customer and Period, put together from its scopes."""
+"""The log's columns Customer and Period of a run: whose records it did, and of which months. Put together from its
+scopes, whose column ``about`` keeps it.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +11,23 @@ MOST_MONTHS = 1_200
 """A span of more than a century is a slip in some date: only its ends are given."""
 
 
-def packed(customers: Collection[str], months: Collection[str]) -> str | None:
-    """What a scope says of itself: its customers, two at most since they say *several*, its first and last month."""
+def encode(customers: Collection[str], months: Collection[str]) -> str | None:
+    """The attribution of a scope as JSON: its customers, two at most since they say *several*, its first and last
+    month (YYYY-MM). ``None`` where it has neither.
+    """
     if not customers and not months:
         return None
     ends = [min(months), max(months)] if months else []
     return json.dumps({"customers": sorted(customers)[:2], "months": ends})
 
 
-def of_run(said: Iterable[str]) -> tuple[str | None, list[str] | None]:
-    """The customer, where all scopes say the same one, and the months (YYYY-MM) from the first to the last."""
+def combine(attributions: Iterable[str]) -> tuple[str | None, list[str] | None]:
+    """The customer, where all scopes have the same one, and the months (YYYY-MM) from the first to the last."""
     customers: set[str] = set()
     months: set[str] = set()
-    for one in map(json.loads, said):
-        customers.update(one["customers"])
-        months.update(one["months"])
+    for attribution in map(json.loads, attributions):
+        customers.update(attribution["customers"])
+        months.update(attribution["months"])
     customer = next(iter(customers)) if len(customers) == 1 else None
     return customer, _span(min(months), max(months)) if months else None
 
