@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from batchwright.config.logging import bind
-from batchwright.engine import events
+from batchwright.engine import events, preview_check
 from batchwright.engine.claim import Claimed, Claims, Stop, nothing_more
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
@@ -23,13 +23,12 @@ from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Events, Point
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
-from batchwright.engine.foretold import before_finish
 from batchwright.engine.job import BatchJob, Finish, StartContext
 from batchwright.engine.lease import Lease
 from batchwright.engine.plan import cut
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Ask, Run, State
-from batchwright.engine.scope import Done, RunSession, ScopeRunner, words
+from batchwright.engine.scope import Done, RunSession, ScopeRunner, error_text
 from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
@@ -124,7 +123,7 @@ class Dispatcher:
                 self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
             except Exception as error:
-                self._events.publish(events.RunLost(run.run_id, words(error)))
+                self._events.publish(events.RunLost(run.run_id, error_text(error)))
                 raise
             self._tell(run)
             return run
@@ -155,7 +154,7 @@ class Dispatcher:
             # A database that stays away leaves the run interrupted, to be taken over; anything else ends it.
             if is_transient(error):
                 raise
-            reason = str(error) if isinstance(error, (CeilingReached, Refused)) else words(error)
+            reason = str(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
             return self._patiently(lambda: self._fail(run, session, reason))
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
@@ -240,7 +239,10 @@ class Dispatcher:
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
             return run, []
         check_all_reached(run)
-        before_finish(connection, run, job)
+        if run.is_dry:
+            preview_check.record_finish_preview(connection, run, job)
+        if run.preview_key is not None:
+            preview_check.check_finish(connection, run.preview_key, job, run)
         finish = self._at_finish(run, connection)
         job.finish(finish)
         self._reached(run, "finish called")

@@ -13,7 +13,7 @@ from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Warn
 from batchwright.engine.queue import fill_slots
 from batchwright.engine.run import ACTIVE, Ask, Run, State, Totals
-from batchwright.engine.scope import words
+from batchwright.engine.scope import error_text
 from batchwright.engine.store import runs, scopes, steering
 
 log = structlog.get_logger()
@@ -95,7 +95,7 @@ class Endings:
         except Exception as error:
             if is_transient(error):
                 raise
-            log.error("mail not recorded", reason=words(error))
+            log.error("mail not recorded", reason=error_text(error))
             runs.add_warnings(
-                connection, run.id, None, [Warn("no_mail", f"no mail recorded: {words(error)}", None)]
+                connection, run.id, None, [Warn("no_mail", f"no mail recorded: {error_text(error)}", None)]
             )

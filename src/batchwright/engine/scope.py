@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batchwright.config.logging import bind
-from batchwright.engine import attribution, events, faults, foretold
+from batchwright.engine import attribution, events, faults, preview_check
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated
 from batchwright.engine.events import Events, Point
@@ -81,7 +81,7 @@ class RunSession:
             if not faults.is_read_only(error):
                 raise
             connection.invalidate()
-            raise faults.ReadOnlyServer(words(error)) from error
+            raise faults.ReadOnlyServer(error_text(error)) from error
 
     def at_hand(self) -> Session | None:
         """Its session, for a lease that records it with its first beat: one commit less.
@@ -166,7 +166,7 @@ class ScopeRunner:
                     keys = [key for key in stored.keys if key not in guilty]
                     scope = self._execute(connection, stored, keys, guilty)
                     if self.run.preview_key is not None:
-                        foretold.check_scope(connection, self.run.preview_key, self.job, scope)
+                        preview_check.check_scope(connection, self.run.preview_key, self.job, scope)
                     done = self._save(connection, stored, scope)
                     self._reached("scope saved", stored.number)
                     return done
@@ -175,7 +175,7 @@ class ScopeRunner:
             except Exception as error:
                 if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
                     raise
-                found = self._guilty(scope_key, keys, words(error))
+                found = self._guilty(scope_key, keys, error_text(error))
                 if not found and puzzled:
                     raise
                 puzzled = not found
@@ -269,7 +269,7 @@ class ScopeRunner:
         except Exception as error:
             if faults.is_transient(error):
                 raise
-            return words(error)
+            return error_text(error)
 
     def _save(self, connection: Connection, stored: scopes.StoredScope, scope: Scope) -> Done:
         """Ledger, fence and mark: the last statements of every scope."""
@@ -338,7 +338,7 @@ def _packed(keys: Sequence[int], amounts: dict[str, dict[int, int]]) -> tuple[by
     return scopes.pack(minors), json.dumps([currency_of.get(key) for key in keys])
 
 
-def words(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The kind of an exception and its text, as a message of the ledger: PostgreSQL takes no NUL, and no database
     takes half of a surrogate pair.
     """

@@ -24,7 +24,7 @@ from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Answer, Task
-from batchwright.engine.scope import RunSession, ScopeRunner, words
+from batchwright.engine.scope import RunSession, ScopeRunner, error_text
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.operations.app import default_application
@@ -64,7 +64,10 @@ def execute_scope(task: Task) -> Answer:
         return Answer(refused=str(cannot))
     except Exception as error:  # whoever drives the run meets it again, and decides
         log.info(
-            "scope could not be executed here", run_id=task.run_id, scope=task.number, reason=words(error)
+            "scope could not be executed here",
+            run_id=task.run_id,
+            scope=task.number,
+            reason=error_text(error),
         )
         return Answer(happened=tuple(hands.happened))
     return Answer(done=done, happened=tuple(hands.happened))
@@ -76,7 +79,7 @@ def execute_waiting_scope(task: Task) -> Answer:
         with default_application().database.read() as connection:
             asked = steering.read(connection, task.run_key)
     except Exception as error:  # as far as it matters, `execute_scope` meets it again
-        log.info("cannot see what is asked of the run", run_id=task.run_id, reason=words(error))
+        log.info("cannot see what is asked of the run", run_id=task.run_id, reason=error_text(error))
         asked = None
     return execute_scope(task) if asked is None else Answer(asked=asked.asked)
 
@@ -149,7 +152,7 @@ def _greeting() -> str | None:
     try:
         default_application().registry.names()
     except Exception as error:
-        return words(error)
+        return error_text(error)
     return None
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
-from batchwright.engine.foretold import check_preview
 from batchwright.engine.job import Change, Preview
+from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import APPLY, Run, State
 from batchwright.engine.store import runs, scopes
 from batchwright.operations import views

@@ -1,4 +1,4 @@
-"""What a dry run foretold, held against what would happen now: who applies its preview does just that, or nothing."""
+"""The preview of a dry run, compared with what would happen now: who applies it does just that, or nothing."""
 
 from __future__ import annotations
 
@@ -23,50 +23,53 @@ from batchwright.engine.submit import stored_selection
 MOST_NAMED = 5
 """How many changes an error names."""
 Line = Mapping[str, Any]
+"""A preview line as it is stored."""
 
 
-class _Undo(Exception):
-    """Ends a look at what would happen: nothing of it may stay."""
+class _RollBack(Exception):
+    """Ends a scope that was executed for comparison: nothing of it may stay."""
 
 
 def check_preview(database: Database, clock: Clock, preview: Run, job: BatchJob) -> None:
-    """Raise ``PreviewOutdated`` where the job would do something else now than its dry run foretold.
+    """Raise ``PreviewOutdated`` where the job would do something else now than the dry run ``preview`` showed.
 
-    Looks for records that came since, then computes scope after scope again as the dry run did, and at last what its
-    end would write; writes nothing.
+    Looks for new records, then computes scope after scope again as the dry run did, and at last what ``finish`` would
+    write; writes nothing.
     """
     with database.read() as reading:
-        came = _came_since(reading, preview, job)
+        _refuse(_new_records(reading, preview, job))
         keys = scopes.keys_of(reading, preview.id)
-        _refuse(came)
-    _refuse(change for key in keys for change in _changes_of(database, clock, preview, job, key))
+    _refuse(change for key in keys for change in _changes_now(database, clock, preview, job, key))
     with database.read() as reading:
         _refuse(_finish_changes(reading, preview.id, job, preview))
 
 
 def check_scope(connection: Connection, preview_key: int, job: BatchJob, scope: Scope) -> None:
-    """Raise ``PreviewOutdated`` where an executed scope did something else than the dry run foretold of it.
+    """Raise ``PreviewOutdated`` where an executed scope did something else than the preview shows.
 
     The transaction still holds the locks under which it computed, and rolls back then: what commits is what was
-    foretold.
+    shown.
     """
     _refuse(_changes(connection, scopes.by_number(connection, preview_key, scope.number), job, scope))
 
 
-def before_finish(connection: Connection, run: Run, job: BatchJob) -> None:
-    """Note what ``finish`` would write, of a dry run; of a run that applies a preview hold it against what was noted.
-
-    Raises ``PreviewOutdated`` where it would write something else, in the transaction that ends the run.
-    """
-    if run.is_dry and isinstance(job, DryRunJob):
+def record_finish_preview(connection: Connection, run: Run, job: BatchJob) -> None:
+    """Store what ``finish`` of a dry run would write as lines of its preview."""
+    if isinstance(job, DryRunJob):
         lines = map(scopes.preview_values, job.preview_finish(connection, run))
         scopes.insert_previews(connection, [{"run_id": run.id, "scope_id": None, **line} for line in lines])
-    if run.preview_key is not None:
-        _refuse(_finish_changes(connection, run.preview_key, job, run))
+
+
+def check_finish(connection: Connection, preview_key: int, job: BatchJob, run: Run) -> None:
+    """Raise ``PreviewOutdated`` where ``finish`` of the run would write something else than the preview shows.
+
+    Called in the transaction that ends the run.
+    """
+    _refuse(_finish_changes(connection, preview_key, job, run))
 
 
 def _finish_changes(connection: Connection, preview_key: int, job: BatchJob, run: Run) -> Iterator[str]:
-    """How what ``finish`` of the run would write differs from what was foretold of it."""
+    """How what ``finish`` of the run would write differs from the preview."""
     lines = job.preview_finish(connection, run) if isinstance(job, DryRunJob) else ()
     yield from _line_changes(scopes.previews_of_finish(connection, preview_key), lines)
 
@@ -83,22 +86,23 @@ def _refuse(changes: Iterable[str]) -> None:
         )
 
 
-def _came_since(reading: Connection, preview: Run, job: BatchJob) -> Iterator[str]:
-    """Records that the job would take now and did not foretell. Of those that are gone their scope tells."""
+def _new_records(reading: Connection, preview: Run, job: BatchJob) -> Iterator[str]:
+    """Records that the job would take now and the dry run did not see. Of those that are gone their scope tells."""
     known = {key for scope in scopes.read_all(reading, preview.id) for key in scope.keys}
     context = StartContext(reading, lambda: stored_selection(reading, preview.id))
     for scope in cut(job.start(context), preview.scope_size):
-        came = [key for key in scope.keys if key not in known]
-        ids = job.record_ids(reading, came) if came else {}
-        yield from (f"{ids.get(key, key)} came since" for key in came)
+        new = [key for key in scope.keys if key not in known]
+        ids = job.record_ids(reading, new) if new else {}
+        yield from (f"{ids.get(key, key)} came since" for key in new)
 
 
-def _changes_of(database: Database, clock: Clock, preview: Run, job: BatchJob, scope_key: int) -> list[str]:
+def _changes_now(database: Database, clock: Clock, preview: Run, job: BatchJob, scope_key: int) -> list[str]:
+    """How a scope of the dry run would differ if it were executed now; that is tried, and rolled back."""
     changes: list[str] = []
-    with suppress(_Undo), database.write() as connection:
+    with suppress(_RollBack), database.write() as connection:
         stored = scopes.read(connection, scope_key)
-        told = scopes.outcomes_of(connection, scope_key)
-        raised = {key: one for key, one in told.items() if one.code == UNFORESEEN}
+        outcomes = scopes.outcomes_of(connection, scope_key)
+        raised = {key: outcome for key, outcome in outcomes.items() if outcome.code == UNFORESEEN}
         scope = Scope(
             run=preview,
             number=stored.number,
@@ -112,27 +116,27 @@ def _changes_of(database: Database, clock: Clock, preview: Run, job: BatchJob, s
         job.execute(scope)
         scope.outcomes.update(raised)
         changes = list(islice(_changes(connection, stored, job, scope), MOST_NAMED + 1))
-        raise _Undo
+        raise _RollBack
     return changes
 
 
 def _changes(
     connection: Connection, stored: scopes.StoredScope, job: BatchJob, scope: Scope
 ) -> Iterator[str]:
-    """How an executed scope differs from what was foretold of it, a record at a time."""
+    """How an executed scope differs from the preview, a record at a time."""
     yield from _outcome_changes(connection, stored, job, scope)
     yield from _line_changes(scopes.previews_of(connection, stored.id), scope.previews)
 
 
-def _line_changes(stored: Iterable[Line], now: Iterable[Preview]) -> Iterator[str]:
-    then = dict(_named(stored))
-    for name, line in _named(map(scopes.preview_values, now)):
-        was = then.pop(name, None)
-        if was is None:
-            yield f"{line['record_id']} would be written, too"
-        elif was != line:
-            yield f"{line['record_id']}: {', '.join(_parts(was, line))}"
-    yield from (f"{line['record_id']} would not be written" for line in then.values())
+def _line_changes(expected_lines: Iterable[Line], actual_lines: Iterable[Preview]) -> Iterator[str]:
+    missing = dict(_named(expected_lines))
+    for name, actual in _named(map(scopes.preview_values, actual_lines)):
+        expected = missing.pop(name, None)
+        if expected is None:
+            yield f"{actual['record_id']} would be written, too"
+        elif expected != actual:
+            yield f"{actual['record_id']}: {', '.join(_differences(expected, actual))}"
+    yield from (f"{line['record_id']} would not be written" for line in missing.values())
 
 
 def _named(lines: Iterable[Line]) -> Iterator[tuple[tuple[str, str, int], Line]]:
@@ -147,36 +151,33 @@ def _named(lines: Iterable[Line]) -> Iterator[tuple[tuple[str, str, int], Line]]
 def _outcome_changes(
     connection: Connection, stored: scopes.StoredScope, job: BatchJob, scope: Scope
 ) -> Iterator[str]:
-    then, now = _codes(scopes.outcomes_of(connection, stored.id)), _codes(scope.outcomes)
-    differing = [key for key in scope.planned_keys if then.get(key) != now.get(key)]
+    expected, actual = _codes(scopes.outcomes_of(connection, stored.id)), _codes(scope.outcomes)
+    differing = [key for key in scope.planned_keys if expected.get(key) != actual.get(key)]
     ids = job.record_ids(connection, differing) if differing else {}
     for key in differing:
-        outcome = "ok" if key not in now else " ".join(now[key])
+        outcome = "ok" if key not in actual else " ".join(actual[key])
         yield f"{ids.get(key, key)} would be {outcome}"
 
 
 def _codes(outcomes: Mapping[int, Outcome]) -> dict[int, tuple[str, str]]:
-    return {key: (one.outcome, one.code) for key, one in outcomes.items()}
+    return {key: (outcome.outcome, outcome.code) for key, outcome in outcomes.items()}
 
 
-def _parts(was: Line, line: Line) -> Iterator[str]:
+def _differences(expected: Line, actual: Line) -> Iterator[str]:
     """Which parts of a line differ: what the amount was computed with, and amounts that stand or would stand there."""
-    then, now = json.loads(was["detail"]), json.loads(line["detail"])
-    for name in sorted(then.keys() | now.keys()):
-        if then.get(name) != now.get(name):
-            values = (
-                f" {then.get(name)} is now {now.get(name)}" if _plain(then.get(name), now.get(name)) else ""
-            )
+    expected_detail, actual_detail = json.loads(expected["detail"]), json.loads(actual["detail"])
+    for name in sorted(expected_detail.keys() | actual_detail.keys()):
+        before, now = expected_detail.get(name), actual_detail.get(name)
+        if before != now:
+            values = f" {before} is now {now}" if _is_plain(before) and _is_plain(now) else ""
             yield f"{name.replace('_', ' ')}{values}"
-    for name, said in (
-        ("amount_before", "the amount that stands there"),
-        ("amount_after", "what it comes to"),
-    ):
-        if was[name] != line[name]:
-            yield said
-    if (was["customer_id"], was["currency"]) != (line["customer_id"], line["currency"]):
+    if expected["amount_before"] != actual["amount_before"]:
+        yield "the amount that stands there"
+    if expected["amount_after"] != actual["amount_after"]:
+        yield "what it comes to"
+    if any(expected[name] != actual[name] for name in ("customer_id", "currency")):
         yield "customer or currency"
 
 
-def _plain(*values: object) -> bool:
-    return not any(isinstance(value, list | dict) for value in values)
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, list | dict)
