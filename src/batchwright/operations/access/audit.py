@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -13,7 +13,7 @@ from batchwright.operations import audit_store
 from batchwright.operations.actor import Actor
 
 
-class Entry(TypedDict):
+class Entry(NamedTuple):
     """The one entry of an act.
 
     `act` is what was done, a noun and a verb: "usage_input.edit"; `subject` the id of what it was done to, or their
@@ -24,15 +24,25 @@ class Entry(TypedDict):
     actor: Actor
     act: str
     subject: str
-    reason: NotRequired[str | None]
-    before: NotRequired[Any]
-    after: NotRequired[Any]
     now: datetime
+    reason: str | None = None
+    before: Any = None
+    after: Any = None
 
 
-def record(connection: Connection, **entry: Unpack[Entry]) -> None:
-    """Write the one entry of an act."""
-    record_all(connection, [entry])
+def record(
+    connection: Connection,
+    actor: Actor,
+    act: str,
+    subject: str,
+    *,
+    reason: str | None = None,
+    before: Any = None,
+    after: Any = None,
+    now: datetime,
+) -> None:
+    """Write the one entry of an act, see `Entry`."""
+    record_all(connection, [Entry(actor, act, subject, now, reason, before, after)])
 
 
 def record_all(connection: Connection, entries: Iterable[Entry]) -> None:
@@ -47,14 +57,14 @@ def subject_of(ids: Sequence[str], noun: str) -> str:
 
 def _row(entry: Entry) -> dict[str, Any]:
     return {
-        "at": entry["now"],
-        "actor": entry["actor"].name,
-        "os_user": entry["actor"].os_user,
-        "act": entry["act"],
-        "subject": entry["subject"],
-        "reason": entry.get("reason"),
-        "before": _json(entry.get("before")),
-        "after": _json(entry.get("after")),
+        "at": entry.now,
+        "actor": entry.actor.name,
+        "os_user": entry.actor.os_user,
+        "act": entry.act,
+        "subject": entry.subject,
+        "reason": entry.reason,
+        "before": _json(entry.before),
+        "after": _json(entry.after),
     }
 
 

@@ -57,7 +57,9 @@ def add_user(
             user_store.add_user(connection, {**values, "created_at": app.clock.now()})
             _check_administered(app, connection)
             added = _user(_existing(connection, address))
-            _record(app, connection, actor, "user.add", address, reason, None, added)
+            audit.record(
+                connection, actor, "user.add", address, reason=reason, after=added, now=app.clock.now()
+            )
     except IntegrityError:
         raise _taken(app, address, os_user) from None
     return added
@@ -173,31 +175,17 @@ def _change(
         user_store.change_user(connection, before["id"], values)
         _check_administered(app, connection)
         after = _user(_existing(connection, email))
-        _record(app, connection, actor, act, before["email"], reason, _user(before), after)
+        audit.record(
+            connection,
+            actor,
+            act,
+            before["email"],
+            reason=reason,
+            before=_user(before),
+            after=after,
+            now=app.clock.now(),
+        )
     return after
-
-
-def _record(
-    app: Application,
-    connection: Connection,
-    actor: Actor,
-    act: str,
-    email: str,
-    reason: str | None,
-    before: View | None,
-    after: View,
-) -> None:
-    now = app.clock.now()
-    audit.record(
-        connection,
-        actor=actor,
-        act=act,
-        subject=email,
-        reason=reason,
-        before=before,
-        after=after,
-        now=now,
-    )
 
 
 def _existing(connection: Connection, email: str) -> RowMapping:

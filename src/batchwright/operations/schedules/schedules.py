@@ -53,7 +53,9 @@ def add_schedule(app: Application, order: ScheduleOrder, *, actor: Actor, reason
             )
         wanted = check_order(app, connection, order, actor=actor, before=None, now=now)
         added = store.insert_schedule(connection, wanted, now)
-        _record(connection, actor, "schedule.add", added.name, reason, None, terms_of(added), now)
+        audit.record(
+            connection, actor, "schedule.add", added.name, reason=reason, after=terms_of(added), now=now
+        )
         return _view(connection, added, now)
 
 
@@ -85,7 +87,9 @@ def update_schedule(
         after = change_schedule(connection, before, wanted, now)
         old = {term: value for term, (value, _) in changed.items()}
         new = {term: value for term, (_, value) in changed.items()}
-        _record(connection, actor, "schedule.update", name, reason, old, new, now)
+        audit.record(
+            connection, actor, "schedule.update", name, reason=reason, before=old, after=new, now=now
+        )
         return _view(connection, after, now)
 
 
@@ -122,7 +126,16 @@ def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | N
                 remedy="`batchwright schedules resume` lets it fire again",
             )
         after = store.pause(connection, before, now)
-        _record(connection, actor, "schedule.pause", name, reason, {"paused": False}, {"paused": True}, now)
+        audit.record(
+            connection,
+            actor,
+            "schedule.pause",
+            name,
+            reason=reason,
+            before={"paused": False},
+            after={"paused": True},
+            now=now,
+        )
         return _view(connection, after, now)
 
 
@@ -141,7 +154,16 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
                 f"the schedule {name!r} is not paused", field="name", remedy="There is nothing to resume"
             )
         after = store.resume(connection, before, now)
-        _record(connection, actor, "schedule.resume", name, reason, {"paused": True}, {"paused": False}, now)
+        audit.record(
+            connection,
+            actor,
+            "schedule.resume",
+            name,
+            reason=reason,
+            before={"paused": True},
+            after={"paused": False},
+            now=now,
+        )
         return _view(connection, after, now)
 
 
@@ -154,7 +176,9 @@ def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
         before = schedule_named(connection, name, lock=True)
         view = _view(connection, before, now)
         delete_schedule(connection, before)
-        _record(connection, actor, "schedule.remove", name, reason, terms_of(before), None, now)
+        audit.record(
+            connection, actor, "schedule.remove", name, reason=reason, before=terms_of(before), now=now
+        )
         return view
 
 
@@ -195,15 +219,15 @@ def hold_all(app: Application, *, actor: Actor, reason: str | None = None) -> Vi
                 remedy="`batchwright schedules release-all` lets them fire again",
             )
         store.hold_all(connection, now)
-        _record(
+        audit.record(
             connection,
             actor,
             "schedule.hold_all",
             "all schedules",
-            reason,
-            {"held": False},
-            {"held": True},
-            now,
+            reason=reason,
+            before={"held": False},
+            after={"held": True},
+            now=now,
         )
         return {"held_at": instant(now), "released_at": None}
 
@@ -218,15 +242,15 @@ def release_all(app: Application, *, actor: Actor, reason: str | None = None) ->
         if not hold.lasts:
             raise MoveRefused("the schedules are not held", field=None, remedy="There is nothing to release")
         store.release_all(connection, now)
-        _record(
+        audit.record(
             connection,
             actor,
             "schedule.release_all",
             "all schedules",
-            reason,
-            {"held": True},
-            {"held": False},
-            now,
+            reason=reason,
+            before={"held": True},
+            after={"held": False},
+            now=now,
         )
         return {"held_at": instant(hold.held_at), "released_at": instant(now)}
 
@@ -353,25 +377,3 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
 def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
     fired = store.last_started(connection, [schedule.id]).get(schedule.id)
     return view_of(schedule, store.read_hold(connection), fired, now)
-
-
-def _record(
-    connection: Connection,
-    actor: Actor,
-    act: str,
-    subject: str,
-    reason: str | None,
-    before: Any,
-    after: Any,
-    now: datetime,
-) -> None:
-    audit.record(
-        connection,
-        actor=actor,
-        act=act,
-        subject=subject,
-        reason=reason,
-        before=before,
-        after=after,
-        now=now,
-    )
