@@ -9,27 +9,12 @@ import io
 import tracemalloc
 from collections.abc import Iterator
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.notifications.csv_file import GZIP_FROM, CsvFile, defused, encoded_size
+from batchwright.notifications.csv_file import GZIP_FROM, CsvFile, encoded_size
 from batchwright.notifications.records import Row, gather
 from tests.notifications.making import LIMIT, row, source
-
-
-@pytest.mark.parametrize("text", ["=cmd()", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "+5"])
-def test_what_a_spreadsheet_would_run_is_defused(text: str) -> None:
-    assert defused(text) == f"'{text}"
-
-
-@pytest.mark.parametrize("text", ["-5.00", "-5", "4000.00", "IN-00000001", "a=b", " =1"])
-def test_numbers_and_ordinary_text_stay_as_they_are(text: str) -> None:
-    assert defused(text) == text
-
-
-def test_a_blank_is_an_empty_cell() -> None:
-    assert defused(None) == ""
 
 
 @given(st.binary(max_size=2_000))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import click
 
-from batchwright.notifications.csv_file import defused
+from batchwright.formulas import escape_formula
 
 Row = Mapping[str, Any]
 Format = Literal["table", "csv", "json"]
@@ -107,7 +107,7 @@ def _write_csv(rows: Iterable[Row], columns: Sequence[Column]) -> None:
         if is_first:
             writer.writerow(column.field for column in columns)
             is_first = False
-        writer.writerow(defused(_cell(row.get(column.field))) for column in columns)
+        writer.writerow(escape_formula(_cell(row.get(column.field)) or "") for column in columns)
     if is_first:
         writer.writerow(column.field for column in columns)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
+from batchwright.formulas import escape_formula
+
 GZIP_FROM = 256 * 1024
 """Bytes of CSV above which the file is attached compressed."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _GZIP_WINDOW = 31
 """zlib's sign for a gzip header and checksum around the data; no time of day goes into it."""
 
@@ -50,7 +49,7 @@ class CsvFile:
     def add(self, row: Mapping[str, str | None]) -> None:
         """Append one row; nothing once the file is full."""
         if not self.full:
-            self._write([defused(row.get(column)) for column in self._columns])
+            self._write([escape_formula(row.get(column) or "") for column in self._columns])
 
     def finish(self) -> Attachment | None:
         """The file, gzipped where it is large; ``None`` if it does not fit."""
@@ -77,15 +76,6 @@ class CsvFile:
             self.full = True
             self._packed.clear()
             self._plain = None
-
-
-def defused(value: str | None) -> str:
-    """A cell that a spreadsheet does not run: ``'`` before what would start a formula. Numbers stay numbers."""
-    if not value:
-        return ""
-    if value.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
 
 
 def encoded_size(length: int) -> int:

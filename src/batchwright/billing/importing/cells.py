@@ -13,14 +13,12 @@ from typing import Final
 
 from batchwright.billing.exact import DecimalError, canonical, parse_decimal
 from batchwright.billing.money import CurrencyError, minor_digits
+from batchwright.formulas import FORMULA_STARTS
 
 MAX_ID: Final = 64
 MAX_TEXT: Final = 1000
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2999
-
-# A spreadsheet runs a cell that begins with one of these as a formula.
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 # Most ids and numbers are as plain as this, and millions of them are read: the rules below would say yes.

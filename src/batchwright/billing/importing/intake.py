@@ -10,10 +10,10 @@ from typing import IO, Any, Final, Generic
 
 from sqlalchemy import Connection
 
-from batchwright.billing.importing.cells import FORMULA_STARTS, CellError, decimal
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, Problem
 from batchwright.billing.importing.shape import Fault, FileKind, Line, V
 from batchwright.billing.records.loading import lock_assets
+from batchwright.formulas import escape_formula
 
 _EXTRA_COLUMNS: Final = ("file", "line", "reason")
 
@@ -91,8 +91,8 @@ class BadLines:
         )
         if len(line.cells) > len(line.file.header):
             reason += f"; the cells beyond the header: {','.join(line.cells[len(line.file.header) :])}"
-        cells = [_defused(line.text(column) or "") for column in self._columns]
-        self._writer.writerow([*cells, line.file.file, line.number, _defused(reason)])
+        cells = [escape_formula(line.text(column) or "") for column in self._columns]
+        self._writer.writerow([*cells, line.file.file, line.number, escape_formula(reason)])
 
 
 class Loader(ABC, Generic[V]):
@@ -158,14 +158,3 @@ def unknown(column: str, what: str) -> Fault:
     return Fault(
         column, f"is not a known {what}", f"correct it, or import the {what} before or in the same import"
     )
-
-
-def _defused(text: str) -> str:
-    """A cell that a spreadsheet does not run as a formula; a plain number stays as it is."""
-    if not text.startswith(FORMULA_STARTS):
-        return text
-    try:
-        decimal(text)
-    except CellError:
-        return f"'{text}"
-    return text
