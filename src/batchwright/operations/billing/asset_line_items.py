@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -11,6 +12,7 @@ from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.views import View
 
@@ -23,13 +25,7 @@ def list_asset_line_items(
     """The asset line items in the order they came; streamed."""
     permit(app, actor, Right.LOOK, "asset_line_item.list")
     check_limit(limit)
-    return _stream(app, limit)
-
-
-def _stream(app: Application, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        for row in assets.listing(connection, limit=limit):
-            yield views.asset_line_item(row)
+    return listing(app, partial(assets.listing, limit=limit), views.asset_line_item)
 
 
 def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping
@@ -21,6 +22,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
+from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import (
     Unknown,
     check_known,
@@ -63,13 +65,8 @@ def list_billing_schedules(
     """The billing schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
     permit(app, actor, Right.LOOK, "billing_schedule.list")
     check_limit(limit)
-    return _stream(app, filter_key(app, asset_line_item_id), limit)
-
-
-def _stream(app: Application, asset_key: int | None, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        for row in billing_schedules.list_billing(connection, asset_key=asset_key, limit=limit):
-            yield views.billing_schedule(row)
+    rows = partial(billing_schedules.list_billing, asset_key=filter_key(app, asset_line_item_id), limit=limit)
+    return listing(app, rows, views.billing_schedule)
 
 
 def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: Actor | None = None) -> View:

@@ -7,6 +7,7 @@ so that no run and no second person works on its inputs meanwhile.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -23,6 +24,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import asset_key_of, filter_key
 from batchwright.operations.billing.fields import read_field
+from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
 from batchwright.operations.views import View
 
@@ -47,13 +49,8 @@ def list_usage_inputs(
     if status is not None:
         check_one_of(status, inputs.STATUSES, field="status")
     asset_key = filter_key(app, asset_line_item_id)
-    return _stream(app, asset_key, status, limit)
-
-
-def _stream(app: Application, asset_key: int | None, status: str | None, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        for row in inputs.listing(connection, asset_key=asset_key, status=status, limit=limit):
-            yield views.usage_input(row)
+    rows = partial(inputs.listing, asset_key=asset_key, status=status, limit=limit)
+    return listing(app, rows, views.usage_input)
 
 
 def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from batchwright.billing.records import billing_schedules
 from batchwright.operations import views
@@ -10,6 +11,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
+from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import check_limit
 from batchwright.operations.views import View
 
@@ -24,10 +26,5 @@ def list_usage_schedules(
     """The usage schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
     permit(app, actor, Right.LOOK, "usage_schedule.list")
     check_limit(limit)
-    return _stream(app, filter_key(app, asset_line_item_id), limit)
-
-
-def _stream(app: Application, asset_key: int | None, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        for row in billing_schedules.list_usage(connection, asset_key=asset_key, limit=limit):
-            yield views.usage_schedule(row)
+    rows = partial(billing_schedules.list_usage, asset_key=filter_key(app, asset_line_item_id), limit=limit)
+    return listing(app, rows, views.usage_schedule)
