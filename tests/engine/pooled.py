@@ -15,7 +15,7 @@ from typing import Any
 
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.events import Events
-from batchwright.engine.executors import Results, Work, in_flight
+from batchwright.engine.executors import InFlight, Results, Work
 from batchwright.engine.job import Scope
 from batchwright.engine.pool import ProcessPool
 from batchwright.engine.store.database import Database
@@ -45,17 +45,17 @@ class Held(Parcels):
 
 
 class Spread:
-    """An executor that sends every scope to a crew, from the first."""
+    """An executor that sends every scope to a pool, from the first."""
 
-    def __init__(self, crew: ProcessPool | Any, told: Events) -> None:
-        self.crew = crew
-        self._told = told
+    def __init__(self, pool: ProcessPool | Any, events: Events) -> None:
+        self.pool = pool
+        self._events = events
 
     def results(self, work: Work) -> Results:
-        yield from in_flight(work, self.crew, self._told)
+        yield from InFlight(work, self.pool, self._events).results()
 
     def close(self) -> None:
-        self.crew.close()
+        self.pool.close()
 
 
 def ready_pool() -> ProcessPool:

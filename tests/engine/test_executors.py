@@ -17,13 +17,13 @@ from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import FenceLost
 from batchwright.engine.executors import (
-    MOST_DEATHS,
-    Answer,
-    CrewGone,
+    MAX_DEATHS,
     Inline,
+    PoolUnavailable,
     ProcessDied,
     Results,
     Task,
+    TaskResult,
     Work,
 )
 from batchwright.engine.job import Scope
@@ -39,7 +39,7 @@ SECONDS = 30.0
 
 
 class Threads:
-    """A crew of two threads of this process, each with a session of its own."""
+    """A pool of two threads of this process, each with a session of its own."""
 
     name = "threads"
     window = 4
@@ -54,12 +54,12 @@ class Threads:
         self.before: Callable[[Task], None] = lambda task: None
         self.gone: str | None = None
 
-    def send(self, task: Task) -> Future[Answer]:
+    def send(self, task: Task) -> Future[TaskResult]:
         return self._threads.submit(self._execute, task)
 
     def check(self) -> None:
         if self.gone:
-            raise CrewGone(self.gone)
+            raise PoolUnavailable(self.gone)
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -67,14 +67,14 @@ class Threads:
             session.close()
         self._leases.close()
 
-    def _execute(self, task: Task) -> Answer:
+    def _execute(self, task: Task) -> TaskResult:
         self.before(task)
         try:
-            return Answer(self._runner(task).execute(task.scope_key, task.number))
+            return TaskResult(self._runner(task).execute(task.scope_key, task.number))
         except FenceLost:
-            return Answer(fence_lost=True)
+            return TaskResult(fence_lost=True)
         except Exception:
-            return Answer()
+            return TaskResult()
 
     def _runner(self, task: Task) -> ScopeRunner:
         if getattr(self._hands, "fence", None) != (task.run_key, task.fence):
@@ -96,15 +96,15 @@ def runner(rig: Rig, run_key: int, leases: LeaseStore) -> ScopeRunner:
 
 
 @pytest.fixture
-def crew(rig: Rig) -> Iterator[Threads]:
+def pool(rig: Rig) -> Iterator[Threads]:
     """The rig's scopes are executed by two threads."""
-    crew = Threads(rig)
-    rig.executor = Spread(crew, rig.events)
-    yield crew
-    crew.close()
+    pool = Threads(rig)
+    rig.executor = Spread(pool, rig.events)
+    yield pool
+    pool.close()
 
 
-def test_a_crew_does_what_is_done_in_line(rig: Rig, spy: type[Parcels], crew: Threads) -> None:
+def test_a_pool_does_what_is_done_in_line(rig: Rig, spy: type[Parcels], pool: Threads) -> None:
     def bad(scope: Scope) -> None:
         if 7 in scope.keys:
             raise ValueError("a seven")
@@ -133,7 +133,7 @@ def ledger(rig: Rig, run: Run) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("asked", [Ask.ABORT, Ask.PAUSE])
 def test_no_scope_begins_after_one_has_come_back_with_a_wish(
-    rig: Rig, spy: type[Parcels], crew: Threads, asked: Ask
+    rig: Rig, spy: type[Parcels], pool: Threads, asked: Ask
 ) -> None:
     both = threading.Barrier(2, timeout=SECONDS)
 
@@ -145,7 +145,7 @@ def test_no_scope_begins_after_one_has_come_back_with_a_wish(
                 steering.ask(connection, run, steering.Asked(asked, "erin", NOW))
         both.wait()
 
-    crew.before = ask
+    pool.before = ask
     rig.fill(60)
     run = rig.drive()
     assert run.state is {Ask.ABORT: State.ABORTED, Ask.PAUSE: State.PAUSED}[asked]
@@ -196,19 +196,19 @@ def test_a_run_whose_process_is_asked_to_stop_while_it_is_planned_is_handed_back
     assert rig.drive(queued).processed == 1200
 
 
-def test_scopes_in_flight_are_finished_when_the_process_is_asked_to_stop(rig: Rig, crew: Threads) -> None:
+def test_scopes_in_flight_are_finished_when_the_process_is_asked_to_stop(rig: Rig, pool: Threads) -> None:
     begun = threading.Event()
-    crew.before = lambda task: begun.set() or time.sleep(0.3)  # type: ignore[func-returns-value]
+    pool.before = lambda task: begun.set() or time.sleep(0.3)  # type: ignore[func-returns-value]
     rig.fill(100)
     run = rig.dispatcher().drive(rig.submit().id, stop=begun.is_set)
     assert (run.state, run.processed) == (State.QUEUED, 20)
-    crew.before = lambda task: None
+    pool.before = lambda task: None
     assert rig.drive(run).processed == 100
     assert set(rig.handled().values()) == {1}
 
 
 def test_the_error_ceiling_ends_a_run_with_no_scope_in_flight(
-    rig: Rig, spy: type[Parcels], crew: Threads
+    rig: Rig, spy: type[Parcels], pool: Threads
 ) -> None:
     def bad(scope: Scope) -> None:
         for key in scope.keys:
@@ -224,7 +224,7 @@ def test_the_error_ceiling_ends_a_run_with_no_scope_in_flight(
 
 
 def test_a_job_that_gives_up_ends_a_run_in_the_same_words_wherever_it_does(
-    rig: Rig, spy: type[Parcels], crew: Threads
+    rig: Rig, spy: type[Parcels], pool: Threads
 ) -> None:
     rig.fill(30)
     spy.on_execute = staticmethod(raising(RuntimeError("whatever the records")))
@@ -240,15 +240,15 @@ def raising(error: Exception) -> Callable[[Scope], None]:
     return raise_it
 
 
-def test_a_scope_whose_process_died_is_executed_by_another(rig: Rig, crew: Threads) -> None:
+def test_a_scope_whose_process_died_is_executed_by_another(rig: Rig, pool: Threads) -> None:
     died: list[int] = []
 
     def die(task: Task) -> None:
-        if task.number == 2 and len(died) < MOST_DEATHS - 1:
+        if task.number == 2 and len(died) < MAX_DEATHS - 1:
             died.append(task.number)
             raise ProcessDied("process 7 was ended by SIGKILL")
 
-    crew.before = die
+    pool.before = die
     rig.fill(30)
     assert rig.drive().processed == 30
     assert set(rig.handled().values()) == {1}
@@ -256,12 +256,12 @@ def test_a_scope_whose_process_died_is_executed_by_another(rig: Rig, crew: Threa
     assert replaced == [events.WorkerReplaced("threads", "process 7 was ended by SIGKILL")] * 3
 
 
-def test_a_scope_that_ends_process_after_process_fails_its_run(rig: Rig, crew: Threads) -> None:
+def test_a_scope_that_ends_process_after_process_fails_its_run(rig: Rig, pool: Threads) -> None:
     def die(task: Task) -> None:
         if task.number == 2:
             raise ProcessDied("process 7 was ended by SIGKILL")
 
-    crew.before = die
+    pool.before = die
     rig.fill(30)
     run = rig.drive()
     assert run.state is State.FAILED
@@ -272,23 +272,23 @@ def test_a_scope_that_ends_process_after_process_fails_its_run(rig: Rig, crew: T
     assert rig.ledger(run)["not_reached"] == run.not_reached >= 10
 
 
-def test_a_run_taken_over_by_another_process_is_let_go_of(rig: Rig, crew: Threads) -> None:
+def test_a_run_taken_over_by_another_process_is_let_go_of(rig: Rig, pool: Threads) -> None:
     def lose(task: Task) -> None:
         if task.number == 2:
             with rig.database.write() as connection:
                 runs.raise_fence(connection, runs.by_key(connection, task.run_key), "elsewhere/1")
 
-    crew.before = lose
+    pool.before = lose
     rig.fill(60)
     run = rig.drive()
     assert (run.state, run.fence, run.owner) == (State.PROCESSING, 2, "elsewhere/1")
     assert [one for one in rig.published if isinstance(one, events.RunLost)]
 
 
-def test_a_run_whose_executor_loses_a_scope_does_not_complete(rig: Rig, crew: Threads) -> None:
+def test_a_run_whose_executor_loses_a_scope_does_not_complete(rig: Rig, pool: Threads) -> None:
     class Losing(Inline):
         def results(self, work: Work) -> Results:
-            work.todo.pop()
+            work.pending.pop()
             yield from super().results(work)
 
     rig.executor = Losing()
@@ -299,7 +299,7 @@ def test_a_run_whose_executor_loses_a_scope_does_not_complete(rig: Rig, crew: Th
 
 
 def test_a_synchronous_run_stays_in_the_thread_of_its_caller(
-    rig: Rig, spy: type[Parcels], crew: Threads
+    rig: Rig, spy: type[Parcels], pool: Threads
 ) -> None:
     threads: set[str] = set()
     spy.on_execute = staticmethod(lambda scope: threads.add(threading.current_thread().name))

@@ -65,11 +65,11 @@ def test_a_server_that_breaks_down_anywhere_loses_and_doubles_nothing(
 def test_a_server_that_breaks_down_under_a_crew_loses_and_doubles_nothing(
     rig: Rig, postgres: PostgresServer
 ) -> None:
-    crew = Threads(rig)
-    rig.executor = Spread(crew, rig.events)
+    pool = Threads(rig)
+    rig.executor = Spread(pool, rig.events)
     broken: list[object] = []
 
-    def break_down(event: object) -> None:  # in the thread that drives the run, while the crew works
+    def break_down(event: object) -> None:  # in the thread that drives the run, while the pool works
         if isinstance(event, events.ScopeDone) and event.done > RECORDS / 3 and not broken:
             broken.append(event)
             postgres.restart()
@@ -77,7 +77,7 @@ def test_a_server_that_breaks_down_under_a_crew_loses_and_doubles_nothing(
     rig.subscribers.append(break_down)
     assert rig.drive(scope_size=10).processed == RECORDS
     assert broken
-    crew.close()
+    pool.close()
     check_done_once(rig)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.executors import Answer, CrewGone, Inline, Local, Task, Work
+from batchwright.engine.executors import Inline, Local, PoolUnavailable, Task, TaskResult, Work
 from batchwright.engine.pool import ProcessPool
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.scope import Done
@@ -58,7 +58,7 @@ def environment(
 
 
 @pytest.fixture(scope="module")
-def crew(environment: pytest.MonkeyPatch) -> Iterator[ProcessPool]:
+def pool(environment: pytest.MonkeyPatch) -> Iterator[ProcessPool]:
     """A pool of two processes, up and waiting."""
     pool = ready_pool()
     yield pool
@@ -79,9 +79,9 @@ def rig(environment: pytest.MonkeyPatch, folder: Path) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def pooled(rig: Rig, crew: ProcessPool) -> Rig:
+def pooled(rig: Rig, pool: ProcessPool) -> Rig:
     """The rig, with all its scopes executed by the pool."""
-    rig.executor = Spread(crew, rig.events)
+    rig.executor = Spread(pool, rig.events)
     return rig
 
 
@@ -203,7 +203,7 @@ def test_a_run_waits_neither_for_a_pool_that_starts_nor_for_its_end(rig: Rig) ->
 def test_a_pool_whose_settings_are_wrong_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHWRIGHT_MAX_ACTIVE_RUNS", "many")
     pool = ready_pool()
-    with pytest.raises(CrewGone, match="max_active_runs"):
+    with pytest.raises(PoolUnavailable, match="max_active_runs"):
         pool.check()
     pool.close()
 
@@ -211,10 +211,12 @@ def test_a_pool_whose_settings_are_wrong_says_so(rig: Rig, monkeypatch: pytest.M
 def test_a_pool_whose_program_cannot_be_started_says_so() -> None:
     pool = ProcessPool([sys.executable, "-c", "raise SystemExit(3)"], 1)
     wait_until(lambda: not pool.starting)
-    with pytest.raises(CrewGone, match=r"no process of the pool gets ready: process \d+ ended with .* 3"):
+    with pytest.raises(
+        PoolUnavailable, match=r"no process of the pool gets ready: process \d+ ended with .* 3"
+    ):
         pool.check()
     future = pool.send(Task("JR-1", 1, 1, 1, 1, "nowhere"))
-    assert isinstance(future.exception(SECONDS), CrewGone)
+    assert isinstance(future.exception(SECONDS), PoolUnavailable)
     pool.close()
 
 
@@ -224,9 +226,9 @@ def test_what_a_pool_is_sent_holds_no_password(rig: Rig) -> None:
     class Spy:
         name, window, starting = "spy", 4, False
 
-        def send(self, task: Task) -> Future[Answer]:
+        def send(self, task: Task) -> Future[TaskResult]:
             sent.append(task)
-            raise CrewGone("enough seen")
+            raise PoolUnavailable("enough seen")
 
         def check(self) -> None:
             pass
@@ -252,7 +254,7 @@ class Count:
 
     def __call__(self) -> ProcessPool:
         self.made += 1
-        raise CrewGone("never")
+        raise PoolUnavailable("never")
 
 
 def work(run: Run, scopes: int, seconds: float) -> Work:

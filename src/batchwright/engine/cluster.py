@@ -18,22 +18,22 @@ import structlog
 from batchwright.engine import events
 from batchwright.engine.events import Events
 from batchwright.engine.executors import (
-    Answer,
-    CrewGone,
     Executor,
+    InFlight,
+    PoolUnavailable,
     ProcessDied,
     Results,
     Task,
     TaskLost,
+    TaskResult,
     Work,
-    in_flight,
 )
 
 SCOPES_PER_THREAD = 2
 """One that is executed, and one that waits there: the way to a cluster and back is long."""
 SECONDS_TO_CONNECT = 3.0
 SECONDS_TO_FETCH = 10.0
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_CHECKS = 1.0
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Dask:
     """Sends the scopes of every run to the workers of a cluster.
 
     ``address`` is ``dask://host:port`` of its scheduler, ``function`` names what a worker calls with a task, as
-    ``module:function``, and ``instead`` goes on with a run that has seen no worker for ``patience`` seconds. The next
+    ``module:function``, and ``fallback`` goes on with a run that has seen no worker for ``patience`` seconds. The next
     run tries the cluster again.
     """
 
@@ -50,29 +50,29 @@ class Dask:
         self,
         address: str,
         function: str,
-        instead: Executor,
+        fallback: Executor,
         events: Events,
         patience: float,
     ) -> None:
         self._cluster = Cluster(address, function)
-        self._instead = instead
+        self._fallback = fallback
         self._events = events
         self._patience = patience
 
     def results(self, work: Work) -> Results:
         try:
-            yield from in_flight(work, _Crew(self._cluster, self._patience), self._events)
-        except CrewGone as gone:
-            fell_back = events.ExecutorFellBack(work.run.run_id, self._cluster.address, "local", str(gone))
+            yield from InFlight(work, _ClusterPool(self._cluster, self._patience), self._events).results()
+        except PoolUnavailable as error:
+            fell_back = events.ExecutorFellBack(work.run.run_id, self._cluster.address, "local", str(error))
             self._events.publish(fell_back)
-            yield from self._instead.results(work)
+            yield from self._fallback.results(work)
 
     def close(self) -> None:
         self._cluster.close()
-        self._instead.close()
+        self._fallback.close()
 
 
-class _Crew:
+class _ClusterPool:
     """The workers of the cluster, for one run."""
 
     starting = False
@@ -81,20 +81,20 @@ class _Crew:
         self.name = cluster.address
         self._cluster = cluster
         self._patience = patience
-        self._seen = time.monotonic()
+        self._answered_at = time.monotonic()
 
     @property
     def window(self) -> int:
         return SCOPES_PER_THREAD * self._cluster.threads()
 
-    def send(self, task: Task) -> Future[Answer]:
+    def send(self, task: Task) -> Future[TaskResult]:
         return self._cluster.send(task)
 
     def check(self) -> None:
         if self._cluster.threads():
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > self._patience:
-            raise CrewGone(f"no worker answered for {self._patience:g} s")
+            self._answered_at = time.monotonic()
+        elif time.monotonic() - self._answered_at > self._patience:
+            raise PoolUnavailable(f"no worker answered for {self._patience:g} s")
 
 
 class Cluster:
@@ -105,20 +105,20 @@ class Cluster:
         self._function = function
         self._client: Any = None
         self._threads = 0
-        self._looked: float | None = None
-        self._looking = threading.Lock()
+        self._asked_at: float | None = None
+        self._asking = threading.Lock()
 
     def threads(self) -> int:
         """How many scopes the workers can execute at once; 0 when nobody answers. As of a second ago."""
-        with self._looking:
-            if self._looked is None or time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
-                self._threads = self._look()
-                self._looked = time.monotonic()
+        with self._asking:
+            if self._asked_at is None or time.monotonic() - self._asked_at > SECONDS_BETWEEN_CHECKS:
+                self._threads = self._ask_threads()
+                self._asked_at = time.monotonic()
             return self._threads
 
-    def send(self, task: Task) -> Future[Answer]:
+    def send(self, task: Task) -> Future[TaskResult]:
         """Have a worker call the function. Nobody can call it off: Dask says it did also where a worker goes on."""
-        answer: Future[Answer] = Future()
+        answer: Future[TaskResult] = Future()
         answer.set_running_or_notify_cancel()
         client = self._client
         if client is None:
@@ -128,7 +128,7 @@ class Cluster:
             # Not by way of its executor: there a connection that breaks while an answer is fetched ends in no answer.
             sent = client.submit(call_by_name, self._function, task, pure=False)
         except Exception as error:  # a client that is being closed, say
-            self._looked = None
+            self._asked_at = None
             answer.set_exception(TaskLost(str(error)))
         else:
             sent.add_done_callback(lambda done: self._fetch(done, answer))
@@ -140,15 +140,15 @@ class Cluster:
         if client is not None:
             client.close(timeout=SECONDS_TO_CONNECT)
 
-    def _fetch(self, done: Any, answer: Future[Answer]) -> None:
+    def _fetch(self, done: Any, answer: Future[TaskResult]) -> None:
         """Fetch what a `distributed.Future` has come to, and tell it in our own terms."""
         try:
             answer.set_result(done.result(timeout=SECONDS_TO_FETCH))
         except (Exception, asyncio.CancelledError) as error:
-            answer.set_exception(_meaning(error))
-            self._looked = None
+            answer.set_exception(_as_task_error(error))
+            self._asked_at = None
 
-    def _look(self) -> int:
+    def _ask_threads(self) -> int:
         try:
             if self._client is None:
                 self._client = _connected(self.address)
@@ -162,9 +162,9 @@ class Cluster:
         return sum(of_workers.values())
 
 
-def call_by_name(function: str, task: Task) -> Answer:
+def call_by_name(function: str, task: Task) -> TaskResult:
     """What a worker is sent: it finds the function by its name in its own installation."""
-    answer: Answer = resolve_name(function)(task)
+    answer: TaskResult = resolve_name(function)(task)
     return answer
 
 
@@ -176,13 +176,13 @@ def _connected(address: str) -> Any:
     return Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
 
 
-def _meaning(error: BaseException) -> Exception:
+def _as_task_error(error: BaseException) -> Exception:
     """What an exception of Dask says of the task."""
-    said = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {error}"
     if type(error).__name__ == "KilledWorker":
         return ProcessDied(f"the worker {error.last_worker.address} died")  # type: ignore[attr-defined]
     if isinstance(error, (asyncio.CancelledError, CancelledError, TimeoutError, OSError)):
-        return TaskLost(said)
+        return TaskLost(text)
     if type(error).__module__.startswith("distributed."):
-        return ProcessDied(said)
-    return CrewGone(f"a worker cannot execute scopes: {said}")
+        return ProcessDied(text)
+    return PoolUnavailable(f"a worker cannot execute scopes: {text}")

@@ -214,7 +214,7 @@ class Dispatcher:
                 errored += scope.errored
                 self._events.publish(_scope_done(run, scope, done))
                 check_ceiling(run.error_ceiling, errored, total)
-        return work.asked is None and not work.todo
+        return work.asked is None and not work.pending
 
     def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int], Ask | None]:
         with self._database.read() as connection:

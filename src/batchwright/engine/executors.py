@@ -24,7 +24,7 @@ from batchwright.engine.scope import Done
 
 TICK_SECONDS = 0.1
 """How soon somebody's wish to stop is noticed while every scope in flight takes long."""
-MOST_DEATHS = 4
+MAX_DEATHS = 4
 """So many processes may end under one scope before it is blamed for it."""
 SECONDS_WORTH_A_POOL = 5.0
 """A pool is started for a run that would go on in line for longer than that."""
@@ -45,8 +45,8 @@ class Task(NamedTuple):
     place: str
 
 
-class Answer(NamedTuple):
-    """What another process says of a task: what the scope came to, or else why not, and what happened meanwhile.
+class TaskResult(NamedTuple):
+    """What another process answers to a task: what the scope came to, or else why not, and the events of it.
 
     ``asked`` is why it was not begun, ``refused`` why such a process cannot work for us at all. With nothing of these
     the scope could not be done there.
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
     asked: Ask | None = None
     fence_lost: bool = False
     refused: str | None = None
-    happened: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 class TaskLost(Exception):
@@ -67,7 +67,7 @@ class ProcessDied(TaskLost):
     """The process that had the task is gone; that is held against the task."""
 
 
-class CrewGone(Exception):
+class PoolUnavailable(Exception):
     """There are no processes that could execute anything for us; the text says why."""
 
 
@@ -75,7 +75,7 @@ class ScopeKills(Exception):
     """Process after process ended while it executed the same scope."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Other processes that execute scopes."""
 
     name: str
@@ -88,43 +88,58 @@ class Crew(Protocol):
     def starting(self) -> bool:
         """None of them is ready yet."""
 
-    def send(self, task: Task) -> Future[Answer]:
-        """Have a task executed; the future fails with ``TaskLost`` or ``CrewGone``. Nobody begins what is cancelled."""
+    def send(self, task: Task) -> Future[TaskResult]:
+        """Have a task executed; the future fails with ``TaskLost`` or ``PoolUnavailable``.
+
+        A task whose future is cancelled in time is begun by nobody.
+        """
 
     def check(self) -> None:
-        """Called every so often while scopes are in flight. Raises ``CrewGone``."""
+        """Called every so often while scopes are in flight. Raises ``PoolUnavailable``."""
+
+
+class LocalPool(WorkerPool, Protocol):
+    """A pool that ends with us."""
+
+    def close(self) -> None:
+        """End its processes."""
 
 
 @dataclass
 class Work:
     """The scopes that a run has left.
 
-    ``here`` executes one in line; ``stop`` says when to begin no more, and ``asked`` what somebody wants of the run,
-    once a scope has come back with it.
+    ``run_inline`` executes one in the thread of the caller; ``stop`` says when to begin no more, and ``asked`` what
+    somebody wants of the run, once a scope has come back with it.
     """
 
     run: Run
-    todo: deque[Task]
-    here: Callable[[Task], Done]
+    pending: deque[Task]
+    run_inline: Callable[[Task], Done]
     stop: Callable[[], bool]
     asked: Ask | None = None
     deaths: Counter[int] = field(default_factory=Counter)
 
     @property
-    def goes_on(self) -> bool:
-        """Another scope may begin, once there is one."""
-        return self.asked is None and not self.stop()
+    def stopping(self) -> bool:
+        """No further scope may begin."""
+        return self.asked is not None or self.stop()
 
-    def next_here(self) -> Done:
-        """Execute the next scope in line."""
-        done = self.here(self.todo[0])
-        self.todo.popleft()
+    @property
+    def may_begin(self) -> bool:
+        """There is another scope, and it may begin."""
+        return bool(self.pending) and not self.stopping
+
+    def run_next(self) -> Done:
+        """Execute the next scope in the thread of the caller."""
+        done = self.run_inline(self.pending[0])
+        self.pending.popleft()
         self.asked = done.asked
         return done
 
-    def again(self, tasks: Iterable[Task]) -> None:
+    def requeue(self, tasks: Iterable[Task]) -> None:
         """Put tasks that came to nothing back where they were."""
-        self.todo.extendleft(sorted(tasks, key=lambda task: task.number, reverse=True))
+        self.pending.extendleft(sorted(tasks, key=lambda task: task.number, reverse=True))
 
 
 class Executor(Protocol):
@@ -145,8 +160,8 @@ class Inline:
     """Executes scope after scope in the process and the thread that drives the run."""
 
     def results(self, work: Work) -> Results:
-        while work.todo and work.goes_on:
-            yield work.next_here()
+        while work.may_begin:
+            yield work.run_next()
 
     def close(self) -> None:
         pass
@@ -160,153 +175,153 @@ class Local:
     """
 
     def __init__(
-        self, start: Callable[[], LocalCrew], events: Events, worth: float = SECONDS_WORTH_A_POOL
+        self, start: Callable[[], LocalPool], events: Events, worth: float = SECONDS_WORTH_A_POOL
     ) -> None:
         self._start = start
         self._events = events
         self._worth = worth
-        self._crew: LocalCrew | None = None
-        self._gone = False
+        self._pool: LocalPool | None = None
+        self._unavailable = False
         self._starting = threading.Lock()
 
     def results(self, work: Work) -> Results:
         seconds, scopes = 0.0, 0
-        while work.todo and work.goes_on:
-            if not self._gone and self._pays(len(work.todo), seconds, scopes):
+        while work.may_begin:
+            if not self._unavailable and self._pays(len(work.pending), seconds, scopes):
                 yield from self._in_pool(work)
             else:
-                done = work.next_here()
+                done = work.run_next()
                 seconds, scopes = seconds + done.seconds, scopes + 1
                 yield done
 
     def close(self) -> None:
-        if self._crew is not None:
-            self._crew.close()
+        if self._pool is not None:
+            self._pool.close()
 
     def _pays(self, left: int, seconds: float, scopes: int) -> bool:
-        if self._crew is not None and not self._crew.starting:
+        if self._pool is not None and not self._pool.starting:
             return left > 1
         return scopes > 0 and seconds / scopes * left >= self._worth
 
     def _in_pool(self, work: Work) -> Results:
         try:
             with self._starting:
-                self._crew = self._crew or self._start()
-            yield from in_flight(work, self._crew, self._events)
-        except CrewGone as gone:
-            self._gone = True
-            self._events.publish(events.ExecutorFellBack(work.run.run_id, "local", "inline", str(gone)))
+                self._pool = self._pool or self._start()
+            yield from InFlight(work, self._pool, self._events).results()
+        except PoolUnavailable as error:
+            self._unavailable = True
+            self._events.publish(events.ExecutorFellBack(work.run.run_id, "local", "inline", str(error)))
 
 
-class LocalCrew(Crew, Protocol):
-    """A crew that ends with us."""
+class InFlight:
+    """The scopes of one run that are with a pool. Fills the pool's window, and gives what comes back."""
 
-    def close(self) -> None:
-        """End its processes."""
+    def __init__(self, work: Work, pool: WorkerPool, events: Events) -> None:
+        self._work = work
+        self._pool = pool
+        self._events = events
+        self._tasks: dict[Future[TaskResult], Task] = {}
 
+    def results(self) -> Results:
+        """As ``Executor.results``. Raises ``PoolUnavailable``, with all that is not known to be done back in
+        ``pending``.
+        """
+        work, pool = self._work, self._pool
+        try:
+            while self._tasks or work.may_begin:
+                self._send()
+                if pool.starting:
+                    if work.may_begin:
+                        yield work.run_next()
+                else:
+                    for future in self._completed():
+                        done = self._outcome(self._tasks.pop(future), future)
+                        if done is not None:
+                            yield done
+                pool.check()
+        except PoolUnavailable:
+            work.requeue(self._tasks.values())
+            raise
+        except (Exception, GeneratorExit):
+            self._drain()
+            raise
 
-def in_flight(work: Work, crew: Crew, told: Events) -> Results:
-    """Keep the crew's window filled, and give what comes back.
+    def _send(self) -> None:
+        """Fill the window; or, once no further scope may begin, cancel what nobody has begun."""
+        if self._work.stopping:
+            self._cancel()
+            return
+        while self._work.pending and len(self._tasks) < self._pool.window:
+            future = self._pool.send(self._work.pending[0])
+            self._tasks[future] = self._work.pending.popleft()
+            future.add_done_callback(self._look_first)
 
-    As soon as one scope comes back with a wish to abort or to pause, those that nobody has begun are called off.
-    Raises ``CrewGone`` with all that is not known to be done back in ``todo``.
-    """
-    flying: dict[Future[Answer], Task] = {}
-    try:
-        while flying or (work.todo and work.goes_on):
-            _send(work, crew, flying)
-            if crew.starting:
-                if work.todo and work.goes_on:
-                    yield work.next_here()
-            else:
-                for future in _landed(flying):
-                    done = _done(work, crew, told, flying.pop(future), future)
-                    if done is not None:
-                        yield done
-            crew.check()
-    except CrewGone:
-        work.again(flying.values())
-        raise
-    except (Exception, GeneratorExit):
-        _wait_for_the_rest(crew, flying)
-        raise
-
-
-def _send(work: Work, crew: Crew, flying: dict[Future[Answer], Task]) -> None:
-    """Fill the window; or, once nothing more may begin, call off what nobody has begun."""
-
-    # In the thread that brings the answer, before the next scope begins.
-    def note(future: Future[Answer]) -> None:
+    def _look_first(self, future: Future[TaskResult]) -> None:
+        """An answer is looked at before the next scope begins: in the thread that brings it, and whose process would
+        begin the next one. What nobody has begun when a run is asked to stop is never begun.
+        """
         if future.cancelled() or future.exception() is not None:
             return
         done = future.result().done
         if done is not None and done.asked is not None:
-            work.asked = done.asked
-            _call_off(flying)
+            self._work.asked = done.asked
+            self._cancel()
 
-    if not work.goes_on:
-        _call_off(flying)
-        return
-    while work.todo and len(flying) < crew.window:
-        future = crew.send(work.todo[0])
-        flying[future] = work.todo.popleft()
-        future.add_done_callback(note)
+    def _cancel(self) -> None:
+        for future in list(self._tasks):
+            future.cancel()
 
+    def _completed(self) -> list[Future[TaskResult]]:
+        """What has come back within a tick."""
+        if not self._tasks:
+            time.sleep(TICK_SECONDS)
+        return list(wait(self._tasks, TICK_SECONDS, FIRST_COMPLETED).done)
 
-def _call_off(flying: dict[Future[Answer], Task]) -> None:
-    for future in list(flying):
-        future.cancel()
-
-
-def _landed(flying: dict[Future[Answer], Task]) -> list[Future[Answer]]:
-    """What has come back, or in vain waits for something for a tick."""
-    if not flying:
-        time.sleep(TICK_SECONDS)
-    return list(wait(flying, TICK_SECONDS, FIRST_COMPLETED).done)
-
-
-def _done(work: Work, crew: Crew, told: Events, task: Task, future: Future[Answer]) -> Done | None:
-    """What a task came to; ``None`` when it has to be done again."""
-    error = None if future.cancelled() else future.exception()
-    if error is not None or future.cancelled():
-        work.again([task])
+    def _outcome(self, task: Task, future: Future[TaskResult]) -> Done | None:
+        """What a task came to; ``None`` when it is pending again."""
+        error = None if future.cancelled() else future.exception()
+        if error is None and not future.cancelled():
+            return self._accept(task, future.result())
+        self._work.requeue([task])
         if isinstance(error, ProcessDied):
-            _blame(work, crew, told, task, error)
+            self._blame(task, error)
         elif error is not None and not isinstance(error, TaskLost):
             raise error
         return None
-    answer = future.result()
-    for event in answer.happened:
-        told.publish(event)
-    if answer.fence_lost:
-        raise FenceLost(task.run_id)
-    if answer.refused is not None:
-        work.again([task])
-        raise CrewGone(answer.refused)
-    work.asked = work.asked or answer.asked
-    if answer.asked is not None:
-        work.again([task])
-        return None
-    # What went wrong elsewhere goes wrong here as well, and is raised as what it is.
-    done = answer.done or work.here(task)
-    work.asked = work.asked or done.asked
-    return done
 
+    def _accept(self, task: Task, result: TaskResult) -> Done | None:
+        for event in result.events:
+            self._events.publish(event)
+        if result.fence_lost:
+            raise FenceLost(task.run_id)
+        if result.refused is not None:
+            self._work.requeue([task])
+            raise PoolUnavailable(result.refused)
+        self._work.asked = self._work.asked or result.asked
+        if result.asked is not None:
+            self._work.requeue([task])
+            return None
+        # What went wrong elsewhere goes wrong here as well, and is raised as what it is.
+        done = result.done or self._work.run_inline(task)
+        self._work.asked = self._work.asked or done.asked
+        return done
 
-def _blame(work: Work, crew: Crew, told: Events, task: Task, died: ProcessDied) -> None:
-    work.deaths[task.number] += 1
-    told.publish(events.WorkerReplaced(crew.name, str(died)))
-    if work.deaths[task.number] >= MOST_DEATHS:
-        raise ScopeKills(
-            f"scope {task.number} was given up: {MOST_DEATHS} processes ended while they executed it, the last: {died}"
-        )
+    def _blame(self, task: Task, died: ProcessDied) -> None:
+        """Hold the death of a process against the task that it had. Raises ``ScopeKills`` when it is too many."""
+        deaths = self._work.deaths
+        deaths[task.number] += 1
+        self._events.publish(events.WorkerReplaced(self._pool.name, str(died)))
+        if deaths[task.number] >= MAX_DEATHS:
+            raise ScopeKills(
+                f"scope {task.number} was given up: {MAX_DEATHS} processes ended while they executed it,"
+                f" the last: {died}"
+            )
 
-
-def _wait_for_the_rest(crew: Crew, flying: dict[Future[Answer], Task]) -> None:
-    """Nothing of the run is in flight after this, unless its process cannot be reached."""
-    _call_off(flying)
-    try:
-        while wait(flying, TICK_SECONDS).not_done:
-            crew.check()
-    except CrewGone as gone:
-        log.warning("scopes in flight were given up", executor=crew.name, reason=str(gone))
+    def _drain(self) -> None:
+        """Cancel what nobody has begun, and wait for the rest, unless its process cannot be reached."""
+        self._cancel()
+        try:
+            while wait(self._tasks, TICK_SECONDS).not_done:
+                self._pool.check()
+        except PoolUnavailable as error:
+            log.warning("scopes in flight were given up", executor=self._pool.name, reason=str(error))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from batchwright.engine.executors import Answer, CrewGone, ProcessDied, Task
+from batchwright.engine.executors import PoolUnavailable, ProcessDied, Task, TaskResult
 
 SCOPES_PER_PROCESS = 2
 """One that is executed, and one that waits behind it."""
@@ -27,7 +27,7 @@ SECONDS_TO_END = 5.0
 
 
 class ProcessPool:
-    """A crew of ``size`` processes that ``command`` starts, each with a thread here that waits for it.
+    """A pool of ``size`` processes that ``command`` starts, each with a thread here that waits for it.
 
     Such a process is given our import path on its stdin, and greets on its stdout: ``None``, or why it cannot work
     for us. Then it answers task after task. All that goes to and fro is pickled. The end of its stdin is its own end,
@@ -39,9 +39,9 @@ class ProcessPool:
     def __init__(self, command: Sequence[str], size: int) -> None:
         self._command = command
         self._size = size
-        self._queue: queue.SimpleQueue[tuple[Future[Answer], Task] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Future[TaskResult], Task] | None] = queue.SimpleQueue()
         self._ready = threading.Event()
-        self._gone: str | None = None
+        self._unavailable: str | None = None
         self._closing = threading.Event()
         self._processes: set[_Process] = set()
         self._threads = [
@@ -59,14 +59,14 @@ class ProcessPool:
     def starting(self) -> bool:
         return not self._ready.is_set()
 
-    def send(self, task: Task) -> Future[Answer]:
-        future: Future[Answer] = Future()
+    def send(self, task: Task) -> Future[TaskResult]:
+        future: Future[TaskResult] = Future()
         self._queue.put((future, task))
         return future
 
     def check(self) -> None:
-        if self._gone is not None:
-            raise CrewGone(self._gone)
+        if self._unavailable is not None:
+            raise PoolUnavailable(self._unavailable)
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -86,7 +86,7 @@ class ProcessPool:
             if not future.set_running_or_notify_cancel():
                 continue
             if process is None:
-                future.set_exception(CrewGone(self._gone or "the pool is closed"))
+                future.set_exception(PoolUnavailable(self._unavailable or "the pool is closed"))
                 continue
             try:
                 future.set_result(process.execute(task))
@@ -118,7 +118,7 @@ class ProcessPool:
             process.close()
             reason = refused
             break
-        self._gone = reason
+        self._unavailable = reason
         self._ready.set()
         return None
 
@@ -135,10 +135,10 @@ class _Process:
         greeting: str | None = self._answer_to(sys.path)
         return greeting
 
-    def execute(self, task: Task) -> Answer:
+    def execute(self, task: Task) -> TaskResult:
         """Have a task executed, however long it takes. Raises ``ProcessDied``."""
-        answer: Answer = self._answer_to(task)
-        return answer
+        result: TaskResult = self._answer_to(task)
+        return result
 
     def kill(self) -> None:
         """End it. What it has begun is rolled back."""

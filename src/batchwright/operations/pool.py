@@ -23,7 +23,7 @@ from batchwright.config.stderr import make_stderr_unfailing
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Event, Events
-from batchwright.engine.executors import Answer, Task
+from batchwright.engine.executors import Task, TaskResult
 from batchwright.engine.scope import RunSession, ScopeRunner, error_text
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
@@ -47,21 +47,21 @@ def main() -> None:
         _say(outgoing, execute_scope(tasks.get()))
 
 
-def execute_scope(task: Task) -> Answer:
+def execute_scope(task: Task) -> TaskResult:
     """Execute a scope under the fence of its run, in a session that is recorded with the run's lease.
 
     What happens is told in the answer, for the process that drives the run to publish. Moments reached are published
     here: they are this process's.
     """
-    hands = _hands
-    hands.happened.clear()
+    state = _thread_state
+    state.events.clear()
     try:
         with bind(run_id=task.run_id):
-            done = hands.runner_of(task).execute(task.scope_key, task.number)
+            done = state.runner_of(task).execute(task.scope_key, task.number)
     except FenceLost:
-        return Answer(fence_lost=True)
+        return TaskResult(fence_lost=True)
     except _CannotWork as cannot:
-        return Answer(refused=str(cannot))
+        return TaskResult(refused=str(cannot))
     except Exception as error:  # whoever drives the run meets it again, and decides
         log.info(
             "scope could not be executed here",
@@ -69,11 +69,11 @@ def execute_scope(task: Task) -> Answer:
             scope=task.number,
             reason=error_text(error),
         )
-        return Answer(happened=tuple(hands.happened))
-    return Answer(done=done, happened=tuple(hands.happened))
+        return TaskResult(events=tuple(state.events))
+    return TaskResult(done=done, events=tuple(state.events))
 
 
-def execute_waiting_scope(task: Task) -> Answer:
+def execute_waiting_scope(task: Task) -> TaskResult:
     """The same of a task that has waited here, out of reach: not once somebody asks its run to abort or to pause."""
     try:
         with default_application().database.read() as connection:
@@ -81,18 +81,18 @@ def execute_waiting_scope(task: Task) -> Answer:
     except Exception as error:  # as far as it matters, `execute_scope` meets it again
         log.info("cannot see what is asked of the run", run_id=task.run_id, reason=error_text(error))
         asked = None
-    return execute_scope(task) if asked is None else Answer(asked=asked.asked)
+    return execute_scope(task) if asked is None else TaskResult(asked=asked.asked)
 
 
 class _CannotWork(Exception):
     """This process is no help to the run; the text says why."""
 
 
-class _Hands(threading.local):
+class _ThreadState(threading.local):
     """What a thread works with: the runs it knows, and what happened since the last answer."""
 
     def __init__(self) -> None:
-        self.happened: list[Event] = []
+        self.events: list[Event] = []
         self._runners: OrderedDict[tuple[int, int], ScopeRunner] = OrderedDict()
 
     def runner_of(self, task: Task) -> ScopeRunner:
@@ -132,10 +132,10 @@ class _Hands(threading.local):
         if isinstance(event, events.Reached):
             default_application().events.publish(event)
         else:
-            self.happened.append(event)
+            self.events.append(event)
 
 
-_hands = _Hands()
+_thread_state = _ThreadState()
 
 
 @cache
@@ -174,7 +174,7 @@ def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
         os._exit(0)  # nobody is left to hear of it; the database rolls back what was begun
 
 
-def _say(outgoing: BinaryIO, answer: Answer | str | None) -> None:
+def _say(outgoing: BinaryIO, answer: TaskResult | str | None) -> None:
     try:
         pickle.dump(answer, outgoing)
         outgoing.flush()
