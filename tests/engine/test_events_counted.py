@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, generate_latest
 from batchwright.engine import events
 from batchwright.engine.job import Scope
 from batchwright.engine.metrics import Metrics
+from batchwright.engine.schedule import NotRunCause
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
@@ -117,7 +118,7 @@ def test_two_applications_count_apart_and_none_in_the_registry_of_the_process() 
 def test_times_of_schedules_are_counted_by_what_became_of_them(metrics: Metrics) -> None:
     at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     metrics(events.ScheduleFired("Nightly", at, RUN, 0.2))
-    metrics(events.ScheduleTimesNotRun("Nightly", at, at, 5, "paused"))
+    metrics(events.ScheduleTimesNotRun("Nightly", at, at, 5, NotRunCause.PAUSED, "paused"))
     counted = [
         figure(metrics, "schedule_times_total", schedule="Nightly", decision=decision)
         for decision in ("started", "not_run")

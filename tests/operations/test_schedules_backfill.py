@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from batchwright.engine.errors import Refused
+from batchwright.engine.schedule import NotRunCause
 from batchwright.engine.store import queue
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
@@ -49,7 +50,7 @@ def record(app: Application, *fires: Fire) -> None:
 
 
 def not_run(first: datetime, last: datetime, count: int) -> Fire:
-    return Fire(nominal_time=first, last_nominal_time=last, count=count, decision="not_run", reason="paused")
+    return Fire(first, last, count, "not_run", cause=NotRunCause.PAUSED, reason="paused")
 
 
 def shown(app: Application) -> list[tuple[str, str, int, str]]:

@@ -19,7 +19,7 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine import events
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Hold, RunTimes, Schedule, Watch
+from batchwright.engine.schedule import Hold, NotRunCause, RunTimes, Schedule, Watch
 from batchwright.engine.schedules.alerts import judge, watch_of
 from batchwright.engine.store import runs, watches
 from batchwright.engine.store import schedules as store
@@ -60,6 +60,14 @@ SCHEDULE = Schedule(
     last_nominal_time=None,
 )
 STARTED = Fire(nominal_time=NOW, last_nominal_time=NOW, count=1, decision="started", run_id="JR-00000001")
+OVERLAPPED = Fire(
+    nominal_time=NOW - 60 * MINUTE,
+    last_nominal_time=NOW,
+    count=61,
+    decision="not_run",
+    cause=NotRunCause.OVERLAPPED,
+    reason="overlapped: JR-00000007 had not ended",
+)
 
 
 def watched(fire: Fire = STARTED, hold: Hold = NO_HOLD, **terms: Any) -> Watch | None:
@@ -110,28 +118,15 @@ def test_minutes_count_from_the_end_of_a_pause_or_a_hold() -> None:
         assert watch.start_by == end + 10 * MINUTE
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_told"),
-    [
-        ("misfire: 3 hours late", True),
-        ("overlapped: JR-00000001 had not ended", True),
-        ("refused: there is no job", True),
-        ("paused", False),
-        ("held with all schedules", False),
-        ("ended", False),
-    ],
-)
-def test_of_times_that_were_not_run_somebody_is_told_unless_that_was_intended(
-    reason: str, is_told: bool
-) -> None:
-    fire = Fire(nominal_time=NOW, last_nominal_time=NOW, count=3, decision="not_run", reason=reason)
-    watch = watched(fire)
-    assert (watch is not None) == is_told
-    assert watch is None or judge(watch, None, NOW).late == ("not_run",)
+def test_of_times_that_were_not_run_somebody_is_told_at_once() -> None:
+    watch = watched(OVERLAPPED)
+    assert watch is not None
+    assert judge(watch, None, NOW).late == ("not_run",)
 
 
 def test_a_schedule_without_limits_and_ping_watches_nothing() -> None:
-    assert watched(start_within_minutes=None, finish_within_minutes=None) is None
+    for fire in (STARTED, OVERLAPPED):
+        assert watched(fire, start_within_minutes=None, finish_within_minutes=None) is None
 
 
 @pytest.fixture
@@ -256,21 +251,14 @@ def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: li
 
 def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[events.Event]) -> None:
     schedule = scheduled(app, start_within_minutes=10)
-    fire = Fire(
-        nominal_time=NOW - 60 * MINUTE,
-        last_nominal_time=NOW,
-        count=61,
-        decision="not_run",
-        reason="overlapped: JR-00000007 had not ended",
-    )
     with app.database.write() as connection:
-        watches.add(connection, [watch_of(schedule, NO_HOLD, fire, NOW)])
+        watches.add(connection, [watch_of(schedule, NO_HOLD, OVERLAPPED, NOW)])
     look(app)
     look(app)
     assert told == [events.ScheduleLate("N", "2023-07-01T07:30:00.000Z", "not_run", None, 61)]
     (mail,) = list_mail(app)
     facts = show_mail(app, mail["mail_id"])["facts"]
-    assert (mail["run_id"], facts["reason"]) == (None, "overlapped: JR-00000007 had not ended")
+    assert (mail["run_id"], facts["reason"]) == (None, OVERLAPPED.reason)
 
 
 def looked_at_once(app: Application, url: str, folder: Path) -> None:

@@ -64,5 +64,5 @@ def _is_trouble(event: Event) -> bool:
     if isinstance(event, events.RunEnded):
         return event.state == State.FAILED
     if isinstance(event, events.ScheduleTimesNotRun):
-        return event.is_trouble
+        return not event.cause.is_intended
     return isinstance(event, TROUBLE)

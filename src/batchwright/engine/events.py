@@ -14,6 +14,8 @@ from typing import Literal, get_args
 
 import structlog
 
+from batchwright.engine.schedule import NotRunCause
+
 log = structlog.get_logger()
 
 Point = Literal[
@@ -200,18 +202,14 @@ class ScheduleFired:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTimesNotRun:
-    """Nominal times of a schedule were recorded without a run; ``reason`` says why."""
+    """Nominal times of a schedule were recorded without a run; ``reason`` is the text that people read."""
 
     schedule: str
     nominal_time: datetime
     last_nominal_time: datetime
     count: int
+    cause: NotRunCause
     reason: str
-
-    @property
-    def is_trouble(self) -> bool:
-        """Whether nobody wanted it: what is paused, held or overlapped was asked for."""
-        return self.reason.startswith(("refused", "misfire", "ended"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,30 @@ class Overlap(StrEnum):
     ALLOW = "allow"
 
 
+class NotRunCause(StrEnum):
+    """Why no run was started for nominal times."""
+
+    PAUSED = "paused"
+    HELD = "held"
+    ENDED = "ended"
+    CHANGED = "changed"
+    MISFIRE = "misfire"
+    OVERLAPPED = "overlapped"
+    REFUSED = "refused"
+
+    @property
+    def is_intended(self) -> bool:
+        """Whether somebody asked for it: nobody is notified, and it is logged at info instead of warning."""
+        return self in (NotRunCause.PAUSED, NotRunCause.HELD, NotRunCause.ENDED, NotRunCause.CHANGED)
+
+
+class NotRunReason(NamedTuple):
+    """A cause, and the text that people read: it begins with the cause and has the details."""
+
+    cause: NotRunCause
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """All of a schedule that people decide, checked. Instants are aware.

@@ -10,14 +10,16 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection, event
+from structlog.testing import capture_logs
 
 from batchwright.engine import events
 from batchwright.engine.errors import Refused
+from batchwright.engine.event_log import log_event
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Misfire, Overlap, Schedule
+from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.store import runs, schedules
+from batchwright.engine.store import runs, schedules, watches
 from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, wanted
@@ -52,7 +54,12 @@ def test_it_is_told_after_the_commit(bench: Bench) -> None:
         events.ScheduleFired("Nightly", NOW + 3 * MINUTE, run_id, 0.0),
         events.RunSubmitted(run_id, "parcels", "batch", "dana"),
         events.ScheduleTimesNotRun(
-            "Nightly", NOW + MINUTE, NOW + MINUTE, 1, "misfire skipped: policy all runs the last 1"
+            "Nightly",
+            NOW + MINUTE,
+            NOW + MINUTE,
+            1,
+            NotRunCause.MISFIRE,
+            "misfire skipped: policy all runs the last 1",
         ),
     ]
 
@@ -135,10 +142,10 @@ def test_a_refused_job_is_recorded_and_keeps_nobody_from_the_others(bench: Bench
     assert (fire.nominal_time, fire.count) == (NOW + MINUTE, 2)
     assert str(fire.reason).startswith("refused: there is no job named 'uninstalled'")
     assert [
-        (one.schedule, one.count, one.is_trouble)
+        (one.schedule, one.count, one.cause)
         for one in bench.told
         if isinstance(one, events.ScheduleTimesNotRun)
-    ] == [("Gone", 1, True), ("Gone", 1, True)]
+    ] == [("Gone", 1, NotRunCause.REFUSED)] * 2
 
 
 def test_an_exception_in_one_schedule_is_recorded_and_keeps_nobody_from_the_others(bench: Bench) -> None:
@@ -253,11 +260,55 @@ def test_settling_records_what_is_due_and_leaves_nothing_to_fire(bench: Bench) -
     schedule = bench.add("Nightly", MINUTELY)
     bench.clock.sleep(600)
     with bench.database.write() as connection:
-        settled = firing.settle(connection, schedule, bench.clock.now(), "changed")
-        again = firing.settle(connection, settled, bench.clock.now(), "changed")
+        settled = firing.settle(connection, schedule, bench.clock.now(), "expression")
+        again = firing.settle(connection, settled, bench.clock.now(), "expression")
         schedules.update_schedule(connection, again, wanted("Nightly", "30 * * * * ?"), bench.clock.now())
     bench.firing().fire([schedule.id])
-    assert shown(bench, schedule) == [(NOW + MINUTE, 10, "changed")]
+    assert shown(bench, schedule) == [(NOW + MINUTE, 10, "changed: its expression was replaced first")]
+
+
+def not_run_for(cause: NotRunCause, bench: Bench) -> Schedule:
+    """A schedule that wants to know of late times, and one of its times that was not run for that cause."""
+    job = "uninstalled" if cause is NotRunCause.REFUSED else "parcels"
+    misfire = Misfire.SKIP if cause is NotRunCause.MISFIRE else Misfire.LATEST
+    end = NOW + MINUTE if cause is NotRunCause.ENDED else None
+    schedule = bench.add("Nightly", MINUTELY, job=job, misfire=misfire, end=end, start_within_minutes=10)
+    late = NOW + MINUTE + timedelta(seconds=30)
+    with bench.database.write() as connection:
+        match cause:
+            case NotRunCause.PAUSED:
+                paused = schedules.pause(connection, schedule, NOW)
+                schedules.resume(connection, paused, late)
+                late += MINUTE  # the policy makes up for the last time alone
+            case NotRunCause.HELD:
+                schedules.lock_changes(connection)
+                schedules.hold_all(connection, NOW)
+                schedules.release_all(connection, late)
+                late += MINUTE
+            case NotRunCause.CHANGED:
+                firing.settle(connection, schedule, late, "expression or zone")
+    if cause is NotRunCause.OVERLAPPED:
+        bench.fire_at(NOW + MINUTE, schedule)
+        late = NOW + 2 * MINUTE
+    bench.fire_at(late, schedule)
+    return schedule
+
+
+@pytest.mark.parametrize("cause", NotRunCause)
+def test_a_time_that_nobody_wanted_to_be_left_out_is_told_of_and_logged_as_a_warning(
+    bench: Bench, cause: NotRunCause
+) -> None:
+    schedule = not_run_for(cause, bench)
+    (fire,) = [fire for fire in bench.fires(schedule) if fire.decision == "not_run"]
+    assert (fire.cause, (fire.reason or "").startswith(cause)) == (cause, True)
+    with bench.database.read() as connection:
+        notified = [watch.reason for watch, _ in watches.watched(connection) if watch.run_id is None]
+    with capture_logs() as lines:
+        for event_of_schedule in bench.told:
+            log_event(event_of_schedule)
+    warnings = [line["reason"] for line in lines if line["log_level"] == "warning"]
+    is_trouble = cause in (NotRunCause.MISFIRE, NotRunCause.OVERLAPPED, NotRunCause.REFUSED)
+    assert notified == warnings == ([fire.reason] if is_trouble else [])
 
 
 def test_a_time_that_was_backfilled_before_it_was_due_is_not_fired_again(bench: Bench) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, NotRunReason, Overlap, Schedule
 from batchwright.engine.schedules import due, policy
-from batchwright.engine.schedules.policy import Decision, NotRun, Start
+from batchwright.engine.schedules.policy import Decision, SkippedTimes, Start
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -39,11 +39,11 @@ def started(decisions: list[Decision]) -> list[datetime]:
 
 
 def not_run(decisions: list[Decision]) -> list[tuple[datetime, datetime, int]]:
-    return [(one.first, one.last, one.count) for one in decisions if isinstance(one, NotRun)]
+    return [(one.first, one.last, one.count) for one in decisions if isinstance(one, SkippedTimes)]
 
 
 def reasons(decisions: list[Decision]) -> list[str]:
-    return [one.reason for one in decisions if isinstance(one, NotRun)]
+    return [one.reason.text for one in decisions if isinstance(one, SkippedTimes)]
 
 
 def test_a_time_starts_a_run_at_the_very_moment_it_comes_and_not_before() -> None:
@@ -72,8 +72,8 @@ def test_times_equal_to_start_and_end_fire_and_none_outside() -> None:
 def test_the_misfire_policy_says_which_of_the_missed_times_are_run(misfire: str, runs: list[int]) -> None:
     decisions = decided(schedule(misfire=Misfire(misfire), overlap=Overlap.ALLOW), at(5, 30))
     assert started(decisions) == [at(minute) for minute in runs]
-    unrun = 5 - len(runs)
-    assert not_run(decisions) == ([(at(1), at(unrun), unrun)] if unrun else [])
+    skipped = 5 - len(runs)
+    assert not_run(decisions) == ([(at(1), at(skipped), skipped)] if skipped else [])
 
 
 @pytest.mark.parametrize("misfire", Misfire)
@@ -174,10 +174,8 @@ def test_runs_that_make_up_for_missed_times_wait_for_each_other() -> None:
 
 def test_of_several_times_on_time_at_once_the_first_overlaps_the_others() -> None:
     decisions = decided(schedule("* * * * * ?", last_nominal_time=at(1)), at(1, 3))
-    assert decisions == [
-        Start(at(1, 1)),
-        NotRun(at(1, 2), at(1, 3), 2, "overlapped: the run of 2026-03-01T12:01:01Z had not ended"),
-    ]
+    reason = NotRunReason(NotRunCause.OVERLAPPED, "overlapped: the run of 2026-03-01T12:01:01Z had not ended")
+    assert decisions == [Start(at(1, 1)), SkippedTimes(at(1, 2), at(1, 3), 2, reason)]
 
 
 def test_times_that_a_backfill_recorded_are_left_out() -> None:

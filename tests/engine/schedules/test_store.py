@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from batchwright.engine.schedule import Hold, Misfire, Overlap, Wanted
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Wanted
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import Fire
@@ -43,8 +43,8 @@ def run_at(time: datetime, run_id: str = "JR-00000001") -> Fire:
     return Fire(nominal_time=time, last_nominal_time=time, count=1, decision="started", run_id=run_id)
 
 
-def not_run(first: datetime, last: datetime, count: int, reason: str = "paused") -> Fire:
-    return Fire(nominal_time=first, last_nominal_time=last, count=count, decision="not_run", reason=reason)
+def paused(first: datetime, last: datetime, count: int) -> Fire:
+    return Fire(first, last, count, "not_run", cause=NotRunCause.PAUSED, reason="paused")
 
 
 def test_all_that_was_wanted_of_a_schedule_is_read_back(database: Database) -> None:
@@ -101,13 +101,13 @@ def test_a_nominal_time_is_recorded_once(database: Database) -> None:
 def test_the_record_of_a_time_is_the_range_that_holds_it(database: Database) -> None:
     schedule, hour = add(database), timedelta(hours=1)
     with database.write() as connection:
-        missed = not_run(NOW, NOW + 3 * hour, 4)
+        missed = paused(NOW, NOW + 3 * hour, 4)
         schedules.insert_fires(
             connection, [(schedule.id, missed), (schedule.id, run_at(NOW + 4 * hour))], NOW
         )
         found = schedules.fire_covering(connection, schedule.id, NOW + 2 * hour)
         assert found is not None
-        assert (found.count, found.reason) == (4, "paused")
+        assert (found.count, found.cause, found.reason) == (4, NotRunCause.PAUSED, "paused")
         assert schedules.fire_covering(connection, schedule.id, NOW + timedelta(hours=3.5)) is None
         assert [fire.nominal_time for fire in schedules.fires(connection, schedule.id)] == [
             NOW + 4 * hour,

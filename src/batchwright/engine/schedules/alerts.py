@@ -8,9 +8,6 @@ from batchwright.engine.run import ENDED, State
 from batchwright.engine.schedule import Hold, Judgement, Late, RunTimes, Schedule, Watch
 from batchwright.engine.store.schedules import Fire
 
-INTENDED = ("paused", "held", "ended")
-"""First words of reasons of times that somebody wanted not to be run: nobody is told of those."""
-
 
 def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch | None:
     """What is to be watched of a time that was just decided on; ``None`` where nothing is.
@@ -19,9 +16,9 @@ def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch
     run somebody is told at once, where the schedule says that they want to know of late ones.
     """
     limits = (schedule.start_within_minutes, schedule.finish_within_minutes)
-    if fire.run_id is None:
-        told = limits != (None, None) and not (fire.reason or "").startswith(INTENDED)
-        start_by, finish_by, ping = (now if told else None), None, None
+    if fire.cause is not None:
+        is_wanted = limits != (None, None) and not fire.cause.is_intended
+        start_by, finish_by, ping = (now if is_wanted else None), None, None
     else:
         ends = (end for end in (schedule.resumed_at, hold.released_at) if end is not None)
         since = max([fire.nominal_time, *ends])

@@ -19,10 +19,10 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.events import Event, Events
 from batchwright.engine.faults import is_transient
 from batchwright.engine.run import Run
-from batchwright.engine.schedule import Schedule
+from batchwright.engine.schedule import NotRunCause, NotRunReason, Schedule
 from batchwright.engine.schedules import due, policy
 from batchwright.engine.schedules.alerts import watch_of
-from batchwright.engine.schedules.policy import NotRun, Start, Verdict
+from batchwright.engine.schedules.policy import SkippedTimes, Start, Verdict
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store import watches
 from batchwright.engine.store.database import Database
@@ -83,10 +83,10 @@ class Firing:
                 raise
             if len(keys) == 1:
                 log.exception("a schedule cannot be fired", schedule_key=keys[0])
-                return self._fire_set(keys, f"refused: {type(error).__name__}: {error}")
+                return self._fire_set(keys, _refused(f"{type(error).__name__}: {error}"))
         return [one for key in keys for one in self._fire_apart([key])]
 
-    def _fire_set(self, keys: Sequence[int], refused: str | None = None) -> list[Schedule]:
+    def _fire_set(self, keys: Sequence[int], refused: NotRunReason | None = None) -> list[Schedule]:
         with self._database.write() as connection:
             done = _Set(self._clock.now())
             hold = store.read_hold(connection)
@@ -117,8 +117,8 @@ class Firing:
         connection: Connection,
         schedules: Sequence[Schedule],
         verdicts: Sequence[Verdict],
-        refused: str | None,
-    ) -> Sequence[Run | str]:
+        refused: NotRunReason | None,
+    ) -> Sequence[Run | NotRunReason]:
         """Of each start in its order the run, or why there is none."""
         starts = [
             (schedule, one)
@@ -129,25 +129,25 @@ class Firing:
         if refused is not None:
             return [refused] * len(starts)
         results = self._submit(connection, starts)
-        return [f"refused: {one}" if isinstance(one, Refused) else one for one in results]
+        return [_refused(str(one)) if isinstance(one, Refused) else one for one in results]
 
 
 def _record(
     connection: Connection,
     schedule: Schedule,
     verdict: Verdict,
-    results: Iterator[Run | str],
+    results: Iterator[Run | NotRunReason],
     done: _Set,
 ) -> None:
     """Note what became of a schedule's times; of each that was to start, the next result says it."""
     fires = []
     for one in verdict.decisions:
-        if isinstance(one, NotRun):
+        if isinstance(one, SkippedTimes):
             fires.append(_not_run(one))
             continue
         time, result = one.nominal_time, next(results)
-        if isinstance(result, str):
-            fires.append(Fire(time, time, 1, "not_run", reason=result))
+        if isinstance(result, NotRunReason):
+            fires.append(_not_run(SkippedTimes(time, time, 1, result)))
             continue
         fires.append(Fire(time, time, 1, "started", run_id=result.run_id))
         late = (done.now - time).total_seconds()
@@ -156,18 +156,30 @@ def _record(
             events.RunSubmitted(result.run_id, result.job, result.mode, result.actor),
         ]
     joined = list(_joined(fires))
-    done.news += [_news_of(schedule, fire) for fire in joined if fire.decision == "not_run"]
+    done.news += [
+        events.ScheduleTimesNotRun(
+            schedule.name,
+            fire.nominal_time,
+            fire.last_nominal_time,
+            fire.count,
+            fire.cause,
+            fire.reason or "",
+        )
+        for fire in joined
+        if fire.cause is not None
+    ]
     done.fires += [(schedule.id, fire) for fire in _new(connection, schedule, joined, done.now)]
     done.seen.append(replace(schedule, last_nominal_time=verdict.up_to or schedule.last_nominal_time))
 
 
-def settle(connection: Connection, schedule: Schedule, now: datetime, reason: str) -> Schedule:
-    """Record everything that is due of a locked schedule as not run: its times are about to become others."""
+def settle(connection: Connection, schedule: Schedule, now: datetime, what: str) -> Schedule:
+    """Record everything that is due of a locked schedule as not run: ``what`` of it is about to be replaced."""
+    reason = NotRunReason(NotRunCause.CHANGED, f"changed: its {what} was replaced first")
     recorded = store.recorded_ahead(connection, [schedule.id]).get(schedule.id, set())
-    verdict = policy.unrun(schedule, now, reason, recorded)
+    verdict = policy.skip_all(schedule, now, reason, recorded)
     if verdict.up_to is None:
         return schedule
-    fires = [_not_run(one) for one in verdict.decisions if isinstance(one, NotRun)]
+    fires = [_not_run(one) for one in verdict.decisions if isinstance(one, SkippedTimes)]
     store.insert_fires(connection, [(schedule.id, fire) for fire in fires], now)
     store.mark_recorded(connection, {schedule.id: verdict.up_to})
     return replace(schedule, last_nominal_time=verdict.up_to)
@@ -177,8 +189,13 @@ def _is_due(schedule: Schedule, now: datetime) -> bool:
     return due.first(schedule.expression, *due.bounds(schedule, now)) is not None
 
 
-def _not_run(one: NotRun) -> Fire:
-    return Fire(one.first, one.last, one.count, "not_run", reason=one.reason)
+def _refused(why: str) -> NotRunReason:
+    return NotRunReason(NotRunCause.REFUSED, f"refused: {why}")
+
+
+def _not_run(times: SkippedTimes) -> Fire:
+    cause, text = times.reason
+    return Fire(times.first, times.last, times.count, "not_run", cause=cause, reason=text)
 
 
 def _joined(fires: Iterable[Fire]) -> Iterator[Fire]:
@@ -209,12 +226,6 @@ def _new(connection: Connection, schedule: Schedule, fires: Sequence[Fire], now:
         return fires
     store.extend_fire(connection, last, fires[0], now)
     return fires[1:]
-
-
-def _news_of(schedule: Schedule, fire: Fire) -> Event:
-    return events.ScheduleTimesNotRun(
-        schedule.name, fire.nominal_time, fire.last_nominal_time, fire.count, fire.reason or ""
-    )
 
 
 def _batched(keys: Collection[int], size: int) -> Iterator[Sequence[int]]:

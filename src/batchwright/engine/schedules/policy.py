@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, NotRunReason, Overlap, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.due import A_MOMENT
 
 ON_TIME = timedelta(seconds=5)
 """How late a time may be found and still be on time; as Quartz's store in memory has it."""
+
+_PAUSED = NotRunReason(NotRunCause.PAUSED, "paused")
+_HELD = NotRunReason(NotRunCause.HELD, "held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +33,16 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class NotRun:
+class SkippedTimes:
     """Times that no run is started for, from the first to the last, with the reason."""
 
     first: datetime
     last: datetime
     count: int
-    reason: str
+    reason: NotRunReason
 
 
-Decision = Start | NotRun
+Decision = Start | SkippedTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,16 @@ def decide(
     missed, on_time = _to_run(schedule, now, hold, after, until, recorded)
     starts = [*missed, *on_time]
     rest = starts[0] - A_MOMENT if starts else until
-    unrun = _unrun(schedule, now, hold, after, rest, recorded)
+    skipped = _skipped(schedule, now, hold, after, rest, recorded)
     started = _by_overlap(schedule, starts, live, is_made_up=bool(missed))
-    decisions = tuple(_merged([*unrun, *started], recorded))
+    decisions = tuple(_merged([*skipped, *started], recorded))
     ends = [one.nominal_time if isinstance(one, Start) else one.last for one in decisions]
     return Verdict(decisions, max([*ends, *(time for time in recorded if time <= until)]))
 
 
-def unrun(schedule: Schedule, now: datetime, reason: str, recorded: Collection[datetime] = ()) -> Verdict:
+def skip_all(
+    schedule: Schedule, now: datetime, reason: NotRunReason, recorded: Collection[datetime] = ()
+) -> Verdict:
     """Decide against every time that is due."""
     after, until = due.bounds(schedule, now)
     ranges = [_range(schedule, *stretch, reason) for stretch in _between(after, until, recorded)]
@@ -116,14 +121,14 @@ def _has_ended(schedule: Schedule, now: datetime) -> bool:
     return schedule.end is not None and now - schedule.end > ON_TIME
 
 
-def _unrun(
+def _skipped(
     schedule: Schedule,
     now: datetime,
     hold: Hold,
     after: datetime,
     until: datetime,
     recorded: Collection[datetime],
-) -> Iterator[NotRun]:
+) -> Iterator[SkippedTimes]:
     """What is not run before the first that is: cut where a pause or a hold began or ended."""
     pause = (schedule.paused_at, schedule.resumed_at)
     held = (hold.held_at, hold.released_at)
@@ -131,7 +136,7 @@ def _unrun(
     for begin, end in _between(after, until, recorded):
         cuts = sorted({cut for cut in (*pause, *held) if cut is not None and begin < cut < end})
         for since, to in pairwise((begin, *cuts, end)):
-            reason = "paused" if _within(pause, since, to) else "held" if _within(held, since, to) else missed
+            reason = _PAUSED if _within(pause, since, to) else _HELD if _within(held, since, to) else missed
             if (found := _range(schedule, since, to, reason)) is not None:
                 yield found
 
@@ -152,23 +157,24 @@ def _within(interval: tuple[datetime | None, datetime | None], since: datetime, 
     return begin is not None and end is not None and begin <= since and to <= end
 
 
-def _range(schedule: Schedule, after: datetime, until: datetime, reason: str) -> NotRun | None:
+def _range(schedule: Schedule, after: datetime, until: datetime, reason: NotRunReason) -> SkippedTimes | None:
     expression = schedule.expression
     begin = due.first(expression, after, until)
     if begin is None:
         return None
     last = due.newest(expression, after, until, 1)[0]
-    return NotRun(begin, last, expression.count(after, until), reason)
+    return SkippedTimes(begin, last, expression.count(after, until), reason)
 
 
-def _why_missed(schedule: Schedule, now: datetime) -> str:
+def _why_missed(schedule: Schedule, now: datetime) -> NotRunReason:
+    text = f"misfire skipped: policy {schedule.misfire}"
     if schedule.grace_seconds is not None:
-        return f"misfire skipped: policy {schedule.misfire}, grace {schedule.grace_seconds} s"
-    if schedule.misfire is not Misfire.SKIP and _has_ended(schedule, now):
-        return "ended: found after the end of the schedule"
-    if schedule.misfire is Misfire.ALL:
-        return f"misfire skipped: policy all runs the last {schedule.cap}"
-    return f"misfire skipped: policy {schedule.misfire}"
+        text += f", grace {schedule.grace_seconds} s"
+    elif schedule.misfire is not Misfire.SKIP and _has_ended(schedule, now):
+        return NotRunReason(NotRunCause.ENDED, "ended: found after the end of the schedule")
+    elif schedule.misfire is Misfire.ALL:
+        text += f" runs the last {schedule.cap}"
+    return NotRunReason(NotRunCause.MISFIRE, text)
 
 
 def _by_overlap(
@@ -180,12 +186,17 @@ def _by_overlap(
         if schedule.overlap is not Overlap.SKIP:
             yield Start(time, after_earlier=schedule.overlap is Overlap.QUEUE)
         elif live is not None:
-            yield NotRun(time, time, 1, f"overlapped: {live} had not ended")
+            yield _overlapped(time, live)
         elif before is None or is_made_up:
             yield Start(time, after_earlier=before is not None)
             before = time
         else:
-            yield NotRun(time, time, 1, f"overlapped: the run of {before:%Y-%m-%dT%H:%M:%SZ} had not ended")
+            yield _overlapped(time, f"the run of {before:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _overlapped(time: datetime, live: str) -> SkippedTimes:
+    reason = NotRunReason(NotRunCause.OVERLAPPED, f"overlapped: {live} had not ended")
+    return SkippedTimes(time, time, 1, reason)
 
 
 def _merged(decisions: Iterable[Decision], recorded: Collection[datetime]) -> Iterator[Decision]:
@@ -193,8 +204,8 @@ def _merged(decisions: Iterable[Decision], recorded: Collection[datetime]) -> It
     kept: Decision | None = None
     for one in decisions:
         if (
-            isinstance(kept, NotRun)
-            and isinstance(one, NotRun)
+            isinstance(kept, SkippedTimes)
+            and isinstance(one, SkippedTimes)
             and kept.reason == one.reason
             and not any(kept.last < time < one.first for time in recorded)
         ):

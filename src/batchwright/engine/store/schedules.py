@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
 from batchwright.engine.run import ENDED
-from batchwright.engine.schedule import Hold, Misfire, Overlap, Schedule, Wanted
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, Wanted
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.tables import schedule_fire, scheduling
@@ -27,12 +27,13 @@ AnyRow = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Fire:
-    """What became of one nominal time, or of a range of them that were not run, with the reason."""
+    """What became of one nominal time, or of a range of them that were not run, with cause and reason."""
 
     nominal_time: datetime
     last_nominal_time: datetime
     count: int
     decision: Decision
+    cause: NotRunCause | None = None
     reason: str | None = None
     run_id: str | None = None
 
@@ -238,7 +239,7 @@ def last_fire(connection: Connection, schedule_key: int) -> StoredFire | None:
     """The record that reaches furthest."""
     statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
     row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
-    return None if row is None else StoredFire(**row._mapping)
+    return None if row is None else _fire(row)
 
 
 def fire_covering(connection: Connection, schedule_key: int, nominal_time: datetime) -> StoredFire | None:
@@ -249,7 +250,7 @@ def fire_covering(connection: Connection, schedule_key: int, nominal_time: datet
     row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
     if row is None or row.last_nominal_time < nominal_time:
         return None
-    return StoredFire(**row._mapping)
+    return _fire(row)
 
 
 def recorded_ahead(connection: Connection, schedule_keys: Sequence[int]) -> dict[int, set[datetime]]:
@@ -264,7 +265,7 @@ def fires(connection: Connection, schedule_key: int, limit: int | None = None) -
     """What became of a schedule's nominal times, newest first."""
     statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
     rows = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(limit))
-    return [StoredFire(**row._mapping) for row in rows]
+    return [_fire(row) for row in rows]
 
 
 def started_between(
@@ -310,3 +311,8 @@ def _schedule(row: AnyRow) -> Schedule:
             "overlap": Overlap(values["overlap"]),
         }
     )
+
+
+def _fire(row: AnyRow) -> StoredFire:
+    cause = None if row.cause is None else NotRunCause(row.cause)
+    return StoredFire(**{**row._mapping, "cause": cause})

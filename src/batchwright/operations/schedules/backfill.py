@@ -160,6 +160,7 @@ def _split(schedule: Schedule, stored: StoredFire, started: Sequence[Fire]) -> I
             last_nominal_time=due.newest(expression, earlier, first - A_MOMENT, 1)[0],
             count=before,
             decision=stored.decision,
+            cause=stored.cause,
             reason=stored.reason,
         )
     yield from started
@@ -171,5 +172,6 @@ def _split(schedule: Schedule, stored: StoredFire, started: Sequence[Fire]) -> I
             last_nominal_time=stored.last_nominal_time,
             count=after,
             decision=stored.decision,
+            cause=stored.cause,
             reason=stored.reason,
         )

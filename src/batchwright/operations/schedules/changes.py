@@ -21,9 +21,9 @@ TERMS = tuple(field.name for field in fields(Wanted))
 def change_schedule(connection: Connection, before: Schedule, wanted: Wanted, now: datetime) -> Schedule:
     """Save other terms of a locked schedule. Where they take times away that are due, those are settled first."""
     if (wanted.cron, wanted.time_zone) != (before.cron, before.time_zone):
-        before = settle(connection, before, now, "changed: its expression or zone was replaced first")
+        before = settle(connection, before, now, "expression or zone")
     elif _leaves_out(before, wanted, now):
-        before = settle(connection, before, now, "changed: its start or end was replaced first")
+        before = settle(connection, before, now, "start or end")
     return store.update_schedule(connection, before, wanted, now)
 
 
