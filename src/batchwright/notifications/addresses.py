@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
 from email.utils import parseaddr
+from functools import partial
 
 from batchwright.engine.errors import Refused
 
@@ -14,32 +15,34 @@ LONGEST = 254
 _REMEDY = "Give an address such as jane@example.com, or 'Jane Doe <jane@example.com>'"
 
 
-def check_address(text: str) -> str:
+def check_address(text: str, field: str = "address") -> str:
     """The address in the form mail headers want: ``jane@example.com`` or ``Jane Doe <jane@example.com>``.
 
-    A domain in another script is given back in its ASCII form. Raises ``Refused``.
+    A domain in another script is given back in its ASCII form. Raises ``Refused``, which names the ``field`` that
+    held the text.
     """
-    return str(parse_address(text))
+    return str(parse_address(text, field))
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: str, field: str = "address") -> Address:
     """The same, taken apart. Raises ``Refused``."""
+    refused = partial(_refused, text, field)
     if not text.isprintable():
-        raise _refused(text, "holds a line break or another control character")
+        raise refused("holds a line break or another control character")
     name, spec = parseaddr(text.strip())
     if not spec or not _is_all_of(text, name, spec):
-        raise _refused(text, "is not a mail address")
+        raise refused("is not a mail address")
     local, at, domain = spec.rpartition("@")
     if not at or not local or not domain:
-        raise _refused(text, "is not a mail address")
+        raise refused("is not a mail address")
     if not local.isascii():
-        raise _refused(text, "has letters before the '@' that most mail servers do not carry")
+        raise refused("has letters before the '@' that most mail servers do not carry")
     try:
         address = Address(display_name=name, addr_spec=f"{local}@{_ascii_domain(domain)}")
     except Exception as error:  # the standard library's parser leaks IndexError and its own classes
-        raise _refused(text, "is not a mail address") from error
+        raise refused("is not a mail address") from error
     if len(address.addr_spec) > LONGEST:
-        raise _refused(text, f"is longer than {LONGEST} characters")
+        raise refused(f"is longer than {LONGEST} characters")
     return address
 
 
@@ -51,7 +54,7 @@ def recipients(
     ``None`` stands for an actor without an address. ``actors_mapping`` maps lower-case names to addresses.
     Never raises: the end of a run must not fail for an address.
     """
-    found: list[str | None] = [_address_of(actor, actors_mapping)] if mail_actor else []
+    found: list[str | None] = [address_of(actor, actors_mapping)] if mail_actor else []
     found += notify
     seen: set[str] = set()
     kept: list[str | None] = []
@@ -63,8 +66,9 @@ def recipients(
     return kept
 
 
-def _address_of(actor: str, mapping: Mapping[str, str]) -> str | None:
-    for text in (actor, mapping.get(actor.lower())):
+def address_of(actor: str, actors_mapping: Mapping[str, str]) -> str | None:
+    """The address that an actor is, or is mapped to as in ``recipients``; ``None`` without."""
+    for text in (actor, actors_mapping.get(actor.lower())):
         if text is not None:
             try:
                 return check_address(text)
@@ -94,5 +98,5 @@ def _ascii_domain(domain: str) -> str:
     return domain.encode("idna").decode("ascii")
 
 
-def _refused(text: str, reason: str) -> Refused:
-    return Refused(f"{text!r} {reason}", field="address", remedy=_REMEDY)
+def _refused(text: str, field: str, reason: str) -> Refused:
+    return Refused(f"{text!r} {reason}", field=field, remedy=_REMEDY)

@@ -15,7 +15,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Warn
 from batchwright.engine.run import Run
 from batchwright.engine.submit import Request, submit_set
-from batchwright.notifications.addresses import check_address, recipients
+from batchwright.notifications.addresses import address_of, check_address
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.actor import Actor
@@ -155,7 +155,7 @@ def tell_submitted(app: Application, run: Run, claimed: Run | None) -> None:
 def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: Order) -> Request:
     check_one_of(order.mode, MODES, field="mode")
     mode = "sync" if order.sync and order.mode == "batch" else order.mode
-    notify = [_checked(address) for address in order.notify]
+    notify = [check_address(address, "notify") for address in order.notify]
     mail_actor = order.mail_actor and mode == "batch"
     return Request(
         actor=order.actor.name,
@@ -176,19 +176,11 @@ def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: O
     )
 
 
-def _checked(address: str) -> str:
-    try:
-        return check_address(address)
-    except Refused as error:
-        raise Refused(error.message, field="notify", remedy=error.remedy) from None
-
-
 def _address_warnings(
     app: Application, mapped: Callable[[], Mapping[str, str]], actor: str
 ) -> Sequence[Warn]:
-    if recipients(actor, app.settings.actors, (), True) != [None]:
-        return ()
-    if recipients(actor, mapped(), (), True) != [None]:
+    # Who stands in the settings needs no look at the table of users.
+    if address_of(actor, app.settings.actors) or address_of(actor, mapped()):
         return ()
     remedy = "give one under [actors], or by a user with that login name"
     message = f"{actor} has no mail address, so nobody gets this run's mail but --notify; {remedy}"

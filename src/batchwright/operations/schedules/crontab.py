@@ -132,20 +132,13 @@ def _read_variable(name: str, text: str) -> Terms:
         check_one_of(value, OVERLAPS, field="OVERLAP")
         return {"overlap": value}
     if name == "MAILTO":
-        return {"notify": tuple(_addresses(value))}
+        parts = value.split(",") if value else ()
+        return {"notify": tuple(check_address(part.strip(), "MAILTO") for part in parts)}
     raise Refused(
         f"the variable {name} means nothing here",
         field=name,
         remedy="There are TZ, MISFIRE, OVERLAP and MAILTO; take the line out",
     )
-
-
-def _addresses(text: str) -> Iterator[str]:
-    for part in text.split(",") if text else ():
-        try:
-            yield check_address(part.strip())
-        except Refused as problem:
-            raise Refused(problem.message, field="MAILTO", remedy=problem.remedy) from None
 
 
 def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> ScheduleOrder:

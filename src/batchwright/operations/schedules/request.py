@@ -122,7 +122,7 @@ def check_order(
         overlap=Overlap(order.overlap),
         start=start,
         end=end,
-        notify=tuple(dict.fromkeys(_checked_address(address) for address in order.notify)),
+        notify=tuple(dict.fromkeys(check_address(address, "notify") for address in order.notify)),
         mail_owner=order.mail_owner,
         reason=order.reason,
         explanation=order.explanation,
@@ -208,10 +208,3 @@ def _checked_owner(owner: str, actor: Actor) -> str:
         raise Refused(
             refused.message.replace("actor", "owner"), field="owner", remedy=refused.remedy
         ) from None
-
-
-def _checked_address(address: str) -> str:
-    try:
-        return check_address(address)
-    except Refused as refused:
-        raise Refused(refused.message, field="notify", remedy=refused.remedy) from None
