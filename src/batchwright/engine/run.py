@@ -75,15 +75,9 @@ MOVES: Mapping[tuple[State, State], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run, as its row says.
+class NewRun:
+    """What is known of a run when it is submitted."""
 
-    ``id`` is the key, ``run_id`` the id people see. While the run works, the four counts and ``totals`` are
-    summed from its scopes; ``totals`` holds minor units.
-    """
-
-    id: int
-    run_id: str
     job: str
     type: str
     mode: str
@@ -104,8 +98,20 @@ class Run:
     notify: list[str]
     mail_actor: bool
     queue_key: str
-    queue_position: int
     dedup_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run(NewRun):
+    """One run, as its row says.
+
+    ``id`` is the key, ``run_id`` the id people see. While the run works, the four counts and ``totals`` are
+    summed from its scopes; ``totals`` holds minor units.
+    """
+
+    id: int
+    run_id: str
+    queue_position: int
     fence: int
     owner: str | None
     total: int | None
@@ -133,6 +139,11 @@ class Run:
     def ended(self) -> bool:
         """Nothing moves it any more."""
         return self.state in ENDED
+
+
+def parent_caption(trigger: str | None) -> str:
+    """What the run's parent is to it, for the line that names it."""
+    return {"retry": "Retry of", APPLY: "Preview of it"}.get(trigger or "", "Submitted by")
 
 
 def badge(run: Run) -> str:

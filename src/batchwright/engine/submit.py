@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob, StartContext, Warn
 from batchwright.engine.registry import Registry
-from batchwright.engine.run import Run, State
+from batchwright.engine.run import NewRun, Run, State
 from batchwright.engine.store import runs
 
 SYNC_LIMIT = 1_000
@@ -90,7 +90,7 @@ def submit_set(
 class _Checked:
     """A run that may be inserted, if its dedup key is free."""
 
-    new: runs.NewRun
+    new: NewRun
     selection: Sequence[int]
     warnings: Sequence[Warn]
 
@@ -154,8 +154,8 @@ def stored_selection(connection: Connection, run_key: int) -> Iterator[Sequence[
         last = page[-1]
 
 
-def _new_run(job: BatchJob, request: Request) -> runs.NewRun:
-    return runs.NewRun(
+def _new_run(job: BatchJob, request: Request) -> NewRun:
+    return NewRun(
         job=job.name,
         type=job.type,
         mode=request.mode,

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote
 
+from batchwright.engine.run import parent_caption
 from batchwright.notifications import words
 from batchwright.notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
 from batchwright.notifications.remedies import remedy
@@ -16,8 +17,6 @@ RUN_ENDED = "run_ended"
 """The kind of this mail."""
 
 SHOWN_WARNINGS = 20
-
-_PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
 
 Tone = Literal["good", "mixed", "bad"]
 
@@ -240,7 +239,7 @@ class RunEnded:
             ("Reason", facts.get("reason")),
             ("Explanation", facts.get("explanation")),
             ("Mode", str(facts["mode"]).replace("_", " ")),
-            (_PARENT_IS.get(facts.get("trigger") or "", "Submitted by"), facts.get("parent_run_id")),
+            (parent_caption(facts.get("trigger")), facts.get("parent_run_id")),
             ("Schedule", facts.get("schedule")),
             ("Customer", facts.get("customer_id")),
             ("Period", words.months(facts.get("periods"))),

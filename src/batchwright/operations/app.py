@@ -117,6 +117,8 @@ class Application:
             clock=self.clock,
             composer=self.composer,
             events=self.events,
+            # Read when the mail is sent, maybe days later and by another process: an outbox row survives both, what the
+            # end of the run had in memory would not.
             outcomes=lambda run_id, outcome: outcome_rows(self.database, self.registry, run_id, outcome),
         )
 

@@ -25,6 +25,7 @@ from batchwright.cli.run_views import (
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.state import Session
+from batchwright.engine.run import parent_caption
 from batchwright.operations.runs import driving, looking, previews, retrying, steering
 from batchwright.operations.views import View
 
@@ -39,7 +40,6 @@ PREVIEW_COLUMNS = (
 )
 COMPUTED_WITH = Column("detail", "Computed with")
 """Too long for a table that people read; a file has it."""
-PARENT_IS = {"retry": "Retry of", "apply": "Preview of it"}
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
 
 
@@ -93,7 +93,7 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
         ("Explanation", run["explanation"]),
         ("Trigger", run["trigger"]),
         ("Schedule", run["schedule"]),
-        (PARENT_IS.get(run["trigger"], "Submitted by"), run["parent_run_id"]),
+        (parent_caption(run["trigger"]), run["parent_run_id"]),
         ("Followed by", shown.joined(run["children"])),
         ("Asked", what_was_asked(asked)),
         ("Created UTC", shown.instant(run["created_at"])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, sel
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from batchwright.engine.job import Warn
-from batchwright.engine.run import ENDED, MOVES, Ask, Run, State
+from batchwright.engine.run import ENDED, MOVES, Ask, NewRun, Run, State
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_selection, run_warning
 from batchwright.engine.store.tables import scope as scope_table
@@ -50,33 +50,6 @@ But not a run that gets a slot: who could claim it was told when it was submitte
 _INSERTS: dict[str, Any] = {}
 
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """What submit knows of a run; the database adds its key and id."""
-
-    job: str
-    type: str
-    mode: str
-    in_caller: bool
-    actor: str
-    reason: str | None
-    explanation: str | None
-    parameters: dict[str, Any]
-    trigger: str
-    schedule: str | None
-    after_earlier: bool
-    parent_id: int | None
-    customer_id: str | None
-    periods: list[str] | None
-    scope_size: int
-    error_ceiling: str | None
-    notify: list[str]
-    mail_actor: bool
-    queue_key: str
-    dedup_key: str | None
-    state: State
 
 
 def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) -> list[Run | KeyInUse]:
@@ -177,13 +150,13 @@ def selection_page(connection: Connection, run_key: int, after: int, size: int) 
 
 def by_key(connection: Connection, run_key: int) -> Run:
     """The run of that key, with live counts."""
-    return _with_live_counts(connection, [_of_key(connection, run_key)])[0]
+    return _with_live_count(connection, _of_key(connection, run_key))
 
 
 def by_id(connection: Connection, run_id: str) -> Run:
     """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
     row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
-    return _with_live_counts(connection, [_there(row, run_id)])[0]
+    return _with_live_count(connection, _there(row, run_id))
 
 
 def listing(
@@ -334,6 +307,11 @@ def _there(row: AnyRow | None, name: str) -> AnyRow:
     if row is None:
         raise Refused(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
     return row
+
+
+def _with_live_count(connection: Connection, row: AnyRow) -> Run:
+    (run,) = _with_live_counts(connection, [row])
+    return run
 
 
 def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:

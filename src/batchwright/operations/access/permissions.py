@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from batchwright.config.settings import login_name
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import reason_of
+from batchwright.engine.store import runs
 from batchwright.notifications.addresses import parse_address
 from batchwright.operations import user_store
 from batchwright.operations.access import audit
@@ -75,6 +76,15 @@ def permit(
 def right_to_run(job_name: str) -> Right:
     """What running a job needs, dry or not: data recalculation more than the others."""
     return Right.BILLING if job_name == "data-recalculation" else Right.OPERATE
+
+
+def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
+    """Refuse unless the actor may do again what the run did: its job decides. Refuses an unknown run, too."""
+    permit(app, actor, Right.OPERATE, act)
+    with app.database.read() as connection:
+        right = right_to_run(runs.by_id(connection, run_id).job)
+    if right is not Right.OPERATE:
+        permit(app, actor, right, act)
 
 
 def user_of(users: Iterable[RowMapping], actor: Actor) -> RowMapping | None:

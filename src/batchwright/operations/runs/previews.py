@@ -15,12 +15,11 @@ from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import APPLY, Run, State
 from batchwright.engine.store import runs, scopes
 from batchwright.operations import views
-from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.access.permissions import Right, permit, permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.run_view import view_of
-from batchwright.operations.runs.retrying import permit_for_run
 from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
 from batchwright.operations.views import View
 

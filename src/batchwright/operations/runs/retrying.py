@@ -8,7 +8,7 @@ from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
-from batchwright.operations.access.permissions import Right, permit, right_to_run
+from batchwright.operations.access.permissions import permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.run_view import view_of
@@ -62,15 +62,6 @@ def retry_run(
         view = view_of(connection, mine or run, app.clock.now())
     tell_submitted(app, run, mine)
     return view
-
-
-def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
-    """Refuse unless the actor may do again what the run did: its job decides. Refuses an unknown run, too."""
-    permit(app, actor, Right.OPERATE, act)
-    with app.database.read() as connection:
-        right = right_to_run(runs.by_id(connection, run_id).job)
-    if right is not Right.OPERATE:
-        permit(app, actor, right, act)
 
 
 def _refuse_retry(parent: Run) -> None:
