@@ -116,7 +116,7 @@ class Dispatcher:
             try:
                 session = RunSession(self._database, lambda one: lease.record(one))
                 with closing(session):
-                    lease = Lease(self._leases, run, self._lease_seconds, session.at_hand())
+                    lease = Lease(self._leases, run, self._lease_seconds, session.current_session())
                     with lease:
                         run = self._steps(run, session, stop)
             except FenceLost as lost:

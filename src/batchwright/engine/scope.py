@@ -1,7 +1,7 @@
 """One scope is one transaction: its records' changes, its ledger entries and its mark commit together, or not at all.
 
-A passing fault of the database is tried again. Any other exception is found by trial: halves are executed and rolled
-back until the guilty record stands alone; then the scope runs once without it, and commits once.
+A transient fault of the database is tried again. Any other exception is found by trial: halves are executed and rolled
+back until the record that raises stands alone; then the scope runs once without it, and commits once.
 
 Any process may execute a scope under the fence of its run, and several may at once, as after a death that was only
 presumed: one of them commits, the others find it done.
@@ -47,7 +47,7 @@ class Done:
     seconds: float = 0.0
 
 
-class _Undo(Exception):
+class _RollBack(Exception):
     """Ends a trial: nothing of it may stay."""
 
 
@@ -83,7 +83,7 @@ class RunSession:
             connection.invalidate()
             raise faults.ReadOnlyServer(error_text(error)) from error
 
-    def at_hand(self) -> Session | None:
+    def current_session(self) -> Session | None:
         """Its session, for a lease that records it with its first beat: one commit less.
 
         None on SQLite, and where the database does not answer now; then it is recorded in its turn.
@@ -132,9 +132,9 @@ class ScopeRunner:
         job's own exception when it raises without any record.
         """
         with bind(scope=number):
-            return self._patiently(scope_key, number)
+            return self._with_retries(scope_key, number)
 
-    def _patiently(self, scope_key: int, number: int) -> Done:
+    def _with_retries(self, scope_key: int, number: int) -> Done:
         attempt, began = 1, self.clock.monotonic()
         while True:
             try:
@@ -153,9 +153,9 @@ class ScopeRunner:
                 return replace(done, seconds=self.clock.monotonic() - began)
 
     def _attempt(self, scope_key: int) -> Done:
-        guilty: dict[int, Outcome] = {}
+        culprits: dict[int, Outcome] = {}
         stored: scopes.StoredScope | None = None
-        puzzled = False
+        unexplained = False
         while True:
             try:
                 with self.session.transaction() as connection:
@@ -163,8 +163,8 @@ class ScopeRunner:
                     # By another process; or the connection was lost in a COMMIT that went through.
                     if stored.done:
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
-                    keys = [key for key in stored.keys if key not in guilty]
-                    scope = self._execute(connection, stored, keys, guilty)
+                    keys = [key for key in stored.keys if key not in culprits]
+                    scope = self._execute(connection, stored, keys, culprits)
                     if self.run.preview_key is not None:
                         preview_check.check_scope(connection, self.run.preview_key, self.job, scope)
                     done = self._save(connection, stored, scope)
@@ -173,14 +173,14 @@ class ScopeRunner:
             except (FenceLost, PreviewOutdated, _DoneElsewhere):
                 raise
             except Exception as error:
-                if faults.is_transient(error) or stored is None or len(guilty) == len(stored.keys):
+                if faults.is_transient(error) or stored is None or len(culprits) == len(stored.keys):
                     raise
-                found = self._guilty(scope_key, keys, error_text(error))
-                if not found and puzzled:
+                found = self._culprits(scope_key, keys, error_text(error))
+                if not found and unexplained:
                     raise
-                puzzled = not found
+                unexplained = not found
                 for key, message in found:
-                    guilty[key] = Outcome("error", UNFORESEEN, message)
+                    culprits[key] = Outcome("error", UNFORESEEN, message)
                     self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
 
     def _execute(
@@ -201,7 +201,7 @@ class ScopeRunner:
             set_aside=set_aside,
         )
         self._reached("scope read", stored.number)
-        with _collector_at_rest():
+        with _gc_paused():
             self.job.execute(scope)
         self._reached("scope executed", stored.number)
         ours = set(keys)
@@ -216,53 +216,59 @@ class ScopeRunner:
                 del of_key[key]  # what is not ok has come to nothing
         return scope
 
-    def _guilty(self, scope_key: int, keys: Sequence[int], raised: str) -> list[tuple[int, str]]:
-        """Every record that raises by itself; else one that raises only together with others; else none."""
-        alone = list(self._trial(scope_key, keys, raised))
-        if alone or self._raises(scope_key, keys) is None:
+    def _culprits(self, scope_key: int, keys: Sequence[int], error: str) -> list[tuple[int, str]]:
+        """Every record that raises by itself; else one that raises only together with others; else none.
+
+        Each with the text of its error. ``error`` is what ``keys`` together have raised.
+        """
+        alone = list(self._bisect(scope_key, keys, error))
+        if alone or self._trial(scope_key, keys) is None:
             return alone
-        return [self._together(scope_key, keys, raised)]
+        return [self._first_failing_prefix(scope_key, keys, error)]
 
-    def _trial(self, scope_key: int, keys: Sequence[int], raised: str | None) -> Iterator[tuple[int, str]]:
-        """Those of ``keys`` that raise by themselves, with the words of it.
+    def _bisect(self, scope_key: int, keys: Sequence[int], error: str | None) -> Iterator[tuple[int, str]]:
+        """Those of ``keys`` that raise by themselves, each with the text of its error.
 
-        ``raised`` is what ``execute`` has raised on exactly these keys; ``None`` when that was not tried.
+        ``error`` is what exactly these keys have raised; ``None`` when that was not tried.
         """
         if len(keys) == 1:
-            said = raised or self._raises(scope_key, keys)
-            if said is not None:
-                yield keys[0], said
+            error = error or self._trial(scope_key, keys)
+            if error is not None:
+                yield keys[0], error
             return
         half = len(keys) // 2
-        first = self._raises(scope_key, keys[:half])
+        first = self._trial(scope_key, keys[:half])
         if first is None:
             # Whatever is wrong with one record is then in the second half: no need to try it whole.
-            yield from self._trial(scope_key, keys[half:], None)
+            yield from self._bisect(scope_key, keys[half:], None)
             return
-        yield from self._trial(scope_key, keys[:half], first)
-        second = self._raises(scope_key, keys[half:])
+        yield from self._bisect(scope_key, keys[:half], first)
+        second = self._trial(scope_key, keys[half:])
         if second is not None:
-            yield from self._trial(scope_key, keys[half:], second)
+            yield from self._bisect(scope_key, keys[half:], second)
 
-    def _together(self, scope_key: int, keys: Sequence[int], raised: str) -> tuple[int, str]:
-        """The first record with which those before it raise, while they do not without it."""
+    def _first_failing_prefix(self, scope_key: int, keys: Sequence[int], error: str) -> tuple[int, str]:
+        """The last record of the shortest beginning of ``keys`` that raises: without it those before it do not."""
         passes, fails = 0, len(keys)
         while fails - passes > 1:
             middle = (passes + fails) // 2
-            said = self._raises(scope_key, keys[:middle])
-            passes, fails, raised = (middle, fails, raised) if said is None else (passes, middle, said)
-        return keys[passes], f"{raised} (only together with other records)"
+            raised = self._trial(scope_key, keys[:middle])
+            if raised is None:
+                passes = middle
+            else:
+                fails, error = middle, raised
+        return keys[passes], f"{error} (only together with other records)"
 
-    def _raises(self, scope_key: int, keys: Sequence[int]) -> str | None:
-        """The words of what is raised by doing and saving these records; all of it is rolled back."""
+    def _trial(self, scope_key: int, keys: Sequence[int]) -> str | None:
+        """Execute and save these records, and roll all of it back: the text of what that raises, or ``None``."""
         try:
             with self.session.transaction() as connection:
                 stored = scopes.read(connection, scope_key)
                 if stored.done:
                     raise _DoneElsewhere
                 self._save(connection, stored, self._execute(connection, stored, keys))
-                raise _Undo
-        except _Undo:
+                raise _RollBack
+        except _RollBack:
             return None
         except (FenceLost, _DoneElsewhere):
             raise
@@ -315,7 +321,7 @@ class ScopeRunner:
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
+def _gc_paused() -> Iterator[None]:
     """A scope holds tens of thousands of rows at once; the collector would walk them over and over for nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -342,5 +348,5 @@ def error_text(error: Exception) -> str:
     """The kind of an exception and its text, as a message of the ledger: PostgreSQL takes no NUL, and no database
     takes half of a surrogate pair.
     """
-    said = f"{type(error).__name__}: {error}"[:1000].replace("\0", "\\x00")
-    return said.encode("utf-8", "backslashreplace").decode()
+    text = f"{type(error).__name__}: {error}"[:1000].replace("\0", "\\x00")
+    return text.encode("utf-8", "backslashreplace").decode()
