@@ -22,7 +22,7 @@ from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.frozen import frozen_writer_ended
+from batchwright.engine.store.lock_holders import stopped_writer_ended
 
 SECONDS_AFTER_NEWS = 0.25
 """News come with every commit of anybody, and seldom of schedules: a look serves all that came meanwhile."""
@@ -129,7 +129,7 @@ class Scheduler:
         if not self._database.is_sqlite:
             return nullcontext()
         file = Path(self._database.url.database or "")
-        return frozen_writer_ended(file, self._seconds_between_looks)
+        return stopped_writer_ended(file, self._seconds_between_looks)
 
     def _read_changes(self) -> None:
         with self._database.read() as connection:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.engine.faults import reason_of
-from batchwright.engine.store.frozen import end_frozen_writer
+from batchwright.engine.store.lock_holders import end_stopped_writer
 from batchwright.engine.store.tables import lease_metadata
 from batchwright.engine.store.turnstile import Turnstile
 
@@ -242,7 +242,7 @@ def _begin_sqlite_beside(connection: Connection, file: Path) -> None:
             connection.connection.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
             return
         except sqlite3.OperationalError:
-            end_frozen_writer(file)
+            end_stopped_writer(file)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -4,15 +4,33 @@ SQLite lets waiting writers poll; whoever has just committed is fastest to lock 
 starves the others. Two file locks make a queue of it: ``next`` is held by the one whose turn comes, ``turn``
 by the one who writes. A writer that has finished must win ``next`` again before it can write again, and
 somebody else already holds it. The kernel frees both locks when a process dies, however it dies.
+
+A process that is stopped with one of them is ended; one that works is named to who waits long, and has a limit.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from batchwright.engine.store import lock_holders
+
+SECONDS_BETWEEN_LOOKS = 3.0
+"""How often who waits looks whether the one it waits for is stopped."""
+SECONDS_BEFORE_NAMING = 6.0
+LONGEST_SECONDS = 60.0
+"""As long as SQLite itself waits for its lock (``database.SQLITE_BUSY_MILLISECONDS``)."""
+
+log = structlog.get_logger()
 
 
 class Turnstile:
@@ -24,15 +42,86 @@ class Turnstile:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for our turn, and hold it for the block."""
-        turn = os.open(self._turn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        """Wait for our turn, and hold it for the block.
+
+        Raises SQLAlchemy's ``OperationalError`` "database is locked", a fault that passes, when it has not come after
+        a minute.
+        """
+        upcoming = _locked(self._next)
         try:
-            upcoming = os.open(self._next, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(upcoming, fcntl.LOCK_EX)
-                fcntl.flock(turn, fcntl.LOCK_EX)
-            finally:
-                os.close(upcoming)
+            turn = _locked(self._turn)
+        finally:
+            os.close(upcoming)
+        try:
             yield
         finally:
             os.close(turn)
+
+
+def _locked(file: Path) -> int:
+    """A descriptor of the file with the lock on it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _wait_for_lock(descriptor, file)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _wait_for_lock(descriptor: int, file: Path) -> None:
+    waiting = _Waiting(descriptor)
+    began, named = time.monotonic(), False
+    try:
+        while not waiting.is_over(SECONDS_BETWEEN_LOOKS):
+            seconds = time.monotonic() - began
+            pid = lock_holders.holder(file, "FLOCK")
+            lock_holders.end_if_stopped(pid, file)
+            who = "a process that cannot be seen from here" if pid is None else lock_holders.shown(pid)
+            if seconds >= SECONDS_BEFORE_NAMING and not named:
+                log.warning("waiting for the turn to write", held_by=who, seconds=round(seconds))
+                named = True
+            if seconds >= LONGEST_SECONDS:
+                raise OperationalError("BEGIN IMMEDIATE", None, _locked_by(who))
+    except BaseException:
+        if not waiting.give_up():
+            os.close(descriptor)
+        raise
+
+
+def _locked_by(who: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(f"database is locked: {who} keeps the turn to write")
+    error.sqlite_errorname = "SQLITE_BUSY"  # as SQLite would say it: a fault that passes
+    return error
+
+
+class _Waiting:
+    """A thread that waits for the lock in the kernel's own queue: nobody can call off that wait, but leave it alone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._over = threading.Event()
+        self._given_up = False
+        self._deciding = threading.Lock()
+        threading.Thread(target=self._wait, name="turnstile", daemon=True).start()
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether the lock is ours, after so many seconds at most."""
+        return self._over.wait(seconds)
+
+    def give_up(self) -> bool:
+        """Whether the lock has not come; the descriptor is closed then, now or when it does."""
+        with self._deciding:
+            if not self._over.is_set():
+                self._given_up = True
+            return self._given_up
+
+    def _wait(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._deciding:
+            if self._given_up:
+                os.close(self._descriptor)
+            else:
+                self._over.set()

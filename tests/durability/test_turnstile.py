@@ -1,0 +1,91 @@
+"""A process that has its place at SQLite's turnstile, and is stopped there or keeps it, does not keep everybody."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from batchwright.engine.faults import is_transient
+from batchwright.engine.store import lock_holders, turnstile
+from batchwright.engine.store.turnstile import Turnstile
+
+HOLD = """
+import sys
+from pathlib import Path
+from batchwright.engine.store.turnstile import Turnstile
+print("asks", flush=True)
+with Turnstile(Path(sys.argv[1])).turn():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "books.db"
+
+
+@contextmanager
+def somebody(file: Path, said: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process at the turnstile, once it has said so much."""
+    command = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != f"{said}\n":
+                assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_locked(lock: Path) -> None:
+    """Until somebody has the lock on the file."""
+    while lock_holders.holder(lock, "FLOCK") is None:
+        pass
+
+
+def test_a_process_that_is_stopped_in_its_turn_before_it_writes_is_ended(file: Path) -> None:
+    with somebody(file, "held") as holder:
+        holder.send_signal(signal.SIGSTOP)
+        with Turnstile(file).turn():
+            assert holder.wait(10) == -signal.SIGKILL
+
+
+def test_a_process_that_is_stopped_as_the_next_one_is_ended(file: Path) -> None:
+    with ExitStack() as ours:
+        ours.enter_context(Turnstile(file).turn())
+        with somebody(file, "asks") as upcoming:
+            wait_until_locked(file.with_name("books.db-next"))
+            upcoming.send_signal(signal.SIGSTOP)
+            ours.close()
+            with Turnstile(file).turn():
+                assert upcoming.wait(10) == -signal.SIGKILL
+
+
+def test_a_process_that_works_is_named_and_waited_for_so_long_at_most(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(turnstile, "SECONDS_BEFORE_NAMING", 0.2)
+    monkeypatch.setattr(turnstile, "LONGEST_SECONDS", 0.5)
+    with somebody(file, "held") as holder, capture_logs() as lines:
+        with pytest.raises(
+            OperationalError, match=rf"database is locked: process {holder.pid} \(.*\) keeps"
+        ) as error:
+            Turnstile(file).turn().__enter__()
+        assert is_transient(error.value)
+        assert holder.poll() is None
+        [line] = lines
+        assert line["held_by"].startswith(f"process {holder.pid} (")
+    # What waited in vain has left nothing behind.
+    with Turnstile(file).turn():
+        pass
