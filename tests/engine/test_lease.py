@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from batchwright.engine import processes
@@ -20,6 +26,7 @@ from batchwright.engine.store.leases import LeaseStore, Pulse, Session
 from batchwright.engine.store.tables import heartbeat
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
+from tests.support.postgres import PostgresServer
 
 LEASE = 30.0
 
@@ -267,7 +274,7 @@ def test_a_process_number_that_is_used_again_is_left_alone() -> None:
     try:
         started = processes.started(bystander.pid)
         assert started is not None
-        processes.end(Session("process", bystander.pid, started + "0"))
+        processes.end(Session("process", bystander.pid, started + "0"), Path(sys.executable))
         bystander.communicate(b"\n", timeout=30)
         assert bystander.returncode == 0
     finally:
@@ -276,7 +283,7 @@ def test_a_process_number_that_is_used_again_is_left_alone() -> None:
 
 
 def test_a_process_never_ends_itself() -> None:
-    processes.end(processes.this_process())
+    processes.end(processes.this_process(), Path(sys.executable))
     assert processes.this_process().pid == os.getpid()
 
 
@@ -284,7 +291,58 @@ def test_a_process_that_is_gone_has_no_start() -> None:
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     assert processes.started(gone.pid) is None
-    processes.end(Session("process", gone.pid, "then"))
+    assert processes.end(Session("process", gone.pid, "then"), Path(sys.executable)) is None
+
+
+@contextmanager
+def holder_of(file: Path) -> Iterator[tuple[subprocess.Popen[bytes], Session]]:
+    """A process that has the file open, and how it was recorded."""
+    program = f"file = open({str(file)!r}, 'a'); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        try:
+            yield process, Session("process", process.pid, processes.started(process.pid) or "")
+        finally:
+            process.kill()
+
+
+def test_an_owner_is_ended_by_the_file_of_leases_that_it_has_open(tmp_path: Path) -> None:
+    with holder_of(tmp_path / "books.db-lease") as (owner, recorded):
+        assert processes.end(recorded, tmp_path / "books.db-lease") is None
+        assert owner.wait(10) == -signal.SIGKILL
+
+
+def test_the_owner_of_the_original_is_left_alone_by_who_works_on_a_copy(tmp_path: Path) -> None:
+    original, copy = tmp_path / "books.db-lease", tmp_path / "copy.db-lease"
+    with holder_of(original) as (owner, recorded):
+        shutil.copy(original, copy)
+        assert processes.end(recorded, copy) is None
+        assert owner.poll() is None
+
+
+def test_an_owner_in_another_container_is_not_taken_for_ourselves(tmp_path: Path) -> None:
+    ours = processes.this_process()
+    elsewhere = Session("process", ours.pid, f"{ours.started.partition(' ')[0]} pid:[1]")
+    said = processes.end(elsewhere, tmp_path / "books.db-lease")
+    assert said == "it runs in another pid namespace, such as another container"
+
+
+def test_an_owner_of_another_user_is_said_to_be_out_of_reach(tmp_path: Path) -> None:
+    user = os.geteuid()
+    with holder_of(tmp_path / "books.db-lease") as (owner, recorded):
+        if user == 0:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        else:  # whoever runs the tests may look into none of root's
+            recorded = Session("process", 1, processes.started(1) or "")
+        try:
+            said = processes.end(recorded, tmp_path / "books.db-lease")
+        finally:
+            os.seteuid(user)
+        assert said == "it belongs to another user"
+        assert owner.poll() is None
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
@@ -293,6 +351,39 @@ def test_a_session_number_that_is_used_again_is_left_alone(rig: Rig, store: Leas
         pid = bystander.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         store.terminate(Session("backend", pid, "123.456"))
         assert bystander.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_session_of_the_original_is_left_alone_by_who_works_on_a_restored_dump(
+    rig: Rig, store: LeaseStore, postgres: PostgresServer
+) -> None:
+    with closing(Database(postgres.url("postgres"))) as other, other.read() as original:
+        recorded = _session_of(original)
+        assert store.terminate(recorded) is None
+        assert original.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_session_of_another_role_is_said_to_be_out_of_reach(rig: Rig) -> None:
+    role = f"taker_{os.getpid()}"
+    with rig.database.write() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+    store = LeaseStore(Database(rig.database.url.set(username=role).render_as_string(hide_password=False)))
+    try:
+        with rig.database.read() as owner:
+            assert store.terminate(_session_of(owner)) == "it belongs to another role"
+            assert owner.exec_driver_sql("SELECT 1").scalar_one() == 1
+    finally:
+        store.close()
+        with rig.database.write() as connection:
+            connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def _session_of(connection: Connection) -> Session:
+    row = connection.exec_driver_sql(
+        "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_get_activity(pg_backend_pid())"
+    ).one()
+    return Session("backend", *row)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

@@ -176,12 +176,16 @@ def take_over(
     sessions are ended again until it succeeds. ``claimed`` is called in the same transaction. Raises
     ``FenceLost`` when the run moved on meanwhile.
     """
+    told: set[Session] = set()
     while True:
         for session in store.sessions(run.id, run.fence):
-            if session.kind == "process":
-                processes.end(session)
-            else:
-                store.terminate(session)
+            reason = end_session(store, session)
+            if reason is not None and session not in told:
+                told.add(session)
+                log.warning(
+                    "cannot end what the old owner works with; going on by the fence",
+                    **{"run_id": run.run_id, session.kind: session.pid, "reason": reason},
+                )
         try:
             with database.write() as connection:
                 runs.raise_fence(connection, run, processes.owner_name())
@@ -191,6 +195,13 @@ def take_over(
             if not is_transient(error):
                 raise
             clock.sleep(0.2)
+
+
+def end_session(store: LeaseStore, session: Session) -> str | None:
+    """End what an owner works with; why that cannot be done, or ``None``."""
+    if session.kind == "process":
+        return processes.end(session, store.file)
+    return store.terminate(session)
 
 
 def heart(run: Run) -> str:

@@ -8,12 +8,13 @@ import socket
 import subprocess
 from pathlib import Path
 
+from batchwright.engine.store import lock_holders
 from batchwright.engine.store.leases import Session
 
 
 def this_process() -> Session:
-    """The running process, as a taker can recognise it."""
-    return Session("process", os.getpid(), started(os.getpid()) or "")
+    """The running process, as a taker can recognise it; with its pid namespace: elsewhere its number means another."""
+    return Session("process", os.getpid(), f"{started(os.getpid()) or ''}{_namespace()}")
 
 
 def processors() -> int:
@@ -47,7 +48,31 @@ def started(pid: int) -> str | None:
     return shown.stdout.strip() or None
 
 
-def end(session: Session) -> None:
-    """SIGKILL the process, if it is still the one that was recorded and is not this one."""
-    if session.pid != os.getpid() and started(session.pid) == session.started:
-        os.kill(session.pid, signal.SIGKILL)
+def end(session: Session, lease_file: Path) -> str | None:
+    """SIGKILL a recorded process that still has this very file of leases open; why that cannot be done, or ``None``.
+
+    A number and a start may have come with a copy of the file (a drill, a snapshot), whose owner works on the
+    original: so who does not have this one open is left alone. This process is, too.
+    """
+    start, _, namespace = session.started.partition(_NAMESPACE)
+    if namespace and f"{_NAMESPACE}{namespace}" != _namespace():
+        return "it runs in another pid namespace, such as another container"
+    if session.pid == os.getpid() or started(session.pid) != start:
+        return None
+    try:
+        if lock_holders.has_open(session.pid, lease_file):
+            os.kill(session.pid, signal.SIGKILL)
+    except PermissionError:
+        return "it belongs to another user"
+    return None
+
+
+_NAMESPACE = " pid:"
+
+
+def _namespace() -> str:
+    """The pid namespace of this process, where the system has such a thing."""
+    try:
+        return f" {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import heartbeat, lease_session
@@ -44,6 +45,8 @@ class LeaseStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.is_sqlite = database.is_sqlite
+        self.file = Path(f"{Path(database.url.database or '').resolve()}-lease")
+        """Where they are kept, on SQLite."""
 
     def begin(
         self, name: str, fence: int, run_key: int | None = None, session: Session | None = None
@@ -112,14 +115,21 @@ class LeaseStore:
         with self._transaction() as connection:
             return [Session(*row) for row in connection.execute(wanted)]
 
-    def terminate(self, session: Session) -> None:
-        """End a PostgreSQL session, if it is still the one that was recorded."""
-        statement = text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid = :pid AND extract(epoch FROM backend_start)::text = :started"
-        )
-        with self._transaction() as connection:
-            connection.execute(statement, {"pid": session.pid, "started": session.started})
+    def terminate(self, session: Session) -> str | None:
+        """End a PostgreSQL session, if it is still the one that was recorded; why that cannot be done, or ``None``.
+
+        In this database alone: after a dump was restored beside it, the records name sessions of the original.
+        """
+        which = {"pid": session.pid, "started": session.started}
+        try:
+            with self._transaction() as connection:
+                ended = connection.execute(_TERMINATE, which).all()
+                hidden = not ended and connection.execute(_IS_HIDDEN, which).scalar_one()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+                raise
+            hidden = True
+        return "it belongs to another role" if hidden else None
 
     def close(self) -> None:
         """Close the connections that wait to be used again."""
@@ -147,6 +157,17 @@ _BEGIN = text(
 )
 
 _RECORD = insert(lease_session)
+
+INSUFFICIENT_PRIVILEGE = "42501"
+_TERMINATE = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = :pid"
+    " AND datname = current_database() AND extract(epoch FROM backend_start)::text = :started"
+)
+# The server shows of the sessions of other roles that they are there, and not since when.
+_IS_HIDDEN = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = :pid"
+    " AND datname = current_database() AND backend_start IS NULL)"
+)
 
 
 # The server knows best when a session of its own started.

@@ -82,19 +82,22 @@ def holder(file: Path, kind: Literal["POSIX", "FLOCK"], byte: int = 0) -> int | 
         _, found, _, mode, pid, place, first, last = words
         if found != kind or mode != "WRITE" or not place.endswith(f":{inode}"):
             continue
-        if int(first) <= byte and (last == "EOF" or int(last) >= byte) and has_open(int(pid), file):
+        if int(first) <= byte and (last == "EOF" or int(last) >= byte) and _may_have_open(int(pid), file):
             return int(pid)
     return None
 
 
 def has_open(pid: int, file: Path) -> bool:
-    """Whether the process has this very file open: an inode's number is unique in its file system alone."""
+    """Whether the process has this very file open: an inode's number is unique in its file system alone.
+
+    Raises ``PermissionError`` for a process of another user, unless we are root.
+    """
     try:
         wanted = file.stat()
-        opened = [os.path.join(f"/proc/{pid}/fd", number) for number in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
+        opened = os.listdir(f"/proc/{pid}/fd")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return any(_is_same(one, wanted) for one in opened)
+    return any(_is_same(f"/proc/{pid}/fd/{number}", wanted) for number in opened)
 
 
 def shown(pid: int) -> str:
@@ -105,6 +108,13 @@ def shown(pid: int) -> str:
         said = ""
     command = " ".join("".join(letter if letter.isprintable() else " " for letter in said).split())[:100]
     return f"process {pid} ({command})" if command else f"process {pid}"
+
+
+def _may_have_open(pid: int, file: Path) -> bool:
+    try:
+        return has_open(pid, file)
+    except PermissionError:  # another user's: its number is all that can be said of it
+        return True
 
 
 def _is_same(place: str, wanted: os.stat_result) -> bool:
