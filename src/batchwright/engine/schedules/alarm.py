@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Self
 
 from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -25,6 +26,7 @@ class Alarm:
     def __init__(self, ring: Callable[[], None]) -> None:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it says two lines for every ring
         self._ring = ring
+        self._version: int | None = None
         self._set: dict[int, _Times] = {}
         # Its debug executor calls in the thread that waits: a ring takes microseconds, a pool of threads would not.
         self._scheduler = BackgroundScheduler(
@@ -33,12 +35,19 @@ class Alarm:
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin to ring."""
         self._scheduler.start()
+        return self
 
-    def set(self, schedules: Iterable[Schedule]) -> None:
-        """Ring for these from now on; what has not changed is left alone."""
+    def __exit__(self, *_: object) -> None:
+        """Ring no more."""
+        self._scheduler.shutdown(wait=False)
+
+    def set(self, schedules: Iterable[Schedule], version: int | None) -> None:
+        """Ring for these from now on, unless it is set to that version of them; what has not changed is left alone."""
+        if version == self._version:
+            return
         wanted = {one.id: one for one in schedules}
         for key in [key for key in self._set if key not in wanted or self._set[key] != _times(wanted[key])]:
             del self._set[key]
@@ -49,10 +58,7 @@ class Alarm:
                 self._set[key] = _times(schedule)
                 trigger = ExpressionTrigger(schedule.expression, schedule.start, schedule.end)
                 self._scheduler.add_job(self._ring, trigger, id=str(key), name=schedule.name)
-
-    def stop(self) -> None:
-        """Ring no more."""
-        self._scheduler.shutdown(wait=False)
+        self._version = version
 
 
 def _times(schedule: Schedule) -> _Times:

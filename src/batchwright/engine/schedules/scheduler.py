@@ -7,9 +7,9 @@ moment after news, and every so many seconds anyway, for news and alarms can get
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from enum import Flag, auto
 from pathlib import Path
 
 import structlog
@@ -19,6 +19,7 @@ from batchwright.engine.cron import CronError
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.schedule import Hold, Schedule
 from batchwright.engine.schedules import due
+from batchwright.engine.schedules.alarm import Alarm
 from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database
@@ -30,6 +31,13 @@ SECONDS_BEFORE_AGAIN = 1.0
 """When to look again at a schedule that is due and somebody else keeps: its process may die."""
 
 log = structlog.get_logger()
+
+
+class _Signal(Flag):
+    """What a look is made for."""
+
+    DUE = auto()
+    NEWS = auto()
 
 
 class Scheduler:
@@ -51,44 +59,38 @@ class Scheduler:
         self._hold = Hold()
         self._known: dict[int, Schedule] = {}
         self._next: dict[int, datetime] = {}
-        self._changed: Callable[[], None] = lambda: None
         self._woken = threading.Condition()
-        self._due = self._news = self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name="schedules")
+        self._signals = _Signal(0)
+        self._stopping = False
+        self._thread = threading.Thread(target=self.run, name="schedules")
 
     def start(self) -> None:
-        """Begin, with the first look."""
-        from batchwright.engine.schedules.alarm import Alarm
-
-        alarm = Alarm(self.ring)
-        self._changed = lambda: alarm.set(
-            one for one in self._known.values() if one.id in self._next and not one.paused
-        )
-        self._alarm = alarm
-        alarm.start()
+        """Begin, with the first look, in a thread of its own."""
         self._thread.start()
+
+    def run(self) -> None:
+        """Look until it is stopped."""
+        with Alarm(self.ring) as alarm:
+            while not self._stopping:
+                is_left = self._look_safely(alarm)
+                self._wait(SECONDS_BEFORE_AGAIN if is_left else self._seconds_between_looks)
 
     def ring(self) -> None:
         """A schedule is due."""
-        with self._woken:
-            self._due = True
-            self._woken.notify_all()
+        self._signal(_Signal.DUE)
 
     def news(self) -> None:
         """Something in the database may have changed."""
-        with self._woken:
-            self._news = True
-            self._woken.notify_all()
+        self._signal(_Signal.NEWS)
 
     def drain(self) -> None:
-        """Fire nothing more; also from a signal handler."""
+        """Fire nothing more; also from a signal handler, which may wait for no lock."""
         self._stopping = True
 
     def stop(self) -> None:
         """End after the set at hand, and wait for that."""
         self.drain()
         self.ring()
-        self._alarm.stop()
         self._thread.join()
 
     def look(self) -> bool:
@@ -102,14 +104,15 @@ class Scheduler:
                 self._note(schedule)
         return bool(waiting) and bool(self._waiting())
 
-    def _loop(self) -> None:
-        while not self._stopping:
-            self._wait(SECONDS_BEFORE_AGAIN if self._look_safely() else self._seconds_between_looks)
-
-    def _look_safely(self) -> bool:
+    def _look_safely(self, alarm: Alarm) -> bool:
         """A database that does not answer is asked again; nothing else stops the scheduler either."""
         try:
-            return self.look()
+            is_left = self.look()
+            alarm.set(
+                (one for one in self._known.values() if one.id in self._next and not one.paused),
+                self._version,
+            )
+            return is_left
         except Exception as error:
             if is_transient(error):
                 log.warning("scheduler goes on", reason=reason_of(error))
@@ -117,12 +120,17 @@ class Scheduler:
                 log.exception("scheduler goes on")
             return True
 
+    def _signal(self, signal: _Signal) -> None:
+        with self._woken:
+            self._signals |= signal
+            self._woken.notify_all()
+
     def _wait(self, seconds: float) -> None:
         with self._woken:
-            self._woken.wait_for(lambda: self._due or self._news, seconds)
-            if self._news:
-                self._woken.wait_for(lambda: self._due, SECONDS_AFTER_NEWS)
-            self._due = self._news = False
+            self._woken.wait_for(lambda: self._signals, seconds)
+            if _Signal.NEWS in self._signals:
+                self._woken.wait_for(lambda: _Signal.DUE in self._signals, SECONDS_AFTER_NEWS)
+            self._signals = _Signal(0)
 
     def _frozen_writer_ended(self) -> AbstractContextManager[None]:
         """On PostgreSQL the server ends the session of one that is stopped while it keeps schedules."""
@@ -145,7 +153,6 @@ class Scheduler:
             except CronError as error:  # its zone is no more in this machine's database of zones
                 log.error("a schedule cannot be read", schedule=schedule.name, reason=str(error))
         self._version = version
-        self._changed()
 
     def _note(self, schedule: Schedule) -> None:
         self._known[schedule.id] = schedule
