@@ -13,7 +13,7 @@ from batchwright.cli.exits import DONE, exit_code_of
 from batchwright.cli.interrupt import StopOnInterrupt, StoppedAtOnce
 from batchwright.cli.progress import shown_progress
 from batchwright.cli.run_views import OUTCOME_COLUMNS, run_result
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.claim import Seen, Stop
 from batchwright.engine.run import ACTIVE
 from batchwright.operations.app import Application
@@ -26,7 +26,7 @@ Drive = Callable[[Stop, Seen], View]
 
 
 def finish_submitted(
-    app: Application, session: Session, run: View, drive: Drive, *, way: Way, as_json: bool
+    app: Application, verbosity: Verbosity, run: View, drive: Drive, *, way: Way, as_json: bool
 ) -> int:
     """Drive a submitted run here, unless it was only to be enqueued, and answer. Returns the exit code."""
     if way == "enqueue":
@@ -37,16 +37,18 @@ def finish_submitted(
             for warning in run["warnings"]:
                 click.echo(f"Warning: {warning['message']}", err=True)
         return DONE
-    return drive_and_answer(app, session, run["run_id"], drive, as_json=as_json)
+    return drive_and_answer(app, verbosity, run["run_id"], drive, as_json=as_json)
 
 
-def drive_and_answer(app: Application, session: Session, run_id: str, drive: Drive, *, as_json: bool) -> int:
+def drive_and_answer(
+    app: Application, verbosity: Verbosity, run_id: str, drive: Drive, *, as_json: bool
+) -> int:
     """Drive the run with progress on stderr, write its result to stdout, return its exit code.
 
     Raises ``StoppedAtOnce`` after a second Ctrl-C.
     """
     try:
-        run, interrupted = driven(app, session, drive)
+        run, interrupted = driven(app, verbosity, drive)
     except KeyboardInterrupt:
         raise StoppedAtOnce(run_id, _how_to_resume(run_id)) from None
     code = exit_code_of(run, interrupted=interrupted)
@@ -63,9 +65,9 @@ def drive_and_answer(app: Application, session: Session, run_id: str, drive: Dri
     return code
 
 
-def driven(app: Application, session: Session, drive: Drive) -> tuple[View, bool]:
+def driven(app: Application, verbosity: Verbosity, drive: Drive) -> tuple[View, bool]:
     """Drive a run with progress and Ctrl-C; the run as it stands then, and whether it was asked to stop."""
-    progress = shown_progress(app.events, app.clock, verbosity=session.verbosity)
+    progress = shown_progress(app.events, app.clock, verbosity=verbosity.level)
     with StopOnInterrupt() as stop, progress as seen:
         return drive(stop, seen), stop()
 

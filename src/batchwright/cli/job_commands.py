@@ -12,8 +12,8 @@ from batchwright.cli.groups import Command, Group
 from batchwright.cli.parameters import example_of, parameter_rows
 from batchwright.cli.run_options import RunOptions, dry_run_option, run_options
 from batchwright.cli.session import application
-from batchwright.cli.state import Session
 from batchwright.cli.submitting import submit_and_drive
+from batchwright.cli.verbosity import Verbosity
 from batchwright.config.errors import SettingsError
 from batchwright.engine.errors import Refused
 from batchwright.operations.runs.jobs import broken_jobs, described_jobs
@@ -114,9 +114,9 @@ def job_command(job: View) -> click.Command:
     @dry_run_option
     @run_options
     @click.pass_obj
-    def command(session: Session, texts: Sequence[str], dry_run: bool, options: RunOptions) -> int:
+    def command(verbosity: Verbosity, texts: Sequence[str], dry_run: bool, options: RunOptions) -> int:
         parameters = read_parameters(job["parameters"], texts)
-        return submit_and_drive(session, job["name"], parameters, dry_run, options)
+        return submit_and_drive(verbosity, job["name"], parameters, dry_run, options)
 
     return command
 

@@ -19,7 +19,7 @@ from batchwright.cli.answers import AnswerCutOff, drop_further_output, write_jso
 from batchwright.cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
 from batchwright.cli.groups import LazyGroup
 from batchwright.cli.interrupt import StoppedAtOnce
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.config.stderr import make_stderr_unfailing
 
 COMMANDS = {
@@ -91,19 +91,19 @@ class Program(LazyGroup):
     ) -> Any:
         """Run one command line and exit with its code; a command returns its code, ``None`` is 0."""
         arguments = list(sys.argv[1:] if args is None else args)
-        session = Session()
+        verbosity = Verbosity()
         try:
             _let_any_text_through()
             _refuse_what_is_no_text(arguments)
             code = super().main(
-                arguments, prog_name or "batchwright", standalone_mode=False, obj=session, **extra
+                arguments, prog_name or "batchwright", standalone_mode=False, obj=verbosity, **extra
             )
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(REFUSED)
         except Exception as error:
             failure = failure_of(error)
-            if failure.exit_code == FAILED and session.verbosity > 0:
+            if failure.exit_code == FAILED and verbosity.level > 0:
                 traceback.print_exc()
             _say(failure, as_json=wants_json(arguments) and not isinstance(error, AnswerCutOff))
             sys.exit(failure.exit_code)
@@ -201,9 +201,9 @@ def _let_any_text_through() -> None:
 @click.option("-q", "--quiet", count=True, help="Log less; no progress.")
 @click.version_option(package_name="batchwright", message="%(prog)s %(version)s")
 @click.pass_obj
-def main(session: Session, verbose: int, quiet: int) -> None:
+def main(verbosity: Verbosity, verbose: int, quiet: int) -> None:
     """Runs billing batch jobs: rates usage in recoverable scopes and reports by mail."""
     from batchwright.config.logging import configure_logging
 
-    session.verbosity = verbose - quiet
-    configure_logging(session.verbosity)
+    verbosity.level = verbose - quiet
+    configure_logging(verbosity.level)

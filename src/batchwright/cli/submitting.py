@@ -7,13 +7,13 @@ from typing import Any
 from batchwright.cli.driving import finish_submitted
 from batchwright.cli.run_options import RunOptions
 from batchwright.cli.session import acting, application
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.submitting import submit_run
 
 
 def submit_and_drive(
-    session: Session, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
+    verbosity: Verbosity, job: str, parameters: dict[str, Any], dry_run: bool, options: RunOptions
 ) -> int:
     """Submit a run, drive it here unless it is only enqueued, answer, and return the exit code."""
     with application() as app:
@@ -28,7 +28,7 @@ def submit_and_drive(
         run_id = submitted["run_id"]
         return finish_submitted(
             app,
-            session,
+            verbosity,
             submitted,
             lambda stop, seen: drive_run(app, run_id, stop, seen),
             way=options.way,

@@ -21,7 +21,7 @@ from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
 from batchwright.cli.groups import Command
 from batchwright.cli.mail_text import as_text
 from batchwright.cli.run_views import LOG_COLUMNS, run_result
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
 from batchwright.operations.actor import default_actor
@@ -95,7 +95,7 @@ NEXT = (
     help="Where to put it; batchwright-demo without. An earlier demo there is replaced.",
 )
 @click.pass_obj
-def demo(session: Session, folder: Path) -> int:
+def demo(verbosity: Verbosity, folder: Path) -> int:
     """Load the sample company, rate it, show what came of it.
 
     Makes a folder with settings, an embedded database and the mail. Nothing outside it is touched.
@@ -104,7 +104,7 @@ def demo(session: Session, folder: Path) -> int:
     # Without this process's variables: the demo is the same everywhere, and in its own database.
     app = make_application(load_settings({}, folder.absolute()))
     try:
-        code = _show(app, session)
+        code = _show(app, verbosity)
     finally:
         app.close()
     _say_next(folder)
@@ -135,7 +135,7 @@ def prepare(folder: Path) -> None:
         ) from None
 
 
-def _show(app: Application, session: Session) -> int:
+def _show(app: Application, verbosity: Verbosity) -> int:
     actor = default_actor(app.settings)
     _title("The sample company is loaded")
     report = import_paths(app, [sample.folder()], actor=actor)
@@ -144,7 +144,7 @@ def _show(app: Application, session: Session) -> int:
     before = list(list_usage_schedules(app, FIRST_ASSET))
     submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, here=True)
     run_id = submitted["run_id"]
-    _, interrupted = driven(app, session, lambda stop, seen: drive_run(app, run_id, stop, seen))
+    _, interrupted = driven(app, verbosity, lambda stop, seen: drive_run(app, run_id, stop, seen))
     run = show_run(app, run_id)
 
     _show_first_asset(app, before)

@@ -14,7 +14,7 @@ from batchwright.cli.options import actor_option, as_json_option, reason_option
 from batchwright.cli.progress import shown_import
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import duration
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.notifications.words import counted
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.views import View
@@ -45,7 +45,7 @@ COLUMNS = (
 @as_json_option
 @click.pass_obj
 def import_(
-    session: Session,
+    verbosity: Verbosity,
     paths: Sequence[Path],
     skip_bad: Path | None,
     update: bool,
@@ -58,7 +58,7 @@ def import_(
     A path is a file or a folder of them; an embedded database is made where it is missing. Everything is loaded or
     nothing, unless bad lines are left out with --skip-bad.
     """
-    with application() as app, shown_import(quiet=session.verbosity < 0) as progress:
+    with application() as app, shown_import(quiet=verbosity.level < 0) as progress:
         report = import_paths(
             app,
             paths,

@@ -10,8 +10,8 @@ from batchwright.billing.recalculation import REASONS
 from batchwright.cli.job_commands import RunGroup
 from batchwright.cli.options import ids_from_option
 from batchwright.cli.run_options import RunOptions, dry_run_option, run_options
-from batchwright.cli.state import Session
 from batchwright.cli.submitting import submit_and_drive
+from batchwright.cli.verbosity import Verbosity
 
 
 @click.group("run", cls=RunGroup, example="batchwright run draft-usage-rating")
@@ -48,7 +48,7 @@ def _usage_command(name: str, about: str) -> None:
     @run_options
     @click.pass_obj
     def command(
-        session: Session,
+        verbosity: Verbosity,
         usage_inputs: Sequence[str],
         asset_line_items: Sequence[str],
         ids_from: list[str] | None,
@@ -56,7 +56,7 @@ def _usage_command(name: str, about: str) -> None:
         options: RunOptions,
     ) -> int:
         parameters = _named(usage_inputs, asset_line_items, ids_from)
-        return submit_and_drive(session, name, parameters, dry_run, options)
+        return submit_and_drive(verbosity, name, parameters, dry_run, options)
 
 
 _usage_command(
@@ -98,7 +98,7 @@ _usage_command(
 @run_options
 @click.pass_obj
 def data_recalculation(
-    session: Session,
+    verbosity: Verbosity,
     customer_id: str,
     periods: Sequence[str],
     explanation: str | None,
@@ -116,7 +116,7 @@ def data_recalculation(
         "reason": options.reason,
         "explanation": explanation,
     }
-    return submit_and_drive(session, "data-recalculation", parameters, dry_run, options)
+    return submit_and_drive(verbosity, "data-recalculation", parameters, dry_run, options)
 
 
 def _named(

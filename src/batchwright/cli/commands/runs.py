@@ -24,7 +24,7 @@ from batchwright.cli.run_views import (
     what_was_asked,
 )
 from batchwright.cli.session import acting, application
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.run import parent_caption
 from batchwright.operations.runs import driving, looking, previews, retrying, steering
 from batchwright.operations.views import View
@@ -142,7 +142,7 @@ def preview(run_id: str, by: previews.By | None, limit: int | None, format: Form
 @click.argument("run_id", metavar="RUN")
 @run_options
 @click.pass_obj
-def apply(session: Session, run_id: str, options: RunOptions) -> int:
+def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do what a dry run foretold, as a new run linked to it; refused where that would not hold any more."""
     with application() as app:
         actor = acting(app, options.actor)
@@ -150,7 +150,7 @@ def apply(session: Session, run_id: str, options: RunOptions) -> int:
         applied = submitted["run_id"]
         return finish_submitted(
             app,
-            session,
+            verbosity,
             submitted,
             lambda stop, seen: driving.drive_run(app, applied, stop, seen),
             way=options.way,
@@ -162,7 +162,7 @@ def apply(session: Session, run_id: str, options: RunOptions) -> int:
 @click.argument("run_id", metavar="RUN")
 @run_options
 @click.pass_obj
-def retry(session: Session, run_id: str, options: RunOptions) -> int:
+def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
@@ -170,7 +170,7 @@ def retry(session: Session, run_id: str, options: RunOptions) -> int:
         retried = submitted["run_id"]
         return finish_submitted(
             app,
-            session,
+            verbosity,
             submitted,
             lambda stop, seen: driving.drive_run(app, retried, stop, seen),
             way=options.way,
@@ -184,13 +184,13 @@ def retry(session: Session, run_id: str, options: RunOptions) -> int:
 @reason_option
 @as_json_option
 @click.pass_obj
-def resume(session: Session, run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Go on here with a run that is queued, paused or interrupted; waits until a dead owner's lease is over."""
     with application() as app:
         who = acting(app, actor)
         return drive_and_answer(
             app,
-            session,
+            verbosity,
             run_id,
             lambda stop, seen: driving.resume_run(
                 app, run_id, actor=who, reason=reason, stop=stop, seen=seen

@@ -26,7 +26,7 @@ from batchwright.cli.schedule_views import (
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import described_job
@@ -188,14 +188,14 @@ def remove(name: str, actor: str | None, reason: str | None, as_json: bool) -> N
 @as_json_option
 @click.pass_obj
 def run_now(
-    session: Session, name: str, enqueue: bool, actor: str | None, reason: str | None, as_json: bool
+    verbosity: Verbosity, name: str, enqueue: bool, actor: str | None, reason: str | None, as_json: bool
 ) -> int:
     """Run what a schedule runs, here and now; the schedule itself is left alone."""
     with application() as app:
         submitted = operation.run_now(app, name, actor=acting(app, actor), reason=reason, here=not enqueue)
         return finish_submitted(
             app,
-            session,
+            verbosity,
             submitted,
             lambda stop, seen: drive_run(app, submitted["run_id"], stop, seen),
             way="enqueue" if enqueue else "batch",

@@ -10,7 +10,7 @@ import click
 
 from batchwright.cli.groups import Command
 from batchwright.cli.session import application
-from batchwright.cli.state import Session
+from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
 from batchwright.config.stderr import write_at_once
 from batchwright.operations.worker.worker import WorkerProcess
@@ -20,14 +20,14 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 
 @click.command("worker", cls=Command, example="batchwright worker")
 @click.pass_obj
-def worker(session: Session) -> None:
+def worker(verbosity: Verbosity) -> None:
     """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
     Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
     gone is taken over. At most `max_active_runs` are driven at a time, by all workers together. What is stopped goes
     on elsewhere after the scope at hand.
     """
-    configure_logging(session.verbosity + 1)
+    configure_logging(verbosity.level + 1)
     with application() as app:
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""What was said before the command's name."""
+"""What `-v` and `-q` before the command's name say. A module of its own, for `batchwright --help` loads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Session:
+class Verbosity:
     """How much to log: above 0 more, below 0 (`-q`) less and no progress."""
 
-    verbosity: int = 0
+    level: int = 0
