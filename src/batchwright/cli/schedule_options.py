@@ -1,9 +1,9 @@
-"""The options of a schedule's terms, the same for `schedules add` and `schedules update`."""
+"""The options of a schedule's fields, the same for `schedules add` and `schedules update`."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,14 +12,14 @@ from batchwright.operations.schedules.cron import read_moment
 
 
 class _Clear:
-    """What `none` means for a term that can be without a value."""
+    """What `none` means for a field that can be without a value."""
 
 
 CLEAR = _Clear()
 
 
 class OrNone(click.ParamType[Any]):
-    """A value of another type, or the word `none`, which takes the term away."""
+    """A value of another type, or the word `none`, which takes the value away."""
 
     def __init__(self, inner: click.ParamType[Any] = click.STRING) -> None:
         self.inner = inner
@@ -41,116 +41,104 @@ class Moment(click.ParamType[Any]):
         return read_moment(value, field=field) if isinstance(value, str) else value
 
 
-_WHOLE = click.IntRange(min=0)
-_MINUTES = click.IntRange(min=1)
+_NATURAL = click.IntRange(min=0)
+_POSITIVE = click.IntRange(min=1)
 
-# Option, the term of `ScheduleOrder` that it is about, and the rest of its declaration.
-_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    (
-        "--time-zone",
-        "time_zone",
-        {"metavar": "Z", "help": "Whose clock it goes by, an IANA name; UTC without."},
+_OPTIONS = {
+    "time_zone": click.option(
+        "--time-zone", metavar="Z", help="Time zone of its times, an IANA name (default: UTC)."
     ),
-    (
+    "misfire": click.option(
         "--misfire",
-        "misfire",
-        {
-            "metavar": "P",
-            "help": "What becomes of times that were missed: skip, latest (default; one run for all of them), or all.",
-        },
+        metavar="P",
+        help="What becomes of times that were missed: skip, latest (default; one run for all of them), or all.",
     ),
-    (
+    "grace_seconds": click.option(
         "--grace",
         "grace_seconds",
-        {"type": OrNone(_WHOLE), "metavar": "S", "help": "Seconds; a missed time that is later is not run."},
+        type=OrNone(_NATURAL),
+        metavar="S",
+        help="Seconds; a missed time that is later is not run.",
     ),
-    (
-        "--cap",
-        "cap",
-        {"type": _MINUTES, "metavar": "N", "help": "Most late runs of misfire all; 24 without."},
+    "cap": click.option(
+        "--cap", type=_POSITIVE, metavar="N", help="Most late runs of misfire all (default: 24)."
     ),
-    (
+    "overlap": click.option(
         "--overlap",
-        "overlap",
-        {
-            "metavar": "P",
-            "help": "While an earlier run has not ended: skip (default), queue behind it, or allow both.",
-        },
+        metavar="P",
+        help="While an earlier run has not ended: skip (default), queue behind it, or allow both.",
     ),
-    (
-        "--start",
-        "start",
-        {"type": OrNone(Moment()), "metavar": "T", "help": "Nothing fires before; ISO 8601, in its zone."},
+    "start": click.option(
+        "--start", type=OrNone(Moment()), metavar="T", help="Nothing fires before; ISO 8601, in its zone."
     ),
-    ("--end", "end", {"type": OrNone(Moment()), "metavar": "T", "help": "Nothing fires after."}),
-    ("--owner", "owner", {"metavar": "WHO", "help": "Who its runs belong to and who gets their mail."}),
-    (
+    "end": click.option("--end", type=OrNone(Moment()), metavar="T", help="Nothing fires after."),
+    "owner": click.option("--owner", metavar="WHO", help="Who its runs belong to and who gets their mail."),
+    "start_within_minutes": click.option(
         "--start-within",
         "start_within_minutes",
-        {"type": OrNone(_MINUTES), "metavar": "MIN", "help": "Tell when a run has not started by then."},
+        type=OrNone(_POSITIVE),
+        metavar="MIN",
+        help="Tell when a run has not started by then.",
     ),
-    (
+    "finish_within_minutes": click.option(
         "--finish-within",
         "finish_within_minutes",
-        {"type": OrNone(_MINUTES), "metavar": "MIN", "help": "Tell when a run has not ended by then."},
+        type=OrNone(_POSITIVE),
+        metavar="MIN",
+        help="Tell when a run has not ended by then.",
     ),
-    (
-        "--ping",
-        "ping",
-        {"type": OrNone(), "metavar": "URL", "help": "Called after each success: a dead man's switch."},
+    "ping": click.option(
+        "--ping", type=OrNone(), metavar="URL", help="Called after each success: a dead man's switch."
     ),
-    (
-        "--reason",
-        "reason",
-        {"type": OrNone(), "metavar": "TEXT", "help": "Why its runs are made; shown in the log."},
+    "reason": click.option(
+        "--reason", type=OrNone(), metavar="TEXT", help="Why its runs are made; shown in the log."
     ),
-    (
-        "--scope-size",
-        "scope_size",
-        {"type": OrNone(_MINUTES), "metavar": "N", "help": "Records per scope of its runs."},
+    "scope_size": click.option(
+        "--scope-size", type=OrNone(_POSITIVE), metavar="N", help="Records per scope of its runs."
     ),
-    (
+    "error_ceiling": click.option(
         "--error-ceiling",
-        "error_ceiling",
-        {
-            "type": OrNone(),
-            "metavar": "N|P%",
-            "help": "Stop a run at more errors than that, or percent of records.",
-        },
+        type=OrNone(),
+        metavar="N|P%",
+        help="Stop a run at more errors than that, or percent of records.",
     ),
-    (
+    "mail_owner": click.option(
         "--mail/--no-mail",
         "mail_owner",
-        {"default": None, "help": "Whether the owner gets the mail of its runs."},
+        default=None,
+        help="Whether the owner gets the mail of its runs.",
     ),
+    "notify": click.option(
+        "--notify", metavar="ADDRESS", multiple=True, help="Mail its results there, too; may be repeated."
+    ),
+}
+"""By field of `ScheduleRequest`."""
+
+_param_option = click.option(
+    "--param",
+    "texts",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A parameter of the job; repeated for a list.",
 )
 
 
-def term_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; the command gets ``terms``, those that were given, and ``texts`` of ``--param``."""
+def schedule_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options; the command gets ``fields``, those that were given, and ``texts`` of ``--param``."""
 
     @functools.wraps(command)
-    def gathered(*args: Any, notify: tuple[str, ...], **values: Any) -> Any:
-        terms = {term: values.pop(term) for _, term, _ in _OPTIONS}
-        return command(*args, terms=_given(terms, notify), **values)
+    def gathered(*args: Any, **values: Any) -> Any:
+        fields = {field: values.pop(field) for field in _OPTIONS}
+        return command(*args, fields=_given(**fields), **values)
 
     wrapped: Callable[..., Any] = gathered
-    wrapped = click.option(
-        "--notify", metavar="ADDRESS", multiple=True, help="Mail its results there, too; may be repeated."
-    )(wrapped)
-    for option, term, declaration in reversed(_OPTIONS):
-        wrapped = click.option(option, term, **declaration)(wrapped)
-    return click.option(
-        "--param",
-        "texts",
-        metavar="NAME=VALUE",
-        multiple=True,
-        help="A parameter of the job; repeated for a list.",
-    )(wrapped)
+    for option in reversed(_OPTIONS.values()):
+        wrapped = option(wrapped)
+    return _param_option(wrapped)
 
 
-def _given(terms: Mapping[str, Any], notify: tuple[str, ...]) -> dict[str, Any]:
-    given = {name: None if value is CLEAR else value for name, value in terms.items() if value is not None}
+def _given(notify: tuple[str, ...], **values: Any) -> dict[str, Any]:
+    given = {field: None if value is CLEAR else value for field, value in values.items() if value is not None}
     if notify:
         given["notify"] = () if notify == ("none",) else notify
     return given

@@ -14,7 +14,7 @@ from batchwright.cli.answers import write_facts, write_json, write_rows
 from batchwright.cli.driving import finish_submitted
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
-from batchwright.cli.schedule_options import Moment, term_options
+from batchwright.cli.schedule_options import Moment, schedule_options
 from batchwright.cli.schedule_views import (
     BACKFILL_COLUMNS,
     FIRE_COLUMNS,
@@ -52,7 +52,7 @@ def schedules() -> None:
 @click.argument("name")
 @click.argument("cron")
 @click.argument("job")
-@term_options
+@schedule_options
 @actor_option
 @as_json_option
 def add(
@@ -60,7 +60,7 @@ def add(
     cron: str,
     job: str,
     texts: Sequence[str],
-    terms: dict[str, Any],
+    fields: dict[str, Any],
     actor: str | None,
     as_json: bool,
 ) -> None:
@@ -71,7 +71,7 @@ def add(
     """
     with application() as app:
         parameters = _parameters(app, job, texts)
-        order = ScheduleOrder(name=name, cron=cron, job=job, parameters=parameters, **terms)
+        order = ScheduleOrder(name=name, cron=cron, job=job, parameters=parameters, **fields)
         made = operation.add_schedule(app, order, actor=acting(app, actor))
     _answer(made, f"{name} is scheduled and {next_line(made)}.", as_json=as_json)
 
@@ -113,7 +113,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--cron", metavar="CRON", help="Another expression; counts from now on.")
 @click.option("--job", metavar="JOB", help="Another job; its parameters are those given with --param.")
-@term_options
+@schedule_options
 @actor_option
 @as_json_option
 def update(
@@ -121,15 +121,15 @@ def update(
     cron: str | None,
     job: str | None,
     texts: Sequence[str],
-    terms: dict[str, Any],
+    fields: dict[str, Any],
     actor: str | None,
     as_json: bool,
 ) -> None:
-    """Change terms of a schedule; those that are not named stay.
+    """Change fields of a schedule; those that are not named stay.
 
     The word none takes away what can be without a value, such as --end. Parameters are given all anew.
     """
-    changes = dict(terms)
+    changes = dict(fields)
     if cron is not None:
         changes["cron"] = cron
     if job is not None:
