@@ -11,24 +11,15 @@ from rich.progress import Progress
 
 from batchwright.cli.progress import BarProgress, LineProgress, bar_on
 from batchwright.engine.events import RunPlanned, RunWaiting, ScopeDone
+from batchwright.testing.clock import FakeClock
 
 RUN = "JR-00000007"
 
 
-class StandingClock:
+@pytest.fixture
+def clock() -> FakeClock:
     """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
+    return FakeClock(datetime(2023, 7, 1, tzinfo=UTC))
 
 
 def scope_done(scope: int, done: int, total: int) -> ScopeDone:
@@ -46,8 +37,7 @@ def scope_done(scope: int, done: int, total: int) -> ScopeDone:
     )
 
 
-def test_in_a_pipe_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = StandingClock()
+def test_in_a_pipe_a_short_run_says_nothing(clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(clock)
     progress(RunPlanned(RUN, 400, 2, 0))
     clock.sleep(9)
@@ -55,8 +45,9 @@ def test_in_a_pipe_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
-def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = StandingClock()
+def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(
+    clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress = LineProgress(clock)
     progress(RunPlanned(RUN, 100_000, 500, 10_000))
     for scope in range(1, 5):
@@ -68,13 +59,12 @@ def test_in_a_pipe_a_long_run_says_now_and_then_how_far_it_is(capsys: pytest.Cap
     )
 
 
-def test_why_a_run_stands_still_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    LineProgress(StandingClock())(RunWaiting(RUN, "5 runs are active"))
+def test_why_a_run_stands_still_is_said_at_once(clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    LineProgress(clock)(RunWaiting(RUN, "5 runs are active"))
     assert capsys.readouterr().err == "JR-00000007 waits: 5 runs are active\n"
 
 
-def test_on_a_terminal_a_bar_shows_records_speed_and_time_left() -> None:
-    clock = StandingClock()
+def test_on_a_terminal_a_bar_shows_records_speed_and_time_left(clock: FakeClock) -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=100)
     bar: Progress = bar_on(screen, get_time=clock.monotonic)
     with bar:

@@ -9,9 +9,10 @@ import pytest
 
 from batchwright.engine.store.database import upgrade
 from batchwright.operations.app import Application, make_application
+from batchwright.testing.clock import StandingClock
 from tests.jobs.company import Company
 from tests.jobs.drafting import empty
-from tests.operations.conftest import StandingClock, make_settings
+from tests.operations.conftest import NOW, make_settings
 from tests.support.postgres import PostgresServer
 
 Open = Callable[[str], Application]
@@ -35,7 +36,7 @@ def applications(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
                 server: PostgresServer = request.getfixturevalue("postgres")
                 url = server.create_database(f"jobs_{next(_numbers)}", linguistic=kind == WORDS)
             upgrade(url)
-            opened[kind] = make_application(make_settings(url, folder), clock=StandingClock())
+            opened[kind] = make_application(make_settings(url, folder), clock=StandingClock(NOW))
         return opened[kind]
 
     yield open_once

@@ -17,9 +17,10 @@ from batchwright.engine.events import Event, ScopeRetried
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.previews import apply_run
+from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import draft
 from tests.jobs.world import FIRST_DAY, MONTHS, Input, World
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from tests.operations.conftest import ACTOR, NOW, make_settings
 
 Act = Callable[[World, Random], object]
 FREQUENCIES = ("Monthly", "Quarterly", "Half Yearly")
@@ -174,7 +175,7 @@ def _act(world: World, folder: Path, act: Act, chance: Random, together: Barrier
 def _application(app: Application, folder: Path, listen: Callable[[Event], None]) -> Iterator[Application]:
     """Another application on the same database, with connections of its own."""
     url = app.database.url.render_as_string(hide_password=False)
-    other = make_application(make_settings(url, folder, max_active_runs=100), clock=RunningClock())
+    other = make_application(make_settings(url, folder, max_active_runs=100), clock=RunningClock(NOW))
     other.events.subscribe(listen)
     try:
         yield other

@@ -21,8 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from batchwright.engine.store.database import upgrade
 from batchwright.operations.app import Application, make_application
+from batchwright.testing.clock import StandingClock
 from tests.jobs.world import FIRST_DAY, World
-from tests.operations.conftest import StandingClock, make_settings
+from tests.operations.conftest import NOW, make_settings
 
 INPUTS, SEQUENCES, STEPS = 30, 200, 6
 QUANTITIES = st.sampled_from(["0", "0.125", "3", "12.5", "25", "41", "-1"])
@@ -125,7 +126,7 @@ def _application() -> Iterator[Application]:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         url = f"sqlite:///{folder}/batchwright.db"
         upgrade(url)
-        app = make_application(make_settings(url, Path(folder)), clock=StandingClock())
+        app = make_application(make_settings(url, Path(folder)), clock=StandingClock(NOW))
         yield app
         app.close()
 

@@ -24,9 +24,10 @@ from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import list_runs, show_run
 from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
+from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from tests.operations.conftest import ACTOR, NOW, make_settings
 
 Write = Callable[[Callable[[Contracted], object]], None]
 TODAY = date(2023, 7, 1)
@@ -222,7 +223,7 @@ def test_of_submits_at_once_one_gets_the_month_and_the_others_are_told_of_it(
     together = Barrier(rivals, timeout=60)
 
     def ask(number: int) -> str:
-        other = make_application(make_settings(url, tmp_path), clock=StandingClock())
+        other = make_application(make_settings(url, tmp_path), clock=StandingClock(NOW))
         try:
             other.database.require()
             together.wait()
@@ -245,7 +246,7 @@ def test_a_month_is_over_by_the_day_of_the_setting_time_zone(
     app: Application, tmp_path: Path, zone: str, is_over: bool
 ) -> None:
     url = app.database.url.render_as_string(hide_password=False)
-    other = make_application(make_settings(url, tmp_path, time_zone=zone), clock=StandingClock())
+    other = make_application(make_settings(url, tmp_path, time_zone=zone), clock=StandingClock(NOW))
     try:
         assert ("2023-06" in recalculation_offer(other)["customers"][0]["periods"]) is is_over
         if is_over:

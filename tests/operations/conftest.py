@@ -12,28 +12,11 @@ import pytest
 from batchwright.config.settings import Settings, operating_system_user
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Actor, Application, make_application
+from batchwright.testing.clock import StandingClock
 from tests.support.records import Books
 
 NOW = datetime(2023, 7, 1, 8, 30, tzinfo=UTC)
 ACTOR = Actor(name="dana@example.com", os_user=operating_system_user())
-
-
-class StandingClock:
-    """Always the same instant; waiting takes no time, and `meanwhile` is what others do in it."""
-
-    def __init__(self) -> None:
-        self._monotonic = 0.0
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return self._monotonic
-
-    def sleep(self, seconds: float) -> None:
-        self._monotonic += seconds
-        self.meanwhile()
 
 
 def make_settings(url: str, folder: Path, **values: Any) -> Settings:
@@ -51,7 +34,7 @@ def make_settings(url: str, folder: Path, **values: Any) -> Settings:
 @pytest.fixture
 def clock() -> StandingClock:
     """The clock of `app`."""
-    return StandingClock()
+    return StandingClock(NOW)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from batchwright.testing.clock import StandingClock
+from tests.operations.conftest import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 
@@ -91,7 +92,7 @@ def test_the_bad_lines_may_not_overwrite_what_is_imported(app: Application, tmp_
 
 
 def test_an_import_makes_an_embedded_database_but_not_for_a_path_that_is_not_there(tmp_path: Path) -> None:
-    app = make_application(make_settings(f"sqlite:///{tmp_path}/new.db", tmp_path), clock=StandingClock())
+    app = make_application(make_settings(f"sqlite:///{tmp_path}/new.db", tmp_path), clock=StandingClock(NOW))
     with pytest.raises(ImportRefused, match="is not there"):
         import_paths(app, [tmp_path / "nothing.csv"], actor=ACTOR)
     assert list(tmp_path.iterdir()) == []

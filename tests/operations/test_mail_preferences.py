@@ -21,7 +21,8 @@ from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from batchwright.operations.worker.digests import make_digests
-from tests.operations.conftest import ACTOR, NOW, StandingClock, make_settings
+from batchwright.testing.clock import StandingClock
+from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
@@ -31,22 +32,11 @@ JOB = "draft-usage-rating"
 DAY = timedelta(days=1)
 
 
-class LaterClock(StandingClock):
-    """Stands still some days later."""
-
-    def __init__(self, days: int) -> None:
-        super().__init__()
-        self._days = days
-
-    def now(self) -> Any:
-        return NOW + self._days * DAY
-
-
 @pytest.fixture
 def tomorrow(app: Application, tmp_path: Path) -> Any:
     """The same database on the day after."""
     url = app.database.url.render_as_string(hide_password=False)
-    later = make_application(make_settings(url, tmp_path), clock=LaterClock(1))
+    later = make_application(make_settings(url, tmp_path), clock=StandingClock(NOW + DAY))
     yield later
     later.close()
 
@@ -134,7 +124,9 @@ def test_several_workers_make_a_digest_once(app: Application, tmp_path: Path) ->
     choose(app, day="digest", other="digest")
     ended(app, "day@example.com", "other@example.com")
     url = app.database.url.render_as_string(hide_password=False)
-    workers = [make_application(make_settings(url, tmp_path), clock=LaterClock(3)) for _ in range(4)]
+    workers = [
+        make_application(make_settings(url, tmp_path), clock=StandingClock(NOW + 3 * DAY)) for _ in range(4)
+    ]
     made: list[int] = []
     threads = [threading.Thread(target=lambda each=each: made.append(make_digests(each))) for each in workers]
     for thread in threads:

@@ -37,7 +37,8 @@ from batchwright.operations.runs.looking import list_runs, run_outcomes, show_ru
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from batchwright.testing.clock import StandingClock
+from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
@@ -94,7 +95,7 @@ def test_an_act_refuses_a_database_that_is_not_there_names_its_place_and_makes_n
 def test_an_upgrade_makes_the_database_and_says_from_where_to_where(
     database_url: str, tmp_path: Path
 ) -> None:
-    app = make_application(make_settings(database_url, tmp_path), clock=StandingClock())
+    app = make_application(make_settings(database_url, tmp_path), clock=StandingClock(NOW))
     made = upgrade_database(app, actor=ACTOR)
     again = upgrade_database(app, actor=ACTOR)
     assert made == {"place": app.database.place, "before": None, "after": app.database.revision()}

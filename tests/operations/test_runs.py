@@ -30,7 +30,8 @@ from batchwright.operations.runs.looking import list_runs, run_outcomes, show_ru
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from batchwright.testing.clock import StandingClock
+from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]
@@ -147,7 +148,7 @@ def test_a_synchronous_run_of_more_than_a_thousand_inputs_is_refused_and_changes
 def test_an_actor_without_an_address_is_warned_of_and_recorded_as_no_recipient(
     migrated_url: str, tmp_path: Path
 ) -> None:
-    app = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock())
+    app = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock(NOW))
     submitted = submit_run(app, JOB, {}, actor=type(ACTOR)("erika", "root"))
     assert [warning["code"] for warning in submitted["warnings"]] == ["no_recipient"]
     drive_run(app, submitted["run_id"])
@@ -160,7 +161,7 @@ def test_an_actor_gets_mail_at_the_address_that_the_settings_give_their_name(
     migrated_url: str, tmp_path: Path
 ) -> None:
     settings = make_settings(migrated_url, tmp_path, actors={"erika": "erika@example.com"})
-    app = make_application(settings, clock=StandingClock())
+    app = make_application(settings, clock=StandingClock(NOW))
     submitted = submit_run(app, JOB, {}, actor=type(ACTOR)("erika", "root"))
     assert submitted["warnings"] == []
     drive_run(app, submitted["run_id"])

@@ -23,7 +23,8 @@ from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from batchwright.operations.worker.worker import WorkerProcess
-from tests.operations.conftest import ACTOR, StandingClock, make_settings
+from batchwright.testing.clock import StandingClock
+from tests.operations.conftest import ACTOR, make_settings
 
 JOB = "draft-usage-rating"
 WAIT = 60.0

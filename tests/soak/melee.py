@@ -16,9 +16,10 @@ from typing import Final
 
 from batchwright.engine.store.database import upgrade
 from batchwright.operations.app import Application, make_application
+from batchwright.testing.clock import StandingClock
 from tests.jobs.melee import play, some_inputs
 from tests.jobs.world import World
-from tests.operations.conftest import StandingClock, make_settings
+from tests.operations.conftest import NOW, make_settings
 
 Say = Callable[[str], None]
 
@@ -53,6 +54,6 @@ def compare(url: str, folder: Path, *, seeds: Sequence[int], inputs: int, say: S
 def application(url: str, folder: Path) -> Iterator[Application]:
     """An application on a database that is empty yet."""
     upgrade(url)
-    app = make_application(make_settings(url, folder), clock=StandingClock())
+    app = make_application(make_settings(url, folder), clock=StandingClock(NOW))
     yield app
     app.close()

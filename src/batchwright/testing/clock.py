@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 
@@ -32,9 +33,11 @@ class StandingClock:
     """Stands at ``now`` for good: a sleep takes no time and moves only the monotonic reading.
 
     What is computed from the time comes out the same before and after a restart, while a lease still runs out.
+    ``meanwhile`` is called in every sleep: what others do in that time.
     """
 
     def __init__(self, now: datetime) -> None:
+        self.meanwhile: Callable[[], object] = lambda: None
         self._now = now
         self._monotonic = 0.0
 
@@ -49,3 +52,4 @@ class StandingClock:
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` of the monotonic clock go by."""
         self._monotonic += seconds
+        self.meanwhile()
