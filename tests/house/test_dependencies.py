@@ -15,8 +15,13 @@ LATE = {"fastapi", "starlette", "uvicorn", "dask", "distributed"}
 
 
 def pinned() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
-    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    """The versions of the constraints that hold for the interpreter at hand, by name."""
+    pins = map(Requirement, (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+    return {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def needed(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> set[str]:
