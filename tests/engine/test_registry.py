@@ -50,6 +50,25 @@ def test_a_job_is_found_by_its_import_path_in_the_working_directory(folder: Path
     assert registry.names() == sorted([*OURS, "sweep"])
 
 
+def test_a_job_in_the_working_directory_is_found_before_a_package_of_that_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = folder / "site-packages"
+    elsewhere.mkdir()
+    (elsewhere / "chores_here.py").write_text("raise AssertionError('the wrong one')\n")
+    (folder / "chores_here.py").write_text(JOB.format(name="sweep"))
+    monkeypatch.syspath_prepend(str(elsewhere))
+    registry = Registry(["chores_here:Sweep"])
+    assert (registry.names(), registry.broken()) == (sorted([*OURS, "sweep"]), [])
+    assert (sys.path[0], sys.path[-1]) == (str(elsewhere), str(folder))
+
+
+def test_the_working_directory_is_not_searched_for_the_jobs_of_installed_packages(folder: Path) -> None:
+    before = [*sys.path]
+    assert Registry().names() == OURS
+    assert sys.path == before
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -19,8 +20,8 @@ ENTRY_POINT_GROUP = "batchwright.jobs"
 class Registry:
     """Jobs by name. Loaded at first use, so that making it imports nothing.
 
-    ``import_paths`` are ``module:Class``; modules may lie in the working directory. One that cannot be imported keeps
-    nobody from the others.
+    ``import_paths`` are ``module:Class``; modules may lie in the working directory, which is searched first for them.
+    One that cannot be imported keeps nobody from the others.
     """
 
     def __init__(self, import_paths: Iterable[str] = ()) -> None:
@@ -71,27 +72,46 @@ class Registry:
 
     def _load(self) -> dict[str, type[BatchJob]]:
         if not self._loaded:
-            shipped = [point.value for point in entry_points(group=ENTRY_POINT_GROUP)]
             self._broken = []
-            for path in (*shipped, *self._import_paths):
-                try:
-                    job = _import(path)
-                except Exception as error:  # whatever its module raises is no reason to do without the others
-                    self._broken.append(f"cannot import the job {path!r}: {type(error).__name__}: {error}")
-                else:
-                    self.add(job)
+            self._import_all(point.value for point in entry_points(group=ENTRY_POINT_GROUP))
+            if self._import_paths:
+                with _working_directory_first():
+                    self._import_all(self._import_paths)
             self._loaded = True
         return self._jobs
 
+    def _import_all(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            try:
+                job = _import(path)
+            except Exception as error:  # whatever its module raises is no reason to do without the others
+                self._broken.append(f"cannot import the job {path!r}: {type(error).__name__}: {error}")
+            else:
+                self.add(job)
+
+
+@contextmanager
+def _working_directory_first() -> Iterator[None]:
+    """Search the working directory first in the block, so that an author's ``jobs`` is not that of some package.
+
+    From then on it is searched last, for what a job imports while it works: what lies there hides no module of ours,
+    or of Python, that is loaded later.
+    """
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
 
 def _import(path: str) -> type[BatchJob]:
-    # The last place to look, so that a folder named config or jobs there hides none of our packages.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
     module, _, attribute = path.partition(":")
     job = getattr(import_module(module), attribute)
     if not (isinstance(job, type) and issubclass(job, BatchJob)):
-        raise TypeError("it is no subclass of engine.BatchJob")
+        raise TypeError("it is no subclass of batchwright.BatchJob")
     for fact in ("name", "type"):
         if not isinstance(getattr(job, fact, None), str):
             raise TypeError(f"its class attribute {fact!r} is no text")
