@@ -80,7 +80,9 @@ def test_a_heartbeat_raises_its_counter(store: LeaseStore, run: Run) -> None:
     assert store.look(heart(run)) == Pulse(run.fence, 3)
 
 
-def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(store: LeaseStore, run: Run) -> None:
+def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(
+    rig: Rig, store: LeaseStore, run: Run
+) -> None:
     beaten = threading.Event()
 
     class Told(LeaseStore):
@@ -89,8 +91,7 @@ def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(store: LeaseStor
             beaten.set()
             return answer
 
-    told = Told(store._database)
-    with Lease(told, run, 0.01) as lease:
+    with Lease(Told(rig.database), run, 0.01) as lease:
         lease.record(Session("process", 1, "then"))
         assert beaten.wait(30)
         pulse = store.look(heart(run))
@@ -98,7 +99,6 @@ def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(store: LeaseStor
         assert pulse.counter >= 1
     assert store.look(heart(run)) is None
     assert store.sessions(run.id, run.fence) == []
-    told.close()
 
 
 def test_a_beat_under_an_old_fence_raises_nothing(store: LeaseStore, run: Run) -> None:
@@ -149,49 +149,58 @@ def test_a_peer_that_slept_through_a_lease_has_to_beat_twice_first(store: LeaseS
     assert peer.look()
 
 
-def test_a_first_answer_that_took_long_counts_from_when_it_came(store: LeaseStore, run: Run) -> None:
+def test_a_first_answer_that_took_long_counts_from_when_it_came(
+    rig: Rig, store: LeaseStore, run: Run
+) -> None:
     store.begin(heart(run), run.fence)
-    peer = Peer(store, run)
+    seconds = [2 * LEASE]
 
-    class Slow(LeaseStore):
+    class SlowAtFirst(LeaseStore):
         def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
-            peer.clock.sleep(2 * LEASE)
+            if seconds:
+                peer.clock.sleep(seconds.pop())
             return super().pulses(names)
 
-    slow = Slow(store._database)
-    peer.watch = Watch(slow, LEASE, peer.clock)
+    peer = Peer(SlowAtFirst(rig.database), run)
     assert not peer.look()
-    peer.watch._store = store
     for _ in range(3):
         peer.clock.sleep(peer.watch.interval)
         assert not peer.look()
     peer.clock.sleep(peer.watch.interval)
     assert peer.look()
-    slow.close()
 
 
-def test_a_store_that_answers_nobody_makes_nobody_dead(store: LeaseStore, run: Run) -> None:
-    class Silent(LeaseStore):
+def test_nobody_is_dead_when_the_store_answers_again_after_ten_leases(
+    rig: Rig, store: LeaseStore, run: Run
+) -> None:
+    class Silenced(LeaseStore):
+        answers = True
+
         def beat(self, name: str, fence: int) -> bool:
-            raise OperationalError("UPDATE", {}, Exception("no answer"))
+            if not self.answers:
+                raise OperationalError("UPDATE", {}, Exception("no answer"))
+            return super().beat(name, fence)
 
-    silent = Silent(store._database)
-    peer = Peer(silent, run)
+    store.begin(heart(run), run.fence)
+    silenced = Silenced(rig.database)
+    peer = Peer(silenced, run)
+    assert not peer.look()
+    silenced.answers = False
     for _ in range(10):
         with pytest.raises(OperationalError):
             peer.look()
         peer.clock.sleep(LEASE)
-    silent.close()
+    silenced.answers = True
+    assert not peer.look()
+    assert peer.look()
 
 
-def test_a_peer_whose_own_beats_do_not_count_calls_nobody_dead(store: LeaseStore, run: Run) -> None:
+def test_a_peer_whose_own_beats_do_not_count_calls_nobody_dead(rig: Rig, run: Run) -> None:
     class Deaf(LeaseStore):
         def beat(self, name: str, fence: int) -> bool:
             return False
 
-    deaf = Deaf(store._database)
-    assert Peer(deaf, run).seconds_until_death() is None
-    deaf.close()
+    assert Peer(Deaf(rig.database), run).seconds_until_death() is None
 
 
 def test_one_of_two_takers_claims(store: LeaseStore, run: Run) -> None:
@@ -229,8 +238,10 @@ def test_a_taker_that_died_as_well_is_followed_by_another(store: LeaseStore, run
 def test_a_watch_leaves_no_heartbeat_of_its_own(rig: Rig, store: LeaseStore, run: Run) -> None:
     peer = Peer(store, run)
     peer.seconds_until_death()
+    with rig.database.beside.begin() as connection:
+        assert len(connection.execute(heartbeat.select()).all()) == 1
     peer.watch.close()
-    with store._transaction() as connection:
+    with rig.database.beside.begin() as connection:
         assert connection.execute(heartbeat.select()).all() == []
 
 
@@ -283,8 +294,11 @@ def test_a_process_number_that_is_used_again_is_left_alone() -> None:
 
 
 def test_a_process_never_ends_itself() -> None:
-    processes.end(processes.this_process(), Path(sys.executable))
-    assert processes.this_process().pid == os.getpid()
+    program = (
+        "import sys; from pathlib import Path; from batchwright.engine import processes;"
+        " lease = open(sys.executable); processes.end(processes.this_process(), Path(sys.executable))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 
 
 def test_a_process_that_is_gone_has_no_start() -> None:
