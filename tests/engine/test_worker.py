@@ -25,7 +25,7 @@ from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 
-LONG_LEASE = 60.0
+LONG_LEASE = 4 * 3600.0
 WAIT = 60.0
 
 
@@ -39,10 +39,12 @@ def rig(migrated_url: str, spy: type[Parcels]) -> Iterator[Rig]:
 
 
 @contextmanager
-def working(rig: Rig) -> Iterator[Worker]:
+def working(
+    rig: Rig, on_news: Callable[[], None] = lambda: None, wake_of: Callable[[Database], Wake] = wake_of
+) -> Iterator[Worker]:
     """A worker that works in a thread; drained at the end, if it was not before."""
     wake = wake_of(rig.database)
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock, on_news=on_news)
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -69,45 +71,36 @@ def until(rig: Rig, run: Run, is_so: Callable[[State], bool]) -> Run:
 
 
 def test_a_worker_is_woken_by_a_submit_and_drives_the_run(rig: Rig) -> None:
-    with working(rig):
-        time.sleep(0.3)
-        started = time.monotonic()
+    looks = threading.Semaphore(0)
+    with working(rig, on_news=looks.release):
+        # The first wait ends at once; from the second it returns for news alone, or an hour later.
+        assert looks.acquire(timeout=WAIT)
+        assert looks.acquire(timeout=WAIT)
         run = ended(rig, rig.submit())
-        assert time.monotonic() - started < LONG_LEASE / 4 - 1
     assert (run.state, run.processed) == (State.COMPLETED, 30)
 
 
-class SlowlyPoked:
-    """What a worker waits on, poked late by the threads of its runs."""
+def test_a_run_counts_as_driven_until_it_has_poked_so_that_a_drained_worker_is_poked_no_more(
+    rig: Rig,
+) -> None:
+    pokes: list[frozenset[int]] = []
 
-    def __init__(self, wake: Wake) -> None:
-        self._wake = wake
-        self.wait, self.close = wake.wait, wake.close
-        self.closed = False
-        self.after_close = 0
+    class Noting:
+        """What a worker waits on; notes what it drives whenever the thread of a run pokes."""
 
-    def poke(self) -> None:
-        if threading.current_thread().name.startswith("JR-"):
-            time.sleep(0.5)
-        self.after_close += self.closed
-        if not self.closed:
+        def __init__(self, database: Database) -> None:
+            self._wake = wake_of(database)
+            self.wait, self.close = self._wake.wait, self._wake.close
+
+        def poke(self) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                pokes.append(worker.driving)
             self._wake.poke()
 
-
-def test_a_drained_worker_pokes_nothing_that_its_owner_has_closed(rig: Rig) -> None:
-    wake = SlowlyPoked(wake_of(rig.database))
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    run = ended(rig, rig.submit())
-    worker.drain()
-    thread.join(WAIT)
-    wake.closed = True
-    wake.close()
-    for other in threading.enumerate():
-        if other.name == run.run_id:
-            other.join(WAIT)
-    assert wake.after_close == 0
+    with working(rig, wake_of=Noting) as worker:
+        run = ended(rig, rig.submit())
+    assert pokes == [{run.id}]
+    assert worker.driving == frozenset()
 
 
 def test_a_worker_drives_what_was_submitted_before_it_started(rig: Rig) -> None:
@@ -120,12 +113,17 @@ def test_several_workers_together_never_have_more_active_runs_than_there_are_slo
     rig: Rig, spy: type[Parcels]
 ) -> None:
     active: list[int] = []
+    two_at_once = threading.Barrier(2)
+
+    def meet(event: events.Event) -> None:
+        if isinstance(event, events.RunPlanned):
+            two_at_once.wait(WAIT)
 
     def look(_scope: Scope) -> None:
         with rig.database.read() as connection:
             active.append(len(queue.active(connection)))
-        time.sleep(0.01)
 
+    rig.subscribers.append(meet)
     spy.on_execute = staticmethod(look)
     rig.max_active_runs = 2
     waiting = [rig.submit(actor=f"actor {number % 3}") for number in range(8)]
@@ -197,23 +195,31 @@ def test_a_drained_worker_finishes_the_scope_at_hand_and_hands_its_run_back(
 
     spy.on_execute = staticmethod(halt)
     run = rig.submit()
+    threads = set(threading.enumerate())
     with working(rig) as worker:
         assert reached.wait(WAIT)
         worker.drain()
         go_on.set()
     left = rig.read(run)
     assert (left.state, left.processed, left.owner) == (State.QUEUED, 20, None)
-    assert [thread for thread in threading.enumerate() if run.run_id in thread.name] == []
+    assert set(threading.enumerate()) <= threads
     with working(rig):
         assert ended(rig, run).processed == 30
     assert set(rig.handled().values()) == {1}
 
 
 def test_a_drained_worker_claims_nothing_more(rig: Rig) -> None:
-    with working(rig) as worker:
+    submitted: list[Run] = []
+
+    def drain_and_submit() -> None:
         worker.drain()
-        run = rig.submit()
-        time.sleep(0.2)
+        submitted.append(rig.submit())
+
+    wake = wake_of(rig.database)
+    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock, on_news=drain_and_submit)
+    worker.run()
+    wake.close()
+    (run,) = submitted
     assert rig.read(run).state is State.HOLDING
 
 
@@ -244,13 +250,14 @@ class Naps:
     def __init__(self, clock: FakeClock, meanwhile: Callable[[], object]) -> None:
         self._clock = clock
         self._meanwhile = meanwhile
+        self.poked = False
 
     def wait(self, seconds: float) -> None:
         self._clock.sleep(seconds)
         self._meanwhile()
 
     def poke(self) -> None:
-        pass
+        self.poked = True
 
     def close(self) -> None:
         pass
@@ -264,12 +271,11 @@ def seconds_until_taken(
 
     def nap() -> None:
         meanwhile()
-        if clock.monotonic() >= most or any(
-            thread.name.startswith("JR-") for thread in threading.enumerate()
-        ):
+        if clock.monotonic() >= most or worker.driving or naps.poked:
             worker.drain()
 
-    worker = Worker(dispatcher=rig.dispatcher(), wake=Naps(clock, nap), clock=clock)
+    naps = Naps(clock, nap)
+    worker = Worker(dispatcher=rig.dispatcher(), wake=naps, clock=clock)
     worker.run()
     taken = [one for one in rig.published if isinstance(one, events.RunTakenOver)]
     return clock.monotonic() if taken else None
@@ -328,14 +334,27 @@ def test_a_jump_of_the_wall_clock_hastens_no_takeover(rig: Rig) -> None:
 
 
 def test_a_scope_that_lasts_three_leases_is_left_to_its_worker(rig: Rig, spy: type[Parcels]) -> None:
-    rig.lease_seconds = 0.4
+    reached, go_on = threading.Event(), threading.Event()
 
     def slow(scope: Scope) -> None:
         if scope.number == 1:
-            time.sleep(3 * rig.lease_seconds)
+            reached.set()
+            go_on.wait(2 * WAIT)
+
+    def next_beat() -> None:
+        before, give_up = store.look(heart(run)), time.monotonic() + WAIT
+        while store.look(heart(run)) == before:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
 
     spy.on_execute = staticmethod(slow)
+    store = LeaseStore(rig.database)
     run = rig.submit()
-    with working(rig), working(rig):
+    rig.lease_seconds = 0.1
+    with working(rig):
+        assert reached.wait(WAIT)
+        # The clock of the other worker goes on only when the first has beaten, however busy the machine is.
+        assert seconds_until_taken(rig, FakeClock(NOW), next_beat, most=3 * LEASE) is None
+        go_on.set()
         done = ended(rig, run)
     assert (done.state, done.fence) == (State.COMPLETED, 1)

@@ -47,12 +47,18 @@ class Worker:
         self._on_news = on_news
         self._draining = False
         self._threads: dict[int, threading.Thread] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def drain(self) -> None:
         """Finish the scopes at hand, hand the runs back, and return from ``run``. Also from a signal handler."""
         self._draining = True
         self._wake.poke()
+
+    @property
+    def driving(self) -> frozenset[int]:
+        """Keys of the runs that it drives now."""
+        with self._lock:
+            return frozenset(self._threads)
 
     def run(self) -> None:
         """Work until ``drain`` is called; then until the last run is handed back."""
@@ -81,8 +87,7 @@ class Worker:
                 self._start(run, lambda run: run)
 
     def _take_over_dead(self, watch: Watch) -> None:
-        with self._lock:
-            mine = set(self._threads)
+        mine = self.driving
         foreign = [run for run in self._claims.active() if run.id not in mine]
         for run in watch.look(foreign):
             if not self._draining and watch.claim(run):
@@ -103,10 +108,11 @@ class Worker:
             # Whatever broke it, the other runs go on. This one has no heartbeat now: it is taken up after a lease.
             log.exception("run interrupted", run_id=run.run_id)
         finally:
-            # Poked under the lock: once no run is at hand, who drained the worker may close what is poked.
+            # Once no run is driven, who drained the worker may close what is poked: poke first. Under the lock,
+            # since the worker that it wakes may start the same run again.
             with self._lock:
-                del self._threads[run.id]
                 self._wake.poke()
+                del self._threads[run.id]
 
     def _at_hand(self) -> list[threading.Thread]:
         with self._lock:
