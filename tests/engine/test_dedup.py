@@ -22,6 +22,7 @@ from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.submit import DEDUP_KEY_LIMIT, Request, submit, submit_set
 from tests.engine.dedup_submitter import SUBMITS, MonthEnd
 from tests.engine.rig import NOW, Rig
+from tests.support.concurrency import wait_until_blocked
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = 4
@@ -118,13 +119,13 @@ def test_a_first_run_that_ends_before_it_can_be_named_keeps_nobody_out(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = submit_month(rig)
-    look = runs._live
+    look = runs.live_with_key
 
     def ended_meanwhile(connection: Connection, job: str, key: str) -> str | None:
         put(connection, first, State.COMPLETED)
         return look(connection, job, key)
 
-    monkeypatch.setattr(runs, "_live", ended_meanwhile)
+    monkeypatch.setattr(runs, "live_with_key", ended_meanwhile)
     assert submit_month(rig).run_id != first.run_id
 
 
@@ -139,16 +140,12 @@ def test_a_submit_waits_for_what_becomes_of_one_that_is_under_way(rig: Rig, comm
             results.append(refusal)
 
     other = threading.Thread(target=second)
-    with rig.database.engine.connect() as connection:
-        transaction = connection.begin()
+    with rig.database.write() as connection:
         first = submit(connection, MonthEnd(month="2023-06"), Request(actor="dana"), NOW)
         other.start()
-        other.join(0.3)
-        assert other.is_alive()
-        if commit:
-            transaction.commit()
-        else:
-            transaction.rollback()
+        wait_until_blocked(other, rig.database)
+        if not commit:
+            connection.rollback()
     other.join(30)
     (result,) = results
     if commit:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, insert
 
 from batchwright.engine import events
 from batchwright.engine.job import Finish, Scope
+from batchwright.engine.registry import Registry
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.store import runs, steering
 from tests.engine.jobs import Parcels, parcel
@@ -126,7 +127,7 @@ def test_a_run_that_is_asked_to_stop_is_handed_back_and_goes_on_from_there(
 def test_a_run_whose_job_is_gone_has_failed_with_what_there_is(rig: Rig, spy: type[Parcels]) -> None:
     rig.fill(1)
     run = rig.submit()
-    rig.registry._jobs.pop("parcels")
+    rig.registry = Registry()
     failed = rig.drive(run)
     assert failed.state is State.FAILED
     assert (failed.error or "").startswith("there is no job named 'parcels'")

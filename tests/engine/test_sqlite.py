@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import sqlite3
 import threading
@@ -18,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore, Pulse
 from batchwright.engine.store.turnstile import Turnstile
+from tests.support.concurrency import is_next_held
 
 PROCESSES = 4
 TURNS = 50
@@ -112,22 +112,12 @@ def test_who_has_written_does_not_write_again_before_the_one_who_waits(url: str,
     waiter = threading.Thread(target=wait_for_turn, daemon=True)
     with turnstile.turn():
         waiter.start()
-        wait_until_next_is_held(tmp_path / "batchwright.db-next")
+        while not is_next_held(tmp_path / "batchwright.db-next"):
+            assert waiter.is_alive()
     with turnstile.turn():
         order.append("greedy")
     waiter.join(30)
     assert order == ["waiter", "greedy"]
-
-
-def wait_until_next_is_held(lock: Path) -> None:
-    """Until somebody stands at the head of the line."""
-    with lock.open("r+") as probe:
-        while True:
-            try:
-                fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            fcntl.flock(probe, fcntl.LOCK_UN)
 
 
 def begin_and_beat(url: str, process: int, together: Barrier) -> None:

@@ -21,6 +21,7 @@ from batchwright.engine.store.tables import steering as steering_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 from tests.engine.test_resume import LEASE_SECONDS, Owner, owner_at
+from tests.support.concurrency import wait_until_blocked
 
 __all__ = ["owner_at"]
 
@@ -159,8 +160,7 @@ def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]
 
     def finish(self: Parcels, finish: Finish) -> None:
         asker.start()
-        asker.join(0.3)  # it waits for this transaction
-        assert asker.is_alive()
+        wait_until_blocked(asker, rig.database)
 
     spy.finish = finish  # type: ignore[method-assign]
     ended = rig.drive(run)

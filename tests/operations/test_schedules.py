@@ -22,7 +22,7 @@ from batchwright.operations.billing.billing_schedules import (
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.operations.conftest import ACTOR
-from tests.operations.test_usage_inputs import race
+from tests.support.concurrency import race
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]

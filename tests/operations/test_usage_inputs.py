@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
-from threading import Barrier, Thread
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from batchwright.operations.billing.usage_inputs import (
     show_usage_input,
 )
 from tests.operations.conftest import ACTOR
+from tests.support.concurrency import race, wait_until_blocked
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]
@@ -397,26 +398,6 @@ def test_a_reset_of_more_inputs_than_a_statement_takes_resets_them_all(
 # Two at once
 
 
-def race(*acts: Callable[[], Any]) -> list[Any]:
-    """Start the acts together, each in its thread; what they returned or were refused with, in their order."""
-    results: list[Any] = [None] * len(acts)
-    barrier = Barrier(len(acts))
-
-    def run(position: int, act: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            results[position] = act()
-        except Refused as refusal:
-            results[position] = refusal
-
-    threads = [Thread(target=run, args=item) for item in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 @pytest.mark.usefixtures("inputs")
 def test_of_two_deletes_at_once_one_wins_and_the_other_is_refused(app: Application, entries: Entries) -> None:
     results = race(*[lambda: delete_usage_inputs(app, ["IN-loaded"], actor=ACTOR)] * 2)
@@ -463,8 +444,7 @@ def test_an_edit_that_waited_for_a_run_sees_the_input_rated_and_is_refused(app: 
         row = stored(app, "IN-loaded")
         assets.lock(connection, [row["asset_key"]])
         thread.start()
-        thread.join(0.3)
-        assert thread.is_alive()
+        wait_until_blocked(thread, app.database)
         connection.execute(update(usage_input).where(usage_input.c.id == row["id"]).values(status="Rated"))
     thread.join()
     (refusal,) = results

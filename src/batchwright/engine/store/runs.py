@@ -70,7 +70,7 @@ def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) ->
             job, dedup_key = new[place].job, new[place].dedup_key
             if key in made:
                 results[place] = made[key]
-            elif dedup_key is not None and (first := _live(connection, job, dedup_key)) is not None:
+            elif dedup_key is not None and (first := live_with_key(connection, job, dedup_key)) is not None:
                 said = f"{first} of {job} has the key {dedup_key!r} and has not ended"
                 results[place] = KeyInUse(first, said)
             # else the first has ended in between, or somebody took the key of the row: once more
@@ -108,7 +108,7 @@ def _insert(connection: Connection) -> Any:
     return _INSERTS[kind]
 
 
-def _live(connection: Connection, job: str, dedup_key: str) -> str | None:
+def live_with_key(connection: Connection, job: str, dedup_key: str) -> str | None:
     """The id of the run that keeps others of the job with that key out."""
     mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
