@@ -14,13 +14,13 @@ from sqlalchemy import event
 
 from batchwright import operations
 from batchwright.config.settings import operating_system_user
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
 from batchwright.operations.access.users import add_user, disable_user
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.service import BillingService
-from batchwright.operations.schedules.request import ScheduleOrder
 from tests.operations.conftest import NOW
 
 # The table of roles: what each operation needs.
@@ -119,7 +119,7 @@ NO_ACT = {
     "enqueue": "part of submits, which ask",
     "permit_for_run": "the question itself",
     "tell_submitted": "part of submits, which ask",
-    "check_order": "part of changes, which ask",
+    "check_request": "part of changes, which ask",
     "permit_schedule": "the question itself",
     "enqueue_set": "part of submits, which ask",
     "submit_of_schedules": "the scheduler's act",
@@ -155,7 +155,7 @@ def call(app: Application, name: str, actor: Actor, folder: Path) -> None:
         "file": folder / "x" / "y",
         "ids": ["x"],
         "job": DraftUsageRatingJob(usage_input_ids=["x"]),
-        "order": ScheduleOrder(name="x", cron="x", job="x"),
+        "request": ScheduleRequest(name="x", cron="x", job="x"),
         "parameters": {},
         "paths": [folder / "x"],
         "text": "x",
@@ -164,7 +164,7 @@ def call(app: Application, name: str, actor: Actor, folder: Path) -> None:
     wanted = {
         parameter.name: texts.get(parameter.name, "x")
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.name not in ("app", "terms")
+        if parameter.name not in ("app", "fields")
         and (parameter.default is parameter.empty or parameter.name == "actor")
     }
     function(app=app, **wanted)

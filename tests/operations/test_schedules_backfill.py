@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.schedule import NotRunCause
+from batchwright.engine.schedule import NotRunCause, ScheduleRequest
 from batchwright.engine.store import queue
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.looking import list_runs
 from batchwright.operations.schedules.backfill import MOST, backfill_schedule
-from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.schedules.schedules import add_schedule, list_fires, update_schedule
 from batchwright.operations.views import View
 from tests.operations.conftest import ACTOR, NOW, make_settings
@@ -34,8 +33,10 @@ def day(number: int, hour: int = 0) -> datetime:
 @pytest.fixture
 def schedule(app: Application) -> View:
     """A nightly schedule, made on 1 July."""
-    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", notify=["a@example.com"])
-    return add_schedule(app, order, actor=ACTOR)
+    request = ScheduleRequest(
+        name="N", cron="0 0 0 ? * *", job="draft-usage-rating", notify=["a@example.com"]
+    )
+    return add_schedule(app, request, actor=ACTOR)
 
 
 def backfilled(app: Application, begin: datetime, end: datetime, **options: Any) -> list[View]:
@@ -124,8 +125,8 @@ def test_every_time_stays_accounted_for(begin: int, end: int, app: Application, 
 
 
 def test_a_long_range_of_seconds_is_taken_apart_in_a_moment(app: Application) -> None:
-    order = ScheduleOrder(name="N", cron="* * * ? * *", job="draft-usage-rating")
-    add_schedule(app, order, actor=ACTOR)
+    request = ScheduleRequest(name="N", cron="* * * ? * *", job="draft-usage-rating")
+    add_schedule(app, request, actor=ACTOR)
     last = day(30, 23)
     count = int((last - day(1)).total_seconds()) + 1
     record(app, not_run(day(1), last, count))
@@ -137,8 +138,10 @@ def test_a_long_range_of_seconds_is_taken_apart_in_a_moment(app: Application) ->
 
 
 def test_a_window_without_a_zone_is_of_the_schedule(app: Application) -> None:
-    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", time_zone="Asia/Kathmandu")
-    add_schedule(app, order, actor=ACTOR)
+    request = ScheduleRequest(
+        name="N", cron="0 0 0 ? * *", job="draft-usage-rating", time_zone="Asia/Kathmandu"
+    )
+    add_schedule(app, request, actor=ACTOR)
     planned = backfilled(app, datetime(2023, 6, 2), datetime(2023, 6, 2), preview=True)  # noqa: DTZ001
     assert [row["local_time"] for row in planned] == ["2023-06-02T00:00:00+05:45"]
 
@@ -178,8 +181,8 @@ def test_of_those_who_backfill_at_once_no_time_is_run_twice(
 
 def test_runs_of_a_backfill_follow_one_another_unless_overlap_is_allowed(app: Application) -> None:
     for name, overlap, waits in (("N", "skip", True), ("M", "allow", False)):
-        order = ScheduleOrder(name=name, cron="0 0 0 ? * *", job="draft-usage-rating", overlap=overlap)
-        add_schedule(app, order, actor=ACTOR)
+        request = ScheduleRequest(name=name, cron="0 0 0 ? * *", job="draft-usage-rating", overlap=overlap)
+        add_schedule(app, request, actor=ACTOR)
         backfill_schedule(app, name, day(1), day(2), actor=ACTOR)
         with app.database.read() as connection:
             startable = [run.schedule for run in queue.first_in_lines(connection, 10)]

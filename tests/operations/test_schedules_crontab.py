@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from batchwright.cli.commands.run import run as run_command
 from batchwright.engine.registry import Registry
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.schedules.crontab import CrontabRefused, Line, option_of, read_crontab
-from batchwright.operations.schedules.request import ScheduleOrder
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
 NIGHTLY = '0 0 0 ? * * *  "Draft Rating Job"  draft-usage-rating'
@@ -26,8 +26,8 @@ def schema_of(job: str) -> dict[str, Any]:
     return _registry.get(job).Parameters.model_json_schema()
 
 
-def read(*lines: str) -> list[ScheduleOrder]:
-    return [line.order for line in read_crontab("\n".join(lines), schema_of)]
+def read(*lines: str) -> list[ScheduleRequest]:
+    return [line.request for line in read_crontab("\n".join(lines), schema_of)]
 
 
 def refusal_of(*lines: str) -> CrontabRefused:
@@ -37,16 +37,14 @@ def refusal_of(*lines: str) -> CrontabRefused:
 
 
 def test_a_line_is_an_expression_a_name_and_a_job() -> None:
-    (order,) = read(NIGHTLY)
-    assert order == ScheduleOrder(
-        name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating", from_crontab=True
-    )
+    (request,) = read(NIGHTLY)
+    assert request == ScheduleRequest(name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating")
 
 
 @pytest.mark.parametrize("when", ["15 2 * * 0", "@daily", "0 15 2 ? * SUN", "0\t15 2 ? * 1 2030"])
 def test_the_expression_may_be_of_unix_or_salesforce(when: str) -> None:
-    (order,) = read(f'{when} "A" usage-rating')
-    assert order.cron == when
+    (request,) = read(f'{when} "A" usage-rating')
+    assert request.cron == when
 
 
 def test_comments_and_blank_lines_mean_nothing() -> None:
@@ -54,8 +52,8 @@ def test_comments_and_blank_lines_mean_nothing() -> None:
 
 
 def test_windows_line_ends_and_a_byte_order_mark_do_no_harm() -> None:
-    (order,) = read("\ufeffTZ=Europe/Berlin\r", NIGHTLY + "\r")
-    assert (order.time_zone, order.job) == ("Europe/Berlin", "draft-usage-rating")
+    (request,) = read("\ufeffTZ=Europe/Berlin\r", NIGHTLY + "\r")
+    assert (request.time_zone, request.job) == ("Europe/Berlin", "draft-usage-rating")
 
 
 def test_variables_hold_for_the_lines_below_them_until_they_are_set_again() -> None:
@@ -68,7 +66,7 @@ def test_variables_hold_for_the_lines_below_them_until_they_are_set_again() -> N
         "OVERLAP='queue'",
         '@daily "C" usage-rating',
     )
-    assert [(order.time_zone, order.misfire, order.overlap) for order in lines] == [
+    assert [(request.time_zone, request.misfire, request.overlap) for request in lines] == [
         ("UTC", "latest", "skip"),
         ("Europe/Berlin", "all", "skip"),
         ("UTC", "all", "queue"),
@@ -82,30 +80,29 @@ def test_mailto_names_addresses_and_an_empty_one_names_nobody_again() -> None:
         "MAILTO=",
         '@daily "B" usage-rating',
     )
-    assert [list(order.notify) for order in lines] == [["a@example.com", "B <b@example.com>"], []]
+    assert [list(request.notify) for request in lines] == [["a@example.com", "B <b@example.com>"], []]
 
 
 def test_an_option_goes_before_the_variable() -> None:
-    (order,) = read(
+    (request,) = read(
         "TZ=Europe/Berlin",
         "MISFIRE=all",
         "OVERLAP=queue",
         '@daily "A" usage-rating --time-zone UTC --misfire=skip --overlap allow',
     )
-    assert (order.time_zone, order.misfire, order.overlap) == ("UTC", "skip", "allow")
+    assert (request.time_zone, request.misfire, request.overlap) == ("UTC", "skip", "allow")
 
 
 def test_all_terms_of_a_schedule_can_be_written() -> None:
-    (order,) = read(
+    (request,) = read(
         '@daily "A" usage-rating --grace 30 --cap 3 --start 2026-11-01 --end=2026-12-01T00:00Z --owner dana'
         " --start-within 5 --finish-within 90 --ping http://localhost/ping --reason 'Month end' --scope-size 50"
         " --error-ceiling 5% --no-mail --notify a@example.com --notify b@example.com"
     )
-    assert order == ScheduleOrder(
+    assert request == ScheduleRequest(
         name="A",
         cron="@daily",
         job="usage-rating",
-        from_crontab=True,
         grace_seconds=30,
         cap=3,
         start=datetime(2026, 11, 1),  # noqa: DTZ001  (a wall time of the schedule's zone)
@@ -123,13 +120,13 @@ def test_all_terms_of_a_schedule_can_be_written() -> None:
 
 
 def test_options_of_the_job_become_its_parameters() -> None:
-    (order,) = read('@daily "A" draft-usage-rating --usage-input IN-1 --usage-input=IN-2 --include-rated')
-    assert order.parameters == {"usage_input_ids": ["IN-1", "IN-2"], "include_rated": "true"}
+    (request,) = read('@daily "A" draft-usage-rating --usage-input IN-1 --usage-input=IN-2 --include-rated')
+    assert request.parameters == {"usage_input_ids": ["IN-1", "IN-2"], "include_rated": "true"}
 
 
 def test_parameters_may_be_given_by_name() -> None:
-    (order,) = read('@daily "A" draft-usage-rating --param asset_line_item_ids=ALI-1')
-    assert order.parameters == {"asset_line_item_ids": ["ALI-1"]}
+    (request,) = read('@daily "A" draft-usage-rating --param asset_line_item_ids=ALI-1')
+    assert request.parameters == {"asset_line_item_ids": ["ALI-1"]}
 
 
 @pytest.mark.parametrize(
@@ -222,8 +219,8 @@ def test_a_name_that_stands_twice_is_refused_with_both_lines() -> None:
 
 def test_the_example_begins_with_the_nightly_job_of_the_seed() -> None:
     first, *others = read_crontab(EXAMPLE.read_text(encoding="utf-8"), schema_of)
-    assert first.order == ScheduleOrder(
-        name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating", from_crontab=True
+    assert first.request == ScheduleRequest(
+        name="Draft Rating Job", cron="0 0 0 ? * * *", job="draft-usage-rating"
     )
     assert len(others) > 2
 
@@ -268,7 +265,7 @@ def test_any_text_is_read_or_refused_line_by_line(text: str) -> None:
         lines = read_crontab(f"# a comment\n{text}", schema_of)
     except CrontabRefused as error:
         refused = error
-    assert all(line.order.cron and line.order.job == "usage-rating" for line in lines)
+    assert all(line.request.cron and line.request.job == "usage-rating" for line in lines)
     if refused is not None:
         assert min(refused.lines) >= 2
         assert refused.message.startswith("line ")

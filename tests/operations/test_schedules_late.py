@@ -19,7 +19,7 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine import events
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Hold, NotRunCause, RunTimes, Schedule, Watch
+from batchwright.engine.schedule import Hold, NotRunCause, RunTimes, Schedule, ScheduleRequest, Watch
 from batchwright.engine.schedules.alerts import judge, watch_of
 from batchwright.engine.store import runs, watches
 from batchwright.engine.store import schedules as store
@@ -32,7 +32,6 @@ from batchwright.operations.mail import list_mail, send_due_mail, show_mail
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.schedules.firing import submit_of_schedules
-from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.schedules.schedules import add_schedule, remove_schedule
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.late_runs import PAUSES, look
@@ -140,8 +139,8 @@ def told(app: Application) -> list[events.Event]:
 
 def scheduled(app: Application, **terms: Any) -> Schedule:
     """A schedule that is to be watched."""
-    order = ScheduleOrder(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", **terms)
-    add_schedule(app, order, actor=ACTOR)
+    request = ScheduleRequest(name="N", cron="0 0 0 ? * *", job="draft-usage-rating", **terms)
+    add_schedule(app, request, actor=ACTOR)
     with app.database.read() as connection:
         found = store.by_name(connection, "N")
     assert found is not None

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from batchwright.config.settings import operating_system_user
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.schedules.files import apply_schedules
-from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.schedules.schedules import (
     add_schedule,
     list_schedules,
@@ -38,7 +38,7 @@ def people(app: Application) -> Actor:
 
 def add(app: Application, actor: Actor, **terms: Any) -> Any:
     values: dict[str, Any] = {"name": "N", "cron": "0 0 0 ? * *", "job": "usage-rating"}
-    return add_schedule(app, ScheduleOrder(**values | terms), actor=actor)
+    return add_schedule(app, ScheduleRequest(**values | terms), actor=actor)
 
 
 def test_an_operator_schedules_rating_and_not_a_recalculation(app: Application) -> None:

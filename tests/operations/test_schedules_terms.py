@@ -12,10 +12,10 @@ import pytest
 
 from batchwright import operations
 from batchwright.engine.errors import MoveRefused, Refused
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations.app import Actor, Application, make_application
 from batchwright.operations.runs.looking import list_runs
-from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.schedules.schedules import (
     add_schedule,
     hold_all,
@@ -42,13 +42,13 @@ CONTRACT = (
 )
 
 
-def order(**terms: Any) -> ScheduleOrder:
+def request(**terms: Any) -> ScheduleRequest:
     values: dict[str, Any] = {"name": "Nightly", "cron": "0 0 0 ? * * *", "job": "draft-usage-rating"}
-    return ScheduleOrder(**values | terms)
+    return ScheduleRequest(**values | terms)
 
 
 def added(app: Application, **terms: Any) -> View:
-    return add_schedule(app, order(**terms), actor=ACTOR)
+    return add_schedule(app, request(**terms), actor=ACTOR)
 
 
 def refusal_of(act: Callable[[], object]) -> Refused:
@@ -357,7 +357,7 @@ def test_a_worker_fires_a_schedule_until_it_is_paused_and_accounts_for_every_sec
     migrated_url: str, tmp_path: Path
 ) -> None:
     app = make_application(make_settings(migrated_url, tmp_path, lease_seconds=1))
-    add_schedule(app, order(cron="* * * ? * *", overlap="queue", misfire="all", cap=1000), actor=ACTOR)
+    add_schedule(app, request(cron="* * * ? * *", overlap="queue", misfire="all", cap=1000), actor=ACTOR)
     with working(app):
         wait_for(lambda: len(list_fires(app, "Nightly")) >= 3)
         paused = pause_schedule(app, "Nightly", actor=ACTOR)

@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import insert
 
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Misfire, Overlap, Wanted
+from batchwright.engine.schedule import Misfire, Overlap, ScheduleSpec
 from batchwright.engine.schedules import due
 from batchwright.engine.store import runs
 from batchwright.engine.store import schedules as store
@@ -227,11 +227,11 @@ def _add(database: Database, names: Sequence[str], cron: str) -> None:
     with database.write() as connection:
         store.lock_changes(connection)
         for name in names:
-            wanted = Wanted(
+            spec = ScheduleSpec(
                 name=name, cron=cron, job=JOB, parameters={}, owner="soak", mail_owner=False,
                 misfire=Misfire.ALL, overlap=Overlap.ALLOW,
             )  # fmt: skip
-            store.insert_schedule(connection, wanted, datetime.now(UTC))
+            store.insert_schedule(connection, spec, datetime.now(UTC))
 
 
 def _bare_seconds(database: Database, number: int) -> float:
@@ -261,7 +261,7 @@ def _bare_seconds(database: Database, number: int) -> float:
 
 def _add_one(database: Database) -> None:
     with database.write() as connection:
-        bare = Wanted(name=" bare", cron="0 0 0 1 1 ? 2199", job=JOB, parameters={}, owner="soak")
+        bare = ScheduleSpec(name=" bare", cron="0 0 0 1 1 ? 2199", job=JOB, parameters={}, owner="soak")
         store.insert_schedule(connection, bare, datetime.now(UTC))
 
 

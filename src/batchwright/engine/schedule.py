@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -56,27 +56,28 @@ class NotRunReason(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """All of a schedule that people decide, checked. Instants are aware.
+class ScheduleRequest:
+    """All of a schedule that people decide, as it was typed: nothing of it is checked.
 
-    ``cron`` is Salesforce's and Quartz's, or a Unix line where it came from a crontab. ``owner`` is the actor of its
-    runs; ``reason`` to ``error_ceiling`` are those of its runs, and ``mail_owner=False`` keeps the owner from their
-    mail.
+    ``cron`` is Salesforce's and Quartz's, or a Unix line where it comes from a crontab. ``owner`` is the actor of its
+    runs; left out, it is who makes the schedule, or who has it already. ``start`` and ``end`` without a zone are wall
+    times of ``time_zone``. ``reason`` to ``error_ceiling`` are those of its runs, and ``mail_owner=False`` keeps the
+    owner from their mail.
     """
 
     name: str
     cron: str
     job: str
-    parameters: dict[str, Any]
-    owner: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    owner: str | None = None
     time_zone: str = "UTC"
-    misfire: Misfire = Misfire.LATEST
+    misfire: str = Misfire.LATEST
     grace_seconds: int | None = None
     cap: int = DEFAULT_CAP
-    overlap: Overlap = Overlap.SKIP
+    overlap: str = Overlap.SKIP
     start: datetime | None = None
     end: datetime | None = None
-    notify: tuple[str, ...] = ()
+    notify: Sequence[str] = ()
     mail_owner: bool = True
     reason: str | None = None
     explanation: str | None = None
@@ -86,6 +87,17 @@ class Wanted:
     finish_within_minutes: int | None = None
     ping: str | None = None
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec(ScheduleRequest):
+    """The same, checked and complete, as it is stored. ``start`` and ``end`` are aware."""
+
+    parameters: dict[str, Any]
+    owner: str
+    misfire: Misfire = Misfire.LATEST
+    overlap: Overlap = Overlap.SKIP
+    notify: tuple[str, ...] = ()
+
     @property
     def expression(self) -> CronExpression:
         """When it fires. Raises ``CronError``, which cannot be for one that was checked when it was saved."""
@@ -93,7 +105,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule(Wanted):
+class Schedule(ScheduleSpec):
     """A schedule in the database. All nominal times up to ``last_nominal_time`` are recorded as fires.
 
     ``timed_at`` is the last change of the expression or the zone. ``paused_at`` and ``resumed_at`` bound the last

@@ -19,12 +19,18 @@ class Actor:
     os_user: str
 
     def __post_init__(self) -> None:
-        if not self.name.strip() or not self.name.isprintable():
-            raise Refused(
-                f"the actor {self.name!r} is empty or holds a line break or another control character",
-                field="actor",
-                remedy="Give a name or a mail address",
-            )
+        check_actor(self.name)
+
+
+def check_actor(name: str, field: str = "actor") -> str:
+    """The name of an actor, who is the `field` of something. Raises `Refused` for an empty or an unprintable one."""
+    if not name.strip() or not name.isprintable():
+        raise Refused(
+            f"the {field} {name!r} is empty or holds a line break or another control character",
+            field=field,
+            remedy="Give a name or a mail address",
+        )
+    return name
 
 
 def default_actor(settings: Settings) -> Actor:

@@ -12,7 +12,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.events import Event
 from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Schedule, Wanted
+from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.schedules.policy import Start
@@ -26,16 +26,18 @@ from tests.engine.rig import Rig
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def wanted(name: str = "Nightly", cron: str = "0 0 0 ? * * *", **values: Any) -> Wanted:
+def spec(name: str = "Nightly", cron: str = "0 0 0 ? * * *", **values: Any) -> ScheduleSpec:
     """What somebody wants of a schedule."""
-    return Wanted(name=name, cron=cron, **{"job": "parcels", "parameters": {}, "owner": "dana"} | values)
+    return ScheduleSpec(
+        name=name, cron=cron, **{"job": "parcels", "parameters": {}, "owner": "dana"} | values
+    )
 
 
 def add(database: Database, *args: Any, now: datetime = NOW, **values: Any) -> Schedule:
     """A schedule in the database."""
     with database.write() as connection:
         schedules.lock_changes(connection)
-        return schedules.insert_schedule(connection, wanted(*args, **values), now)
+        return schedules.insert_schedule(connection, spec(*args, **values), now)
 
 
 class Bench:

@@ -22,7 +22,7 @@ from batchwright.engine.schedules.policy import Start
 from batchwright.engine.store import runs, schedules, watches
 from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig
-from tests.engine.schedules.making import NOW, Bench, wanted
+from tests.engine.schedules.making import NOW, Bench, spec
 
 MINUTELY = "0 * * * * ?"
 MINUTE = timedelta(minutes=1)
@@ -262,7 +262,7 @@ def test_settling_records_what_is_due_and_leaves_nothing_to_fire(bench: Bench) -
     with bench.database.write() as connection:
         settled = firing.settle(connection, schedule, bench.clock.now(), "expression")
         again = firing.settle(connection, settled, bench.clock.now(), "expression")
-        schedules.update_schedule(connection, again, wanted("Nightly", "30 * * * * ?"), bench.clock.now())
+        schedules.update_schedule(connection, again, spec("Nightly", "30 * * * * ?"), bench.clock.now())
     bench.firing().fire([schedule.id])
     assert shown(bench, schedule) == [(NOW + MINUTE, 10, "changed: its expression was replaced first")]
 

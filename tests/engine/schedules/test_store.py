@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Wanted
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, ScheduleSpec
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import Fire
-from tests.engine.schedules.making import NOW, add, wanted
+from tests.engine.schedules.making import NOW, add, spec
 
-EVERYTHING = wanted(
+EVERYTHING = spec(
     "Month's end",
     "0 30 2 L * ?",
     time_zone="Europe/Berlin",
@@ -52,8 +52,8 @@ def test_all_that_was_wanted_of_a_schedule_is_read_back(database: Database) -> N
         kept = schedules.insert_schedule(connection, EVERYTHING, NOW)
     with database.read() as connection:
         assert schedules.by_name(connection, "Month's end") == kept
-    assert {field.name: getattr(kept, field.name) for field in fields(Wanted)} == {
-        field.name: getattr(EVERYTHING, field.name) for field in fields(Wanted)
+    assert {field.name: getattr(kept, field.name) for field in fields(ScheduleSpec)} == {
+        field.name: getattr(EVERYTHING, field.name) for field in fields(ScheduleSpec)
     }
     assert (kept.created_at, kept.timed_at, kept.paused, kept.last_nominal_time) == (NOW, NOW, False, None)
 
@@ -61,8 +61,8 @@ def test_all_that_was_wanted_of_a_schedule_is_read_back(database: Database) -> N
 def test_only_another_expression_or_zone_changes_what_the_times_are(database: Database) -> None:
     schedule, later = add(database), NOW + timedelta(hours=1)
     with database.write() as connection:
-        same = schedules.update_schedule(connection, schedule, wanted(misfire=Misfire.SKIP), later)
-        other = schedules.update_schedule(connection, same, wanted(time_zone="Europe/Berlin"), later)
+        same = schedules.update_schedule(connection, schedule, spec(misfire=Misfire.SKIP), later)
+        other = schedules.update_schedule(connection, same, spec(time_zone="Europe/Berlin"), later)
     assert (same.misfire, same.timed_at) == (Misfire.SKIP, NOW)
     assert (other.time_zone, other.timed_at) == ("Europe/Berlin", later)
 

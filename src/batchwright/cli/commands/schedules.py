@@ -27,6 +27,7 @@ from batchwright.cli.schedule_views import (
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
 from batchwright.cli.verbosity import Verbosity
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import described_job
@@ -34,7 +35,6 @@ from batchwright.operations.runs.parameters import read_parameters
 from batchwright.operations.schedules import schedules as operation
 from batchwright.operations.schedules.backfill import backfill_schedule
 from batchwright.operations.schedules.files import apply_schedules
-from batchwright.operations.schedules.request import ScheduleOrder
 from batchwright.operations.views import View
 
 
@@ -71,8 +71,8 @@ def add(
     """
     with application() as app:
         parameters = _parameters(app, job, texts)
-        order = ScheduleOrder(name=name, cron=cron, job=job, parameters=parameters, **fields)
-        made = operation.add_schedule(app, order, actor=acting(app, actor))
+        request = ScheduleRequest(name=name, cron=cron, job=job, parameters=parameters, **fields)
+        made = operation.add_schedule(app, request, actor=acting(app, actor))
     _answer(made, f"{name} is scheduled and {next_line(made)}.", as_json=as_json)
 
 

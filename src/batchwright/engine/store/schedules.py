@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
 from batchwright.engine.run import ENDED
-from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, Wanted
+from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.tables import schedule_fire, scheduling
@@ -47,7 +47,7 @@ class StoredFire(Fire):
     recorded_at: datetime
 
 
-_DECIDED = tuple(field.name for field in fields(Wanted))
+_SPEC = tuple(field.name for field in fields(ScheduleSpec))
 _FIRE = tuple(field.name for field in fields(Fire))
 
 # Schedules by key, kept as they are until the transaction ends; without those that somebody else keeps now.
@@ -88,21 +88,23 @@ _ALL_RECORDED = (
 )
 
 
-def insert_schedule(connection: Connection, wanted: Wanted, now: datetime) -> Schedule:
+def insert_schedule(connection: Connection, spec: ScheduleSpec, now: datetime) -> Schedule:
     """Insert a schedule. Its name is free: the caller holds ``lock_changes`` and has looked."""
-    row = {**_row(wanted), "created_at": now, "timed_at": now, "paused": False}
+    row = {**_row(spec), "created_at": now, "timed_at": now, "paused": False}
     key = connection.execute(insert(schedule_table).values(row).returning(schedule_table.c.id)).scalar_one()
     return by_keys(connection, [key])[0]
 
 
-def update_schedule(connection: Connection, schedule: Schedule, wanted: Wanted, now: datetime) -> Schedule:
+def update_schedule(
+    connection: Connection, schedule: Schedule, spec: ScheduleSpec, now: datetime
+) -> Schedule:
     """Change what people decide of a schedule that the caller has locked.
 
     With a new expression or zone, times up to now that are not recorded are never due any more: settle them first
     (``batchwright.engine.schedules.firing.settle``).
     """
-    timed = (wanted.cron, wanted.time_zone) != (schedule.cron, schedule.time_zone)
-    values = {**_row(wanted), "timed_at": now if timed else schedule.timed_at}
+    timed = (spec.cron, spec.time_zone) != (schedule.cron, schedule.time_zone)
+    values = {**_row(spec), "timed_at": now if timed else schedule.timed_at}
     connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
     return by_keys(connection, [schedule.id])[0]
 
@@ -290,13 +292,13 @@ def last_started(connection: Connection, schedule_keys: Iterable[int] | None = N
     return {row.schedule_id: row.at for row in connection.execute(statement)}
 
 
-def _row(wanted: Wanted) -> dict[str, Any]:
-    row = {name: getattr(wanted, name) for name in _DECIDED}
+def _row(spec: ScheduleSpec) -> dict[str, Any]:
+    row = {name: getattr(spec, name) for name in _SPEC}
     return row | {
-        "parameters": json.dumps(wanted.parameters),
-        "notify": json.dumps(wanted.notify),
-        "misfire": str(wanted.misfire),
-        "overlap": str(wanted.overlap),
+        "parameters": json.dumps(spec.parameters),
+        "notify": json.dumps(spec.notify),
+        "misfire": str(spec.misfire),
+        "overlap": str(spec.overlap),
     }
 
 

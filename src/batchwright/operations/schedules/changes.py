@@ -8,29 +8,29 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from batchwright.engine.schedule import Schedule, Wanted
+from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import settle
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store import watches
 from batchwright.operations.views import View, instant
 
-TERMS = tuple(field.name for field in fields(Wanted))
+FIELDS = tuple(field.name for field in fields(ScheduleSpec))
 
 
-def change_schedule(connection: Connection, before: Schedule, wanted: Wanted, now: datetime) -> Schedule:
-    """Save other terms of a locked schedule. Where they take times away that are due, those are settled first."""
-    if (wanted.cron, wanted.time_zone) != (before.cron, before.time_zone):
+def change_schedule(connection: Connection, before: Schedule, spec: ScheduleSpec, now: datetime) -> Schedule:
+    """Save another spec of a locked schedule. Where it takes times away that are due, those are settled first."""
+    if (spec.cron, spec.time_zone) != (before.cron, before.time_zone):
         before = settle(connection, before, now, "expression or zone")
-    elif _leaves_out(before, wanted, now):
+    elif _leaves_out(before, spec, now):
         before = settle(connection, before, now, "start or end")
-    return store.update_schedule(connection, before, wanted, now)
+    return store.update_schedule(connection, before, spec, now)
 
 
-def _leaves_out(before: Schedule, wanted: Wanted, now: datetime) -> bool:
+def _leaves_out(before: Schedule, spec: ScheduleSpec, now: datetime) -> bool:
     """Whether a new start or end leaves out times that are due."""
     after, until = due.bounds(before, now)
-    begin, end = due.bounds(replace(before, start=wanted.start, end=wanted.end), now)
+    begin, end = due.bounds(replace(before, start=spec.start, end=spec.end), now)
     return (begin > after or end < until) and due.first(before.expression, after, until) is not None
 
 
@@ -40,17 +40,17 @@ def delete_schedule(connection: Connection, schedule: Schedule) -> None:
     store.remove(connection, schedule)
 
 
-def terms_of(wanted: Wanted) -> View:
-    """All terms as JSON values, in the order of `Wanted`."""
-    return {term: _shown(getattr(wanted, term)) for term in TERMS}
+def spec_view(spec: ScheduleSpec) -> View:
+    """All fields as JSON values, in their order."""
+    return {name: _shown(getattr(spec, name)) for name in FIELDS}
 
 
-def changes_between(before: Wanted, after: Wanted) -> dict[str, tuple[Any, Any]]:
-    """The terms that differ, as JSON values: before and after."""
+def changes_between(before: ScheduleSpec, after: ScheduleSpec) -> dict[str, tuple[Any, Any]]:
+    """The fields that differ, as JSON values: before and after."""
     return {
-        term: (_shown(getattr(before, term)), _shown(getattr(after, term)))
-        for term in TERMS
-        if getattr(before, term) != getattr(after, term)
+        name: (_shown(getattr(before, name)), _shown(getattr(after, name)))
+        for name in FIELDS
+        if getattr(before, name) != getattr(after, name)
     }
 
 

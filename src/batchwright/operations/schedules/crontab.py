@@ -14,16 +14,17 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchwright.engine.errors import Refused
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.notifications.addresses import check_address
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.runs.parameters import Schema, choices_of, read_parameters
 from batchwright.operations.schedules.cron import read_expression, read_moment
-from batchwright.operations.schedules.request import MISFIRES, OVERLAPS, ScheduleOrder
+from batchwright.operations.schedules.request import MISFIRES, OVERLAPS
 
 SHOWN = 20
 """Bad lines that a refusal names; it says how many more there are."""
 
-Terms = dict[str, Any]
+Fields = dict[str, Any]
 SchemaOf = Callable[[str], Schema]
 """The JSON schema of a job's parameters, by its name. Raises `Refused` for a job that is not there."""
 
@@ -58,7 +59,7 @@ _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
     "scope-size": ("scope_size", read_whole),
     "error-ceiling": ("error_ceiling", None),
 }
-"""Options with one value: the term they are about, and what reads it where it is not text."""
+"""Options with one value: the field they set, and what reads it where it is not text."""
 
 _FLAGS: Mapping[str, tuple[str, bool]] = {"no-mail": ("mail_owner", False)}
 
@@ -89,22 +90,22 @@ class Line:
     """A schedule that a file wants, and the number of its line, from 1."""
 
     number: int
-    order: ScheduleOrder
+    request: ScheduleRequest
 
 
 def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
     """The schedules of a file. Raises `CrontabRefused` with every line that cannot be used."""
     lines: list[Line] = []
     problems: list[tuple[int, Refused]] = []
-    variables: Terms = {}
+    variables: Fields = {}
     for number, content in _contents(text):
         try:
             if variable := _VARIABLE.fullmatch(content):
                 variables |= _read_variable(variable[1], variable[2].strip())
             else:
-                order = _read_line(content, variables, schema_of)
-                _check_new(order.name, lines)
-                lines.append(Line(number, order))
+                request = _read_line(content, variables, schema_of)
+                _check_new(request.name, lines)
+                lines.append(Line(number, request))
         except Refused as problem:
             problems.append((number, problem))
     if problems:
@@ -120,7 +121,7 @@ def _contents(text: str) -> Iterator[tuple[int, str]]:
             yield number, content
 
 
-def _read_variable(name: str, text: str) -> Terms:
+def _read_variable(name: str, text: str) -> Fields:
     value = text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
     if name == "TZ":
         read_expression("@daily", value, from_crontab=True)
@@ -141,7 +142,7 @@ def _read_variable(name: str, text: str) -> Terms:
     )
 
 
-def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> ScheduleOrder:
+def _read_line(content: str, variables: Fields, schema_of: SchemaOf) -> ScheduleRequest:
     expression, quote, rest = content.partition('"')
     name, closing, command = rest.partition('"')
     if not quote or not closing:
@@ -162,16 +163,14 @@ def _read_line(content: str, variables: Terms, schema_of: SchemaOf) -> ScheduleO
     job, *options = words
     schema = schema_of(job)
     given = _Options(schema).read(options)
-    order = ScheduleOrder(
-        name=name, cron=expression.strip(), job=job, from_crontab=True, **{**variables, **given.terms}
-    )
-    read_expression(order.cron, order.time_zone, from_crontab=True)
-    return replace(order, parameters=read_parameters(schema, given.parameters))
+    request = ScheduleRequest(name=name, cron=expression.strip(), job=job, **{**variables, **given.fields})
+    read_expression(request.cron, request.time_zone, from_crontab=True)
+    return replace(request, parameters=read_parameters(schema, given.parameters))
 
 
 def _check_new(name: str, lines: Sequence[Line]) -> None:
     for line in lines:
-        if line.order.name == name:
+        if line.request.name == name:
             raise Refused(
                 f"the schedule {name!r} is named in line {line.number} already",
                 field="name",
@@ -187,10 +186,10 @@ def option_of(parameter: str, is_list: bool) -> str:
 
 @dataclass
 class _Options:
-    """The words after a job, taken apart: terms of the schedule, and parameters as `NAME=VALUE`."""
+    """The words after a job, taken apart: fields of the schedule, and parameters as `NAME=VALUE`."""
 
     schema: Schema
-    terms: Terms = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
     parameters: list[str] = field(default_factory=list)
 
     def read(self, words: Sequence[str]) -> _Options:
@@ -206,8 +205,8 @@ class _Options:
                 )
             name, has_value, value = word[2:].partition("=")
             if name in _FLAGS and not has_value:
-                term, said = _FLAGS[name]
-                self.terms[term] = said
+                key, said = _FLAGS[name]
+                self.fields[key] = said
             elif of_job.get(name, ("", False))[1] and not has_value:
                 self.parameters.append(f"{of_job[name][0]}=true")
             elif name in _READERS or name in of_job or name in ("notify", "param"):
@@ -220,12 +219,12 @@ class _Options:
         if name == "param":
             self.parameters.append(value)
         elif name == "notify":
-            self.terms["notify"] = (*self.terms.get("notify", ()), value)
+            self.fields["notify"] = (*self.fields.get("notify", ()), value)
         elif name in _READERS:
-            term, reader = _READERS[name]
-            if term in self.terms:
+            key, reader = _READERS[name]
+            if key in self.fields:
                 raise Refused(f"--{name} is given twice", field=name, remedy="Give it once")
-            self.terms[term] = value if reader is None else reader(value, field=name)
+            self.fields[key] = value if reader is None else reader(value, field=name)
         if name in of_job:
             self.parameters.append(f"{of_job[name][0]}={value}")
 

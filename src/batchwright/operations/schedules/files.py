@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.schedule import Schedule, Wanted
+from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -21,21 +21,21 @@ from batchwright.operations.schedules.changes import (
     change_schedule,
     changes_between,
     delete_schedule,
-    terms_of,
+    spec_view,
 )
 from batchwright.operations.schedules.crontab import CrontabRefused, Line, read_crontab
-from batchwright.operations.schedules.request import check_order, permit_schedule
+from batchwright.operations.schedules.request import check_request, permit_schedule
 from batchwright.operations.views import View
 
 Changes = Mapping[str, tuple[Any, Any]]
-"""Term of a schedule -> its value before and after, as JSON values."""
+"""Field of a schedule -> its value before and after, as JSON values."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """What a file changes, by name of schedule. `left` are those that it does not name and that stay as they are."""
 
-    added: Mapping[str, Wanted]
+    added: Mapping[str, ScheduleSpec]
     changed: Mapping[str, Changes]
     removed: Sequence[str]
     unchanged: Sequence[str]
@@ -90,10 +90,10 @@ def apply_schedules(
             store.lock_changes(connection)
         now = app.clock.now()
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
-        wanted = _checked(app, connection, lines, there, actor, now)
-        difference = _difference(wanted, there, prune=prune)
+        specs = _checked(app, connection, lines, there, actor, now)
+        difference = _difference(specs, there, prune=prune)
         if not dry_run and not difference.is_none:
-            _write(connection, difference, wanted, now)
+            _write(connection, difference, specs, now)
             _record(connection, difference, there, file=file, text=text, actor=actor, reason=reason, now=now)
     return difference
 
@@ -102,11 +102,11 @@ def _permit_lines(app: Application, actor: Actor, lines: Iterable[Line], *, prun
     with app.database.read() as connection:
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
     asked: set[tuple[str, str | None]] = set()
-    for order in (line.order for line in lines):
-        before = there.pop(order.name, None)
-        kept = before is not None and before.job == order.job
-        owner = order.owner or (None if before is None or kept else before.owner)
-        asked |= {(order.job, owner)} | ({(before.job, None)} if before is not None else set())
+    for request in (line.request for line in lines):
+        before = there.pop(request.name, None)
+        kept = before is not None and before.job == request.job
+        owner = request.owner or (None if before is None or kept else before.owner)
+        asked |= {(request.job, owner)} | ({(before.job, None)} if before is not None else set())
     if prune:
         asked |= {(schedule.job, None) for schedule in there.values()}
     for job, owner in sorted(asked, key=str):
@@ -120,14 +120,20 @@ def _checked(
     there: Mapping[str, Schedule],
     actor: Actor,
     now: datetime,
-) -> dict[str, Wanted]:
-    checked: dict[str, Wanted] = {}
+) -> dict[str, ScheduleSpec]:
+    checked: dict[str, ScheduleSpec] = {}
     problems: list[tuple[int, Refused]] = []
     for line in lines:
-        name = line.order.name
+        name = line.request.name
         try:
-            checked[name] = check_order(
-                app, connection, line.order, actor=actor, before=there.get(name), now=now
+            checked[name] = check_request(
+                app,
+                connection,
+                line.request,
+                actor=actor,
+                before=there.get(name),
+                now=now,
+                from_crontab=True,
             )
         except Refused as problem:
             problems.append((line.number, problem))
@@ -136,11 +142,13 @@ def _checked(
     return checked
 
 
-def _difference(wanted: Mapping[str, Wanted], there: Mapping[str, Schedule], *, prune: bool) -> Difference:
-    changes = {name: changes_between(there[name], wanted[name]) for name in wanted if name in there}
-    others = [name for name in there if name not in wanted]
+def _difference(
+    specs: Mapping[str, ScheduleSpec], there: Mapping[str, Schedule], *, prune: bool
+) -> Difference:
+    changes = {name: changes_between(there[name], specs[name]) for name in specs if name in there}
+    others = [name for name in there if name not in specs]
     return Difference(
-        added={name: one for name, one in wanted.items() if name not in there},
+        added={name: one for name, one in specs.items() if name not in there},
         changed={name: changed for name, changed in changes.items() if changed},
         removed=others if prune else [],
         unchanged=[name for name, changed in changes.items() if not changed],
@@ -151,13 +159,13 @@ def _difference(wanted: Mapping[str, Wanted], there: Mapping[str, Schedule], *, 
 def _write(
     connection: Connection,
     difference: Difference,
-    wanted: Mapping[str, Wanted],
+    specs: Mapping[str, ScheduleSpec],
     now: datetime,
 ) -> None:
     for one in difference.added.values():
         store.insert_schedule(connection, one, now)
     for name in difference.changed:
-        change_schedule(connection, _locked(connection, name), wanted[name], now)
+        change_schedule(connection, _locked(connection, name), specs[name], now)
     for name in difference.removed:
         delete_schedule(connection, _locked(connection, name))
 
@@ -174,14 +182,14 @@ def _record(
     now: datetime,
 ) -> None:
     names = [*difference.added, *difference.changed, *difference.removed]
-    after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_told(difference)}
+    after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_audit_values(difference)}
     audit.record(
         connection,
         actor=actor,
         act="schedule.apply",
         subject=audit.subject_of(names, "schedule"),
         reason=reason,
-        before={name: terms_of(there[name]) for name in difference.removed} or None,
+        before={name: spec_view(there[name]) for name in difference.removed} or None,
         after=after,
         now=now,
     )
@@ -194,11 +202,11 @@ def _locked(connection: Connection, name: str) -> Schedule:
     return schedule
 
 
-def _told(difference: Difference) -> View:
+def _audit_values(difference: Difference) -> View:
     return {
-        "added": {name: terms_of(one) for name, one in difference.added.items()},
+        "added": {name: spec_view(one) for name, one in difference.added.items()},
         "changed": {
-            name: {term: {"before": old, "after": new} for term, (old, new) in changes.items()}
+            name: {field: {"before": old, "after": new} for field, (old, new) in changes.items()}
             for name, changes in difference.changed.items()
         },
         "removed": list(difference.removed),

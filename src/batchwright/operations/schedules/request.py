@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from batchwright.engine.cron import CronExpression
 from batchwright.engine.errors import Refused
-from batchwright.engine.schedule import DEFAULT_CAP, Misfire, Overlap, Schedule, Wanted
+from batchwright.engine.schedule import Misfire, Overlap, Schedule, ScheduleRequest, ScheduleSpec
 from batchwright.engine.submit import CEILING
 from batchwright.notifications.addresses import check_address
 from batchwright.notifications.ping import check_ping
 from batchwright.operations.access.permissions import Right, permit, right_to_run
-from batchwright.operations.actor import Actor
+from batchwright.operations.actor import Actor, check_actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.schedules.cron import read_expression
@@ -32,45 +32,6 @@ MISFIRES = tuple(str(policy) for policy in Misfire)
 OVERLAPS = tuple(str(policy) for policy in Overlap)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScheduleOrder:
-    """All terms of a schedule as they were typed; what is left out is the default of `Wanted`, which it becomes.
-
-    `cron` is a Salesforce or Quartz expression, and with `from_crontab` a Unix line, too. `parameters` are the job's.
-    `owner`, left out, is who makes the schedule, or who has it already. `start` and `end` without a zone are wall
-    times of `time_zone`.
-    """
-
-    name: str
-    cron: str
-    job: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    from_crontab: bool = False
-    owner: str | None = None
-    time_zone: str = "UTC"
-    misfire: str = Misfire.LATEST
-    grace_seconds: int | None = None
-    cap: int = DEFAULT_CAP
-    overlap: str = Overlap.SKIP
-    start: datetime | None = None
-    end: datetime | None = None
-    notify: Sequence[str] = ()
-    mail_owner: bool = True
-    reason: str | None = None
-    explanation: str | None = None
-    scope_size: int | None = None
-    error_ceiling: str | None = None
-    start_within_minutes: int | None = None
-    finish_within_minutes: int | None = None
-    ping: str | None = None
-
-
-def order_of(schedule: Schedule) -> ScheduleOrder:
-    """What somebody would have to ask for to get the schedule as it is."""
-    values = {field.name: getattr(schedule, field.name) for field in fields(Wanted)}
-    return ScheduleOrder(from_crontab=True, **values)
-
-
 def permit_schedule(
     app: Application, actor: Actor, act: str, *, jobs: Iterable[str], owner: str | None
 ) -> None:
@@ -79,59 +40,49 @@ def permit_schedule(
     for right in sorted(rights, key=list(Right).index):
         permit(app, actor, right, act)
         if owner is not None:
-            permit(app, replace(actor, name=_checked_owner(owner, actor)), right, act)
+            permit(app, replace(actor, name=check_actor(owner, "owner")), right, act)
 
 
-def check_order(
+def check_request(
     app: Application,
     connection: Connection,
-    order: ScheduleOrder,
+    request: ScheduleRequest,
     *,
     actor: Actor,
     before: Schedule | None,
     now: datetime,
-) -> Wanted:
-    """What is to be saved: each term checked, the job's parameters as its schema reads them, ids looked up.
+    from_crontab: bool = False,
+) -> ScheduleSpec:
+    """What is to be saved: each field checked, the job's parameters as its schema reads them, ids looked up.
 
-    `before` is the schedule that it changes. Raises `Refused` for the first term that cannot be used, and for an
-    expression that never fires.
+    `before` is the schedule that it changes; `from_crontab` allows a Unix line as well. Raises `Refused` for the first
+    field that cannot be used, and for an expression that never fires.
     """
-    _check_name(order.name)
-    check_one_of(order.misfire, MISFIRES, field="misfire")
-    check_one_of(order.overlap, OVERLAPS, field="overlap")
-    _check_numbers(order)
-    expression = read_expression(order.cron, order.time_zone, from_crontab=order.from_crontab)
-    start, end = _zoned(order.start, order.time_zone), _zoned(order.end, order.time_zone)
-    if before is None or (before.cron, before.time_zone, before.start, before.end) != (
-        order.cron,
-        order.time_zone,
-        start,
-        end,
-    ):
+    _check_name(request.name)
+    check_one_of(request.misfire, MISFIRES, field="misfire")
+    check_one_of(request.overlap, OVERLAPS, field="overlap")
+    _check_numbers(request)
+    expression = read_expression(request.cron, request.time_zone, from_crontab=from_crontab)
+    start, end = _zoned(request.start, request.time_zone), _zoned(request.end, request.time_zone)
+    times = (request.cron, request.time_zone, start, end)
+    if before is None or times != (before.cron, before.time_zone, before.start, before.end):
         _check_fires(expression, start, end, now)
-    return Wanted(
-        name=order.name,
-        cron=order.cron,
-        job=order.job,
-        parameters=_checked_parameters(app, connection, order),
-        owner=_checked_owner(order.owner or (actor.name if before is None else before.owner), actor),
-        time_zone=order.time_zone,
-        misfire=Misfire(order.misfire),
-        grace_seconds=order.grace_seconds,
-        cap=order.cap,
-        overlap=Overlap(order.overlap),
-        start=start,
-        end=end,
-        notify=tuple(dict.fromkeys(check_address(address, "notify") for address in order.notify)),
-        mail_owner=order.mail_owner,
-        reason=order.reason,
-        explanation=order.explanation,
-        scope_size=order.scope_size,
-        error_ceiling=order.error_ceiling,
-        start_within_minutes=order.start_within_minutes,
-        finish_within_minutes=order.finish_within_minutes,
-        ping=None if order.ping is None else check_ping(order.ping),
-    )
+    checked = {
+        "parameters": _checked_parameters(app, connection, request),
+        "owner": check_actor(request.owner or (actor.name if before is None else before.owner), "owner"),
+        "misfire": Misfire(request.misfire),
+        "overlap": Overlap(request.overlap),
+        "start": start,
+        "end": end,
+        "notify": tuple(dict.fromkeys(check_address(address, "notify") for address in request.notify)),
+        "ping": None if request.ping is None else check_ping(request.ping),
+    }
+    return ScheduleSpec(**field_values(request) | checked)
+
+
+def field_values(request: ScheduleRequest) -> dict[str, Any]:
+    """The values of a request, or of a schedule what somebody would have to ask for to get it as it is; by field."""
+    return {field.name: getattr(request, field.name) for field in fields(ScheduleRequest)}
 
 
 def _check_name(name: str) -> None:
@@ -143,13 +94,13 @@ def _check_name(name: str) -> None:
         )
 
 
-def _check_numbers(order: ScheduleOrder) -> None:
+def _check_numbers(request: ScheduleRequest) -> None:
     bounds = (
-        ("grace_seconds", order.grace_seconds, 0, LONGEST_GRACE),
-        ("cap", order.cap, 1, MOST_AT_ONCE),
-        ("scope_size", order.scope_size, 1, 10**9),
-        ("start_within_minutes", order.start_within_minutes, 1, LONGEST_MINUTES),
-        ("finish_within_minutes", order.finish_within_minutes, 1, LONGEST_MINUTES),
+        ("grace_seconds", request.grace_seconds, 0, LONGEST_GRACE),
+        ("cap", request.cap, 1, MOST_AT_ONCE),
+        ("scope_size", request.scope_size, 1, 10**9),
+        ("start_within_minutes", request.start_within_minutes, 1, LONGEST_MINUTES),
+        ("finish_within_minutes", request.finish_within_minutes, 1, LONGEST_MINUTES),
     )
     for name, value, least, most in bounds:
         if value is not None and not least <= value <= most:
@@ -158,9 +109,9 @@ def _check_numbers(order: ScheduleOrder) -> None:
                 field=name,
                 remedy="Give one in it",
             )
-    if order.error_ceiling is not None and not CEILING.fullmatch(order.error_ceiling):
+    if request.error_ceiling is not None and not CEILING.fullmatch(request.error_ceiling):
         raise Refused(
-            f"{order.error_ceiling!r} is no error ceiling",
+            f"{request.error_ceiling!r} is no error ceiling",
             field="error_ceiling",
             remedy="Give a count such as 100, or a percentage such as 5%",
         )
@@ -194,17 +145,8 @@ def _check_fires(
         )
 
 
-def _checked_parameters(app: Application, connection: Connection, order: ScheduleOrder) -> dict[str, Any]:
-    job = app.registry.get(order.job)(**order.parameters)
+def _checked_parameters(app: Application, connection: Connection, request: ScheduleRequest) -> dict[str, Any]:
+    job = app.registry.get(request.job)(**request.parameters)
     job.select(connection)
     parameters: dict[str, Any] = job.parameters.model_dump(mode="json")
     return parameters
-
-
-def _checked_owner(owner: str, actor: Actor) -> str:
-    try:
-        return Actor(name=owner, os_user=actor.os_user).name
-    except Refused as refused:
-        raise Refused(
-            refused.message.replace("actor", "owner"), field="owner", remedy=refused.remedy
-        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -13,7 +12,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import BatchJob
-from batchwright.engine.schedule import Hold, Schedule
+from batchwright.engine.schedule import Hold, Schedule, ScheduleRequest
 from batchwright.engine.schedules import due
 from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
@@ -26,35 +25,37 @@ from batchwright.operations.schedules.changes import (
     change_schedule,
     changes_between,
     delete_schedule,
-    terms_of,
+    spec_view,
 )
-from batchwright.operations.schedules.request import ScheduleOrder, check_order, order_of, permit_schedule
+from batchwright.operations.schedules.request import check_request, field_values, permit_schedule
 from batchwright.operations.views import View, instant
 
 NEXT = 10
 """Fires that `next_fires` gives where nobody says how many."""
 
 
-def add_schedule(app: Application, order: ScheduleOrder, *, actor: Actor, reason: str | None = None) -> View:
+def add_schedule(
+    app: Application, request: ScheduleRequest, *, actor: Actor, reason: str | None = None
+) -> View:
     """Save a new schedule and return its JSON. It fires from now on, where a worker runs.
 
     Refuses a name in use (Salesforce: `System.schedule`), a bad expression, zone, job or parameter, unknown ids, and
     an expression that never fires.
     """
-    permit_schedule(app, actor, "schedule.add", jobs=[order.job], owner=order.owner)
+    permit_schedule(app, actor, "schedule.add", jobs=[request.job], owner=request.owner)
     with app.database.write() as connection:
         store.lock_changes(connection)
         now = app.clock.now()
-        if store.by_name(connection, order.name) is not None:
+        if store.by_name(connection, request.name) is not None:
             raise Refused(
-                f"there is a schedule named {order.name!r} already",
+                f"there is a schedule named {request.name!r} already",
                 field="name",
                 remedy="Change that one with `batchwright schedules update`, or take another name",
             )
-        wanted = check_order(app, connection, order, actor=actor, before=None, now=now)
-        added = store.insert_schedule(connection, wanted, now)
+        spec = check_request(app, connection, request, actor=actor, before=None, now=now)
+        added = store.insert_schedule(connection, spec, now)
         audit.record(
-            connection, actor, "schedule.add", added.name, reason=reason, after=terms_of(added), now=now
+            connection, actor, "schedule.add", added.name, reason=reason, after=spec_view(added), now=now
         )
         return _view(connection, added, now)
 
@@ -62,7 +63,7 @@ def add_schedule(app: Application, order: ScheduleOrder, *, actor: Actor, reason
 def update_schedule(
     app: Application, name: str, changes: Mapping[str, Any], *, actor: Actor, reason: str | None = None
 ) -> View:
-    """Change terms of a schedule, fields of `ScheduleOrder` by name, and return its JSON.
+    """Change fields of a schedule, those of `ScheduleRequest` by name, and return its JSON.
 
     Refuses what `add_schedule` refuses, and a call that changes nothing. A new expression or zone counts from now on;
     what was due before is settled first.
@@ -75,38 +76,41 @@ def update_schedule(
         store.lock_changes(connection)
         now = app.clock.now()
         before = schedule_named(connection, name, lock=True)
-        order = replace(order_of(before), from_crontab="cron" not in changes, **changes)
-        wanted = check_order(app, connection, order, actor=actor, before=before, now=now)
-        changed = changes_between(before, wanted)
+        request = ScheduleRequest(**{**field_values(before), **changes})
+        is_kept = "cron" not in changes  # it may be a Unix line
+        spec = check_request(
+            app, connection, request, actor=actor, before=before, now=now, from_crontab=is_kept
+        )
+        changed = changes_between(before, spec)
         if not changed:
             raise Refused(
                 f"there is nothing to change: {name!r} is like that already",
                 field="name",
                 remedy="Give an option with another value; see `batchwright schedules update --help`",
             )
-        after = change_schedule(connection, before, wanted, now)
-        old = {term: value for term, (value, _) in changed.items()}
-        new = {term: value for term, (_, value) in changed.items()}
+        after = change_schedule(connection, before, spec, now)
+        old = {name: value for name, (value, _) in changed.items()}
+        new = {name: value for name, (_, value) in changed.items()}
         audit.record(
             connection, actor, "schedule.update", name, reason=reason, before=old, after=new, now=now
         )
         return _view(connection, after, now)
 
 
-def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None, **terms: Any) -> View:
+def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None, **fields: Any) -> View:
     """Let the job run whenever `cron` says, and return the schedule's JSON (Salesforce: `System.schedule`).
 
-    `terms` are further ones of `ScheduleOrder`, such as `time_zone="Europe/Berlin"` or `misfire="all"`. The job's
+    `fields` are further ones of `ScheduleRequest`, such as `time_zone="Europe/Berlin"` or `misfire="all"`. The job's
     parameters are saved as they are now. Without `app` it is the application that the settings describe. Refuses what
     `add_schedule` refuses, a name in use among it, and a job that is not registered.
     """
     app = app or default_application()
     actor = default_actor(app.settings)
-    permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=terms.get("owner"))
+    permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=fields.get("owner"))
     app.registry.check(job)
     parameters = job.parameters.model_dump(mode="json")
-    order = ScheduleOrder(name=name, cron=cron, job=job.name, parameters=parameters, **terms)
-    return add_schedule(app, order, actor=actor)
+    request = ScheduleRequest(name=name, cron=cron, job=job.name, parameters=parameters, **fields)
+    return add_schedule(app, request, actor=actor)
 
 
 def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -177,7 +181,7 @@ def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
         view = _view(connection, before, now)
         delete_schedule(connection, before)
         audit.record(
-            connection, actor, "schedule.remove", name, reason=reason, before=terms_of(before), now=now
+            connection, actor, "schedule.remove", name, reason=reason, before=spec_view(before), now=now
         )
         return view
 
@@ -275,7 +279,7 @@ def read_hold(app: Application, *, actor: Actor | None = None) -> View:
 
 
 def show_schedule(app: Application, name: str, *, actor: Actor | None = None) -> View:
-    """One schedule, with what its JSON in a list leaves out: `description`, `held`, the rest of its terms."""
+    """One schedule, with what its JSON in a list leaves out: `description`, `held`, the rest of its fields."""
     permit(app, actor, Right.LOOK, "schedule.show")
     with app.database.read() as connection:
         schedule = schedule_named(connection, name)
