@@ -118,6 +118,7 @@ NO_ACT = {
     "permit": "the question itself",
     "enqueue": "part of submits, which ask",
     "permit_for_run": "the question itself",
+    "listing": "part of lists, which ask",
     "tell_submitted": "part of submits, which ask",
     "check_request": "part of changes, which ask",
     "permit_schedule": "the question itself",
