@@ -129,7 +129,7 @@ def rated(company: str, batchwright: Batchwright) -> str:
 
 def place_of(url: str) -> str:
     """How messages name the database of a URL."""
-    return Database(url).place
+    return Database(url).display_url
 
 
 def error_of(result: Result) -> dict[str, Any]:

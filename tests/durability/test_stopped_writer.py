@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from batchwright.engine.store import database
+from batchwright.engine.store import engines
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 
@@ -62,7 +62,7 @@ def test_a_stopped_process_in_the_midst_of_a_heartbeat_is_ended(store: LeaseStor
 def test_a_process_that_runs_is_waited_for(
     store: LeaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BESIDE_TRIES", 2)
+    monkeypatch.setattr(engines, "LEASE_TRIES", 2)
     with _holder(tmp_path / "books.db-lease") as holder:
         with pytest.raises(OperationalError, match="locked"):
             store.beat("run/1", 1)

@@ -25,8 +25,7 @@ from batchwright.engine.faults import (
 from batchwright.engine.job import Finish, Scope
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
-from batchwright.engine.store import database as database_module
-from batchwright.engine.store import scopes
+from batchwright.engine.store import engines, scopes
 from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
@@ -303,7 +302,7 @@ def test_a_write_lock_that_somebody_else_holds_delays_a_scope_only(rig: Rig, spy
 
     all_pending = scopes.pending
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_module, "SQLITE_BUSY_MILLISECONDS", 1)
+        patch.setattr(engines, "SQLITE_BUSY_MILLISECONDS", 1)
         rig.database.close()
         patch.setattr(scopes, "pending", pending)
         patch.setattr(rig.clock, "sleep", let_go)

@@ -238,10 +238,10 @@ def test_a_taker_that_died_as_well_is_followed_by_another(store: LeaseStore, run
 def test_a_watch_leaves_no_heartbeat_of_its_own(rig: Rig, store: LeaseStore, run: Run) -> None:
     peer = Peer(store, run)
     peer.seconds_until_death()
-    with rig.database.beside.begin() as connection:
+    with rig.database.lease_engine.begin() as connection:
         assert len(connection.execute(heartbeat.select()).all()) == 1
     peer.watch.close()
-    with rig.database.beside.begin() as connection:
+    with rig.database.lease_engine.begin() as connection:
         assert connection.execute(heartbeat.select()).all() == []
 
 

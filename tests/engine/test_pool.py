@@ -188,7 +188,7 @@ def test_a_pool_on_another_database_refuses_and_the_run_goes_on_in_line(
     (fell_back,) = [one for one in rig.published if isinstance(one, events.ExecutorFellBack)]
     assert (fell_back.run_id, fell_back.executor, fell_back.instead) == (run.run_id, "local", "inline")
     assert f"has sqlite:///{folder}/other.db for its database" in fell_back.reason
-    assert rig.database.place in fell_back.reason
+    assert rig.database.display_url in fell_back.reason
 
 
 def test_a_run_waits_neither_for_a_pool_that_starts_nor_for_its_end(rig: Rig) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import inspect
 import batchwright.billing.tables
 import batchwright.notifications.tables
 import batchwright.operations.tables  # noqa: F401
-from batchwright.engine.store.database import Database, newest_revision, upgrade
+from batchwright.engine.store.database import Database, upgrade
+from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.tables import lease_metadata, metadata
 
 

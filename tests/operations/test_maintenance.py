@@ -98,7 +98,7 @@ def test_an_upgrade_makes_the_database_and_says_from_where_to_where(
     app = make_application(make_settings(database_url, tmp_path), clock=StandingClock(NOW))
     made = upgrade_database(app, actor=ACTOR)
     again = upgrade_database(app, actor=ACTOR)
-    assert made == {"place": app.database.place, "before": None, "after": app.database.revision()}
+    assert made == {"place": app.database.display_url, "before": None, "after": app.database.revision()}
     assert again["before"] == again["after"] == made["after"]
     assert [entry["act"] for entry in list_audit(app)] == ["database.upgrade"] * 2
     app.close()

@@ -235,7 +235,7 @@ def test_the_end_of_a_run_sends_its_mail(app: Application) -> None:
         1,
         {"draft_fee_amount": {"USD": "60.00"}},
     )
-    assert facts["database"] == app.database.place
+    assert facts["database"] == app.database.display_url
     assert (facts["mail_only_to_files"], facts["record_noun"], facts["retry_unit"]) == (
         True,
         "usage input",

@@ -53,7 +53,7 @@ def wait_until_blocked(thread: threading.Thread, database: Database) -> None:
 def _somebody_waits(database: Database) -> bool:
     if database.is_sqlite:
         return is_next_held(Path(f"{database.url.database}-next"))
-    with database.glance() as connection:
+    with database.read_autocommit() as connection:
         return bool(connection.exec_driver_sql(_WAITING).scalar_one())
 
 

@@ -1,7 +1,8 @@
 import pytest
 from sqlalchemy import create_engine, inspect
 
-from batchwright.engine.store.database import Database, newest_revision
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.migrating import newest_revision
 
 
 def tables(url: str) -> list[str]:

@@ -79,7 +79,7 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
     if "outcomes" in run:
         write_rows(run["outcomes"], OUTCOME_COLUMNS, format="table", nothing="There was no record to do.")
         click.echo()
-    for line in run_result(show_run(app, run["run_id"]), app.settings, app.database.place):
+    for line in run_result(show_run(app, run["run_id"]), app.settings, app.database.display_url):
         click.echo(line)
 
 

@@ -104,7 +104,7 @@ class Claims:
 
     def any_waiting(self) -> bool:
         """Whether a run waits that could be claimed now. Takes no lock."""
-        with self._database.glance() as connection:
+        with self._database.read_autocommit() as connection:
             return queue.any_to_claim(connection, self._max_active_runs)
 
     def next(self) -> tuple[Run | None, bool]:

@@ -223,7 +223,7 @@ class Dispatcher:
             return pending, counts, None if asked is None else asked.asked
 
     def _task(self, run: Run, scope_key: int, number: int) -> Task:
-        return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.place)
+        return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.display_url)
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:

@@ -35,14 +35,14 @@ Results = Generator["Done", None, None]
 
 
 class Task(NamedTuple):
-    """One scope to execute, for a process that knows nothing else. ``place`` names the database, without password."""
+    """One scope to execute, for a process that knows nothing else. ``database`` is its URL without the password."""
 
     run_id: str
     run_key: int
     fence: int
     scope_key: int
     number: int
-    place: str
+    database: str
 
 
 class TaskResult(NamedTuple):

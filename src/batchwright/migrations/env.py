@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that ``batchwright.engine.store.database`` hands over."""
+"""Runs the migrations on the connection that ``batchwright.engine.store.migrating`` hands over."""
 
 from __future__ import annotations
 

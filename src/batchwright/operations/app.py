@@ -75,7 +75,7 @@ class Application:
             registry=self.registry,
             clock=self.clock,
             events=self.events,
-            announce=Announcer(self.settings, self.database.place, self.registry, self.clock),
+            announce=Announcer(self.settings, self.database.display_url, self.registry, self.clock),
             lease_seconds=self.settings.lease_seconds,
             max_active_runs=self.settings.max_active_runs,
             executor=self.executor,

@@ -82,7 +82,7 @@ def preview_mail(app: Application, job_name: str, *, actor: Actor | None = None)
         type=job.type,
         now=app.clock.now(),
         base_url=app.settings.console_url,
-        database=app.database.place,
+        database=app.database.display_url,
         error_note=job.error_note,
     )
 

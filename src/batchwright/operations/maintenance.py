@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import database
-from batchwright.engine.store.database import newest_revision
+from batchwright.engine.store.migrating import newest_revision
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor, default_actor
@@ -28,12 +28,12 @@ def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[st
             connection,
             actor=actor or default_actor(app.settings),
             act="database.upgrade",
-            subject=app.database.place,
+            subject=app.database.display_url,
             before={"revision": before},
             after={"revision": after},
             now=app.clock.now(),
         )
-    return {"place": app.database.place, "before": before, "after": after}
+    return {"place": app.database.display_url, "before": before, "after": after}
 
 
 def check_database(app: Application) -> list[str]:

@@ -109,9 +109,10 @@ class _ThreadState(threading.local):
     def _runner(self, task: Task) -> ScopeRunner:
         try:
             app = default_application()
-            if app.database.place != task.place:
+            ours = app.database.display_url
+            if ours != task.database:
                 raise Refused(
-                    f"{_where()} has {app.database.place} for its database, and {task.run_id} is in {task.place}",
+                    f"{_where()} has {ours} for its database, and {task.run_id} is in {task.database}",
                     field="database_url",
                     remedy="Give both the same BATCHWRIGHT_DATABASE_URL",
                 )

@@ -41,7 +41,7 @@ def check(as_json: bool) -> int:
     """Check what must hold in the database; the exit code is 1 when something does not."""
     with application() as app:
         problems = operation.check_database(app)
-        place = app.database.place
+        place = app.database.display_url
     if as_json:
         write_json(problems)
     else:
@@ -59,7 +59,7 @@ def backup(file: Path, as_json: bool) -> None:
     """Write a copy of an embedded database to a new file, also while runs are working."""
     with application() as app:
         operation.backup_database(app, file)
-        place = app.database.place
+        place = app.database.display_url
     if as_json:
         write_json({"place": place, "file": str(file)})
     else:

@@ -153,7 +153,7 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     _title("The run log")
     write_table([run], [column for column in LOG_COLUMNS if column.text(run)])
     click.echo()
-    for line in run_result(run, app.settings, app.database.place):
+    for line in run_result(run, app.settings, app.database.display_url):
         click.echo(line)
     _title("The mail")
     for message in _written(app.settings.mail.directory):

@@ -68,7 +68,7 @@ def import_(
             reason=reason,
             progress=progress,
         )
-        place = app.database.place
+        place = app.database.display_url
     if as_json:
         write_json(report)
     else:

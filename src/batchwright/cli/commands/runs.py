@@ -76,7 +76,7 @@ def show(run_id: str, as_json: bool) -> None:
             write_json(run)
             return
         asked = steering.what_is_asked(app, run_id)
-        write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.place))
+        write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.display_url))
     if run["warnings"]:
         click.echo()
         write_table(run["warnings"], WARNING_COLUMNS)

@@ -32,7 +32,7 @@ def worker(verbosity: Verbosity) -> None:
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))
-        click.echo(f"Working on {app.database.place}, process {os.getpid()}.", err=True)
+        click.echo(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
         process.run()
     click.echo("Stopped; what was not done waits for another worker.", err=True)
 

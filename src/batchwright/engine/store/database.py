@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.engine.faults import reason_of
-from batchwright.engine.store.lock_holders import end_stopped_writer
-from batchwright.engine.store.tables import lease_metadata
+from batchwright.engine.store import migrating
+from batchwright.engine.store.engines import is_sqlite, open_engine, open_lease_engine
+from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.turnstile import Turnstile
-
-SQLITE_BUSY_MILLISECONDS = 60_000
-BESIDE_BUSY_MILLISECONDS = 200
-BESIDE_TRIES = 150
 
 
 class Database:
@@ -35,9 +23,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.is_sqlite = is_sqlite(self.url)
         self._engine: Engine | None = None
-        self._beside: Engine | None = None
+        self._lease_engine: Engine | None = None
         self._opening = threading.Lock()
         self._turnstile = Turnstile(Path(self.url.database or "")) if self.is_sqlite else None
 
@@ -46,22 +34,22 @@ class Database:
         """The SQLAlchemy engine, made at first use."""
         with self._opening:
             if self._engine is None:
-                self._engine = _open(self.url, self.is_sqlite)
+                self._engine = open_engine(self.url)
             return self._engine
 
     @property
-    def beside(self) -> Engine:
-        """An engine for what stands beside the work (engine/store/leases.py): no commit of it waits for the disk.
+    def lease_engine(self) -> Engine:
+        """The engine for leases (engine/store/leases.py), made at first use: no commit of it waits for the disk.
 
-        On SQLite a small file of its own, made at first use; on PostgreSQL connections of its own.
+        On SQLite of a small file of its own; on PostgreSQL with connections of its own.
         """
         with self._opening:
-            if self._beside is None:
-                self._beside = _open_beside(self.url, self.is_sqlite)
-            return self._beside
+            if self._lease_engine is None:
+                self._lease_engine = open_lease_engine(self.url)
+            return self._lease_engine
 
     @property
-    def place(self) -> str:
+    def display_url(self) -> str:
         """Where it is, for people: no password."""
         if self.is_sqlite:
             return f"sqlite:///{Path(self.url.database or '').resolve()}"
@@ -82,7 +70,7 @@ class Database:
                 transaction.rollback()
 
     @contextmanager
-    def glance(self) -> Iterator[Connection]:
+    def read_autocommit(self) -> Iterator[Connection]:
         """A connection to read by a single statement: on PostgreSQL it saves the way there and back for a transaction
         around it, twice.
         """
@@ -118,13 +106,13 @@ class Database:
         there = self._revision_there()
         if there is None:
             raise DatabaseMissing(
-                f"there is no Batchwright database at {self.place}",
+                f"there is no Batchwright database at {self.display_url}",
                 field="database_url",
                 remedy="Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
             )
         if there != newest_revision():
             raise DatabaseMissing(
-                f"the database {self.place} is at revision {there}; needed is {newest_revision()}",
+                f"the database {self.display_url} is at revision {there}; needed is {newest_revision()}",
                 field="database_url",
                 remedy="Bring it up with `batchwright db upgrade`, or install the program that made it",
             )
@@ -136,7 +124,7 @@ class Database:
             return self._revision_noted() or self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
-                f"cannot use the database {self.place}: {reason_of(error)}",
+                f"cannot use the database {self.display_url}: {reason_of(error)}",
                 field="database_url",
                 remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
                 " BATCHWRIGHT_DATABASE_URL",
@@ -145,7 +133,7 @@ class Database:
     def _revision_noted(self) -> str | None:
         """As ``revision``, in one statement; ``None`` when there is no such table."""
         try:
-            with self.glance() as connection:
+            with self.read_autocommit() as connection:
                 return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         except (OperationalError, ProgrammingError):
             return None
@@ -153,16 +141,14 @@ class Database:
     def revision(self) -> str | None:
         """The migration the database stands at; ``None`` before the first."""
         with self.read() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            return migrating.revision(connection)
 
     def upgrade(self) -> None:
         """Make the database if it is embedded and missing, and bring it to the newest revision."""
         if self.is_sqlite:
             self._make_folder()
         with self.write() as connection:
-            config = _alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            migrating.upgrade(connection)
 
     def _make_folder(self) -> None:
         folder = Path(self.url.database or "").resolve().parent
@@ -177,10 +163,10 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        for engine in (self._engine, self._beside):
+        for engine in (self._engine, self._lease_engine):
             if engine is not None:
                 engine.dispose()
-        self._engine = self._beside = None
+        self._engine = self._lease_engine = None
 
 
 def upgrade(url: str) -> None:
@@ -190,95 +176,6 @@ def upgrade(url: str) -> None:
         database.upgrade()
     finally:
         database.close()
-
-
-@cache
-def newest_revision() -> str | None:
-    """The revision that this program needs."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", os.fspath(Path(str(files("batchwright.migrations")))))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def _open(url: URL, is_sqlite: bool) -> Engine:
-    if not is_sqlite:
-        return _open_postgresql(url)
-    # A process drives several runs at once, each on connections of its own: none may wait for another's.
-    engine = create_engine(url, max_overflow=-1)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _open_postgresql(url: URL, **options: Any) -> Engine:
-    # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
-    arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=-1, **options)
-
-
-def _open_beside(url: URL, is_sqlite: bool) -> Engine:
-    if not is_sqlite:
-        # Each statement is a transaction: none of those on leases needs another's.
-        engine = _open_postgresql(url, isolation_level="AUTOCOMMIT")
-        event.listen(engine, "connect", _prepare_postgresql_beside)
-        return engine
-    file = Path(url.database or "").resolve()
-    engine = create_engine(f"sqlite:///{file}-lease", max_overflow=-1)
-    event.listen(engine, "connect", _prepare_sqlite_beside)
-    event.listen(engine, "begin", lambda connection: _begin_sqlite_beside(connection, Path(f"{file}-lease")))
-    lease_metadata.create_all(engine)
-    return engine
-
-
-def _begin_sqlite_beside(connection: Connection, file: Path) -> None:
-    """Wait for the lock half a minute at most, and for a process that is stopped and has it not at all."""
-    for _ in range(BESIDE_TRIES):
-        try:
-            connection.connection.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
-            return
-        except sqlite3.OperationalError:
-            end_stopped_writer(file)
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _prepare_postgresql_beside(connection: Any, _record: Any) -> None:
-    before, connection.autocommit = connection.autocommit, True
-    connection.execute("SET synchronous_commit = off")
-    connection.autocommit = before
-
-
-def _prepare_sqlite_beside(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-    pragmas = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL")
-    for pragma in (*pragmas, f"busy_timeout={BESIDE_BUSY_MILLISECONDS}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver would open a transaction only at the first write, leaving the reads before it outside.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={SQLITE_BUSY_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "cache_size=-16000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("batchwright_read", False)
-    # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def sqlite_faults(connection: Connection) -> list[str]:

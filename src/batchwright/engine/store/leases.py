@@ -133,7 +133,7 @@ class LeaseStore:
 
     def close(self) -> None:
         """Close the connections that wait to be used again."""
-        self._database.beside.dispose()
+        self._database.lease_engine.dispose()
 
     def _claim_missing(self, name: str, taker: str) -> bool:
         # The owner died between claiming the run and its first heartbeat.
@@ -146,7 +146,7 @@ class LeaseStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._database.beside.begin() as connection:
+        with self._database.lease_engine.begin() as connection:
             yield connection
 
 

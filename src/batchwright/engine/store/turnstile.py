@@ -28,7 +28,7 @@ SECONDS_BETWEEN_LOOKS = 3.0
 """How often who waits looks whether the one it waits for is stopped."""
 SECONDS_BEFORE_NAMING = 6.0
 LONGEST_SECONDS = 60.0
-"""As long as SQLite itself waits for its lock (``database.SQLITE_BUSY_MILLISECONDS``)."""
+"""As long as SQLite itself waits for its lock (``engines.SQLITE_BUSY_MILLISECONDS``)."""
 
 log = structlog.get_logger()
 

@@ -115,7 +115,7 @@ class PostgresWake:
             return False
         self._tried = time.monotonic()
         try:
-            pooled = self._database.beside.raw_connection()
+            pooled = self._database.lease_engine.raw_connection()
             self._connection = pooled.driver_connection
             pooled.detach()
             self._connection.autocommit = True

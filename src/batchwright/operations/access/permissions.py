@@ -65,7 +65,7 @@ def permit(
     actor = actor or default_actor(app.settings)
     if connection is None:
         app.database.require()
-    with app.database.glance() if connection is None else nullcontext(connection) as reading:
+    with app.database.read_autocommit() if connection is None else nullcontext(connection) as reading:
         users = user_store.users_for_permission(reading, actor.os_user, _names(actor))
     refusal = _refusal(app, actor, users, right)
     if refusal is not None:

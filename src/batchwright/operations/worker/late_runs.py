@@ -80,7 +80,7 @@ def _tell(
     facts = {
         **_facts(schedule, watch, late),
         "run_status": None if run is None else str(run.state),
-        "database": app.database.place,
+        "database": app.database.display_url,
         "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
