@@ -30,10 +30,7 @@ _TYPOGRAPHIC = re.compile("[\u2018-\u201f\u00ab\u00bb\u2039\u203a]")
 _CONTROLS = ("Cc", "Zl", "Zp", "Cs", "Co")
 # They turn the direction of what follows, so that a text reads as another one.
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
+_MONTHS = "January February March April May June July August September October November December".split()
 
 
 class CellError(ValueError):

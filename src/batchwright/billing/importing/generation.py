@@ -27,13 +27,13 @@ from batchwright.billing.tables import billing_schedule, usage_schedule
 _ASSETS_AT_A_TIME: Final = 2_000
 _USAGE_SCHEDULES_AT_A_TIME: Final = 20_000
 _BILLING_COLUMNS: Final = (
-    *("id", "billing_schedule_id", "asset_key", "period_start_date", "period_end_date", "fee_amount"),
-    *("ready_for_invoice_date", "type", "status"),
-)
+    "id billing_schedule_id asset_key period_start_date period_end_date fee_amount ready_for_invoice_date"
+    " type status"
+).split()
 _USAGE_COLUMNS: Final = (
-    *("usage_schedule_id", "billing_schedule_key", "asset_key", "period_start_date", "period_end_date"),
-    *("included_quantity", "actual_quantity", "fee_amount", "type"),
-)
+    "usage_schedule_id billing_schedule_key asset_key period_start_date period_end_date included_quantity"
+    " actual_quantity fee_amount type"
+).split()
 
 Batch = list[tuple[NewAsset, BillingPeriod]]
 

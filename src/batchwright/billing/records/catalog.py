@@ -191,12 +191,12 @@ def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iter
     accounts_of: dict[int, set[int]] = defaultdict(set)
     for contract_key, account_key in _all(connection, covered.where(chosen)):
         accounts_of[contract_key].add(account_key)
-    statement = select(
-        *(contract.c.id, contract.c.contract_id, contract.c.revision, contract.c.customer_key),
-        *(contract.c.price_book_key, contract.c.start_date, contract.c.end_date, contract.c.status),
-    ).where(and_(chosen, tuple_(contract.c.contract_id, contract.c.revision).in_(newest)))
-    for row in _all(connection, statement):
-        yield Terms._make((*row[1:], frozenset(accounts_of[row[0]])))
+    columns = "id contract_id revision customer_key price_book_key start_date end_date status".split()
+    statement = select(*contract.c[*columns]).where(
+        and_(chosen, tuple_(contract.c.contract_id, contract.c.revision).in_(newest))
+    )
+    for key, *terms in _all(connection, statement):
+        yield Terms._make((*terms, frozenset(accounts_of[key])))
 
 
 def _all(connection: Connection, statement: Select[Any]) -> list[Any]:

@@ -182,11 +182,11 @@ class KnownInput(NamedTuple):
 
 def assets(connection: Connection, ids: Collection[str]) -> dict[str, Asset]:
     """Assets by id."""
-    statement = select(
-        *(asset.c.asset_line_item_id, asset.c.id, asset.c.customer_key, asset.c.start_date, asset.c.end_date),
-        *(asset.c.first_billing_date, asset.c.billing_frequency, asset.c.usage_frequency),
-        *(asset.c.price_book_key, asset.c.currency),
-    ).where(among(connection, asset.c.asset_line_item_id, ids))
+    columns = (
+        "asset_line_item_id id customer_key start_date end_date first_billing_date billing_frequency"
+        " usage_frequency price_book_key currency"
+    ).split()
+    statement = select(*asset.c[*columns]).where(among(connection, asset.c.asset_line_item_id, ids))
     return {an_id: Asset(*row) for an_id, *row in connection.execute(statement).all()}
 
 
@@ -253,28 +253,20 @@ def give_currencies(connection: Connection, ceiling: int) -> None:
 def assets_without_schedules(connection: Connection, after: int, count: int) -> list[NewAsset]:
     """Some assets whose key is above ``after`` and that have no billing schedule, in key order."""
     scheduled = select(billing_schedule.c.id).where(billing_schedule.c.asset_key == asset.c.id)
-    statement = select(
-        *(asset.c.id, asset.c.customer_key, asset.c.account_key, asset.c.product, asset.c.end_date),
-        *(
-            asset.c.first_billing_date,
-            asset.c.billing_frequency,
-            asset.c.usage_frequency,
-            asset.c.price_book_key,
-        ),
-    ).where(asset.c.id > after, ~scheduled.exists())
+    columns = (
+        "id customer_key account_key product end_date first_billing_date billing_frequency"
+        " usage_frequency price_book_key"
+    ).split()
+    statement = select(*asset.c[*columns]).where(asset.c.id > after, ~scheduled.exists())
     return [NewAsset(*row) for row in connection.execute(statement.order_by(asset.c.id).limit(count))]
 
 
 def billing_schedules(connection: Connection, ids: Collection[str]) -> dict[str, BillingSchedule]:
     """Billing schedules by id."""
-    statement = select(
-        *(billing_schedule.c.billing_schedule_id, billing_schedule.c.id, billing_schedule.c.asset_key),
-        *(
-            billing_schedule.c.period_start_date,
-            billing_schedule.c.period_end_date,
-            billing_schedule.c.status,
-        ),
-    ).where(among(connection, billing_schedule.c.billing_schedule_id, ids))
+    columns = "billing_schedule_id id asset_key period_start_date period_end_date status".split()
+    statement = select(*billing_schedule.c[*columns]).where(
+        among(connection, billing_schedule.c.billing_schedule_id, ids)
+    )
     return {
         an_id: BillingSchedule(key, asset_key, Period(start, end), status)
         for an_id, key, asset_key, start, end, status in connection.execute(statement)
@@ -283,10 +275,8 @@ def billing_schedules(connection: Connection, ids: Collection[str]) -> dict[str,
 
 def live_periods(connection: Connection, asset_keys: Collection[int]) -> dict[int, list[tuple[str, Period]]]:
     """Id and period of the billing schedules of each of these assets, superseded ones left out."""
-    statement = select(
-        *(billing_schedule.c.asset_key, billing_schedule.c.billing_schedule_id),
-        *(billing_schedule.c.period_start_date, billing_schedule.c.period_end_date),
-    ).where(
+    columns = "asset_key billing_schedule_id period_start_date period_end_date".split()
+    statement = select(*billing_schedule.c[*columns]).where(
         among(connection, billing_schedule.c.asset_key, asset_keys), billing_schedule.c.status != "Superseded"
     )
     found: dict[int, list[tuple[str, Period]]] = defaultdict(list)
@@ -306,10 +296,10 @@ def usage_periods(
     connection: Connection, billing_keys: Collection[int]
 ) -> dict[int, list[tuple[str, Period]]]:
     """Id and period of the usage schedules of each of these billing schedules."""
-    statement = select(
-        *(usage_schedule.c.billing_schedule_key, usage_schedule.c.usage_schedule_id),
-        *(usage_schedule.c.period_start_date, usage_schedule.c.period_end_date),
-    ).where(among(connection, usage_schedule.c.billing_schedule_key, billing_keys))
+    columns = "billing_schedule_key usage_schedule_id period_start_date period_end_date".split()
+    statement = select(*usage_schedule.c[*columns]).where(
+        among(connection, usage_schedule.c.billing_schedule_key, billing_keys)
+    )
     found: dict[int, list[tuple[str, Period]]] = defaultdict(list)
     for billing_key, an_id, start, end in connection.execute(statement):
         found[billing_key].append((an_id, Period(start, end)))

@@ -175,9 +175,9 @@ def make_late_bills(connection: Connection, bills: Sequence[LateBill]) -> Sequen
         for key, an_id, bill in zip(keys, ids, bills, strict=True)
     ]
     columns = (
-        *("id", "billing_schedule_id", "asset_key", "period_start_date", "period_end_date", "fee_amount"),
-        *("ready_for_invoice_date", "type", "status"),
-    )
+        "id billing_schedule_id asset_key period_start_date period_end_date fee_amount"
+        " ready_for_invoice_date type status"
+    ).split()
     insert_rows(connection, billing_schedule, columns, rows)
     return keys
 
@@ -195,8 +195,8 @@ def make_late_meters(connection: Connection, meters: Sequence[LateMeter]) -> Seq
         [key, an_id, *meter, "0", "Usage"] for key, an_id, meter in zip(keys, ids, meters, strict=True)
     ]
     columns = (
-        *("id", "usage_schedule_id", "billing_schedule_key", "asset_key", "period_start_date"),
-        *("period_end_date", "actual_quantity", "fee_amount", "rated_inputs", "included_quantity", "type"),
-    )
+        "id usage_schedule_id billing_schedule_key asset_key period_start_date period_end_date"
+        " actual_quantity fee_amount rated_inputs included_quantity type"
+    ).split()
     insert_rows(connection, usage_schedule, columns, rows)
     return keys
