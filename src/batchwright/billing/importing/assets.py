@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from batchwright.billing.importing.cells import day, line_of_text, not_negative, one_of, public_id, short_text
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.loader import TableLoader, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind
 from batchwright.billing.periods import FREQUENCIES, divides
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account, Book
@@ -18,10 +18,7 @@ from batchwright.billing.records.loading import (
     Stored,
     assets,
     give_currencies,
-    highest_key,
-    insert_rows,
     stored,
-    update_rows,
 )
 from batchwright.billing.tables import asset_line_item
 
@@ -56,14 +53,17 @@ _frequency = one_of(*FREQUENCIES)
 ASSETS = FileKind(
     "asset_line_items.csv",
     (
-        *(Column("asset_line_item_id", public_id), Column("asset_number", line_of_text)),
-        *(Column("customer_id", public_id), Column("account_id", public_id, optional=True)),
-        *(Column("product", public_id), Column("start_date", day), Column("end_date", day)),
-        *(Column("billing_frequency", _frequency), Column("usage_frequency", _frequency, optional=True)),
-        *(
-            Column("first_billing_date", day, optional=True),
-            Column("price_book_id", public_id, optional=True),
-        ),
+        Column("asset_line_item_id", public_id),
+        Column("asset_number", line_of_text),
+        Column("customer_id", public_id),
+        Column("account_id", public_id, optional=True),
+        Column("product", public_id),
+        Column("start_date", day),
+        Column("end_date", day),
+        Column("billing_frequency", _frequency),
+        Column("usage_frequency", _frequency, optional=True),
+        Column("first_billing_date", day, optional=True),
+        Column("price_book_id", public_id, optional=True),
         Column("selling_frequency", _frequency, optional=True),
         Column("price_type", short_text(16), optional=True),
         Column("list_price", not_negative, optional=True),
@@ -80,93 +80,69 @@ class _References(NamedTuple):
     books: dict[str, Book]
 
 
-class AssetLoader(Loader[AssetCells]):
+class AssetLoader(TableLoader[AssetCells, Asset]):
     """Asset line items. An update changes neither dates, frequencies and price book nor the customer."""
 
     kind = ASSETS
+    table = asset_line_item
+    columns: ClassVar = (
+        "asset_line_item_id asset_number customer_key account_key product start_date end_date"
+        " billing_frequency usage_frequency first_billing_date price_book_key selling_frequency price_type"
+        " list_price currency"
+    ).split()
+    _references: _References
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        self.ceiling = highest_key(intake.connection, asset_line_item)
-        self._register: Register[AssetCells] = Register(
-            "asset_line_item_id",
-            update=intake.update,
-            ceiling=self.ceiling,
-            name=lambda cells: cells.asset_line_item_id,
-        )
-
-    def take(self, lines: Sequence[Line[AssetCells]]) -> None:
-        connection = self.intake.connection
+    def existing(self, chunk: Collection[AssetCells]) -> Mapping[str, Asset]:
+        connection = self.connection
         self.intake.lock_for_update()
-        there = assets(connection, {line.values.asset_line_item_id for line in lines})
-        references = _References(
-            catalog.customers(connection, {line.values.customer_id for line in lines}),
-            catalog.accounts(
-                connection, {line.values.account_id for line in lines if line.values.account_id}
-            ),
-            catalog.price_books(
-                connection, {line.values.price_book_id for line in lines if line.values.price_book_id}
-            ),
+        self._references = _References(
+            catalog.customers(connection, {cells.customer_id for cells in chunk}),
+            catalog.accounts(connection, {cells.account_id for cells in chunk if cells.account_id}),
+            catalog.price_books(connection, {cells.price_book_id for cells in chunk if cells.price_book_id}),
         )
-        self._register.next_chunk()
-        added, changed = [], []
-        for line in lines:
-            row = there.get(line.values.asset_line_item_id)
-            key = row.key if row else None
-            faults = self._register.faults(line, key)
-            if row and not faults:
-                faults += _amendments(line.values, row, references)
-            faults += [*_date_faults(line.values), *_reference_faults(line.values, references)]
-            if self.intake.refuse(line, faults):
-                continue
-            self._register.accept(line, key)
-            if key is None:
-                added.append(_new_row(line.values, references))
-            else:
-                changed.append({"key": key, **_changes(line.values, references)})
-        insert_rows(connection, asset_line_item, _COLUMNS, added)
-        update_rows(connection, asset_line_item, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+        return assets(connection, {cells.asset_line_item_id for cells in chunk})
+
+    def faults(self, cells: AssetCells, found: Asset | None) -> Iterator[Fault]:
+        if found is not None:
+            yield from _amendments(cells, found, self._references)
+        yield from _date_faults(cells)
+        yield from _reference_faults(cells, self._references)
+
+    def new(self, cells: AssetCells) -> list[Stored]:
+        book = self._references.books[cells.price_book_id] if cells.price_book_id else None
+        return [
+            cells.asset_line_item_id,
+            cells.asset_number,
+            self._references.customers[cells.customer_id],
+            self._account_key(cells),
+            cells.product,
+            stored(cells.start_date),
+            stored(cells.end_date),
+            cells.billing_frequency,
+            cells.usage,
+            stored(cells.first_billing),
+            book.key if book else None,
+            cells.selling_frequency,
+            cells.price_type or "Usage",
+            stored(cells.list_price),
+            book.currency if book else None,
+        ]
+
+    def change(self, cells: AssetCells) -> dict[str, Any]:
+        return {
+            "asset_number": cells.asset_number,
+            "account_key": self._account_key(cells),
+            "product": cells.product,
+            "selling_frequency": cells.selling_frequency,
+            "price_type": cells.price_type or "Usage",
+            "list_price": cells.list_price,
+        }
 
     def finish(self) -> None:
-        give_currencies(self.intake.connection, self.ceiling)
+        give_currencies(self.connection, self.ceiling)
 
-
-_COLUMNS = (
-    *(
-        "asset_line_item_id",
-        "asset_number",
-        "customer_key",
-        "account_key",
-        "product",
-        "start_date",
-        "end_date",
-    ),
-    *("billing_frequency", "usage_frequency", "first_billing_date", "price_book_key", "selling_frequency"),
-    *("price_type", "list_price", "currency"),
-)
-
-
-def _new_row(cells: AssetCells, references: _References) -> list[Stored]:
-    book = references.books[cells.price_book_id] if cells.price_book_id else None
-    return [
-        *(cells.asset_line_item_id, cells.asset_number, references.customers[cells.customer_id]),
-        *(references.accounts[cells.account_id].key if cells.account_id else None, cells.product),
-        *(stored(cells.start_date), stored(cells.end_date), cells.billing_frequency, cells.usage),
-        *(stored(cells.first_billing), book.key if book else None, cells.selling_frequency),
-        *(cells.price_type or "Usage", stored(cells.list_price), book.currency if book else None),
-    ]
-
-
-def _changes(cells: AssetCells, references: _References) -> dict[str, object]:
-    return {
-        "asset_number": cells.asset_number,
-        "account_key": references.accounts[cells.account_id].key if cells.account_id else None,
-        "product": cells.product,
-        "selling_frequency": cells.selling_frequency,
-        "price_type": cells.price_type or "Usage",
-        "list_price": cells.list_price,
-    }
+    def _account_key(self, cells: AssetCells) -> int | None:
+        return self._references.accounts[cells.account_id].key if cells.account_id else None
 
 
 def _amendments(cells: AssetCells, there: Asset, references: _References) -> Iterator[Fault]:

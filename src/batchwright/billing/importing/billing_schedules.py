@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from batchwright.billing.exact import canonical
 from batchwright.billing.importing.cells import day, decimal, not_negative, one_of, public_id, true_or_false
 from batchwright.billing.importing.generation import make_schedules
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.loader import E, Key, TableLoader, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind, Line, V
 from batchwright.billing.money import AmountOutOfRange, MoneyError, minor_digits, parse_money
 from batchwright.billing.periods import Period
 from batchwright.billing.records.loading import (
@@ -21,8 +22,6 @@ from batchwright.billing.records.loading import (
     Stored,
     assets,
     billing_schedules,
-    highest_key,
-    insert_rows,
     live_periods,
     lock_assets,
     stored,
@@ -69,20 +68,30 @@ _STATE = (Column("status", one_of(*STATUSES)), Column("superseded", true_or_fals
 BILLING_SCHEDULES = FileKind(
     "billing_schedules.csv",
     (
-        *(Column("billing_schedule_id", public_id), Column("asset_line_item_id", public_id)),
-        *(*_PERIOD, Column("fee_amount", decimal), Column("ready_for_invoice_date", day)),
-        *(Column("type", one_of("Contracted")), *_STATE),
+        Column("billing_schedule_id", public_id),
+        Column("asset_line_item_id", public_id),
+        *_PERIOD,
+        Column("fee_amount", decimal),
+        Column("ready_for_invoice_date", day),
+        Column("type", one_of("Contracted")),
+        *_STATE,
     ),
     BillingCells,
 )
 USAGE_SCHEDULES = FileKind(
     "usage_schedules.csv",
     (
-        *(Column("usage_schedule_id", public_id), Column("billing_schedule_id", public_id)),
-        *(Column("asset_line_item_id", public_id), *_PERIOD),
-        *(Column("included_quantity", not_negative), Column("actual_quantity", not_negative)),
-        *(Column("fee_amount", decimal), Column("draft_rated_quantity", not_negative, may_be_blank=True)),
-        *(Column("draft_fee_amount", decimal, may_be_blank=True), Column("type", one_of("Usage")), *_STATE),
+        Column("usage_schedule_id", public_id),
+        Column("billing_schedule_id", public_id),
+        Column("asset_line_item_id", public_id),
+        *_PERIOD,
+        Column("included_quantity", not_negative),
+        Column("actual_quantity", not_negative),
+        Column("fee_amount", decimal),
+        Column("draft_rated_quantity", not_negative, may_be_blank=True),
+        Column("draft_fee_amount", decimal, may_be_blank=True),
+        Column("type", one_of("Usage")),
+        *_STATE,
     ),
     UsageCells,
 )
@@ -96,151 +105,131 @@ class TakenOver:
     billing_schedules_made: int = 0
     usage_schedules_made: int = 0
 
-    def note(self, line: Line[Any]) -> None:
-        self.refused_assets.add(line.text("asset_line_item_id") or "")
 
+class _TakenOverLoader(TableLoader[V, E]):
+    """Schedules taken over. They are never updated by an import: rating, set-status and amend do that."""
 
-class BillingScheduleLoader(Loader[BillingCells]):
-    """Billing schedules taken over. They are never updated by an import: rating, set-status and amend do that."""
-
-    kind = BILLING_SCHEDULES
+    updatable = False
+    _assets: dict[str, Asset]
 
     def __init__(self, intake: Intake, taken_over: TakenOver) -> None:
         super().__init__(intake)
         self._taken_over = taken_over
-        ceiling = highest_key(intake.connection, billing_schedule)
-        self._register: Register[BillingCells] = Register(
-            "billing_schedule_id", update=False, ceiling=ceiling, name=lambda cells: cells.billing_schedule_id
-        )
 
     def refused(self, line: Line[Any]) -> None:
-        self._taken_over.note(line)
+        self._taken_over.refused_assets.add(line.text("asset_line_item_id") or "")
 
-    def take(self, lines: Sequence[Line[BillingCells]]) -> None:
-        connection = self.intake.connection
-        known = assets(connection, {line.values.asset_line_item_id for line in lines})
-        lock_assets(connection, [asset.key for asset in known.values()])
-        there = billing_schedules(connection, {line.values.billing_schedule_id for line in lines})
-        live = live_periods(connection, [asset.key for asset in known.values()])
-        self._register.next_chunk()
-        rows: list[list[Stored]] = []
-        for line in lines:
-            cells = line.values
-            asset = known.get(cells.asset_line_item_id)
-            row = there.get(cells.billing_schedule_id)
-            faults = [
-                *self._register.faults(line, row.key if row else None),
-                *_period_faults(cells),
-                *_state_faults(cells),
-            ]
-            if asset is None:
-                faults.append(unknown("asset_line_item_id", "asset line item"))
-            else:
-                faults += [*_amount_faults(cells, asset, ("fee_amount",))]
-                if cells.status != "Superseded" and not faults:
-                    faults += _overlap_faults(cells, live[asset.key], "billing schedule")
-            if self.intake.refuse(line, faults) or asset is None:
-                self._taken_over.note(line)
-                continue
-            self._register.accept(line, None)
-            if cells.status != "Superseded":
-                live[asset.key].append((cells.billing_schedule_id, _period(cells)))
-            rows.append(_billing_row(cells, asset))
-        insert_rows(connection, billing_schedule, _BILLING_COLUMNS, rows)
-        self.intake.count_in(lines, len(rows), 0)
+    def _lock_assets(self, ids: set[str]) -> None:
+        self._assets = assets(self.connection, ids)
+        lock_assets(self.connection, [asset.key for asset in self._assets.values()])
 
 
-class UsageScheduleLoader(Loader[UsageCells]):
-    """Usage schedules taken over, each under the billing schedule it names."""
+class BillingScheduleLoader(_TakenOverLoader[BillingCells, BillingSchedule]):
+    """Billing schedules taken over."""
 
-    kind = USAGE_SCHEDULES
+    kind = BILLING_SCHEDULES
+    table = billing_schedule
+    columns: ClassVar = (
+        "billing_schedule_id asset_key period_start_date period_end_date fee_amount"
+        " ready_for_invoice_date type status"
+    ).split()
+    _live: dict[int, list[tuple[str, Period]]]
 
-    def __init__(self, intake: Intake, taken_over: TakenOver, asset_ceiling: int) -> None:
-        super().__init__(intake)
-        self._taken_over = taken_over
-        self._asset_ceiling = asset_ceiling
-        ceiling = highest_key(intake.connection, usage_schedule)
-        self._register: Register[UsageCells] = Register(
-            "usage_schedule_id", update=False, ceiling=ceiling, name=lambda cells: cells.usage_schedule_id
-        )
+    def existing(self, chunk: Collection[BillingCells]) -> Mapping[str, BillingSchedule]:
+        self._lock_assets({cells.asset_line_item_id for cells in chunk})
+        self._live = live_periods(self.connection, [asset.key for asset in self._assets.values()])
+        return billing_schedules(self.connection, {cells.billing_schedule_id for cells in chunk})
 
-    def refused(self, line: Line[Any]) -> None:
-        self._taken_over.note(line)
+    def faults(self, cells: BillingCells, found: BillingSchedule | None) -> Iterator[Fault]:
+        yield from _period_faults(cells)
+        yield from _state_faults(cells)
+        asset = self._assets.get(cells.asset_line_item_id)
+        if asset is None:
+            yield unknown("asset_line_item_id", "asset line item")
+        else:
+            yield from _amount_faults(cells, asset, ("fee_amount",))
 
-    def take(self, lines: Sequence[Line[UsageCells]]) -> None:
-        connection = self.intake.connection
-        known = assets(connection, {line.values.asset_line_item_id for line in lines})
-        lock_assets(connection, [asset.key for asset in known.values()])
-        billings = billing_schedules(connection, {line.values.billing_schedule_id for line in lines})
-        periods = usage_periods(connection, [billing.key for billing in billings.values()])
-        there = usage_schedule_keys(connection, {line.values.usage_schedule_id for line in lines})
-        self._register.next_chunk()
-        rows: list[list[Stored]] = []
-        for line in lines:
-            cells = line.values
-            asset, billing = known.get(cells.asset_line_item_id), billings.get(cells.billing_schedule_id)
-            faults = [
-                *self._register.faults(line, there.get(cells.usage_schedule_id)),
-                *_period_faults(cells),
-            ]
-            faults += [*_state_faults(cells), *_usage_faults(cells, asset, billing)]
-            if billing is not None and not faults:
-                faults += _overlap_faults(cells, periods[billing.key], "usage schedule")
-            if self.intake.refuse(line, faults) or asset is None or billing is None:
-                self._taken_over.note(line)
-                continue
-            self._register.accept(line, None)
-            periods[billing.key].append((cells.usage_schedule_id, _period(cells)))
-            rows.append(_usage_row(cells, asset, billing))
-        insert_rows(connection, usage_schedule, _USAGE_COLUMNS, rows)
-        self.intake.count_in(lines, len(rows), 0)
+    def conflicts(self, cells: BillingCells) -> Iterator[Fault]:
+        if cells.status != "Superseded":
+            others = self._live[self._assets[cells.asset_line_item_id].key]
+            yield from _overlap_faults(cells, others, "billing schedule")
 
-    def finish(self) -> None:
-        left_out = assets(self.intake.connection, self._taken_over.refused_assets)
-        made = make_schedules(
-            self.intake.connection, self._asset_ceiling, {asset.key for asset in left_out.values()}
-        )
-        self._taken_over.billing_schedules_made, self._taken_over.usage_schedules_made = made
-
-
-_BILLING_COLUMNS = (
-    *("billing_schedule_id", "asset_key", "period_start_date", "period_end_date", "fee_amount"),
-    *("ready_for_invoice_date", "type", "status"),
-)
-_USAGE_COLUMNS = (
-    *("usage_schedule_id", "billing_schedule_key", "asset_key", "period_start_date", "period_end_date"),
-    *(
-        "included_quantity",
-        "actual_quantity",
-        "fee_amount",
-        "draft_rated_quantity",
-        "draft_fee_amount",
-        "type",
-    ),
-)
-
-
-def _billing_row(cells: BillingCells, asset: Asset) -> list[Stored]:
-    return [
-        *(
+    def new(self, cells: BillingCells) -> list[Stored]:
+        asset = self._assets[cells.asset_line_item_id]
+        if cells.status != "Superseded":
+            self._live[asset.key].append((cells.billing_schedule_id, _period(cells)))
+        return [
             cells.billing_schedule_id,
             asset.key,
             stored(cells.period_start_date),
             stored(cells.period_end_date),
-        ),
-        *(_minor(cells.fee_amount, asset), stored(cells.ready_for_invoice_date), cells.type, cells.status),
-    ]
+            _minor(cells.fee_amount, asset),
+            stored(cells.ready_for_invoice_date),
+            cells.type,
+            cells.status,
+        ]
 
 
-def _usage_row(cells: UsageCells, asset: Asset, billing: BillingSchedule) -> list[Stored]:
-    return [
-        *(cells.usage_schedule_id, billing.key, asset.key),
-        *(stored(cells.period_start_date), stored(cells.period_end_date)),
-        *(stored(cells.included_quantity), stored(cells.actual_quantity), _minor(cells.fee_amount, asset)),
-        stored(cells.draft_rated_quantity),
-        None if cells.draft_fee_amount is None else _minor(cells.draft_fee_amount, asset),
-        cells.type,
-    ]
+class UsageScheduleLoader(_TakenOverLoader[UsageCells, Key]):
+    """Usage schedules taken over, each under the billing schedule it names."""
+
+    kind = USAGE_SCHEDULES
+    table = usage_schedule
+    columns: ClassVar = (
+        "usage_schedule_id billing_schedule_key asset_key period_start_date period_end_date"
+        " included_quantity actual_quantity fee_amount draft_rated_quantity draft_fee_amount type"
+    ).split()
+    _billing_schedules: dict[str, BillingSchedule]
+    _periods: dict[int, list[tuple[str, Period]]]
+
+    def __init__(self, intake: Intake, taken_over: TakenOver, asset_ceiling: int) -> None:
+        super().__init__(intake, taken_over)
+        self._asset_ceiling = asset_ceiling
+
+    def existing(self, chunk: Collection[UsageCells]) -> Mapping[str, Key]:
+        connection = self.connection
+        self._lock_assets({cells.asset_line_item_id for cells in chunk})
+        self._billing_schedules = billing_schedules(
+            connection, {cells.billing_schedule_id for cells in chunk}
+        )
+        self._periods = usage_periods(connection, [one.key for one in self._billing_schedules.values()])
+        keys = usage_schedule_keys(connection, {cells.usage_schedule_id for cells in chunk})
+        return {an_id: Key(key) for an_id, key in keys.items()}
+
+    def faults(self, cells: UsageCells, found: Key | None) -> Iterator[Fault]:
+        yield from _period_faults(cells)
+        yield from _state_faults(cells)
+        asset = self._assets.get(cells.asset_line_item_id)
+        yield from _usage_faults(cells, asset, self._billing_schedules.get(cells.billing_schedule_id))
+
+    def conflicts(self, cells: UsageCells) -> Iterator[Fault]:
+        others = self._periods[self._billing_schedules[cells.billing_schedule_id].key]
+        return _overlap_faults(cells, others, "usage schedule")
+
+    def new(self, cells: UsageCells) -> list[Stored]:
+        asset = self._assets[cells.asset_line_item_id]
+        billing_key = self._billing_schedules[cells.billing_schedule_id].key
+        self._periods[billing_key].append((cells.usage_schedule_id, _period(cells)))
+        return [
+            cells.usage_schedule_id,
+            billing_key,
+            asset.key,
+            stored(cells.period_start_date),
+            stored(cells.period_end_date),
+            stored(cells.included_quantity),
+            stored(cells.actual_quantity),
+            _minor(cells.fee_amount, asset),
+            stored(cells.draft_rated_quantity),
+            None if cells.draft_fee_amount is None else _minor(cells.draft_fee_amount, asset),
+            cells.type,
+        ]
+
+    def finish(self) -> None:
+        left_out = assets(self.connection, self._taken_over.refused_assets)
+        made = make_schedules(
+            self.connection, self._asset_ceiling, {asset.key for asset in left_out.values()}
+        )
+        self._taken_over.billing_schedules_made, self._taken_over.usage_schedules_made = made
 
 
 def _minor(amount: Decimal, asset: Asset) -> int:

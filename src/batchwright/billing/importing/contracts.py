@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchwright.billing.exact import canonical
 from batchwright.billing.importing.cells import (
@@ -18,18 +18,17 @@ from batchwright.billing.importing.cells import (
     percentage,
     public_id,
 )
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.loader import Key, Loader, TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
 from batchwright.billing.money import AmountOutOfRange, MoneyError, parse_money
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account, Book, Terms
 from batchwright.billing.records.loading import (
     Stored,
-    highest_key,
     insert_rows,
     new_keys,
     stored,
-    update_rows,
 )
 from batchwright.billing.tables import contract, contract_account, custom_line_item
 
@@ -59,12 +58,11 @@ class CustomItemCells(NamedTuple):
 CONTRACTS = FileKind(
     "contracts.csv",
     (
-        *(
-            Column("contract_id", public_id),
-            Column("customer_id", public_id),
-            Column("price_book_id", public_id),
-        ),
-        *(Column("start_date", day), Column("end_date", day, optional=True)),
+        Column("contract_id", public_id),
+        Column("customer_id", public_id),
+        Column("price_book_id", public_id),
+        Column("start_date", day),
+        Column("end_date", day, optional=True),
         Column("status", one_of("Active", "Archived")),
         Column("discount_percent", percentage, optional=True),
         Column("account_ids", ids, optional=True),
@@ -74,12 +72,14 @@ CONTRACTS = FileKind(
 CUSTOM_ITEMS = FileKind(
     "custom_line_items.csv",
     (
-        *(Column("line_item_id", public_id), Column("contract_id", public_id)),
+        Column("line_item_id", public_id),
+        Column("contract_id", public_id),
         Column("account_id", public_id, optional=True),
         Column("description", line_of_text),
         Column("kind", one_of("fixed_discount", "fixed_charge", "percentage_charge", "percentage_discount")),
         Column("amount", not_negative),
-        *(Column("start_date", day), Column("end_date", day, optional=True)),
+        Column("start_date", day),
+        Column("end_date", day, optional=True),
     ),
     CustomItemCells,
 )
@@ -168,78 +168,74 @@ class ContractLoader(Loader[ContractCells]):
         for key, (line, terms) in zip(keys, accepted, strict=True):
             rows.append(
                 [
-                    *(key, terms.contract_id, terms.revision, terms.customer_key, terms.book_key),
-                    *(stored(terms.start_date), stored(terms.end_date), terms.status),
-                    *(stored(line.values.discount_percent), created),
+                    key,
+                    terms.contract_id,
+                    terms.revision,
+                    terms.customer_key,
+                    terms.book_key,
+                    stored(terms.start_date),
+                    stored(terms.end_date),
+                    terms.status,
+                    stored(line.values.discount_percent),
+                    created,
                 ]
             )
             covered += [(key, account_key) for account_key in sorted(terms.accounts)]
             self.intake.count_in([line], int(terms.revision == 1), int(terms.revision > 1))
         columns = (
-            *("id", "contract_id", "revision", "customer_key", "price_book_key"),
-            *("start_date", "end_date", "status", "discount_percent", "created_at"),
-        )
+            "id contract_id revision customer_key price_book_key start_date end_date status"
+            " discount_percent created_at"
+        ).split()
         insert_rows(self.intake.connection, contract, columns, rows)
         insert_rows(self.intake.connection, contract_account, ("contract_key", "account_key"), covered)
 
 
-class CustomItemLoader(Loader[CustomItemCells]):
+class CustomItemLoader(TableLoader[CustomItemCells, Key]):
     """Custom line items. An update replaces all that a line says."""
 
     kind = CUSTOM_ITEMS
+    table = custom_line_item
+    columns = tuple("account_key" if name == "account_id" else name for name in CustomItemCells._fields)
+    _contracts: dict[str, Terms]
+    _accounts: dict[str, Account]
+    _currencies: dict[int, str]
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        ceiling = highest_key(intake.connection, custom_line_item)
-        self._register: Register[CustomItemCells] = Register(
-            "line_item_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.line_item_id
+    def existing(self, chunk: Collection[CustomItemCells]) -> Mapping[str, Key]:
+        connection = self.connection
+        self._contracts = catalog.contracts(connection, {cells.contract_id for cells in chunk})
+        self._accounts = catalog.accounts(
+            connection, {cells.account_id for cells in chunk if cells.account_id}
+        )
+        books = {terms.book_key for terms in self._contracts.values()}
+        self._currencies = catalog.currencies_of_books(connection, books)
+        keys = catalog.custom_line_items(connection, {cells.line_item_id for cells in chunk})
+        return {an_id: Key(key) for an_id, key in keys.items()}
+
+    def faults(self, cells: CustomItemCells, found: Key | None) -> Iterator[Fault]:
+        yield from _end_faults(cells.start_date, cells.end_date)
+        yield from _item_faults(
+            cells, self._contracts.get(cells.contract_id), self._accounts, self._currencies
         )
 
-    def take(self, lines: Sequence[Line[CustomItemCells]]) -> None:
-        connection = self.intake.connection
-        contracts = catalog.contracts(connection, {line.values.contract_id for line in lines})
-        accounts = catalog.accounts(
-            connection, {line.values.account_id for line in lines if line.values.account_id}
-        )
-        currencies = catalog.currencies_of_books(connection, {terms.book_key for terms in contracts.values()})
-        there = catalog.custom_line_items(connection, {line.values.line_item_id for line in lines})
-        self._register.next_chunk()
-        added: list[list[Stored]] = []
-        changed = []
-        for line in lines:
-            cells = line.values
-            key = there.get(cells.line_item_id)
-            terms = contracts.get(cells.contract_id)
-            faults = [
-                *self._register.faults(line, key),
-                *_end_faults(cells.start_date, cells.end_date),
-                *_item_faults(cells, terms, accounts, currencies),
-            ]
-            if self.intake.refuse(line, faults):
-                continue
-            self._register.accept(line, key)
-            account_key = accounts[cells.account_id].key if cells.account_id else None
-            if key is None:
-                added.append(
-                    [
-                        *(cells.line_item_id, cells.contract_id, account_key, cells.description, cells.kind),
-                        *(stored(cells.amount), stored(cells.start_date), stored(cells.end_date)),
-                    ]
-                )
-            else:
-                changed.append({"key": key, "account_key": account_key, **_changed(cells)})
-        columns = tuple("account_key" if name == "account_id" else name for name in CustomItemCells._fields)
-        insert_rows(connection, custom_line_item, columns, added)
-        update_rows(connection, custom_line_item, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+    def new(self, cells: CustomItemCells) -> list[Stored]:
+        return [
+            cells.line_item_id,
+            cells.contract_id,
+            self._account_key(cells),
+            cells.description,
+            cells.kind,
+            stored(cells.amount),
+            stored(cells.start_date),
+            stored(cells.end_date),
+        ]
 
+    def change(self, cells: CustomItemCells) -> dict[str, Any]:
+        values = {**cells._asdict(), "account_key": self._account_key(cells)}
+        del values["line_item_id"], values["account_id"]
+        return values
 
-def _changed(cells: CustomItemCells) -> dict[str, object]:
-    return {
-        name: getattr(cells, name)
-        for name in CustomItemCells._fields
-        if name not in ("line_item_id", "account_id")
-    }
+    def _account_key(self, cells: CustomItemCells) -> int | None:
+        return self._accounts[cells.account_id].key if cells.account_id else None
 
 
 def _end_faults(start: date, end: date | None) -> Iterator[Fault]:

@@ -12,20 +12,34 @@ from typing import IO, Any
 from sqlalchemy import Connection
 
 from batchwright.billing.importing.assets import AssetLoader
+from batchwright.billing.importing.billing_schedules import (
+    BillingScheduleLoader,
+    TakenOver,
+    UsageScheduleLoader,
+)
 from batchwright.billing.importing.contracts import ContractLoader, CustomItemLoader
 from batchwright.billing.importing.door import CsvFile, Unreadable
-from batchwright.billing.importing.intake import Intake, Loader
+from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.loader import Loader
 from batchwright.billing.importing.parties import AccountLoader, CustomerLoader
 from batchwright.billing.importing.prices import BookLoader, Catalogue, PriceLoader, TierLoader
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, ImportRefused, Problem
-from batchwright.billing.importing.schedules import BillingScheduleLoader, TakenOver, UsageScheduleLoader
 from batchwright.billing.importing.shape import FileKind, Line
 from batchwright.billing.importing.usage_inputs import UsageInputLoader
 
 # In the order they are loaded: what a file refers to stands before it.
 LOADERS: tuple[type[Loader[Any]], ...] = (
-    *(CustomerLoader, AccountLoader, BookLoader, PriceLoader, TierLoader, ContractLoader, CustomItemLoader),
-    *(AssetLoader, BillingScheduleLoader, UsageScheduleLoader, UsageInputLoader),
+    CustomerLoader,
+    AccountLoader,
+    BookLoader,
+    PriceLoader,
+    TierLoader,
+    ContractLoader,
+    CustomItemLoader,
+    AssetLoader,
+    BillingScheduleLoader,
+    UsageScheduleLoader,
+    UsageInputLoader,
 )
 KINDS: tuple[FileKind[Any], ...] = tuple(loader.kind for loader in LOADERS)
 
@@ -161,9 +175,14 @@ def _loaders(intake: Intake, taken_over: TakenOver) -> list[Loader[Any]]:
     catalogue = Catalogue()
     assets = AssetLoader(intake)
     return [
-        *(CustomerLoader(intake), AccountLoader(intake), BookLoader(intake)),
-        *(PriceLoader(intake, catalogue), TierLoader(intake, catalogue)),
-        *(ContractLoader(intake), CustomItemLoader(intake), assets),
+        CustomerLoader(intake),
+        AccountLoader(intake),
+        BookLoader(intake),
+        PriceLoader(intake, catalogue),
+        TierLoader(intake, catalogue),
+        ContractLoader(intake),
+        CustomItemLoader(intake),
+        assets,
         BillingScheduleLoader(intake, taken_over),
         UsageScheduleLoader(intake, taken_over, assets.ceiling),
         UsageInputLoader(intake),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import IO, Any, Final, Generic
+from typing import IO, Any, Final
 
 from sqlalchemy import Connection
 
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, Problem
-from batchwright.billing.importing.shape import Fault, FileKind, Line, V
+from batchwright.billing.importing.shape import Fault, Line
 from batchwright.billing.records.loading import lock_assets
 from batchwright.formulas import escape_formula
 
@@ -93,68 +92,3 @@ class BadLines:
             reason += f"; the cells beyond the header: {','.join(line.cells[len(line.file.header) :])}"
         cells = [escape_formula(line.text(column) or "") for column in self._columns]
         self._writer.writerow([*cells, line.file.file, line.number, escape_formula(reason)])
-
-
-class Loader(ABC, Generic[V]):
-    """Loads the lines of one kind of file."""
-
-    kind: FileKind[V]
-
-    def __init__(self, intake: Intake) -> None:
-        self.intake = intake
-
-    @abstractmethod
-    def take(self, lines: Sequence[Line[V]]) -> None:
-        """Check these lines against the database and against each other, and write the good ones."""
-
-    def refused(self, line: Line[Any]) -> None:
-        """A line was refused before it came here, for what its cells say."""
-
-    def finish(self) -> None:
-        """What is left to do after the last line, or when there is no such file."""
-
-
-class Register(Generic[V]):
-    """Tells a new id from one that is there already, and from one that the file has twice."""
-
-    def __init__(self, column: str, *, update: bool, ceiling: int, name: Callable[[V], str]) -> None:
-        self._column = column
-        self._update = update
-        self._ceiling = ceiling
-        self._name = name
-        self._chunk: dict[str, int] = {}
-        self._updated: set[int] = set()
-
-    def next_chunk(self) -> None:
-        """Forget the lines of the chunk before: by now the database knows them."""
-        self._chunk.clear()
-
-    def faults(self, line: Line[V], key: int | None) -> list[Fault]:
-        """What speaks against the line's id; ``key`` is that of the row the database has under it."""
-        earlier = self._chunk.get(self._name(line.values))
-        if earlier is not None:
-            return [Fault(self._column, f"appears twice, first on line {earlier}", "keep one of the lines")]
-        if key is None:
-            return []
-        if key > self._ceiling or key in self._updated:
-            return [Fault(self._column, "appears on an earlier line of this file", "keep one of the lines")]
-        if not self._update:
-            return [
-                Fault(
-                    self._column, "is already in the database", "leave the line out, or import with --update"
-                )
-            ]
-        return []
-
-    def accept(self, line: Line[V], key: int | None) -> None:
-        """The line is good: its id is taken from here on."""
-        self._chunk[self._name(line.values)] = line.number
-        if key is not None:
-            self._updated.add(key)
-
-
-def unknown(column: str, what: str) -> Fault:
-    """The fault of a reference to something that is neither in the import nor in the database."""
-    return Fault(
-        column, f"is not a known {what}", f"correct it, or import the {what} before or in the same import"
-    )

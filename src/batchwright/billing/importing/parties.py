@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from batchwright.billing.importing.cells import line_of_text, public_id
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.loader import Key, TableLoader, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind
 from batchwright.billing.records import catalog
-from batchwright.billing.records.loading import highest_key, insert_rows, update_rows
+from batchwright.billing.records.catalog import Account
+from batchwright.billing.records.loading import Stored
 from batchwright.billing.tables import account, customer
 
 
@@ -34,74 +35,46 @@ ACCOUNTS = FileKind(
 )
 
 
-class CustomerLoader(Loader[CustomerCells]):
+class CustomerLoader(TableLoader[CustomerCells, Key]):
     """Customers. An update changes the name."""
 
     kind = CUSTOMERS
+    table = customer
+    columns = CustomerCells._fields
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        ceiling = highest_key(intake.connection, customer)
-        self._register: Register[CustomerCells] = Register(
-            "customer_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.customer_id
-        )
+    def existing(self, chunk: Collection[CustomerCells]) -> Mapping[str, Key]:
+        keys = catalog.customers(self.connection, {cells.customer_id for cells in chunk})
+        return {an_id: Key(key) for an_id, key in keys.items()}
 
-    def take(self, lines: Sequence[Line[CustomerCells]]) -> None:
-        connection = self.intake.connection
-        there = catalog.customers(connection, {line.values.customer_id for line in lines})
-        self._register.next_chunk()
-        added, changed = [], []
-        for line in lines:
-            key = there.get(line.values.customer_id)
-            if self.intake.refuse(line, self._register.faults(line, key)):
-                continue
-            self._register.accept(line, key)
-            if key is None:
-                added.append(line.values)
-            else:
-                changed.append({"key": key, "name": line.values.name})
-        insert_rows(connection, customer, CustomerCells._fields, added)
-        update_rows(connection, customer, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+    def new(self, cells: CustomerCells) -> CustomerCells:
+        return cells
+
+    def change(self, cells: CustomerCells) -> dict[str, Any]:
+        return {"name": cells.name}
 
 
-class AccountLoader(Loader[AccountCells]):
+class AccountLoader(TableLoader[AccountCells, Account]):
     """Linked management accounts. An update changes the name; an account stays with its customer."""
 
     kind = ACCOUNTS
+    table = account
+    columns = ("account_id", "customer_key", "name")
+    _customers: dict[str, int]
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        ceiling = highest_key(intake.connection, account)
-        self._register: Register[AccountCells] = Register(
-            "account_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.account_id
-        )
+    def existing(self, chunk: Collection[AccountCells]) -> Mapping[str, Account]:
+        self._customers = catalog.customers(self.connection, {cells.customer_id for cells in chunk})
+        return catalog.accounts(self.connection, {cells.account_id for cells in chunk})
 
-    def take(self, lines: Sequence[Line[AccountCells]]) -> None:
-        connection = self.intake.connection
-        customers = catalog.customers(connection, {line.values.customer_id for line in lines})
-        there = catalog.accounts(connection, {line.values.account_id for line in lines})
-        self._register.next_chunk()
-        added, changed = [], []
-        for line in lines:
-            row = there.get(line.values.account_id)
-            key = row.key if row else None
-            faults = self._register.faults(line, key)
-            customer_key = customers.get(line.values.customer_id)
-            if customer_key is None:
-                faults.append(unknown("customer_id", "customer"))
-            elif row and row.customer_key != customer_key and not faults:
-                problem = f"is not the customer of account {line.values.account_id}"
-                faults.append(
-                    Fault("customer_id", problem, "an account stays with its customer: make another one")
-                )
-            if self.intake.refuse(line, faults):
-                continue
-            self._register.accept(line, key)
-            if key is None:
-                added.append((line.values.account_id, customer_key, line.values.name))
-            else:
-                changed.append({"key": key, "name": line.values.name})
-        insert_rows(connection, account, ("account_id", "customer_key", "name"), added)
-        update_rows(connection, account, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+    def faults(self, cells: AccountCells, found: Account | None) -> Iterator[Fault]:
+        customer_key = self._customers.get(cells.customer_id)
+        if customer_key is None:
+            yield unknown("customer_id", "customer")
+        elif found is not None and found.customer_key != customer_key:
+            problem = f"is not the customer of account {cells.account_id}"
+            yield Fault("customer_id", problem, "an account stays with its customer: make another one")
+
+    def new(self, cells: AccountCells) -> tuple[Stored, ...]:
+        return cells.account_id, self._customers[cells.customer_id], cells.name
+
+    def change(self, cells: AccountCells) -> dict[str, Any]:
+        return {"name": cells.name}

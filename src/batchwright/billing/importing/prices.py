@@ -6,7 +6,7 @@ A price is checked as a whole, so its lines are kept until the last tier has bee
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -26,18 +26,17 @@ from batchwright.billing.importing.cells import (
     short_text,
     true_or_false,
 )
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
+from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.loader import Loader, TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
 from batchwright.billing.rating import MODELS, Price, PriceError
 from batchwright.billing.records import catalog
-from batchwright.billing.records.catalog import KnownPrice
+from batchwright.billing.records.catalog import Book, KnownPrice
 from batchwright.billing.records.loading import (
     Stored,
-    highest_key,
     insert_rows,
     new_keys,
     stored,
-    update_rows,
 )
 from batchwright.billing.tables import price, price_book, price_tier
 
@@ -86,9 +85,8 @@ class TierCells(NamedTuple):
 
 
 _NUMBERS = (
-    *("unit_price", "flat_fee", "percentage", "package_size"),
-    *("included_quantity", "minimum_amount", "maximum_amount"),
-)
+    "unit_price flat_fee percentage package_size included_quantity minimum_amount maximum_amount"
+).split()
 _IDENTITY = (Column("price_book_id", public_id), Column("product", public_id), Column("effective_from", day))
 
 BOOKS = FileKind(
@@ -121,40 +119,26 @@ TIERS = FileKind(
 )
 
 
-class BookLoader(Loader[BookCells]):
+class BookLoader(TableLoader[BookCells, Book]):
     """Price books. An update changes the name; the currency stays."""
 
     kind = BOOKS
+    table = price_book
+    columns = BookCells._fields
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        ceiling = highest_key(intake.connection, price_book)
-        self._register: Register[BookCells] = Register(
-            "price_book_id", update=intake.update, ceiling=ceiling, name=lambda cells: cells.price_book_id
-        )
+    def existing(self, chunk: Collection[BookCells]) -> Mapping[str, Book]:
+        return catalog.price_books(self.connection, {cells.price_book_id for cells in chunk})
 
-    def take(self, lines: Sequence[Line[BookCells]]) -> None:
-        connection = self.intake.connection
-        there = catalog.price_books(connection, {line.values.price_book_id for line in lines})
-        self._register.next_chunk()
-        added, changed = [], []
-        for line in lines:
-            book = there.get(line.values.price_book_id)
-            key = book.key if book else None
-            faults = self._register.faults(line, key)
-            if book and book.currency != line.values.currency and not faults:
-                problem = f"differs from the book's currency {book.currency}"
-                faults.append(Fault("currency", problem, "a book keeps its currency: make another book"))
-            if self.intake.refuse(line, faults):
-                continue
-            self._register.accept(line, key)
-            if key is None:
-                added.append(line.values)
-            else:
-                changed.append({"key": key, "name": line.values.name})
-        insert_rows(connection, price_book, BookCells._fields, added)
-        update_rows(connection, price_book, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+    def faults(self, cells: BookCells, found: Book | None) -> Iterator[Fault]:
+        if found is not None and found.currency != cells.currency:
+            problem = f"differs from the book's currency {found.currency}"
+            yield Fault("currency", problem, "a book keeps its currency: make another book")
+
+    def new(self, cells: BookCells) -> BookCells:
+        return cells
+
+    def change(self, cells: BookCells) -> dict[str, Any]:
+        return {"name": cells.name}
 
 
 AnyLine = Line[PriceCells] | Line[TierCells]
@@ -381,20 +365,24 @@ def _write(intake: Intake, prices: list[_NewPrice]) -> None:
         cells = new.cells
         rows.append(
             [
-                *(key, new.book_key, cells.product, stored(cells.effective_from), revision),
-                *(cells.model, cells.product_uom),
+                key,
+                new.book_key,
+                cells.product,
+                stored(cells.effective_from),
+                revision,
+                cells.model,
+                cells.product_uom,
                 *(stored(getattr(cells, name)) for name in _NUMBERS),
-                *(bool(cells.usage_indexing), cells.flat_fee_per or "window", created),
+                bool(cells.usage_indexing),
+                cells.flat_fee_per or "window",
+                created,
             ]
         )
         tier_rows += [[key, place, *map(stored, tier)] for place, tier in enumerate(new.tiers, 1)]
         for line in new.lines:
             intake.count_in([line], int(not new.there), int(bool(new.there)))
-    columns = [
-        *("id", "price_book_key", "product", "effective_from", "revision", "model", "product_uom"),
-        *_NUMBERS,
-        *("usage_indexing", "flat_fee_per", "created_at"),
-    ]
+    identity = "id price_book_key product effective_from revision model product_uom".split()
+    columns = [*identity, *_NUMBERS, "usage_indexing", "flat_fee_per", "created_at"]
     insert_rows(intake.connection, price, columns, rows)
     insert_rows(
         intake.connection, price_tier, ("price_key", "ordinal", *catalog.KnownTier._fields), tier_rows

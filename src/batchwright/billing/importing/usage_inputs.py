@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,18 +17,16 @@ from batchwright.billing.importing.cells import (
     public_id,
     short_text,
 )
-from batchwright.billing.importing.intake import Intake, Loader, Register, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.loader import TableLoader, unknown
+from batchwright.billing.importing.shape import Column, Fault, FileKind
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.inputs import LOADED, NO_DRAFT, NO_ERROR, NO_RATING
 from batchwright.billing.records.loading import (
     KnownInput,
     Stored,
     asset_keys,
-    highest_key,
-    insert_rows,
     rename_input,
-    update_rows,
     usage_inputs,
 )
 from batchwright.billing.tables import usage_input
@@ -55,113 +53,89 @@ def _day_text(text: str) -> str:
 USAGE_INPUTS = FileKind(
     "usage_inputs.csv",
     (
-        *(Column("usage_input_id", public_id, optional=True), Column("asset_line_item_id", public_id)),
-        *(Column("usage_date", _day_text), Column("quantity", decimal_text)),
+        Column("usage_input_id", public_id, optional=True),
+        Column("asset_line_item_id", public_id),
+        Column("usage_date", _day_text),
+        Column("quantity", decimal_text),
         Column("product_uom", lru_cache(maxsize=256)(short_text(64))),
         Column("description", line_of_text, optional=True),
     ),
     InputCells,
 )
-_COLUMNS = (
-    "usage_input_id",
-    "asset_key",
-    "usage_date",
-    "quantity",
-    "product_uom",
-    "description",
-    "status",
-    "deleted",
-)
 # An input that is given anew begins anew: what a forecast or a rating said of the old one says nothing of it.
 _BEGIN_ANEW: Final[dict[str, Any]] = {"status": LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
 
 
-class UsageInputLoader(Loader[InputCells]):
+class UsageInputLoader(TableLoader[InputCells, KnownInput]):
     """Usage inputs. An update replaces what a line says and puts the input back to Loaded; a Rated one is refused."""
 
     kind = USAGE_INPUTS
+    table = usage_input
+    columns: ClassVar = (
+        "usage_input_id asset_key usage_date quantity product_uom description status deleted".split()
+    )
+    _assets: dict[str, int]
+    _explicit: set[str]
 
     def __init__(self, intake: Intake) -> None:
         super().__init__(intake)
-        ceiling = highest_key(intake.connection, usage_input)
-        self._register: Register[InputCells] = Register(
-            "usage_input_id",
-            update=intake.update,
-            ceiling=ceiling,
-            name=lambda cells: cells.usage_input_id or "",
-        )
-        self._ceiling = ceiling
+        self._nameless: list[list[Stored]] = []
         self._made_up = _Numbers()
         self._asset_keys = _AssetKeys(intake.connection)
 
-    def take(self, lines: Sequence[Line[InputCells]]) -> None:
-        connection = self.intake.connection
+    def existing(self, chunk: Collection[InputCells]) -> Mapping[str, KnownInput]:
         self.intake.lock_for_update()
-        keys = self._asset_keys.of({line.values.asset_line_item_id for line in lines})
-        explicit = {line.values.usage_input_id for line in lines if line.values.usage_input_id is not None}
-        there = self._give_way(usage_inputs(connection, explicit), explicit)
-        self._register.next_chunk()
-        added: list[list[Stored]] = []
-        changed = []
-        for line in lines:
-            cells = line.values
-            row = there.get(cells.usage_input_id) if cells.usage_input_id is not None else None
-            key = row.key if row else None
-            faults = self._faults(line, row) if cells.usage_input_id is not None else []
-            asset_key = keys.get(cells.asset_line_item_id)
-            if asset_key is None:
-                faults = [*faults, unknown("asset_line_item_id", "asset line item")]
-            if faults and self.intake.refuse(line, faults):
-                continue
-            if cells.usage_input_id is not None:
-                self._register.accept(line, key)
-            if key is None:
-                added.append([cells.usage_input_id, asset_key, *cells[2:], "Loaded", False])
-            else:
-                changed.append({"key": key, "asset_key": asset_key, **_changes(cells), **_BEGIN_ANEW})
-        self._name(added, explicit)
-        insert_rows(connection, usage_input, _COLUMNS, added)
-        update_rows(connection, usage_input, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+        self._assets = self._asset_keys.of({cells.asset_line_item_id for cells in chunk})
+        self._explicit = {cells.usage_input_id for cells in chunk if cells.usage_input_id is not None}
+        return self._give_way(usage_inputs(self.connection, self._explicit))
 
-    def _faults(self, line: Line[InputCells], row: KnownInput | None) -> list[Fault]:
-        faults = self._register.faults(line, row.key if row else None)
-        if row and not faults and row.deleted:
-            return [
-                Fault("usage_input_id", "was deleted, and its id stays taken", "give the input another id")
-            ]
-        if row and not faults and row.status == "Rated":
-            return [
-                Fault(
-                    "usage_input_id", "is Rated and stays as it is", "leave the line out, or unrate it first"
-                )
-            ]
+    def faults(self, cells: InputCells, found: KnownInput | None) -> Sequence[Fault]:
+        # Mostly none, of millions of lines: a generator for each would take time.
+        faults = () if found is None else _state_faults(found)
+        if cells.asset_line_item_id not in self._assets:
+            return [*faults, unknown("asset_line_item_id", "asset line item")]
         return faults
 
-    def _give_way(self, there: dict[str, KnownInput], explicit: set[str]) -> dict[str, KnownInput]:
+    def new(self, cells: InputCells) -> list[Stored]:
+        an_id, asset_id, *values = cells
+        row = [an_id, self._assets[asset_id], *values, LOADED, False]
+        if an_id is None:
+            self._nameless.append(row)
+        return row
+
+    def change(self, cells: InputCells) -> dict[str, Any]:
+        return {
+            "asset_key": self._assets[cells.asset_line_item_id],
+            "usage_date": day(cells.usage_date),
+            "quantity": decimal(cells.quantity),
+            "product_uom": cells.product_uom,
+            "description": cells.description,
+            **_BEGIN_ANEW,
+        }
+
+    def insert(self, rows: Sequence[Sequence[Stored]]) -> None:
+        """The same, once each row without an id has one of ours, which no line of the chunk has."""
+        for row, an_id in zip(self._nameless, self._fresh_ids(len(self._nameless)), strict=True):
+            row[0] = an_id
+        self._nameless.clear()
+        super().insert(rows)
+
+    def _give_way(self, there: dict[str, KnownInput]) -> dict[str, KnownInput]:
         """Rename what this import named itself where a later line claims that id."""
         if not self._made_up:
             return there
-        clashes = [
-            an_id for an_id, row in there.items() if row.key > self._ceiling and an_id in self._made_up
-        ]
-        for an_id, fresh in zip(clashes, self._fresh_ids(len(clashes), explicit), strict=True):
-            rename_input(self.intake.connection, there[an_id].key, fresh)
+        clashes = [an_id for an_id, row in there.items() if row.key > self.ceiling and an_id in self._made_up]
+        for an_id, fresh in zip(clashes, self._fresh_ids(len(clashes)), strict=True):
+            rename_input(self.connection, there[an_id].key, fresh)
             self._made_up.discard(an_id)
             del there[an_id]
         return there
 
-    def _name(self, rows: list[list[Stored]], explicit: set[str]) -> None:
-        """Give the rows without an id one of ours, which no line of the chunk has."""
-        nameless = [row for row in rows if row[0] is None]
-        for row, an_id in zip(nameless, self._fresh_ids(len(nameless), explicit), strict=True):
-            row[0] = an_id
-
-    def _fresh_ids(self, count: int, taken: set[str]) -> list[str]:
+    def _fresh_ids(self, count: int) -> list[str]:
         found: list[str] = []
         while len(found) < count:
-            ids = next_ids(self.intake.connection, PREFIX, count - len(found))
-            found += [an_id for an_id in ids if an_id not in taken]
+            ids = next_ids(self.connection, PREFIX, count - len(found))
+            found += [an_id for an_id in ids if an_id not in self._explicit]
         for an_id in found:
             self._made_up.add(an_id)
         return found
@@ -214,10 +188,11 @@ class _Numbers:
         return place >= 0 and number <= self._lasts[place] and number not in self._given_up
 
 
-def _changes(cells: InputCells) -> dict[str, Any]:
-    return {
-        "usage_date": day(cells.usage_date),
-        "quantity": decimal(cells.quantity),
-        "product_uom": cells.product_uom,
-        "description": cells.description,
-    }
+def _state_faults(found: KnownInput) -> Sequence[Fault]:
+    if found.deleted:
+        problem, remedy = "was deleted, and its id stays taken", "give the input another id"
+    elif found.status == "Rated":
+        problem, remedy = "is Rated and stays as it is", "leave the line out, or unrate it first"
+    else:
+        return ()
+    return [Fault("usage_input_id", problem, remedy)]
