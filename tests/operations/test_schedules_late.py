@@ -19,9 +19,9 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine import events
 from batchwright.engine.run import Run, State
-from batchwright.engine.schedule import Hold, NotRunCause, RunTimes, Schedule, ScheduleRequest, Watch
-from batchwright.engine.schedules.alerts import judge, watch_of
-from batchwright.engine.store import runs, watches
+from batchwright.engine.schedule import Hold, LateCheck, NotRunCause, RunTimes, Schedule, ScheduleRequest
+from batchwright.engine.schedules.alerts import judge, late_check_of
+from batchwright.engine.store import late_checks, runs
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
 from batchwright.notifications.ping import PingFailed, ping
@@ -69,14 +69,14 @@ OVERLAPPED = Fire(
 )
 
 
-def watched(fire: Fire = STARTED, hold: Hold = NO_HOLD, **terms: Any) -> Watch | None:
-    return watch_of(replace(SCHEDULE, **terms), hold, fire, NOW)
+def check_of(fire: Fire = STARTED, hold: Hold = NO_HOLD, **terms: Any) -> LateCheck | None:
+    return late_check_of(replace(SCHEDULE, **terms), hold, fire, NOW)
 
 
 def judged(minutes: float, run: RunTimes | None, **terms: Any) -> Sequence[str]:
-    watch = watched(**terms)
-    assert watch is not None
-    return judge(watch, run, NOW + minutes * MINUTE).late
+    check = check_of(**terms)
+    assert check is not None
+    return judge(check, run, NOW + minutes * MINUTE).late
 
 
 def times(state: State, started: float | None = None, ended: float | None = None) -> RunTimes:
@@ -91,9 +91,9 @@ def test_a_run_that_waits_is_late_at_its_deadline_and_not_before() -> None:
 
 def test_a_run_that_started_and_ended_in_time_is_never_late() -> None:
     done = times(State.COMPLETED, 9, 59)
-    watch = watched()
-    assert watch is not None
-    verdict = judge(watch, done, NOW + 90 * MINUTE)
+    check = check_of()
+    assert check is not None
+    verdict = judge(check, done, NOW + 90 * MINUTE)
     assert verdict == ((), None, None, None)
 
 
@@ -112,20 +112,20 @@ def test_a_run_that_was_pruned_is_not_late() -> None:
 
 def test_minutes_count_from_the_end_of_a_pause_or_a_hold() -> None:
     end = NOW + 30 * MINUTE
-    for watch in (watched(resumed_at=end), watched(hold=Hold(NOW - MINUTE, end))):
-        assert watch is not None
-        assert watch.start_by == end + 10 * MINUTE
+    for check in (check_of(resumed_at=end), check_of(hold=Hold(NOW - MINUTE, end))):
+        assert check is not None
+        assert check.start_by == end + 10 * MINUTE
 
 
 def test_of_times_that_were_not_run_somebody_is_told_at_once() -> None:
-    watch = watched(OVERLAPPED)
-    assert watch is not None
-    assert judge(watch, None, NOW).late == ("not_run",)
+    check = check_of(OVERLAPPED)
+    assert check is not None
+    assert judge(check, None, NOW).late == ("not_run",)
 
 
 def test_a_schedule_without_limits_and_ping_watches_nothing() -> None:
     for fire in (STARTED, OVERLAPPED):
-        assert watched(fire, start_within_minutes=None, finish_within_minutes=None) is None
+        assert check_of(fire, start_within_minutes=None, finish_within_minutes=None) is None
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def fired(app: Application, schedule: Schedule, nominal_time: datetime) -> str:
             run_id=run.run_id,
         )
         store.insert_fires(connection, [(schedule.id, fire)], NOW)
-        watches.add(connection, [watch_of(schedule, NO_HOLD, fire, NOW)])
+        late_checks.add(connection, [late_check_of(schedule, NO_HOLD, fire, NOW)])
     return run.run_id
 
 
@@ -172,7 +172,7 @@ def drive(app: Application, run_id: str) -> None:
 
 def left(app: Application) -> int:
     with app.database.read() as connection:
-        return len(watches.watched(connection))
+        return len(late_checks.open_checks(connection))
 
 
 def test_a_late_run_is_told_of_once_by_an_event_and_a_mail_to_owner_and_notify(
@@ -251,7 +251,7 @@ def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: li
 def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[events.Event]) -> None:
     schedule = scheduled(app, start_within_minutes=10)
     with app.database.write() as connection:
-        watches.add(connection, [watch_of(schedule, NO_HOLD, OVERLAPPED, NOW)])
+        late_checks.add(connection, [late_check_of(schedule, NO_HOLD, OVERLAPPED, NOW)])
     look(app)
     look(app)
     assert told == [events.ScheduleLate("N", "2023-07-01T07:30:00.000Z", "not_run", None, 61)]

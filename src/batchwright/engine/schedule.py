@@ -1,4 +1,4 @@
-"""A schedule, as its row says, the flag that holds them all, and what is watched of a time of it."""
+"""A schedule, as its row says, the flag that holds them all, and what is still to be told of its times."""
 
 from __future__ import annotations
 
@@ -152,11 +152,11 @@ class RunTimes(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """What is still to be said of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
+class LateCheck:
+    """What is still to be told of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
 
     By ``start_by`` its run should have started, by ``finish_by`` ended; ``ping`` is called when it has succeeded.
-    What has been said, or need not be any more, is ``None``.
+    What has been told, or need not be any more, is ``None``.
     """
 
     schedule_id: int
@@ -171,7 +171,7 @@ class Watch:
 
 
 class Judgement(NamedTuple):
-    """What is to be said now, and what then is left of the watch."""
+    """What is to be told now, and what then is left of the check."""
 
     late: Sequence[Late]
     start_by: datetime | None

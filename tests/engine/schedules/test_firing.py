@@ -19,7 +19,7 @@ from batchwright.engine.run import Run, State
 from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.store import runs, schedules, watches
+from batchwright.engine.store import late_checks, runs, schedules
 from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, spec
@@ -302,7 +302,7 @@ def test_a_time_that_nobody_wanted_to_be_left_out_is_told_of_and_logged_as_a_war
     (fire,) = [fire for fire in bench.fires(schedule) if fire.decision == "not_run"]
     assert (fire.cause, (fire.reason or "").startswith(cause)) == (cause, True)
     with bench.database.read() as connection:
-        notified = [watch.reason for watch, _ in watches.watched(connection) if watch.run_id is None]
+        notified = [check.reason for check, _ in late_checks.open_checks(connection) if check.run_id is None]
     with capture_logs() as lines:
         for event_of_schedule in bench.told:
             log_event(event_of_schedule)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from batchwright.engine.run import ENDED, State
-from batchwright.engine.schedule import Hold, Judgement, Late, RunTimes, Schedule, Watch
+from batchwright.engine.schedule import Hold, Judgement, Late, LateCheck, RunTimes, Schedule
 from batchwright.engine.store.schedules import Fire
 
 
-def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch | None:
-    """What is to be watched of a time that was just decided on; ``None`` where nothing is.
+def late_check_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> LateCheck | None:
+    """The check of a time that was just decided on; ``None`` where there is nothing to be told of it.
 
     Minutes count from the nominal time, or from the end of a pause or hold in which that lay. Of times that were not
     run somebody is told at once, where the schedule says that they want to know of late ones.
@@ -28,7 +28,7 @@ def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch
         ping = schedule.ping
     if (start_by, finish_by, ping) == (None, None, None):
         return None
-    return Watch(
+    return LateCheck(
         schedule_id=schedule.id,
         nominal_time=fire.nominal_time,
         last_nominal_time=fire.last_nominal_time,
@@ -41,21 +41,21 @@ def watch_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> Watch
     )
 
 
-def judge(watch: Watch, run: RunTimes | None, now: datetime) -> Judgement:
-    """What is to be said of a watch, of whose run this much is known; ``None``: there is no such run (any more)."""
-    if watch.run_id is None:
-        return Judgement(("not_run",) if watch.start_by is not None else (), None, None, None)
+def judge(check: LateCheck, run: RunTimes | None, now: datetime) -> Judgement:
+    """What is to be told now, of whose run this much is known; ``None``: there is no such run (any more)."""
+    if check.run_id is None:
+        return Judgement(("not_run",) if check.start_by is not None else (), None, None, None)
     if run is None:
         return Judgement((), None, None, None)
     late: list[Late] = []
-    start_by, is_late = _deadline(watch.start_by, run.started_at or run.ended_at, now)
+    start_by, is_late = _deadline(check.start_by, run.started_at or run.ended_at, now)
     if is_late:
         late.append("not_started")
-    finish_by, is_late = _deadline(watch.finish_by, run.ended_at, now)
+    finish_by, is_late = _deadline(check.finish_by, run.ended_at, now)
     if is_late:
         late.append("not_finished")
     failed = run.state in ENDED and run.state is not State.COMPLETED
-    return Judgement(tuple(late), start_by, finish_by, None if failed else watch.ping)
+    return Judgement(tuple(late), start_by, finish_by, None if failed else check.ping)
 
 
 def _deadline(by: datetime | None, done_at: datetime | None, now: datetime) -> tuple[datetime | None, bool]:

@@ -21,10 +21,10 @@ from batchwright.engine.faults import is_transient
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import NotRunCause, NotRunReason, Schedule
 from batchwright.engine.schedules import due, policy
-from batchwright.engine.schedules.alerts import watch_of
+from batchwright.engine.schedules.alerts import late_check_of
 from batchwright.engine.schedules.policy import SkippedTimes, Start, Verdict
+from batchwright.engine.store import late_checks
 from batchwright.engine.store import schedules as store
-from batchwright.engine.store import watches
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import Fire
 
@@ -104,8 +104,8 @@ class Firing:
                 _record(connection, schedule, verdict, results, done)
             store.insert_fires(connection, done.fires, done.now)
             schedules = {schedule.id: schedule for schedule in kept}
-            watched = (watch_of(schedules[key], hold, fire, done.now) for key, fire in done.fires)
-            watches.add(connection, watched)
+            checks = (late_check_of(schedules[key], hold, fire, done.now) for key, fire in done.fires)
+            late_checks.add(connection, checks)
             pairs = zip(kept, verdicts, strict=True)
             store.mark_recorded(connection, {one.id: to.up_to for one, to in pairs if to.up_to is not None})
         for event in done.news:

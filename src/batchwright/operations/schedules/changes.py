@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import settle
+from batchwright.engine.store import late_checks
 from batchwright.engine.store import schedules as store
-from batchwright.engine.store import watches
 from batchwright.operations.views import View, instant
 
 FIELDS = tuple(field.name for field in fields(ScheduleSpec))
@@ -36,7 +36,7 @@ def _leaves_out(before: Schedule, spec: ScheduleSpec, now: datetime) -> bool:
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:
     """Delete a locked schedule, the record of its times, and what somebody would have been told of."""
-    watches.forget(connection, schedule.id)
+    late_checks.forget(connection, schedule.id)
     store.remove(connection, schedule)
 
 

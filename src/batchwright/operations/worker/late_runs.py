@@ -12,9 +12,9 @@ from batchwright.engine import events
 from batchwright.engine.run import State
 from batchwright.engine.schedule import Judgement, Late, Schedule
 from batchwright.engine.schedules.alerts import judge
-from batchwright.engine.store import runs, watches
+from batchwright.engine.store import late_checks, runs
 from batchwright.engine.store import schedules as store
-from batchwright.engine.store.watches import StoredWatch
+from batchwright.engine.store.late_checks import StoredLateCheck
 from batchwright.notifications.addresses import recipients
 from batchwright.notifications.ping import PingFailed, ping
 from batchwright.notifications.schedule_late import SCHEDULE_LATE
@@ -41,44 +41,44 @@ def look(app: Application) -> None:
     the answer: whoever dies in between leaves it to be called again.
     """
     with app.database.read() as connection:
-        watched = watches.watched(connection)
-    if not watched:
+        checks = late_checks.open_checks(connection)
+    if not checks:
         return
     now = app.clock.now()
-    judged = [(watch, run, judge(watch, run, now)) for watch, run in watched]
-    changed = [(watch, verdict) for watch, _, verdict in judged if _differs(watch, verdict)]
+    judged = [(check, run, judge(check, run, now)) for check, run in checks]
+    changed = [(check, verdict) for check, _, verdict in judged if _differs(check, verdict)]
     if changed:
         for event in _settle(app, changed):
             app.events.publish(event)
-    for watch, run, verdict in judged:
-        is_due = watch.ping_at is None or watch.ping_at <= now
+    for check, run, verdict in judged:
+        is_due = check.ping_at is None or check.ping_at <= now
         if verdict.ping is not None and run is not None and run.state is State.COMPLETED and is_due:
-            _call(app, watch)
+            _call(app, check)
 
 
-def _differs(watch: StoredWatch, verdict: Judgement) -> bool:
+def _differs(check: StoredLateCheck, verdict: Judgement) -> bool:
     left = (verdict.start_by, verdict.finish_by, verdict.ping)
-    return left != (watch.start_by, watch.finish_by, watch.ping) or left == (None, None, None)
+    return left != (check.start_by, check.finish_by, check.ping) or left == (None, None, None)
 
 
-def _settle(app: Application, changed: list[tuple[StoredWatch, Judgement]]) -> list[events.ScheduleLate]:
-    told: list[events.ScheduleLate] = []
+def _settle(app: Application, changed: list[tuple[StoredLateCheck, Judgement]]) -> list[events.ScheduleLate]:
+    notified: list[events.ScheduleLate] = []
     with app.database.write() as connection:
-        keys = {watch.schedule_id for watch, _ in changed}
+        keys = {check.schedule_id for check, _ in changed}
         schedules = {schedule.id: schedule for schedule in store.by_keys(connection, keys)}
-        for watch, verdict in changed:
-            schedule = schedules.get(watch.schedule_id)
-            if schedule is not None and watches.settle(connection, watch, verdict):
-                told += [_tell(app, connection, schedule, watch, late) for late in verdict.late]
-    return told
+        for check, verdict in changed:
+            schedule = schedules.get(check.schedule_id)
+            if schedule is not None and late_checks.settle(connection, check, verdict):
+                notified += [_notify(app, connection, schedule, check, late) for late in verdict.late]
+    return notified
 
 
-def _tell(
-    app: Application, connection: Connection, schedule: Schedule, watch: StoredWatch, late: Late
+def _notify(
+    app: Application, connection: Connection, schedule: Schedule, check: StoredLateCheck, late: Late
 ) -> events.ScheduleLate:
-    run = None if watch.run_id is None else runs.by_id(connection, watch.run_id)
+    run = None if check.run_id is None else runs.by_id(connection, check.run_id)
     facts = {
-        **_facts(schedule, watch, late),
+        **_facts(schedule, check, late),
         "run_status": None if run is None else str(run.state),
         "database": app.database.display_url,
         "base_url": app.settings.console_url,
@@ -96,48 +96,48 @@ def _tell(
         in_trouble=True,
         now=app.clock.now(),
     )
-    return events.ScheduleLate(schedule.name, facts["nominal_time"], late, watch.run_id, watch.count)
+    return events.ScheduleLate(schedule.name, facts["nominal_time"], late, check.run_id, check.count)
 
 
-def _facts(schedule: Schedule, watch: StoredWatch, late: Late) -> dict[str, Any]:
-    by = {"not_started": watch.start_by, "not_finished": watch.finish_by, "not_run": None}[late]
+def _facts(schedule: Schedule, check: StoredLateCheck, late: Late) -> dict[str, Any]:
+    by = {"not_started": check.start_by, "not_finished": check.finish_by, "not_run": None}[late]
     facts: View = {
         "schedule": schedule.name,
         "job": schedule.job,
         "late": late,
-        "nominal_time": instant(watch.nominal_time),
-        "last_nominal_time": instant(watch.last_nominal_time),
-        "count": watch.count,
+        "nominal_time": instant(check.nominal_time),
+        "last_nominal_time": instant(check.last_nominal_time),
+        "count": check.count,
         "by": instant(by),
-        "run_id": watch.run_id,
-        "reason": watch.reason,
+        "run_id": check.run_id,
+        "reason": check.reason,
         "time_zone": schedule.time_zone,
-        "local_time": watch.nominal_time.astimezone(ZoneInfo(schedule.time_zone)).isoformat(),
+        "local_time": check.nominal_time.astimezone(ZoneInfo(schedule.time_zone)).isoformat(),
     }
     return facts
 
 
-def _call(app: Application, watch: StoredWatch) -> None:
+def _call(app: Application, check: StoredLateCheck) -> None:
     with app.database.write() as connection:
-        named = store.by_keys(connection, [watch.schedule_id])
-        if not named or not watches.claim_ping(connection, watch, app.clock.now() + HOLD):
+        named = store.by_keys(connection, [check.schedule_id])
+        if not named or not late_checks.claim_ping(connection, check, app.clock.now() + HOLD):
             return
-    schedule, url = named[0].name, watch.ping or ""
+    schedule, url = named[0].name, check.ping or ""
     try:
         ping(url)
     except PingFailed as failure:
-        attempt = watch.pings + 1
+        attempt = check.pings + 1
         gives_up = attempt > len(PAUSES)
         with app.database.write() as connection:
             if gives_up:
-                watches.end_ping(connection, watch)
+                late_checks.end_ping(connection, check)
             else:
-                watches.put_off_ping(connection, watch, app.clock.now() + PAUSES[attempt - 1])
-        app.events.publish(events.PingFailed(schedule, watch.run_id, attempt, str(failure), is_last=gives_up))
+                late_checks.put_off_ping(connection, check, app.clock.now() + PAUSES[attempt - 1])
+        app.events.publish(events.PingFailed(schedule, check.run_id, attempt, str(failure), is_last=gives_up))
         return
     with app.database.write() as connection:
-        watches.end_ping(connection, watch)
-    app.events.publish(events.PingSent(schedule, watch.run_id))
+        late_checks.end_ping(connection, check)
+    app.events.publish(events.PingSent(schedule, check.run_id))
 
 
 def watch_loop(app: Application) -> NewsLoop:

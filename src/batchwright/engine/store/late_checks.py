@@ -1,0 +1,133 @@
+"""Statements on what is still to be told of schedules' times: late runs, and successes to be pinged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from batchwright.engine.run import State
+from batchwright.engine.schedule import Judgement, LateCheck, RunTimes
+from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.tables import schedule_watch as check_table
+
+MOST = 1_000
+"""Checks that one look takes, the oldest first."""
+
+# What is to be checked, with what is known of the runs.
+_OPEN = (
+    select(check_table, run_table.c.state, run_table.c.started_at, run_table.c.ended_at)
+    .join(run_table, run_table.c.run_id == check_table.c.run_id, isouter=True)
+    .order_by(check_table.c.id)
+    .limit(MOST)
+)
+
+# What is left of a check, if it is still as it was read: of several that tell a thing, one does.
+_JUDGED = (
+    update(check_table)
+    .where(
+        check_table.c.id == bindparam("of_key"),
+        check_table.c.start_by.is_not_distinct_from(
+            bindparam("old_start_by", type_=check_table.c.start_by.type)
+        ),
+        check_table.c.finish_by.is_not_distinct_from(
+            bindparam("old_finish_by", type_=check_table.c.finish_by.type)
+        ),
+        check_table.c.pings == bindparam("old_pings"),
+    )
+    .values(
+        start_by=bindparam("new_start_by"), finish_by=bindparam("new_finish_by"), ping=bindparam("new_ping")
+    )
+)
+
+# A check of which nothing is left to be told.
+_OVER = delete(check_table).where(
+    check_table.c.id == bindparam("of_key"),
+    check_table.c.start_by.is_(None),
+    check_table.c.finish_by.is_(None),
+    check_table.c.ping.is_(None),
+)
+
+# The claim of a call: only of one that is due and that nobody has begun since it was read.
+_CLAIM_PING = (
+    update(check_table)
+    .where(
+        check_table.c.id == bindparam("of_key"),
+        check_table.c.pings == bindparam("old_pings"),
+        check_table.c.ping.is_not(None),
+    )
+    .values(pings=check_table.c.pings + 1, ping_at=bindparam("held_until"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLateCheck(LateCheck):
+    """A check in the database: ``pings`` calls were begun, the next not before ``ping_at``."""
+
+    id: int
+    pings: int
+    ping_at: datetime | None
+
+
+def add(connection: Connection, checks: Iterable[LateCheck | None]) -> None:
+    """Record checks, as ``late_check_of`` makes them; ``None`` is left out."""
+    rows = [{**asdict(check), "pings": 0} for check in checks if check is not None]
+    if rows:
+        connection.execute(insert(check_table), rows)
+
+
+def open_checks(connection: Connection) -> list[tuple[StoredLateCheck, RunTimes | None]]:
+    """Checks that are open, the oldest first, with what is known of each run."""
+    return [(_late_check(row), _times(row)) for row in connection.execute(_OPEN)]
+
+
+def settle(connection: Connection, check: StoredLateCheck, judged: Judgement) -> bool:
+    """Keep what is left of a check, or delete it; ``False`` when somebody else did."""
+    values = {
+        "of_key": check.id,
+        "old_start_by": check.start_by,
+        "old_finish_by": check.finish_by,
+        "old_pings": check.pings,
+        "new_start_by": judged.start_by,
+        "new_finish_by": judged.finish_by,
+        "new_ping": judged.ping,
+    }
+    if connection.execute(_JUDGED, values).rowcount != 1:
+        return False
+    connection.execute(_OVER, {"of_key": check.id})
+    return True
+
+
+def claim_ping(connection: Connection, check: StoredLateCheck, held_until: datetime) -> bool:
+    """Take the next call, if nobody else has. If the caller dies, it is due again at ``held_until``."""
+    values = {"of_key": check.id, "old_pings": check.pings, "held_until": held_until}
+    return connection.execute(_CLAIM_PING, values).rowcount == 1
+
+
+def end_ping(connection: Connection, check: StoredLateCheck) -> None:
+    """It was called, or is given up."""
+    connection.execute(update(check_table).where(check_table.c.id == check.id).values(ping=None))
+    connection.execute(_OVER, {"of_key": check.id})
+
+
+def put_off_ping(connection: Connection, check: StoredLateCheck, until: datetime) -> None:
+    """It did not answer, and is called again then. Nothing happens if another call has begun since."""
+    own = (check_table.c.id == check.id, check_table.c.pings == check.pings + 1)
+    connection.execute(update(check_table).where(*own).values(ping_at=until))
+
+
+def forget(connection: Connection, schedule_key: int) -> None:
+    """Delete the checks of a schedule: nothing more is told of it."""
+    connection.execute(delete(check_table).where(check_table.c.schedule_id == schedule_key))
+
+
+def _late_check(row: Row[*tuple[Any, ...]]) -> StoredLateCheck:
+    names = [field.name for field in fields(StoredLateCheck)]
+    return StoredLateCheck(**{name: getattr(row, name) for name in names})
+
+
+def _times(row: Row[*tuple[Any, ...]]) -> RunTimes | None:
+    return None if row.state is None else RunTimes(State(row.state), row.started_at, row.ended_at)
