@@ -43,7 +43,7 @@ def outcomes(
     with_facts: bool = False,
 ) -> Iterator[RecordOutcome]:
     """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only."""
-    for stored in scopes.read_all(connection, run.id):
+    for stored in scopes.read_all(connection, run.id, outcome):
         reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
         chosen = [
             (position, key, entry)

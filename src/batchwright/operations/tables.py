@@ -29,6 +29,8 @@ audit_entry = Table(
     Column("after", Text, comment="JSON"),
     Column("sealed", Boolean, nullable=False, server_default=false(), comment="it has a row in audit_seal"),
     Index("ix_audit_entry_at", "at"),
+    Index("ix_audit_entry_subject", "subject"),
+    Index("ix_audit_entry_act", "act"),
     Index("ix_audit_entry_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
 )
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, sel
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, Ask, NewRun, Run, State
+from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
 from batchwright.engine.store.tables import run as run_table
-from batchwright.engine.store.tables import run_selection, run_warning
 from batchwright.engine.store.tables import scope as scope_table
 from batchwright.engine.store.upsert import insert_into
 from batchwright.engine.store.wake import with_news
@@ -110,7 +110,7 @@ def _insert(connection: Connection) -> Any:
 
 def live_with_key(connection: Connection, job: str, dedup_key: str) -> str | None:
     """The id of the run that keeps others of the job with that key out."""
-    mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, run_table.c.state.not_in(ENDED))
+    mine = (run_table.c.job == job, run_table.c.dedup_key == dedup_key, LIVE_DEDUP_KEY)
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, true, update
 
-from batchwright.engine.run import ENDED
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
+from batchwright.engine.store.tables import LIVE_OF_SCHEDULE, schedule_fire, scheduling
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
-from batchwright.engine.store.tables import schedule_fire, scheduling
 from batchwright.engine.store.upsert import insert_into
 from batchwright.engine.store.wake import with_news
 
@@ -61,23 +60,29 @@ _LOCKED = (
 # The live runs of schedules, the newest of each.
 _LIVE = (
     select(run_table.c.schedule, func.max(run_table.c.id).label("newest"))
-    .where(
-        run_table.c.schedule.in_(bindparam("names", expanding=True)),
-        run_table.c.schedule.is_not(None),
-        run_table.c.state.not_in(ENDED),
-    )
+    .where(run_table.c.schedule.in_(bindparam("names", expanding=True)), LIVE_OF_SCHEDULE)
     .group_by(run_table.c.schedule)
 )
 
-# What is recorded after the time up to which all is.
+# What is recorded after the time up to which all is; PostgreSQL would read all fires, but not once for each schedule.
+_AFTER_ALL_RECORDED = schedule_fire.c.nominal_time > func.coalesce(
+    schedule_table.c.last_nominal_time, schedule_table.c.created_at
+)
 _AHEAD = (
     select(schedule_fire.c.schedule_id, schedule_fire.c.nominal_time)
     .join(schedule_table, schedule_table.c.id == schedule_fire.c.schedule_id)
-    .where(
-        schedule_table.c.id.in_(bindparam("keys", expanding=True)),
-        schedule_fire.c.nominal_time
-        > func.coalesce(schedule_table.c.last_nominal_time, schedule_table.c.created_at),
-    )
+    .where(schedule_table.c.id.in_(bindparam("keys", expanding=True)), _AFTER_ALL_RECORDED)
+)
+_ahead_of_one = (
+    select(schedule_fire.c.schedule_id, schedule_fire.c.nominal_time)
+    .where(schedule_fire.c.schedule_id == schedule_table.c.id, _AFTER_ALL_RECORDED)
+    .offset(0)
+    .lateral()
+)
+_AHEAD_BY_SCHEDULE = (
+    select(_ahead_of_one.c.schedule_id, _ahead_of_one.c.nominal_time)
+    .select_from(schedule_table.join(_ahead_of_one, true()))
+    .where(schedule_table.c.id.in_(bindparam("keys", expanding=True)))
 )
 
 # Up to which nominal time all are recorded.
@@ -258,7 +263,8 @@ def fire_covering(connection: Connection, schedule_key: int, nominal_time: datet
 def recorded_ahead(connection: Connection, schedule_keys: Sequence[int]) -> dict[int, set[datetime]]:
     """By key of schedule, the nominal times that a backfill recorded before the schedulers came to them."""
     found: dict[int, set[datetime]] = {}
-    for row in connection.execute(_AHEAD, {"keys": list(schedule_keys)}):
+    statement = _AHEAD if connection.dialect.name == "sqlite" else _AHEAD_BY_SCHEDULE
+    for row in connection.execute(statement, {"keys": list(schedule_keys)}):
         found.setdefault(row.schedule_id, set()).add(row.nominal_time)
     return found
 
@@ -284,12 +290,18 @@ def started_between(
 
 def last_started(connection: Connection, schedule_keys: Iterable[int] | None = None) -> dict[int, datetime]:
     """By key of schedule, the newest nominal time that started a run; of all schedules where none are named."""
-    newest = func.max(schedule_fire.c.nominal_time)
-    statement = select(schedule_fire.c.schedule_id, newest.label("at"))
-    statement = statement.where(schedule_fire.c.decision == "started").group_by(schedule_fire.c.schedule_id)
+    # The newest of each by its index, not the greatest of all that there are.
+    newest = (
+        select(schedule_fire.c.nominal_time)
+        .where(schedule_fire.c.schedule_id == schedule_table.c.id, schedule_fire.c.decision == "started")
+        .order_by(schedule_fire.c.nominal_time.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(schedule_table.c.id, newest.label("at"))
     if schedule_keys is not None:
-        statement = statement.where(schedule_fire.c.schedule_id.in_(list(schedule_keys)))
-    return {row.schedule_id: row.at for row in connection.execute(statement)}
+        statement = statement.where(schedule_table.c.id.in_(list(schedule_keys)))
+    return {row.id: row.at for row in connection.execute(statement) if row.at is not None}
 
 
 def _row(spec: ScheduleSpec) -> dict[str, Any]:

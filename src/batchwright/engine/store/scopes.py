@@ -37,6 +37,14 @@ _MARK_DONE = text(
     " amounts = :amounts, currencies = :currencies, about = :about WHERE id = :id AND state <> 'done'"
 )
 
+_HOLDING = {
+    "ok": scope.c.ok > 0,
+    "error": scope.c.errored > 0,
+    "skipped": scope.c.skipped > 0,
+    "not_reached": scope.c.state != "done",
+}
+"""Which scopes hold records of an outcome."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedScope:
@@ -153,11 +161,12 @@ def planned_as(connection: Connection, run_key: int) -> Iterator[PlannedScope]:
         yield PlannedScope(one.number, one.first_record, one.keys, one.groups)
 
 
-def read_all(connection: Connection, run_key: int) -> Iterator[StoredScope]:
-    """The scopes of a run in order, a page at a time."""
+def read_all(connection: Connection, run_key: int, outcome: str | None = None) -> Iterator[StoredScope]:
+    """The scopes of a run in order, a page at a time; with ``outcome`` those that may hold such records."""
+    holding = [] if outcome is None else [_HOLDING[outcome]]
     last = 0
     while True:
-        page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last)
+        page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last, *holding)
         rows = connection.execute(page.order_by(scope.c.number).limit(50)).all()
         if not rows:
             return

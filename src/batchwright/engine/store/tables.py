@@ -31,6 +31,9 @@ metadata = MetaData(
     }
 )
 
+BEGUN = text("coalesce(started_at, created_at)")
+"""By what runs are listed: the start, or the creation of one that waits."""
+
 LIVE_DEDUP_KEY = text("dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
 """Which rows of ``run`` keep others out by their dedup key."""
 
@@ -102,6 +105,8 @@ run = Table(
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
     Index("ix_run_state", "state"),
+    Index("ix_run_begun", BEGUN, "id"),
+    Index("ix_run_job_begun", "job", BEGUN, "id"),
     Index(
         "ix_run_job_dedup_key",
         "job",
@@ -183,6 +188,7 @@ scope = Table(
         "about", Text, comment="JSON: whose records they are, two at most, and their first and last month"
     ),
     UniqueConstraint("run_id", "number"),
+    Index("ix_scope_run_id_last_group_first_group", "run_id", "last_group", "first_group"),
 )
 
 outcome = Table(
