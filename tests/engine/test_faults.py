@@ -12,12 +12,13 @@ import psycopg
 import pytest
 from psycopg import errors as postgres_errors
 from sqlalchemy import Connection, insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from batchwright.engine import events
 from batchwright.engine.faults import (
     LONGEST_PAUSE_SECONDS,
     MAX_ATTEMPTS,
+    ReadOnlyDatabase,
     is_transient,
     pause_before,
     reason_of,
@@ -26,19 +27,32 @@ from batchwright.engine.job import Finish, Scope
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
 from batchwright.engine.store import engines, scopes
+from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 
 
-def busy() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("database is locked")
-    error.sqlite_errorname = "SQLITE_BUSY"
+def sqlite_fault(name: str, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorname = name
     return error
+
+
+def busy() -> sqlite3.OperationalError:
+    return sqlite_fault("SQLITE_BUSY", "database is locked")
 
 
 PASSING = [
     busy(),
+    sqlite_fault("SQLITE_FULL", "database or disk is full"),
+    sqlite_fault("SQLITE_IOERR_WRITE", "disk I/O error"),
+    sqlite_fault("SQLITE_CANTOPEN", "unable to open database file"),
+    sqlite_fault("SQLITE_CORRUPT_INDEX", "database disk image is malformed"),
+    postgres_errors.QueryCanceled("canceling statement due to statement timeout"),
+    postgres_errors.IoError("could not read block"),
+    postgres_errors.DiskFull("could not extend file"),
+    postgres_errors.IndexCorrupted("index is damaged"),
     postgres_errors.DeadlockDetected("deadlock detected"),
     postgres_errors.SerializationFailure("could not serialize"),
     postgres_errors.LockNotAvailable("lock timeout"),
@@ -51,7 +65,8 @@ LASTING = [
     sqlite3.OperationalError("no such table: parcel"),
     postgres_errors.UniqueViolation("duplicate key"),
     postgres_errors.UndefinedTable("no such table"),
-    postgres_errors.QueryCanceled("canceled by the user"),
+    sqlite_fault("SQLITE_READONLY", "attempt to write a readonly database"),
+    postgres_errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"),
     ValueError("not the database"),
     ConnectionResetError("somebody else's line"),
 ]
@@ -66,6 +81,67 @@ def test_a_passing_fault_is_known_as_the_driver_and_as_sqlalchemy_raise_it(error
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
 def test_anything_else_is_not_taken_for_a_passing_fault(error: Exception) -> None:
     assert not is_transient(error)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full_for_a_while_is_no_records_fault_and_fails_no_run(
+    rig: Rig, spy: type[Parcels]
+) -> None:
+    full = [sqlite_fault("SQLITE_FULL", "database or disk is full")] * 5
+
+    def meet(scope: Scope) -> None:
+        if full:
+            raise full.pop()
+
+    spy.on_execute = staticmethod(meet)
+    rig.fill(20)
+    run = rig.drive(scope_size=10)
+    assert (run.state, run.processed, run.errored, full) == (State.COMPLETED, 20, 0, [])
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_file_that_only_reads_is_a_passing_fault_for_who_may_write_alone(rig: Rig) -> None:
+    with pytest.raises(ReadOnlyDatabase) as met, rig.database.write():
+        raise sqlite_fault("SQLITE_READONLY_DBMOVED", "attempt to write a readonly database")
+    assert is_transient(met.value)
+    with rig.database.read() as connection, pytest.raises(OperationalError) as wrong:
+        connection.exec_driver_sql("DELETE FROM run")
+    assert not is_transient(wrong.value)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_limits_that_a_server_sets_for_its_sessions_are_not_ours(rig: Rig) -> None:
+    theirs = {
+        "statement_timeout": ("0", "1s"),
+        "lock_timeout": ("0", "1s"),
+        "idle_in_transaction_session_timeout": ("0", "1s"),
+        "idle_session_timeout": ("0", "1s"),
+        "transaction_timeout": ("0", "1s"),
+        "transaction_isolation": ("read committed", "serializable"),
+    }
+    with rig.database.write() as connection:
+        name = connection.exec_driver_sql("SELECT current_database()").scalar_one()
+        for setting, (_, value) in theirs.items():
+            setting = setting.replace("transaction_isolation", "default_transaction_isolation")
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+    rig.database.close()
+    with rig.database.write() as connection:
+        shown = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in theirs}
+    assert shown == {name: ours for name, (ours, _) in theirs.items()}
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_heartbeat_leaves_a_server_that_has_become_read_only(rig: Rig) -> None:
+    store = LeaseStore(rig.database)
+    store.begin("run/1", 1)
+    with rig.database.lease_engine.connect() as pooled:
+        # As of a primary that a failover has made a standby: its old connections stay with it.
+        pooled.exec_driver_sql("SET default_transaction_read_only = on")
+    with pytest.raises(DBAPIError) as met:
+        store.beat("run/1", 1)
+    assert is_transient(met.value)
+    assert store.beat("run/1", 1)
+    store.close()
 
 
 def test_the_reason_of_a_fault_is_what_the_driver_said_without_the_statement() -> None:

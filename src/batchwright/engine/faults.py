@@ -6,13 +6,22 @@ import random
 
 from sqlalchemy.exc import DBAPIError
 
-# PostgreSQL's SQLSTATE: connection exceptions, operator intervention (shutdown, restart, a session ended, also for
-# standing still), insufficient resources, serialization failure, deadlock, lock not available.
-TRANSIENT_CLASSES = ("08", "53")
-TRANSIENT_STATES = ("57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01", "55P03")
-SQLITE_TRANSIENT = ("SQLITE_BUSY", "SQLITE_LOCKED")
+# PostgreSQL's SQLSTATE: connection exceptions, insufficient resources, system errors (input and output, files);
+# operator intervention (a statement cancelled or timed out, shutdown, restart, a session ended, also for standing
+# still or for a long transaction), serialization failure, deadlock, lock not available, damaged data and indexes.
+TRANSIENT_CLASSES = ("08", "53", "58")
+TRANSIENT_STATES = (
+    *("57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "40001", "40P01", "55P03"),
+    *("XX001", "XX002"),
+)
+# The disk is full, gone or damaged, or the file cannot be opened, as when descriptors have run out.
+SQLITE_TRANSIENT = (
+    *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_NOMEM"),
+    *("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB"),
+)
 DRIVERS = ("psycopg", "sqlite3")
 READ_ONLY = "25006"
+SQLITE_READ_ONLY = "SQLITE_READONLY"
 
 # Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
 MAX_ATTEMPTS = 14
@@ -22,13 +31,20 @@ MOST_DOUBLINGS = 20
 """More would lead beyond any longest pause."""
 
 
-class ReadOnlyServer(Exception):
-    """The server of a write transaction only reads: after a failover the same address leads to another one."""
+class ReadOnlyDatabase(Exception):
+    """A write transaction met a database that only reads: a server that was the primary before a failover, a file
+    whose disk was mounted anew.
+    """
 
 
 def is_transient(error: BaseException) -> bool:
-    """True for a fault that the same statements may well not meet again; also as the raw driver raises it."""
-    if isinstance(error, ReadOnlyServer) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    """True for a fault of the surroundings, which says nothing about the records at hand and may well pass.
+
+    Also as the raw driver raises it.
+    """
+    if isinstance(error, ReadOnlyDatabase) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
         return True
     raised = error.orig if isinstance(error, DBAPIError) else error
     if type(raised).__module__.partition(".")[0] not in DRIVERS:
@@ -44,8 +60,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """True for a write that the server refuses because it only reads."""
-    return getattr(getattr(error, "orig", error), "sqlstate", None) == READ_ONLY
+    """True for a write that is refused because the database only reads; in a transaction that should only read, it is
+    the fault of who writes.
+    """
+    raised = getattr(error, "orig", error)
+    if getattr(raised, "sqlstate", None) == READ_ONLY:
+        return True
+    return str(getattr(raised, "sqlite_errorname", "")).startswith(SQLITE_READ_ONLY)
 
 
 def reason_of(error: BaseException) -> str:

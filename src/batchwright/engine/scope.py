@@ -72,16 +72,10 @@ class RunSession:
     def transaction(self) -> Iterator[Connection]:
         """A write transaction on it; connects anew after a connection was lost."""
         connection = self._connected()
-        try:
-            with self._database.transaction(connection):
-                if not self._database.is_sqlite:
-                    self._have_recorded(connection)
-                yield connection
-        except Exception as error:
-            if not faults.is_read_only(error):
-                raise
-            connection.invalidate()
-            raise faults.ReadOnlyServer(error_text(error)) from error
+        with self._database.transaction(connection):
+            if not self._database.is_sqlite:
+                self._have_recorded(connection)
+            yield connection
 
     def current_session(self) -> Session | None:
         """Its session, for a lease that records it with its first beat: one commit less.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from batchwright.engine.errors import DatabaseMissing, Refused
-from batchwright.engine.faults import reason_of
+from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
 from batchwright.engine.store.engines import is_sqlite, open_engine, open_lease_engine
 from batchwright.engine.store.migrating import newest_revision
@@ -89,13 +89,19 @@ class Database:
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[Connection]:
-        """A write transaction on a connection at hand. On SQLite it waits its turn at the turnstile first."""
-        if self._turnstile is None:
-            with connection.begin():
+        """A write transaction on a connection at hand. On SQLite it waits its turn at the turnstile first.
+
+        Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read.
+        """
+        turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
+        try:
+            with turn, connection.begin():
                 yield connection
-            return
-        with self._turnstile.turn(), connection.begin():
-            yield connection
+        except Exception as error:
+            if not is_read_only(error):
+                raise
+            connection.invalidate()
+            raise ReadOnlyDatabase(reason_of(error)) from error
 
     def exists(self) -> bool:
         """True when a Batchwright database is there. Raises ``Refused`` when nobody answers at the address."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 
+from batchwright.engine.faults import READ_ONLY
 from batchwright.engine.store.lock_holders import end_stopped_writer
 from batchwright.engine.store.tables import lease_metadata
 
@@ -32,10 +34,49 @@ def open_engine(url: URL) -> Engine:
     return engine
 
 
+# A dead peer is noticed within a minute: after half of it a question is sent, then every ten seconds; what was sent
+# and is not acknowledged for a minute ends the connection, too.
+POSTGRESQL_ARGUMENTS = {
+    "application_name": "batchwright",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+# What a server, a database or a role sets for its own sake must not decide what becomes of a record: a lock wait is
+# somebody else's scope, and a long silence is arithmetic. Older servers do not know the last two.
+OWN_SETTINGS = """
+    SELECT set_config(name, value, false) FROM (VALUES
+        ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
+        ('default_transaction_isolation', 'read committed'), ('transaction_timeout', '0'), ('idle_session_timeout', '0')
+    ) AS own (name, value) WHERE current_setting(name, true) IS NOT NULL
+"""
+
+
 def _open_postgresql(url: URL, **options: Any) -> Engine:
-    # A dead peer is noticed within a minute, and a lock wait is somebody else's scope, not a fault.
-    arguments = {"connect_timeout": 10, "keepalives_idle": 30, "application_name": "batchwright"}
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True, max_overflow=-1, **options)
+    engine = create_engine(
+        url, connect_args=POSTGRESQL_ARGUMENTS, pool_pre_ping=True, max_overflow=-1, **options
+    )
+    event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "handle_error", _leave_read_only_server)
+    return engine
+
+
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    """After a failover new connections lead to the new primary, and the pooled ones to the old server, for ever."""
+    connection, state = context.connection, getattr(context.original_exception, "sqlstate", None)
+    if connection is None or connection.get_execution_options().get("postgresql_readonly"):
+        return  # whoever writes there should only read
+    if state == READ_ONLY:
+        context.is_disconnect = True  # all connections of the pool are made anew
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    before, connection.autocommit = connection.autocommit, True
+    connection.execute(OWN_SETTINGS)
+    connection.autocommit = before
 
 
 def open_lease_engine(url: URL) -> Engine:
@@ -86,7 +127,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "cache_size=-16000",
+        # Two and more times the usual: a forecast writes that much between two commits. The file is cut again after.
+        "cache_size=-64000",
+        "wal_autocheckpoint=20000",
+        "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
