@@ -61,7 +61,7 @@ def _measured(url: str, folder: str, number: int) -> list[float]:
     with _looking(app.database) as state_of:
         for _ in range(number):
             started = time.perf_counter()
-            run_id = submit_run(app, "empty", {}, actor=actor, mail_actor=False)["run_id"]
+            run_id = submit_run(app, "empty", {}, actor=actor, mail_actor=False).run_id
             while (state := state_of(run_id)) not in ENDED:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
             taken.append((time.perf_counter() - started) * 1000)

@@ -31,7 +31,7 @@ def slow_run(database: str, working_directory: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(str(working_directory))
     app = make_application(load_settings(os.environ, working_directory))
     try:
-        run_id: str = submit_run(app, "slow", {}, actor=default_actor(app.settings))["run_id"]
+        run_id = submit_run(app, "slow", {}, actor=default_actor(app.settings)).run_id
     finally:
         app.close()
     return run_id

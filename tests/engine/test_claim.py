@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from batchwright.engine import events
-from batchwright.engine.claim import SECONDS_BEFORE_PASSING
+from batchwright.engine.claim import SECONDS_BEFORE_PASSING, Claim, Claimed, NotOurs
 from batchwright.engine.lease import heart
 from batchwright.engine.queue import promote
 from batchwright.engine.run import Run, State
@@ -26,40 +26,41 @@ def _parcels(rig: Rig) -> None:
     rig.fill(30)
 
 
-def submitted_here(rig: Rig, in_caller: bool = False) -> tuple[Run, Run | None]:
-    """A run submitted by who wants to drive it, and the run as it was claimed."""
+def submitted_here(rig: Rig, in_caller: bool = False) -> Claim:
+    """A run submitted by who wants to drive it."""
     with rig.database.write() as connection:
         request = Request(actor="dana", mode="sync" if in_caller else "batch", in_caller=in_caller)
         run = submit(connection, rig.registry.get("parcels")(), request, NOW)
-        return run, rig.dispatcher().claims.at_submit(connection, run)
+        return rig.dispatcher().claims.claim_on_submit(connection, run)
 
 
 @pytest.mark.parametrize("in_caller", [True, False], ids=["synchronous", "batch"])
 def test_a_run_is_claimed_in_the_transaction_that_submits_it(rig: Rig, in_caller: bool) -> None:
-    run, claimed = submitted_here(rig, in_caller)
-    assert claimed == rig.read(run)
-    assert (claimed.state, claimed.fence, claimed.started_at) == (State.PREPARING, 1, NOW)
+    claim = submitted_here(rig, in_caller)
+    assert claim == Claimed(rig.read(claim.run))
+    assert (claim.run.state, claim.run.fence, claim.run.started_at) == (State.PREPARING, 1, NOW)
 
 
 def test_without_a_free_slot_a_submitted_run_waits(rig: Rig) -> None:
     rig.max_active_runs = 1
     rig.claimed()
-    run, claimed = submitted_here(rig)
-    assert (claimed, rig.read(run).state) == (None, State.HOLDING)
+    claim = submitted_here(rig)
+    assert claim == NotOurs(rig.read(claim.run))
+    assert claim.run.state is State.HOLDING
 
 
 def test_a_synchronous_run_needs_no_slot(rig: Rig) -> None:
     rig.max_active_runs = 1
     rig.claimed()
-    assert submitted_here(rig, in_caller=True)[1] is not None
+    assert isinstance(submitted_here(rig, in_caller=True), Claimed)
 
 
 def test_a_submitted_run_passes_none_that_waits_before_it(rig: Rig) -> None:
     rig.max_active_runs = 1
     first = rig.submit()
-    run, claimed = submitted_here(rig)
-    assert claimed is None
-    assert [rig.read(one).state for one in (first, run)] == [State.QUEUED, State.HOLDING]
+    claim = submitted_here(rig)
+    assert isinstance(claim, NotOurs)
+    assert [rig.read(run).state for run in (first, claim.run)] == [State.QUEUED, State.HOLDING]
 
 
 def test_a_submit_that_is_rolled_back_claims_nothing(rig: Rig) -> None:
@@ -69,7 +70,7 @@ def test_a_submit_that_is_rolled_back_claims_nothing(rig: Rig) -> None:
     def undone() -> None:
         with rig.database.write() as connection:
             run = submit(connection, rig.registry.get("parcels")(), Request(actor="dana"), NOW)
-            assert rig.dispatcher().claims.at_submit(connection, run)
+            assert isinstance(rig.dispatcher().claims.claim_on_submit(connection, run), Claimed)
             raise Undone
 
     with pytest.raises(Undone):
@@ -79,18 +80,25 @@ def test_a_submit_that_is_rolled_back_claims_nothing(rig: Rig) -> None:
 
 
 def test_a_run_claimed_at_submit_is_driven_under_its_first_fence(rig: Rig) -> None:
-    _, claimed = submitted_here(rig)
-    assert claimed is not None
-    dispatcher = rig.dispatcher()
-    dispatcher.claims.keep(claimed)
-    done = dispatcher.drive(claimed.id)
+    done = rig.dispatcher().work(submitted_here(rig).run)
     assert (done.state, done.fence) == (State.COMPLETED, 1)
 
 
 def test_a_run_whose_caller_died_after_the_submit_is_an_interrupted_one(rig: Rig) -> None:
-    run, _ = submitted_here(rig, in_caller=True)
-    done = rig.dispatcher().resume(run.id)
+    claim = submitted_here(rig, in_caller=True)
+    done = rig.dispatcher().resume(claim.run.id)
     assert (done.state, done.fence) == (State.COMPLETED, 2)
+
+
+def test_a_run_that_was_taken_over_before_its_caller_drives_it_is_left_to_its_taker(rig: Rig) -> None:
+    claim = submitted_here(rig)
+    taker = rig.dispatcher().claims.follow(claim.run.id, lambda: False)
+    assert isinstance(taker, Claimed)
+    late = rig.dispatcher().work(claim.run)
+    assert (late.state, late.fence, late.total) == (State.PREPARING, 2, None)
+    assert any(isinstance(event, events.RunLost) for event in rig.published)
+    done = rig.dispatcher().work(taker.run)
+    assert (done.state, done.fence, done.processed) == (State.COMPLETED, 2, 30)
 
 
 def test_a_driven_run_passes_one_that_nobody_drives_only_after_a_while(rig: Rig) -> None:
@@ -155,21 +163,22 @@ def test_a_followed_run_is_looked_at_until_it_has_ended(rig: Rig) -> None:
     seen: list[tuple[State, int]] = []
     rig.clock = Elsewhere(moved(rig, run, State.PROCESSING, total=30), moved(rig, run, State.FAILED))
     claims = rig.dispatcher().claims
-    end, ours = claims.follow(run.id, lambda: False, lambda run, done: seen.append((run.state, done)))
-    assert (end.state, ours) == (State.FAILED, False)
+    end = claims.follow(run.id, lambda: False, lambda run, done: seen.append((run.state, done)))
+    assert end == NotOurs(rig.read(run))
+    assert end.run.state is State.FAILED
     assert seen == [(State.PREPARING, 0), (State.PROCESSING, 0), (State.FAILED, 0)]
 
 
 def test_who_stops_following_leaves_the_run_alone(rig: Rig) -> None:
     run = rig.claimed()
-    assert rig.dispatcher().claims.follow(run.id, lambda: True) == (run, False)
+    assert rig.dispatcher().claims.follow(run.id, lambda: True) == NotOurs(run)
 
 
 def test_a_followed_run_whose_process_dies_is_ours(rig: Rig) -> None:
     run = rig.claimed()
-    taken, ours = rig.dispatcher().claims.follow(run.id, lambda: False)
-    assert ours
-    assert (taken.fence, taken.state) == (2, State.PREPARING)
+    taken = rig.dispatcher().claims.follow(run.id, lambda: False)
+    assert isinstance(taken, Claimed)
+    assert (taken.run.fence, taken.run.state) == (2, State.PREPARING)
     assert rig.clock.monotonic() <= 2 * rig.lease_seconds
 
 
@@ -185,7 +194,7 @@ def test_a_followed_run_that_beats_is_left_to_its_process(rig: Rig) -> None:
 
     rig.clock = Beating(NOW)
     stop = lambda: rig.clock.monotonic() > 5 * rig.lease_seconds  # noqa: E731
-    assert rig.dispatcher().claims.follow(run.id, stop) == (run, False)
+    assert rig.dispatcher().claims.follow(run.id, stop) == NotOurs(run)
 
 
 # News

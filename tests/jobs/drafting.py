@@ -13,7 +13,7 @@ from batchwright.notifications.tables import mail
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
@@ -39,17 +39,20 @@ def empty(app: Application) -> None:
 def submit(
     app: Application, parameters: dict[str, Any] | None = None, *, job: str = JOB, **values: Any
 ) -> View:
-    return submit_run(app, job, parameters or {}, actor=ACTOR, **values)
+    return submit_run(app, job, parameters or {}, actor=ACTOR, **values).view
 
 
-def draft(app: Application, parameters: dict[str, Any] | None = None, **values: Any) -> View:
+def draft(
+    app: Application, parameters: dict[str, Any] | None = None, *, job: str = JOB, **values: Any
+) -> View:
     """The JSON of a run that has ended; nobody gets mail unless `mail_actor` says so."""
-    return drive_run(app, submit(app, parameters, **{"mail_actor": False, **values})["run_id"])
+    values = {"mail_actor": False, **values}
+    return drive_submitted(app, submit_run(app, job, parameters or {}, actor=ACTOR, **values))
 
 
 def retry(app: Application, run: View) -> View:
     """The JSON of the retry of a run, ended."""
-    return drive_run(app, retry_run(app, run["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    return drive_submitted(app, retry_run(app, run["run_id"], actor=ACTOR, mail_actor=False))
 
 
 def outcomes(app: Application, run: View) -> dict[str | None, tuple[str | None, str | None]]:

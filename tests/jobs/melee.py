@@ -128,7 +128,7 @@ def _apply(world: World, chance: Random) -> None:
     job = chance.choice(["usage-rating", "usage-unrating"])
     dry = draft(world.app, {"usage_input_ids": chance.sample(ids, 6)}, job=job, mode="dry_run", scope_size=2)
     try:
-        run_id = apply_run(world.app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"]
+        run_id = apply_run(world.app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id
     except PreviewOutdated:
         return
     run = drive_run(world.app, run_id)

@@ -100,7 +100,7 @@ def recalculate(app: Application, periods: Sequence[str] = JUNE, **values: Any) 
 
 def submitted(app: Application, **parameters: Any) -> View:
     """The JSON of a run that waits."""
-    return submit_run(app, JOB, {**asked(), **parameters}, actor=ACTOR, mail_actor=False)
+    return submit_run(app, JOB, {**asked(), **parameters}, actor=ACTOR, mail_actor=False).view
 
 
 def warnings(run: View) -> list[tuple[str, str]]:

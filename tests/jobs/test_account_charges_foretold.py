@@ -97,7 +97,7 @@ def test_what_was_foretold_of_the_charges_is_what_the_run_and_the_applied_previe
     prepared(app, write)
     dry = recalculate(app, MONTHS, mode="dry_run", scope_size=1)
     foretold = sorted((line[1], line[3]) for line in lines(app, dry, "charge") if line[3] is not None)
-    run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
     assert (run["status"], run["totals"]) == ("Completed", dry["totals"])
     assert [(f"{row[0]} {row[1]} {row[2]}", row[4]) for row in charges(app)] == foretold
     assert {row["run_id"] for row in list_account_charges(app)} == {run["run_id"]}
@@ -115,7 +115,7 @@ def test_a_dry_run_of_months_without_rated_usage_foretells_the_fixed_charges(
         ("account", "AC-1 2023-06", None, "1.00", "1.00"),
         ("account_charge", "AC-1 2023-06 L-1", None, "1.00", "1.00"),
     ]
-    drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
     assert charges(app) == [("AC-1", "2023-06", "L-1", None, "1.00")]
 
 
@@ -176,7 +176,7 @@ def test_a_line_item_that_changes_after_the_run_was_submitted_fails_it_and_the_c
     dry = recalculate(app, MONTHS, mode="dry_run")
     run = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
     dearer(app, write)
-    failed = drive_run(app, run["run_id"])
+    failed = drive_run(app, run.run_id)
     assert failed["status"] == "Failed"
     assert "L-1: rate 10 is now 11" in failed["error"]
     assert charges(app) == stood

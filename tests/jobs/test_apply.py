@@ -20,7 +20,7 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import delete_usage_inputs, edit_usage_input
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, run_preview
 from batchwright.operations.runs.retrying import retry_run
@@ -51,8 +51,7 @@ def fill(books: Company) -> None:
 
 
 def apply(app: Application, dry: View, **values: Any) -> View:
-    run = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False, **values)
-    return drive_run(app, run["run_id"])
+    return drive_submitted(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False, **values))
 
 
 def refusal(app: Application, dry: View) -> str:
@@ -198,12 +197,12 @@ def test_a_change_after_the_run_was_submitted_fails_it_at_its_scope_and_the_scop
     dry = rate(app, mode="dry_run", scope_size=1)
     submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
     edit_usage_input(app, "other", quantity="5", actor=ACTOR)
-    run = drive_run(app, submitted["run_id"])
+    run = drive_submitted(app, submitted)
     assert (run["status"], run["processed"], run["not_reached"]) == ("Failed", 2, 1)
     assert "other: lines, quantity 1.00 is now 5.00" in run["error"]
     assert rated(app) == {"may": "27.00", "june": "9.00", "other": None}
     assert_books_balance(app)
-    retried = drive_run(app, retry_run(app, run["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    retried = drive_submitted(app, retry_run(app, run["run_id"], actor=ACTOR, mail_actor=False))
     assert (retried["totals"], rated(app)["other"]) == ({"rated_amount": {"USD": "15.00"}}, "15.00")
 
 
@@ -212,7 +211,7 @@ def test_usage_that_comes_after_the_run_was_submitted_is_not_in_it(app: Applicat
     dry = rate(app, mode="dry_run")
     submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
     came(app, write)
-    run = drive_run(app, submitted["run_id"])
+    run = drive_submitted(app, submitted)
     assert (run["status"], run["total"], rated(app)["new"]) == ("Completed", 3, None)
 
 
@@ -223,12 +222,12 @@ def test_a_rival_that_rates_between_two_scopes_is_never_charged_again(app: Appli
     rivals: list[View] = []
 
     def rival(event: Event) -> None:
-        if isinstance(event, events.ScopeDone) and event.run_id == submitted["run_id"] and not rivals:
+        if isinstance(event, events.ScopeDone) and event.run_id == submitted.run_id and not rivals:
             rivals.append({})
             rivals.append(rate(app, {"usage_input_ids": ["other"]}))
 
     app.events.subscribe(rival)
-    run = drive_run(app, submitted["run_id"])
+    run = drive_submitted(app, submitted)
     assert rivals[1]["processed"] == 1
     assert (run["status"], "other would be skipped not_eligible" in run["error"]) == ("Failed", True)
     assert figures(app)["US-AL-2-06"] == ("1.00", "3.00")

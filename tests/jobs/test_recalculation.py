@@ -432,7 +432,7 @@ def test_the_preview_of_a_recalculation_is_applied_or_refused_where_a_price_chan
         apply_run(app, dry["run_id"], actor=ACTOR)
     assert rated(app) == {"IN-1": "20.00", "IN-2": "10.00"}
     dry = recalculate(app, mode="dry_run")
-    run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+    run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
     assert (run["status"], run["totals"], run["reason"]) == ("Completed", dry["totals"], dry["reason"])
     assert rated(app) == {"IN-1": "40.00", "IN-2": "20.00"}
     assert_books_balance(app)

@@ -64,7 +64,7 @@ def test_it_comes_to_what_rating_afresh_comes_to_and_the_preview_said_so(app: Ap
         dry = recalculated(app, asset, mode="dry_run")
         if asset is company[0]:
             applied = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
-            run = drive_run(app, applied["run_id"])
+            run = drive_run(app, applied.run_id)
         else:
             run = recalculated(app, asset, mode="sync")
             kept |= {row["record_id"] for row in run["outcomes"] if row["outcome"] != "ok"}

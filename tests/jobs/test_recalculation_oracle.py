@@ -292,7 +292,7 @@ def check(app: Application, seed: int) -> None:
     months = sorted(story.chance.sample(covered, story.chance.randint(1, len(covered))))
     dry = recalculate(app, months, mode="dry_run", scope_size=2)
     if seed % 2:
-        run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)["run_id"])
+        run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
     else:
         run = recalculate(app, months)
     assert (run["status"], run["errored"], run["totals"]) == ("Completed", 0, dry["totals"])

@@ -188,7 +188,7 @@ def test_a_month_that_another_live_run_holds_is_refused_and_the_run_is_named(
     app: Application, mode: str
 ) -> None:
     held = ["2023-03", "2023-05"]
-    first = submit_run(app, JOB, asked(held), actor=ACTOR, mode=mode, mail_actor=False)["run_id"]
+    first = submit_run(app, JOB, asked(held), actor=ACTOR, mode=mode, mail_actor=False).run_id
     for months in (["2023-05"], ["2023-04", "2023-05", "2023-06"], held):
         refused = refusal(app, periods=months)
         assert isinstance(refused, KeyInUse)

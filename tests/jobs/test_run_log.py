@@ -51,7 +51,7 @@ def test_a_run_without_a_record_shows_neither(app: Application, write: Write) ->
 
 def test_a_run_that_was_aborted_before_it_began_shows_neither(app: Application, write: Write) -> None:
     write(fill)
-    run = submit_run(app, "usage-rating", {}, actor=ACTOR)
+    run = submit_run(app, "usage-rating", {}, actor=ACTOR).view
     aborted = abort_run(app, run["run_id"], actor=ACTOR)
     assert (aborted["status"], aborted["customer_id"], aborted["periods"]) == ("Aborted", None, None)
 

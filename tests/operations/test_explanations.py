@@ -24,7 +24,7 @@ from batchwright.operations.billing.usage_inputs import (
     list_usage_inputs,
     reset_usage_inputs,
 )
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
@@ -58,7 +58,7 @@ def fill(books: Company) -> None:
 
 def run(app: Application, job: str, parameters: dict[str, Any] | None = None, **values: Any) -> View:
     submitted = submit_run(app, job, parameters or {}, actor=ACTOR, mail_actor=False, **values)
-    return drive_run(app, submitted["run_id"])
+    return drive_submitted(app, submitted)
 
 
 def test_a_rated_amount_is_explained_by_lines_that_sum_to_it_and_by_what_it_was_computed_with(

@@ -25,7 +25,7 @@ JOB = "draft-usage-rating"
 
 
 def waiting(app: Application) -> str:
-    return str(submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    return submit_run(app, JOB, {}, actor=ACTOR).run_id
 
 
 def held(app: Application) -> str:
@@ -86,9 +86,9 @@ def test_a_paused_run_can_be_held_and_a_held_one_aborted(app: Application) -> No
 
 
 def test_a_run_at_work_and_one_in_its_caller_s_thread_are_not_held(app: Application) -> None:
-    at_work = str(submit_run(app, JOB, {}, actor=ACTOR, here=True)["run_id"])
+    at_work = submit_run(app, JOB, {}, actor=ACTOR, here=True).run_id
     with pytest.raises(MoveRefused, match="only a run that waits can be held"):
         hold_run(app, at_work, actor=ACTOR)
-    in_caller = str(submit_run(app, JOB, {}, actor=ACTOR, sync=True)["run_id"])
+    in_caller = submit_run(app, JOB, {}, actor=ACTOR, sync=True).run_id
     with pytest.raises(MoveRefused, match="caller's thread"):
         hold_run(app, in_caller, actor=ACTOR)

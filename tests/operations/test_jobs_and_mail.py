@@ -46,7 +46,7 @@ def test_a_job_is_shown_with_the_schema_of_its_parameters(app: Application) -> N
 def unsent(app: Application, monkeypatch: pytest.MonkeyPatch) -> str:
     """A mail that waits, because the folder for mail is a file."""
     app.settings.mail.directory.write_text("in the way")
-    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR).run_id)
     return str(list_mail(app)[0]["mail_id"])
 
 
@@ -83,13 +83,13 @@ def test_a_sent_or_unknown_mail_is_not_retried_and_leaves_no_entry(
 
 def test_mails_are_listed_newest_first_and_as_many_as_asked_for(app: Application) -> None:
     for _ in range(2):
-        drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+        drive_run(app, submit_run(app, JOB, {}, actor=ACTOR).run_id)
     assert [mail["run_id"] for mail in list_mail(app)] == ["JR-00000002", "JR-00000001"]
     assert [mail["run_id"] for mail in list_mail(app, limit=1)] == ["JR-00000002"]
 
 
 def test_a_mail_has_no_link_to_a_console_that_nobody_named(app: Application) -> None:
-    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR)["run_id"])
+    drive_run(app, submit_run(app, JOB, {}, actor=ACTOR).run_id)
     assert show_mail(app, "ML-00000001")["facts"]["base_url"] is None
     assert "http://" not in preview_mail(app, JOB).as_string()
 
@@ -115,7 +115,7 @@ def test_a_run_of_a_job_that_is_gone_fails_and_still_has_its_mail(app: Applicati
             raise AssertionError
 
     app.registry.add(Gone)
-    run_id = submit_run(app, "gone", {}, actor=ACTOR)["run_id"]
+    run_id = submit_run(app, "gone", {}, actor=ACTOR).run_id
     without_it = make_application(app.settings, clock=app.clock)
     ended = drive_run(without_it, run_id)
     without_it.close()

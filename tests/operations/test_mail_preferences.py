@@ -51,7 +51,7 @@ def choose(app: Application, **choices: str) -> None:
 
 def ended(app: Application, *notify: str, actor: Actor = ACTOR) -> View:
     """A run that has ended, as it is shown."""
-    run_id = submit_run(app, JOB, {}, actor=actor, notify=notify)["run_id"]
+    run_id = submit_run(app, JOB, {}, actor=actor, notify=notify).run_id
     drive_run(app, run_id)
     return show_run(app, run_id)
 

@@ -185,6 +185,8 @@ NO_ACT = {
     "permit_for_run": "the question itself",
     "listing": "part of lists, which ask",
     "tell_submitted": "part of submits, which ask",
+    "submit": "part of submits, which ask",
+    "drive_submitted": "who might submit the run may drive it",
     "check_request": "part of changes, which ask",
     "permit_schedule": "the question itself",
     "enqueue_set": "part of submits, which ask",

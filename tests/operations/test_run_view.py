@@ -24,8 +24,7 @@ JOB = "draft-usage-rating"
 
 
 def submitted(app: Application, **values: Any) -> str:
-    run_id: str = submit_run(app, JOB, {}, actor=ACTOR, **values)["run_id"]
-    return run_id
+    return submit_run(app, JOB, {}, actor=ACTOR, **values).run_id
 
 
 def set_run(app: Application, run_id: str, **values: Any) -> None:

@@ -25,7 +25,7 @@ from batchwright.operations.billing.usage_inputs import (
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, show_mail
-from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.driving import drive_run, drive_submitted, resume_run
 from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
@@ -65,11 +65,11 @@ def company(write: Write) -> None:
 
 
 def submit(app: Application, parameters: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
-    return submit_run(app, JOB, parameters or {}, actor=ACTOR, **values)
+    return submit_run(app, JOB, parameters or {}, actor=ACTOR, **values).view
 
 
 def run(app: Application, parameters: dict[str, Any] | None = None, **values: Any) -> dict[str, Any]:
-    return drive_run(app, submit(app, parameters, **values)["run_id"])
+    return drive_submitted(app, submit_run(app, JOB, parameters or {}, actor=ACTOR, **values))
 
 
 # Submitting
@@ -150,8 +150,8 @@ def test_an_actor_without_an_address_is_warned_of_and_recorded_as_no_recipient(
 ) -> None:
     app = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock(NOW))
     submitted = submit_run(app, JOB, {}, actor=type(ACTOR)("erika", "root"))
-    assert [warning["code"] for warning in submitted["warnings"]] == ["no_recipient"]
-    drive_run(app, submitted["run_id"])
+    assert [warning["code"] for warning in submitted.view["warnings"]] == ["no_recipient"]
+    drive_submitted(app, submitted)
     assert [(mail["recipient"], mail["status"]) for mail in list_mail(app)] == [(None, "no_recipient")]
     app.close()
 
@@ -163,8 +163,8 @@ def test_an_actor_gets_mail_at_the_address_that_the_settings_give_their_name(
     settings = make_settings(migrated_url, tmp_path, actors={"erika": "erika@example.com"})
     app = make_application(settings, clock=StandingClock(NOW))
     submitted = submit_run(app, JOB, {}, actor=type(ACTOR)("erika", "root"))
-    assert submitted["warnings"] == []
-    drive_run(app, submitted["run_id"])
+    assert submitted.view["warnings"] == []
+    drive_submitted(app, submitted)
     assert [mail["recipient"] for mail in list_mail(app)] == ["erika@example.com"]
     app.close()
 
@@ -354,7 +354,7 @@ def test_a_retry_does_the_whole_assets_of_what_errored_and_is_linked_to_its_pare
 ) -> None:
     parent = run(app, reason="June")
     correct(app)
-    retry = drive_run(app, retry_run(app, parent["run_id"], actor=ACTOR)["run_id"])
+    retry = drive_run(app, retry_run(app, parent["run_id"], actor=ACTOR).run_id)
     assert retry["parameters"]["asset_line_item_ids"] == ["AL-2"]
     assert (retry["parent_run_id"], retry["trigger"], retry["reason"]) == (parent["run_id"], "retry", "June")
     assert [retry[name] for name in ("total", "processed", "errored")] == [2, 2, 0]
@@ -378,7 +378,7 @@ def test_a_retry_covers_records_that_were_not_reached(app: Application) -> None:
         )
     again = drive_run(app, submit(app, scope_size=1, error_ceiling="0")["run_id"])
     assert (parent["status"], again["status"], again["not_reached"]) == ("Failed", "Failed", 2)
-    retry = retry_run(app, again["run_id"], actor=ACTOR)
+    retry = retry_run(app, again["run_id"], actor=ACTOR).view
     assert retry["parameters"]["asset_line_item_ids"] == ["AL-1", "AL-2"]
 
 
@@ -399,8 +399,8 @@ def test_there_is_nothing_to_retry_in_a_run_without_errors_or_one_that_works(
 @pytest.mark.usefixtures("company")
 def test_a_dry_run_is_retried_dry_unless_asked_otherwise(app: Application) -> None:
     parent = run(app, mode="dry_run")
-    assert retry_run(app, parent["run_id"], actor=ACTOR)["mode"] == "dry_run"
-    assert retry_run(app, parent["run_id"], actor=ACTOR, mode="batch")["mode"] == "batch"
+    assert retry_run(app, parent["run_id"], actor=ACTOR).view["mode"] == "dry_run"
+    assert retry_run(app, parent["run_id"], actor=ACTOR, mode="batch").view["mode"] == "batch"
 
 
 # Looking

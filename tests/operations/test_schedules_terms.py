@@ -282,7 +282,7 @@ def test_a_name_that_no_schedule_has_is_refused(app: Application) -> None:
 
 def test_run_now_submits_a_run_of_the_actor_and_leaves_the_schedule_alone(app: Application) -> None:
     before = added(app, owner="erika", notify=["a@example.com"], scope_size=7, error_ceiling="5%")
-    run = run_now(app, "Nightly", actor=ACTOR)
+    run = run_now(app, "Nightly", actor=ACTOR).view
     assert (run["job"], run["actor"], run["schedule"]) == ("draft-usage-rating", "dana@example.com", None)
     assert run["reason"] == "Schedule Nightly, run by hand"
     assert list_schedules(app) == [before]

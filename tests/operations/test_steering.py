@@ -85,7 +85,7 @@ def one_slot(app: Application) -> None:
 
 def submitted(app: Application, state: State = State.HOLDING, **values: Any) -> str:
     """A run that was put into that state."""
-    run_id: str = submit_run(app, "parcels", {}, actor=ACTOR, **values)["run_id"]
+    run_id = submit_run(app, "parcels", {}, actor=ACTOR, **values).run_id
     put(app, run_id, state=state)
     return run_id
 

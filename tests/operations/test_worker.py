@@ -13,12 +13,11 @@ import pytest
 from sqlalchemy import update
 
 from batchwright.engine.run import Run
-from batchwright.engine.store import runs
 from batchwright.notifications.tables import mail
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail
-from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.driving import drive_run, drive_submitted, resume_run
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
@@ -62,9 +61,7 @@ def wait_for(reached: Callable[[], bool]) -> None:
 def ended_without_its_mail(app: Application) -> View:
     """A run whose process died between its end and its mail. The mail that waits."""
     submitted = submit_run(app, JOB, {}, actor=ACTOR, here=True)
-    with app.database.read() as connection:
-        run = runs.by_id(connection, submitted["run_id"])
-    app.dispatcher.drive(run.id)
+    app.dispatcher.work(submitted.claim.run)
     (waiting,) = list_mail(app)
     assert (waiting["status"], waiting["attempts"]) == ("waiting", 0)
     return waiting
@@ -83,7 +80,7 @@ def test_a_worker_sends_the_mail_of_runs_that_ended_elsewhere(app: Application, 
 
 def test_a_worker_sends_the_mail_of_the_runs_it_drives(app: Application, other: Application) -> None:
     with working(other):
-        run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
+        run_id = submit_run(app, JOB, {}, actor=ACTOR).run_id
         wait_for(lambda: bool(list_mail(app)) and only_mail(app)["status"] == "sent")
     assert show_run(app, run_id)["status"] == "Completed"
 
@@ -109,15 +106,15 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
     app: Application, other: Application, clock: StandingClock, sync: bool
 ) -> None:
     mode = "sync" if sync else "batch"
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, here=True)["run_id"]
-    acts = [lambda: drive_run(other, run_id)]
+    submitted = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, here=True)
+    acts = [lambda: drive_submitted(other, submitted)]
     clock.meanwhile = lambda: acts.pop()() if acts else None
     seen: list[tuple[str, int]] = []
 
     def look(run: Run, done: int) -> None:
         seen.append((run.state, done))
 
-    view = drive_run(app, run_id, seen=look)
+    view = drive_run(app, submitted.run_id, on_progress=look)
     assert view["status"] == "Completed"
     assert ("outcomes" in view) == sync
     assert seen == [("Preparing", 0), ("Completed", 0)]
@@ -126,17 +123,17 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
 def test_a_run_whose_process_dies_while_it_is_followed_is_gone_on_with_here(
     app: Application, other: Application
 ) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True)["run_id"]
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True).run_id
     assert drive_run(app, run_id)["status"] == "Completed"
 
 
 def test_who_stops_following_gets_the_run_as_it_stands(app: Application, other: Application) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True)["run_id"]
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True).run_id
     assert drive_run(app, run_id, lambda: True)["status"] == "Preparing"
 
 
 def test_a_run_whose_caller_died_at_its_submit_can_be_resumed(app: Application, other: Application) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, mode="sync", sync=True)["run_id"]
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, mode="sync", sync=True).run_id
     view = resume_run(app, run_id, actor=ACTOR)
     assert (view["status"], view["outcomes"]) == ("Completed", [])
 
@@ -147,7 +144,7 @@ def test_a_worker_seals_the_audit_trail_at_its_start_and_at_its_end(
     submit_run(app, JOB, {}, actor=ACTOR)
     with working(other):
         wait_for(lambda: verify_audit(app)["sealed"] >= 1)
-        edited = submit_run(app, JOB, {}, actor=ACTOR)
+        edited = submit_run(app, JOB, {}, actor=ACTOR).view
     found = verify_audit(app)
     assert found["unsealed"]["count"] == 0
     assert found["problems"] == []
@@ -161,7 +158,7 @@ def test_a_worker_goes_on_while_sealing_fails(
         raise OSError("no space left on device")
 
     monkeypatch.setattr("batchwright.operations.worker.upkeep.seal_committed", broken)
-    run_id = submit_run(app, JOB, {}, actor=ACTOR)["run_id"]
+    run_id = submit_run(app, JOB, {}, actor=ACTOR).run_id
     with working(other):
         wait_for(lambda: show_run(app, run_id)["status"] == "Completed")
     assert verify_audit(app)["unsealed"]["count"] == 1

@@ -14,7 +14,7 @@ from batchwright.operations.app import Actor, Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes
 from batchwright.operations.runs.submitting import submit_run
 
@@ -71,7 +71,7 @@ def app(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
 @pytest.fixture
 def run(app: Application) -> dict[str, Any]:
     submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    return drive_run(app, submitted["run_id"])
+    return drive_submitted(app, submitted)
 
 
 def test_every_file_is_imported_whole(app: Application) -> None:

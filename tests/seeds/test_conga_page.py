@@ -267,7 +267,7 @@ def test_multiple_usage_inputs_are_processed_at_once_by_what_the_list_view_will_
     """There is no page yet; this is the submit that its button will make, which takes Rated inputs along."""
     page.run(*RATE, "--usage-input", JUNE)
     parameters = {"usage_input_ids": BOTH, "include_rated": True}
-    drive_run(page.app, submit_run(page.app, "draft-usage-rating", parameters, actor=ACTOR)["run_id"])
+    drive_run(page.app, submit_run(page.app, "draft-usage-rating", parameters, actor=ACTOR).run_id)
     assert page.inputs() == {JUNE: RATED[JUNE], JULY: DRAFTED[JULY]}
     assert page.drafts() == [("20.00", "4000.00"), ("10.00", "2000.00")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import click
@@ -14,30 +15,33 @@ from batchwright.cli.interrupt import StopOnInterrupt, StoppedAtOnce
 from batchwright.cli.progress import shown_progress
 from batchwright.cli.run_views import OUTCOME_COLUMNS, run_result
 from batchwright.cli.verbosity import Verbosity
-from batchwright.engine.claim import Seen, Stop
+from batchwright.engine.claim import OnProgress, Stop
 from batchwright.engine.run import ACTIVE
 from batchwright.operations.app import Application
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.submitting import Submitted
 from batchwright.operations.views import View
 
 Way = Literal["sync", "batch", "enqueue"]
-Drive = Callable[[Stop, Seen], View]
+Drive = Callable[[Stop, OnProgress], View]
 """Drives a run until it says so, or the run has ended; tells of a run that another process drives."""
 
 
 def finish_submitted(
-    app: Application, verbosity: Verbosity, run: View, drive: Drive, *, way: Way, as_json: bool
+    app: Application, verbosity: Verbosity, submitted: Submitted, *, way: Way, as_json: bool
 ) -> int:
     """Drive a submitted run here, unless it was only to be enqueued, and answer. Returns the exit code."""
     if way == "enqueue":
         if as_json:
-            write_json(run)
+            write_json(submitted.view)
         else:
-            click.echo(run["run_id"])
-            for warning in run["warnings"]:
+            click.echo(submitted.run_id)
+            for warning in submitted.view["warnings"]:
                 click.echo(f"Warning: {warning['message']}", err=True)
         return DONE
-    return drive_and_answer(app, verbosity, run["run_id"], drive, as_json=as_json)
+    drive = partial(drive_submitted, app, submitted)
+    return drive_and_answer(app, verbosity, submitted.run_id, drive, as_json=as_json)
 
 
 def drive_and_answer(
@@ -68,8 +72,8 @@ def drive_and_answer(
 def driven(app: Application, verbosity: Verbosity, drive: Drive) -> tuple[View, bool]:
     """Drive a run with progress and Ctrl-C; the run as it stands then, and whether it was asked to stop."""
     progress = shown_progress(app.events, app.clock, verbosity=verbosity.level)
-    with StopOnInterrupt() as stop, progress as seen:
-        return drive(stop, seen), stop()
+    with StopOnInterrupt() as stop, progress as on_progress:
+        return drive(stop, on_progress), stop()
 
 
 def _answer(app: Application, run: View, *, as_json: bool) -> None:

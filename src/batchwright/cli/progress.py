@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from batchwright.engine.claim import Seen, nobody_looks
+from batchwright.engine.claim import OnProgress, ignore_progress
 from batchwright.engine.clock import Clock
 from batchwright.engine.events import Event, Events, RunPlanned, RunWaiting, ScopeDone
 from batchwright.engine.run import Run
@@ -20,14 +20,14 @@ LINE_EVERY_SECONDS = 10.0
 
 
 @contextmanager
-def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[Seen]:
+def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[OnProgress]:
     """Show the progress of the run that is driven inside the block: nothing with `-q`.
 
     Nor with `-v` where stderr is no terminal: the log has a line for each scope, and nothing else is to be in it.
     What it gives is to be told of a run that another process drives, of which there are no events here.
     """
     if verbosity < 0:
-        yield nobody_looks
+        yield ignore_progress
     elif sys.stderr.isatty():
         with bar_on(Console(stderr=True)) as bar:
             shown = BarProgress(bar)
@@ -38,7 +38,7 @@ def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[
         events.subscribe(lines)
         yield lines.followed
     else:
-        yield nobody_looks
+        yield ignore_progress
 
 
 @contextmanager

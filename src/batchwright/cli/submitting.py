@@ -8,7 +8,6 @@ from batchwright.cli.driving import finish_submitted
 from batchwright.cli.run_options import RunOptions
 from batchwright.cli.session import acting, application
 from batchwright.cli.verbosity import Verbosity
-from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.submitting import submit_run
 
 
@@ -25,12 +24,4 @@ def submit_and_drive(
             mode="dry_run" if dry_run else "sync" if options.way == "sync" else "batch",
             **options.for_submit(),
         )
-        run_id = submitted["run_id"]
-        return finish_submitted(
-            app,
-            verbosity,
-            submitted,
-            lambda stop, seen: drive_run(app, run_id, stop, seen),
-            way=options.way,
-            as_json=options.as_json,
-        )
+        return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)

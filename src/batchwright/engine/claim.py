@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -22,16 +24,42 @@ SECONDS_BEFORE_PASSING = 1.0
 """How long a slot must stay empty before a run takes it whose turn it is not: nobody drives those before it."""
 
 Stop = Callable[[], bool]
-Claimed = Callable[[Connection, Run], None]
-Seen = Callable[[Run, int], None]
+ExtraWrite = Callable[[Connection, Run], None]
+"""Called in the transaction that makes a run ours, with the run as it was before."""
+OnProgress = Callable[[Run, int], None]
+"""Called with a run that another process drives, and the number of its records that are through."""
 
 
-def nothing_more(connection: Connection, before: Run) -> None:
-    """What a claim writes besides itself where nobody asks for more."""
+def no_extra_write(connection: Connection, before: Run) -> None:
+    """Writes nothing besides the claim."""
 
 
-def nobody_looks(run: Run, done: int) -> None:
-    """What is told of a run that another process drives where nobody asks."""
+def ignore_progress(run: Run, done: int) -> None:
+    """Drops what is said of a run that another process drives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The run is ours. Should we never drive it, any process takes it over after one lease, as after a death."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurs:
+    """The run as it stands: it waits, has ended, or another process has it."""
+
+    run: Run
+
+
+Claim = Claimed | NotOurs
+
+
+class NextClaim(NamedTuple):
+    """The run that was claimed, if any, and whether another can be claimed after it."""
+
+    run: Run | None
+    any_after: bool
 
 
 class Claims:
@@ -53,40 +81,30 @@ class Claims:
         self._events = events
         self._lease_seconds = lease_seconds
         self._max_active_runs = max_active_runs
-        self._kept: dict[int, Run] = {}
 
-    def at_submit(self, connection: Connection, run: Run) -> Run | None:
-        """Claim a run in the transaction that submits it; ``None`` when it has to wait for a slot, or for its turn.
-
-        Should its caller die before it drives the run, that is an interrupted one, which any process takes over.
-        """
+    def claim_on_submit(self, connection: Connection, run: Run) -> Claim:
+        """Claim a run in the transaction that submits it, unless it has to wait for a slot, or for its turn."""
         if run.in_caller:
-            return self._claim(connection, run, nothing_more)
+            return self._claim(connection, run, no_extra_write)
         slots = promote(connection, self._max_active_runs)
-        if len(slots.at_work) >= slots.number:
-            return None
-        promoted = [queued for queued in slots.queued if queued.id == run.id]
-        return self._claim(connection, promoted[0], nothing_more) if promoted else None
+        promoted = next((queued for queued in slots.queued if queued.id == run.id), None)
+        if promoted is None or len(slots.at_work) >= slots.number:
+            return NotOurs(promoted or run)
+        return self._claim(connection, promoted, no_extra_write)
 
-    def keep(self, run: Run) -> None:
-        """Remember a run that was claimed at submit, after the commit, for whoever asks for it by ``in_turn``."""
-        self._kept[run.id] = run
-
-    def in_turn(self, run_key: int, stop: Stop, claimed: Claimed = nothing_more) -> tuple[Run, bool]:
-        """The run, and whether it is ours now. Waits for a slot, until ``stop`` says so.
+    def claim_or_wait(self, run_key: int, stop: Stop, extra: ExtraWrite = no_extra_write) -> Claim:
+        """Claim a run that waits. Waits for a slot, until ``stop`` says so, or another process was faster.
 
         Only runs at work count: those that wait for a process to drive them keep nobody from working for more than
-        a second. ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
+        a second.
         """
-        if kept := self._kept.pop(run_key, None):
-            return kept, True
         try:
-            return self._in_turn(run_key, stop, claimed)
-        except FenceLost:  # somebody else was faster
-            return self._read(run_key), False
+            return self._claim_or_wait(run_key, stop, extra)
+        except FenceLost:
+            return NotOurs(self._read(run_key))
 
-    def again(self, run_key: int, stop: Stop, claimed: Claimed = nothing_more) -> tuple[Run, bool]:
-        """The run, and whether it is ours now: one that waits in its turn, one at work after its owner's death.
+    def reclaim(self, run_key: int, stop: Stop, extra: ExtraWrite = no_extra_write) -> Claim:
+        """Claim a run that waits, in its turn, or take over one at work when its owner is dead.
 
         Raises ``Refused`` when its owner is alive, or when it has ended.
         """
@@ -98,24 +116,24 @@ class Claims:
                 remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
             )
         if run.state not in ACTIVE:
-            return self.in_turn(run_key, stop, claimed)
-        taken = self._after_silence(run, stop, claimed)
-        return (run, False) if taken is None else (taken, True)
+            return self.claim_or_wait(run_key, stop, extra)
+        return self._after_silence(run, stop, extra)
 
     def any_waiting(self) -> bool:
         """Whether a run waits that could be claimed now. Takes no lock."""
         with self._database.read_autocommit() as connection:
             return queue.any_to_claim(connection, self._max_active_runs)
 
-    def next(self) -> tuple[Run | None, bool]:
-        """Claim the run whose turn it is, and whether another can be claimed; ``None`` when none waits with a slot."""
+    def claim_next(self) -> NextClaim:
+        """Claim the run whose turn it is, if one waits that has a slot."""
         try:
             with self._database.write() as connection:
                 slots = promote(connection, self._max_active_runs)
                 run = slots.next
-                return None if run is None else self._claim(connection, run, nothing_more), slots.any_after
+                claimed = run and self._claim(connection, run, no_extra_write).run
+                return NextClaim(claimed, slots.any_after)
         except FenceLost:  # it was steered elsewhere meanwhile
-            return None, True
+            return NextClaim(None, any_after=True)
 
     def active(self) -> list[Run]:
         """The runs that processes work on, or should; without live counts."""
@@ -126,17 +144,16 @@ class Claims:
         """What sees which owners are gone. To be closed."""
         return Watch(self._leases, self._lease_seconds, self._clock)
 
-    def take_over(self, run: Run, claimed: Claimed = nothing_more) -> Run:
+    def take_over(self, run: Run, extra: ExtraWrite = no_extra_write) -> Run:
         """A run whose takeover was claimed from its watch, ours now. Raises ``FenceLost`` when it moved on."""
-        taken = take_over(self._database, self._leases, run, self._clock, claimed)
+        taken = take_over(self._database, self._leases, run, self._clock, extra)
         self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
         return taken
 
-    def follow(self, run_key: int, stop: Stop, seen: Seen = nobody_looks) -> tuple[Run, bool]:
+    def follow(self, run_key: int, stop: Stop, on_progress: OnProgress = ignore_progress) -> Claim:
         """Watch a run that another process drives until it is ours, because its owner is gone, or not at work.
 
-        Returns the run as it stands, also when ``stop`` says so, and whether it is ours. ``seen`` is told of it at
-        each look, with the number of records that are through.
+        Returns the run as it stands when ``stop`` says so. ``on_progress`` is called at each look.
         """
         watch = self.watch()
         try:
@@ -145,18 +162,18 @@ class Claims:
                 with self._database.read() as connection:
                     run = runs.uncounted(connection, run_key)
                     _, done, _ = scopes.done_counts(connection, run_key)
-                seen(run, done)
+                on_progress(run, done)
                 if run.state not in ACTIVE or stop():
-                    return self._read(run_key), False
+                    return NotOurs(self._read(run_key))
                 if self._clock.monotonic() - looked >= watch.interval:
                     looked = self._clock.monotonic()
-                    if watch.look([run]) and (taken := self._taken(watch, run, nothing_more)):
-                        return taken, True
+                    if watch.look([run]) and (taken := self._taken(watch, run, no_extra_write)):
+                        return taken
                 self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
         finally:
             watch.close()
 
-    def _in_turn(self, run_key: int, stop: Stop, claimed: Claimed) -> tuple[Run, bool]:
+    def _claim_or_wait(self, run_key: int, stop: Stop, extra: ExtraWrite) -> Claim:
         said = False
         idle = _IdleSlot(self._clock)
         while True:
@@ -164,21 +181,21 @@ class Claims:
                 slots = promote(connection, self._max_active_runs)
                 run = runs.uncounted(connection, run_key)
                 if run.state not in (State.HOLDING, State.QUEUED):
-                    return runs.by_key(connection, run_key), False
+                    return NotOurs(runs.by_key(connection, run_key))
                 has_slot = len(slots.at_work) < slots.number
                 queued = {one.id for one in slots.queued}
                 left_alone = idle.is_left(queued if has_slot else set())
                 if run.in_caller or (has_slot and (run.id in queued or left_alone)):
-                    return self._claim(connection, run, claimed), True
+                    return self._claim(connection, run, extra)
             if stop():
-                return run, False
+                return NotOurs(run)
             if not has_slot and not said:
                 self._events.publish(events.RunWaiting(run.run_id, _why(slots)))
                 said = True
             self._clock.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _after_silence(self, run: Run, stop: Stop, claimed: Claimed) -> Run | None:
-        """The run, ours after its owner was silent for one lease; ``None`` when ``stop`` says so before."""
+    def _after_silence(self, run: Run, stop: Stop, extra: ExtraWrite) -> Claim:
+        """Take the run over after its owner was silent for one lease, unless ``stop`` says so before."""
         watch = self.watch()
         try:
             waited = False
@@ -189,32 +206,32 @@ class Claims:
                     waited = True
                 self._clock.sleep(watch.interval)
                 if stop():
-                    return None
+                    return NotOurs(run)
                 if watch.moved(run):
                     raise _owner_lives(run)
-            if taken := self._taken(watch, run, claimed):
+            if taken := self._taken(watch, run, extra):
                 return taken
         finally:
             watch.close()
         raise _owner_lives(run)
 
-    def _taken(self, watch: Watch, run: Run, claimed: Claimed) -> Run | None:
+    def _taken(self, watch: Watch, run: Run, extra: ExtraWrite) -> Claimed | None:
         """A run whose owner is gone, taken over; ``None`` when somebody else was faster, or its owner woke up."""
         if not watch.claim(run):
             return None
         try:
-            return self.take_over(run, claimed)
+            return Claimed(self.take_over(run, extra))
         except FenceLost:
             return None
 
-    def _claim(self, connection: Connection, before: Run, claimed: Claimed) -> Run:
+    def _claim(self, connection: Connection, before: Run, extra: ExtraWrite) -> Claimed:
         run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
         started = run.started_at or self._clock.now()
         owner = processes.owner_name()
         run = runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
-        claimed(connection, before)
-        return run if run.total is None else runs.by_key(connection, run.id)
+        extra(connection, before)
+        return Claimed(run if run.total is None else runs.by_key(connection, run.id))
 
     def _read(self, run_key: int) -> Run:
         with self._database.read() as connection:

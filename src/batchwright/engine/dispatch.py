@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from batchwright.config.logging import bind
 from batchwright.engine import events, preview_check
-from batchwright.engine.claim import Claimed, Claims, Stop, nothing_more
+from batchwright.engine.claim import Claimed, Claims, ExtraWrite, Stop, no_extra_write
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
 from batchwright.engine.errors import FenceLost, Refused
@@ -82,23 +82,23 @@ class Dispatcher:
         )
         self._chance = random.Random()
 
-    def drive(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
+    def drive(self, run_key: int, stop: Stop = lambda: False) -> Run:
         """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
 
         Waits for a slot among the active runs. Returns the run as it stands; also when another process has it.
         """
-        run, ours = self.claims.in_turn(run_key, stop, claimed)
-        return self.work(run, stop) if ours else run
+        claim = self.claims.claim_or_wait(run_key, stop)
+        return self.work(claim.run, stop) if isinstance(claim, Claimed) else claim.run
 
-    def resume(self, run_key: int, stop: Stop = lambda: False, claimed: Claimed = nothing_more) -> Run:
+    def resume(self, run_key: int, stop: Stop = lambda: False, extra: ExtraWrite = no_extra_write) -> Run:
         """Go on with a run that waits, or whose process is gone; the latter after one lease without a heartbeat.
 
-        ``claimed`` is called in the transaction that makes the run ours, with the run as it was before.
-        Raises ``Refused`` when its owner is alive, or when it has ended. Returns the run as it stands when ``stop``
-        says so while it waits.
+        ``extra`` is called in the transaction that makes the run ours, with the run as it was before. Raises
+        ``Refused`` when its owner is alive, or when it has ended. Returns the run as it stands when ``stop`` says so
+        while it waits.
         """
-        run, ours = self.claims.again(run_key, stop, claimed)
-        return self.work(run, stop) if ours else run
+        claim = self.claims.reclaim(run_key, stop, extra)
+        return self.work(claim.run, stop) if isinstance(claim, Claimed) else claim.run
 
     def close(self) -> None:
         """End the processes of the executor, and close the connections of the leases."""

@@ -168,12 +168,12 @@ def take_over(
     store: LeaseStore,
     run: Run,
     clock: Clock,
-    claimed: Callable[[Connection, Run], None] = lambda connection, run: None,
+    extra: Callable[[Connection, Run], None] = lambda connection, run: None,
 ) -> Run:
     """End the old owner's sessions, then raise the fence; the run is ours. Call it after a claim went through.
 
     A session of the old owner may hold a lock on the run row: the fence is raised under a lock timeout, and the
-    sessions are ended again until it succeeds. ``claimed`` is called in the same transaction. Raises
+    sessions are ended again until it succeeds. ``extra`` is called in the same transaction. Raises
     ``FenceLost`` when the run moved on meanwhile.
     """
     told: set[Session] = set()
@@ -189,7 +189,7 @@ def take_over(
         try:
             with database.write() as connection:
                 runs.raise_fence(connection, run, processes.owner_name())
-                claimed(connection, run)
+                extra(connection, run)
                 return runs.by_key(connection, run.id)
         except DBAPIError as error:
             if not is_transient(error):

@@ -82,7 +82,7 @@ class Worker:
         more = self._claims.any_waiting()
         while more and not self._draining:
             self._clock.sleep(min(LONGEST_SECONDS_TO_OTHERS, len(self._at_hand()) * SECONDS_PER_RUN_AT_HAND))
-            run, more = self._claims.next()
+            run, more = self._claims.claim_next()
             if run is not None:
                 self._start(run, lambda run: run)
 

@@ -121,12 +121,12 @@ def test_with_the_policy_queue_each_run_waits_for_those_before_it(bench: Bench, 
         bench.fire_at(NOW + minute * MINUTE, schedule)
     first, second, third = bench.runs(schedule)
     claims = rig.dispatcher().claims
-    claimed, more = claims.next()
+    claimed, more = claims.claim_next()
     assert claimed is not None
     assert (claimed.id, more) == (first.id, False)
-    assert claims.next() == (None, False)
+    assert claims.claim_next() == (None, False)
     rig.dispatcher().work(claimed)
-    claimed, _ = claims.next()
+    claimed, _ = claims.claim_next()
     assert claimed is not None
     assert claimed.id == second.id
     assert rig.read(third).state is State.HOLDING

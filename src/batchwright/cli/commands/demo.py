@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from functools import partial
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 
@@ -143,9 +144,8 @@ def _show(app: Application, verbosity: Verbosity) -> int:
 
     before = list(list_usage_schedules(app, FIRST_ASSET))
     submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, here=True)
-    run_id = submitted["run_id"]
-    _, interrupted = driven(app, verbosity, lambda stop, seen: drive_run(app, run_id, stop, seen))
-    run = show_run(app, run_id)
+    _, interrupted = driven(app, verbosity, partial(drive_submitted, app, submitted))
+    run = show_run(app, submitted.run_id)
 
     _show_first_asset(app, before)
     _title("The forecast of every customer")

@@ -147,15 +147,7 @@ def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     with application() as app:
         actor = acting(app, options.actor)
         submitted = previews.apply_run(app, run_id, actor=actor, **options.for_submit())
-        applied = submitted["run_id"]
-        return finish_submitted(
-            app,
-            verbosity,
-            submitted,
-            lambda stop, seen: driving.drive_run(app, applied, stop, seen),
-            way=options.way,
-            as_json=options.as_json,
-        )
+        return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
 @runs.command("retry", example="batchwright runs retry JR-00000001")
@@ -167,15 +159,7 @@ def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     with application() as app:
         actor = acting(app, options.actor)
         submitted = retrying.retry_run(app, run_id, actor=actor, **options.for_submit())
-        retried = submitted["run_id"]
-        return finish_submitted(
-            app,
-            verbosity,
-            submitted,
-            lambda stop, seen: driving.drive_run(app, retried, stop, seen),
-            way=options.way,
-            as_json=options.as_json,
-        )
+        return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
 @runs.command("resume", example="batchwright runs resume JR-00000001")
@@ -192,8 +176,8 @@ def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | N
             app,
             verbosity,
             run_id,
-            lambda stop, seen: driving.resume_run(
-                app, run_id, actor=who, reason=reason, stop=stop, seen=seen
+            lambda stop, on_progress: driving.resume_run(
+                app, run_id, actor=who, reason=reason, stop=stop, on_progress=on_progress
             ),
             as_json=as_json,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from batchwright.cli.answers import write_facts, write_json, write_rows
-from batchwright.cli.driving import finish_submitted
+from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.schedule_options import Moment, schedule_options
@@ -29,7 +29,6 @@ from batchwright.cli.show import instant
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.app import Application
-from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import described_job
 from batchwright.operations.runs.parameters import read_parameters
 from batchwright.operations.schedules import schedules as operation
@@ -193,14 +192,8 @@ def run_now(
     """Run what a schedule runs, here and now; the schedule itself is left alone."""
     with application() as app:
         submitted = operation.run_now(app, name, actor=acting(app, actor), reason=reason, here=not enqueue)
-        return finish_submitted(
-            app,
-            verbosity,
-            submitted,
-            lambda stop, seen: drive_run(app, submitted["run_id"], stop, seen),
-            way="enqueue" if enqueue else "batch",
-            as_json=as_json,
-        )
+        way: Way = "enqueue" if enqueue else "batch"
+        return finish_submitted(app, verbosity, submitted, way=way, as_json=as_json)
 
 
 @schedules.command("next", example="batchwright schedules next 'Draft Rating Job'")

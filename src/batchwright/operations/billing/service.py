@@ -8,8 +8,8 @@ from typing import Any
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.app import Application, default_actor, default_application
-from batchwright.operations.runs.driving import drive_run
-from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.views import View
 
 DRAFT, RATING, UNRATING = "draft-usage-rating", "usage-rating", "usage-unrating"
@@ -39,7 +39,7 @@ class BillingService:
     def draft_pending_usage_input_related_to_asset_line_items(self, ids: Iterable[str]) -> View:
         """Draft rate all usage inputs of these asset line items in batch mode; the actor gets a mail at the end."""
         named = self._named(DRAFT, "asset_line_item_ids", ids)
-        return self._submit(DRAFT, {**named, "include_rated": True})
+        return self._submit(DRAFT, {**named, "include_rated": True}).view
 
     def process_pending_usage_input(
         self, usage_input_ids: Iterable[str] | None = None, process_synchronously: bool | None = None
@@ -52,7 +52,7 @@ class BillingService:
 
     def process_rated_usage_input(self, ids: Iterable[str]) -> View:
         """Unrate these usage inputs in batch mode (Conga: `processRatedUsageInput`); the actor gets a mail."""
-        return self._submit(UNRATING, self._named(UNRATING, "usage_input_ids", ids))
+        return self._submit(UNRATING, self._named(UNRATING, "usage_input_ids", ids)).view
 
     @property
     def _app(self) -> Application:
@@ -69,12 +69,12 @@ class BillingService:
                     field="process_synchronously",
                     remedy="Name the usage inputs, or leave it out: all of them are rated in batch mode",
                 )
-            return self._submit(job, more)
+            return self._submit(job, more).view
         parameters = {"usage_input_ids": ids, **more}
-        run = self._submit(
+        submitted = self._submit(
             job, parameters, sync=bool(process_synchronously), mail_actor=process_synchronously is None
         )
-        return drive_run(self._app, run["run_id"]) if process_synchronously else run
+        return drive_submitted(self._app, submitted) if process_synchronously else submitted.view
 
     def _named(self, job: str, field: str, ids: Iterable[str]) -> dict[str, Any]:
         """The one parameter. For the job none are everything, which a caller whose ids came out empty does not mean."""
@@ -86,7 +86,7 @@ class BillingService:
 
     def _submit(
         self, job: str, parameters: dict[str, Any], *, sync: bool = False, mail_actor: bool = True
-    ) -> View:
+    ) -> Submitted:
         return submit_run(
             self._app,
             job,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from batchwright.engine.events import RunSubmitted
 from batchwright.engine.job import BatchJob
 from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.app import Application, default_actor, default_application
-from batchwright.operations.runs.submitting import Order, enqueue
+from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
 
 
 def execute_batch(
@@ -38,5 +37,5 @@ def execute_batch(
         return enqueue(app, connection, job, order).run_id
     with app.database.write() as own:
         run = enqueue(app, own, job, order)
-    app.events.publish(RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    tell_submitted(app, run)
     return run.run_id

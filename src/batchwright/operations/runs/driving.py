@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from batchwright.engine.claim import Seen, Stop, nobody_looks
+from batchwright.engine.claim import Claimed, NotOurs, OnProgress, Stop, ignore_progress
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import runs
 from batchwright.operations.access import audit
@@ -15,27 +15,43 @@ from batchwright.operations.mail import send_due_mail
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.run_view import view_of
 from batchwright.operations.runs.steering import release_run
+from batchwright.operations.runs.submitting import Submitted
 from batchwright.operations.views import View
+
+
+def drive_submitted(
+    app: Application,
+    submitted: Submitted,
+    stop: Stop = lambda: False,
+    on_progress: OnProgress = ignore_progress,
+) -> View:
+    """Drive a run that the caller has just submitted, as `drive_run` does; who might submit it may drive it."""
+    match submitted.claim:
+        case Claimed(run):
+            run = app.dispatcher.work(run, stop)
+        case NotOurs(run):
+            run = app.dispatcher.drive(run.id, stop)
+    return _driven(app, run, stop, on_progress)
 
 
 def drive_run(
     app: Application,
     run_id: str,
     stop: Stop = lambda: False,
-    seen: Seen = nobody_looks,
+    on_progress: OnProgress = ignore_progress,
     *,
     actor: Actor | None = None,
 ) -> View:
     """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
 
-    Where another process is faster, the run is followed, and gone on with here should that process die: `seen` is
-    told of it now and then, with the run and the number of records that are through. A run that its caller drives
+    Where another process is faster, the run is followed, and gone on with here should that process die: `on_progress`
+    is called now and then, with the run and the number of records that are through. A run that its caller drives
     (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
     """
     permit(app, actor, Right.OPERATE, "run.drive")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
-    return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
+    return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress)
 
 
 def resume_run(
@@ -45,7 +61,7 @@ def resume_run(
     actor: Actor,
     reason: str | None = None,
     stop: Stop = lambda: False,
-    seen: Seen = nobody_looks,
+    on_progress: OnProgress = ignore_progress,
 ) -> View:
     """Go on with a queued, paused or interrupted run here, and return its JSON as `drive_run` does.
 
@@ -57,7 +73,7 @@ def resume_run(
         run = runs.by_id(connection, run_id)
     if run.state is State.PAUSED:
         release_run(app, run_id, actor=actor, reason=reason)
-        return _driven(app, app.dispatcher.drive(run.id, stop), stop, seen)
+        return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress)
 
     def record(connection: Connection, before: Run) -> None:
         taken = runs.by_key(connection, before.id)
@@ -72,11 +88,11 @@ def resume_run(
             now=app.clock.now(),
         )
 
-    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, seen)
+    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, on_progress)
 
 
-def _driven(app: Application, run: Run, stop: Stop, seen: Seen) -> View:
-    run = _followed(app, run, stop, seen)
+def _driven(app: Application, run: Run, stop: Stop, on_progress: OnProgress) -> View:
+    run = _followed(app, run, stop, on_progress)
     if run.ended:
         send_due_mail(app)
     with app.database.read() as connection:
@@ -86,14 +102,14 @@ def _driven(app: Application, run: Run, stop: Stop, seen: Seen) -> View:
     return view
 
 
-def _followed(app: Application, run: Run, stop: Stop, seen: Seen) -> Run:
+def _followed(app: Application, run: Run, stop: Stop, on_progress: OnProgress) -> Run:
     """The run as `stop` finds it, or when no process works on it any more."""
     while run.state in ACTIVE:
-        run, ours = app.dispatcher.claims.follow(run.id, stop, seen)
-        if ours:
-            run = app.dispatcher.work(run, stop)
-        elif run.state in (State.HOLDING, State.QUEUED):
-            run = app.dispatcher.drive(run.id, stop)
-        else:
-            break
+        match app.dispatcher.claims.follow(run.id, stop, on_progress):
+            case Claimed(run):
+                run = app.dispatcher.work(run, stop)
+            case NotOurs(run) if run.state in (State.HOLDING, State.QUEUED):
+                run = app.dispatcher.drive(run.id, stop)
+            case NotOurs(run):
+                break
     return run

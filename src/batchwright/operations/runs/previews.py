@@ -19,8 +19,7 @@ from batchwright.operations.access.permissions import Right, permit, permit_for_
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
-from batchwright.operations.run_view import view_of
-from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
+from batchwright.operations.runs.submitting import Order, Submitted, submit
 from batchwright.operations.views import View
 
 By = Literal["customer", "account", "charge", "schedule", "input"]
@@ -87,8 +86,8 @@ def apply_run(
     scope_size: int | None = None,
     error_ceiling: str | None = None,
     here: bool = False,
-) -> View:
-    """Submit the run that a dry run foretold, as its child, and return its JSON. `here` is as in `submit_run`.
+) -> Submitted:
+    """Submit the run that a dry run foretold, as its child. `here` is as in `submit_run`.
 
     It does the records of the preview and writes just what that shows: all of it is computed again before the run is
     submitted, each scope once more when it is executed, under its locks, and at last what its end writes. Refuses a
@@ -115,12 +114,7 @@ def apply_run(
         trigger=APPLY,
         parent=preview,
     )
-    with app.database.write() as connection:
-        run = enqueue(app, connection, job, order, act="run.apply")
-        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
-        view = view_of(connection, mine or run, app.clock.now())
-    tell_submitted(app, run, mine)
-    return view
+    return submit(app, lambda connection: (job, order), "run.apply", here=here)
 
 
 def _refuse_incomplete(preview: Run) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.operations.access.permissions import permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.run_view import view_of
-from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
-from batchwright.operations.views import View
+from batchwright.operations.runs.submitting import Order, Submitted, submit
 
 
 def retry_run(
@@ -30,15 +31,16 @@ def retry_run(
     scope_size: int | None = None,
     error_ceiling: str | None = None,
     here: bool = False,
-) -> View:
-    """Submit a run that does what errored, or was not reached, in an ended run again; return its JSON.
+) -> Submitted:
+    """Submit a run that does what errored, or was not reached, in an ended run again.
 
     What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
     line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`.
     Refuses when there is nothing to retry.
     """
     permit_for_run(app, actor, run_id, "run.retry")
-    with app.database.write() as connection:
+
+    def make(connection: Connection) -> tuple[BatchJob, Order]:
         parent = runs.by_id(connection, run_id)
         _refuse_retry(parent)
         job_class = app.registry.get(parent.job)
@@ -57,11 +59,9 @@ def retry_run(
             trigger="retry",
             parent=parent,
         )
-        run = enqueue(app, connection, job, order, act="run.retry")
-        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
-        view = view_of(connection, mine or run, app.clock.now())
-    tell_submitted(app, run, mine)
-    return view
+        return job, order
+
+    return submit(app, make, "run.retry", here=here)
 
 
 def _refuse_retry(parent: Run) -> None:

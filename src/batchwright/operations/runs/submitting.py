@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.engine import events
+from batchwright.engine.claim import Claim, NotOurs
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Warn
 from batchwright.engine.run import Run
@@ -52,6 +53,19 @@ class Order:
     after_earlier: bool = False
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """A run that was submitted: its JSON, and whether it was claimed for its caller, who then has to drive it."""
+
+    claim: Claim
+    view: View
+
+    @property
+    def run_id(self) -> str:
+        """The id people see."""
+        return self.claim.run.run_id
+
+
 def submit_run(
     app: Application,
     job_name: str,
@@ -68,11 +82,12 @@ def submit_run(
     error_ceiling: str | None = None,
     trigger: str = "cli",
     here: bool = False,
-) -> View:
-    """Submit a run of the job and return its JSON; a worker drives it, or whoever calls `drive_run`.
+) -> Submitted:
+    """Submit a run of the job; a worker drives it, or whoever calls `drive_run`.
 
-    `here` says that the caller calls it at once: with a free slot the run is claimed in the same transaction, so that
-    no worker is faster, and so that any process takes the run over should this one die before. With `sync` always.
+    `here` says that the caller hands it to `drive_submitted` at once: with a free slot the run is claimed in the same
+    transaction, so that no worker is faster. Should the caller die before, or never do so, any process takes the run
+    over after one lease. With `sync` always.
 
     Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
     nothing is written then.
@@ -91,12 +106,22 @@ def submit_run(
     )
     permit(app, actor, right_to_run(job_name), "run.submit")
     job = app.registry.get(job_name)(**parameters)
+    return submit(app, lambda connection: (job, order), "run.submit", here=here)
+
+
+def submit(
+    app: Application, make: Callable[[Connection], tuple[BatchJob, Order]], act: str, *, here: bool
+) -> Submitted:
+    """Submit what `make` reads on the connection, all in one transaction; `here` is as in `submit_run`."""
     with app.database.write() as connection:
-        run = enqueue(app, connection, job, order)
-        mine = app.dispatcher.claims.at_submit(connection, run) if here or run.in_caller else None
-        view = view_of(connection, mine or run, app.clock.now())
-    tell_submitted(app, run, mine)
-    return view
+        job, order = make(connection)
+        run = enqueue(app, connection, job, order, act)
+        claim: Claim = NotOurs(run)
+        if here or run.in_caller:
+            claim = app.dispatcher.claims.claim_on_submit(connection, run)
+        view = view_of(connection, claim.run, app.clock.now())
+    tell_submitted(app, run)
+    return Submitted(claim, view)
 
 
 def enqueue(
@@ -145,11 +170,9 @@ def _entry(order: Order, act: str, run: Run, now: datetime) -> audit.Entry:
     )
 
 
-def tell_submitted(app: Application, run: Run, claimed: Run | None) -> None:
-    """Publish, after the commit, that a run was submitted; where it was claimed in the same transaction, keep it."""
+def tell_submitted(app: Application, run: Run) -> None:
+    """Publish, after the commit, that a run was submitted."""
     app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
-    if claimed is not None:
-        app.dispatcher.claims.keep(claimed)
 
 
 def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: Order) -> Request:

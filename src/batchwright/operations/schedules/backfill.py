@@ -65,7 +65,7 @@ def backfill_schedule(
                 now=now,
             )
     for run in submitted:
-        tell_submitted(app, run, None)
+        tell_submitted(app, run)
     shown: Sequence[str | None] = run_ids or [None] * len(times)
     return [
         {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id}

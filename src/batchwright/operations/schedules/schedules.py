@@ -20,7 +20,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application, default_actor, default_application
 from batchwright.operations.checks import Unknown, check_limit
-from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.schedules.changes import (
     change_schedule,
     changes_between,
@@ -188,8 +188,8 @@ def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
 
 def run_now(
     app: Application, name: str, *, actor: Actor, reason: str | None = None, here: bool = False
-) -> View:
-    """Submit a run of what a schedule runs, now, and return the run's JSON; the schedule is left alone.
+) -> Submitted:
+    """Submit a run of what a schedule runs, now; the schedule is left alone.
 
     The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
     it. `here` is as for `submit_run`. Refuses what that refuses.
