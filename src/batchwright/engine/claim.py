@@ -161,8 +161,8 @@ class Claims:
             while True:
                 with self._database.read() as connection:
                     run = runs.uncounted(connection, run_key)
-                    _, done, _ = scopes.done_counts(connection, run_key)
-                on_progress(run, done)
+                    done = scopes.done_counts(connection, run_key)
+                on_progress(run, done.records)
                 if run.state not in ACTIVE or stop():
                     return NotOurs(self._read(run_key))
                 if self._clock.monotonic() - looked >= watch.interval:

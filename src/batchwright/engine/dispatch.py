@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -41,6 +41,36 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
+class Plan(NamedTuple):
+    """What was planned of a run. A scope may have no record: its group is visited all the same."""
+
+    scopes: int = 0
+    records: int = 0
+
+
+class Progress(NamedTuple):
+    """How far a run is: the scopes still to do (key and number), what was done, what somebody asks of the run."""
+
+    pending: list[tuple[int, int]]
+    done: scopes.DoneCounts
+    asked: Ask | None
+
+
+class Ending(NamedTuple):
+    """A run as its last transaction leaves it, and the runs that its job submitted to follow it."""
+
+    run: Run
+    followers: Sequence[Run] = ()
+
+
+class _PlannedBefore(Exception):
+    """The plan is stored already: an earlier try was committed, and its connection lost in COMMIT."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.run_id)
+        self.run = run
+
+
 class Dispatcher:
     """Drives runs in this process.
 
@@ -67,8 +97,8 @@ class Dispatcher:
         self._clock = clock
         self._events = events
         self._zone = zone
-        self._in_line = Inline()
-        self._executor = executor or self._in_line
+        self._inline = Inline()
+        self._executor = executor or self._inline
         self._lease_seconds = lease_seconds
         self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
@@ -114,11 +144,10 @@ class Dispatcher:
             self._reached(run, "claimed")
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
-                session = RunSession(self._database, lambda one: lease.record(one))
-                with closing(session):
-                    lease = Lease(self._leases, run, self._lease_seconds, session.current_session())
-                    with lease:
-                        run = self._steps(run, session, stop)
+                lease = Lease(self._leases, run, self._lease_seconds)
+                session = RunSession(self._database, lease.record)
+                with closing(session), lease.recording(session.current_session()):
+                    run = self._steps(run, session, stop)
             except FenceLost as lost:
                 self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
@@ -142,12 +171,12 @@ class Dispatcher:
         try:
             job = self._registry.get(run.job)(**run.parameters)
             if run.state is State.PREPARING:
-                run = self._patiently(lambda: self._prepare(run, job, session, stop))
+                run = self._with_retries(lambda: self._prepare(run, job, session, stop))
             if run.ended or run.state is State.PAUSED:
                 return run
             if run.state is State.PREPARING or not self._drive_scopes(run, job, session, stop):
-                return self._patiently(lambda: self._leave(run, session))
-            return self._patiently(lambda: self._finish(run, job, session))
+                return self._with_retries(lambda: self._leave(run, session))
+            return self._with_retries(lambda: self._finish(run, job, session))
         except FenceLost:
             raise
         except Exception as error:
@@ -155,59 +184,69 @@ class Dispatcher:
             if is_transient(error):
                 raise
             reason = str(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
-            return self._patiently(lambda: self._fail(run, session, reason))
+            return self._with_retries(lambda: self._fail(run, session, reason))
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
-        """Plan the scopes; committed in portions, and begun anew when it was interrupted.
+        """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop."""
+        try:
+            with self._database.read() as reading:
+                plan = self._plan(run, session, _planned(reading, run, job), stop)
+            return run if plan is None else self._end_planning(run, job, session, plan)
+        except _PlannedBefore as before:
+            return before.run
 
-        The run stays Preparing when something asks to stop between two portions. Where there is nothing to do it ends
-        in the same transaction.
-        """
-        total, begun, asked, submitted = 0, False, None, list[Run]()
-        with self._database.read() as reading:
-            planned = _planned(reading, run, job)
-            while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
-                if asked is not None or (total and stop()):
-                    return run
-                total += sum(len(one.keys) for one in portion)
-                with session.transaction() as connection:
-                    asked = runs.hold_fence(connection, run)
-                    if not begun and (seen := self._begin_plan(connection, run)) is not None:
-                        return seen
-                    scopes.insert_scopes(connection, run.id, portion)
-                begun = True
-                self._reached(run, "plan committed")
+    def _plan(
+        self, run: Run, session: RunSession, planned: Iterator[scopes.PlannedScope], stop: Stop
+    ) -> Plan | None:
+        """Store the scopes, committed in portions. ``None`` when something asks to stop between two of them."""
+        plan, asked = Plan(), None
+        while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
+            if asked is not None or (plan.scopes and stop()):
+                return None
+            with session.transaction() as connection:
+                asked = runs.hold_fence(connection, run)
+                if not plan.scopes:
+                    self._begin_plan(connection, run)
+                scopes.insert_scopes(connection, run.id, portion)
+            records = sum(len(scope.keys) for scope in portion)
+            plan = Plan(plan.scopes + len(portion), plan.records + records)
+            self._reached(run, "plan committed")
+        return plan
+
+    def _end_planning(self, run: Run, job: BatchJob, session: RunSession, plan: Plan) -> Run:
+        """Let the run go on to its scopes; where there are none it ends in the same transaction."""
+        if plan.scopes:
+            with session.transaction() as connection:
+                ready = runs.move(connection, run, State.PROCESSING, total=plan.records)
+            self._reached(run, "planned")
+            return ready
         with session.transaction() as connection:
-            if not begun and (seen := self._begin_plan(connection, run)) is not None:
-                return seen
-            ready = runs.move(connection, run, State.PROCESSING, total=total)
-            if not begun:
-                ready, submitted = self._end(connection, ready, job)
+            self._begin_plan(connection, run)
+            ending = self._end(connection, runs.move(connection, run, State.PROCESSING, total=0), job)
         self._reached(run, "planned")
-        if not begun:
-            self._events.publish(events.RunPlanned(run.run_id, 0, 0, 0))
-        self._tell_of(submitted)
-        return ready
+        self._events.publish(events.RunPlanned(run.run_id, 0, 0, 0))
+        return self._committed(ending)
 
-    def _begin_plan(self, connection: Connection, run: Run) -> Run | None:
-        """Forget what an interrupted process planned; the run where that was all, and only its COMMIT unheard."""
+    def _begin_plan(self, connection: Connection, run: Run) -> None:
+        """Forget what an interrupted process planned."""
         seen = runs.by_key(connection, run.id)
         if seen.state is not State.PREPARING:
-            return seen
+            raise _PlannedBefore(seen)
         if scopes.any_planned(connection, run.id):
             scopes.delete_plan(connection, run.id)
-        return None
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
         """Have executed what is pending. False when something asked to stop before it all was."""
-        pending, (number, done, errored), asked = self._patiently(lambda: self._pending(run))
-        total = run.total or 0
-        self._events.publish(events.RunPlanned(run.run_id, total, number, done))
+        progress = self._with_retries(lambda: self._progress(run))
+        total, done, errored = run.total or 0, progress.done.records, progress.done.errored
+        self._events.publish(events.RunPlanned(run.run_id, total, progress.done.scopes, done))
         check_ceiling(run.error_ceiling, errored, total)
         runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
-        tasks = deque(self._task(run, *scope) for scope in pending)
-        work = Work(run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, asked)
-        executor = self._in_line if run.in_caller else self._executor
+        tasks = deque(self._task(run, key, number) for key, number in progress.pending)
+        work = Work(
+            run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, progress.asked
+        )
+        executor = self._inline if run.in_caller else self._executor
         with closing(executor.results(work)) as results:
             for scope in results:
                 done += scope.ok + scope.errored + scope.skipped
@@ -216,28 +255,27 @@ class Dispatcher:
                 check_ceiling(run.error_ceiling, errored, total)
         return work.asked is None and not work.pending
 
-    def _pending(self, run: Run) -> tuple[list[tuple[int, int]], tuple[int, int, int], Ask | None]:
+    def _progress(self, run: Run) -> Progress:
         with self._database.read() as connection:
             asked = steering.read(connection, run.id)
-            pending, counts = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
-            return pending, counts, None if asked is None else asked.asked
+            pending, done = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
+            return Progress(pending, done, None if asked is None else asked.asked)
 
     def _task(self, run: Run, scope_key: int, number: int) -> Task:
         return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.display_url)
 
     def _finish(self, run: Run, job: BatchJob, session: RunSession) -> Run:
         with session.transaction() as connection:
-            ended, submitted = self._end(connection, run, job)
-        self._tell_of(submitted)
-        return ended
+            ending = self._end(connection, run, job)
+        return self._committed(ending)
 
-    def _end(self, connection: Connection, run: Run, job: BatchJob) -> tuple[Run, list[Run]]:
-        """The run as it is when its job has finished, and the runs that follow it; or what somebody asked of it."""
+    def _end(self, connection: Connection, run: Run, job: BatchJob) -> Ending:
+        """Let the job finish, and end the run; or do what somebody asked of it."""
         if runs.hold_run(connection, run) is not None:
-            return self.endings.obey(connection, run), []
+            return Ending(self.endings.apply_request(connection, run))
         run = runs.by_key(connection, run.id)
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
-            return run, []
+            return Ending(run)
         check_all_reached(run)
         if run.is_dry:
             preview_check.record_finish_preview(connection, run, job)
@@ -249,11 +287,13 @@ class Dispatcher:
         runs.add_warnings(connection, run.id, None, finish.warnings)
         ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
         self._reached(run, "finish saved")
-        return ended, finish.submitted
+        return Ending(ended, finish.submitted)
 
-    def _tell_of(self, submitted: Iterable[Run]) -> None:
-        for one in submitted:
-            self._events.publish(events.RunSubmitted(one.run_id, one.job, one.mode, one.actor))
+    def _committed(self, ending: Ending) -> Run:
+        """The run, once the transaction that ended it is through: only then its followers are told of."""
+        for run in ending.followers:
+            self._events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+        return ending.run
 
     def _at_finish(self, run: Run, connection: Connection) -> Finish:
         now = self._clock.now()
@@ -287,14 +327,14 @@ class Dispatcher:
         """Do what is asked of the run, now that no scope is in flight; else hand it back, to be claimed again."""
         with session.transaction() as connection:
             if runs.hold_run(connection, run) is not None:
-                return self.endings.obey(connection, run)
+                return self.endings.apply_request(connection, run)
             run = runs.by_key(connection, run.id)
             # Else the connection was lost in COMMIT, after the database had committed.
             if run.state in ACTIVE:
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 
-    def _patiently(self, step: Callable[[], T]) -> T:
+    def _with_retries(self, step: Callable[[], T]) -> T:
         """Repeat a step while it only meets faults that pass."""
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:

@@ -71,7 +71,7 @@ class Endings:
         fill_slots(connection, self._max_active_runs)
         return runs.by_key(connection, run.id)
 
-    def obey(self, connection: Connection, run: Run) -> Run:
+    def apply_request(self, connection: Connection, run: Run) -> Run:
         """Do what is asked of an active run that this process drives, once no scope is in flight.
 
         For whoever got an answer from ``runs.hold_fence``. Returns the run as it stands: Paused or Aborted; as it is

@@ -33,14 +33,11 @@ log = structlog.get_logger()
 
 
 class Lease:
-    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with.
+    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with."""
 
-    ``session`` is one that is at hand already; it is recorded with the first beat.
-    """
-
-    def __init__(self, store: LeaseStore, run: Run, seconds: float, session: Session | None = None) -> None:
+    def __init__(self, store: LeaseStore, run: Run, seconds: float) -> None:
         self._store = store
-        self._session = session
+        self._session: Session | None = None
         self._run = run
         self._interval = seconds / BEATS_PER_LEASE
         self._stop = threading.Event()
@@ -63,6 +60,11 @@ class Lease:
             self._store.end(heart(self._run), self._run.fence, self._run.id)
         except DBAPIError as trouble:
             log.warning("heartbeat not ended", run_id=self._run.run_id, reason=reason_of(trouble))
+
+    def recording(self, session: Session | None) -> Lease:
+        """The lease, to be entered: it records a session that is at hand already with its first beat."""
+        self._session = session
+        return self
 
     def record(self, session: Session) -> None:
         """Record a session before anything is written through it."""

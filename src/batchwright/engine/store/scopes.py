@@ -6,7 +6,7 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -120,15 +120,23 @@ def pending(connection: Connection, run_key: int) -> list[tuple[int, int]]:
     return [(row.id, row.number) for row in connection.execute(statement.order_by(scope.c.number))]
 
 
-def done_counts(connection: Connection, run_key: int) -> tuple[int, int, int]:
-    """How many scopes there are, records in those done, and errors among them."""
+class DoneCounts(NamedTuple):
+    """How many scopes a run has, the records of those that are done, and the errors among them."""
+
+    scopes: int
+    records: int
+    errored: int
+
+
+def done_counts(connection: Connection, run_key: int) -> DoneCounts:
+    """How far the scopes of a run are."""
     done = select(
         func.count(),
         func.coalesce(func.sum(scope.c.ok + scope.c.errored + scope.c.skipped), 0),
         func.coalesce(func.sum(scope.c.errored), 0),
     ).where(scope.c.run_id == run_key)
     scopes, records, errored = connection.execute(done).one()
-    return int(scopes), int(records), int(errored)
+    return DoneCounts(int(scopes), int(records), int(errored))
 
 
 def read(connection: Connection, scope_key: int) -> StoredScope:
