@@ -192,6 +192,17 @@ def test_a_retry_is_a_run_of_its_own_linked_to_the_first(rated: str, batchwright
     assert ["Followed", "by", retried["run_id"]] in [line.split() for line in lines]
 
 
+def test_options_that_a_retry_is_not_given_are_those_of_its_parent(
+    company: str, batchwright: Batchwright
+) -> None:
+    options = ["--error-ceiling", "1", "--scope-size", "10", "--reason", "June", "--notify", "a@example.com"]
+    parent = answer(batchwright, "run", "draft-usage-rating", *options, code=1)
+    retried = answer(batchwright, "runs", "retry", parent["run_id"], "--no-mail", code=1)
+    assert (retried["error"], retried["reason"]) == (parent["error"], "June")
+    mails = answer(batchwright, "runs", "show", retried["run_id"])["mails"]
+    assert [mail["recipient"] for mail in mails] == ["a@example.com"]
+
+
 def test_a_synchronous_retry_prints_its_outcomes_and_sends_the_actor_no_mail(
     rated: str, batchwright: Batchwright
 ) -> None:

@@ -54,6 +54,17 @@ def apply(app: Application, dry: View, **values: Any) -> View:
     return drive_submitted(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False, **values))
 
 
+def test_an_applied_preview_can_be_asked_without_the_copies_and_the_ceiling_of_the_dry_run(
+    app: Application, write: Write
+) -> None:
+    write(fill)
+    dry = draft(app, mode="dry_run", notify=["ops@example.com"], error_ceiling="50")
+    kept = apply_run(app, dry["run_id"], actor=ACTOR).claim.run
+    assert (kept.notify, kept.error_ceiling) == (["ops@example.com"], "50")
+    bare = apply_run(app, dry["run_id"], actor=ACTOR, notify=(), error_ceiling=None).claim.run
+    assert (bare.notify, bare.error_ceiling, bare.scope_size) == ([], None, kept.scope_size)
+
+
 def refusal(app: Application, dry: View) -> str:
     """Why a preview is not applied; nothing may have changed by it."""
     before = billing_rows(app)

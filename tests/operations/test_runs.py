@@ -29,7 +29,7 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted, resu
 from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
-from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.testing.clock import StandingClock
 from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.support.records import Books
@@ -380,6 +380,31 @@ def test_a_retry_covers_records_that_were_not_reached(app: Application) -> None:
     assert (parent["status"], again["status"], again["not_reached"]) == ("Failed", "Failed", 2)
     retry = retry_run(app, again["run_id"], actor=ACTOR).view
     assert retry["parameters"]["asset_line_item_ids"] == ["AL-1", "AL-2"]
+
+
+@pytest.mark.usefixtures("company")
+def test_a_retry_takes_from_its_parent_what_is_not_said_and_can_be_asked_without_it(app: Application) -> None:
+    said: RunTerms = {
+        "reason": "June",
+        "explanation": "late usage",
+        "notify": ["ops@example.com"],
+        "scope_size": 2,
+        "error_ceiling": "50",
+    }
+    parent = run(app, **said)
+    kept = retry_run(app, parent["run_id"], actor=ACTOR).claim.run
+    assert {name: getattr(kept, name) for name in said} == said
+
+    none: RunTerms = {
+        "reason": None,
+        "explanation": None,
+        "notify": (),
+        "scope_size": None,
+        "error_ceiling": None,
+    }
+    bare = retry_run(app, parent["run_id"], actor=ACTOR, **none).claim.run
+    assert (bare.reason, bare.explanation, bare.error_ceiling, bare.notify) == (None, None, None, [])
+    assert bare.scope_size == app.registry.get(JOB).scope_size != 2
 
 
 @pytest.mark.usefixtures("company")

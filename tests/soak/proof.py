@@ -15,7 +15,7 @@ from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import make_application
 from batchwright.operations.runs.driving import drive_run
-from batchwright.operations.runs.submitting import Order, enqueue
+from batchwright.operations.runs.submitting import RunRequest, enqueue
 from bench.company import Company, fill
 from tests.soak.fleet import Entry
 from tests.soak.state import Rows, differences, records_of, run_of
@@ -97,8 +97,10 @@ class Proof:
         run_ids = []
         with self.database.write() as connection:
             for share in self._shares:
-                order = Order(actor=_ACTOR, scope_size=SCOPE_SIZE, mail_actor=False, notify=(RECIPIENT,))
-                run = enqueue(self.app, connection, DraftUsageRatingJob(asset_line_item_ids=share), order)
+                request = RunRequest(
+                    actor=_ACTOR, scope_size=SCOPE_SIZE, mail_actor=False, notify=(RECIPIENT,)
+                )
+                run = enqueue(self.app, connection, DraftUsageRatingJob(asset_line_item_ids=share), request)
                 submitted(run.run_id)
                 run_ids.append(run.run_id)
         return run_ids

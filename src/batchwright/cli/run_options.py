@@ -11,6 +11,7 @@ import click
 
 from batchwright.cli.driving import Way, exclusive_way
 from batchwright.cli.options import as_json_option
+from batchwright.operations.runs.submitting import RunTerms
 
 _OPTIONS = (
     click.option("--sync", is_flag=True, help="Do at most 1,000 records at once and print each outcome."),
@@ -49,17 +50,24 @@ class RunOptions:
     no_mail: bool
     as_json: bool
 
-    def for_submit(self) -> dict[str, Any]:
-        """What an operation that submits a run takes by keyword."""
-        return {
-            "sync": self.way == "sync",
-            "here": self.way != "enqueue",
-            "reason": self.reason,
-            "notify": self.notify,
-            "mail_actor": not self.no_mail,
-            "scope_size": self.scope_size,
-            "error_ceiling": self.error_ceiling,
-        }
+    @property
+    def here(self) -> bool:
+        """Whether the run is driven here."""
+        return self.way != "enqueue"
+
+    @property
+    def terms(self) -> RunTerms:
+        """How the run is wanted: only what was said, for the rest is the parent's where there is one."""
+        terms: RunTerms = {"sync": self.way == "sync", "mail_actor": not self.no_mail}
+        if self.reason is not None:
+            terms["reason"] = self.reason
+        if self.notify:
+            terms["notify"] = self.notify
+        if self.scope_size is not None:
+            terms["scope_size"] = self.scope_size
+        if self.error_ceiling is not None:
+            terms["error_ceiling"] = self.error_ceiling
+        return terms
 
 
 def run_options(command: Callable[..., int]) -> Callable[..., int]:

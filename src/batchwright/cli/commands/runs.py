@@ -146,7 +146,7 @@ def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do what a dry run foretold, as a new run linked to it; refused where that would not hold any more."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = previews.apply_run(app, run_id, actor=actor, **options.for_submit())
+        submitted = previews.apply_run(app, run_id, actor=actor, here=options.here, **options.terms)
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
@@ -158,7 +158,7 @@ def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = retrying.retry_run(app, run_id, actor=actor, **options.for_submit())
+        submitted = retrying.retry_run(app, run_id, actor=actor, here=options.here, **options.terms)
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 

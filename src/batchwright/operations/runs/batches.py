@@ -8,7 +8,7 @@ from batchwright.engine.job import BatchJob
 from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.app import Application, default_actor, default_application
-from batchwright.operations.runs.submitting import Order, enqueue, tell_submitted
+from batchwright.operations.runs.submitting import RunRequest, enqueue, tell_submitted
 
 
 def execute_batch(
@@ -32,10 +32,10 @@ def execute_batch(
     actor = default_actor(app.settings)
     permit(app, actor, right_to_run(job.name), "run.submit", connection)
     app.registry.check(job)
-    order = Order(actor=actor, scope_size=scope_size)
+    request = RunRequest(actor=actor, scope_size=scope_size)
     if connection is not None:
-        return enqueue(app, connection, job, order).run_id
+        return enqueue(app, connection, job, request).run_id
     with app.database.write() as own:
-        run = enqueue(app, own, job, order)
+        run = enqueue(app, own, job, request)
     tell_submitted(app, run)
     return run.run_id

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final, Literal
+from typing import Final, Literal, Unpack
 
 from sqlalchemy import Connection
 
@@ -19,7 +19,7 @@ from batchwright.operations.access.permissions import Right, permit, permit_for_
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
-from batchwright.operations.runs.submitting import Order, Submitted, submit
+from batchwright.operations.runs.submitting import RunRequest, RunTerms, Submitted, submit, terms_after
 from batchwright.operations.views import View
 
 By = Literal["customer", "account", "charge", "schedule", "input"]
@@ -78,16 +78,10 @@ def apply_run(
     run_id: str,
     *,
     actor: Actor,
-    sync: bool = False,
-    reason: str | None = None,
-    explanation: str | None = None,
-    notify: Sequence[str] = (),
-    mail_actor: bool = True,
-    scope_size: int | None = None,
-    error_ceiling: str | None = None,
     here: bool = False,
+    **terms: Unpack[RunTerms],
 ) -> Submitted:
-    """Submit the run that a dry run foretold, as its child. `here` is as in `submit_run`.
+    """Submit the run that a dry run foretold, as its child. `here` and `terms` are as in `retry_run`.
 
     It does the records of the preview and writes just what that shows: all of it is computed again before the run is
     submitted, each scope once more when it is executed, under its locks, and at last what its end writes. Refuses a
@@ -99,22 +93,16 @@ def apply_run(
     with app.database.read() as connection:
         preview = dry_run_of(connection, run_id)
     _refuse_incomplete(preview)
-    _refuse_other_scopes(preview, scope_size)
+    _refuse_other_scopes(preview, terms.get("scope_size"))
     job = app.registry.get(preview.job)(**preview.parameters)
     check_preview(app.database, app.clock, preview, job)
-    order = Order(
+    request = RunRequest(
         actor=actor,
-        sync=sync,
-        reason=reason if reason is not None else preview.reason,
-        explanation=explanation if explanation is not None else preview.explanation,
-        notify=notify or preview.notify,
-        mail_actor=mail_actor,
-        scope_size=preview.scope_size,
-        error_ceiling=error_ceiling or preview.error_ceiling,
         trigger=APPLY,
         parent=preview,
+        **terms_after(preview, {**terms, "scope_size": preview.scope_size}),
     )
-    return submit(app, lambda connection: (job, order), "run.apply", here=here)
+    return submit(app, lambda connection: (job, request), "run.apply", here=here)
 
 
 def _refuse_incomplete(preview: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 from sqlalchemy import Connection
 
@@ -14,7 +14,7 @@ from batchwright.engine.store import runs
 from batchwright.operations.access.permissions import permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.runs.submitting import Order, Submitted, submit
+from batchwright.operations.runs.submitting import RunRequest, RunTerms, Submitted, submit, terms_after
 
 
 def retry_run(
@@ -23,43 +23,31 @@ def retry_run(
     *,
     actor: Actor,
     mode: str | None = None,
-    sync: bool = False,
-    reason: str | None = None,
-    explanation: str | None = None,
-    notify: Sequence[str] = (),
-    mail_actor: bool = True,
-    scope_size: int | None = None,
-    error_ceiling: str | None = None,
     here: bool = False,
+    **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run that does what errored, or was not reached, in an ended run again.
 
     What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
-    line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`.
+    line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`; `terms` that
+    are not given are the parent's.
     Refuses when there is nothing to retry.
     """
     permit_for_run(app, actor, run_id, "run.retry")
 
-    def make(connection: Connection) -> tuple[BatchJob, Order]:
+    def make(connection: Connection) -> tuple[BatchJob, RunRequest]:
         parent = runs.by_id(connection, run_id)
         _refuse_retry(parent)
         job_class = app.registry.get(parent.job)
         keys = ledger.keys_to_retry(connection, parent)
         job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
-        order = Order(
+        return job, RunRequest(
             actor=actor,
             mode=mode or ("dry_run" if parent.is_dry else "batch"),
-            sync=sync,
-            reason=reason if reason is not None else parent.reason,
-            explanation=explanation if explanation is not None else parent.explanation,
-            notify=notify or parent.notify,
-            mail_actor=mail_actor,
-            scope_size=scope_size or parent.scope_size,
-            error_ceiling=error_ceiling or parent.error_ceiling,
             trigger="retry",
             parent=parent,
+            **terms_after(parent, terms),
         )
-        return job, order
 
     return submit(app, make, "run.retry", here=here)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection
 
@@ -29,13 +29,26 @@ from batchwright.operations.views import View
 MODES = ("sync", "batch", "dry_run")
 
 
+class RunTerms(TypedDict, total=False):
+    """How a run is wanted, as keywords of whoever submits it; what each means is at `RunRequest`."""
+
+    sync: bool
+    reason: str | None
+    explanation: str | None
+    notify: Sequence[str]
+    mail_actor: bool
+    scope_size: int | None
+    error_ceiling: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """How a run is wanted: everything of a submit but the job.
+class RunRequest:
+    """Everything of a submit but the job.
 
     `mode` is `batch`, `sync` or `dry_run`; `sync` has a dry run driven by the caller, too. `notify` are mail
-    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them. `schedule` is
-    the name of the schedule that it is a run of; with `after_earlier` it holds until earlier ones of that have ended.
+    addresses; `mail_actor=False` keeps the actor from getting the mail that a batch run would send them. Without
+    `scope_size` or `error_ceiling` they are those of the settings. `schedule` is the name of the schedule that it is
+    a run of; with `after_earlier` it holds until earlier ones of that have ended.
     """
 
     actor: Actor
@@ -51,6 +64,18 @@ class Order:
     parent: Run | None = None
     schedule: str | None = None
     after_earlier: bool = False
+
+
+def terms_after(parent: Run, terms: RunTerms) -> RunTerms:
+    """The terms of a run that follows another: the parent's, but for what is given, even if that is none."""
+    return {
+        "reason": parent.reason,
+        "explanation": parent.explanation,
+        "notify": parent.notify,
+        "scope_size": parent.scope_size,
+        "error_ceiling": parent.error_ceiling,
+        **terms,
+    }
 
 
 @dataclass(frozen=True)
@@ -73,15 +98,9 @@ def submit_run(
     *,
     actor: Actor,
     mode: str = "batch",
-    sync: bool = False,
-    reason: str | None = None,
-    explanation: str | None = None,
-    notify: Sequence[str] = (),
-    mail_actor: bool = True,
-    scope_size: int | None = None,
-    error_ceiling: str | None = None,
     trigger: str = "cli",
     here: bool = False,
+    **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run of the job; a worker drives it, or whoever calls `drive_run`.
 
@@ -92,30 +111,19 @@ def submit_run(
     Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
     nothing is written then.
     """
-    order = Order(
-        actor=actor,
-        mode=mode,
-        sync=sync,
-        reason=reason,
-        explanation=explanation,
-        notify=notify,
-        mail_actor=mail_actor,
-        scope_size=scope_size,
-        error_ceiling=error_ceiling,
-        trigger=trigger,
-    )
     permit(app, actor, right_to_run(job_name), "run.submit")
     job = app.registry.get(job_name)(**parameters)
-    return submit(app, lambda connection: (job, order), "run.submit", here=here)
+    request = RunRequest(actor=actor, mode=mode, trigger=trigger, **terms)
+    return submit(app, lambda connection: (job, request), "run.submit", here=here)
 
 
 def submit(
-    app: Application, make: Callable[[Connection], tuple[BatchJob, Order]], act: str, *, here: bool
+    app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, here: bool
 ) -> Submitted:
     """Submit what `make` reads on the connection, all in one transaction; `here` is as in `submit_run`."""
     with app.database.write() as connection:
-        job, order = make(connection)
-        run = enqueue(app, connection, job, order, act)
+        job, request = make(connection)
+        run = enqueue(app, connection, job, request, act)
         claim: Claim = NotOurs(run)
         if here or run.in_caller:
             claim = app.dispatcher.claims.claim_on_submit(connection, run)
@@ -125,42 +133,42 @@ def submit(
 
 
 def enqueue(
-    app: Application, connection: Connection, job: BatchJob, order: Order, act: str = "run.submit"
+    app: Application, connection: Connection, job: BatchJob, request: RunRequest, act: str = "run.submit"
 ) -> Run:
     """Submit the job in the caller's transaction, with its audit entry."""
-    (run,) = enqueue_set(app, connection, [(job, order)], act)
+    (run,) = enqueue_set(app, connection, [(job, request)], act)
     if isinstance(run, Refused):
         raise run
     return run
 
 
 def enqueue_set(
-    app: Application, connection: Connection, wanted: Sequence[tuple[BatchJob, Order]], act: str
+    app: Application, connection: Connection, wanted: Sequence[tuple[BatchJob, RunRequest]], act: str
 ) -> list[Run | Refused]:
     """The same of several in few statements, in their order; each that is refused has its refusal in its place."""
     results: dict[int, Run | Refused] = {}
     requests: dict[int, tuple[BatchJob, Request]] = {}
     mapped = cache(lambda: people(connection, app.settings).addresses)
-    for place, (job, order) in enumerate(wanted):
+    for place, (job, request) in enumerate(wanted):
         try:
-            requests[place] = job, _request(app, mapped, order)
+            requests[place] = job, _checked(app, mapped, request)
         except Refused as refusal:
             results[place] = refusal
     submitted = submit_set(connection, list(requests.values()), app.clock.now())
     results |= zip(requests, submitted, strict=True)
     entries = [
-        _entry(order, act, run, app.clock.now())
-        for place, (_, order) in enumerate(wanted)
+        _entry(request, act, run, app.clock.now())
+        for place, (_, request) in enumerate(wanted)
         if isinstance(run := results[place], Run)
     ]
     audit.record_all(connection, entries)
     return [results[place] for place in range(len(wanted))]
 
 
-def _entry(order: Order, act: str, run: Run, now: datetime) -> audit.Entry:
-    parent = order.parent
+def _entry(request: RunRequest, act: str, run: Run, now: datetime) -> audit.Entry:
+    parent = request.parent
     return audit.Entry(
-        actor=order.actor,
+        actor=request.actor,
         act=act,
         subject=run.run_id,
         reason=run.reason,
@@ -175,27 +183,27 @@ def tell_submitted(app: Application, run: Run) -> None:
     app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
 
 
-def _request(app: Application, mapped: Callable[[], Mapping[str, str]], order: Order) -> Request:
-    check_one_of(order.mode, MODES, field="mode")
-    mode = "sync" if order.sync and order.mode == "batch" else order.mode
-    notify = [check_address(address, "notify") for address in order.notify]
-    mail_actor = order.mail_actor and mode == "batch"
+def _checked(app: Application, mapped: Callable[[], Mapping[str, str]], request: RunRequest) -> Request:
+    check_one_of(request.mode, MODES, field="mode")
+    mode = "sync" if request.sync and request.mode == "batch" else request.mode
+    notify = [check_address(address, "notify") for address in request.notify]
+    mail_actor = request.mail_actor and mode == "batch"
     return Request(
-        actor=order.actor.name,
+        actor=request.actor.name,
         mode=mode,
-        in_caller=order.sync or mode == "sync",
-        reason=order.reason,
-        explanation=order.explanation,
-        trigger=order.trigger,
-        scope_size=order.scope_size or app.settings.scope_size,
-        error_ceiling=order.error_ceiling or app.settings.error_ceiling,
+        in_caller=request.sync or mode == "sync",
+        reason=request.reason,
+        explanation=request.explanation,
+        trigger=request.trigger,
+        scope_size=request.scope_size or app.settings.scope_size,
+        error_ceiling=request.error_ceiling or app.settings.error_ceiling,
         notify=notify,
         mail_actor=mail_actor,
-        parent=order.parent,
-        schedule=order.schedule,
-        after_earlier=order.after_earlier,
+        parent=request.parent,
+        schedule=request.schedule,
+        after_earlier=request.after_earlier,
         zone=app.zone,
-        warnings=_address_warnings(app, mapped, order.actor.name) if mail_actor else (),
+        warnings=_address_warnings(app, mapped, request.actor.name) if mail_actor else (),
     )
 
 

@@ -12,7 +12,7 @@ from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.runs.submitting import Order, enqueue_set
+from batchwright.operations.runs.submitting import RunRequest, enqueue_set
 
 TRIGGER = "schedule"
 
@@ -31,20 +31,20 @@ def submit_of_schedules(
     refusal where the job is not installed here, or its parameters fit the data no longer; nothing is written of that.
     """
     results: dict[int, Run | Refused] = {}
-    orders: dict[int, tuple[BatchJob, Order]] = {}
+    requests: dict[int, tuple[BatchJob, RunRequest]] = {}
     for place, (schedule, after_earlier) in enumerate(wanted):
         try:
             job = app.registry.get(schedule.job)(**schedule.parameters)
         except Refused as refusal:
             results[place] = refusal
         else:
-            orders[place] = job, _order(schedule, os_user, after_earlier)
-    results |= zip(orders, enqueue_set(app, connection, list(orders.values()), act), strict=True)
+            requests[place] = job, _request(schedule, os_user, after_earlier)
+    results |= zip(requests, enqueue_set(app, connection, list(requests.values()), act), strict=True)
     return [results[place] for place in range(len(wanted))]
 
 
-def _order(schedule: Schedule, os_user: str, after_earlier: bool) -> Order:
-    return Order(
+def _request(schedule: Schedule, os_user: str, after_earlier: bool) -> RunRequest:
+    return RunRequest(
         actor=Actor(name=schedule.owner, os_user=os_user),
         reason=schedule.reason,
         explanation=schedule.explanation,
