@@ -1,8 +1,7 @@
-"""Help pages, misspelt words, and how fast the program starts."""
+"""Help pages, misspelt words, and what the program loads to show them."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -166,25 +165,16 @@ def test_no_command_at_all_shows_the_help_on_stderr_and_is_refused(batchwright: 
     assert "Commands:" in result.stderr
 
 
-def test_the_list_of_commands_imports_neither_the_database_library_nor_the_tables() -> None:
+def test_the_list_of_commands_imports_few_modules_and_none_of_the_heavy_ones() -> None:
+    """A short answer has to come at once, and its time is that of its imports."""
     command = [sys.executable, "-X", "importtime", str(PROGRAM), "--help"]
     imported = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
-    lines = [line.rpartition("|")[2].strip().removeprefix("batchwright.") for line in imported.splitlines()]
-    modules = {line.partition(".")[0] for line in lines}
+    lines = [line.rpartition("|")[2].strip() for line in imported.splitlines()]
+    modules = {line.removeprefix("batchwright.").partition(".")[0] for line in lines}
     assert "cli" in modules
     assert not modules & {"sqlalchemy", "rich", "pydantic", "structlog", "engine", "operations", "dask"}
-
-
-def test_the_list_of_commands_takes_less_than_four_tenths_of_a_second_of_the_processor() -> None:
-    def seconds() -> float:
-        process = subprocess.Popen([PROGRAM, "--help"], stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        return used.ru_utime + used.ru_stime
-
-    # Not by the clock on the wall, and the best of five: a busy machine says nothing about the program.
-    assert min(seconds() for _ in range(5)) < 0.4
+    assert len([line for line in lines if line.startswith("batchwright")]) <= 15
+    assert len(lines) <= 180
 
 
 def test_the_version_is_that_of_the_package(batchwright: Batchwright) -> None:

@@ -1,4 +1,4 @@
-"""A run moves as the table of moves says, and not otherwise."""
+"""A run moves as the table of moves says, and not otherwise; that the table is right, test_concepts.py says."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,27 @@ def links(page: Path) -> set[str]:
     return {link for link in found if "://" not in link}
 
 
+def links_to_headings(page: Path) -> list[tuple[str, str]]:
+    """File and heading of each such link of a page; no file where it is the page itself."""
+    return re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("found", "least"),
+    [
+        (links, 60),
+        (links_to_headings, 15),
+        (commands, 100),
+        (lambda page: blocks(page, "toml"), 1),
+    ],
+    ids=["links", "links to headings", "commands", "settings files"],
+)
+def test_the_pages_hold_what_the_tests_of_each_page_look_for(
+    found: Callable[[Path], Iterable[object]], least: int
+) -> None:
+    assert len([one for page in PAGES for one in found(page)]) >= least
+
+
 def test_every_page_is_linked_from_the_index() -> None:
     pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
     assert pages - links(DOCS / "index.md") == set()
@@ -58,7 +79,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 @by_page
 def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
-    for file, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+    for file, anchor in links_to_headings(page):
         target = (page.parent / file if file else page).read_text(encoding="utf-8")
         headings = re.findall(r"^#+ (.*)$", target, re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
