@@ -169,10 +169,16 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
-        for engine in (self._engine, self._lease_engine):
-            if engine is not None:
-                engine.dispose()
-        self._engine = self._lease_engine = None
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = None
+        self.close_leases()
+
+    def close_leases(self) -> None:
+        """Close the pooled connections for leases."""
+        if self._lease_engine is not None:
+            self._lease_engine.dispose()
+        self._lease_engine = None
 
 
 def upgrade(url: str) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DatabaseError
 
-from batchwright.engine.faults import READ_ONLY
+from batchwright.engine.errors import Refused
+from batchwright.engine.faults import READ_ONLY, reason_of
 from batchwright.engine.store.lock_holders import end_stopped_writer
 from batchwright.engine.store.tables import lease_metadata
 
 SQLITE_BUSY_MILLISECONDS = 60_000
 LEASE_BUSY_MILLISECONDS = 200
 LEASE_TRIES = 150
+
+log = structlog.get_logger()
 
 
 def is_sqlite(url: URL) -> bool:
@@ -86,12 +92,35 @@ def open_lease_engine(url: URL) -> Engine:
         engine = _open_postgresql(url, isolation_level="AUTOCOMMIT")
         event.listen(engine, "connect", _prepare_postgresql_lease)
         return engine
-    file = Path(url.database or "").resolve()
-    engine = create_engine(f"sqlite:///{file}-lease", max_overflow=-1)
+    file = Path(f"{Path(url.database or '').resolve()}-lease")
+    engine = create_engine(f"sqlite:///{file}", max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite_lease)
-    event.listen(engine, "begin", lambda connection: _begin_sqlite_lease(connection, Path(f"{file}-lease")))
-    lease_metadata.create_all(engine)
+    event.listen(engine, "begin", lambda connection: _begin_sqlite_lease(connection, file))
+    try:
+        lease_metadata.create_all(engine)
+    except DatabaseError as error:
+        engine.dispose()
+        if not _is_damaged(error):
+            raise Refused(
+                f"cannot use the file of heartbeats {file}: {reason_of(error)}",
+                field="database_url",
+                remedy="Give it the owner and the mode of the database; or, while no process works on that, delete it",
+            ) from error
+        _set_aside(file)
+        lease_metadata.create_all(engine)
     return engine
+
+
+def _is_damaged(error: DatabaseError) -> bool:
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+
+
+def _set_aside(file: Path) -> None:
+    """Nothing in it is needed once its processes are gone; one that has it open still is overtaken by the fence."""
+    log.warning("the file of heartbeats is damaged; set aside, and made anew", file=os.fspath(file))
+    os.replace(file, file.with_name(f"{file.name}-damaged"))
+    for ending in ("-wal", "-shm"):
+        file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
 
 
 def _begin_sqlite_lease(connection: Connection, file: Path) -> None:

@@ -133,7 +133,7 @@ class LeaseStore:
 
     def close(self) -> None:
         """Close the connections that wait to be used again."""
-        self._database.lease_engine.dispose()
+        self._database.close_leases()
 
     def _claim_missing(self, name: str, taker: str) -> bool:
         # The owner died between claiming the run and its first heartbeat.

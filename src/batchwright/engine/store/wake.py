@@ -10,6 +10,7 @@ import os
 import select
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,17 @@ class Wake(Protocol):
 def wake_of(database: Database) -> Wake:
     """What waits for news of the database."""
     return SqliteWake(database) if database.is_sqlite else PostgresWake(database)
+
+
+def _ready(sources: Sequence[int], seconds: float) -> set[int]:
+    """Those of the descriptors that have something to read, after so many seconds at most.
+
+    By `poll`: `select` takes no descriptor above 1,023, which a process with many connections has.
+    """
+    poll = select.poll()
+    for source in sources:
+        poll.register(source, select.POLLIN)
+    return {source for source, _ in poll.poll(seconds * 1000)}
 
 
 class _Pipe:
@@ -95,7 +107,7 @@ class PostgresWake:
             sources.append(self._connection.fileno())
         else:
             seconds = min(seconds, SECONDS_BEFORE_NEXT_CONNECTION)
-        ready, _, _ = select.select(sources, [], [], seconds)
+        ready = _ready(sources, seconds)
         if self._pipe.end in ready:
             self._pipe.emptied()
         if len(ready) > (self._pipe.end in ready):
@@ -156,10 +168,7 @@ class SqliteWake:
             if self._changed():
                 return
             left = until - time.monotonic()
-            ready, _, _ = select.select(
-                [self._pipe.end], [], [], max(0, min(SECONDS_BETWEEN_SQLITE_LOOKS, left))
-            )
-            if ready:
+            if _ready([self._pipe.end], max(0, min(SECONDS_BETWEEN_SQLITE_LOOKS, left))):
                 self._pipe.emptied()
                 return
             if left <= 0:
