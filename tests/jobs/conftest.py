@@ -12,7 +12,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
 from tests.jobs.company import Company
 from tests.jobs.drafting import empty
-from tests.operations.conftest import NOW, make_settings
+from tests.support.application import NOW, make_settings
 from tests.support.postgres import PostgresServer
 
 Open = Callable[[str], Application]

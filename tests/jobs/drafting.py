@@ -18,7 +18,7 @@ from batchwright.operations.runs.looking import run_outcomes
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 JOB = "draft-usage-rating"
 BILLING = [table for table in metadata.sorted_tables if table.name in vars(tables)]

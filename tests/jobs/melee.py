@@ -20,7 +20,7 @@ from batchwright.operations.runs.previews import apply_run
 from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import draft
 from tests.jobs.world import FIRST_DAY, MONTHS, Input, World
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 Act = Callable[[World, Random], object]
 FREQUENCIES = ("Monthly", "Quarterly", "Half Yearly")

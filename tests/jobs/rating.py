@@ -21,7 +21,7 @@ from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.views import View
 from tests.jobs.drafting import draft
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 RATING, UNRATING = "usage-rating", "usage-unrating"
 BASIS = ("rated_price_key", "rated_contract_key", "rated_discount_percent", "rated_prior_quantity")

@@ -15,7 +15,7 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 from tests.support.records import UOM
 
 JOB = "data-recalculation"

@@ -16,7 +16,7 @@ from batchwright.operations.billing.recalculation import list_account_charges
 from batchwright.operations.runs.steering import abort_run
 from tests.jobs.rating import invoice, rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice, submitted, warnings
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Write = Callable[[Callable[[Contracted], object]], None]
 Fill = Callable[[Contracted], object]

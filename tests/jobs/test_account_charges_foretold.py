@@ -23,7 +23,7 @@ from tests.jobs.drafting import billing_rows
 from tests.jobs.rating import rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice
 from tests.jobs.test_account_charges import Write, charges, company, write
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 __all__ = ["write"]
 MONTHS = ("2023-05", "2023-06")

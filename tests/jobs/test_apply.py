@@ -38,7 +38,7 @@ from tests.jobs.rating import (
     unrate,
 )
 from tests.jobs.test_draft_everywhere import filled
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 
 def fill(books: Company) -> None:

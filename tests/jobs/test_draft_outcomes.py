@@ -17,7 +17,7 @@ from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, change, draft, drafts, outcomes, statuses, submit
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 JUNE = "06-05"
 

@@ -11,7 +11,7 @@ from batchwright.operations.runs.looking import show_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, change, draft, drafts
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 JUNE, JULY = ("1.00", "2.00"), ("2.00", "4.00")
 

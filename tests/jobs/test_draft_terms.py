@@ -17,7 +17,7 @@ from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, draft, drafts, outcomes, statuses
 from tests.jobs.test_seed_table import FILES
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 JUNE = "06-05"
 

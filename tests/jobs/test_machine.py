@@ -23,7 +23,7 @@ from batchwright.engine.store.database import upgrade
 from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
 from tests.jobs.world import FIRST_DAY, World
-from tests.operations.conftest import NOW, make_settings
+from tests.support.application import NOW, make_settings
 
 INPUTS, SEQUENCES, STEPS = 30, 200, 6
 QUANTITIES = st.sampled_from(["0", "0.125", "3", "12.5", "25", "41", "-1"])

@@ -39,7 +39,7 @@ from tests.jobs.rating import (
     stored,
 )
 from tests.jobs.test_draft_outcomes import BAD
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 JUNE = "06-05"
 

@@ -29,7 +29,7 @@ from tests.jobs.rating import (
     stored,
     unrate,
 )
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 SEED = 20230605
 Results = dict[str, list[tuple[Any, ...]]]

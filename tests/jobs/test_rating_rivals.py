@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,14 +14,14 @@ from typing import Any
 import pytest
 
 from batchwright.engine.events import Event, RunPlanned, ScopeRetried
-from batchwright.operations.app import Application, make_application
+from batchwright.operations.app import Application
 from batchwright.operations.billing.billing_schedules import set_billing_schedule_status
 from batchwright.operations.billing.usage_inputs import reset_usage_inputs
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import outcomes, statuses
 from tests.jobs.rating import assert_books_balance, fees, rate, rated_results, unrate
-from tests.operations.conftest import ACTOR, make_settings
+from tests.support.application import ACTOR, rival
 
 ASSETS, INPUTS = 12, 6
 
@@ -33,16 +32,6 @@ def fill(books: Company) -> None:
         asset = books.metered(f"AL-{number}", months=6, months_per_bill=6)
         for place in range(INPUTS):
             books.used(asset, f"IN-{number}-{place}", f"{place + 1:02}-05", "3.125")
-
-
-@contextmanager
-def rival(app: Application, folder: Path, listen: Callable[[Event], None]) -> Iterator[Application]:
-    """Another application on the same database, with connections of its own and a clock that runs."""
-    url = app.database.url.render_as_string(hide_password=False)
-    other = make_application(make_settings(url, folder))
-    other.events.subscribe(listen)
-    yield other
-    other.close()
 
 
 def race(

@@ -34,7 +34,7 @@ from tests.jobs.rating import (
     unrate,
 )
 from tests.jobs.recalculating import Contracted, recalculate, reprice, warnings
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Write = Callable[[Callable[[Contracted], object]], None]
 

@@ -20,7 +20,7 @@ from tests.jobs.mixture import Metered, write_company
 from tests.jobs.rating import assert_books_balance, rate, rated, rated_results, unrate
 from tests.jobs.recalculating import JOB, asked
 from tests.jobs.test_rating_everywhere import to_rate
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 SEED = 20230614
 MONTHS = [f"2023-0{number}" for number in range(1, 7)]

@@ -22,7 +22,7 @@ from tests.jobs.conftest import Open
 from tests.jobs.drafting import billing_rows, empty
 from tests.jobs.rating import assert_books_balance, invoice, rate, rated
 from tests.jobs.recalculating import Contracted, recalculate
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 DIGITS = {"USD": 2, "JPY": 0, "BHD": 3}
 TIERS = ((Fraction(10), Fraction(3)), (Fraction(25), Fraction("1.995")), (None, Fraction("0.5")))

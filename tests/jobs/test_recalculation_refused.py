@@ -27,7 +27,7 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 Write = Callable[[Callable[[Contracted], object]], None]
 TODAY = date(2023, 7, 1)

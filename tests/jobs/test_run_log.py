@@ -14,7 +14,7 @@ from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import draft
 from tests.jobs.rating import rate, unrate
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 
 def fill(books: Company) -> None:

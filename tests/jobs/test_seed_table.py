@@ -14,7 +14,7 @@ from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.jobs.drafting import draft
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 FILES = {
     "customers.csv": "customer_id,name\nC-1,Computer hardware\n",

@@ -32,7 +32,7 @@ from tests.jobs.rating import (
     stored,
     unrate,
 )
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 
 def fill(books: Company) -> None:

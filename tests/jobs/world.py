@@ -30,7 +30,7 @@ from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
 from tests.jobs.drafting import draft, empty
 from tests.jobs.rating import assert_books_balance, rate, unrate
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 FIRST_DAY, MONTHS = date(2023, 1, 1), 6
 VOLUME_TIERS: tuple[Tier, ...] = (("20", "200", None), ("40", "400", None))

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchwright.config.settings import Settings, operating_system_user
 from batchwright.operations.access.audit_trail import list_audit
-from batchwright.operations.app import Actor, Application, make_application
+from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
+from tests.support.application import NOW, make_settings
 from tests.support.records import Books
-
-NOW = datetime(2023, 7, 1, 8, 30, tzinfo=UTC)
-ACTOR = Actor(name="dana@example.com", os_user=operating_system_user())
-
-
-def make_settings(url: str, folder: Path, **values: Any) -> Settings:
-    return Settings.model_validate(
-        {
-            "database_url": url,
-            "executor": "inline",
-            "actor": "dana@example.com",
-            "mail": {"directory": folder / "mail"},
-        }
-        | values
-    )
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses
 from tests.jobs.rating import assert_books_balance, invoice, rate, stored, unrate
-from tests.operations.conftest import ACTOR
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED, bills, inputs, meters, plant
+from tests.support.application import ACTOR
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

@@ -12,7 +12,7 @@ from batchwright.engine.errors import Refused
 from batchwright.operations.access.audit import record, subject_of
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Actor, Application, default_actor
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 
 def enter(app: Application, subject: str, **values: Any) -> None:

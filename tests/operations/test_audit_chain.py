@@ -16,7 +16,7 @@ from batchwright.operations.access.audit_trail import verify_audit
 from batchwright.operations.access.sealing import AT_ONCE, seal_committed
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.tables import audit_entry, audit_head, audit_seal
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 OK: list[Any] = []
 

@@ -30,7 +30,7 @@ from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.mixture import drawn, write_company
 from tests.jobs.rating import invoice
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Write = Callable[[Callable[[Company], Any]], Any]
 

@@ -17,7 +17,7 @@ from batchwright.operations.runs.driving import drive_run, resume_run
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.steering import abort_run, hold_run, pause_run, release_run, what_is_asked
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]
 

@@ -17,7 +17,7 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 

@@ -14,7 +14,7 @@ from batchwright.operations.mail import list_mail, preview_mail, retry_mail, sho
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]
 JOB = "draft-usage-rating"

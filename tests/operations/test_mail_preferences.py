@@ -22,7 +22,7 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from batchwright.operations.worker.digests import make_digests
 from batchwright.testing.clock import StandingClock
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]

@@ -86,7 +86,7 @@ from batchwright.operations.schedules.schedules import (
     show_schedule,
     update_schedule,
 )
-from tests.operations.conftest import NOW
+from tests.support.application import NOW
 
 # The table of roles: what each operation needs.
 NEEDED = {

@@ -18,7 +18,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.run_view import PAGE
 from batchwright.operations.runs.looking import list_runs, show_run
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR, NOW
+from tests.support.application import ACTOR, NOW
 
 JOB = "draft-usage-rating"
 

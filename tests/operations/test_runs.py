@@ -31,7 +31,7 @@ from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.testing.clock import StandingClock
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.records import Books
 
 Entries = Callable[[], list[dict[str, Any]]]

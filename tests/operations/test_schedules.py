@@ -21,7 +21,7 @@ from batchwright.operations.billing.billing_schedules import (
     show_billing_schedule,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 from tests.support.concurrency import race
 from tests.support.records import Books
 

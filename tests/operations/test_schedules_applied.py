@@ -19,7 +19,7 @@ from batchwright.operations.schedules.schedules import (
     show_schedule,
     update_schedule,
 )
-from tests.operations.conftest import ACTOR, make_settings
+from tests.support.application import ACTOR, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 

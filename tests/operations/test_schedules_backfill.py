@@ -21,7 +21,7 @@ from batchwright.operations.runs.looking import list_runs
 from batchwright.operations.schedules.backfill import MOST, backfill_schedule
 from batchwright.operations.schedules.schedules import add_schedule, list_fires, update_schedule
 from batchwright.operations.views import View
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 

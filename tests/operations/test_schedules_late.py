@@ -36,7 +36,7 @@ from batchwright.operations.schedules.schedules import add_schedule, remove_sche
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.late_runs import PAUSES, look
 from batchwright.operations.worker.worker import WorkerProcess
-from tests.operations.conftest import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.smtp import SmtpServer
 from tests.support.web import WebServer
 

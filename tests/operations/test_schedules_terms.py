@@ -31,8 +31,8 @@ from batchwright.operations.schedules.schedules import (
     update_schedule,
 )
 from batchwright.operations.views import View
-from tests.operations.conftest import ACTOR, NOW, make_settings
 from tests.operations.test_worker import wait_for, working
+from tests.support.application import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]
 

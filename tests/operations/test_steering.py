@@ -20,7 +20,7 @@ from batchwright.operations.runs.looking import run_outcomes, show_run
 from batchwright.operations.runs.steering import abort_run, move_run, pause_run, release_run
 from batchwright.operations.runs.submitting import submit_run
 from tests.engine.jobs import Parcels, fill
-from tests.operations.conftest import ACTOR, NOW
+from tests.support.application import ACTOR, NOW
 
 Entries = Callable[[], list[dict[str, Any]]]
 Steer = Callable[..., dict[str, Any]]

@@ -23,7 +23,7 @@ from batchwright.operations.billing.usage_inputs import (
     reset_usage_inputs,
     show_usage_input,
 )
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 from tests.support.concurrency import race, wait_until_blocked
 from tests.support.records import Books
 

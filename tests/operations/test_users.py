@@ -17,7 +17,7 @@ from batchwright.operations.access import users
 from batchwright.operations.access.permissions import Forbidden, Right, permit
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.tables import app_user
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 Entries = Callable[[], list[dict[str, Any]]]
 

@@ -23,7 +23,7 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from batchwright.operations.worker.worker import WorkerProcess
 from batchwright.testing.clock import StandingClock
-from tests.operations.conftest import ACTOR, make_settings
+from tests.support.application import ACTOR, make_settings
 
 JOB = "draft-usage-rating"
 WAIT = 60.0

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from batchwright.cli.main import main
 from batchwright.operations.app import Application
 from tests.jobs.conftest import app, applications, write
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 __all__ = ["app", "applications", "write"]
 

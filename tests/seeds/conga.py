@@ -12,7 +12,7 @@ from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from tests.jobs.test_seed_table import FILES
-from tests.operations.conftest import ACTOR
+from tests.support.application import ACTOR
 
 # The page bills half-yearly and meters monthly; 6/31 and 12/3 are read as the last days of June and December.
 PLANTED: Mapping[str, str] = {

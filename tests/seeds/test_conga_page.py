@@ -29,10 +29,10 @@ from batchwright.operations import execute_batch, schedule
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.submitting import submit_run
-from tests.operations.conftest import ACTOR
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED
 from tests.seeds.page import OTHER, SECOND_ASSET, Page
+from tests.support.application import ACTOR
 
 BOTH = [JUNE, JULY]
 NAMED = ("--usage-input", JUNE, "--usage-input", JULY)

@@ -21,10 +21,9 @@ from batchwright.engine.events import Event, RunPlanned, RunStarted, ScopeDone
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
 from tests.jobs.drafting import change
-from tests.jobs.test_rating_rivals import rival
-from tests.operations.conftest import ACTOR
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.doit import ACCOUNTS, ASSETS, CONTRACTS, CUSTOMERS, FILES, INPUTS, Reseller
+from tests.support.application import ACTOR, rival
 
 JOB = "data-recalculation"
 

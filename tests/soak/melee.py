@@ -19,7 +19,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
 from tests.jobs.melee import play, some_inputs
 from tests.jobs.world import World
-from tests.operations.conftest import NOW, make_settings
+from tests.support.application import NOW, make_settings
 
 Say = Callable[[str], None]
 
