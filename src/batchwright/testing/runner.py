@@ -72,8 +72,9 @@ class JobRunner:
 
     def outcomes(self, run: Run) -> dict[int, RecordOutcome]:
         """What became of each record, by its key."""
+        run = self._workshop.run_of(run)
         with self._workshop.database() as database, database.read() as connection:
-            found = outcomes(connection, self._workshop.run_of(run), self._jobs[run.id])
+            found = outcomes(connection, run, self._jobs[run.id])
             return {one.record_key: one for one in found}
 
     def rows(self, table: Table) -> Sequence[Any]:
