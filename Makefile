@@ -1,8 +1,9 @@
 # `make demo` and `make test` need Python 3.11+, make and a package index; everything else they set up themselves.
-# Another interpreter: `make test PYTHON=python3.12`.
+# Another interpreter, in an environment of its own: `make test PYTHON=python3.13 VENV=.venv-3.13`.
 PYTHON ?= python3
-BIN := .venv/bin
-INSTALLED := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help .venv demo test check bench soak clean
@@ -15,7 +16,7 @@ help:  ## this list
 # The stamp is written last, so an installation that was broken off is done again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[postgres,distributed,test,dev]'
 	@touch $@
 
@@ -38,5 +39,5 @@ soak: $(INSTALLED)  ## the long tests: kills, stops, outages, queues, rival runs
 	$(BIN)/python -m tests.soak
 
 clean:  ## take away what the other targets made
-	rm -rf .venv demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-* demo dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
