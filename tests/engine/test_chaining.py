@@ -17,7 +17,7 @@ from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_selection
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
-from tests.engine.test_faults import busy
+from tests.support.faults import sqlite_busy
 
 
 class Next(BatchJob):
@@ -119,7 +119,7 @@ def test_a_finish_that_is_repeated_after_a_passing_fault_leaves_one_child(
     def lose_the_first(finish: Finish) -> None:
         tries.append(finish.submit(Next()))
         if len(tries) == 1:
-            raise busy()
+            raise sqlite_busy()
 
     at_finish(spy, lose_the_first)
     first = rig.drive()

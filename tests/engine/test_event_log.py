@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any, get_args
 
 import pytest
@@ -16,6 +15,7 @@ from batchwright.engine.job import Scope
 from batchwright.engine.run import Run
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
+from tests.support.faults import sqlite_busy
 
 TROUBLE = [
     events.RunTakenOver("JR-00000042", "elsewhere/1"),
@@ -103,8 +103,7 @@ def test_what_is_logged_while_a_scope_is_worked_on_carries_the_run_and_the_numbe
 def test_a_scope_that_is_tried_again_is_named_by_its_number(rig: Rig, spy: type[Parcels]) -> None:
     rig.fill(20)
     rig.drive(rig.submit())
-    faults = [sqlite3.OperationalError("database is locked")]
-    faults[0].sqlite_errorname = "SQLITE_BUSY"
+    faults = [sqlite_busy()]
 
     def fail_once(scope: Scope) -> None:
         if scope.number == 2 and faults:
@@ -117,8 +116,7 @@ def test_a_scope_that_is_tried_again_is_named_by_its_number(rig: Rig, spy: type[
 
 def test_a_step_between_scopes_that_is_tried_again_is_logged(rig: Rig) -> None:
     rig.fill(10)
-    faults = [sqlite3.OperationalError("database is locked")]
-    faults[0].sqlite_errorname = "SQLITE_BUSY"
+    faults = [sqlite_busy()]
 
     def fail_once(connection: Connection, run: Run) -> None:
         if faults:

@@ -31,20 +31,10 @@ from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
-
-
-def sqlite_fault(name: str, text: str) -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError(text)
-    error.sqlite_errorname = name
-    return error
-
-
-def busy() -> sqlite3.OperationalError:
-    return sqlite_fault("SQLITE_BUSY", "database is locked")
-
+from tests.support.faults import sqlite_busy, sqlite_fault
 
 PASSING = [
-    busy(),
+    sqlite_busy(),
     sqlite_fault("SQLITE_FULL", "database or disk is full"),
     sqlite_fault("SQLITE_IOERR_WRITE", "disk I/O error"),
     sqlite_fault("SQLITE_CANTOPEN", "unable to open database file"),
@@ -190,7 +180,7 @@ def test_a_scope_is_tried_again_until_the_fault_has_passed(
 
 
 def test_a_fault_that_does_not_pass_leaves_the_run_to_be_resumed(rig: Rig, spy: type[Parcels]) -> None:
-    spy.on_execute = staticmethod(failing(MAX_ATTEMPTS, busy()))
+    spy.on_execute = staticmethod(failing(MAX_ATTEMPTS, sqlite_busy()))
     rig.fill(30)
     run = rig.submit()
     with pytest.raises(sqlite3.OperationalError):
@@ -202,7 +192,7 @@ def test_a_fault_that_does_not_pass_leaves_the_run_to_be_resumed(rig: Rig, spy: 
 
 
 def test_a_passing_fault_in_a_trial_blames_no_record(rig: Rig, spy: type[Parcels]) -> None:
-    left = [busy(), busy()]
+    left = [sqlite_busy(), sqlite_busy()]
 
     def fail(scope: Scope) -> None:
         if 3 in scope.keys:
@@ -233,9 +223,9 @@ def lost_around_commit(which: int, *, after: bool) -> Iterator[list[int]]:
         with transaction(session) as connection:
             yield connection
             if lost and not after:
-                raise OperationalError("COMMIT", {}, busy())
+                raise OperationalError("COMMIT", {}, sqlite_busy())
         if lost:
-            raise OperationalError("COMMIT", {}, busy())
+            raise OperationalError("COMMIT", {}, sqlite_busy())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunSession, "transaction", losing)

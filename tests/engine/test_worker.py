@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from batchwright.engine.worker import Worker
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
+from tests.support.faults import sqlite_busy
 
 LONG_LEASE = 4 * 3600.0
 WAIT = 60.0
@@ -175,12 +175,6 @@ def test_a_run_that_broke_off_here_is_taken_up_again_by_the_same_worker(
         done = ended(rig, run)
     assert (done.state, done.processed, done.fence) == (State.COMPLETED, 30, 2)
     assert set(rig.handled().values()) == {1}
-
-
-def sqlite_busy() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("database is locked")
-    error.sqlite_errorname = "SQLITE_BUSY"
-    return error
 
 
 def test_a_drained_worker_finishes_the_scope_at_hand_and_hands_its_run_back(

@@ -135,3 +135,14 @@ def mail_facts(app: Application) -> list[dict[str, Any]]:
     """The facts of every mail recorded, oldest first."""
     with app.database.read() as connection:
         return [json.loads(row.facts) for row in connection.execute(select(mail.c.facts).order_by(mail.c.id))]
+
+
+def undrafted(app: Application) -> None:
+    """As before the first forecast."""
+    inputs, schedules = tables.usage_input, tables.usage_schedule
+    blank = {column.name: None for column in inputs.c if column.name.startswith("draft_")}
+    with app.database.write() as connection:
+        loaded = inputs.update().where(inputs.c.error_by == "draft").values(status="Loaded")
+        connection.execute(loaded.values(error_by=None, code=None, message=None))
+        connection.execute(inputs.update().values(blank))
+        connection.execute(schedules.update().values(draft_rated_quantity=None, draft_fee_amount=None))

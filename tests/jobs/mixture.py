@@ -18,8 +18,10 @@ from random import Random
 from typing import Any
 
 from batchwright.billing.rating import MODELS
+from batchwright.operations.app import Application
 from tests.billing.rating.test_rating_oracle import Meter, OutOfTable, random_price, random_quantity
 from tests.jobs.company import Company, last_day
+from tests.jobs.drafting import empty
 
 MONTHS = 6
 NEW_PRICES = date(2023, 5, 10)
@@ -199,3 +201,22 @@ def _due(asset: Metered, used: Used, so_far: list[Fraction]) -> Fraction | None:
 def _minor(amount: Fraction, currency: str) -> int:
     rounded: int = floor(abs(amount) * 10 ** DIGITS[currency] + Fraction(1, 2))
     return rounded if amount > 0 else -rounded
+
+
+def filled(app: Application, seed: int) -> list[Metered]:
+    """The company of that seed, alone in the database."""
+    empty(app)
+    company = drawn(seed)
+    with app.database.write() as connection:
+        write_company(Company(connection), company, Random(seed))
+    return company
+
+
+def to_rate(seed: int, indexed: bool | None = None) -> list[Metered]:
+    """A company of every model in which nothing is rated yet."""
+    company = drawn(seed)
+    for asset in company:
+        asset.rated = dict.fromkeys(asset.rated, Decimal(0))
+        asset.inputs = [used for used in asset.inputs if used.status == "Loaded"]
+        asset.indexed = asset.indexed if indexed is None else indexed
+    return company

@@ -28,6 +28,7 @@ from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import billing_rows, change, draft, submit
+from tests.jobs.mixture import filled
 from tests.jobs.rating import (
     UNRATING,
     assert_books_balance,
@@ -37,7 +38,6 @@ from tests.jobs.rating import (
     rated,
     unrate,
 )
-from tests.jobs.test_draft_everywhere import filled
 from tests.support.application import ACTOR
 
 

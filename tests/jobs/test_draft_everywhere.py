@@ -11,10 +11,9 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
-from tests.jobs.company import Company
 from tests.jobs.conftest import WORDS, Open
-from tests.jobs.drafting import draft, empty, outcomes, results
-from tests.jobs.mixture import Metered, drawn, expected_of, write_company
+from tests.jobs.drafting import draft, outcomes, results, undrafted
+from tests.jobs.mixture import Metered, expected_of, filled
 
 SEED = 20230605
 Results = dict[str, list[tuple[Any, ...]]]
@@ -34,25 +33,6 @@ def by_id(company: list[Metered]) -> dict[str, Any]:
     names = [used.name for asset in company for used in asset.inputs if used.status == "Loaded"]
     Random(SEED).shuffle(names)
     return {"usage_input_ids": names}
-
-
-def filled(app: Application, seed: int) -> list[Metered]:
-    empty(app)
-    company = drawn(seed)
-    with app.database.write() as connection:
-        write_company(Company(connection), company, Random(seed))
-    return company
-
-
-def undrafted(app: Application) -> None:
-    """As before the first forecast."""
-    inputs, schedules = tables.usage_input, tables.usage_schedule
-    blank = {column.name: None for column in inputs.c if column.name.startswith("draft_")}
-    with app.database.write() as connection:
-        loaded = inputs.update().where(inputs.c.error_by == "draft").values(status="Loaded")
-        connection.execute(loaded.values(error_by=None, code=None, message=None))
-        connection.execute(inputs.update().values(blank))
-        connection.execute(schedules.update().values(draft_rated_quantity=None, draft_fee_amount=None))
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import run_outcomes, show_run
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Write
-from tests.jobs.drafting import change, draft, drafts, outcomes, results, retry
-from tests.jobs.test_draft_everywhere import undrafted
+from tests.jobs.drafting import change, draft, drafts, outcomes, results, retry, undrafted
 
 
 def fill(books: Company) -> None:

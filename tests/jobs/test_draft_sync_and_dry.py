@@ -16,9 +16,8 @@ from batchwright.operations.runs.looking import list_runs, run_outcomes
 from batchwright.operations.runs.previews import run_preview
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
-from tests.jobs.drafting import billing_rows, change, draft, results, submit
-from tests.jobs.mixture import drawn, write_company
-from tests.jobs.test_draft_everywhere import filled, undrafted
+from tests.jobs.drafting import billing_rows, change, draft, results, submit, undrafted
+from tests.jobs.mixture import drawn, filled, write_company
 
 SEED = 11
 

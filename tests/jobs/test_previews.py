@@ -17,8 +17,8 @@ from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, change, draft, drafts
+from tests.jobs.mixture import filled
 from tests.jobs.rating import rate, rated, unrate
-from tests.jobs.test_draft_everywhere import filled
 
 
 def fill(books: Company) -> None:

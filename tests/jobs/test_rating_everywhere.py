@@ -17,7 +17,7 @@ from batchwright.operations.runs.looking import run_outcomes
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, billing_rows, draft, drafts, empty, outcomes
-from tests.jobs.mixture import Metered, drawn, write_company
+from tests.jobs.mixture import Metered, to_rate, write_company
 from tests.jobs.rating import (
     assert_books_balance,
     fees,
@@ -33,16 +33,6 @@ from tests.support.application import ACTOR
 
 SEED = 20230605
 Results = dict[str, list[tuple[Any, ...]]]
-
-
-def to_rate(seed: int, indexed: bool | None = None) -> list[Metered]:
-    """A company of every model in which nothing is rated yet."""
-    company = drawn(seed)
-    for asset in company:
-        asset.rated = dict.fromkeys(asset.rated, Decimal(0))
-        asset.inputs = [used for used in asset.inputs if used.status == "Loaded"]
-        asset.indexed = asset.indexed if indexed is None else indexed
-    return company
 
 
 def filled(app: Application, company: list[Metered]) -> None:

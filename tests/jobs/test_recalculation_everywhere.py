@@ -16,10 +16,9 @@ from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.previews import apply_run
 from tests.jobs.company import Company
 from tests.jobs.drafting import draft, empty, statuses
-from tests.jobs.mixture import Metered, write_company
+from tests.jobs.mixture import Metered, to_rate, write_company
 from tests.jobs.rating import assert_books_balance, rate, rated, rated_results, unrate
 from tests.jobs.recalculating import JOB, asked
-from tests.jobs.test_rating_everywhere import to_rate
 from tests.support.application import ACTOR
 
 SEED = 20230614

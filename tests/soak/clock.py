@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from zoneinfo import available_timezones
 
 from batchwright.engine.cron import CronExpression
-from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Rule, Window, rule, windows, year
+from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Rule, Window, random_rule, windows, year
 from tests.engine.cron.stepping import instants
 
 FIRST_YEAR, LAST_YEAR = 1970, 2037
@@ -42,28 +42,6 @@ def compare(*, seed: int, zones: int, say: Callable[[str], None]) -> list[str]:
         faults += _faults_of([year(zone, WHOLE_YEAR)], rules)
         say(f"{zone}, all of {WHOLE_YEAR}: {len(faults)} faults so far")
     return faults
-
-
-def random_rule(chance: random.Random) -> Rule:
-    """Hours about midnight and the small hours, where clocks are changed; a list, a range, a step or all of them."""
-    hours, hours_text, is_hours_interval = _random_field(chance, 24, chance.choice((0, 1, 2, 3, 22, 23)))
-    minutes, minutes_text, is_minutes_interval = _random_field(chance, 60, chance.randrange(60))
-    expression = f"0 {minutes_text} {hours_text} * * ?"
-    return rule(expression, hours, minutes, is_interval=is_hours_interval or is_minutes_interval)
-
-
-def _random_field(chance: random.Random, size: int, first: int) -> tuple[list[int], str, bool]:
-    kind = chance.choice(("list", "list", "range", "step", "all"))
-    if kind == "list":
-        values = [first, *(chance.randrange(size) for _ in range(chance.randrange(3)))]
-        return values, ",".join(map(str, values)), False
-    if kind == "range":
-        reach = chance.randrange(1, 6)
-        return [(first + more) % size for more in range(reach + 1)], f"{first}-{(first + reach) % size}", True
-    if kind == "step":
-        step = chance.randrange(1, size)
-        return list(range(first, size, step)), f"{first}/{step}", True
-    return list(range(size)), "*", True
 
 
 def _faults_of(windows: Iterable[Window], rules: Iterable[Rule]) -> list[str]:

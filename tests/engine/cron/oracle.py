@@ -7,6 +7,7 @@ interval fires whenever the clock shows one of its times. Nothing here is shared
 from __future__ import annotations
 
 import itertools
+import random
 from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -162,3 +163,25 @@ def instant(seconds: int) -> datetime:
 def days_between(begin: date, end: date) -> list[date]:
     """The days from the first to the last."""
     return [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
+
+
+def random_rule(chance: random.Random) -> Rule:
+    """Hours about midnight and the small hours, where clocks are changed; a list, a range, a step or all of them."""
+    hours, hours_text, is_hours_interval = _random_field(chance, 24, chance.choice((0, 1, 2, 3, 22, 23)))
+    minutes, minutes_text, is_minutes_interval = _random_field(chance, 60, chance.randrange(60))
+    expression = f"0 {minutes_text} {hours_text} * * ?"
+    return rule(expression, hours, minutes, is_interval=is_hours_interval or is_minutes_interval)
+
+
+def _random_field(chance: random.Random, size: int, first: int) -> tuple[list[int], str, bool]:
+    kind = chance.choice(("list", "list", "range", "step", "all"))
+    if kind == "list":
+        values = [first, *(chance.randrange(size) for _ in range(chance.randrange(3)))]
+        return values, ",".join(map(str, values)), False
+    if kind == "range":
+        reach = chance.randrange(1, 6)
+        return [(first + more) % size for more in range(reach + 1)], f"{first}-{(first + reach) % size}", True
+    if kind == "step":
+        step = chance.randrange(1, size)
+        return list(range(first, size, step)), f"{first}/{step}", True
+    return list(range(size)), "*", True

@@ -9,9 +9,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from batchwright.engine.cron import CronExpression
-from tests.engine.cron.oracle import MORE_RULES, RULES, ZONES, Window, days_between, windows, year
+from tests.engine.cron.oracle import (
+    MORE_RULES,
+    RULES,
+    ZONES,
+    Window,
+    days_between,
+    random_rule,
+    windows,
+    year,
+)
 from tests.engine.cron.stepping import fires, instants
-from tests.soak.clock import random_rule
 
 FIRST_YEAR, LAST_YEAR = 2010, 2019
 

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batchwright.engine.cron import CronExpression
-from tests.engine.cron.oracle import ZONES, windows
-from tests.soak.clock import random_rule
+from tests.engine.cron.oracle import ZONES, random_rule, windows
 from tests.support.effort import at_most_calls
 
 
