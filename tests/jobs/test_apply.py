@@ -201,7 +201,7 @@ def test_what_a_preview_does_not_rest_on_may_change(app: Application, write: Wri
     assert apply(app, dry)["totals"] == {"rated_amount": {"USD": "27.00"}}
 
 
-def test_a_change_after_the_run_was_submitted_fails_it_at_its_scope_and_the_scopes_before_are_as_foretold(
+def test_a_change_after_the_submit_fails_the_run_at_its_scope_and_leaves_those_before_it(
     app: Application, write: Write
 ) -> None:
     write(fill)

@@ -141,7 +141,7 @@ def test_more_late_usage_of_the_period_joins_the_schedules_while_they_are_pendin
     assert_books_balance(app)
 
 
-def test_late_usage_of_another_month_gets_a_usage_schedule_under_the_pending_billing_schedule_of_its_period(
+def test_late_usage_of_another_month_goes_under_the_pending_billing_schedule_of_its_period(
     app: Application, write: Write
 ) -> None:
     write(fill)
@@ -154,11 +154,8 @@ def test_late_usage_of_another_month_gets_a_usage_schedule_under_the_pending_bil
     bills, meters = made(app)
     assert [bill["billing_schedule_id"] for bill in bills] == ["BS-00000001"]
     assert {meter["billing_schedule_id"] for meter in meters} == {"BS-00000001"}
-    assert sorted(meter["period_start_date"] for meter in meters) == [
-        "2023-04-01",
-        "2023-05-01",
-        "2023-06-01",
-    ]
+    begins = sorted(meter["period_start_date"] for meter in meters)
+    assert begins == ["2023-04-01", "2023-05-01", "2023-06-01"]
     assert bills[0]["ready_for_invoice_date"] == "2023-06-20"
     assert_books_balance(app)
 
