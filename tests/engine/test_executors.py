@@ -47,7 +47,7 @@ class Threads:
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._hands = threading.local()
+        self._state = threading.local()
         self._leases = LeaseStore(rig.database)
         self._threads = ThreadPoolExecutor(2)
         self._sessions: list[RunSession] = []
@@ -77,11 +77,11 @@ class Threads:
             return TaskResult()
 
     def _runner(self, task: Task) -> ScopeRunner:
-        if getattr(self._hands, "fence", None) != (task.run_key, task.fence):
-            self._hands.fence = task.run_key, task.fence
-            self._hands.runner = runner(self._rig, task.run_key, self._leases)
-            self._sessions.append(self._hands.runner.session)
-        made: ScopeRunner = self._hands.runner
+        if getattr(self._state, "fence", None) != (task.run_key, task.fence):
+            self._state.fence = task.run_key, task.fence
+            self._state.runner = runner(self._rig, task.run_key, self._leases)
+            self._sessions.append(self._state.runner.session)
+        made: ScopeRunner = self._state.runner
         return made
 
 
@@ -320,16 +320,16 @@ def test_a_scope_executed_twice_at_once_commits_once(rig: Rig, spy: type[Parcels
     rig.fill(10)
     run = planned(rig)
     leases = LeaseStore(rig.database)
-    hands = [runner(rig, run.id, leases) for _ in range(2)]
+    runners = [runner(rig, run.id, leases) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(hands[0].execute, scope_key(rig), 1)
+        first = threads.submit(runners[0].execute, scope_key(rig), 1)
         assert entered.wait(SECONDS)
-        second = threads.submit(hands[1].execute, scope_key(rig), 1)
+        second = threads.submit(runners[1].execute, scope_key(rig), 1)
         go_on.set()
         both = {(one.result(SECONDS).number, one.result().ok) for one in (first, second)}
     assert both == {(1, 10)}
     assert set(rig.handled().values()) == {1}
-    for one in hands:
+    for one in runners:
         one.session.close()
     leases.close()
 

@@ -118,21 +118,21 @@ class Cluster:
 
     def send(self, task: Task) -> Future[TaskResult]:
         """Have a worker call the function. Nobody can call it off: Dask says it did also where a worker goes on."""
-        answer: Future[TaskResult] = Future()
-        answer.set_running_or_notify_cancel()
+        result: Future[TaskResult] = Future()
+        result.set_running_or_notify_cancel()
         client = self._client
         if client is None:
-            answer.set_exception(TaskLost("the connection to the scheduler is lost"))
-            return answer
+            result.set_exception(TaskLost("the connection to the scheduler is lost"))
+            return result
         try:
             # Not by way of its executor: there a connection that breaks while an answer is fetched ends in no answer.
             sent = client.submit(call_by_name, self._function, task, pure=False)
         except Exception as error:  # a client that is being closed, say
             self._asked_at = None
-            answer.set_exception(TaskLost(str(error)))
+            result.set_exception(TaskLost(str(error)))
         else:
-            sent.add_done_callback(lambda done: self._fetch(done, answer))
-        return answer
+            sent.add_done_callback(lambda done: self._fetch(done, result))
+        return result
 
     def close(self) -> None:
         """Let go of the cluster, which goes on."""
@@ -140,12 +140,12 @@ class Cluster:
         if client is not None:
             client.close(timeout=SECONDS_TO_CONNECT)
 
-    def _fetch(self, done: Any, answer: Future[TaskResult]) -> None:
+    def _fetch(self, done: Any, result: Future[TaskResult]) -> None:
         """Fetch what a `distributed.Future` has come to, and tell it in our own terms."""
         try:
-            answer.set_result(done.result(timeout=SECONDS_TO_FETCH))
+            result.set_result(done.result(timeout=SECONDS_TO_FETCH))
         except (Exception, asyncio.CancelledError) as error:
-            answer.set_exception(_as_task_error(error))
+            result.set_exception(_as_task_error(error))
             self._asked_at = None
 
     def _ask_threads(self) -> int:
@@ -164,8 +164,8 @@ class Cluster:
 
 def call_by_name(function: str, task: Task) -> TaskResult:
     """What a worker is sent: it finds the function by its name in its own installation."""
-    answer: TaskResult = resolve_name(function)(task)
-    return answer
+    result: TaskResult = resolve_name(function)(task)
+    return result
 
 
 def _connected(address: str) -> Any:

@@ -80,7 +80,7 @@ class ProcessPool:
 
     def _serve(self) -> None:
         """One place in the pool: a process, and another one after it when it dies."""
-        process = self._started()
+        process = self._start_process()
         while (given := self._queue.get()) is not None:
             future, task = given
             if not future.set_running_or_notify_cancel():
@@ -93,20 +93,20 @@ class ProcessPool:
             except ProcessDied as died:
                 future.set_exception(died)
                 self._processes.discard(process)
-                process = self._started()
+                process = self._start_process()
         if process is not None:
             process.close()
 
-    def _started(self) -> _Process | None:
+    def _start_process(self) -> _Process | None:
+        """A process that is ready; ``None`` when there will be none, and ``check`` says why."""
         reason = "the pool is closed"
         for _ in range(STARTS):
             if self._closing.is_set():
                 break
-            process = None
             try:
                 process = _Process(self._command)
                 self._processes.add(process)
-                if self._closing.is_set():
+                if self._closing.is_set():  # ``close`` may have come by before it was among the processes
                     process.kill()
                 refused = process.greeting()
             except (OSError, ProcessDied) as error:
@@ -132,12 +132,12 @@ class _Process:
         )
 
     def greeting(self) -> str | None:
-        greeting: str | None = self._answer_to(sys.path)
+        greeting: str | None = self._exchange(sys.path)
         return greeting
 
     def execute(self, task: Task) -> TaskResult:
         """Have a task executed, however long it takes. Raises ``ProcessDied``."""
-        result: TaskResult = self._answer_to(task)
+        result: TaskResult = self._exchange(task)
         return result
 
     def kill(self) -> None:
@@ -157,7 +157,7 @@ class _Process:
             self._process.wait()
         self._process.stdout.close()
 
-    def _answer_to(self, message: object) -> Any:
+    def _exchange(self, message: object) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -166,8 +166,8 @@ class _Process:
             return pickle.load(self._process.stdout)
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
             self.close()
-            raise ProcessDied(f"process {self._process.pid} {_end(self._process.returncode)}") from None
+            raise ProcessDied(f"process {self._process.pid} {_exit_text(self._process.returncode)}") from None
 
 
-def _end(code: int) -> str:
+def _exit_text(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -42,9 +42,9 @@ def main() -> None:
     sys.path[:] = pickle.load(incoming)
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(incoming, tasks), daemon=True).start()
-    _say(outgoing, _greeting())
+    _send(outgoing, _greeting())
     while True:
-        _say(outgoing, execute_scope(tasks.get()))
+        _send(outgoing, execute_scope(tasks.get()))
 
 
 def execute_scope(task: Task) -> TaskResult:
@@ -125,11 +125,11 @@ class _ThreadState(threading.local):
         if run.fence != task.fence:
             raise FenceLost(run.run_id)
         session = RunSession(app.database, partial(_leases().record, run.id, run.fence))
-        told = Events()
-        told.subscribe(self._hear)
-        return ScopeRunner(run, job, session, app.clock, told, random.Random())
+        publisher = Events()
+        publisher.subscribe(self._on_event)
+        return ScopeRunner(run, job, session, app.clock, publisher, random.Random())
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, events.Reached):
             default_application().events.publish(event)
         else:
@@ -175,7 +175,7 @@ def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
         os._exit(0)  # nobody is left to hear of it; the database rolls back what was begun
 
 
-def _say(outgoing: BinaryIO, answer: TaskResult | str | None) -> None:
+def _send(outgoing: BinaryIO, answer: TaskResult | str | None) -> None:
     try:
         pickle.dump(answer, outgoing)
         outgoing.flush()
