@@ -14,6 +14,7 @@ from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
 from batchwright.billing.money import BIGINT_MAX
 from batchwright.billing.periods import Day
 from batchwright.billing.rating import Price
+from batchwright.billing.records import assets_and_inputs as rows
 from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, ScheduleRow
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 
@@ -133,6 +134,25 @@ def test_of_several_faults_the_first_in_the_contract_s_order_is_given() -> None:
         assert case.codes() == [chosen[0]], chosen
         tried += 1
     assert tried > 500
+
+
+def test_the_positions_in_plain_rows_are_those_of_their_fields() -> None:
+    of_inputs = {"asset_key": rows.ASSET_KEY, "usage_date": rows.USAGE_DATE, "unusual": rows.UNUSUAL}
+    of_schedules = {
+        "asset_key": rows.ASSET_KEY,
+        "start": rows.START,
+        "pending": rows.PENDING,
+        "key": rows.SCHEDULE_KEY,
+        "end": rows.END,
+        "actual_quantity": rows.ACTUAL_QUANTITY,
+        "rated_inputs": rows.RATED_INPUTS,
+        "has_draft": rows.HAS_DRAFT,
+        "status": rows.STATUS,
+        "window_start": rows.WINDOW,
+    }
+    assert of_inputs == {name: InputRow._fields.index(name) for name in of_inputs}
+    assert of_schedules == {name: ScheduleRow._fields.index(name) for name in of_schedules}
+    assert ScheduleRow._fields[rows.WINDOW :] == ("window_start", "window_end")
 
 
 def test_an_input_without_a_fault_is_good() -> None:

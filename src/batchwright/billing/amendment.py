@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from batchwright.billing.periods import BillingPeriod, Period, billing_periods
 from batchwright.billing.records.billing_schedules import INVOICED, PENDING_INVOICE
-from batchwright.billing.records.inputs import RATED
+from batchwright.billing.records.inputs import InputStatus
 
 BILLED: Final = frozenset({PENDING_INVOICE, INVOICED})
 """The statuses of billing schedules that an amendment leaves alone, with all that hangs on them."""
@@ -91,7 +91,7 @@ class Meters:
 
     def holding(self, status: str, charged_to: int | None, usage_date: date) -> int | None:
         """The key of the one that an input is on: charged to it, or, where it is not Rated, used on its days."""
-        if status == RATED:
+        if status == InputStatus.RATED:
             return charged_to if charged_to in self._keys else None
         period = self._days.around(usage_date)
         return None if period is None else self._key_of[period]

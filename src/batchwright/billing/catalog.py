@@ -61,7 +61,7 @@ class PriceRevision:
     def __post_init__(self) -> None:
         object.__setattr__(self, "charging", charging(self.price, self.usage_indexing))
 
-    def in_short(self, kept: Decimal) -> tuple[Charging, str, str, Decimal]:
+    def rating_inputs(self, kept: Decimal) -> tuple[Charging, str, str, Decimal]:
         """What rating needs of it where a discount leaves the share ``kept`` of an amount."""
         in_minor_units = kept.scaleb(minor_digits(self.currency), EXACT)
         return self.charging, self.product_uom, self.currency, in_minor_units
@@ -78,7 +78,7 @@ class Terms(NamedTuple):
     discount_percent: Decimal
     basis: tuple[int, int | None, str]
     """Price key, contract key and canonical discount: what is written beside every amount."""
-    in_short: tuple[Charging, str, str, Decimal]
+    rating_inputs: tuple[Charging, str, str, Decimal]
     """What rating needs: how to charge, unit of measure, currency, and how many minor units the discount leaves of
     one major unit.
     """
@@ -119,7 +119,9 @@ class Catalog:
             return None
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
-            return Terms(price, None, ZERO, (price.key, None, "0"), price.in_short(NO_DISCOUNT), day, day)
+            return Terms(
+                price, None, ZERO, (price.key, None, "0"), price.rating_inputs(NO_DISCOUNT), day, day
+            )
         until = min(
             day_before(days[position]) if position < len(days) else LAST_DAY, contract.end or LAST_DAY
         )
@@ -128,7 +130,7 @@ class Catalog:
             contract,
             contract.discount_percent,
             (price.key, contract.key, contract.discount_text),
-            price.in_short(contract.kept),
+            price.rating_inputs(contract.kept),
             max(price.effective_from, contract.start),
             until,
         )

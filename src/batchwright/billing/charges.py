@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from batchwright.billing.exact import EXACT, ZERO, canonical
 from batchwright.billing.periods import Day
+from batchwright.billing.records.assets_and_inputs import END, SCHEDULE_KEY, START, USAGE_DATE
 from batchwright.billing.records.ratings import Charged, LateBill, LateMeter, NewFee, NewFigures
 from batchwright.billing.usage import AssetUsage, BillEntry, Posting
 
@@ -66,7 +67,7 @@ def _charge(
         plan = LatePlan(LateBill(usage.asset.key, *bill.period, fee, _first_day(usage, postings)))
         charges.late.append(plan)
         meters = plan.meters
-    days = {row[3]: (row[1], row[4]) for row in usage.schedules}
+    days = {row[SCHEDULE_KEY]: (row[START], row[END]) for row in usage.schedules}
     for key, posting in postings.items():
         if key > 0:
             charges.figures.append(figures_after(charged[key], posting.quantity, posting.fee, posting.inputs))
@@ -83,7 +84,7 @@ def _charge(
 
 def _first_day(usage: AssetUsage, postings: Mapping[int, Posting]) -> Day:
     """The usage date of the first input that fell on one of these: inputs come by usage date."""
-    return next(rated[6][1] for rated in usage.rated if rated[7] in postings)
+    return next(row[USAGE_DATE] for *_, row, schedule_key, _ in usage.rated if schedule_key in postings)
 
 
 def taken_back(
@@ -91,16 +92,18 @@ def taken_back(
 ) -> tuple[list[NewFigures], list[NewFee]]:
     """What an unrating writes to schedules: of each input the key of its usage schedule, quantity and amount."""
     sums: dict[int, Posting] = {}
-    fees: dict[int, list[int]] = {}
+    fees: dict[int, int] = {}
+    had: dict[int, int] = {}
     for key, quantity, amount in taken:
         posting = sums.setdefault(key, Posting())
         posting.quantity = EXACT.add(posting.quantity, quantity)
         posting.fee += amount
         posting.inputs += 1
         before = charged[key]
-        fees.setdefault(before.billing_key, [before.billing_fee, 0])[1] += amount
+        had[before.billing_key] = before.billing_fee
+        fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) - amount
     figures = [
         figures_after(charged[key], EXACT.subtract(ZERO, posting.quantity), -posting.fee, -posting.inputs)
         for key, posting in sums.items()
     ]
-    return figures, [(had - fee, key, had) for key, (had, fee) in fees.items()]
+    return figures, [(fee, key, had[key]) for key, fee in fees.items()]

@@ -40,9 +40,10 @@ def explained(one: Rated) -> dict[str, Any]:
 
 def figures_changed(before: tuple[str, int], after: tuple[str, int], currency: str) -> dict[str, str]:
     """What a usage schedule's actual quantity (a decimal as text) and fee (minor units) were, and what they become."""
+    (quantity_before, fee_before), (quantity_after, fee_after) = before, after
     return {
-        "actual_quantity_before": quantity_text(Decimal(before[0])),
-        "actual_quantity_after": quantity_text(Decimal(after[0])),
-        "fee_amount_before": money_text(before[1], currency),
-        "fee_amount_after": money_text(after[1], currency),
+        "actual_quantity_before": quantity_text(Decimal(quantity_before)),
+        "actual_quantity_after": quantity_text(Decimal(quantity_after)),
+        "fee_amount_before": money_text(fee_before, currency),
+        "fee_amount_after": money_text(fee_after, currency),
     }

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
 from batchwright.billing.periods import Day
-from batchwright.billing.records.assets_and_inputs import AssetRow, InputTuple, ScheduleTuple
+from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, InputTuple, ScheduleTuple
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.ratings import Charged, NewFee, NewFigures
 from batchwright.billing.records.recalculation import NewAmount, Span, Standing
@@ -86,7 +86,7 @@ class Redone(NamedTuple):
     @property
     def changed(self) -> bool:
         """Whether its amount, or what that rests on, is another one now."""
-        return self.before.basis != self.after[:5]
+        return self.before.basis != self.after.basis
 
 
 @dataclass(slots=True)
@@ -129,8 +129,8 @@ def recalculate(
     """
     done: dict[int, Recalculated] = {asset.key: Recalculated(asset) for asset in assets}
     hand = sorted(
-        inputs,
-        key=lambda one: (one[0], _is_pending(standing[one[2]], charged), one[1], one[2]),
+        map(InputRow._make, inputs),
+        key=lambda row: (row.asset_key, _is_pending(standing[row.key], charged), row.usage_date, row.key),
     )
     again = list(assets)
     while again:
@@ -148,7 +148,7 @@ def recalculate(
             else:
                 _take(done[usage.asset.key], usage, standing, charged)
         left = {asset.key for asset in again}
-        hand = [one for one in hand if one[0] in left and one[2] not in out]
+        hand = [row for row in hand if row.asset_key in left and row.key not in out]
     return list(done.values())
 
 
@@ -169,7 +169,7 @@ def _take(
 def new_amounts(results: Iterable[Recalculated]) -> list[NewAmount]:
     """What is written to inputs: those whose amount, or what it rests on, is another one now."""
     return [
-        (*one.after[:5], one.before.key, one.before.amount)
+        (*one.after.basis, one.before.key, one.before.amount)
         for result in results
         for one in result.redone
         if one.changed

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from batchwright.billing.catalog import Catalog, Terms
 from batchwright.billing.exact import ZERO, canonical, exactly
@@ -19,6 +19,18 @@ from batchwright.billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
 from batchwright.billing.periods import FIRST_DAY, LAST_DAY, Day
 from batchwright.billing.rating import Bill, RatingError, rate
 from batchwright.billing.records.assets_and_inputs import (
+    ACTUAL_QUANTITY,
+    ASSET_KEY,
+    END,
+    GOOD,
+    PENDING,
+    RATED_INPUTS,
+    SCHEDULE_KEY,
+    START,
+    STATUS,
+    UNUSUAL,
+    USAGE_DATE,
+    WINDOW,
     AssetRow,
     InputRow,
     InputTuple,
@@ -26,6 +38,7 @@ from batchwright.billing.records.assets_and_inputs import (
     ScheduleTuple,
 )
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 
 
@@ -43,6 +56,11 @@ class Rated(NamedTuple):
     input: InputTuple
     schedule_key: int
     terms: Terms
+
+    @property
+    def basis(self) -> tuple[int, int, int | None, str, str | None]:
+        """The amount and what it rests on."""
+        return self.amount, self.price_key, self.contract_key, self.discount_percent, self.prior_quantity
 
     def bill(self) -> Bill:
         """The amount with its lines, worked out again: a run needs them only for a preview."""
@@ -115,10 +133,14 @@ class AssetUsage:
             posting = self.postings[schedule_key] = Posting()
         return posting
 
+    def mended(self) -> list[int]:
+        """Keys of the good inputs that were in Error until now."""
+        return [key for _, _, _, _, _, key, row, _, _ in self.rated if row[UNUSUAL] not in GOOD]
+
     @property
     def currency(self) -> str:
         """The currency of what falls on the schedules; only to be asked where something did."""
-        return self.asset.currency or self.rated[0][8].price.currency
+        return self.asset.currency or Rated._make(self.rated[0]).terms.price.currency
 
 
 class _Unpriced(Exception):
@@ -165,70 +187,104 @@ def _rate_into(
     terms_of: _Terms,
     charged: Mapping[int, Charged] | None,
 ) -> None:
-    asset, rated = usage.asset, usage.rated
-    live = _Live(usage.schedules, inputs)
-    books = None if charged is None else _Books(usage, live, charged)
-    most = BIGINT_MAX
-    terms_since, terms_until = LAST_DAY, FIRST_DAY  # the days on which the terms at hand hold
-    since, until = LAST_DAY, FIRST_DAY  # and those on which the schedule at hand does, too
-    for one in inputs:
-        _, day, key, text, uom, _ = one
+    rates = _Rates(usage, inputs, terms_of, charged)
+    for row in inputs:
+        day = row[USAGE_DATE]
         try:
-            if not since <= day <= until:
-                since, until = LAST_DAY, FIRST_DAY
-                schedule = _schedule_of(asset, day, live)
-                if books is not None and not schedule[2]:
-                    schedule = live.open_beside(schedule)
-                schedule_key = schedule[3]
-                posting = usage.posting_on(schedule_key)
-                if not terms_since <= day <= terms_until:
-                    terms_since, terms_until = LAST_DAY, FIRST_DAY
-                    terms = terms_of(asset, day)
-                    terms_since, terms_until = terms.since, terms.until
-                    price_key, contract_key, discount = terms.basis
-                    charge, product_uom, currency, in_minor_units = terms.in_short
-                window = live.window(schedule)
-                if books is not None:
-                    most = books.most(schedule)
-                since = schedule[1] if schedule[1] > terms_since else terms_since
-                until = schedule[4] if schedule[4] < terms_until else terms_until
-                if until > asset.end_date:  # a schedule taken over from elsewhere may reach beyond its asset
-                    until = asset.end_date
-            if uom != product_uom:
-                raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
-            quantity = Decimal(text)
-            so_far = window.so_far
-            gross, _ = charge(quantity, so_far, not window.begun)
-            amount = whole_minor(gross * in_minor_units, currency)
-            fee = posting.fee + amount
-            if fee > most:
-                period = f"{schedule[1]} to {schedule[4]}"
-                raise _Unpriced(
-                    "amount_out_of_range", f"the schedule {period} comes to more than can be kept"
-                )
-        except (_Unpriced, RatingError, AmountOutOfRange) as why:
-            usage.bad.append(Bad(InputRow._make(one), why.code, str(why)))
-            continue
+            if not rates.since <= day <= rates.until:
+                rates.move_to(day)
+            usage.rated.append(rates.charge(row))
+        except (_Unpriced, RatingError, AmountOutOfRange) as error:
+            usage.bad.append(Bad(InputRow._make(row), error.code, str(error)))
+
+
+_NEVER: Final = (LAST_DAY, FIRST_DAY)
+"""No day lies between these two."""
+
+
+class _Rates:
+    """What an asset's inputs are charged by on the days at hand: their schedule, its window, the terms in force.
+
+    These stay for about a month of days, ``since`` to ``until``, so an input costs no look-up.
+    """
+
+    def __init__(
+        self,
+        usage: AssetUsage,
+        inputs: Sequence[InputTuple],
+        terms_of: _Terms,
+        charged: Mapping[int, Charged] | None,
+    ) -> None:
+        self._usage = usage
+        self._index = _ScheduleIndex(usage.schedules, inputs)
+        self._headroom = None if charged is None else _Headroom(usage, self._index, charged)
+        self._terms_of = terms_of
+        self._terms_since, self._terms_until = _NEVER
+        self._limit = BIGINT_MAX
+        self.since, self.until = _NEVER
+
+    def move_to(self, day: Day) -> None:
+        """Find what inputs of that day are charged by, and until when; its schedule has a posting from now on.
+
+        Raises _Unpriced where there is no schedule or no price.
+        """
+        self.since, self.until = _NEVER
+        asset = self._usage.asset
+        schedule = _schedule_of(asset, day, self._index)
+        if self._headroom is not None and not schedule[PENDING]:
+            schedule = self._index.open_beside(schedule)
+        self._schedule, self._schedule_key = schedule, schedule[SCHEDULE_KEY]
+        self._posting = self._usage.posting_on(schedule[SCHEDULE_KEY])
+        if not self._terms_since <= day <= self._terms_until:
+            self._terms = terms = self._terms_of(asset, day)
+            self._terms_since, self._terms_until = terms.since, terms.until
+            self._basis, self._rating_inputs = terms.basis, terms.rating_inputs
+        self._window = self._index.window(schedule)
+        if self._headroom is not None:
+            self._limit = self._headroom.limit(schedule)
+        start, end = schedule[START], schedule[END]
+        if end > asset.end_date:  # a schedule taken over from elsewhere may reach beyond its asset
+            end = asset.end_date
+        self.since = start if start > self._terms_since else self._terms_since
+        self.until = end if end < self._terms_until else self._terms_until
+
+    def charge(self, row: InputTuple) -> RatedTuple:
+        """Rate an input of these days, and count it in its window and on its schedule.
+
+        Raises _Unpriced, RatingError, AmountOutOfRange; it is not counted then.
+        """
+        _, _, key, text, uom, _ = row
+        charge, product_uom, currency, in_minor_units = self._rating_inputs
+        if uom != product_uom:
+            raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
+        window, posting = self._window, self._posting
+        quantity, so_far = Decimal(text), window.so_far
+        gross, _ = charge(quantity, so_far, not window.begun)
+        amount = whole_minor(gross * in_minor_units, currency)
+        fee = posting.fee + amount
+        if fee > self._limit:
+            period = f"{self._schedule[START]} to {self._schedule[END]}"
+            raise _Unpriced("amount_out_of_range", f"the schedule {period} comes to more than can be kept")
         prior = canonical(so_far) if so_far else "0" if window.begun else None
-        rated.append((amount, price_key, contract_key, discount, prior, key, one, schedule_key, terms))
         window.so_far = so_far + quantity
         window.begun = True
         posting.quantity += quantity
         posting.fee = fee
         posting.inputs += 1
+        price_key, contract_key, discount = self._basis
+        return amount, price_key, contract_key, discount, prior, key, row, self._schedule_key, self._terms
 
 
-class _Live:
+class _ScheduleIndex:
     """An asset's schedules that are not superseded, found by day, and how far the usage of their windows has come."""
 
     def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
-        self.schedules = [row for row in schedules if row[8] != SUPERSEDED]
+        self.schedules = [row for row in schedules if row[STATUS] != SUPERSEDED]
         self.superseded = schedules if len(self.schedules) < len(schedules) else ()
         self._begun = 0  # how many of them have, by the day asked for last
-        self._rated = [one for one in inputs if one[5] == "Rated"]
+        rated = InputStatus.RATED
+        self._rated = [row for row in inputs if row[UNUSUAL] == rated]
         self._windows: dict[tuple[Day, Day], _Window] = {}
-        self._period: tuple[Day, ...] = ()  # of the window asked for last
-        self._window: _Window
 
     def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
         """The schedule that covers a day."""
@@ -237,16 +293,16 @@ class _Live:
     def next_on(self, day: Day) -> ScheduleTuple | None:
         """The same, quick where days are asked for in their order."""
         schedules, begun = self.schedules, self._begun
-        if begun and day < schedules[begun - 1][1]:
+        if begun and day < schedules[begun - 1][START]:
             begun = 0
-        while begun < len(schedules) and schedules[begun][1] <= day:
+        while begun < len(schedules) and schedules[begun][START] <= day:
             begun += 1
         self._begun = begun
         return self._covering(day, begun)
 
     def _covering(self, day: Day, begun: int) -> ScheduleTuple | None:
         """Of the schedules that have begun by that day the last, if it has not ended."""
-        if begun and day <= self.schedules[begun - 1][4]:
+        if begun and day <= self.schedules[begun - 1][END]:
             return self.schedules[begun - 1]
         return None
 
@@ -267,29 +323,27 @@ class _Live:
     def pending_of(self, period: tuple[Day, Day]) -> int | None:
         """The key of a usage schedule under a pending billing schedule of that period."""
         for row in self.schedules:
-            if row[2] and row[3] > 0 and row[9:] == period:
-                return row[3]
+            if row[PENDING] and row[SCHEDULE_KEY] > 0 and row[WINDOW:] == period:
+                return row[SCHEDULE_KEY]
         return None
 
     def window(self, schedule: ScheduleTuple) -> _Window:
         """The window that the schedule lies in."""
-        period = schedule[9:]
-        if period != self._period:
-            self._period = period
-            if period not in self._windows:
-                self._windows[period] = self._window_of(period)
-            self._window = self._windows[period]
-        return self._window
+        period = schedule[WINDOW:]
+        window = self._windows.get(period)
+        if window is None:
+            window = self._windows[period] = self._window_of(period)
+        return window
 
     def _window_of(self, period: tuple[Day, Day]) -> _Window:
         so_far, inputs = ZERO, 0
         for row in self.schedules:
-            if (row[6] or row[5] != "0") and row[9:] == period:
-                so_far += Decimal(row[5])
-                inputs += row[6]
+            if (row[RATED_INPUTS] or row[ACTUAL_QUANTITY] != "0") and row[WINDOW:] == period:
+                so_far += Decimal(row[ACTUAL_QUANTITY])
+                inputs += row[RATED_INPUTS]
         for asset_key, day, _, quantity, *_ in self._rated:
             schedule = self.on(asset_key, day)
-            if schedule is not None and schedule[9:] == period:
+            if schedule is not None and schedule[WINDOW:] == period:
                 # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
                 so_far = max(ZERO, so_far - Decimal(quantity))
                 inputs -= 1
@@ -300,26 +354,26 @@ _AFTER_PENDING = 2
 """Sorts behind every schedule of the same start."""
 
 
-class _Books:
+class _Headroom:
     """What a rating charges to which billing schedule, and how much it can still take."""
 
-    def __init__(self, usage: AssetUsage, live: _Live, charged: Mapping[int, Charged]) -> None:
+    def __init__(self, usage: AssetUsage, index: _ScheduleIndex, charged: Mapping[int, Charged]) -> None:
         self._usage = usage
-        self._live = live
+        self._index = index
         self._charged = charged
         self._bills: dict[int | tuple[Day, Day], BillEntry] = {}
 
-    def most(self, schedule: ScheduleTuple) -> int:
+    def limit(self, schedule: ScheduleTuple) -> int:
         """The most minor units that the schedule can take: it and its billing schedule must both have room."""
-        key, bill = schedule[3], self._bill_of(schedule)
+        key, bill = schedule[SCHEDULE_KEY], self._bill_of(schedule)
         own = self._charged[key].fee if key > 0 else 0
         of_others = sum(self._usage.postings[meter].fee for meter in bill.meters if meter != key)
         return BIGINT_MAX - max(own, bill.had + of_others, 0)
 
     def _bill_of(self, schedule: ScheduleTuple) -> BillEntry:
         """The billing schedule above it; above one to be made the pending one of the period, or one to be made, too."""
-        key, period = schedule[3], schedule[9:]
-        known = self._charged.get(key if key > 0 else self._live.pending_of(period) or 0)
+        key, period = schedule[SCHEDULE_KEY], schedule[WINDOW:]
+        known = self._charged.get(key if key > 0 else self._index.pending_of(period) or 0)
         name = period if known is None else known.billing_key
         bill = self._bills.get(name)
         if bill is None:
@@ -333,7 +387,7 @@ class _Books:
         return bill
 
 
-def _schedule_of(asset: AssetRow, day: Day, live: _Live) -> ScheduleTuple:
+def _schedule_of(asset: AssetRow, day: Day, index: _ScheduleIndex) -> ScheduleTuple:
     """The schedule that covers the day."""
     if not asset.start_date <= day <= asset.end_date:
         raise _Unpriced(
@@ -345,10 +399,10 @@ def _schedule_of(asset: AssetRow, day: Day, live: _Live) -> ScheduleTuple:
             "before_first_billing_date",
             f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
         )
-    found = live.next_on(day)
+    found = index.next_on(day)
     if found is not None:
         return found
-    if any(row[1] <= day <= row[4] for row in live.superseded):  # no live one does
+    if any(row[START] <= day <= row[END] for row in index.superseded):  # no live one does
         raise _Unpriced("superseded_only", f"only superseded usage schedules cover {day}")
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 
@@ -362,7 +416,7 @@ class _Terms:
 
     def __call__(self, asset: AssetRow, day: Day) -> Terms:
         """The price in force, of the asset's own book where it names one, else of the contract's."""
-        alike = asset[2:5] + asset[8:]  # customer, account, product; price book and currency
+        alike = (asset.customer_key, asset.account_key, asset.product, asset.price_book_key, asset.currency)
         terms = self._last.get(alike)
         if terms is None or not terms.since <= day <= terms.until:
             terms = self._last[alike] = self._found(asset, day)
@@ -394,4 +448,4 @@ T = TypeVar("T", InputTuple, ScheduleTuple)
 
 def _by_asset(rows: Iterable[T]) -> Mapping[int, Sequence[T]]:
     """Rows in order of asset, as one list for each asset."""
-    return {asset: list(of_asset) for asset, of_asset in groupby(rows, key=itemgetter(0))}
+    return {asset: list(of_asset) for asset, of_asset in groupby(rows, key=itemgetter(ASSET_KEY))}

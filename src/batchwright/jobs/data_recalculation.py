@@ -39,6 +39,7 @@ from batchwright.billing.records import (
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.charges import Charge
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.records.recalculation import Span
 from batchwright.engine.job import (
@@ -55,7 +56,7 @@ from batchwright.engine.job import (
 from batchwright.engine.run import Run
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
-from batchwright.jobs.usage_selection import RATED, eligible, expect
+from batchwright.jobs.usage_selection import eligible, expect
 
 BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
 
@@ -136,8 +137,8 @@ class DataRecalculationJob(DryRunJob):
         """Rate the inputs again, and report what they came to and come to."""
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
-        rows = eligible(scope, RATED, _is_rated, _why_not)
-        standing = recalculation.read_standing(connection, [row[2] for row in rows])
+        rows = eligible(scope, InputStatus.RATED, _is_rated, _why_not)
+        standing = recalculation.read_standing(connection, [row.key for row in map(InputRow._make, rows)])
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         charged = ratings.read_charged(connection, scope.groups)
         prices = self._catalogs.load(connection, locked)
@@ -164,7 +165,7 @@ class DataRecalculationJob(DryRunJob):
             amount = one.after.amount
             yield line(INPUT, inputs[one.before.key], Amount(amount, currency), amount, explained(one.after))
         figures, _ = new_sums(computed.results, computed.charged)
-        schedules = preview.schedules(connection, [row[3] for row in figures], "rated")
+        schedules = preview.schedules(connection, [key for *_, key, _ in figures], "rated")
         currencies = {one.before.schedule_key: currency for currency, one in redone}
         for quantity, fee, _, key, had in figures:
             currency = currencies[key]
@@ -242,7 +243,7 @@ def _charges(found: Iterable[Charge | Unchargeable]) -> list[Charge]:
 
 
 def _is_rated(row: InputRow) -> bool:
-    return row.status == RATED
+    return row.status == InputStatus.RATED
 
 
 def _why_not(row: InputRow) -> str:
@@ -270,7 +271,8 @@ def _report_billed(scope: Scope, results: Sequence[Recalculated], charged: Mappi
     for result in results:
         for one in result.billed:
             bill = charged[one.before.schedule_key].billing_key
-            of_bills.setdefault(bill, (result, []))[1].append(one)
+            _, inputs = of_bills.setdefault(bill, (result, []))
+            inputs.append(one)
     ids = selection.billing_schedule_ids(scope.connection, sorted(of_bills))
     status_of = {one.billing_key: one.status for one in charged.values()}
     for bill, (result, inputs) in of_bills.items():

@@ -16,15 +16,16 @@ from sqlalchemy import Connection
 from batchwright.billing.exact import canonical, quantity_text
 from batchwright.billing.explain import explained
 from batchwright.billing.records import assets_and_inputs, candidates, drafts, preview, selection
-from batchwright.billing.records.assets_and_inputs import GOOD, InputRow
+from batchwright.billing.records.assets_and_inputs import HAS_DRAFT, PENDING, SCHEDULE_KEY, InputRow
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.drafts import DraftOfSchedule
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Group, Preview, Schema, Scope
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line, lost
-from batchwright.jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
+from batchwright.jobs.usage_selection import UsageJob, UsageParameters, expect, report
 
 TOTAL = "draft_fee_amount"
 
@@ -58,8 +59,8 @@ class Forecast:
                     yield usage, (None, None, key)
             if usage.asset.key not in self.partial:
                 for row in usage.schedules:
-                    key, pending, has_draft = row[3], row[2], row[7]
-                    if has_draft and key not in usage.postings and pending:
+                    key = row[SCHEDULE_KEY]
+                    if row[HAS_DRAFT] and key not in usage.postings and row[PENDING]:
                         yield usage, (None, None, key)
 
 
@@ -94,14 +95,14 @@ class DraftUsageRatingJob(UsageJob):
     def takes(self, row: InputRow) -> bool:
         """A candidate, or one that would be if Rated ones were asked for."""
         return (
-            row.status == LOADED
-            or (row.status == ERROR and row.error_by == "draft")
-            or (row.status == RATED and bool(self.parameters.include_rated))
+            row.status == InputStatus.LOADED
+            or (row.status == InputStatus.ERROR and row.error_by == "draft")
+            or (row.status == InputStatus.RATED and bool(self.parameters.include_rated))
         )
 
     def why_not(self, row: InputRow) -> str:
         """Its status, and what takes it."""
-        if row.status == RATED:
+        if row.status == InputStatus.RATED:
             return "its status is Rated; include_rated takes rated inputs, too"
         return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
 
@@ -121,9 +122,13 @@ class DraftUsageRatingJob(UsageJob):
 
     def apply(self, scope: Scope, computed: Forecast) -> None:
         """Write draft values, and errors; every status moves only from the one that was read."""
-        amounts = [rated[:6] for usage in computed.usages for rated in usage.rated]
+        amounts = [
+            (amount, price_key, contract_key, discount, prior, key)
+            for usage in computed.usages
+            for amount, price_key, contract_key, discount, prior, key, _, _, _ in usage.rated
+        ]
         errors = self.errors(scope, computed.usages)
-        mended = [rated[5] for usage in computed.usages for rated in usage.rated if rated[6][5] not in GOOD]
+        mended = [key for usage in computed.usages for key in usage.mended()]
         postings = [posting for _, posting in computed.postings()]
         expect(drafts.write_drafts(scope.connection, scope.run.id, amounts), amounts)
         expect(drafts.write_errors(scope.connection, errors), errors)

@@ -15,16 +15,17 @@ from sqlalchemy import Connection
 from batchwright.billing.charges import Charges, charges_of, figures_after
 from batchwright.billing.explain import explained, figures_changed
 from batchwright.billing.records import assets_and_inputs, preview, ratings
-from batchwright.billing.records.assets_and_inputs import GOOD, InputRow
+from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Preview, Schema, Scope
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
-from batchwright.jobs.usage_selection import ERROR, LOADED, RATED, UsageJob, UsageParameters, expect, report
+from batchwright.jobs.usage_selection import UsageJob, UsageParameters, expect, report
 
 TOTAL = "rated_amount"
 NOTHING_YET = Charged(0, 0, "0", 0, 0, 0, PENDING_BILLING)
@@ -77,11 +78,13 @@ class UsageRatingJob(UsageJob):
     def takes(self, row: InputRow) -> bool:
         """Loaded; or put in Error by rating where those are asked for."""
         errors = bool(self.parameters.include_errors)
-        return row.status == LOADED or (errors and row.status == ERROR and row.error_by == "rating")
+        return row.status == InputStatus.LOADED or (
+            errors and row.status == InputStatus.ERROR and row.error_by == "rating"
+        )
 
     def why_not(self, row: InputRow) -> str:
         """Its status, and what makes it Loaded."""
-        if row.status == RATED:
+        if row.status == InputStatus.RATED:
             return "its status is Rated: it was charged already"
         return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
 
@@ -104,11 +107,11 @@ class UsageRatingJob(UsageJob):
         charges = charges_of(computed.usages, computed.charged)
         made = _make_late(connection, charges)
         rated = [
-            (*one[:5], made[-one[7]] if one[7] < 0 else one[7], one[5])
+            (amount, price_key, contract_key, discount, prior, made[-beside] if beside < 0 else beside, key)
             for usage in computed.usages
-            for one in usage.rated
+            for amount, price_key, contract_key, discount, prior, key, _, beside, _ in usage.rated
         ]
-        mended = [one[5] for usage in computed.usages for one in usage.rated if one[6][5] not in GOOD]
+        mended = [key for usage in computed.usages for key in usage.mended()]
         errors = self.errors(scope, computed.usages)
         expect(assets_and_inputs.clear_errors(connection, mended, by="rating"), mended)
         expect(ratings.write_rated(connection, scope.run.id, rated), rated)

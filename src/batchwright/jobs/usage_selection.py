@@ -12,15 +12,23 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy import Connection
 
 from batchwright.billing.records import assets_and_inputs, candidates, selection
-from batchwright.billing.records.assets_and_inputs import AssetRow, ErrorOfInput, InputRow, InputTuple
+from batchwright.billing.records.assets_and_inputs import (
+    ASSET_KEY,
+    UNUSUAL,
+    USAGE_DATE,
+    AssetRow,
+    ErrorOfInput,
+    InputRow,
+    InputTuple,
+)
 from batchwright.billing.records.candidates import Candidates
-from batchwright.billing.usage import AssetUsage
+from batchwright.billing.records.inputs import InputStatus
+from batchwright.billing.usage import AssetUsage, Rated
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import DryRunJob, Group, Schema, Scope, StartContext
 from batchwright.engine.run import Run
 
-_KEY_AND_AMOUNT = itemgetter(5, 0)  # of a `billing.usage.RatedTuple`
-LOADED, RATED, ERROR = "Loaded", "Rated", "Error"
+_KEY_AND_AMOUNT = itemgetter(*map(Rated._fields.index, ("key", "amount")))
 MOVED = "it was given to another asset line item after the run was submitted; run it again"
 
 
@@ -46,7 +54,7 @@ class UsageJob(DryRunJob):
     record_noun = "usage input"
     scope_size = 2_000
     Parameters: ClassVar[Schema] = UsageParameters
-    usual: ClassVar[str | None] = None
+    usual: ClassVar[InputStatus | None] = None
     """What is ``unusual`` about inputs that the job takes whatever its parameters: nothing, they are Loaded."""
 
     def __init__(
@@ -113,7 +121,7 @@ class UsageJob(DryRunJob):
         unknown = customers - self._customer_ids.keys()
         if unknown:
             self._customer_ids |= selection.customer_ids(scope.connection, sorted(unknown))
-        days = [row[1] for row in inputs]
+        days = [row[USAGE_DATE] for row in inputs]
         months = (min(days)[:7], max(days)[:7]) if days else ()
         scope.attribute((self._customer_ids[key] for key in customers), months)
 
@@ -126,13 +134,13 @@ class UsageJob(DryRunJob):
             ErrorOfInput(bad.code, bad.message, bad.input.key, bad.input.status)
             for usage in usages
             for bad in usage.bad
-            if bad.input.status != RATED
+            if bad.input.status != InputStatus.RATED
         ]
         if scope.set_aside:
             for row in map(
                 InputRow._make, assets_and_inputs.read_inputs(scope.connection, list(scope.set_aside))
             ):
-                if not row.deleted and row.status != RATED and self.takes(row):
+                if not row.deleted and row.status != InputStatus.RATED and self.takes(row):
                     entry = scope.set_aside[row.key]
                     errors.append(ErrorOfInput(entry.code, entry.message, row.key, row.status))
         return errors
@@ -176,7 +184,10 @@ class UsageJob(DryRunJob):
 
 
 def eligible(
-    scope: Scope, usual: str | None, takes: Callable[[InputRow], bool], why_not: Callable[[InputRow], str]
+    scope: Scope,
+    usual: InputStatus | None,
+    takes: Callable[[InputRow], bool],
+    why_not: Callable[[InputRow], str],
 ) -> list[InputTuple]:
     """The inputs of the scope that a job ``takes``, as they are now; the others are reported, with ``why_not``.
 
@@ -184,7 +195,7 @@ def eligible(
     """
     rows = assets_and_inputs.read_inputs(scope.connection, scope.keys)
     held = set(scope.groups)
-    if {usual} == set(map(itemgetter(5), rows)) and held.issuperset(map(itemgetter(0), rows)):
+    if {usual} == set(map(itemgetter(UNUSUAL), rows)) and held.issuperset(map(itemgetter(ASSET_KEY), rows)):
         return rows
     taken: list[InputTuple] = []
     for row in map(InputRow._make, rows):

@@ -17,10 +17,11 @@ from batchwright.billing.records import assets_and_inputs, preview, ratings, sel
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged, Owed
 from batchwright.engine.job import Amount, Preview, Scope
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
-from batchwright.jobs.usage_selection import RATED, UsageJob, expect
+from batchwright.jobs.usage_selection import UsageJob, expect
 
 TOTAL = "unrated_amount"
 
@@ -48,7 +49,7 @@ class UsageUnratingJob(UsageJob):
     name = "usage-unrating"
     type = "Usage unrating"
     error_note = "A usage input with an error keeps its status and its rated amount."
-    usual = RATED
+    usual = InputStatus.RATED
 
     @property
     def candidates(self) -> Candidates:
@@ -57,7 +58,7 @@ class UsageUnratingJob(UsageJob):
 
     def takes(self, row: InputRow) -> bool:
         """Rated."""
-        return row.status == RATED
+        return row.status == InputStatus.RATED
 
     def why_not(self, row: InputRow) -> str:
         """Its status."""

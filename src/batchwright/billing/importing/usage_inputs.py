@@ -21,7 +21,7 @@ from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind
 from batchwright.billing.records.ids import next_ids
-from batchwright.billing.records.inputs import LOADED, NO_DRAFT, NO_ERROR, NO_RATING
+from batchwright.billing.records.inputs import NO_DRAFT, NO_ERROR, NO_RATING, InputStatus
 from batchwright.billing.records.loading import (
     KnownInput,
     Stored,
@@ -63,7 +63,7 @@ USAGE_INPUTS = FileKind(
     InputCells,
 )
 # An input that is given anew begins anew: what a forecast or a rating said of the old one says nothing of it.
-_BEGIN_ANEW: Final[dict[str, Any]] = {"status": LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
+_BEGIN_ANEW: Final[dict[str, Any]] = {"status": InputStatus.LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
 
 
 class UsageInputLoader(TableLoader[InputCells, KnownInput]):
@@ -98,7 +98,7 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
 
     def new(self, cells: InputCells) -> list[Stored]:
         an_id, asset_id, *values = cells
-        row = [an_id, self._assets[asset_id], *values, LOADED, False]
+        row = [an_id, self._assets[asset_id], *values, InputStatus.LOADED, False]
         if an_id is None:
             self._nameless.append(row)
         return row
@@ -191,7 +191,7 @@ class _Numbers:
 def _state_faults(found: KnownInput) -> Sequence[Fault]:
     if found.deleted:
         problem, remedy = "was deleted, and its id stays taken", "give the input another id"
-    elif found.status == "Rated":
+    elif found.status == InputStatus.RATED:
         problem, remedy = "is Rated and stays as it is", "leave the line out, or unrate it first"
     else:
         return ()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, update
 
 from batchwright.billing.records import billing_schedules, inputs
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.tables import asset_line_item
 
 TERMS: Final = ("end_date", "price_book_key", "currency", "billing_frequency", "usage_frequency")
@@ -37,7 +38,7 @@ def take_to_zero(connection: Connection, seen: Sequence[RowMapping]) -> int:
 
     Rated ones become Loaded; Loaded and Error ones stay so, with their code and message.
     """
-    rated = [row for row in seen if row["status"] == inputs.RATED]
-    others = [row for row in seen if row["status"] != inputs.RATED]
-    loaded = inputs.change(connection, rated, {**_ZERO, "status": inputs.LOADED})
+    rated = [row for row in seen if row["status"] == InputStatus.RATED]
+    others = [row for row in seen if row["status"] != InputStatus.RATED]
+    loaded = inputs.change(connection, rated, {**_ZERO, "status": InputStatus.LOADED})
     return loaded + inputs.change(connection, others, _ZERO)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
 from batchwright.billing.records.driver import Driver
+from batchwright.billing.records.inputs import InputStatus
 
 
 class AssetRow(NamedTuple):
@@ -50,14 +51,18 @@ class InputRow(NamedTuple):
         return self.unusual == "deleted"
 
     @property
-    def status(self) -> str:
-        """Loaded, Rated or Error."""
-        return "Loaded" if self.unusual is None else self.unusual.partition(" ")[0]
+    def status(self) -> InputStatus:
+        """Not to be asked of a deleted one."""
+        if self.unusual is None:
+            return InputStatus.LOADED
+        status, _, _ = self.unusual.partition(" ")
+        return InputStatus(status)
 
     @property
     def error_by(self) -> str | None:
         """Who put it in Error: draft, rating or unrating."""
-        return None if self.unusual is None else self.unusual.partition(" ")[2] or None
+        _, _, error_by = (self.unusual or "").partition(" ")
+        return error_by or None
 
 
 class ScheduleRow(NamedTuple):
@@ -81,7 +86,7 @@ class ScheduleRow(NamedTuple):
     window_end: Day
 
 
-GOOD: Final = (None, "Rated")
+GOOD: Final = (None, InputStatus.RATED)
 """What is ``unusual`` about inputs that are not in Error."""
 
 InputTuple = tuple[int, Day, int, str, str, str | None]
@@ -91,6 +96,21 @@ again, and there are a million of them.
 
 ScheduleTuple = tuple[int, Day, bool | int, int, Day, str, int, bool | int, str, Day, Day]
 """The fields of :class:`ScheduleRow`."""
+
+# Positions in the plain tuples, by name; literal numbers, so that mypy knows the type of what stands there.
+ASSET_KEY: Final = 0  # of an input as of a schedule
+USAGE_DATE: Final = 1
+UNUSUAL: Final = 5
+
+START: Final = 1
+PENDING: Final = 2
+SCHEDULE_KEY: Final = 3
+END: Final = 4
+ACTUAL_QUANTITY: Final = 5
+RATED_INPUTS: Final = 6
+HAS_DRAFT: Final = 7
+STATUS: Final = 8
+WINDOW: Final = 9  # from here to the end
 
 
 class ErrorOfInput(NamedTuple):

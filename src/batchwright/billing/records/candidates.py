@@ -29,7 +29,8 @@ class Candidates(Enum):
 
 def count_candidates(connection: Connection, wanted: Candidates) -> int:
     """How many such inputs there are."""
-    return int(Driver(connection).rows(f"SELECT count(*) FROM usage_input WHERE {wanted.value}")[0][0])
+    [(count,)] = Driver(connection).rows(f"SELECT count(*) FROM usage_input WHERE {wanted.value}")
+    return int(count)
 
 
 def all_candidates(connection: Connection, wanted: Candidates) -> Iterator[tuple[int, list[int]]]:
@@ -37,7 +38,7 @@ def all_candidates(connection: Connection, wanted: Candidates) -> Iterator[tuple
     last = 0
     while page := _grouped(connection, wanted, "asset_key > ?", last, "LIMIT ?", ASSETS_PER_PAGE):
         yield from page
-        last = page[-1][0]
+        last, _ = page[-1]
 
 
 def candidates_of(
@@ -69,8 +70,8 @@ def stale_assets(connection: Connection) -> Iterator[int]:
         )
         if not page:
             return
-        yield from (row[0] for row in page)
-        last = page[-1][0]
+        yield from (asset for (asset,) in page)
+        (last,) = page[-1]
 
 
 def _grouped(
@@ -85,5 +86,5 @@ def _grouped(
         value,
         *more,
     )
-    keys: list[list[int]] = json.loads(f"[[{'],['.join([row[1] for row in rows])}]]") if rows else []
-    return [(row[0], sorted(of_asset)) for row, of_asset in zip(rows, keys, strict=True)]
+    keys: list[list[int]] = json.loads(f"[[{'],['.join([text for _, text in rows])}]]") if rows else []
+    return [(asset, sorted(of_asset)) for (asset, _), of_asset in zip(rows, keys, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -20,11 +20,57 @@ MOST_CACHED_PRICES = 20_000
 MakeCatalog = Callable[
     [Iterable[ContractRevision], Mapping[tuple[int, str], Sequence[PriceRevision]]], Catalog
 ]
+_AMOUNTS: Final = (
+    "unit_price",
+    "flat_fee",
+    "percentage",
+    "package_size",
+    "included_quantity",
+    "minimum_amount",
+    "maximum_amount",
+)
+_Number = Decimal | str | None
+"""A decimal as the database gives it: NUMERIC, or canonical text."""
+
+
+class _PriceRow(NamedTuple):
+    """A price revision, with the fields of `_COLUMNS`."""
+
+    key: int
+    price_book_key: int
+    product: str
+    effective_from: Day
+    product_uom: str
+    usage_indexing: bool | int
+    currency: str
+    model: str
+    unit_price: _Number
+    flat_fee: _Number
+    percentage: _Number
+    package_size: _Number
+    included_quantity: _Number
+    minimum_amount: _Number
+    maximum_amount: _Number
+    flat_fee_per: str
+
+
 _COLUMNS = (
     "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
     " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
     " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
 )
+
+
+class _ContractRow(NamedTuple):
+    contract_id: str
+    key: int
+    customer_key: int
+    price_book_key: int
+    currency: str
+    start_date: Day
+    end_date: Day | None
+    status: str
+    discount_percent: _Number
 
 
 class CatalogLoader:
@@ -59,11 +105,11 @@ class CatalogLoader:
         rows = _price_rows(driver, pairs)
         if len(self._revisions) > MOST_CACHED_PRICES:
             self._revisions.clear()
-        self._revisions |= _made(driver, [row for row in rows if row[0] not in self._revisions])
+        self._revisions |= _made(driver, [row for row in rows if row.key not in self._revisions])
         newest: dict[tuple[int, str], dict[Day, PriceRevision]] = {}
         for row in rows:  # in order of revision: the last one of a day counts
-            revision = self._revisions[row[0]]
-            newest.setdefault((row[1], row[2]), {})[revision.effective_from] = revision
+            by_day = newest.setdefault((row.price_book_key, row.product), {})
+            by_day[row.effective_from] = self._revisions[row.key]
         return {
             pair: sorted(by_day.values(), key=lambda revision: revision.effective_from)
             for pair, by_day in newest.items()
@@ -77,61 +123,61 @@ def price_revision(connection: Connection, key: int) -> PriceRevision:
         f"SELECT {_COLUMNS} FROM price AS p JOIN price_book AS k ON k.id = p.price_book_key WHERE p.id {{among}}",
         driver.keys([key]),
     )
-    return _made(driver, rows)[key]
+    return _made(driver, list(map(_PriceRow._make, rows)))[key]
 
 
-def _made(driver: Driver, rows: Sequence[tuple[Any, ...]]) -> dict[int, PriceRevision]:
-    """The price revisions of rows of `_COLUMNS`, by key."""
+def _made(driver: Driver, rows: Sequence[_PriceRow]) -> dict[int, PriceRevision]:
+    """The price revisions of these rows, by key."""
     if not rows:
         return {}
     tiers: dict[int, list[dict[str, str | None]]] = {}
     for price_key, to, unit_price, flat_fee in driver.rows(
         "SELECT price_key, to_quantity, unit_price, flat_fee FROM price_tier WHERE price_key {among}"
         " ORDER BY price_key, ordinal",
-        driver.keys([row[0] for row in rows]),
+        driver.keys([row.key for row in rows]),
     ):
         tier = {"to": _text(to), "unit_price": _text(unit_price), "flat_fee": _text(flat_fee)}
         tiers.setdefault(price_key, []).append(tier)
-    made = {}
-    for row in rows:
-        key, _, _, effective_from, uom, indexing, currency = row[:7]
-        price = _price(row, tiers.get(key))
-        made[key] = PriceRevision(key, effective_from, uom, bool(indexing), currency, price)
-    return made
+    return {
+        row.key: PriceRevision(
+            row.key,
+            row.effective_from,
+            row.product_uom,
+            bool(row.usage_indexing),
+            row.currency,
+            _price(row, tiers.get(row.key)),
+        )
+        for row in rows
+    }
 
 
-def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[tuple[Any, ...]]:
+def _price_rows(driver: Driver, pairs: Collection[tuple[int, str]]) -> list[_PriceRow]:
     order = "ORDER BY p.price_book_key, p.product, p.effective_from, p.revision"
     ordered = sorted(pairs)
     if driver.is_postgresql:
-        return driver.rows(
+        rows = driver.rows(
             f"SELECT {_COLUMNS} FROM unnest(?::bigint[], ?::text[]) AS w(book, product)"
             " JOIN price AS p ON p.price_book_key = w.book AND p.product = w.product"
             f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
             [book for book, _ in ordered],
             [product for _, product in ordered],
         )
-    return driver.rows(
-        f"SELECT {_COLUMNS} FROM json_each(?) AS w"
-        " JOIN price AS p ON p.price_book_key = json_extract(w.value, '$[0]')"
-        " AND p.product = json_extract(w.value, '$[1]')"
-        f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
-        json.dumps(ordered),
-    )
+    else:
+        rows = driver.rows(
+            f"SELECT {_COLUMNS} FROM json_each(?) AS w"
+            " JOIN price AS p ON p.price_book_key = json_extract(w.value, '$[0]')"
+            " AND p.product = json_extract(w.value, '$[1]')"
+            f" JOIN price_book AS k ON k.id = p.price_book_key {order}",
+            json.dumps(ordered),
+        )
+    return list(map(_PriceRow._make, rows))
 
 
-def _price(row: tuple[Any, ...], tiers: list[dict[str, str | None]] | None) -> Price:
-    names = (
-        "unit_price",
-        "flat_fee",
-        "percentage",
-        "package_size",
-        "included_quantity",
-        "minimum_amount",
-        "maximum_amount",
+def _price(row: _PriceRow, tiers: list[dict[str, str | None]] | None) -> Price:
+    amounts = {name: _text(getattr(row, name)) for name in _AMOUNTS}
+    return Price.from_mapping(
+        {"model": row.model, **amounts, "flat_fee_per": row.flat_fee_per, "tiers": tiers}
     )
-    amounts = {name: _text(value) for name, value in zip(names, row[8:15], strict=True)}
-    return Price.from_mapping({"model": row[7], **amounts, "flat_fee_per": row[15], "tiers": tiers})
 
 
 def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[ContractRevision]:
@@ -144,29 +190,29 @@ def _contracts(connection: Connection, customer_keys: Collection[int]) -> list[C
         " WHERE c.customer_key {among} ORDER BY c.contract_id, c.revision",
         driver.keys(sorted(customer_keys)),
     )
-    newest = {row[0]: row for row in rows}
+    newest = {row.contract_id: row for row in map(_ContractRow._make, rows)}
     accounts: dict[int, set[int]] = {}
     for contract_key, account_key in driver.rows(
         "SELECT contract_key, account_key FROM contract_account WHERE contract_key {among}",
-        driver.keys([row[1] for row in newest.values()]),
+        driver.keys([row.key for row in newest.values()]),
     ):
         accounts.setdefault(contract_key, set()).add(account_key)
     return [
         ContractRevision(
-            key=row[1],
-            customer_key=row[2],
-            price_book_key=row[3],
-            currency=row[4],
-            start=row[5],
-            end=row[6],
-            active=row[7] == "Active",
-            discount_percent=ZERO if row[8] is None else Decimal(row[8]),
-            account_keys=frozenset(accounts.get(row[1], ())),
+            key=row.key,
+            customer_key=row.customer_key,
+            price_book_key=row.price_book_key,
+            currency=row.currency,
+            start=row.start_date,
+            end=row.end_date,
+            active=row.status == "Active",
+            discount_percent=ZERO if row.discount_percent is None else Decimal(row.discount_percent),
+            account_keys=frozenset(accounts.get(row.key, ())),
         )
         for row in newest.values()
     ]
 
 
-def _text(number: Any) -> str | None:
-    """A decimal as the database gave it (NUMERIC, or canonical text), as text."""
+def _text(number: _Number) -> str | None:
+    """A decimal as canonical text."""
     return number if number is None or isinstance(number, str) else canonical(number)

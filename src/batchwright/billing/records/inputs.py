@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select, update
@@ -10,10 +11,14 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, se
 from batchwright.billing.records.pages import chunks, stream
 from batchwright.billing.tables import asset_line_item, usage_input
 
-LOADED: Final = "Loaded"
-RATED: Final = "Rated"
-ERROR: Final = "Error"
-STATUSES: Final = (LOADED, RATED, ERROR)
+
+class InputStatus(StrEnum):
+    """The status of a usage input, as it is stored and shown."""
+
+    LOADED = "Loaded"
+    RATED = "Rated"
+    ERROR = "Error"
+
 
 CODES: Final = (
     "not_found",
@@ -92,7 +97,7 @@ def errors(connection: Connection, code: str | None, asset_key: int | None) -> l
 
 def add(connection: Connection, values: Mapping[str, Any]) -> None:
     """Insert a Loaded usage input. An id that is taken violates the unique constraint."""
-    connection.execute(insert(usage_input).values({"status": LOADED, "deleted": False, **values}))
+    connection.execute(insert(usage_input).values({"status": InputStatus.LOADED, "deleted": False, **values}))
 
 
 def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[str, Any]) -> int:
@@ -114,7 +119,9 @@ def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[s
 
 
 def _errored(code: str | None, asset_key: int | None, *columns: ColumnElement[Any]) -> Select[Any]:
-    statement = select(*columns).where(usage_input.c.status == ERROR, usage_input.c.deleted.is_(False))
+    statement = select(*columns).where(
+        usage_input.c.status == InputStatus.ERROR, usage_input.c.deleted.is_(False)
+    )
     if code is not None:
         statement = statement.where(usage_input.c.code == code)
     if asset_key is not None:

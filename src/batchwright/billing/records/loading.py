@@ -194,7 +194,7 @@ def asset_keys(connection: Connection, ids: Collection[str]) -> dict[str, int]:
     """Keys of assets by id."""
     statement = select(asset.c.asset_line_item_id, asset.c.id)
     chosen = statement.where(among(connection, asset.c.asset_line_item_id, ids))
-    return {row[0]: row[1] for row in connection.execute(chosen).all()}
+    return dict(connection.execute(chosen).all())
 
 
 def lock_assets(connection: Connection, keys: Collection[int] | None = None) -> None:
@@ -289,7 +289,7 @@ def usage_schedule_keys(connection: Connection, ids: Collection[str]) -> dict[st
     """Keys of usage schedules by id."""
     statement = select(usage_schedule.c.usage_schedule_id, usage_schedule.c.id)
     chosen = statement.where(among(connection, usage_schedule.c.usage_schedule_id, ids))
-    return {row[0]: row[1] for row in connection.execute(chosen).all()}
+    return dict(connection.execute(chosen).all())
 
 
 def usage_periods(

@@ -87,7 +87,7 @@ def read_charged(connection: Connection, asset_keys: Sequence[int]) -> dict[int,
         " WHERE s.asset_key {among}",
         driver.keys(asset_keys),
     )
-    return {row[0]: Charged._make(row) for row in rows}
+    return {row.key: row for row in map(Charged._make, rows)}
 
 
 def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
-from batchwright.billing.records.assets_and_inputs import ScheduleRow, ScheduleTuple, read_schedules
+from batchwright.billing.records.assets_and_inputs import ScheduleRow, read_schedules
 from batchwright.billing.records.billing_schedules import SUPERSEDED
 from batchwright.billing.records.driver import Driver
 
@@ -63,18 +63,18 @@ def rated_inputs(
     """
     driver, last = Driver(connection), 0
     while page := _assets_after(driver, customer_key, last):
-        schedules: dict[int, list[ScheduleTuple]] = {}
-        for row in read_schedules(connection, page):
-            schedules.setdefault(row[0], []).append(row)
+        schedules: dict[int, list[ScheduleRow]] = {}
+        for row in map(ScheduleRow._make, read_schedules(connection, page)):
+            schedules.setdefault(row.asset_key, []).append(row)
         meters = [key for of_asset in schedules.values() for key in meters_of(of_asset, months)]
         if meters:
             yield from _rated_on(driver, page, meters)
         last = page[-1]
 
 
-def meters_of(schedules: Sequence[ScheduleTuple], months: Sequence[Span]) -> list[int]:
+def meters_of(schedules: Sequence[ScheduleRow], months: Sequence[Span]) -> list[int]:
     """Keys of an asset's usage schedules in the windows of these months, superseded ones left out."""
-    rows = [row for row in map(ScheduleRow._make, schedules) if row.status != SUPERSEDED]
+    rows = [row for row in schedules if row.status != SUPERSEDED]
     windows = {
         (row.window_start, row.window_end)
         for row in rows
@@ -89,7 +89,7 @@ def _assets_after(driver: Driver, customer_key: int, last: int) -> list[int]:
         customer_key,
         last,
     )
-    return [row[0] for row in rows]
+    return [key for (key,) in rows]
 
 
 def _rated_on(
@@ -133,7 +133,7 @@ def read_standing(connection: Connection, keys: Sequence[int]) -> dict[int, Stan
         " WHERE id {among} AND status = 'Rated'",
         driver.keys(keys),
     )
-    return {row[0]: Standing._make(row) for row in rows}
+    return {row.key: row for row in map(Standing._make, rows)}
 
 
 def write_amounts(connection: Connection, run_key: int, amounts: Sequence[NewAmount]) -> int:

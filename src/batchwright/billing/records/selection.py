@@ -36,7 +36,7 @@ def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:
         "SELECT usage_input_id FROM usage_input WHERE id {among} AND NOT deleted ORDER BY id",
         driver.keys(keys),
     )
-    return [row[0] for row in rows]
+    return [an_id for (an_id,) in rows]
 
 
 def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
@@ -81,7 +81,7 @@ def asset_ids_of(connection: Connection, input_keys: Sequence[int]) -> list[str]
         " JOIN asset_line_item AS a ON a.id = u.asset_key WHERE u.id {among}",
         driver.keys(input_keys),
     )
-    return sorted(row[0] for row in rows)
+    return sorted(an_id for (an_id,) in rows)
 
 
 def _keys(connection: Connection, table: str, column: str, ids: Sequence[str], condition: str) -> list[int]:

@@ -20,6 +20,7 @@ from batchwright.billing.importing.generation import IncludedQuantities, write_p
 from batchwright.billing.periods import FREQUENCIES, BillingPeriod, Period, divides
 from batchwright.billing.records import amendment, assets, billing_schedules, catalog, inputs
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.loading import NewAsset
 from batchwright.engine.errors import Refused
 from batchwright.operations import views
@@ -332,7 +333,7 @@ def _charged_elsewhere(plan: _Plan) -> list[View]:
     """What superseded schedules were taken over with: no input of ours stands for it, so no rating charges it again."""
     fees: dict[int, int] = {row["id"]: row["fee_amount"] for row in plan.bills}
     for row in plan.inputs:
-        if row["status"] == inputs.RATED:
+        if row["status"] == InputStatus.RATED:
             fees[plan.meter_of[row["id"]]["billing_schedule_key"]] -= row["rated_amount"]
     currency = plan.asset["currency"]
     return [
@@ -347,13 +348,13 @@ def _charged_elsewhere(plan: _Plan) -> list[View]:
 
 
 def _charged(plan: _Plan) -> str | None:
-    rated = sum(row["rated_amount"] for row in plan.inputs if row["status"] == inputs.RATED)
+    rated = sum(row["rated_amount"] for row in plan.inputs if row["status"] == InputStatus.RATED)
     return views.money(rated, plan.asset["currency"])
 
 
 def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
     zero = views.money(0, row["currency"])
-    after = inputs.LOADED if row["status"] == inputs.RATED else row["status"]
+    after = InputStatus.LOADED if row["status"] == InputStatus.RATED else row["status"]
     return {
         "usage_input_id": row["usage_input_id"],
         "usage_date": views.day(row["usage_date"]),

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from batchwright.billing.importing import cells
 from batchwright.billing.records import assets, inputs
 from batchwright.billing.records.ids import next_ids
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.engine.errors import Refused
 from batchwright.operations import views
 from batchwright.operations.access import audit
@@ -47,7 +48,7 @@ def list_usage_inputs(
     permit(app, actor, Right.LOOK, "usage_input.list")
     check_limit(limit)
     if status is not None:
-        check_one_of(status, inputs.STATUSES, field="status")
+        check_one_of(status, list(InputStatus), field="status")
     asset_key = filter_key(app, asset_line_item_id)
     rows = partial(inputs.listing, asset_key=asset_key, status=status, limit=limit)
     return listing(app, rows, views.usage_input)
@@ -194,9 +195,9 @@ def reset_usage_inputs(
             _refuse_rated(rows, "reset")
         else:
             rows = _locked_errors(connection, code, asset_line_item_id)
-        errored = [row for row in rows if row["status"] == inputs.ERROR]
-        untouched = [row["usage_input_id"] for row in rows if row["status"] != inputs.ERROR]
-        _change(connection, errored, {"status": inputs.LOADED, **inputs.NO_ERROR})
+        errored = [row for row in rows if row["status"] == InputStatus.ERROR]
+        untouched = [row["usage_input_id"] for row in rows if row["status"] != InputStatus.ERROR]
+        _change(connection, errored, {"status": InputStatus.LOADED, **inputs.NO_ERROR})
         reset = [row["usage_input_id"] for row in errored]
         audit.record(
             connection,
@@ -205,7 +206,7 @@ def reset_usage_inputs(
             subject=audit.subject_of(reset, NOUN),
             reason=reason,
             before={row["usage_input_id"]: _error(row) for row in errored},
-            after={"status": inputs.LOADED},
+            after={"status": InputStatus.LOADED},
             now=app.clock.now(),
         )
     return {"reset": reset, "untouched": untouched}
@@ -237,13 +238,13 @@ def _check_reset_choice(
             field="usage_input_ids",
             remedy="Give either the ids, or the status Error with what narrows it down",
         )
-    if ids is None and status != inputs.ERROR:
+    if ids is None and status != InputStatus.ERROR:
         raise Refused(
             "no usage inputs were named"
             if status is None
             else f"inputs in status {status!r} cannot be reset",
             field="status",
-            remedy=f"Give ids, or the status {inputs.ERROR}",
+            remedy=f"Give ids, or the status {InputStatus.ERROR}",
         )
     if code is not None:
         check_one_of(code, inputs.CODES, field="code")
@@ -283,7 +284,7 @@ def existing_inputs(connection: Connection, ids: Sequence[str]) -> list[RowMappi
 
 
 def _refuse_rated(rows: Sequence[RowMapping], done: str) -> None:
-    rated = [row["usage_input_id"] for row in rows if row["status"] == inputs.RATED]
+    rated = [row["usage_input_id"] for row in rows if row["status"] == InputStatus.RATED]
     if rated:
         raise Refused(
             f"rated, and so not to be {done}: {shortened(rated)}",

@@ -24,7 +24,8 @@ def make_digests(app: Application) -> int:
     with app.database.write() as connection:
         for recipient, facts in outbox.take_for_digest(connection, now):
             # Named in different ways ("Jane <jane@example.com>") they are one, and get one mail.
-            by_address.setdefault(bare(recipient), (recipient, []))[1].append(facts)
+            _, kept = by_address.setdefault(bare(recipient), (recipient, []))
+            kept.append(facts)
         for recipient, kept in by_address.values():
             outbox.record(
                 connection,
