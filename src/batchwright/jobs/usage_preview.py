@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from batchwright.billing.records import preview
 from batchwright.billing.records.assets_and_inputs import ErrorOfInput
-from batchwright.billing.records.preview import Kind, Standing
+from batchwright.billing.records.basis import Kind
+from batchwright.billing.records.preview import Standing
 from batchwright.engine.job import Amount, Change, Preview
 
 INPUT = "usage_input"

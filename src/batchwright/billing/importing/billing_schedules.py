@@ -16,6 +16,7 @@ from batchwright.billing.importing.loader import E, Key, TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind, Line, V
 from batchwright.billing.money import AmountOutOfRange, MoneyError, minor_digits, parse_money
 from batchwright.billing.periods import Period
+from batchwright.billing.records.assets import lock
 from batchwright.billing.records.loading import (
     Asset,
     BillingSchedule,
@@ -23,7 +24,6 @@ from batchwright.billing.records.loading import (
     assets,
     billing_schedules,
     live_periods,
-    lock_assets,
     stored,
     usage_periods,
     usage_schedule_keys,
@@ -121,7 +121,7 @@ class _TakenOverLoader(TableLoader[V, E]):
 
     def _lock_assets(self, ids: set[str]) -> None:
         self._assets = assets(self.connection, ids)
-        lock_assets(self.connection, [asset.key for asset in self._assets.values()])
+        lock(self.connection, [asset.key for asset in self._assets.values()])
 
 
 class BillingScheduleLoader(_TakenOverLoader[BillingCells, BillingSchedule]):

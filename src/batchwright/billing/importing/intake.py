@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, Problem
 from batchwright.billing.importing.shape import Fault, Line
-from batchwright.billing.records.loading import lock_assets
+from batchwright.billing.records.assets import lock_where
 from batchwright.formulas import escape_formula
 
 _EXTRA_COLUMNS: Final = ("file", "line", "reason")
@@ -42,7 +42,7 @@ class Intake:
         All of them at once and in key order: locked chunk by chunk, an import and a run could wait for each other.
         """
         if self.update and not self._locked:
-            lock_assets(self.connection)
+            lock_where(self.connection)
             self._locked = True
 
     def begin_bad_lines(self, headers: Iterable[Sequence[str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
 from batchwright.billing.records.pages import chunks, stream
 from batchwright.billing.tables import account, asset_line_item, customer, price_book
@@ -30,14 +30,23 @@ def key_of(connection: Connection, asset_line_item_id: str) -> int | None:
 def lock(connection: Connection, keys: Iterable[int]) -> None:
     """Hold these assets until the transaction ends, so that nobody else changes their inputs and schedules.
 
-    In key order, so that two who want the same assets cannot wait for each other. On SQLite the write
-    transaction itself is the lock.
+    In key order, so that two who want the same assets cannot wait for each other.
+    """
+    for chunk in chunks(sorted(set(keys))):
+        lock_where(connection, asset_line_item.c.id.in_(chunk))
+
+
+def lock_where(connection: Connection, *conditions: ColumnElement[bool]) -> None:
+    """Hold the assets that meet the conditions, all of them without any, in key order as :func:`lock` does.
+
+    On SQLite the write transaction itself is the lock.
     """
     if connection.dialect.name == "sqlite":
         return
-    for chunk in chunks(sorted(set(keys))):
-        statement = select(asset_line_item.c.id).where(asset_line_item.c.id.in_(chunk))
-        connection.execute(statement.order_by(asset_line_item.c.id).with_for_update(key_share=True)).all()
+    # FOR NO KEY UPDATE: no key changes, so who only inserts rows that point at the assets need not wait.
+    locking = select(asset_line_item.c.id).where(*conditions).order_by(asset_line_item.c.id)
+    for _ in stream(connection, locking.with_for_update(key_share=True)):
+        pass
 
 
 def _shown() -> Select[tuple[object, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
-from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.records.pages import chunks, stream, update_as_seen
 from batchwright.billing.tables import asset_line_item, billing_schedule, usage_schedule
 
 PENDING_BILLING: Final = "Pending Billing"
@@ -62,17 +62,7 @@ def billing_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, Ro
 
 def set_status(connection: Connection, seen: Iterable[RowMapping], status: str) -> int:
     """Move the billing schedules to `status` from the one they were `seen` in, and return how many moved."""
-    by_status: dict[str, list[int]] = {}
-    for row in seen:
-        by_status.setdefault(row["status"], []).append(row["id"])
-    moved = 0
-    for before, keys in by_status.items():
-        for chunk in chunks(keys):
-            statement = update(billing_schedule).where(
-                billing_schedule.c.id.in_(chunk), billing_schedule.c.status == before
-            )
-            moved += connection.execute(statement.values(status=status)).rowcount
-    return moved
+    return update_as_seen(connection, billing_schedule, seen, {"status": status})
 
 
 def _billing() -> Select[Any]:

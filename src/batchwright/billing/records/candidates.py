@@ -79,9 +79,8 @@ def _grouped(
 ) -> list[tuple[int, list[int]]]:
     # One row for an asset, its keys as text: ten times fewer rows to fetch.
     driver = Driver(connection)
-    listed = "string_agg(id::text, ',')" if driver.is_postgresql else "group_concat(id)"
     rows = driver.rows(
-        f"SELECT asset_key, {listed} FROM usage_input WHERE {wanted.value} AND {condition}"
+        f"SELECT asset_key, {driver.joined('id')} FROM usage_input WHERE {wanted.value} AND {condition}"
         f" GROUP BY asset_key ORDER BY asset_key {limit}",
         value,
         *more,

@@ -62,6 +62,10 @@ class Driver:
             self.cursor.executemany(one_by_one, rows)
         return int(self.cursor.rowcount)
 
+    def joined(self, column: str) -> str:
+        """The expression for a column's values of a whole group, as one text with commas between them."""
+        return f"string_agg({column}::text, ',')" if self.is_postgresql else f"group_concat({column})"
+
     def keys(self, keys: Sequence[int]) -> Any:
         """A list of keys as the parameter of ``{among}`` or ``{each}``."""
         return array_text(keys) if self.is_postgresql else json.dumps(list(keys))

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select
 
-from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.records.pages import chunks, stream, update_as_seen
 from batchwright.billing.tables import asset_line_item, usage_input
 
 
@@ -105,17 +105,7 @@ def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[s
 
     The caller holds the lock of their assets.
     """
-    by_status: dict[str, list[int]] = {}
-    for row in seen:
-        by_status.setdefault(row["status"], []).append(row["id"])
-    changed = 0
-    for status, keys in by_status.items():
-        for chunk in chunks(keys):
-            statement = update(usage_input).where(
-                usage_input.c.id.in_(chunk), usage_input.c.status == status, usage_input.c.deleted.is_(False)
-            )
-            changed += connection.execute(statement.values(dict(values))).rowcount
-    return changed
+    return update_as_seen(connection, usage_input, seen, values, usage_input.c.deleted.is_(False))
 
 
 def _errored(code: str | None, asset_key: int | None, *columns: ColumnElement[Any]) -> Select[Any]:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Select,
     String,
     Table,
     Text,
@@ -34,6 +33,7 @@ from sqlalchemy import (
 
 from batchwright.billing.exact import canonical
 from batchwright.billing.periods import Period
+from batchwright.billing.records.assets import lock_where
 from batchwright.billing.tables import asset_line_item as asset
 from batchwright.billing.tables import (
     billing_schedule,
@@ -197,24 +197,6 @@ def asset_keys(connection: Connection, ids: Collection[str]) -> dict[str, int]:
     return dict(connection.execute(chosen).all())
 
 
-def lock_assets(connection: Connection, keys: Collection[int] | None = None) -> None:
-    """Lock these assets, or all of them, in key order, as everybody does who changes their inputs or schedules."""
-    if connection.dialect.name != "postgresql":
-        return  # The transaction holds the only write lock there is.
-    statement = select(asset.c.id)
-    if keys is not None:
-        statement = statement.where(among(connection, asset.c.id, keys))
-    _lock(connection, statement)
-
-
-def _lock(connection: Connection, statement: Select[int]) -> None:
-    # FOR NO KEY UPDATE: no key changes, so who only inserts rows that point at the assets need not wait.
-    statement = statement.order_by(asset.c.id).with_for_update(key_share=True)
-    with connection.execute(statement, execution_options={"yield_per": _ROWS_AT_A_TIME}) as locked:
-        for _ in locked.partitions():
-            pass
-
-
 def give_currencies(connection: Connection, ceiling: int) -> None:
     """Give each asset that has no currency that of its customer's contract, where there is one.
 
@@ -245,8 +227,7 @@ def give_currencies(connection: Connection, ceiling: int) -> None:
         .scalar_subquery()
     )
     lacking = and_(asset.c.currency.is_(None), of_contract.is_not(None))
-    if connection.dialect.name == "postgresql":
-        _lock(connection, select(asset.c.id).where(lacking, asset.c.id <= ceiling))
+    lock_where(connection, lacking, asset.c.id <= ceiling)
     connection.execute(update(asset).where(lacking).values(currency=of_contract))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from batchwright.billing.records.basis import Kind
 from batchwright.billing.records.driver import Driver
-
-Kind = Literal["rated", "draft"]
 
 _AMOUNTS: Final[Mapping[Kind, str]] = {"rated": "rated_amount", "draft": "draft_rated_amount"}
 _FEES: Final[Mapping[Kind, str]] = {"rated": "fee_amount", "draft": "draft_fee_amount"}

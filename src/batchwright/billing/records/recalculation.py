@@ -96,9 +96,8 @@ def _rated_on(
     driver: Driver, asset_keys: Sequence[int], meters: Collection[int]
 ) -> list[tuple[int, list[int]]]:
     # One row for an asset, its keys as text: far fewer rows to fetch.
-    listed = "string_agg(id::text, ',')" if driver.is_postgresql else "group_concat(id)"
     rows = driver.rows(
-        f"SELECT asset_key, {listed} FROM usage_input WHERE asset_key {{among}} AND status = 'Rated'"
+        f"SELECT asset_key, {driver.joined('id')} FROM usage_input WHERE asset_key {{among}} AND status = 'Rated'"
         " AND NOT deleted AND rated_schedule_key {among} GROUP BY asset_key ORDER BY asset_key",
         driver.keys(asset_keys),
         driver.keys(sorted(meters)),
