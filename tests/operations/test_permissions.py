@@ -182,6 +182,7 @@ NO_ACT = {
     "owns_file": "part of the question itself",
     "permit": "the question itself",
     "enqueue": "part of submits, which ask",
+    "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
     "listing": "part of lists, which ask",
     "tell_submitted": "part of submits, which ask",
@@ -374,9 +375,37 @@ def test_the_services_of_billing_are_forbidden_to_a_viewer(
             flavour()
 
 
-def test_running_a_recalculation_takes_a_billing_utilities_admin() -> None:
-    assert right_to_run("data-recalculation") is Right.BILLING
-    assert right_to_run("draft-usage-rating") is Right.OPERATE
+def test_running_a_recalculation_takes_a_billing_utilities_admin(app: Application) -> None:
+    assert right_to_run(app, "data-recalculation") is Right.BILLING
+    assert right_to_run(app, "draft-usage-rating") is Right.OPERATE
+
+
+@pytest.mark.parametrize(
+    ("role", "right"),
+    [
+        (None, Right.OPERATE),
+        ("viewer", Right.OPERATE),
+        ("Billing Utilities Admin", Right.BILLING),
+        ("administrator", Right.ADMINISTER),
+        ("nobody knows this one", Right.ADMINISTER),
+    ],
+)
+def test_a_job_of_another_package_is_run_by_operators_or_by_the_higher_role_that_it_requires(
+    app: Application, role: str | None, right: Right
+) -> None:
+    class Theirs(DraftUsageRatingJob):
+        name = "theirs"
+        required_role = role
+
+    app.registry.add(Theirs)
+    assert right_to_run(app, "theirs") is right
+
+
+def test_an_operator_is_told_that_a_job_is_unknown(app: Application, people: dict[str, Actor]) -> None:
+    with pytest.raises(Refused, match="there is no job named"):
+        submit_run(app, "none-such", {}, actor=people[Right.OPERATE])
+    with pytest.raises(Forbidden):
+        submit_run(app, "none-such", {}, actor=people[Right.LOOK])
 
 
 def test_a_refusal_says_which_role_is_needed_and_how_to_get_it(

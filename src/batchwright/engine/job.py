@@ -214,6 +214,8 @@ class BatchJob(ABC):
     """What became of a record that errored, and how it is taken up again; the mail says so beside the remedies."""
     scope_size: ClassVar[int] = 200
     """Records per scope where nobody asks for another size; 200 as in Salesforce."""
+    required_role: ClassVar[str | None] = None
+    """The lowest role that may run it, by the name that users have it under; ``None``: who may run jobs at all."""
     Parameters: ClassVar[Schema] = NoParameters
     """The one schema of the job's parameters."""
 

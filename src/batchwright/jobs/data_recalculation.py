@@ -81,6 +81,7 @@ class DataRecalculationJob(DryRunJob):
         "first: `batchwright run usage-unrating --usage-input ID`, then reset, edit and rate it."
     )
     scope_size = 2_000
+    required_role = "Billing Utilities Admin"
     Parameters: ClassVar[Schema] = Parameters
 
     def __init__(

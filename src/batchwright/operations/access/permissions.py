@@ -73,16 +73,24 @@ def permit(
         raise refusal
 
 
-def right_to_run(job_name: str) -> Right:
-    """What running a job needs, dry or not: data recalculation more than the others."""
-    return Right.BILLING if job_name == "data-recalculation" else Right.OPERATE
+def right_to_run(app: Application, job_name: str) -> Right:
+    """What running a job needs, dry or not: the role that its class requires, and an operator's at least.
+
+    A role that there is not stands for an administrator's. An unknown job needs an operator's: they are told of it.
+    """
+    try:
+        role = app.registry.get(job_name).required_role or Right.OPERATE
+    except Refused:
+        return Right.OPERATE
+    required = Right(role) if role in ROLES else Right.ADMINISTER
+    return max(required, Right.OPERATE, key=list(Right).index)
 
 
 def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
     """Refuse unless the actor may do again what the run did: its job decides. Refuses an unknown run, too."""
     permit(app, actor, Right.OPERATE, act)
     with app.database.read() as connection:
-        right = right_to_run(runs.by_id(connection, run_id).job)
+        right = right_to_run(app, runs.by_id(connection, run_id).job)
     if right is not Right.OPERATE:
         permit(app, actor, right, act)
 

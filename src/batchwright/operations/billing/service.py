@@ -63,7 +63,7 @@ class BillingService:
     ) -> View:
         if ids is None:
             if process_synchronously is not None:
-                permit(self._app, None, right_to_run(job), "run.submit")
+                permit(self._app, None, right_to_run(self._app, job), "run.submit")
                 raise Refused(
                     "process_synchronously was given without usage inputs",
                     field="process_synchronously",
@@ -80,7 +80,7 @@ class BillingService:
         """The one parameter. For the job none are everything, which a caller whose ids came out empty does not mean."""
         given = ids if isinstance(ids, str) else list(ids or ())
         if not given:
-            permit(self._app, None, right_to_run(job), "run.submit")
+            permit(self._app, None, right_to_run(self._app, job), "run.submit")
             raise Refused(f"no {field.replace('_', ' ')} were given", field=field, remedy="Name at least one")
         return {field: given}
 

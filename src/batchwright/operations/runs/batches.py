@@ -30,7 +30,7 @@ def execute_batch(
     if connection is not None:
         join_transaction(connection)
     actor = default_actor(app.settings)
-    permit(app, actor, right_to_run(job.name), "run.submit", connection)
+    permit(app, actor, right_to_run(app, job.name), "run.submit", connection)
     app.registry.check(job)
     request = RunRequest(actor=actor, scope_size=scope_size)
     if connection is not None:

@@ -111,7 +111,7 @@ def submit_run(
     Refuses an unknown job, bad parameters, unknown ids, a bad address, and more than 1,000 records with `sync`;
     nothing is written then.
     """
-    permit(app, actor, right_to_run(job_name), "run.submit")
+    permit(app, actor, right_to_run(app, job_name), "run.submit")
     job = app.registry.get(job_name)(**parameters)
     request = RunRequest(actor=actor, mode=mode, trigger=trigger, **terms)
     return submit(app, lambda connection: (job, request), "run.submit", here=here)

@@ -36,7 +36,7 @@ def permit_schedule(
     app: Application, actor: Actor, act: str, *, jobs: Iterable[str], owner: str | None
 ) -> None:
     """Refuse with `Forbidden` unless the actor may run these jobs, and may do so in the name of the owner."""
-    rights = {Right.OPERATE, *(right_to_run(job) for job in jobs)}
+    rights = {Right.OPERATE, *(right_to_run(app, job) for job in jobs)}
     for right in sorted(rights, key=list(Right).index):
         permit(app, actor, right, act)
         if owner is not None:
