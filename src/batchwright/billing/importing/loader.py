@@ -104,9 +104,10 @@ class TableLoader(Loader[V], Generic[V, E]):
             an_id = self._id_of(cells)
             found = existing.get(an_id)
             key = None if found is None else found.key
-            faults = self._duplicates.faults(an_id, key)
-            faults += self.faults(cells, None if faults else found)
-            if faults or (faults := [*self.conflicts(cells)]):
+            duplicate = self._duplicates.fault(an_id, key)
+            faults = [*self.faults(cells, None if duplicate else found)]
+            faults = [duplicate, *faults] if duplicate else faults or [*self.conflicts(cells)]
+            if faults:
                 self.intake.refuse(line, faults)
                 self.refused(line)
                 continue
@@ -134,19 +135,20 @@ class DuplicateCheck:
         """Forget the lines of the chunk before: by now the database knows them."""
         self._chunk.clear()
 
-    def faults(self, an_id: str | None, key: int | None) -> list[Fault]:
+    def fault(self, an_id: str | None, key: int | None) -> Fault | None:
         """What speaks against a line's id, if it has one; ``key`` is that of the row the database has under it."""
         if an_id in self._chunk:
             problem = f"appears twice, first on line {self._chunk[an_id]}"
-            return [Fault(self._column, problem, "keep one of the lines")]
+            return Fault(self._column, problem, "keep one of the lines")
         if key is None:
-            return []
+            return None
         if key > self._ceiling or key in self._updated:
-            return [Fault(self._column, "appears on an earlier line of this file", "keep one of the lines")]
+            return Fault(self._column, "appears on an earlier line of this file", "keep one of the lines")
         if not self._update:
-            remedy = "leave the line out, or import with --update"
-            return [Fault(self._column, "is already in the database", remedy)]
-        return []
+            return Fault(
+                self._column, "is already in the database", "leave the line out, or import with --update"
+            )
+        return None
 
     def accept(self, an_id: str | None, number: int, key: int | None) -> None:
         """The line of that number is good: its id is taken from here on."""
