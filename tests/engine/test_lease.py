@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from batchwright.engine import processes
 from batchwright.engine.errors import FenceLost, Refused
@@ -72,6 +73,26 @@ class Peer:
             self.clock.sleep(self.watch.interval)
             between()
         return self.clock.monotonic()
+
+
+def test_a_peer_waits_for_the_longer_of_two_leases(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence, lease_seconds=4 * LEASE)
+    peer = Peer(store, run)
+    with capture_logs() as lines:
+        assert peer.seconds_until_death() == 4 * LEASE
+    assert [line["event"] for line in lines] == ["leases of two lengths; waiting for the longer"]
+
+
+def test_a_peer_does_not_wait_less_than_its_own_lease(store: LeaseStore, run: Run) -> None:
+    store.begin(heart(run), run.fence, lease_seconds=LEASE / 10)
+    assert Peer(store, run).seconds_until_death() == LEASE
+
+
+def test_an_owner_says_how_long_its_lease_is(store: LeaseStore, run: Run) -> None:
+    with Lease(store, run, 17.0):
+        pulse = store.look(heart(run))
+    assert pulse is not None
+    assert pulse.lease_seconds == 17.0
 
 
 def test_a_heartbeat_raises_its_counter(store: LeaseStore, run: Run) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.leases import LeaseStore, Pulse
 
 
 @pytest.fixture
@@ -37,6 +37,19 @@ def test_a_damaged_file_of_heartbeats_is_set_aside_and_made_anew(
         "the file of heartbeats is damaged; set aside, and made anew"
     ]
     assert (tmp_path / "books.db-lease-damaged").read_bytes() == content
+
+
+def test_a_file_of_heartbeats_of_an_older_version_gets_what_it_lacks(
+    store: LeaseStore, tmp_path: Path
+) -> None:
+    old = sqlite3.connect(tmp_path / "books.db-lease")
+    old.execute("CREATE TABLE heartbeat (name PRIMARY KEY, fence NOT NULL, counter NOT NULL, taker)")
+    old.execute("INSERT INTO heartbeat VALUES ('run/1', 1, 7, NULL)")
+    old.commit()
+    old.close()
+    assert store.look("run/1") == Pulse(1, 7)
+    store.begin("run/2", 1, lease_seconds=30.0)
+    assert store.look("run/2") == Pulse(1, 0, 30.0)
 
 
 def test_a_file_of_heartbeats_that_cannot_be_opened_is_named(store: LeaseStore, tmp_path: Path) -> None:

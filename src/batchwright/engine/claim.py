@@ -144,9 +144,9 @@ class Claims:
         """What sees which owners are gone. To be closed."""
         return Watch(self._leases, self._lease_seconds, self._clock)
 
-    def take_over(self, run: Run, extra: ExtraWrite = no_extra_write) -> Run:
+    def take_over(self, run: Run, stop: Stop, extra: ExtraWrite = no_extra_write) -> Run:
         """A run whose takeover was claimed from its watch, ours now. Raises ``FenceLost`` when it moved on."""
-        taken = take_over(self._database, self._leases, run, self._clock, extra)
+        taken = take_over(self._database, self._leases, run, self._clock, extra, stop)
         self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
         return taken
 
@@ -167,7 +167,7 @@ class Claims:
                     return NotOurs(self._read(run_key))
                 if self._clock.monotonic() - looked >= watch.interval:
                     looked = self._clock.monotonic()
-                    if watch.look([run]) and (taken := self._taken(watch, run, no_extra_write)):
+                    if watch.look([run]) and (taken := self._taken(watch, run, stop, no_extra_write)):
                         return taken
                 self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
         finally:
@@ -209,18 +209,18 @@ class Claims:
                     return NotOurs(run)
                 if watch.moved(run):
                     raise _owner_lives(run)
-            if taken := self._taken(watch, run, extra):
+            if taken := self._taken(watch, run, stop, extra):
                 return taken
         finally:
             watch.close()
         raise _owner_lives(run)
 
-    def _taken(self, watch: Watch, run: Run, extra: ExtraWrite) -> Claimed | None:
+    def _taken(self, watch: Watch, run: Run, stop: Stop, extra: ExtraWrite) -> Claimed | None:
         """A run whose owner is gone, taken over; ``None`` when somebody else was faster, or its owner woke up."""
         if not watch.claim(run):
             return None
         try:
-            return Claimed(self.take_over(run, extra))
+            return Claimed(self.take_over(run, stop, extra))
         except FenceLost:
             return None
 

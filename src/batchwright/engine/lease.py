@@ -28,6 +28,7 @@ from batchwright.engine.store.leases import LeaseStore, Pulse, Session
 
 BEATS_PER_LEASE = 4
 OWN_BEATS_NEEDED = 2
+SECONDS_BETWEEN_COMPLAINTS = 30.0
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Lease:
         self._store = store
         self._session: Session | None = None
         self._run = run
+        self._seconds = seconds
         self._interval = seconds / BEATS_PER_LEASE
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {run.run_id}", daemon=True)
@@ -79,19 +81,19 @@ class Lease:
         session = processes.this_process() if self._store.is_sqlite else self._session
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:
-                return self._store.begin(name, fence, self._run.id, session)
+                return self._store.begin(name, fence, self._run.id, session, self._seconds)
             except DBAPIError as error:
                 if not is_transient(error):
                     raise
                 self._stop.wait(pause_before(attempt, random.Random()))
-        return self._store.begin(name, fence, self._run.id, session)
+        return self._store.begin(name, fence, self._run.id, session, self._seconds)
 
     def _beat(self) -> None:
         name, fence = heart(self._run), self._run.fence
         while not self._stop.wait(self._interval):
             try:
                 # A server that broke down may have forgotten the row: it does not wait for the disk.
-                if not self._store.beat(name, fence) and not self._store.begin(name, fence):
+                if not self._store.beat(name, fence) and not self._begin():
                     return  # somebody took the run; the fence keeps us from committing
             except Exception as error:  # a thread that ended here would make a healthy run look dead
                 reason = reason_of(error)
@@ -155,14 +157,18 @@ class Watch:
 
     def _seen_now(self, run: Run, pulse: Pulse | None, answered: float) -> _Seen:
         seen = self._seen.get(_key(run))
+        if seen is None and pulse is not None and pulse.lease_seconds not in (None, self._seconds):
+            lengths = {"ours": self._seconds, "owner": pulse.lease_seconds}
+            log.warning("leases of two lengths; waiting for the longer", run_id=run.run_id, **lengths)
         if seen is None or seen.pulse != pulse:
             return _Seen(pulse, answered, self._own_beats, moved=seen is not None)
         seen.moved = False
         return seen
 
     def _is_dead(self, seen: _Seen, asked: float) -> bool:
+        theirs = None if seen.pulse is None else seen.pulse.lease_seconds
         own_beats = self._own_beats - seen.own_beats
-        return asked - seen.since >= self._seconds and own_beats >= OWN_BEATS_NEEDED
+        return asked - seen.since >= max(self._seconds, theirs or 0) and own_beats >= OWN_BEATS_NEEDED
 
 
 def take_over(
@@ -171,14 +177,16 @@ def take_over(
     run: Run,
     clock: Clock,
     extra: Callable[[Connection, Run], None] = lambda connection, run: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Run:
     """End the old owner's sessions, then raise the fence; the run is ours. Call it after a claim went through.
 
     A session of the old owner may hold a lock on the run row: the fence is raised under a lock timeout, and the
     sessions are ended again until it succeeds. ``extra`` is called in the same transaction. Raises
-    ``FenceLost`` when the run moved on meanwhile.
+    ``FenceLost`` when the run moved on meanwhile, and the database's fault when ``stop`` says so before.
     """
     told: set[Session] = set()
+    said_at: float | None = None
     while True:
         for session in store.sessions(run.id, run.fence):
             reason = end_session(store, session)
@@ -194,8 +202,11 @@ def take_over(
                 extra(connection, run)
                 return runs.by_key(connection, run.id)
         except DBAPIError as error:
-            if not is_transient(error):
+            if not is_transient(error) or stop():
                 raise
+            if said_at is None or clock.monotonic() - said_at >= SECONDS_BETWEEN_COMPLAINTS:
+                said_at = clock.monotonic()
+                log.warning("takeover has to wait", run_id=run.run_id, reason=reason_of(error))
             clock.sleep(0.2)
 
 

@@ -91,7 +91,7 @@ class Worker:
         foreign = [run for run in self._claims.active() if run.id not in mine]
         for run in watch.look(foreign):
             if not self._draining and watch.claim(run):
-                self._start(run, self._claims.take_over)
+                self._start(run, lambda run: self._claims.take_over(run, lambda: self._draining))
 
     def _start(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
         thread = threading.Thread(target=self._drive, args=(run, made_ours), name=run.run_id)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import READ_ONLY, reason_of
 from batchwright.engine.store.lock_holders import end_stopped_writer
-from batchwright.engine.store.tables import lease_metadata
+from batchwright.engine.store.tables import heartbeat, lease_metadata
 
 SQLITE_BUSY_MILLISECONDS = 60_000
 LEASE_BUSY_MILLISECONDS = 200
@@ -97,7 +97,7 @@ def open_lease_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite_lease)
     event.listen(engine, "begin", lambda connection: _begin_sqlite_lease(connection, file))
     try:
-        lease_metadata.create_all(engine)
+        _make_lease_tables(engine)
     except DatabaseError as error:
         engine.dispose()
         if not _is_damaged(error):
@@ -107,8 +107,19 @@ def open_lease_engine(url: URL) -> Engine:
                 remedy="Give it the owner and the mode of the database; or, while no process works on that, delete it",
             ) from error
         _set_aside(file)
-        lease_metadata.create_all(engine)
+        _make_lease_tables(engine)
     return engine
+
+
+def _make_lease_tables(engine: Engine) -> None:
+    """Make the tables, or add columns that a file of an older version has not: processes of that may be at work."""
+    lease_metadata.create_all(engine)
+    with engine.begin() as connection:
+        known = {row.name for row in connection.exec_driver_sql("PRAGMA table_info(heartbeat)")}
+        for column in heartbeat.c:
+            if column.name not in known:
+                kind = column.type.compile(engine.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE heartbeat ADD COLUMN {column.name} {kind}")
 
 
 def _is_damaged(error: DatabaseError) -> bool:

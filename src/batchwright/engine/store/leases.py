@@ -25,6 +25,8 @@ class Pulse:
 
     fence: int
     counter: int
+    lease_seconds: float | None = None
+    """The owner's own lease, where it has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,20 @@ class LeaseStore:
         """Where they are kept, on SQLite."""
 
     def begin(
-        self, name: str, fence: int, run_key: int | None = None, session: Session | None = None
+        self,
+        name: str,
+        fence: int,
+        run_key: int | None = None,
+        session: Session | None = None,
+        lease_seconds: float | None = None,
     ) -> bool:
         """Start a heartbeat under ``fence``; an older one of that name ends. False when there is a newer one.
 
         With a ``session`` that is recorded at the same time, as ``record`` does.
         """
         with self._transaction() as connection:
-            begun = connection.execute(_BEGIN, {"name": name, "fence": fence}).rowcount == 1
+            values = {"name": name, "fence": fence, "lease_seconds": lease_seconds}
+            begun = connection.execute(_BEGIN, values).rowcount == 1
             if begun and session is not None:
                 _record(connection, run_key, fence, session)
         return begun
@@ -74,10 +82,10 @@ class LeaseStore:
 
     def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
         """Those of the heartbeats that there are, as they stand."""
-        columns = (heartbeat.c.name, heartbeat.c.fence, heartbeat.c.counter)
+        columns = (heartbeat.c.name, heartbeat.c.fence, heartbeat.c.counter, heartbeat.c.lease_seconds)
         with self._transaction() as connection:
             found = connection.execute(select(*columns).where(heartbeat.c.name.in_(names)))
-            return {row.name: Pulse(row.fence, row.counter) for row in found}
+            return {row.name: Pulse(row.fence, row.counter, row.lease_seconds) for row in found}
 
     def claim(self, name: str, seen: Pulse | None, taker: str) -> bool:
         """Claim the takeover of a heartbeat that still stands as ``seen``. One of several takers gets True.
@@ -152,8 +160,9 @@ class LeaseStore:
 
 # A newer one stays as it is.
 _BEGIN = text(
-    "INSERT INTO heartbeat (name, fence, counter) VALUES (:name, :fence, 0) ON CONFLICT (name) DO UPDATE"
-    " SET fence = excluded.fence, counter = 0, taker = NULL WHERE heartbeat.fence <= excluded.fence"
+    "INSERT INTO heartbeat (name, fence, counter, lease_seconds) VALUES (:name, :fence, 0, :lease_seconds)"
+    " ON CONFLICT (name) DO UPDATE SET fence = excluded.fence, counter = 0, taker = NULL,"
+    " lease_seconds = excluded.lease_seconds WHERE heartbeat.fence <= excluded.fence"
 )
 
 _RECORD = insert(lease_session)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -328,6 +329,7 @@ heartbeat = Table(
     Column("fence", BigInteger, nullable=False),
     Column("counter", BigInteger, nullable=False, comment="only its standing still means anything"),
     Column("taker", Text, comment="who is taking the run over"),
+    Column("lease_seconds", Float, comment="the owner's own lease; a peer waits for the longer of both"),
 )
 
 lease_session = Table(
