@@ -22,7 +22,8 @@ from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run, badge
 from batchwright.notifications.outbox import MailLine
 
-Row = RowMapping
+Row = RowMapping | Mapping[str, Any]
+"""A row that was read, or one that would be written."""
 View = dict[str, Any]
 
 

@@ -1,0 +1,141 @@
+"""An amendment as a person and the audit trail see it: what it would do, and what it did."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, RowMapping
+
+from batchwright.billing.amendment import Days, Terms
+from batchwright.billing.exact import ZERO
+from batchwright.billing.periods import Period
+from batchwright.billing.records import billing_schedules
+from batchwright.billing.records.billing_schedules import PENDING_BILLING
+from batchwright.billing.records.inputs import InputStatus
+from batchwright.operations import views
+from batchwright.operations.billing.amendment_plan import Plan, included_in, terms_of
+from batchwright.operations.views import View
+
+
+def preview(connection: Connection, plan: Plan) -> View:
+    """What the amendment would do; ids of what it would make are `None`."""
+    days = Days([*(part for period in plan.periods for part in period.usage), *plan.billed])
+    asset, included = included_in(connection, plan)
+    shown = {"asset_line_item_id": plan.asset["asset_line_item_id"], "currency": plan.stored["currency"]}
+    bills, meters = [], []
+    for period in plan.periods:
+        common = {**shown, "status": PENDING_BILLING, "billing_schedule_id": None, "fee_amount": 0}
+        ready = {"ready_for_invoice_date": period.ready_for_invoice, "type": "Contracted"}
+        bills.append(views.billing_schedule({**common, **_dates(period), **ready}))
+        for part in period.usage:
+            figures = {"included_quantity": included.at(asset, part.start), "actual_quantity": ZERO}
+            blank = {"usage_schedule_id": None, "draft_rated_quantity": None, "draft_fee_amount": None}
+            meters.append(
+                views.usage_schedule({**common, **_dates(part), **figures, **blank, "type": "Usage"})
+            )
+    return {
+        "asset_line_item_id": plan.asset["asset_line_item_id"],
+        "terms": {"before": _terms(terms_of(plan.asset)), "after": _terms(plan.terms)},
+        "billing_schedules": {
+            "superseded": [views.billing_schedule(row) for row in plan.bills],
+            "created": bills,
+        },
+        "usage_schedules": {
+            "superseded": [views.usage_schedule(row) for row in plan.meters],
+            "created": meters,
+        },
+        "charged_elsewhere": _charged_elsewhere(plan),
+        "usage_inputs": [
+            _input(row, plan.meter_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
+        ],
+    }
+
+
+def result(connection: Connection, plan: Plan, view: View) -> View:
+    """The same with the schedules as they are now."""
+    asset_key = plan.asset["id"]
+    bills = [
+        views.billing_schedule(row) for row in billing_schedules.list_billing(connection, asset_key=asset_key)
+    ]
+    meters = [
+        views.usage_schedule(row) for row in billing_schedules.list_usage(connection, asset_key=asset_key)
+    ]
+    old_bills = {row["billing_schedule_id"] for row in plan.bills}
+    made = {row["billing_schedule_id"] for row in bills if row["status"] == PENDING_BILLING}
+    return {
+        **view,
+        "billing_schedules": {
+            "superseded": [row for row in bills if row["billing_schedule_id"] in old_bills],
+            "created": [row for row in bills if row["billing_schedule_id"] in made],
+        },
+        "usage_schedules": {
+            "superseded": [row for row in meters if row["billing_schedule_id"] in old_bills],
+            "created": [row for row in meters if row["billing_schedule_id"] in made],
+        },
+    }
+
+
+def audit_values(plan: Plan, view: View, when: str) -> View:
+    """What the audit trail keeps: terms, schedules by id, inputs with their amounts, and what was charged, summed.
+
+    An input's amount of zero is explained from it (`operations/billing/explanations.py`).
+    """
+    kind = "superseded" if when == "before" else "created"
+    told = {
+        **view["terms"][when],
+        "billing_schedules": [row["billing_schedule_id"] for row in view["billing_schedules"][kind]],
+        "usage_schedules": [row["usage_schedule_id"] for row in view["usage_schedules"][kind]],
+        "usage_inputs": {row["usage_input_id"]: row[when] for row in view["usage_inputs"]},
+    }
+    if when == "before":
+        told["rated_amount"] = _charged(plan)
+    return told
+
+
+def _charged_elsewhere(plan: Plan) -> list[View]:
+    """What superseded schedules were taken over with: no input of ours stands for it, so no rating charges it again."""
+    fees: dict[int, int] = {row["id"]: row["fee_amount"] for row in plan.bills}
+    for row in plan.inputs:
+        if row["status"] == InputStatus.RATED:
+            fees[plan.meter_of[row["id"]]["billing_schedule_key"]] -= row["rated_amount"]
+    currency = plan.asset["currency"]
+    return [
+        {
+            "billing_schedule_id": row["billing_schedule_id"],
+            "amount": views.money(fees[row["id"]], currency),
+            "currency": currency,
+        }
+        for row in plan.bills
+        if fees[row["id"]]
+    ]
+
+
+def _charged(plan: Plan) -> str | None:
+    rated = sum(row["rated_amount"] for row in plan.inputs if row["status"] == InputStatus.RATED)
+    return views.money(rated, plan.asset["currency"])
+
+
+def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
+    zero = views.money(0, row["currency"])
+    after = InputStatus.LOADED if row["status"] == InputStatus.RATED else row["status"]
+    return {
+        "usage_input_id": row["usage_input_id"],
+        "usage_date": views.day(row["usage_date"]),
+        "quantity": views.quantity(row["quantity"]),
+        "currency": row["currency"],
+        "before": {
+            "status": row["status"],
+            "rated_amount": views.money(row["rated_amount"], row["currency"]),
+            "draft_rated_amount": views.money(row["draft_rated_amount"], row["currency"]),
+            "usage_schedule_id": meter["usage_schedule_id"],
+            "billing_schedule_id": meter["billing_schedule_id"],
+        },
+        "after": {"status": after, "rated_amount": zero, "draft_rated_amount": zero},
+        "covered": covered,
+    }
+
+
+def _terms(terms: Terms) -> View:
+    return {**terms._asdict(), "end_date": views.day(terms.end_date)}
+
+
+def _dates(period: Period) -> View:
+    return {"period_start_date": period.start, "period_end_date": period.end}
