@@ -45,9 +45,7 @@ run = Table(
     "run",
     metadata,
     Column("id", BigKey, primary_key=True),
-    Column(
-        "run_id", PublicId, unique=True, comment="JR- and the key, eight digits; set right after the insert"
-    ),
+    Column("run_id", PublicId, unique=True, comment="JR- and the key, eight digits"),
     Column("job", String(64), nullable=False),
     Column("type", String(64), nullable=False, comment="what the log calls this kind of job"),
     Column("mode", String(8), nullable=False, comment="sync, batch or dry_run"),
