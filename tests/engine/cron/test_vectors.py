@@ -16,9 +16,9 @@ import pytest
 
 from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.stepping import fires
+from tests.support.vectors import Row, assert_every_row
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-Row = dict[str, str]
 Fires = list[datetime | None]
 
 # Our own choices. Rows of `cron_quartz.csv` by dialect and expression, and by its time where others agree.
@@ -137,28 +137,34 @@ FOREIGN = rows("cron_quartz.csv")
 GENERATED = rows("quartz_generated.csv")
 
 
-def cases(use: str) -> list[object]:
-    return [
-        pytest.param(row, id=f"{number}: {row['expression']!a} {row['from_local']}")
-        for number, row in enumerate(FOREIGN, start=2)
-        if use_of(row) == use
-    ]
+def numbered(use: str) -> list[tuple[int, Row]]:
+    """The rows of one use, with their lines in the file."""
+    return [(line, row) for line, row in enumerate(FOREIGN, start=2) if use_of(row) == use]
 
 
-@pytest.mark.parametrize("row", cases("agrees"))
-def test_the_next_fires_are_those_that_are_known(row: Row) -> None:
-    expression, expected = expression_of(row), expected_of(row)
-    assert expression.describe()
-    assert fires(expression, datetime.fromisoformat(row["from_local"]), len(expected)) == expected
+def test_the_next_fires_are_those_that_are_known() -> None:
+    def check(row: Row) -> None:
+        expression, expected = expression_of(row), expected_of(row)
+        assert expected
+        assert expression.describe()
+        assert fires(expression, datetime.fromisoformat(row["from_local"]), len(expected)) == expected
+
+    rows = numbered("agrees")
+    assert len(rows) == 814
+    assert_every_row(rows, check)
 
 
-@pytest.mark.parametrize("row", cases("refused"))
-def test_what_quartz_or_salesforce_refuse_and_what_quartz_swallows_is_refused(row: Row) -> None:
-    with pytest.raises(CronError) as caught:
-        expression_of(row)
-    assert caught.value.remedy
-    assert caught.value.position is not None
-    assert 0 <= caught.value.position <= len(row["expression"])
+def test_what_quartz_or_salesforce_refuse_and_what_quartz_swallows_is_refused() -> None:
+    def check(row: Row) -> None:
+        with pytest.raises(CronError) as caught:
+            expression_of(row)
+        assert caught.value.remedy
+        assert caught.value.position is not None
+        assert 0 <= caught.value.position <= len(row["expression"])
+
+    rows = numbered("refused")
+    assert len(rows) == 345
+    assert_every_row(rows, check)
 
 
 def test_salesforces_limits_hold_only_where_they_are_asked_for() -> None:
@@ -205,18 +211,21 @@ def generated_use(row: Row, expression: CronExpression, ours: Fires, expected: F
 
 def test_what_quartz_computes_for_random_expressions_agrees_outside_clock_changes() -> None:
     uses: Counter[str] = Counter()
-    for row in GENERATED:
+
+    def check(row: Row) -> None:
         expression, expected = CronExpression(row["expression"], row["tz"]), expected_of(row)
         ours = fires(expression, datetime.fromisoformat(row["from_local"]), len(expected) + 5)
         use = generated_use(row, expression, ours, expected)
         uses[use] += 1
         if use == "plain: agrees":
-            assert ours[: len(expected)] == expected, row
+            assert ours[: len(expected)] == expected
         elif use.startswith("plain"):
             # Where a clock change decides, all but its own fires must still be the same.
             kept = [at for at in ours if at and (at in expected or not is_left_out(at, expression))]
             theirs = [at for at in expected if at and not is_second_pass(at, expression)]
-            assert (kept if None in expected else kept[: len(theirs)]) == theirs, row
+            assert (kept if None in expected else kept[: len(theirs)]) == theirs
+
+    assert_every_row(enumerate(GENERATED, start=2), check)
     assert uses == {
         "plain: agrees": 2385,
         "plain: a fixed time within a gap": 31,
@@ -226,9 +235,7 @@ def test_what_quartz_computes_for_random_expressions_agrees_outside_clock_change
 
 
 def test_rows_that_hang_on_the_second_pass_agree_once_the_repeated_hour_is_over() -> None:
-    for row in GENERATED:
-        if row["class"] != "dst_overlap":
-            continue
+    def check(row: Row) -> None:
         zone = ZoneInfo(row["tz"])
         expected = [fire for fire in expected_of(row) if fire is not None]
         over = max([at for at in expected if at.astimezone(zone).fold == 1], default=expected[0])
@@ -236,4 +243,8 @@ def test_rows_that_hang_on_the_second_pass_agree_once_the_repeated_hour_is_over(
         expression = CronExpression(row["expression"], row["tz"])
         ours = [fire for fire in fires(expression, over, len(later) + 5) if fire is not None]
         kept = [fire for fire in ours if fire in later or not is_left_out(fire, expression)]
-        assert kept[: len(later)] == later, row
+        assert kept[: len(later)] == later
+
+    rows = [(line, row) for line, row in enumerate(GENERATED, start=2) if row["class"] == "dst_overlap"]
+    assert len(rows) == 130
+    assert_every_row(rows, check)
