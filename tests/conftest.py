@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from batchwright.engine.store.database import upgrade
+from tests.support.emptied import EmptiedDatabase
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.smtp import SmtpServer
 
@@ -24,11 +25,11 @@ _numbers = itertools.count(1)
 _SQLITE_FILE = "batchwright.db"
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
     """What a test configures of logging, the command line most of all, ends with it."""
-    yield
-    structlog.reset_defaults()
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +57,13 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 
 @pytest.fixture
 def migrated_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a fresh database at the newest revision, copied from one that was migrated once."""
+    """The URL of a database at the newest revision: a copied file, or on PostgreSQL one that was emptied."""
     if database_kind == "sqlite":
         shutil.copytree(request.getfixturevalue("migrated_sqlite_folder"), tmp_path, dirs_exist_ok=True)
         yield f"sqlite:///{tmp_path / _SQLITE_FILE}"
     else:
-        server = request.getfixturevalue("postgres")
-        yield from _fresh_database(server, template=request.getfixturevalue("migrated_postgres_template"))
+        with request.getfixturevalue("emptied_postgres_database").lent() as url:
+            yield url
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +82,16 @@ def migrated_postgres_template(postgres: PostgresServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def emptied_postgres_database(
+    postgres: PostgresServer, migrated_postgres_template: str
+) -> Iterator[EmptiedDatabase]:
+    """The database that a process lends to one test after another."""
+    database = EmptiedDatabase(postgres, migrated_postgres_template)
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def smtp_server() -> Iterator[SmtpServer]:
     """A mail server on loopback that accepts everything until it is told otherwise."""
@@ -92,10 +103,10 @@ def smtp_server() -> Iterator[SmtpServer]:
         server.stop()
 
 
-def _fresh_database(server: PostgresServer, template: str | None = None) -> Iterator[str]:
+def _fresh_database(server: PostgresServer) -> Iterator[str]:
     name = _fresh_name()
     try:
-        yield server.create_database(name, template=template)
+        yield server.create_database(name)
     finally:
         server.drop_database(name)
 

@@ -1,9 +1,10 @@
-"""An application on each database, opened once; every test finds its tables empty."""
+"""An application on each database, without a record, and for some tests one that they empty by themselves."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,6 @@ from batchwright.engine.store.database import upgrade
 from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
 from tests.jobs.company import Company
-from tests.jobs.drafting import empty
 from tests.support.application import NOW, make_settings
 from tests.support.postgres import PostgresServer
 
@@ -44,12 +44,12 @@ def applications(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         application.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def app(request: pytest.FixtureRequest, applications: Open) -> Application:
+@pytest.fixture
+def app(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
     """An application without a record, on SQLite and then on PostgreSQL."""
-    application = applications(request.param)
-    empty(application)
-    return application
+    application = make_application(make_settings(migrated_url, tmp_path), clock=StandingClock(NOW))
+    yield application
+    application.close()
 
 
 @pytest.fixture

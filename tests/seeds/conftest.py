@@ -1,4 +1,4 @@
-"""The application of the jobs' tests, opened once on each database; every test finds its tables empty.
+"""The application of the jobs' tests.
 
 Beside it stands the command line over the same database, which is how most of a page is tried.
 """

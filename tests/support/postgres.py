@@ -67,6 +67,13 @@ class PostgresServer:
         self._made.append(name)
         return self.url(name)
 
+    def rename_database(self, name: str, new_name: str) -> None:
+        """Gives it another name, which nobody using it may hinder."""
+        self._execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new_name))
+        )
+        self._made[self._made.index(name)] = new_name
+
     def drop_database(self, name: str) -> None:
         """Drops it, with the sessions that are still open on it."""
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -253,7 +260,7 @@ def postgres_server(
             server.drop_databases()
         return
     with tempfile.TemporaryDirectory(
-        prefix="batchwright-postgres-", dir=None if fsync else _in_memory()
+        prefix="batchwright-postgres-", dir=None if fsync else in_memory()
     ) as folder:
         own = OwnServer(Path(folder), {**({} if fsync else _UNSAFE_BUT_FAST), **(settings or {})})
         try:
@@ -263,7 +270,7 @@ def postgres_server(
             own.stop()
 
 
-def _in_memory() -> Path | None:
+def in_memory() -> Path | None:
     """A folder in memory where there is room: there the copy of a database for a test takes a fifth of the time."""
     folder = Path("/dev/shm")
     is_roomy = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _ROOM_IN_MEMORY
