@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
@@ -25,8 +26,6 @@ from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, wait_for
 from tests.engine.rig import NOW, Rig
 from tests.support.postgres import PostgresServer
-
-pytestmark = pytest.mark.xdist_group("dask")
 
 PATIENCE = 4.0
 ROOT = Path(__file__).parents[2]
@@ -49,21 +48,48 @@ def url(postgres: PostgresServer, migrated_postgres_template: str) -> Iterator[s
     postgres.drop_database(name)
 
 
+class Clusters:
+    """One cluster after another, the next when the one before is gone; workers have the application's environment."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = {**os.environ, **environment}
+        self.process: Cluster | None = None
+        self._address = ""
+
+    def address(self) -> str:
+        """Where the cluster is that stands now."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.engine.dask_cluster"],
+                env=self._environment,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert self.process.stdout is not None
+            self._address = self.process.stdout.readline().strip()
+        with Client(self._address) as client:  # type: ignore[no-untyped-call]
+            client.wait_for_workers(2, timeout=60)  # one that was killed is replaced in its own time
+        return self._address.replace("tcp://", "dask://")
+
+    def kill(self) -> None:
+        """End the scheduler, and with it its workers."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Let it end by itself where it stands."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.communicate()
+
+
 @pytest.fixture(scope="module")
-def cluster(url: str, folder: Path) -> Iterator[tuple[Cluster, str]]:
-    """A cluster whose workers have the environment of the application; its process and its address."""
-    own = {URL: url, "BATCHWRIGHT_JOBS": "tests.engine.pooled:Held", FOLDER: str(folder)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.engine.dask_cluster"],
-        env={**os.environ, **own},
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    yield process, process.stdout.readline().strip().replace("tcp://", "dask://")
-    process.communicate()
+def clusters(url: str, folder: Path) -> Iterator[Clusters]:
+    made = Clusters({URL: url, "BATCHWRIGHT_JOBS": "tests.engine.pooled:Held", FOLDER: str(folder)})
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -86,9 +112,9 @@ def on(rig: Rig, address: str) -> None:
 
 
 def test_a_worker_that_is_killed_loses_and_doubles_nothing(
-    rig: Rig, folder: Path, cluster: tuple[Cluster, str]
+    rig: Rig, folder: Path, clusters: Clusters
 ) -> None:
-    on(rig, cluster[1])
+    on(rig, clusters.address())
     (folder / "hold-3").touch()
     (folder / "bad-8").touch()
     killed: list[int] = []
@@ -111,9 +137,9 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
 
 
 def test_what_waits_at_a_worker_is_not_begun_once_the_run_is_to_be_aborted(
-    rig: Rig, folder: Path, cluster: tuple[Cluster, str]
+    rig: Rig, folder: Path, clusters: Clusters
 ) -> None:
-    on(rig, cluster[1])
+    on(rig, clusters.address())
     for number in range(1, 5):
         (folder / f"hold-{number}").touch()
     run = rig.claimed(rig.submit(job="held"))
@@ -141,16 +167,17 @@ def test_what_waits_at_a_worker_is_not_begun_once_the_run_is_to_be_aborted(
 
 
 def test_a_run_goes_on_without_the_cluster_when_that_is_killed(
-    rig: Rig, folder: Path, cluster: tuple[Cluster, str]
+    rig: Rig, folder: Path, clusters: Clusters
 ) -> None:
-    on(rig, cluster[1])
+    address = clusters.address()
+    on(rig, address)
     (folder / "hold-4").touch()
     killed: list[int] = []
 
     def kill(event: object) -> None:
         if isinstance(event, events.ScopeDone) and not killed:
             killed.append(int(wait_for(folder / "scope-4")))
-            cluster[0].kill()
+            clusters.kill()
             (folder / "hold-4").unlink()
 
     rig.subscribers.append(kill)
@@ -158,7 +185,7 @@ def test_a_run_goes_on_without_the_cluster_when_that_is_killed(
     assert (run.state, run.processed) == (State.COMPLETED, 80)
     assert set(rig.handled().values()) == {1}
     assert [one for one in rig.published if isinstance(one, events.ExecutorFellBack)] == [
-        events.ExecutorFellBack(run.run_id, cluster[1], "local", f"no worker answered for {PATIENCE:g} s")
+        events.ExecutorFellBack(run.run_id, address, "local", f"no worker answered for {PATIENCE:g} s")
     ]
 
 

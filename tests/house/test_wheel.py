@@ -18,9 +18,6 @@ SOURCE = ROOT / "src"
 # Names of folders in the package that an author may well have, too.
 COMMON_NAMES = ("cli", "config", "engine", "jobs", "operations", "testing")
 
-# Building and installing is done once for all tests here.
-pytestmark = pytest.mark.xdist_group("wheel")
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
