@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test check bench soak clean
+.PHONY: help .venv demo test test-long check bench soak clean
 
 help:  ## this list
-	@grep -E '^[.a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv: $(INSTALLED)  ## the virtual environment with everything in it
 
@@ -23,8 +23,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)  ## the sample company: load it, rate it, read the mail
 	$(BIN)/batchwright demo --folder demo
 
-test: $(INSTALLED)  ## every test, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal --durations 15
+
+test: $(INSTALLED)  ## the short suite, on SQLite and on a real PostgreSQL
+	$(PYTEST)
+
+test-long: $(INSTALLED)  ## every test, and each as deep as it goes
+	$(PYTEST) --long
 
 check: $(INSTALLED)  ## lint, format, types and import contracts
 	$(BIN)/ruff check
@@ -35,7 +40,7 @@ check: $(INSTALLED)  ## lint, format, types and import contracts
 bench: $(INSTALLED)  ## records per second against the floor of the database
 	$(BIN)/python -m bench
 
-soak: $(INSTALLED)  ## the long tests: kills, stops, outages, queues, rival runs, damaged files
+soak: test-long  ## the long tests, then: kills, stops, outages, queues, rival runs, damaged files
 	$(BIN)/python -m tests.soak
 
 clean:  ## take away what the other targets made

@@ -8,18 +8,30 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 import structlog
 
 from batchwright.engine.store.database import upgrade
 from tests.support.emptied import EmptiedDatabase
 from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.rungs import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.support.smtp import SmtpServer
 
-# The machine may be busy: how long one example takes says nothing here. A failure prints how to repeat it.
-hypothesis.settings.register_profile("batchwright", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("batchwright")
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
 
 _numbers = itertools.count(1)
 _SQLITE_FILE = "batchwright.db"

@@ -149,6 +149,7 @@ def test_a_viewer_looks_at_all_but_users_and_audit(as_viewer: str, batchwright: 
         ("users add x@example.com --role administrator", "administrator", "user.add"),
     ],
 )
+@pytest.mark.on_both
 def test_what_a_viewer_may_not_do_is_refused_before_its_parameters_changes_nothing_and_is_recorded(
     as_viewer: str, batchwright: Batchwright, line: str, role: str, act: str | None
 ) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from tests.soak import fairness, kills, outages, slots, stops
 from tests.support.postgres import postgres_server
+from tests.support.rungs import depth
 
 SEED = 20260101
-STOPS = {"sqlite": 3, "postgresql": 2}
+STOPS = depth({"sqlite": 1, "postgresql": 1}, {"sqlite": 3, "postgresql": 2})
 """In a scope, between two, and where a heartbeat is a transaction, in one."""
-KILLS = {"planning": 1, "scope": 1, "finish": 1, "mail": 1}
+KILLS = depth({"scope": 1}, {"planning": 1, "scope": 1, "finish": 1, "mail": 1})
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -22,6 +23,7 @@ def _silent(_text: str) -> None:
     pass
 
 
+@pytest.mark.on_both
 def test_runs_whose_workers_are_killed_end_by_themselves_like_runs_left_alone(
     database_kind: str, database_url: str, tmp_path: Path
 ) -> None:
@@ -35,6 +37,7 @@ def test_runs_whose_workers_are_killed_end_by_themselves_like_runs_left_alone(
     assert sorted(kill.place for one in found for kill in one.kills) == sorted(KILLS)
 
 
+@pytest.mark.on_both
 def test_a_worker_that_was_stopped_and_overtaken_commits_nothing_more(
     database_kind: str, database_url: str, tmp_path: Path
 ) -> None:
@@ -44,6 +47,7 @@ def test_a_worker_that_was_stopped_and_overtaken_commits_nothing_more(
     assert found.stops == wanted
 
 
+@pytest.mark.long
 def test_runs_outlast_a_breakdown_of_the_server_and_cut_connections(tmp_path: Path) -> None:
     with postgres_server(fsync=True) as server:  # what it has committed has to outlast it
         url = server.create_database("outages_in_short")

@@ -20,6 +20,8 @@ from batchwright.engine.submit import Request, submit
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
 
+pytestmark = pytest.mark.on_both
+
 
 @pytest.fixture(autouse=True)
 def _parcels(rig: Rig) -> None:

@@ -24,6 +24,8 @@ from tests.engine.dedup_submitter import SUBMITS, MonthEnd
 from tests.engine.rig import NOW, Rig
 from tests.support.concurrency import wait_until_blocked
 
+pytestmark = pytest.mark.on_both
+
 ROOT = Path(__file__).parents[2]
 PROCESSES = 4
 

@@ -33,6 +33,8 @@ from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 from tests.support.faults import sqlite_busy, sqlite_fault
 
+pytestmark = pytest.mark.on_both
+
 PASSING = [
     sqlite_busy(),
     sqlite_fault("SQLITE_FULL", "database or disk is full"),

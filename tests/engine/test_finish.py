@@ -13,6 +13,8 @@ from batchwright.engine.store import runs, steering
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 
+pytestmark = pytest.mark.on_both
+
 
 def scope_done(run: Run, scope: int, *, ok: int, done: int) -> events.ScopeDone:
     """A scope of good records has committed, on a clock that stands still."""

@@ -29,6 +29,8 @@ from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
 from tests.support.postgres import PostgresServer
 
+pytestmark = pytest.mark.on_both
+
 LEASE = 30.0
 
 

@@ -20,6 +20,9 @@ from batchwright.engine.store.database import Database, upgrade
 from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
+from tests.support.rungs import depth
+
+pytestmark = pytest.mark.on_both
 
 FATES = ("ok", "error", "skipped", "poisoned")
 
@@ -39,7 +42,7 @@ def meted(fates: dict[int, str]) -> Callable[[Scope], None]:
     return mete
 
 
-@settings(max_examples=25)
+@settings(max_examples=depth(10, 25))
 @given(
     fates=st.lists(st.sampled_from(FATES), max_size=40),
     size=st.integers(1, 9),

@@ -19,6 +19,8 @@ from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
 
+pytestmark = pytest.mark.on_both
+
 
 @pytest.fixture(autouse=True)
 def _parcels(rig: Rig) -> None:

@@ -68,7 +68,12 @@ def check_done_once(rig: Rig, run: Run) -> None:
     assert [one.run_id for one in rig.announced] == [run.run_id]
 
 
-@pytest.mark.parametrize("place", ["start", "execute:2", "finish"])
+LONG = pytest.mark.long
+PLACES = [pytest.param("start", marks=LONG), "execute:2", pytest.param("finish", marks=LONG)]
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("place", PLACES)
 def test_a_run_whose_process_was_killed_is_finished_by_another(
     rig: Rig, owner_at: Callable[[Run, str], Owner], place: str
 ) -> None:
@@ -82,7 +87,8 @@ def test_a_run_whose_process_was_killed_is_finished_by_another(
     assert [type(one) for one in rig.published[:2]] == [events.RunWaiting, events.RunTakenOver]
 
 
-@pytest.mark.parametrize("place", ["start", "execute:2", "finish"])
+@pytest.mark.on_both
+@pytest.mark.parametrize("place", PLACES)
 def test_a_process_that_was_asleep_commits_nothing_when_it_wakes_up(
     rig: Rig, owner_at: Callable[[Run, str], Owner], place: str
 ) -> None:
@@ -101,6 +107,7 @@ def test_a_process_that_was_asleep_commits_nothing_when_it_wakes_up(
     check_done_once(rig, rig.read(run))
 
 
+@pytest.mark.long
 def test_a_run_that_is_taken_over_twice_is_done_once(rig: Rig, owner_at: Callable[[Run, str], Owner]) -> None:
     run = rig.submit()
     first = owner_at(run, "execute:1")

@@ -19,6 +19,8 @@ from batchwright.engine.store.tables import scope as scope_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
+pytestmark = pytest.mark.on_both
+
 STATEMENTS = [
     (scopes, "read"),
     (scopes, "insert_outcomes"),

@@ -18,6 +18,8 @@ from batchwright.engine.submit import SYNC_LIMIT, Request, stored_selection, sub
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 
+pytestmark = pytest.mark.on_both
+
 
 class WetOnly(BatchJob):
     """Cannot run dry."""

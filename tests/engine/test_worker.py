@@ -109,6 +109,7 @@ def test_a_worker_drives_what_was_submitted_before_it_started(rig: Rig) -> None:
         assert [ended(rig, run).state for run in waiting] == [State.COMPLETED] * 3
 
 
+@pytest.mark.on_both
 def test_several_workers_together_never_have_more_active_runs_than_there_are_slots(
     rig: Rig, spy: type[Parcels]
 ) -> None:
@@ -276,6 +277,7 @@ def seconds_until_taken(
 
 
 @pytest.mark.parametrize("in_caller", [False, True], ids=["batch", "synchronous"])
+@pytest.mark.on_both
 def test_a_run_whose_process_is_gone_is_taken_over_within_two_leases(rig: Rig, in_caller: bool) -> None:
     run = rig.claimed(rig.submit(mode="sync" if in_caller else "batch", in_caller=in_caller))
     seconds = seconds_until_taken(rig, FakeClock(NOW))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = ("demo", "test", "check", "bench", "soak", "clean", "help")
+TARGETS = ("demo", "test", "test-long", "check", "bench", "soak", "clean", "help")
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def test_help_explains_the_target(target: str) -> None:
     assert re.search(rf"^{target} +\S", make("help").stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "soak"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-long", "check", "bench", "soak"])
 def test_a_target_makes_the_virtual_environment_by_itself(target: str) -> None:
     # -n prints what would be done; -W takes the file as changed.
     planned = make("-n", "-W", "constraints.txt", target).stdout

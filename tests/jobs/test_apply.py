@@ -226,6 +226,7 @@ def test_usage_that_comes_after_the_run_was_submitted_is_not_in_it(app: Applicat
     assert (run["status"], run["total"], rated(app)["new"]) == ("Completed", 3, None)
 
 
+@pytest.mark.on_both
 def test_a_rival_that_rates_between_two_scopes_is_never_charged_again(app: Application, write: Write) -> None:
     write(fill)
     dry = rate(app, mode="dry_run", scope_size=1)

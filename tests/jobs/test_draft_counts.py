@@ -18,6 +18,7 @@ from batchwright.operations.runs.looking import run_outcomes, show_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open
 from tests.jobs.drafting import draft, empty, mail_facts
+from tests.support.rungs import depth
 
 COUNTS = ("total", "processed", "errored", "skipped", "not_reached")
 OUTCOMES = {"processed": "ok", "errored": "error", "skipped": "skipped", "not_reached": "not_reached"}
@@ -47,7 +48,7 @@ mixtures = st.lists(
 def test_run_ledger_mail_and_tables_agree(applications: Open, kind: str) -> None:
     app = applications(kind)
 
-    @settings(max_examples=12)
+    @settings(max_examples=depth(4, 12))
     @given(mixtures, st.booleans(), st.integers(1, 4), st.sampled_from([None, "2", "40%"]))
     def agree(mixture: list[Any], by_id: bool, scope_size: int, ceiling: str | None) -> None:
         empty(app)

@@ -14,6 +14,7 @@ from batchwright.operations.app import Application
 from tests.jobs.conftest import WORDS, Open
 from tests.jobs.drafting import draft, outcomes, results, undrafted
 from tests.jobs.mixture import Metered, expected_of, filled
+from tests.support.rungs import depth
 
 SEED = 20230605
 Results = dict[str, list[tuple[Any, ...]]]
@@ -67,7 +68,7 @@ def test_every_way_gives_the_same_rows_on_every_database(
 
 
 @pytest.mark.parametrize("include_rated", [False, True])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(depth(1, 4)))
 def test_amounts_and_schedules_are_those_of_a_slow_meter(
     app: Application, seed: int, include_rated: bool
 ) -> None:

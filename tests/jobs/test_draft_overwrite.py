@@ -13,6 +13,8 @@ from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, change, draft, drafts
 from tests.support.application import ACTOR
 
+pytestmark = pytest.mark.on_both
+
 JUNE, JULY = ("1.00", "2.00"), ("2.00", "4.00")
 
 

@@ -24,6 +24,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.testing.clock import StandingClock
 from tests.jobs.world import FIRST_DAY, World
 from tests.support.application import NOW, make_settings
+from tests.support.rungs import depth
 
 INPUTS, SEQUENCES, STEPS = 30, 200, 6
 QUANTITIES = st.sampled_from(["0", "0.125", "3", "12.5", "25", "41", "-1"])
@@ -134,7 +135,7 @@ def _application() -> Iterator[Application]:
 @pytest.mark.timeout(600)
 def test_whatever_happens_in_whatever_order_the_books_hold() -> None:
     settings = hypothesis.settings(
-        max_examples=SEQUENCES,
+        max_examples=depth(20, SEQUENCES),
         stateful_step_count=STEPS,
         deadline=None,
         suppress_health_check=list(HealthCheck),

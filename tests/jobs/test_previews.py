@@ -19,6 +19,7 @@ from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, change, draft, drafts
 from tests.jobs.mixture import filled
 from tests.jobs.rating import rate, rated, unrate
+from tests.support.rungs import depth
 
 
 def fill(books: Company) -> None:
@@ -122,7 +123,7 @@ def test_a_preview_holds_sums_that_are_larger_than_any_single_amount(app: Applic
     assert Decimal(dry["totals"]["draft_fee_amount"]["USD"]) * 100 == 3 * most
 
 
-@pytest.mark.parametrize("seed", [3, 17, 29])
+@pytest.mark.parametrize("seed", depth([3], [3, 17, 29]))
 def test_what_a_preview_foretells_is_what_stands_there_after_the_run(applications: Open, seed: int) -> None:
     app = applications("sqlite")
     filled(app, seed)

@@ -41,6 +41,8 @@ from tests.jobs.rating import (
 from tests.jobs.test_draft_outcomes import BAD
 from tests.support.application import ACTOR
 
+pytestmark = pytest.mark.on_both
+
 JUNE = "06-05"
 
 

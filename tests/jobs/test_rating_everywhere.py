@@ -30,6 +30,7 @@ from tests.jobs.rating import (
     unrate,
 )
 from tests.support.application import ACTOR
+from tests.support.rungs import depth
 
 SEED = 20230605
 Results = dict[str, list[tuple[Any, ...]]]
@@ -48,7 +49,8 @@ def unrated(app: Application) -> None:
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(depth(1, 3)))
+@pytest.mark.on_both
 def test_a_rating_comes_to_the_forecast_to_the_cent_for_every_model(
     app: Application, seed: int, indexed: bool
 ) -> None:

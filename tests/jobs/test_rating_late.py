@@ -30,6 +30,8 @@ from tests.jobs.rating import (
 )
 from tests.support.application import ACTOR
 
+pytestmark = pytest.mark.on_both
+
 
 def fill(books: Company) -> None:
     """AL-1 billed by half-years with usage in May and June, indexed: 10 units at 3, 10 at 2, the rest at 1."""

@@ -22,6 +22,9 @@ from tests.jobs.conftest import Write
 from tests.jobs.drafting import outcomes, statuses
 from tests.jobs.rating import assert_books_balance, fees, rate, rated_results, unrate
 from tests.support.application import ACTOR, rival
+from tests.support.rungs import depth
+
+pytestmark = pytest.mark.on_both
 
 ASSETS, INPUTS = 12, 6
 
@@ -55,7 +58,7 @@ def race(
         return [future.result() for future in [pool.submit(act, way) for way in ways]], retried
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 1_000), (30, 42)])
+@pytest.mark.parametrize("sizes", depth([(1, 1), (30, 42)], [(1, 1), (1, 1_000), (30, 42)]))
 def test_two_ratings_of_the_same_inputs_at_once_charge_each_input_once(
     app: Application, write: Write, tmp_path: Path, sizes: tuple[int, int]
 ) -> None:
@@ -111,7 +114,7 @@ def test_two_ratings_of_late_usage_at_once_open_one_billing_schedule_for_each_pe
     assert not [reason for reason in retried if "deadlock" in reason]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(depth(1, 3)))
 def test_rating_twice_unrating_and_invoicing_at_once_keep_the_books(
     app: Application, write: Write, tmp_path: Path, seed: int
 ) -> None:

@@ -28,6 +28,7 @@ from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import billing_rows
 from tests.jobs.recalculating import JOB, Contracted, asked, recalculate, submitted
 from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.rungs import depth
 
 Write = Callable[[Callable[[Contracted], object]], None]
 TODAY = date(2023, 7, 1)
@@ -215,7 +216,8 @@ def test_another_customer_may_be_recalculated_for_the_same_month(app: Applicatio
     assert submitted(app, customer_id="CU-2")["customer_id"] == "CU-2"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(depth(1, 3)))
+@pytest.mark.on_both
 def test_of_submits_at_once_one_gets_the_month_and_the_others_are_told_of_it(
     app: Application, tmp_path: Path, seed: int
 ) -> None:

@@ -10,11 +10,14 @@ import pytest
 from batchwright.operations.app import Application
 from tests.jobs.melee import play, some_inputs
 from tests.jobs.world import World
+from tests.support.rungs import depth
+
+pytestmark = pytest.mark.on_both
 
 ASSETS, INPUTS = 6, 120
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(depth(1, 3)))
 def test_whatever_is_done_at_once_every_input_is_charged_once_and_the_books_balance(
     app: Application, tmp_path: Path, seed: int
 ) -> None:

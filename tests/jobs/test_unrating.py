@@ -34,6 +34,8 @@ from tests.jobs.rating import (
 )
 from tests.support.application import ACTOR
 
+pytestmark = pytest.mark.on_both
+
 
 def fill(books: Company) -> None:
     """AL-1 billed by quarters, indexed, with three inputs; AL-2 with one; all of them to be rated."""

@@ -17,6 +17,8 @@ from batchwright.engine.store.database import Database, upgrade
 from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.tables import lease_metadata, metadata
 
+pytestmark = pytest.mark.on_both
+
 
 # An index on an expression cannot be read back from SQLite; tests/engine/test_plans.py sees these used.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")

@@ -29,6 +29,7 @@ from tests.notifications.making import (
     row,
     source,
 )
+from tests.support.rungs import depth
 
 _COMPOSER = composer()
 EMPTY = RunRecords(errored=Excerpt(), processed=Excerpt())
@@ -347,7 +348,7 @@ _amounts = st.decimals(-(10**12), 10**12, places=2).map(str)
 _rows = st.lists(st.sampled_from(["ok", "no_price", "no_tier", "unforeseen"]), max_size=120)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=depth(15, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kinds=_rows,
     skipped=st.integers(0, 10**7),

@@ -66,6 +66,7 @@ def test_the_server_receives_both_parts_and_the_attachments(
     assert line(database).sent_at == NOW
 
 
+@pytest.mark.on_both
 def test_while_the_server_is_down_mail_waits_and_arrives_later_with_its_message_id(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
@@ -138,6 +139,7 @@ def test_many_mails_go_over_one_connection(
     assert greetings == 1
 
 
+@pytest.mark.on_both
 def test_a_recipient_refused_for_good_fails_with_the_servers_words_and_the_run_is_untouched(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_connection_dropped_at_the_greeting_leaves_mail_waiting(
     assert line(database).error is not None
 
 
+@pytest.mark.on_both
 def test_a_mail_whose_receipt_got_lost_comes_again_with_the_same_message_id(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
@@ -348,6 +351,7 @@ def test_the_outcomes_of_a_run_are_read_once_for_all_its_recipients(
     assert asked == ["error", "ok"]
 
 
+@pytest.mark.on_both
 def test_two_senders_in_two_threads_send_each_mail_once(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
@@ -369,6 +373,7 @@ def test_two_senders_in_two_threads_send_each_mail_once(
     assert len(ids) == len(set(ids)) == 20
 
 
+@pytest.mark.on_both
 def test_two_senders_in_two_processes_send_each_mail_once(
     database: Database, migrated_url: str, smtp_server: SmtpServer
 ) -> None:

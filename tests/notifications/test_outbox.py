@@ -11,6 +11,8 @@ from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
 from tests.notifications.making import NOW, add_mail, add_run, facts, line
 
+pytestmark = pytest.mark.on_both
+
 
 def test_each_recipient_has_a_mail_with_a_message_id_of_its_own(database: Database) -> None:
     first, second = add_mail(database, "jane@example.com", "ops@example.com")

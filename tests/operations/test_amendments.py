@@ -100,6 +100,7 @@ def test_after_the_walk_through_a_forecast_and_a_rating_come_to_what_they_did_be
     assert_books_balance(app)
 
 
+@pytest.mark.on_both
 def test_with_the_first_half_year_invoiced_nothing_is_billed_twice(app: Application, tmp_path: Path) -> None:
     plant(app, tmp_path)
     draft(app)

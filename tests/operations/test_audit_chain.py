@@ -18,6 +18,8 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.tables import audit_entry, audit_head, audit_seal
 from tests.support.application import ACTOR, NOW, make_settings
 
+pytestmark = pytest.mark.on_both
+
 OK: list[Any] = []
 
 

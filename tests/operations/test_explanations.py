@@ -61,6 +61,7 @@ def run(app: Application, job: str, parameters: dict[str, Any] | None = None, **
     return drive_submitted(app, submitted)
 
 
+@pytest.mark.on_both
 def test_a_rated_amount_is_explained_by_lines_that_sum_to_it_and_by_what_it_was_computed_with(
     app: Application, write: Write
 ) -> None:

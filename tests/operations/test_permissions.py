@@ -320,6 +320,7 @@ def test_every_operation_is_in_the_table_of_roles_or_is_no_act() -> None:
     assert set(FOUND) == set(ACTS) | set(NO_ACT)
 
 
+@pytest.mark.on_both
 def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_else(
     app: Application, people: dict[str, Actor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +342,7 @@ def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_el
             assert is_forbidden(calls(app, actor, tmp_path)[name]) is not allowed, (name, role)
 
 
+@pytest.mark.on_both
 def test_every_refusal_leaves_one_audit_entry_that_names_the_act_and_the_role(
     app: Application, people: dict[str, Actor], tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_submitted_run_is_shown_with_the_keys_of_the_contract_in_their_order(a
 
 
 @pytest.mark.usefixtures("company")
+@pytest.mark.on_both
 def test_a_submit_leaves_one_audit_entry(app: Application, entries: Entries) -> None:
     submit(app, reason="June")
     (entry,) = entries()

@@ -199,6 +199,7 @@ def test_a_refused_set_status_moves_none_and_leaves_no_entry(
     assert entries() == []
 
 
+@pytest.mark.on_both
 def test_of_two_moves_at_once_one_moves_and_the_other_finds_it_done(
     app: Application, write: Write, entries: Entries
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_unix_line_keeps_its_meaning_through_an_update(app: Application) -> No
     assert (changed["cron"], changed["next_fire_at"]) == ("15 2 * * 0", "2023-07-02T00:15:00.000Z")
 
 
+@pytest.mark.on_both
 def test_of_those_who_apply_at_once_one_adds_and_the_others_find_no_change(
     app: Application, entries: Entries, migrated_url: str, tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ def test_times_of_an_earlier_expression_are_not_backfilled(
         backfilled(app, day(1), day(2))
 
 
+@pytest.mark.on_both
 def test_of_those_who_backfill_at_once_no_time_is_run_twice(
     app: Application, schedule: View, migrated_url: str, tmp_path: Path
 ) -> None:

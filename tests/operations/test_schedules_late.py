@@ -269,6 +269,7 @@ def looked_at_once(app: Application, url: str, folder: Path) -> None:
         rival.close()
 
 
+@pytest.mark.on_both
 def test_of_workers_that_look_at_once_one_tells(app: Application, migrated_url: str, tmp_path: Path) -> None:
     schedule = scheduled(app, start_within_minutes=10)
     for minute in range(20):
@@ -279,6 +280,7 @@ def test_of_workers_that_look_at_once_one_tells(app: Application, migrated_url: 
     assert left(app) == 0
 
 
+@pytest.mark.on_both
 def test_of_workers_that_look_at_once_one_pings(
     app: Application, migrated_url: str, tmp_path: Path, web: WebServer
 ) -> None:

@@ -193,6 +193,7 @@ def test_an_aborted_run_that_never_began_has_no_records_and_still_its_mail(app: 
 
 
 @pytest.mark.usefixtures("parcels")
+@pytest.mark.on_both
 def test_an_abort_and_its_mail_are_recorded_together_or_not_at_all(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -399,12 +399,14 @@ def test_a_reset_of_more_inputs_than_a_statement_takes_resets_them_all(
 
 
 @pytest.mark.usefixtures("inputs")
+@pytest.mark.on_both
 def test_of_two_deletes_at_once_one_wins_and_the_other_is_refused(app: Application, entries: Entries) -> None:
     results = race(*[lambda: delete_usage_inputs(app, ["IN-loaded"], actor=ACTOR)] * 2)
     assert sorted(isinstance(result, Refused) for result in results) == [False, True]
     assert len(entries()) == 1
 
 
+@pytest.mark.on_both
 def test_of_two_additions_of_one_id_at_once_one_wins(
     app: Application, write: Write, entries: Entries
 ) -> None:
@@ -418,6 +420,7 @@ def test_of_two_additions_of_one_id_at_once_one_wins(
 
 
 @pytest.mark.usefixtures("inputs")
+@pytest.mark.on_both
 def test_edits_at_once_follow_each_other_and_each_entry_begins_where_the_other_ended(
     app: Application, entries: Entries
 ) -> None:
@@ -432,6 +435,7 @@ def test_edits_at_once_follow_each_other_and_each_entry_begins_where_the_other_e
 
 
 @pytest.mark.usefixtures("inputs")
+@pytest.mark.on_both
 def test_an_edit_that_waited_for_a_run_sees_the_input_rated_and_is_refused(app: Application) -> None:
     """A run holds the asset and rates the input; an edit that came meanwhile must not act on what it saw before."""
     results: list[Any] = []

@@ -10,6 +10,7 @@ from tests.soak import schedules
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_each_second_has_one_run_or_one_reason_while_workers_are_killed(
     database_url: str, tmp_path: Path
 ) -> None:

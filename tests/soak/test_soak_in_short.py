@@ -9,6 +9,7 @@ import pytest
 
 from tests.soak import crash, fuzz, machine, recalculation, rivals
 from tests.support.postgres import PostgresServer
+from tests.support.rungs import depth
 
 
 def _silent(_text: str) -> None:
@@ -28,16 +29,24 @@ def second_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Pat
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.on_both
 def test_a_run_killed_again_and_again_ends_like_one_left_alone(database_url: str, second_url: str) -> None:
     assert (
         crash.compare(
-            database_url, second_url, inputs=2_000, kills=5, scope_size=20, seed=20260101, say=_silent
+            database_url,
+            second_url,
+            inputs=depth(400, 2_000),
+            kills=depth(1, 5),
+            scope_size=20,
+            seed=20260101,
+            say=_silent,
         )
         == []
     )
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_preview_applied_by_a_run_that_is_killed_comes_to_what_a_run_left_alone_comes_to(
     postgres: PostgresServer,
 ) -> None:
@@ -59,18 +68,18 @@ def test_two_runs_at_once_leave_each_asset_with_the_schedules_of_one_of_them(
 ) -> None:
     url = postgres.create_database("rivals_in_short")
     try:
-        assert rivals.compare(url, seeds=range(5), say=_silent) == []
+        assert rivals.compare(url, seeds=range(depth(1, 5)), say=_silent) == []
     finally:
         postgres.drop_database("rivals_in_short")
 
 
 @pytest.mark.timeout(300)
 def test_the_importer_loads_or_refuses_damaged_files_and_does_nothing_else(database_url: str) -> None:
-    assert fuzz.compare(database_url, cases=150, seed=7, say=_silent) == []
+    assert fuzz.compare(database_url, cases=depth(30, 150), seed=7, say=_silent) == []
 
 
 @pytest.mark.timeout(300)
 def test_a_larger_company_keeps_its_books_whatever_is_done_in_whatever_order(
     database_url: str, tmp_path: Path
 ) -> None:
-    assert machine.compare(database_url, tmp_path, steps=12, inputs=200, seed=3, say=_silent) == []
+    assert machine.compare(database_url, tmp_path, steps=depth(4, 12), inputs=200, seed=3, say=_silent) == []

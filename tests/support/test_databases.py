@@ -4,6 +4,8 @@ from sqlalchemy import create_engine, inspect
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.migrating import newest_revision
 
+pytestmark = pytest.mark.on_both
+
 
 def tables(url: str) -> list[str]:
     engine = create_engine(url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
 from sqlalchemy import Connection
 
 from batchwright.jobs import DraftUsageRatingJob
@@ -24,5 +25,6 @@ def test_a_forecast_on_sqlite_can_be_killed_anywhere(assert_restart_safe: Check)
     assert_restart_safe(DraftUsageRatingJob(), company)
 
 
+@pytest.mark.long
 def test_a_forecast_on_postgresql_can_be_killed_anywhere(assert_restart_safe_on_postgres: Check) -> None:
     assert_restart_safe_on_postgres(DraftUsageRatingJob(), company)

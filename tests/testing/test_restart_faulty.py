@@ -30,6 +30,7 @@ def found(assert_restart_safe: Callable[..., None]) -> Found:
     return check
 
 
+@pytest.mark.long
 def test_what_is_written_outside_the_transaction_is_found(found: Found, tmp_path: Path) -> None:
     file = tmp_path / "done.txt"
     said = found(faulty.WritesOutsideTheTransaction(file=str(file)), [Files(file)])
@@ -41,6 +42,7 @@ def test_what_is_written_outside_the_transaction_is_found(found: Found, tmp_path
     assert "leave mails, calls and files to finish or to afterwards" in said
 
 
+@pytest.mark.long
 def test_a_mail_that_execute_sends_is_found(found: Found, smtp_capture: SmtpCapture) -> None:
     job = faulty.MailsInExecute(host=smtp_capture.host, port=smtp_capture.port)
     said = found(job, [smtp_capture])
@@ -48,6 +50,7 @@ def test_a_mail_that_execute_sends_is_found(found: Found, smtp_capture: SmtpCapt
     assert "mail 'Subject: points for purchase 1': came 2 times; undisturbed it is came 1 time" in said
 
 
+@pytest.mark.long
 def test_a_sum_that_is_kept_in_memory_is_found(found: Found) -> None:
     said = found(faulty.KeepsASumInMemory())
     assert "killed at 'scope committed' of scope 1" in said
@@ -65,6 +68,7 @@ def test_a_job_that_commits_by_itself_is_found(found: Found) -> None:
     assert "execute of scope 1 has ended its own transaction" in found(faulty.CommitsByItself())
 
 
+@pytest.mark.long
 def test_a_count_that_is_kept_in_a_file_is_found(found: Found, tmp_path: Path) -> None:
     file = tmp_path / "count.txt"
     said = found(faulty.CountsInAFile(file=str(file)), [Files(file)])
@@ -78,18 +82,21 @@ def test_an_amount_from_the_wall_clock_is_found(found: Found) -> None:
     assert "table purchase, row id=1: points is " in said
 
 
+@pytest.mark.long
 def test_an_amount_that_depends_on_the_scope_is_found(found: Found) -> None:
     said = found(faulty.DependsOnItsScopes())
     assert "in scopes of 1 in place of 3" in said
     assert "table purchase, row id=2: points is 1002; undisturbed it is 2" in said
 
 
+@pytest.mark.long
 def test_an_error_that_is_swallowed_after_half_of_the_work_is_found(found: Found) -> None:
     said = found(faulty.SwallowsItsErrors())
     assert "a passing fault of the database at statement 4 of the first scope" in said
     assert "record 2: error (failed); undisturbed it is ok" in said
 
 
+@pytest.mark.long
 def test_a_finish_that_cannot_be_repeated_is_found(found: Found, tmp_path: Path) -> None:
     file = tmp_path / "report.txt"
     said = found(faulty.FinishesTwice(file=str(file)), [Files(file)])

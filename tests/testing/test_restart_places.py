@@ -89,10 +89,12 @@ def test_a_job_that_raises_in_start_shows_its_traceback(assert_restart_safe: Cal
     assert "KeyError: 'price'" in str(raised.value)
 
 
+@pytest.mark.long
 def test_columns_that_are_ignored_are_not_compared(assert_restart_safe: Callable[..., None]) -> None:
     assert_restart_safe(DrawsAtRandom(), points_data, ignore={"purchase": ["points"]})
 
 
+@pytest.mark.long
 def test_a_dependence_on_scopes_that_is_meant_can_be_allowed(
     assert_restart_safe: Callable[..., None],
 ) -> None:

@@ -37,10 +37,12 @@ class WritesThroughItsOwnConnection(PointsJob):
         engine.dispose()
 
 
+@pytest.mark.long
 def test_a_sound_job_whose_rows_the_database_numbers_passes(assert_restart_safe_on_postgres: Check) -> None:
     assert_restart_safe_on_postgres(sound.InsertsEntries(), points_data)
 
 
+@pytest.mark.long
 def test_what_is_written_through_another_connection_is_found(
     assert_restart_safe_on_postgres: Check, postgres_workshop: Workshop
 ) -> None:

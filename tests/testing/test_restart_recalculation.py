@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import Connection
 
 from batchwright.billing import tables
@@ -47,9 +48,11 @@ def job() -> DataRecalculationJob:
     return DataRecalculationJob("CU-1", ["2023-05"], "Incorrect Charges")
 
 
+@pytest.mark.long
 def test_a_recalculation_on_sqlite_can_be_killed_anywhere(assert_restart_safe: Check) -> None:
     assert_restart_safe(job(), company)
 
 
+@pytest.mark.long
 def test_a_recalculation_on_postgresql_can_be_killed_anywhere(assert_restart_safe_on_postgres: Check) -> None:
     assert_restart_safe_on_postgres(job(), company)

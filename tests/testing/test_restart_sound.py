@@ -26,10 +26,12 @@ JOBS = [
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+@pytest.mark.long
 def test_a_sound_job_passes(assert_restart_safe: Callable[..., None], job: BatchJob) -> None:
     assert_restart_safe(job, points_data)
 
 
+@pytest.mark.long
 def test_a_sound_job_that_writes_a_report_passes(
     assert_restart_safe: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from batchwright.billing.importing import ImportRefused, import_files
 from batchwright.billing.importing.importing import KINDS
 from tests.billing.importing.books import COMPANY, NOW, TAKEN_OVER, Books, write
+from tests.support.rungs import depth
 
 _FILES = {**COMPANY, **TAKEN_OVER}
 _HEADERS = {kind.name: ",".join(column.name for column in kind.columns) for kind in KINDS}
 _FUZZ = settings(
-    max_examples=150,
+    max_examples=depth(25, 150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

@@ -8,6 +8,8 @@ import pytest
 from batchwright.billing.importing import ImportRefused
 from tests.billing.importing.books import COMPANY, TAKEN_OVER, Books
 
+pytestmark = pytest.mark.on_both
+
 _PRICES = "SELECT product, effective_from, revision, CAST(unit_price AS text) FROM price ORDER BY id"
 _INPUT_HEADER = "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom,description\n"
 

@@ -24,6 +24,8 @@ from batchwright.engine.store.schedules import Fire
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, spec
 
+pytestmark = pytest.mark.on_both
+
 MINUTELY = "0 * * * * ?"
 MINUTE = timedelta(minutes=1)
 

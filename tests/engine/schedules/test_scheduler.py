@@ -20,6 +20,8 @@ from batchwright.engine.schedules.scheduler import Scheduler
 from batchwright.engine.store import schedules
 from tests.engine.schedules.making import NOW, Bench
 
+pytestmark = pytest.mark.on_both
+
 MINUTELY = "0 * * * * ?"
 MINUTE = timedelta(minutes=1)
 

@@ -12,9 +12,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from batchwright.engine.schedule import Misfire
 from batchwright.engine.schedules.scheduler import Scheduler
 from tests.engine.schedules.making import NOW, Bench
+
+pytestmark = pytest.mark.on_both
 
 WAIT = 60.0
 

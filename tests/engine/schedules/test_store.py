@@ -14,6 +14,8 @@ from batchwright.engine.store.database import Database
 from batchwright.engine.store.schedules import Fire
 from tests.engine.schedules.making import NOW, add, spec
 
+pytestmark = pytest.mark.on_both
+
 EVERYTHING = spec(
     "Month's end",
     "0 30 2 L * ?",
