@@ -23,6 +23,7 @@ from batchwright.engine.store.tables import lease_metadata, metadata
 from tests.support.postgres import PostgresServer
 
 SECONDS_TO_END_SESSIONS = 5.0
+_numbers = itertools.count(1)  # of all databases of this process: a server has one for each name
 _TABLES = [table.name for one in (lease_metadata, metadata) for table in reversed(one.sorted_tables)]
 
 # Pages are all that is asked for: to delete nothing takes less than to look for rows. A large table would keep its
@@ -78,7 +79,6 @@ class EmptiedDatabase:
     def __init__(self, server: PostgresServer, template: str) -> None:
         self._server = server
         self._template = template
-        self._numbers = itertools.count(1)
         self._administration = server.connect()
         self._name: str | None = None
         with server.connect(template) as connection:
@@ -98,7 +98,7 @@ class EmptiedDatabase:
         Raises:
             LeftBehindError: at the end, when sessions on it outlast their test. They are ended.
         """
-        name = f"lent_{os.getpid()}_{next(self._numbers)}"
+        name = f"lent_{os.getpid()}_{next(_numbers)}"
         if self._name is None:
             self._server.create_database(name, template=self._template)
         else:
