@@ -86,6 +86,28 @@ log.error("one"); write_at_once(b"two")
         assert file.read() == ""
 
 
+def test_threads_that_log_at_once_lose_nothing_and_raise_nothing() -> None:
+    steps = """
+import threading
+together = threading.Barrier(4)
+raised = []
+def write(number):
+    together.wait()
+    try:
+        for line in range(500):
+            sys.stderr.write(f"{number} {line}\\n")
+    except BaseException as error:
+        raised.append(error)
+threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert raised == [], raised
+"""
+    done = run(steps, stderr=subprocess.STDOUT)
+    written = set(done.stdout.splitlines())
+    assert written == {f"{number} {line}" for number in range(4) for line in range(500)} | {"done"}
+
+
 def test_what_cannot_be_shown_is_logged_as_the_bare_event() -> None:
     steps = """
 class Wrong:

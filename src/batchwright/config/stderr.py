@@ -24,8 +24,6 @@ class UnfailingStderr(io.RawIOBase):
     def __init__(self) -> None:
         self.lost = 0
         self._stuck = False
-        self._poll = select.poll()
-        self._poll.register(_STDERR, select.POLLOUT)
 
     def writable(self) -> bool:
         """True."""
@@ -44,7 +42,7 @@ class UnfailingStderr(io.RawIOBase):
         left = memoryview(data)
         try:
             while left:
-                if not self._poll.poll(0 if self._stuck else SECONDS_TO_WAIT * 1000):
+                if not _is_writable(0 if self._stuck else SECONDS_TO_WAIT):
                     raise BlockingIOError
                 left = left[os.write(_STDERR, left[:_AT_ONCE]) :]
             self._stuck = False
@@ -77,13 +75,18 @@ def lines_lost(stream: TextIO) -> int:
 
 def write_at_once(data: bytes) -> None:
     """For signal handlers: past Python's buffers, which the signal may have caught in the middle. Lost if need be."""
-    poll = select.poll()
-    poll.register(_STDERR, select.POLLOUT)
     try:
-        if poll.poll(0):
+        if _is_writable(0):
             os.write(_STDERR, data)
     except OSError:
         pass
+
+
+def _is_writable(seconds: float) -> bool:
+    """Whether a piece can be written without waiting, after so many seconds at most."""
+    poll = select.poll()  # one for each call: threads must not share it
+    poll.register(_STDERR, select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _open_if_closed(number: int) -> None:
