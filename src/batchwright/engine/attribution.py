@@ -5,10 +5,14 @@ scopes, whose column ``about`` keeps it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
+
+from batchwright.engine.errors import storable
 
 MOST_MONTHS = 1_200
 """A span of more than a century is a slip in some date: only its ends are given."""
+_MONTH = re.compile("[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def encode(customers: Collection[str], months: Collection[str]) -> str | None:
@@ -22,12 +26,15 @@ def encode(customers: Collection[str], months: Collection[str]) -> str | None:
 
 
 def combine(attributions: Iterable[str]) -> tuple[str | None, list[str] | None]:
-    """The customer, where all scopes have the same one, and the months (YYYY-MM) from the first to the last."""
+    """The customer, where all scopes have the same one, and the months (YYYY-MM) from the first to the last.
+
+    What is no customer's id and no month is left out: no run stays open for what a scope has said.
+    """
     customers: set[str] = set()
     months: set[str] = set()
     for attribution in map(json.loads, attributions):
-        customers.update(attribution["customers"])
-        months.update(attribution["months"])
+        customers.update(storable(one) for one in attribution["customers"] if isinstance(one, str))
+        months.update(one for one in attribution["months"] if isinstance(one, str) and _MONTH.fullmatch(one))
     customer = next(iter(customers)) if len(customers) == 1 else None
     return customer, _span(min(months), max(months)) if months else None
 

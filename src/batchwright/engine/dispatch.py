@@ -19,7 +19,7 @@ from batchwright.engine import events, preview_check
 from batchwright.engine.claim import Claimed, Claims, ExtraWrite, Stop, no_extra_write
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
-from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.errors import FenceLost, Refused, error_text, text_of
 from batchwright.engine.events import Events, Point
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
@@ -28,7 +28,7 @@ from batchwright.engine.lease import Lease
 from batchwright.engine.plan import cut
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Ask, Run, State
-from batchwright.engine.scope import Done, RunSession, ScopeRunner, error_text
+from batchwright.engine.scope import Done, RunSession, ScopeRunner
 from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
@@ -169,6 +169,9 @@ class Dispatcher:
 
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
         try:
+            # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
+            if run.fence > 1 and self._with_retries(lambda: self._asked(run)) is not None:
+                return self._with_retries(lambda: self._leave(run, session))
             job = self._registry.get(run.job)(**run.parameters)
             if run.state is State.PREPARING:
                 run = self._with_retries(lambda: self._prepare(run, job, session, stop))
@@ -183,7 +186,7 @@ class Dispatcher:
             # A database that stays away leaves the run interrupted, to be taken over; anything else ends it.
             if is_transient(error):
                 raise
-            reason = str(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
+            reason = text_of(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
             return self._with_retries(lambda: self._fail(run, session, reason))
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
@@ -254,6 +257,10 @@ class Dispatcher:
                 self._events.publish(_scope_done(run, scope, done))
                 check_ceiling(run.error_ceiling, errored, total)
         return work.asked is None and not work.pending
+
+    def _asked(self, run: Run) -> steering.Asked | None:
+        with self._database.read_autocommit() as connection:
+            return steering.read(connection, run.id)
 
     def _progress(self, run: Run) -> Progress:
         with self._database.read() as connection:

@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from batchwright.engine import attribution
 from batchwright.engine.clock import Clock
+from batchwright.engine.errors import error_text
 from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Warn
 from batchwright.engine.queue import fill_slots
 from batchwright.engine.run import ACTIVE, Ask, Run, State, Totals
-from batchwright.engine.scope import error_text
 from batchwright.engine.store import runs, scopes, steering
 
 log = structlog.get_logger()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MOST_CHARACTERS = 1_000
+"""So many of what an exception says are kept."""
+
 
 class Refused(Exception):
     """Asked for something that cannot be done: nothing was changed.
@@ -49,3 +52,21 @@ class FenceLost(Exception):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"{run_id} was taken over by another process")
         self.run_id = run_id
+
+
+def storable(text: str) -> str:
+    """A text as every database takes it: PostgreSQL takes no NUL, and none takes half of a surrogate pair."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, storable; also of one that cannot say it."""
+    try:
+        return storable(str(error))
+    except Exception:
+        return "(it cannot say what)"
+
+
+def error_text(error: BaseException) -> str:
+    """The kind of an exception and what it says, as a message of the ledger."""
+    return storable(f"{type(error).__name__}: {text_of(error)}"[:MOST_CHARACTERS])

@@ -23,12 +23,13 @@ from sqlalchemy.exc import DBAPIError
 from batchwright.config.logging import bind
 from batchwright.engine import attribution, events, faults, preview_check
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import FenceLost, PreviewOutdated
+from batchwright.engine.errors import FenceLost, PreviewOutdated, error_text, storable
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import UNFORESEEN, BatchJob, Outcome, Scope
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.store import leases, runs, scopes
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.engines import is_closed_on_purpose
 from batchwright.engine.store.leases import Session
 
 
@@ -70,7 +71,7 @@ class RunSession:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction on it; connects anew after a connection was lost."""
+        """A write transaction on it; connects anew after a connection was lost, or closed by the job."""
         connection = self._connected()
         with self._database.transaction(connection):
             if not self._database.is_sqlite:
@@ -92,7 +93,7 @@ class RunSession:
         return leases.backend_of(connection)
 
     def _connected(self) -> Connection:
-        if self._connection is None:
+        if self._connection is None or self._connection.closed:
             self._connection = self._database.engine.connect()
         return self._connection
 
@@ -195,8 +196,14 @@ class ScopeRunner:
             set_aside=set_aside,
         )
         self._reached("scope read", stored.number)
+        driver_connection = connection.connection.driver_connection
         with _gc_paused():
-            self.job.execute(scope)
+            try:
+                self.job.execute(scope)
+            finally:
+                if is_closed_on_purpose(driver_connection):
+                    connection.invalidate()
+                    raise RuntimeError("the job closed its connection")
         self._reached("scope executed", stored.number)
         ours = set(keys)
         reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
@@ -306,7 +313,12 @@ class ScopeRunner:
     ) -> Iterator[dict[str, object]]:
         of_scope = {"run_id": self.run.id, "scope_id": stored.id}
         for key, entry in outcomes.items():
-            yield {**of_scope, "record_key": key, **entry._asdict()}
+            said = {
+                "outcome": entry.outcome,
+                "code": storable(entry.code),
+                "message": storable(entry.message),
+            }
+            yield {**of_scope, "record_key": key, **said}
 
     def _preview_rows(self, stored: scopes.StoredScope, scope: Scope) -> Iterator[dict[str, object]]:
         if self.run.is_dry:
@@ -336,11 +348,3 @@ def _packed(keys: Sequence[int], amounts: dict[str, dict[int, int]]) -> tuple[by
     currency_of = {key: currency for currency, of_key in amounts.items() for key in of_key}
     minors = [amounts[currency_of[key]][key] if key in currency_of else scopes.NO_AMOUNT for key in keys]
     return scopes.pack(minors), json.dumps([currency_of.get(key) for key in keys])
-
-
-def error_text(error: Exception) -> str:
-    """The kind of an exception and its text, as a message of the ledger: PostgreSQL takes no NUL, and no database
-    takes half of a surrogate pair.
-    """
-    text = f"{type(error).__name__}: {error}"[:1000].replace("\0", "\\x00")
-    return text.encode("utf-8", "backslashreplace").decode()

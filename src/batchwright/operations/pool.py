@@ -21,10 +21,10 @@ from batchwright.config.logging import bind
 from batchwright.config.settings import SettingsError
 from batchwright.config.stderr import make_stderr_unfailing
 from batchwright.engine import events
-from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.errors import FenceLost, Refused, error_text
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
-from batchwright.engine.scope import RunSession, ScopeRunner, error_text
+from batchwright.engine.scope import RunSession, ScopeRunner
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.operations.app import default_application

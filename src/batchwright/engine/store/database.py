@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
-from batchwright.engine.store.engines import is_sqlite, open_engine, open_lease_engine
+from batchwright.engine.store.engines import SESSION_CHANGED, is_sqlite, open_engine, open_lease_engine
 from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.turnstile import Turnstile
 
@@ -97,6 +97,8 @@ class Database:
         try:
             with turn, connection.begin():
                 yield connection
+            if SESSION_CHANGED in connection.info:
+                connection.invalidate()
         except Exception as error:
             if not is_read_only(error):
                 raise

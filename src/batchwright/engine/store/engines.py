@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,21 @@ def _open_postgresql(url: URL, **options: Any) -> Engine:
     )
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "handle_error", _leave_read_only_server)
+    event.listen(engine, "before_cursor_execute", _note_changed_session)
     return engine
+
+
+SESSION_CHANGED = "batchwright_session_changed"
+_CHANGE = re.compile(r"\s*(SET\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)|RESET\s)", re.IGNORECASE)
+
+
+def _note_changed_session(
+    connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+) -> None:
+    """What a job SETs for its session would outlast its scope, and its run: the session is not used again."""
+    local = ", true)" in statement
+    if _CHANGE.match(statement) or ("set_config" in statement and not local):
+        connection.info[SESSION_CHANGED] = True
 
 
 def _leave_read_only_server(context: ExceptionContext) -> None:
@@ -83,6 +98,16 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     before, connection.autocommit = connection.autocommit, True
     connection.execute(OWN_SETTINGS)
     connection.autocommit = before
+
+
+def is_closed_on_purpose(driver_connection: Any) -> bool:
+    """Whether this side has closed a connection of a driver; not so one that broke."""
+    if not isinstance(driver_connection, sqlite3.Connection):
+        return bool(driver_connection.closed and not driver_connection.broken)
+    try:
+        return driver_connection.in_transaction is None
+    except sqlite3.ProgrammingError:
+        return True
 
 
 def open_lease_engine(url: URL) -> Engine:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, select, text, update
 
-from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused
+from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused, storable
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, Ask, NewRun, Run, State
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
@@ -201,7 +201,13 @@ def add_warnings_of(connection: Connection, warnings: Sequence[tuple[int, int | 
     """Store warnings, each with the key of its run and, if it is of one, of its scope."""
     if warnings:
         rows = [
-            {"run_id": run_key, "scope_id": scope_key, **warning._asdict()}
+            {
+                "run_id": run_key,
+                "scope_id": scope_key,
+                "code": storable(warning.code),
+                "message": storable(warning.message),
+                "record_id": None if warning.record_id is None else storable(str(warning.record_id)),
+            }
             for run_key, scope_key, warning in warnings
         ]
         connection.execute(insert(run_warning), rows)
@@ -337,12 +343,13 @@ def _sums(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str
     return sums
 
 
-def add_totals(into: dict[str, dict[str, int]], more: dict[str, dict[str, int]]) -> None:
-    """Add totals by name and currency."""
-    for name, amounts in more.items():
+def add_totals(into: dict[str, dict[str, int]], more: Any) -> None:
+    """Add totals by name and currency. What is no such thing is left out: a run that said so must end all the same."""
+    for name, amounts in more.items() if isinstance(more, dict) else ():
         sums = into.setdefault(name, {})
-        for currency, minor in amounts.items():
-            sums[currency] = sums.get(currency, 0) + minor
+        for currency, minor in amounts.items() if isinstance(amounts, dict) else ():
+            if isinstance(minor, int):
+                sums[currency] = sums.get(currency, 0) + minor
 
 
 def from_row(row: AnyRow, live: dict[str, Any] | None = None) -> Run:
