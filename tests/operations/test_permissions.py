@@ -184,7 +184,6 @@ NO_ACT = {
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
-    "listing": "part of lists, which ask",
     "tell_submitted": "part of submits, which ask",
     "submit": "part of submits, which ask",
     "drive_submitted": "who might submit the run may drive it",

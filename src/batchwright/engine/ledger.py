@@ -7,6 +7,7 @@ that was not done. Ten million records cost some ten thousand rows.
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from sqlalchemy import Connection
 from batchwright.engine.job import Amount, BatchJob, Change, Outcome, Preview
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 
 OUTCOMES = ("ok", "error", "skipped", "not_reached")
 
@@ -44,26 +47,60 @@ def outcomes(
 ) -> Iterator[RecordOutcome]:
     """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only."""
     for stored in scopes.read_all(connection, run.id, outcome):
-        reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
-        chosen = [
-            (position, key, entry)
-            for position, key in enumerate(stored.keys)
-            for entry in [_entry(stored.done, reported.get(key))]
-            if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
-        ]
-        keys = [key for _, key, _ in chosen]
-        ids = job.record_ids(connection, keys) if keys else {}
-        facts = job.record_facts(connection, keys) if keys and with_facts else {}
-        for position, key, entry in chosen:
-            yield RecordOutcome(
-                record_key=key,
-                record_id=ids.get(key, str(key)),
-                outcome=entry.outcome,
-                code=entry.code or None,
-                message=entry.message or None,
-                amount=stored.amount_of(position),
-                facts=facts.get(key, {}),
-            )
+        yield from _of_scope(connection, stored, job, outcome, code, with_facts)
+
+
+def outcome_pages(
+    database: Database,
+    run: Run,
+    job: BatchJob,
+    *,
+    outcome: str | None = None,
+    code: str | None = None,
+    with_facts: bool = False,
+) -> Iterator[RecordOutcome]:
+    """As ``outcomes``, for a reader who takes their time: see ``engine/store/pages.py``."""
+    at_a_time = -(-ROWS_AT_A_TIME // run.scope_size)
+
+    def read(connection: Connection, last: int | None) -> tuple[list[RecordOutcome], int | None]:
+        found: list[RecordOutcome] = []
+        for stored in scopes.read_all(connection, run.id, outcome, last or 0, at_a_time):
+            found += _of_scope(connection, stored, job, outcome, code, with_facts)
+            if len(found) >= ROWS_AT_A_TIME:
+                return found, stored.number
+        return found, None
+
+    return pages(database, read)
+
+
+def _of_scope(
+    connection: Connection,
+    stored: scopes.StoredScope,
+    job: BatchJob,
+    outcome: str | None,
+    code: str | None,
+    with_facts: bool,
+) -> Iterator[RecordOutcome]:
+    reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
+    chosen = [
+        (position, key, entry)
+        for position, key in enumerate(stored.keys)
+        for entry in [_entry(stored.done, reported.get(key))]
+        if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
+    ]
+    keys = [key for _, key, _ in chosen]
+    ids = job.record_ids(connection, keys) if keys else {}
+    facts = job.record_facts(connection, keys) if keys and with_facts else {}
+    for position, key, entry in chosen:
+        yield RecordOutcome(
+            record_key=key,
+            record_id=ids.get(key, str(key)),
+            outcome=entry.outcome,
+            code=entry.code or None,
+            message=entry.message or None,
+            amount=stored.amount_of(position),
+            facts=facts.get(key, {}),
+        )
 
 
 def keys_to_retry(connection: Connection, run: Run) -> Iterator[int]:
@@ -78,13 +115,33 @@ def keys_to_retry(connection: Connection, run: Run) -> Iterator[int]:
 
 def preview_lines(connection: Connection, run: Run, kind: str | None = None) -> Iterator[Preview]:
     """What a dry run found that it would write, or lines of one kind: by currency, the largest difference first."""
-    for row in scopes.preview_rows(connection, run.id, kind):
-        amount = None if row.amount is None else Amount(row.amount, row.currency)
-        change = None
-        if row.currency is not None:
-            change = Change(row.amount_before, row.amount_after, row.currency)
-        detail: dict[str, Any] = json.loads(row.detail)
-        yield Preview(row.kind, row.record_id, amount, detail, change, row.customer_id)
+    keys = scopes.preview_keys(connection, run.id, kind)
+    for first in range(0, len(keys), ROWS_AT_A_TIME):
+        yield from map(_preview, scopes.preview_rows(connection, keys[first : first + ROWS_AT_A_TIME]))
+
+
+def preview_pages(database: Database, run: Run, kind: str) -> Iterator[Preview]:
+    """As ``preview_lines``, for a reader who takes their time: see ``engine/store/pages.py``."""
+    keys = array("q")
+
+    def read(connection: Connection, first: int | None) -> tuple[list[Preview], int | None]:
+        if first is None:
+            first = 0
+            keys.extend(scopes.preview_keys(connection, run.id, kind))
+        after = first + ROWS_AT_A_TIME
+        rows = scopes.preview_rows(connection, keys[first:after])
+        return [_preview(row) for row in rows], after if after < len(keys) else None
+
+    return pages(database, read)
+
+
+def _preview(row: Any) -> Preview:
+    amount = None if row.amount is None else Amount(row.amount, row.currency)
+    change = None
+    if row.currency is not None:
+        change = Change(row.amount_before, row.amount_after, row.currency)
+    detail: dict[str, Any] = json.loads(row.detail)
+    return Preview(row.kind, row.record_id, amount, detail, change, row.customer_id)
 
 
 def _entry(done: bool, reported: Outcome | None) -> Outcome:

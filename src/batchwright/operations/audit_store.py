@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
 
+from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_seal
 
 # Made once: every act executes it.
@@ -20,10 +21,9 @@ def add_audit_entries(connection: Connection, rows: Sequence[dict[str, Any]]) ->
         connection.execute(_ADD, rows)
 
 
-def list_audit_entries(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:
+def list_audit_entries(limit: int | None = None) -> Listing:
     """The entries, newest first, `limit` of them at most."""
-    statement = select(audit_entry).order_by(audit_entry.c.id.desc()).limit(limit)
-    yield from connection.execute(statement, execution_options={"yield_per": 100}).mappings()
+    return Listing(select(audit_entry), (audit_entry.c.id,), limit, newest_first=True)
 
 
 def acts_on(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
 from batchwright.billing.records.pages import chunks, stream
 from batchwright.billing.tables import account, asset_line_item, customer, price_book
+from batchwright.engine.store.pages import Listing
 
 
-def listing(connection: Connection, *, limit: int | None = None) -> Iterator[RowMapping]:
+def listing(limit: int | None = None) -> Listing:
     """Every asset line item in the order it came, `limit` of them at most."""
-    return stream(connection, _shown().order_by(asset_line_item.c.id).limit(limit))
+    return Listing(_shown(), (asset_line_item.c.id,), limit)
 
 
 def shown(connection: Connection, asset_line_item_id: str) -> RowMapping | None:

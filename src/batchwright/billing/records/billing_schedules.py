@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
-from batchwright.billing.records.pages import chunks, stream, update_as_seen
+from batchwright.billing.records.pages import chunks, update_as_seen
 from batchwright.billing.tables import asset_line_item, billing_schedule, usage_schedule
+from batchwright.engine.store.pages import Listing
 
 PENDING_BILLING: Final = "Pending Billing"
 PENDING_INVOICE: Final = "Pending Invoice"
@@ -22,26 +23,22 @@ A superseded schedule was replaced by an amendment; it keeps its own figures as 
 """
 
 
-def list_billing(
-    connection: Connection, *, asset_key: int | None = None, limit: int | None = None
-) -> Iterator[RowMapping]:
+def list_billing(asset_key: int | None = None, limit: int | None = None) -> Listing:
     """The billing schedules, superseded ones too, by asset and period."""
     statement = _billing()
     if asset_key is not None:
         statement = statement.where(billing_schedule.c.asset_key == asset_key)
-    order = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
-    return stream(connection, statement.order_by(*order).limit(limit))
+    key = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
+    return Listing(statement, key, limit)
 
 
-def list_usage(
-    connection: Connection, *, asset_key: int | None = None, limit: int | None = None
-) -> Iterator[RowMapping]:
+def list_usage(asset_key: int | None = None, limit: int | None = None) -> Listing:
     """The usage schedules with the status of their billing schedule, superseded ones too, by asset and period."""
     statement = _usage()
     if asset_key is not None:
         statement = statement.where(usage_schedule.c.asset_key == asset_key)
-    order = (usage_schedule.c.asset_key, usage_schedule.c.period_start_date, usage_schedule.c.id)
-    return stream(connection, statement.order_by(*order).limit(limit))
+    key = (usage_schedule.c.asset_key, usage_schedule.c.period_start_date, usage_schedule.c.id)
+    return Listing(statement, key, limit)
 
 
 def shown_billing(connection: Connection, billing_schedule_id: str) -> RowMapping | None:

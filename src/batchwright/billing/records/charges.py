@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, insert, select
 
 from batchwright.billing.periods import Day
-from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.records.pages import chunks
 from batchwright.billing.tables import account, account_charge, custom_line_item, customer
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.pages import ROWS_AT_A_TIME, Listing, pages
+from batchwright.engine.store.tables import run
+
+_ACCOUNTS_AT_A_TIME = 50
 
 
 class Customer(NamedTuple):
@@ -139,11 +144,39 @@ def standing(connection: Connection, accounts: Sequence[int], months: Sequence[s
     return found
 
 
-def listing(
-    connection: Connection, *, customer_id: str | None = None, limit: int | None = None
-) -> Iterator[RowMapping]:
-    """The charges by customer, account, month, line item and currency, `limit` of them at most."""
+def listing(database: Database, customer_id: str | None = None) -> Iterator[RowMapping]:
+    """The charges by customer, account, month, line item and currency, in pages of some accounts each.
+
+    By accounts, for what orders them stands in four tables, and no index finds the place where a page of rows begins.
+    """
+
+    def read(connection: Connection, last: RowMapping | None) -> tuple[list[RowMapping], RowMapping | None]:
+        found: list[RowMapping] = []
+        while len(found) < ROWS_AT_A_TIME:
+            accounts = connection.execute(_charged_accounts(customer_id, last)).mappings().all()
+            found += connection.execute(_charges_of([row["id"] for row in accounts])).mappings()
+            if len(accounts) < _ACCOUNTS_AT_A_TIME:
+                return found, None
+            last = accounts[-1]
+        return found, last
+
+    return pages(database, read)
+
+
+def _charged_accounts(customer_id: str | None, last: RowMapping | None) -> Select[Any]:
+    key = (customer.c.customer_id, account.c.account_id)
     statement = (
+        select(account.c.id, *key)
+        .join_from(account, customer, customer.c.id == account.c.customer_key)
+        .where(exists().where(account_charge.c.account_key == account.c.id))
+    )
+    if customer_id is not None:
+        statement = statement.where(customer.c.customer_id == customer_id)
+    return Listing(statement, key).page(last, _ACCOUNTS_AT_A_TIME)
+
+
+def _charges_of(accounts: Sequence[int]) -> Select[Any]:
+    return (
         select(
             customer.c.customer_id,
             account.c.account_id,
@@ -152,13 +185,13 @@ def listing(
             custom_line_item.c.contract_id,
             custom_line_item.c.kind,
             custom_line_item.c.description,
+            run.c.run_id,
         )
         .join_from(account_charge, account, account.c.id == account_charge.c.account_key)
         .join(customer, customer.c.id == account.c.customer_key)
         .join(custom_line_item, custom_line_item.c.id == account_charge.c.line_item_key)
+        .outerjoin(run, run.c.id == account_charge.c.run_key)
+        .where(account_charge.c.account_key.in_(accounts))
+        .order_by(customer.c.customer_id, account.c.account_id, account_charge.c.month)
+        .order_by(custom_line_item.c.line_item_id, account_charge.c.currency)
     )
-    if customer_id is not None:
-        statement = statement.where(customer.c.customer_id == customer_id)
-    order = (customer.c.customer_id, account.c.account_id, account_charge.c.month)
-    last = (custom_line_item.c.line_item_id, account_charge.c.currency)
-    return stream(connection, statement.order_by(*order, *last).limit(limit))

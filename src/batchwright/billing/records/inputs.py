@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select
 
-from batchwright.billing.records.pages import chunks, stream, update_as_seen
+from batchwright.billing.records.pages import chunks, update_as_seen
 from batchwright.billing.tables import asset_line_item, usage_input
+from batchwright.engine.store.pages import Listing
 
 
 class InputStatus(StrEnum):
@@ -57,20 +58,14 @@ NO_RATING: Final[Mapping[str, Any]] = {
 NO_ERROR: Final[Mapping[str, Any]] = {"error_by": None, "code": None, "message": None}
 
 
-def listing(
-    connection: Connection,
-    *,
-    asset_key: int | None = None,
-    status: str | None = None,
-    limit: int | None = None,
-) -> Iterator[RowMapping]:
+def listing(asset_key: int | None = None, status: str | None = None, limit: int | None = None) -> Listing:
     """Every usage input that is not deleted, in order of arrival, `limit` of them at most."""
     statement = _shown().where(usage_input.c.deleted.is_(False))
     if asset_key is not None:
         statement = statement.where(usage_input.c.asset_key == asset_key)
     if status is not None:
         statement = statement.where(usage_input.c.status == status)
-    return stream(connection, statement.order_by(usage_input.c.id).limit(limit))
+    return Listing(statement, (usage_input.c.id,), limit)
 
 
 def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:

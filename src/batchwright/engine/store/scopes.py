@@ -26,7 +26,6 @@ from batchwright.engine.store.tables import run as run_table
 
 NO_AMOUNT = -(2**63)
 _HALF = 32
-_LINES_AT_A_TIME = 1_000
 _BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
 
 # Made once: every scope executes them, and making one takes as long as the database takes to answer.
@@ -169,13 +168,15 @@ def planned_as(connection: Connection, run_key: int) -> Iterator[PlannedScope]:
         yield PlannedScope(one.number, one.first_record, one.keys, one.groups)
 
 
-def read_all(connection: Connection, run_key: int, outcome: str | None = None) -> Iterator[StoredScope]:
-    """The scopes of a run in order, a page at a time; with ``outcome`` those that may hold such records."""
+def read_all(
+    connection: Connection, run_key: int, outcome: str | None = None, after: int = 0, at_a_time: int = 50
+) -> Iterator[StoredScope]:
+    """The scopes of a run in order, from the one after number ``after``; with ``outcome`` those that may hold such."""
     holding = [] if outcome is None else [_HOLDING[outcome]]
-    last = 0
+    last = after
     while True:
         page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last, *holding)
-        rows = connection.execute(page.order_by(scope.c.number).limit(50)).all()
+        rows = connection.execute(page.order_by(scope.c.number).limit(at_a_time)).all()
         if not rows:
             return
         for row in rows:
@@ -234,15 +235,25 @@ def _previews(connection: Connection, *which: ColumnElement[bool]) -> list[dict[
     return [dict(row._mapping) for row in connection.execute(lines)]
 
 
-def preview_rows(connection: Connection, run_key: int, kind: str | None = None) -> Iterator[Any]:
-    """The preview lines of a run, or those of one kind: by currency, the largest difference first."""
+def preview_keys(connection: Connection, run_key: int, kind: str | None = None) -> array[int]:
+    """The keys of a run's preview lines, or of those of one kind: by currency, the largest difference first.
+
+    Eight bytes a line: no index has this order, and each page that looked for its place would sort all of them again.
+    """
     before, after = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
     order = (preview_line.c.currency, func.abs(after - before).desc(), preview_line.c.id)
-    statement = select(preview_line).where(preview_line.c.run_id == run_key).order_by(*order)
+    statement = select(preview_line.c.id).where(preview_line.c.run_id == run_key).order_by(*order)
     if kind is not None:
         statement = statement.where(preview_line.c.kind == kind)
-    with connection.execute(statement, execution_options={"yield_per": _LINES_AT_A_TIME}) as lines:
-        yield from lines  # closed also where the reader has enough of them
+    return array("q", connection.execute(statement, execution_options={"yield_per": 10_000}).scalars())
+
+
+def preview_rows(connection: Connection, keys: Sequence[int]) -> list[Any]:
+    """The preview lines of these keys, 1,000 at most, in their order."""
+    found = {
+        row.id: row for row in connection.execute(select(preview_line).where(preview_line.c.id.in_(keys)))
+    }
+    return [found[key] for key in keys if key in found]
 
 
 def preview_kinds(connection: Connection, run_key: int) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from batchwright.engine.store import pages
 from batchwright.operations import audit_store, views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.access.sealing import FIRST_HASH, next_hash
@@ -20,7 +21,8 @@ def list_audit(app: Application, limit: int | None = None, *, actor: Actor | Non
     """The audit entries, newest first: `entry_id, at, actor, os_user, act, subject, reason, before, after`."""
     permit(app, actor, Right.ADMINISTER, "audit.list")
     check_limit(limit)
-    return _entries(app, limit)
+    listing = audit_store.list_audit_entries(limit)
+    return ({"entry_id": row["id"], **views.audit_entry(row)} for row in pages.rows(app.database, listing))
 
 
 def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Actor | None = None) -> View:
@@ -103,9 +105,3 @@ def _seals(first: int, last: int) -> str:
 def _unsealed(connection: Connection) -> dict[str, Any]:
     row = audit_store.unsealed_range(connection)
     return {"count": row["count"], "first_entry_id": row["first"], "last_entry_id": row["last"]}
-
-
-def _entries(app: Application, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        for row in audit_store.list_audit_entries(connection, limit=limit):
-            yield {"entry_id": row["id"], **views.audit_entry(row)}

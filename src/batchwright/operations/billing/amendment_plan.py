@@ -17,6 +17,7 @@ from batchwright.billing.records import amendment, assets, billing_schedules, ca
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.billing.records.loading import NewAsset
 from batchwright.engine.errors import Refused
+from batchwright.engine.store.pages import rows_within
 from batchwright.operations.billing.asset_line_items import NOUN
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import Unknown, check_one_of
@@ -73,8 +74,8 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
         changes.billing_frequency or asset["billing_frequency"],
         changes.usage_frequency or asset["usage_frequency"],
     )
-    listed = list(billing_schedules.list_billing(connection, asset_key=asset["id"]))
-    metered = list(billing_schedules.list_usage(connection, asset_key=asset["id"]))
+    listed = list(rows_within(connection, billing_schedules.list_billing(asset["id"])))
+    metered = list(rows_within(connection, billing_schedules.list_usage(asset["id"])))
     standing = [_bill(row, metered) for row in listed if row["status"] != SUPERSEDED]
     stored = _stored(connection, asset, terms, changes)
     _check(asset, terms, changes, billed_until(standing))
@@ -99,7 +100,7 @@ def _inputs_on(
     held = Meters({row["id"]: _period(row) for row in meters})
     by_key = {row["id"]: row for row in meters}
     touched, meter_of = [], {}
-    for row in inputs.listing(connection, asset_key=asset_key):
+    for row in rows_within(connection, inputs.listing(asset_key)):
         key = held.holding(row["status"], row["rated_schedule_key"], row["usage_date"])
         if key is not None:
             touched.append(row)

@@ -10,6 +10,7 @@ from batchwright.billing.periods import Period
 from batchwright.billing.records import billing_schedules
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.inputs import InputStatus
+from batchwright.engine.store.pages import rows_within
 from batchwright.operations import views
 from batchwright.operations.billing.amendment_plan import Plan, included_in, terms_of
 from batchwright.operations.views import View
@@ -52,12 +53,10 @@ def preview(connection: Connection, plan: Plan) -> View:
 def result(connection: Connection, plan: Plan, view: View) -> View:
     """The same with the schedules as they are now."""
     asset_key = plan.asset["id"]
-    bills = [
-        views.billing_schedule(row) for row in billing_schedules.list_billing(connection, asset_key=asset_key)
-    ]
-    meters = [
-        views.usage_schedule(row) for row in billing_schedules.list_usage(connection, asset_key=asset_key)
-    ]
+    listed = rows_within(connection, billing_schedules.list_billing(asset_key))
+    bills = [views.billing_schedule(row) for row in listed]
+    metered = rows_within(connection, billing_schedules.list_usage(asset_key))
+    meters = [views.usage_schedule(row) for row in metered]
     old_bills = {row["billing_schedule_id"] for row in plan.bills}
     made = {row["billing_schedule_id"] for row in bills if row["status"] == PENDING_BILLING}
     return {

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from sqlalchemy import Connection
 
 from batchwright.billing.records import assets
+from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.views import View
 
@@ -25,7 +24,7 @@ def list_asset_line_items(
     """The asset line items in the order they came; streamed."""
     permit(app, actor, Right.LOOK, "asset_line_item.list")
     check_limit(limit)
-    return listing(app, partial(assets.listing, limit=limit), views.asset_line_item)
+    return map(views.asset_line_item, pages.rows(app.database, assets.listing(limit)))
 
 
 def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:

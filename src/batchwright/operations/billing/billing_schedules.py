@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping
@@ -16,13 +15,13 @@ from batchwright.billing.records.billing_schedules import (
     SUPERSEDED,
 )
 from batchwright.engine.errors import Refused
+from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
-from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import (
     Unknown,
     check_known,
@@ -65,8 +64,8 @@ def list_billing_schedules(
     """The billing schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
     permit(app, actor, Right.LOOK, "billing_schedule.list")
     check_limit(limit)
-    rows = partial(billing_schedules.list_billing, asset_key=filter_key(app, asset_line_item_id), limit=limit)
-    return listing(app, rows, views.billing_schedule)
+    listing = billing_schedules.list_billing(filter_key(app, asset_line_item_id), limit)
+    return map(views.billing_schedule, pages.rows(app.database, listing))
 
 
 def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: Actor | None = None) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from statistics import median
 
 from sqlalchemy import Connection, RowMapping
@@ -85,19 +86,10 @@ def list_account_charges(
     """
     permit(app, actor, Right.LOOK, "account_charge.list")
     check_limit(limit)
-    return _charges(app, customer_id, limit)
+    return map(_charge, islice(charges.listing(app.database, customer_id), limit))
 
 
-def _charges(app: Application, customer_id: str | None, limit: int | None) -> Iterator[View]:
-    with app.database.read() as connection:
-        names: dict[int, str] = {}
-        for row in charges.listing(connection, customer_id=customer_id, limit=limit):
-            if row["run_key"] not in names:
-                names |= runs.run_ids(connection, [row["run_key"]])
-            yield _charge(row, names.get(row["run_key"]))
-
-
-def _charge(row: RowMapping, run_id: str | None) -> View:
+def _charge(row: RowMapping) -> View:
     return {
         "customer_id": row["customer_id"],
         "account_id": row["account_id"],
@@ -111,7 +103,7 @@ def _charge(row: RowMapping, run_id: str | None) -> View:
         "base_amount": views.money(row["base"], row["currency"]),
         "amount": views.money(row["amount"], row["currency"]),
         "currency": row["currency"],
-        "run_id": run_id,
+        "run_id": row["run_id"],
         "computed_at": views.instant(row["created_at"]),
     }
 

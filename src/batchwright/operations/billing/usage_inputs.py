@@ -7,7 +7,6 @@ so that no run and no second person works on its inputs meanwhile.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -18,6 +17,7 @@ from batchwright.billing.records import assets, inputs
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.engine.errors import Refused
+from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -25,7 +25,6 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import asset_key_of, filter_key
 from batchwright.operations.billing.fields import read_field
-from batchwright.operations.billing.listing import listing
 from batchwright.operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
 from batchwright.operations.views import View
 
@@ -49,9 +48,8 @@ def list_usage_inputs(
     check_limit(limit)
     if status is not None:
         check_one_of(status, list(InputStatus), field="status")
-    asset_key = filter_key(app, asset_line_item_id)
-    rows = partial(inputs.listing, asset_key=asset_key, status=status, limit=limit)
-    return listing(app, rows, views.usage_input)
+    listing = inputs.listing(filter_key(app, asset_line_item_id), status, limit)
+    return map(views.usage_input, pages.rows(app.database, listing))
 
 
 def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, Literal, Unpack
 
@@ -124,14 +124,22 @@ def _refuse_other_scopes(preview: Run, scope_size: int | None) -> None:
 
 
 def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
+    for sums in _sums(run, by):
+        with app.database.read() as connection:
+            lines = sums(connection)
+        yield from map(views.preview_line, lines)
     with app.database.read() as connection:
-        if by in (None, CUSTOMER):
-            yield from map(views.preview_line, _customers(connection, run, CUSTOMER, INPUT))
-            yield from map(views.preview_line, _customers(connection, run, CUSTOMER_CHARGES, CHARGE))
-        if by in (None, ACCOUNT):
-            yield from map(views.preview_line, _accounts(connection, run))
-        for kind in _kinds(connection, run, by):
-            yield from map(views.preview_line, ledger.preview_lines(connection, run, kind))
+        kinds = _kinds(connection, run, by)
+    for kind in kinds:
+        yield from map(views.preview_line, ledger.preview_pages(app.database, run, kind))
+
+
+def _sums(run: Run, by: By | None) -> Iterator[Callable[[Connection], list[Preview]]]:
+    if by in (None, CUSTOMER):
+        yield lambda connection: _customers(connection, run, CUSTOMER, INPUT)
+        yield lambda connection: _customers(connection, run, CUSTOMER_CHARGES, CHARGE)
+    if by in (None, ACCOUNT):
+        yield lambda connection: _accounts(connection, run)
 
 
 def _kinds(connection: Connection, run: Run, by: By | None) -> list[str]:
