@@ -2,11 +2,12 @@
 
 The folder in ``POOLED_AT`` is where both talk: ``execute`` leaves a file ``scope-N`` with the number of its process,
 and does not go on while there is a file ``hold-N``; where there is a
-file ``bad-N`` its third record is bad.
+file ``bad-N`` its third record is bad, and what it raises is what the file says, or ``ValueError``.
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import time
@@ -38,7 +39,8 @@ class Held(Parcels):
         (folder / f"scope-{scope.number}.new").write_text(str(os.getpid()))
         (folder / f"scope-{scope.number}.new").rename(folder / f"scope-{scope.number}")
         if (folder / f"bad-{scope.number}").exists() and {key % 10 for key in scope.keys} & {3}:
-            raise ValueError("a three")
+            kind = (folder / f"bad-{scope.number}").read_text() or "ValueError"
+            raise getattr(builtins, kind)("a three")
         until = time.monotonic() + SECONDS
         while (folder / f"hold-{scope.number}").exists() and time.monotonic() < until:
             time.sleep(0.005)

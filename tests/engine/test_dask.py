@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
 ) -> None:
     on(rig, clusters.address())
     (folder / "hold-3").touch()
-    (folder / "bad-8").touch()
+    (folder / "bad-8").write_text("SystemExit")
     killed: list[int] = []
 
     def kill(event: object) -> None:

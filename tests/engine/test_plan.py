@@ -121,18 +121,15 @@ def test_planning_commits_in_portions(rig: Rig, monkeypatch: pytest.MonkeyPatch)
 def test_interrupted_planning_starts_over_and_leaves_nothing_double(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class PowerCut(BaseException):
-        """Nobody catches it: the process is as good as dead."""
-
     def interrupted(job: Parcels, context: StartContext) -> Iterable[Record]:
         yield from (Record(key) for key in range(1, 61))
-        raise PowerCut
+        raise KeyboardInterrupt
 
     rig.fill(70)
     run = rig.submit(scope_size=1)
     with monkeypatch.context() as patch:
         patch.setattr(spy, "start", interrupted)
-        with pytest.raises(PowerCut):
+        with pytest.raises(KeyboardInterrupt):
             rig.drive(run)
     assert len(stored(rig)) == 50
     assert rig.read(run).state is State.PREPARING

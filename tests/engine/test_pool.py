@@ -101,6 +101,20 @@ def test_a_pool_comes_to_what_is_done_in_line(pooled: Rig, folder: Path) -> None
     ]
 
 
+def test_what_is_no_exception_ends_no_process_of_the_pool(pooled: Rig, folder: Path) -> None:
+    for number, kind in ((2, "SystemExit"), (3, "KeyboardInterrupt"), (4, "GeneratorExit")):
+        (folder / f"bad-{number}").write_text(kind)
+    run = pooled.drive(job="held")
+    assert (run.state, run.processed, run.errored) == (State.COMPLETED, 77, 3)
+    errors = [(one.record_key, one.message) for one in pooled.outcomes(run) if one.outcome == "error"]
+    assert [(key, (text or "").partition(":")[0]) for key, text in errors] == [
+        (13, "SystemExit"),
+        (23, "KeyboardInterrupt"),
+        (33, "GeneratorExit"),
+    ]
+    assert not [one for one in pooled.published if isinstance(one, events.WorkerReplaced)]
+
+
 def test_a_process_that_is_killed_is_replaced_and_its_scope_done_by_another(
     pooled: Rig, folder: Path
 ) -> None:

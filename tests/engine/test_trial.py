@@ -137,20 +137,21 @@ def test_a_fault_of_the_whole_scope_that_no_trial_shows_blames_nobody(
     assert set(rig.handled().values()) == {1}
 
 
-def test_a_job_that_raises_without_any_record_fails_the_run_and_reaches_nothing(
+def test_a_job_that_raises_whatever_it_is_given_leaves_an_error_of_each_record(
     rig: Rig, spy: type[Parcels]
 ) -> None:
     def always(scope: Scope) -> None:
         raise RuntimeError("the tariff server is gone")
 
     run = in_one_group(rig, spy, always)
-    assert (run.state, run.error) == (State.FAILED, "RuntimeError: the tariff server is gone")
-    assert (run.total, run.processed, run.errored, run.not_reached) == (RECORDS, 0, 0, RECORDS)
-    assert rig.ledger(run) == {"not_reached": RECORDS}
-    assert rig.rows(outcome) == []
+    assert (run.total, run.processed, run.errored, run.not_reached) == (RECORDS, 0, RECORDS, 0)
+    assert rig.ledger(run) == {"error": RECORDS}
+    assert set(rig.handled().values()) == {0}
 
 
-def test_the_scopes_before_one_that_cannot_be_saved_stay(rig: Rig, spy: type[Parcels]) -> None:
+def test_a_scope_that_raises_whatever_it_is_given_keeps_nobody_from_the_others(
+    rig: Rig, spy: type[Parcels]
+) -> None:
     def second(scope: Scope) -> None:
         if scope.number == 2:
             raise RuntimeError("stuck")
@@ -158,15 +159,14 @@ def test_the_scopes_before_one_that_cannot_be_saved_stay(rig: Rig, spy: type[Par
     spy.on_execute = staticmethod(second)
     rig.fill(30)
     run = rig.drive()
-    assert (run.state, run.processed, run.not_reached) == (State.FAILED, 10, 20)
-    assert rig.ledger(run) == {"ok": 10, "not_reached": 20}
+    assert (run.state, run.processed, run.errored) == (State.COMPLETED, 20, 10)
 
 
 def test_a_scope_of_one_poisoned_record_is_tried_no_more_than_needed(rig: Rig, spy: type[Parcels]) -> None:
     spy.on_execute = staticmethod(poisoned(1))
     rig.fill(1)
     run = rig.drive()
-    assert (run.errored, spy.calls) == (1, [(1,), ()])
+    assert (run.errored, spy.calls) == (1, [(1,)])
 
 
 def test_outcomes_that_the_job_reported_stand_beside_what_was_found_by_trial(
@@ -223,5 +223,5 @@ def test_a_job_that_reports_a_record_of_another_scope_is_told_so(rig: Rig, spy: 
     spy.on_execute = staticmethod(lambda scope: scope.error(99, "no_price", "not ours"))
     rig.fill(10)
     run = rig.drive()
-    assert run.state is State.FAILED
-    assert run.error == "ValueError: the job reported records that are not in its scope: [99]"
+    message = "ValueError: the job reported records that are not in its scope: [99]"
+    assert errors(rig, run) == {f"P-{key}": ("unforeseen", message) for key in range(1, 11)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
 
@@ -55,6 +58,20 @@ def test_a_dry_run_leaves_the_tables_as_they_were(runner: JobRunner) -> None:
     before = runner.rows(purchase)
     assert runner.run(sound.PointsInTwoHalves(), mode="dry_run").state is State.COMPLETED
     assert runner.rows(purchase) == before
+
+
+@pytest.mark.parametrize("verdict", [pytest.fail, pytest.skip, pytest.exit])
+def test_a_verdict_of_pytest_s_own_passes_through(
+    runner: JobRunner, verdict: Callable[[str], NoReturn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound.SetsPoints, "execute", lambda *_: verdict("not so"))
+    with pytest.raises(verdict.Exception, match="not so"):  # type: ignore[attr-defined]
+        runner.run(sound.SetsPoints())
+
+
+def test_a_job_that_exits_does_not_exit_the_tests(runner: JobRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound.SetsPoints, "execute", lambda *_: sys.exit("enough"))
+    assert runner.run(sound.SetsPoints()).errored == PURCHASES
 
 
 def test_what_the_job_refuses_at_submit_is_refused_here(runner: JobRunner) -> None:

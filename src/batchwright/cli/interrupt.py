@@ -6,6 +6,7 @@ import signal
 from types import FrameType, TracebackType
 
 from batchwright.config.stderr import write_at_once
+from batchwright.engine.job_code import StopAtOnce
 
 ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
 
@@ -38,6 +39,6 @@ class StopOnInterrupt:
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         if self._asked:
-            raise KeyboardInterrupt
+            raise StopAtOnce
         self._asked = True
         write_at_once(ASKED)

@@ -24,6 +24,7 @@ from batchwright.engine.events import Events, Point
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
 from batchwright.engine.job import BatchJob, Finish, StartContext
+from batchwright.engine.job_code import JOB_CODE, each
 from batchwright.engine.lease import Lease
 from batchwright.engine.plan import cut
 from batchwright.engine.registry import Registry
@@ -172,7 +173,7 @@ class Dispatcher:
             # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
             if run.fence > 1 and self._with_retries(lambda: self._asked(run)) is not None:
                 return self._with_retries(lambda: self._leave(run, session))
-            job = self._registry.get(run.job)(**run.parameters)
+            job = self._registry.make(run.job, run.parameters)
             if run.state is State.PREPARING:
                 run = self._with_retries(lambda: self._prepare(run, job, session, stop))
             if run.ended or run.state is State.PAUSED:
@@ -289,7 +290,8 @@ class Dispatcher:
         if run.preview_key is not None:
             preview_check.check_finish(connection, run.preview_key, job, run)
         finish = self._at_finish(run, connection)
-        job.finish(finish)
+        with JOB_CODE:
+            job.finish(finish)
         self._reached(run, "finish called")
         runs.add_warnings(connection, run.id, None, finish.warnings)
         ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)
@@ -367,7 +369,9 @@ def _planned(reading: Connection, run: Run, job: BatchJob) -> Iterator[scopes.Pl
     if run.preview_key is not None:
         return scopes.planned_as(reading, run.preview_key)
     context = StartContext(reading, lambda: stored_selection(reading, run.id))
-    return cut(job.start(context), run.scope_size)
+    with JOB_CODE:
+        records = job.start(context)
+    return cut(each(records), run.scope_size)
 
 
 def _scope_done(run: Run, scope: Done, done: int) -> events.ScopeDone:

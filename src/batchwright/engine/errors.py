@@ -54,6 +54,14 @@ class FenceLost(Exception):
         self.run_id = run_id
 
 
+class JobExit(Exception):
+    """A job raised something that is no ``Exception``, as ``sys.exit`` does: ``raised``."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(error_text(raised))
+        self.raised = raised
+
+
 def storable(text: str) -> str:
     """A text as every database takes it: PostgreSQL takes no NUL, and none takes half of a surrogate pair."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
@@ -69,4 +77,5 @@ def text_of(error: BaseException) -> str:
 
 def error_text(error: BaseException) -> str:
     """The kind of an exception and what it says, as a message of the ledger."""
-    return storable(f"{type(error).__name__}: {text_of(error)}"[:MOST_CHARACTERS])
+    raised = error.raised if isinstance(error, JobExit) else error
+    return storable(f"{type(raised).__name__}: {text_of(raised)}"[:MOST_CHARACTERS])

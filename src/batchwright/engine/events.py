@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import structlog
 
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.schedule import NotRunCause
 
 log = structlog.get_logger()
@@ -312,6 +313,7 @@ class Events:
         """Tell the subscribers. One that raises is logged: no listener decides what becomes of a run."""
         for subscriber in self._subscribers:
             try:
-                subscriber(event)
+                with JOB_CODE:
+                    subscriber(event)
             except Exception:
                 log.exception("a subscriber failed", event_type=type(event).__name__)

@@ -164,7 +164,7 @@ class _Process:
             pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
             return pickle.load(self._process.stdout)
-        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+        except Exception:  # gone, or it answers what nobody can read
             self.close()
             raise ProcessDied(f"process {self._process.pid} {_exit_text(self._process.returncode)}") from None
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import PreviewOutdated
 from batchwright.engine.job import UNFORESEEN, BatchJob, DryRunJob, Outcome, Preview, Scope, StartContext
+from batchwright.engine.job_code import JOB_CODE, each
 from batchwright.engine.plan import cut
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
@@ -56,7 +57,7 @@ def check_scope(connection: Connection, preview_key: int, job: BatchJob, scope: 
 def record_finish_preview(connection: Connection, run: Run, job: BatchJob) -> None:
     """Store what ``finish`` of a dry run would write as lines of its preview."""
     if isinstance(job, DryRunJob):
-        lines = map(scopes.preview_values, job.preview_finish(connection, run))
+        lines = map(scopes.preview_values, _finish_lines(job, connection, run))
         scopes.insert_previews(connection, [{"run_id": run.id, "scope_id": None, **line} for line in lines])
 
 
@@ -70,8 +71,14 @@ def check_finish(connection: Connection, preview_key: int, job: BatchJob, run: R
 
 def _finish_changes(connection: Connection, preview_key: int, job: BatchJob, run: Run) -> Iterator[str]:
     """How what ``finish`` of the run would write differs from the preview."""
-    lines = job.preview_finish(connection, run) if isinstance(job, DryRunJob) else ()
+    lines = _finish_lines(job, connection, run) if isinstance(job, DryRunJob) else ()
     yield from _line_changes(scopes.previews_of_finish(connection, preview_key), lines)
+
+
+def _finish_lines(job: DryRunJob, connection: Connection, run: Run) -> Iterator[Preview]:
+    with JOB_CODE:
+        lines = job.preview_finish(connection, run)
+    return each(lines)
 
 
 def _refuse(changes: Iterable[str]) -> None:
@@ -90,7 +97,9 @@ def _new_records(reading: Connection, preview: Run, job: BatchJob) -> Iterator[s
     """Records that the job would take now and the dry run did not see. Of those that are gone their scope tells."""
     known = {key for scope in scopes.read_all(reading, preview.id) for key in scope.keys}
     context = StartContext(reading, lambda: stored_selection(reading, preview.id))
-    for scope in cut(job.start(context), preview.scope_size):
+    with JOB_CODE:
+        records = job.start(context)
+    for scope in cut(each(records), preview.scope_size):
         new = [key for key in scope.keys if key not in known]
         ids = job.record_ids(reading, new) if new else {}
         yield from (f"{ids.get(key, key)} came since" for key in new)
@@ -113,7 +122,8 @@ def _changes_now(database: Database, clock: Clock, preview: Run, job: BatchJob, 
             groups=stored.groups,
             set_aside=raised,
         )
-        job.execute(scope)
+        with JOB_CODE:
+            job.execute(scope)
         scope.outcomes.update(raised)
         changes = list(islice(_changes(connection, stored, job, scope), MOST_NAMED + 1))
         raise _RollBack

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from inspect import isabstract
+from typing import Any
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Refused, error_text
 from batchwright.engine.job import BatchJob
+from batchwright.engine.job_code import JOB_CODE
 
 ENTRY_POINT_GROUP = "batchwright.jobs"
 
@@ -50,6 +52,14 @@ class Registry:
         said = "; ".join([f"there is no job named {name!r}", *self._broken])
         raise Refused(said, field="job", remedy=remedy)
 
+    def make(self, name: str, parameters: Mapping[str, Any]) -> BatchJob:
+        """The job of that name, made with its parameters. Raises ``Refused`` for what does not fit, and whatever else
+        its constructor raises.
+        """
+        job = self.get(name)
+        with JOB_CODE:
+            return job(**parameters)
+
     def check(self, job: BatchJob) -> None:
         """Raise ``Refused`` unless the job's class is here under its name: no process could drive its run."""
         if self._load().get(job.name) is not type(job):
@@ -83,9 +93,10 @@ class Registry:
     def _import_all(self, paths: Iterable[str]) -> None:
         for path in paths:
             try:
-                job = _import(path)
+                with JOB_CODE:
+                    job = _import(path)
             except Exception as error:  # whatever its module raises is no reason to do without the others
-                self._broken.append(f"cannot import the job {path!r}: {type(error).__name__}: {error}")
+                self._broken.append(f"cannot import the job {path!r}: {error_text(error)}")
             else:
                 self.add(job)
 

@@ -26,6 +26,7 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated, error_text, storable
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import UNFORESEEN, BatchJob, Outcome, Scope
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.store import leases, runs, scopes
 from batchwright.engine.store.database import Database
@@ -150,7 +151,7 @@ class ScopeRunner:
     def _attempt(self, scope_key: int) -> Done:
         culprits: dict[int, Outcome] = {}
         stored: scopes.StoredScope | None = None
-        unexplained = False
+        unexplained = bare = False
         while True:
             try:
                 with self.session.transaction() as connection:
@@ -159,7 +160,7 @@ class ScopeRunner:
                     if stored.done:
                         return Done(stored.number, stored.ok, stored.errored, stored.skipped)
                     keys = [key for key in stored.keys if key not in culprits]
-                    scope = self._execute(connection, stored, keys, culprits)
+                    scope = self._execute(connection, stored, keys, culprits, bare=bare)
                     if self.run.preview_key is not None:
                         preview_check.check_scope(connection, self.run.preview_key, self.job, scope)
                     done = self._save(connection, stored, scope)
@@ -168,8 +169,11 @@ class ScopeRunner:
             except (FenceLost, PreviewOutdated, _DoneElsewhere):
                 raise
             except Exception as error:
-                if faults.is_transient(error) or stored is None or len(culprits) == len(stored.keys):
+                if faults.is_transient(error) or stored is None or bare or not stored.keys:
                     raise
+                if not keys:
+                    bare = True  # the groups cannot be visited either: what is left is what became of the records
+                    continue
                 found = self._culprits(scope_key, keys, error_text(error))
                 if not found and unexplained:
                     raise
@@ -184,6 +188,8 @@ class ScopeRunner:
         stored: scopes.StoredScope,
         keys: Sequence[int],
         set_aside: Mapping[int, Outcome] = MappingProxyType({}),
+        *,
+        bare: bool = False,
     ) -> Scope:
         scope = Scope(
             run=self.run,
@@ -197,13 +203,14 @@ class ScopeRunner:
         )
         self._reached("scope read", stored.number)
         driver_connection = connection.connection.driver_connection
-        with _gc_paused():
-            try:
-                self.job.execute(scope)
-            finally:
-                if is_closed_on_purpose(driver_connection):
-                    connection.invalidate()
-                    raise RuntimeError("the job closed its connection")
+        try:
+            if keys or (stored.groups and not bare):
+                with _gc_paused(), JOB_CODE:
+                    self.job.execute(scope)
+        finally:
+            if is_closed_on_purpose(driver_connection):
+                connection.invalidate()
+                raise RuntimeError("the job closed its connection")
         self._reached("scope executed", stored.number)
         ours = set(keys)
         reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob, StartContext, Warn
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import NewRun, Run, State
 from batchwright.engine.store import runs
@@ -79,7 +80,8 @@ def submit_set(
             submitted |= _insert(connection, checked, now)
             checked = {}
         try:
-            checked[place] = _checked(connection, job, request, now)
+            with JOB_CODE:
+                checked[place] = _checked(connection, job, request, now)
         except Refused as refusal:
             submitted[place] = refusal
     submitted |= _insert(connection, checked, now)

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 import structlog
 
 from batchwright.engine.events import Event
+from batchwright.engine.job_code import JOB_CODE
 
 ENTRY_POINT_GROUP = "batchwright.subscribers"
 
@@ -18,6 +19,8 @@ def installed_subscribers() -> Iterator[Callable[[Event], None]]:
     """The functions of the group. One that cannot be imported is logged, and keeps nobody from the others."""
     for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
-            yield point.load()
+            with JOB_CODE:
+                subscriber = point.load()
+            yield subscriber
         except Exception:
             log.exception("a subscriber cannot be imported", subscriber=point.value)

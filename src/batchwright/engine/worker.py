@@ -104,8 +104,9 @@ class Worker:
             self._dispatcher.work(made_ours(run), lambda: self._draining)
         except FenceLost:
             pass  # somebody else took it over first
-        except Exception:
-            # Whatever broke it, the other runs go on. This one has no heartbeat now: it is taken up after a lease.
+        except BaseException:
+            # Whatever broke it, the other runs go on, and no thread ends without a word. This one has no heartbeat
+            # now: it is taken up after a lease.
             log.exception("run interrupted", run_id=run.run_id)
         finally:
             # Once no run is driven, who drained the worker may close what is poked: poke first. Under the lock,

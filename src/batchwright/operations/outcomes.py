@@ -28,6 +28,6 @@ def outcome_rows(
     """
     with database.read() as connection:
         run = runs.by_id(connection, run_id)
-    job = registry.get(run.job)(**run.parameters)
+    job = registry.make(run.job, run.parameters)
     for record in ledger.outcome_pages(database, run, job, outcome=outcome, code=code, with_facts=with_facts):
         yield {**views.outcome(record), **record.facts}

@@ -9,6 +9,7 @@ import os
 import pickle
 import queue
 import random
+import signal
 import sys
 import threading
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, Refused, error_text
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
+from batchwright.engine.job_code import end_at_once
 from batchwright.engine.scope import RunSession, ScopeRunner
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
@@ -37,6 +39,7 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Greet, then answer task after task, until whoever started this process hangs up."""
+    signal.signal(signal.SIGINT, end_at_once)  # what else raises KeyboardInterrupt here is the job
     incoming, outgoing = _own_streams()
     make_stderr_unfailing()
     sys.path[:] = pickle.load(incoming)
@@ -119,7 +122,7 @@ class _ThreadState(threading.local):
             app.database.require()
             with app.database.read() as connection:
                 run = runs.by_key(connection, task.run_key)
-            job = app.registry.get(run.job)(**run.parameters)
+            job = app.registry.make(run.job, run.parameters)
         except (Refused, SettingsError) as refused:
             raise _CannotWork(str(refused)) from None
         if run.fence != task.fence:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from batchwright.config.settings import Settings
 from batchwright.engine.events import Event, Point, Reached
 from batchwright.engine.job import BatchJob, Scope, StartContext
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.store import runs
 from batchwright.engine.submit import stored_selection
@@ -244,7 +245,8 @@ def _watched(job: type[BatchJob], report: Report, rehearsed: bool) -> type[Batch
 def _rehearse(call: Callable[[], None], scope: Scope) -> None:
     savepoint = scope.connection.begin_nested()
     try:
-        call()
+        with JOB_CODE:
+            call()
     except Exception:
         pass  # a record that raises is found by trial when it counts
     finally:

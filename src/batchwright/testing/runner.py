@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
 from sqlalchemy import Table, select
 
 from batchwright.config.settings import Settings
 from batchwright.engine.events import Point
 from batchwright.engine.job import BatchJob
+from batchwright.engine.job_code import passing_on
 from batchwright.engine.ledger import RecordOutcome, outcomes
 from batchwright.engine.run import Run
 from batchwright.operations.app import make_application
 from batchwright.testing.child import OneJob, Place, mailer
 from batchwright.testing.clock import FakeClock
 from batchwright.testing.workshop import Data, Workshop
+
+VERDICTS = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception)
+"""What a job may raise for the test around it, and not for its run."""
 
 
 class JobRunner:
@@ -35,7 +40,8 @@ class JobRunner:
 
     def submit(self, job: BatchJob, *, mode: str = "batch", scope_size: int | None = None) -> Run:
         """Enqueue the job; ``mode`` is ``batch``, ``sync`` or ``dry_run``. Raises ``Refused`` as everywhere."""
-        run = self._workshop.submit(job, mode=mode, scope_size=scope_size)
+        with passing_on(*VERDICTS):
+            run = self._workshop.submit(job, mode=mode, scope_size=scope_size)
         self._jobs[run.id] = job
         return run
 
@@ -52,7 +58,8 @@ class JobRunner:
         app = make_application(settings, clock=self._clock)
         app.registry = OneJob(type(self._jobs[run.id]))
         try:
-            ended = app.dispatcher.resume(run.id)
+            with passing_on(*VERDICTS):
+                ended = app.dispatcher.resume(run.id)
             mailer(app, self.mailbox, app.composer, self._clock.now()).send_due()
         finally:
             app.close()

@@ -13,6 +13,7 @@ from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
 from batchwright.config.stderr import write_at_once
+from batchwright.engine.job_code import end_at_once
 from batchwright.operations.worker.worker import WorkerProcess
 
 STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
@@ -44,11 +45,7 @@ class _Drain:
         self._process = process
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, _end_at_once)
-        signal.signal(signal.SIGINT, _end_at_once)
+        signal.signal(signal.SIGTERM, end_at_once)
+        signal.signal(signal.SIGINT, end_at_once)
         self._process.drain()
         write_at_once(STOPPING)
-
-
-def _end_at_once(number: int, _frame: FrameType | None) -> None:
-    os._exit(128 + number)

@@ -113,7 +113,7 @@ class Scheduler:
                 self._version,
             )
             return is_left
-        except Exception as error:
+        except BaseException as error:  # a thread that ends is missed by nobody
             if is_transient(error):
                 log.warning("scheduler goes on", reason=reason_of(error))
             else:

@@ -94,7 +94,7 @@ def apply_run(
         preview = dry_run_of(connection, run_id)
     _refuse_incomplete(preview)
     _refuse_other_scopes(preview, terms.get("scope_size"))
-    job = app.registry.get(preview.job)(**preview.parameters)
+    job = app.registry.make(preview.job, preview.parameters)
     check_preview(app.database, app.clock, preview, job)
     request = RunRequest(
         actor=actor,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.operations.access.permissions import permit_for_run
@@ -40,7 +41,8 @@ def retry_run(
         _refuse_retry(parent)
         job_class = app.registry.get(parent.job)
         keys = ledger.keys_to_retry(connection, parent)
-        job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
+        with JOB_CODE:
+            job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
         return job, RunRequest(
             actor=actor,
             mode=mode or ("dry_run" if parent.is_dry else "batch"),

@@ -112,7 +112,7 @@ def submit_run(
     nothing is written then.
     """
     permit(app, actor, right_to_run(app, job_name), "run.submit")
-    job = app.registry.get(job_name)(**parameters)
+    job = app.registry.make(job_name, parameters)
     request = RunRequest(actor=actor, mode=mode, trigger=trigger, **terms)
     return submit(app, lambda connection: (job, request), "run.submit", here=here)
 

@@ -34,7 +34,7 @@ def submit_of_schedules(
     requests: dict[int, tuple[BatchJob, RunRequest]] = {}
     for place, (schedule, after_earlier) in enumerate(wanted):
         try:
-            job = app.registry.get(schedule.job)(**schedule.parameters)
+            job = app.registry.make(schedule.job, schedule.parameters)
         except Refused as refusal:
             results[place] = refusal
         else:

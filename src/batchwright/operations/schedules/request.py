@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine.cron import CronExpression
 from batchwright.engine.errors import Refused
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.schedule import Misfire, Overlap, Schedule, ScheduleRequest, ScheduleSpec
 from batchwright.engine.submit import CEILING
 from batchwright.notifications.addresses import check_address
@@ -146,7 +147,8 @@ def _check_fires(
 
 
 def _checked_parameters(app: Application, connection: Connection, request: ScheduleRequest) -> dict[str, Any]:
-    job = app.registry.get(request.job)(**request.parameters)
-    job.select(connection)
+    job = app.registry.make(request.job, request.parameters)
+    with JOB_CODE:
+        job.select(connection)
     parameters: dict[str, Any] = job.parameters.model_dump(mode="json")
     return parameters

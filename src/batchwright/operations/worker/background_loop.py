@@ -62,5 +62,5 @@ class NewsLoop:
             self._news.clear()
             try:
                 self._duty()
-            except Exception as error:
+            except BaseException as error:  # a thread that ends is missed by nobody
                 log.warning(self._trouble, reason=reason_of(error))

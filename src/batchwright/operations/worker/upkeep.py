@@ -55,5 +55,5 @@ class Upkeep:
     def _try(self, trouble: str, duty: Callable[[Application], Any]) -> None:
         try:
             duty(self._app)
-        except Exception as error:
+        except BaseException as error:  # a thread that ends is missed by nobody
             log.warning(trouble, reason=reason_of(error))
