@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from batchwright.config.settings import MailSettings
 from batchwright.engine.errors import Refused
@@ -323,6 +323,23 @@ def test_retry_sends_a_failed_mail_at_once_and_refuses_a_sent_one(
     with pytest.raises(Refused, match="was sent"):
         sender.retry("ML-00000001")
     assert len(smtp_server.messages) == 1
+
+
+def test_sending_counts_no_mail_that_nobody_asked_for(
+    database: Database, clock: HandClock, smtp_server: SmtpServer
+) -> None:
+    add_mail(database, "jane@example.com", None)
+    executed: list[str] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda *of: executed.append(of[2].lower().replace("\n", " ")),
+    )
+    report = mailer(database, smtp(smtp_server), clock).send_due()
+    assert executed
+    assert not [statement for statement in executed if "count(" in statement]
+    assert (report.sent, report.waiting, report.no_recipient) == (1, 0, 1)
+    assert [statement for statement in executed if "count(" in statement]
 
 
 def test_only_the_mail_of_the_run_is_sent_where_a_run_is_named(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -55,14 +55,28 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class SendReport:
     """What a call did, and what is left: ``sent`` and ``failed`` in this call; ``waiting`` and ``no_recipient``
-    are the mails in that status now, of the run that was asked for, or of all.
+    are the mails in that status, of the run that was asked for, or of all. These are counted when they are read:
+    a worker that sends and does not ask reads no outbox of years.
     """
 
-    sent: int
-    waiting: int
-    failed: int
-    no_recipient: int
     attempts: tuple[Attempt, ...]
+    statuses: Callable[[], Mapping[str, int]]
+
+    @property
+    def sent(self) -> int:
+        return sum(attempt.result == "sent" for attempt in self.attempts)
+
+    @property
+    def failed(self) -> int:
+        return sum(attempt.result == "failed" for attempt in self.attempts)
+
+    @property
+    def waiting(self) -> int:
+        return self.statuses().get(outbox.WAITING, 0)
+
+    @property
+    def no_recipient(self) -> int:
+        return self.statuses().get(outbox.NO_RECIPIENT, 0)
 
 
 def transport_from(settings: MailSettings) -> Transport:
@@ -124,12 +138,7 @@ class Mailer:
         if run_key is not None or not report.sent or stop():
             return report
         more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None, stop)
-        return replace(
-            more,
-            sent=report.sent + more.sent,
-            failed=report.failed + more.failed,
-            attempts=report.attempts + more.attempts,
-        )
+        return replace(more, attempts=report.attempts + more.attempts)
 
     def send(self, mail_id: str) -> SendReport:
         """Try one mail, if it is due. Raises ``Refused`` for an unknown id."""
@@ -156,15 +165,11 @@ class Mailer:
 
     def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
         attempts = asyncio.run(self._try_each(mail_ids, stop)) if mail_ids else []
+        return SendReport(tuple(attempts), lambda: self._statuses(run_key))
+
+    def _statuses(self, run_key: int | None) -> Mapping[str, int]:
         with self._database.read() as connection:
-            now_in = outbox.statuses(connection, run_key)
-        return SendReport(
-            sent=sum(attempt.result == "sent" for attempt in attempts),
-            waiting=now_in.get(outbox.WAITING, 0),
-            failed=sum(attempt.result == "failed" for attempt in attempts),
-            no_recipient=now_in.get(outbox.NO_RECIPIENT, 0),
-            attempts=tuple(attempts),
-        )
+            return outbox.statuses(connection, run_key)
 
     async def _try_each(self, mail_ids: Sequence[str], stop: Callable[[], bool]) -> list[Attempt]:
         attempts: list[Attempt] = []
