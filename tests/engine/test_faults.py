@@ -117,7 +117,7 @@ def test_limits_that_a_server_sets_for_its_sessions_are_not_ours(rig: Rig) -> No
             setting = setting.replace("transaction_isolation", "default_transaction_isolation")
             connection.exec_driver_sql(f"ALTER DATABASE {name} SET {setting} = '{value}'")
     rig.database.close()
-    with rig.database.write() as connection:
+    with rig.database.write(patient=True) as connection:
         shown = {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in theirs}
     assert shown == {name: ours for name, (ours, _) in theirs.items()}
 
@@ -219,10 +219,10 @@ def lost_around_commit(which: int, *, after: bool) -> Iterator[list[int]]:
     begun: list[int] = []
 
     @contextmanager
-    def losing(session: RunSession) -> Iterator[Connection]:
+    def losing(session: RunSession, *, patient: bool = False) -> Iterator[Connection]:
         begun.append(len(begun) + 1)
         lost = begun[-1] == which
-        with transaction(session) as connection:
+        with transaction(session, patient=patient) as connection:
             yield connection
             if lost and not after:
                 raise OperationalError("COMMIT", {}, sqlite_busy())

@@ -32,10 +32,13 @@ from batchwright.engine.run import ACTIVE, Ask, Run, State
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
 from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.engines import let_wait
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.submit import stored_selection, submit_next
 
 SCOPES_PER_PLANNING_COMMIT = 50
+SECONDS_OF_TRIES_WHEN_STOPPED = 2.0
+"""A step that was tried for longer is left when the process ends: whoever takes the run over does it."""
 
 log = structlog.get_logger()
 
@@ -112,6 +115,7 @@ class Dispatcher:
             max_active_runs=max_active_runs,
         )
         self._chance = random.Random()
+        self._at_work: dict[int, Run] = {}
 
     def drive(self, run_key: int, stop: Stop = lambda: False) -> Run:
         """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
@@ -148,7 +152,11 @@ class Dispatcher:
                 lease = Lease(self._leases, run, self._lease_seconds)
                 session = RunSession(self._database, lease.record)
                 with closing(session), lease.recording(session.current_session()):
-                    run = self._steps(run, session, stop)
+                    self._at_work[run.id] = run
+                    try:
+                        run = self._steps(run, session, stop)
+                    finally:
+                        del self._at_work[run.id]
             except FenceLost as lost:
                 self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
@@ -157,6 +165,11 @@ class Dispatcher:
                 raise
             self._tell(run)
             return run
+
+    def cancel_waits(self) -> None:
+        """Have what runs at work here wait for, as locks of somebody else on PostgreSQL, come to a passing fault."""
+        for run in list(self._at_work.values()):
+            self._leases.cancel_waits(run.id, run.fence)
 
     def _tell(self, run: Run) -> None:
         """What has become of the run here."""
@@ -171,16 +184,16 @@ class Dispatcher:
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
         try:
             # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
-            if run.fence > 1 and self._with_retries(lambda: self._asked(run)) is not None:
-                return self._with_retries(lambda: self._leave(run, session))
+            if run.fence > 1 and self._with_retries(lambda: self._asked(run), stop) is not None:
+                return self._with_retries(lambda: self._leave(run, session), stop)
             job = self._registry.make(run.job, run.parameters)
             if run.state is State.PREPARING:
-                run = self._with_retries(lambda: self._prepare(run, job, session, stop))
+                run = self._with_retries(lambda: self._prepare(run, job, session, stop), stop)
             if run.ended or run.state is State.PAUSED:
                 return run
             if run.state is State.PREPARING or not self._drive_scopes(run, job, session, stop):
-                return self._with_retries(lambda: self._leave(run, session))
-            return self._with_retries(lambda: self._finish(run, job, session))
+                return self._with_retries(lambda: self._leave(run, session), stop)
+            return self._with_retries(lambda: self._finish(run, job, session), stop)
         except FenceLost:
             raise
         except Exception as error:
@@ -188,7 +201,7 @@ class Dispatcher:
             if is_transient(error):
                 raise
             reason = text_of(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
-            return self._with_retries(lambda: self._fail(run, session, reason))
+            return self._with_retries(lambda: self._fail(run, session, reason), stop)
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
         """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop."""
@@ -241,22 +254,30 @@ class Dispatcher:
 
     def _drive_scopes(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> bool:
         """Have executed what is pending. False when something asked to stop before it all was."""
-        progress = self._with_retries(lambda: self._progress(run))
+        progress = self._with_retries(lambda: self._progress(run), stop)
         total, done, errored = run.total or 0, progress.done.records, progress.done.errored
         self._events.publish(events.RunPlanned(run.run_id, total, progress.done.scopes, done))
         check_ceiling(run.error_ceiling, errored, total)
-        runner = ScopeRunner(run, job, session, self._clock, self._events, self._chance)
+        runner = ScopeRunner(
+            run, job, session, self._clock, self._events, self._chance, gives_up=lambda error: stop()
+        )
         tasks = deque(self._task(run, key, number) for key, number in progress.pending)
         work = Work(
             run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, progress.asked
         )
         executor = self._inline if run.in_caller else self._executor
-        with closing(executor.results(work)) as results:
-            for scope in results:
-                done += scope.ok + scope.errored + scope.skipped
-                errored += scope.errored
-                self._events.publish(_scope_done(run, scope, done))
-                check_ceiling(run.error_ceiling, errored, total)
+        try:
+            with closing(executor.results(work)) as results:
+                for scope in results:
+                    done += scope.ok + scope.errored + scope.skipped
+                    errored += scope.errored
+                    self._events.publish(_scope_done(run, scope, done))
+                    check_ceiling(run.error_ceiling, errored, total)
+        except Exception as error:
+            if not (is_transient(error) and stop()):
+                raise
+            log.warning("scope left to whoever goes on with the run", reason=reason_of(error))
+            return False
         return work.asked is None and not work.pending
 
     def _asked(self, run: Run) -> steering.Asked | None:
@@ -285,6 +306,8 @@ class Dispatcher:
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
             return Ending(run)
         check_all_reached(run)
+        if run.is_dry or run.preview_key is not None or type(job).finish is not BatchJob.finish:
+            let_wait(connection)
         if run.is_dry:
             preview_check.record_finish_preview(connection, run, job)
         if run.preview_key is not None:
@@ -343,13 +366,15 @@ class Dispatcher:
                 runs.move(connection, run, State.QUEUED, owner=None)
             return runs.by_key(connection, run.id)
 
-    def _with_retries(self, step: Callable[[], T]) -> T:
-        """Repeat a step while it only meets faults that pass."""
+    def _with_retries(self, step: Callable[[], T], stop: Stop) -> T:
+        """Repeat a step while it only meets faults that pass; for some seconds where ``stop`` says so."""
+        began = self._clock.monotonic()
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:
                 return step()
             except Exception as error:
-                if not is_transient(error):
+                late = self._clock.monotonic() - began >= SECONDS_OF_TRIES_WHEN_STOPPED
+                if not is_transient(error) or (stop() and late):
                     raise
                 reason = reason_of(error)
                 log.warning("step of the run tried again", attempt=attempt, reason=reason)

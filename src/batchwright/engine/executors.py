@@ -301,6 +301,9 @@ class InFlight:
         if result.asked is not None:
             self._work.requeue([task])
             return None
+        if result.done is None and self._work.stopping:
+            self._work.requeue([task])
+            return None
         # What went wrong elsewhere goes wrong here as well, and is raised as what it is.
         done = result.done or self._work.run_inline(task)
         self._work.asked = self._work.asked or done.asked

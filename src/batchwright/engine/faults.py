@@ -21,6 +21,7 @@ SQLITE_TRANSIENT = (
 )
 DRIVERS = ("psycopg", "sqlite3")
 READ_ONLY = "25006"
+CANCELLED = "57014"
 SQLITE_READ_ONLY = "SQLITE_READONLY"
 
 # Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
@@ -67,6 +68,11 @@ def is_read_only(error: BaseException) -> bool:
     if getattr(raised, "sqlstate", None) == READ_ONLY:
         return True
     return str(getattr(raised, "sqlite_errorname", "")).startswith(SQLITE_READ_ONLY)
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """True for a statement that somebody called off: our own sessions have no limit of time for one."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == CANCELLED
 
 
 def reason_of(error: BaseException) -> str:

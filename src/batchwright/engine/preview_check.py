@@ -108,7 +108,7 @@ def _new_records(reading: Connection, preview: Run, job: BatchJob) -> Iterator[s
 def _changes_now(database: Database, clock: Clock, preview: Run, job: BatchJob, scope_key: int) -> list[str]:
     """How a scope of the dry run would differ if it were executed now; that is tried, and rolled back."""
     changes: list[str] = []
-    with suppress(_RollBack), database.write() as connection:
+    with suppress(_RollBack), database.write(patient=True) as connection:
         stored = scopes.read(connection, scope_key)
         outcomes = scopes.outcomes_of(connection, scope_key)
         raised = {key: outcome for key, outcome in outcomes.items() if outcome.code == UNFORESEEN}

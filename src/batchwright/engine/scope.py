@@ -71,10 +71,13 @@ class RunSession:
         self._recorded: object = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A write transaction on it; connects anew after a connection was lost, or closed by the job."""
+    def transaction(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A write transaction on it; connects anew after a connection was lost, or closed by the job.
+
+        ``patient`` where the job works: it may wait for locks, and calculate, for as long as it takes.
+        """
         connection = self._connected()
-        with self._database.transaction(connection):
+        with self._database.transaction(connection, patient=patient):
             if not self._database.is_sqlite:
                 self._have_recorded(connection)
             yield connection
@@ -120,6 +123,8 @@ class ScopeRunner:
     clock: Clock
     events: Events
     chance: random.Random
+    gives_up: Callable[[Exception], bool] = lambda error: False
+    """Whether a fault that may pass is raised at once: somebody waits for us to end."""
 
     def execute(self, scope_key: int, number: int) -> Done:
         """Execute a scope, whatever it takes, and say what became of it. Its ``number`` is the one people see.
@@ -138,7 +143,7 @@ class ScopeRunner:
             except _DoneElsewhere:
                 continue  # the next attempt reads what it came to
             except Exception as error:
-                if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS:
+                if not faults.is_transient(error) or attempt == faults.MAX_ATTEMPTS or self.gives_up(error):
                     raise
                 attempt += 1
                 reason = faults.reason_of(error)
@@ -154,7 +159,7 @@ class ScopeRunner:
         unexplained = bare = False
         while True:
             try:
-                with self.session.transaction() as connection:
+                with self.session.transaction(patient=True) as connection:
                     stored = scopes.read(connection, scope_key)
                     # By another process; or the connection was lost in a COMMIT that went through.
                     if stored.done:
@@ -270,7 +275,7 @@ class ScopeRunner:
     def _trial(self, scope_key: int, keys: Sequence[int]) -> str | None:
         """Execute and save these records, and roll all of it back: the text of what that raises, or ``None``."""
         try:
-            with self.session.transaction() as connection:
+            with self.session.transaction(patient=True) as connection:
                 stored = scopes.read(connection, scope_key)
                 if stored.done:
                     raise _DoneElsewhere

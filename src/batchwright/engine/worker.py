@@ -22,6 +22,8 @@ from batchwright.engine.store.wake import Wake
 SECONDS_PER_RUN_AT_HAND = 0.01
 """How long it leaves the next run to others, for each that it drives already: runs spread over idle workers."""
 LONGEST_SECONDS_TO_OTHERS = 0.1
+SECONDS_OF_WAITING_FOR_LOCKS = 3
+"""How long the scopes of a worker that was drained may go on waiting for locks of somebody else."""
 
 log = structlog.get_logger()
 
@@ -73,10 +75,17 @@ class Worker:
             self._on_news()
             if not self._draining:
                 self._wake.wait(watch.interval - since)
-        while threads := self._at_hand():
-            for thread in threads:
-                thread.join()
+        self._await_handing_back()
         self._safely("ending its watch", watch.close)
+
+    def _await_handing_back(self) -> None:
+        """Wait for the scopes at hand; after some seconds no longer for locks that they wait for themselves."""
+        seconds = 0
+        while threads := self._at_hand():
+            threads[0].join(1.0)
+            seconds += 1
+            if seconds >= SECONDS_OF_WAITING_FOR_LOCKS:
+                self._safely("cancelling waits for locks", self._dispatcher.cancel_waits)
 
     def _claim_waiting(self) -> None:
         more = self._claims.any_waiting()
@@ -104,10 +113,13 @@ class Worker:
             self._dispatcher.work(made_ours(run), lambda: self._draining)
         except FenceLost:
             pass  # somebody else took it over first
-        except BaseException:
+        except BaseException as error:
             # Whatever broke it, the other runs go on, and no thread ends without a word. This one has no heartbeat
             # now: it is taken up after a lease.
-            log.exception("run interrupted", run_id=run.run_id)
+            if is_transient(error):
+                log.warning("run interrupted", run_id=run.run_id, reason=reason_of(error))
+            else:
+                log.exception("run interrupted", run_id=run.run_id)
         finally:
             # Once no run is driven, who drained the worker may close what is poked: poke first. Under the lock,
             # since the worker that it wakes may start the same run again.

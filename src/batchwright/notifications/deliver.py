@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+import structlog
+from sqlalchemy.exc import DBAPIError
+
 from batchwright.config.settings import MailSettings
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
 from batchwright.engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
-from batchwright.engine.faults import exponential_pause
+from batchwright.engine.faults import exponential_pause, is_transient, reason_of
 from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address
@@ -38,6 +41,8 @@ FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=6)
 _JITTER = 0.2
 _ERROR_CHARACTERS = 500
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ class Mailer:
         self._outcomes = outcomes
         self._events = events
         self._chance = chance
+        self._unmarked: dict[int, datetime] = {}
 
     def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
         """Try every mail that is due, oldest first, until ``stop`` says so; with ``run_key`` only those of that run.
@@ -159,11 +165,11 @@ class Mailer:
         with self._database.write() as connection:
             now = self._clock.now()
             mail_ids = [mail_id for mail_id in outbox.put_off(connection, now) if mail_id not in tried]
-            for mail_id in mail_ids:
-                outbox.make_due(connection, mail_id, now)
-        return mail_ids
+            return outbox.awake(connection, mail_ids, now)
 
     def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
+        for key, at in list(self._unmarked.items()):
+            self._mark_sent(key, at)
         attempts = asyncio.run(self._try_each(mail_ids, stop)) if mail_ids else []
         return SendReport(tuple(attempts), lambda: self._statuses(run_key))
 
@@ -185,6 +191,11 @@ class Mailer:
                 except TransportDown as down:
                     attempts.append(self._put_off(mail, down))
                     break
+                except DBAPIError as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("mail is left for later", mail=mail_id, reason=reason_of(error))
+                    continue
                 if attempt is not None:
                     attempts.append(attempt)
         return attempts
@@ -193,6 +204,8 @@ class Mailer:
         """One attempt at one mail; ``None`` if it is not due any more, or another sender has it."""
         if not mail.is_due(self._clock.now()):
             return None
+        if mail.is_ahead(self._clock.now()):
+            log.warning("a clock was ahead when a mail was claimed; it is sent now", mail=mail.mail_id)
         # Composed before the claim: a large run takes its time to read, and a claim must outlive its attempt.
         composed = self._compose(mail, records)
         with self._database.write() as connection:
@@ -212,11 +225,24 @@ class Mailer:
         except NotDelivered as trouble:
             return self._put_off(mail, trouble)
         self._events.publish(Reached(mail.run_id, "mail accepted"))
-        with self._database.write() as connection:
-            outbox.mark_sent(connection, mail.key, self._clock.now())
+        self._mark_sent(mail.key, self._clock.now())
         self._events.publish(Reached(mail.run_id, "mail marked"))
         self._events.publish(MailSent(mail.mail_id, mail.run_id))
         return Attempt(mail.mail_id, mail.recipient, "sent", self._transport.place(mail.mail_id))
+
+    def _mark_sent(self, key: int, at: datetime) -> None:
+        """Mark what was accepted. Where its row is locked, with the next round of mail: it is sent again if it stays
+        unmarked until its claim has run out.
+        """
+        try:
+            with self._database.write() as connection:
+                outbox.mark_sent(connection, key, at)
+            self._unmarked.pop(key, None)
+        except DBAPIError as error:
+            if not is_transient(error):
+                raise
+            self._unmarked[key] = at
+            log.warning("mail was accepted and cannot be marked yet", reason=reason_of(error))
 
     def _compose(self, mail: Mail, records: _RecordsOfOneRun) -> Letter | NotDelivered | RefusedForGood:
         try:

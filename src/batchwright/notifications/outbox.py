@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, update
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.tables import run
@@ -26,6 +26,25 @@ FOR_DIGEST, IN_DIGEST = "for_digest", "in_digest"
 HOLD = timedelta(minutes=15)
 """How long a claim keeps other senders away: longer than the whole attempt may take."""
 
+CLAIM_AHEAD, PAUSE_AHEAD, DIGEST_AHEAD = timedelta(hours=1), timedelta(hours=8), timedelta(days=2)
+"""No claim, no pause after an attempt and no day's end is that far away: such a time was set by a clock that was
+ahead, and means nothing. Wide, for clocks of several machines may differ a little."""
+
+_AHEAD = or_(
+    mail.c.next_attempt_at > bindparam("no_pause"),
+    and_(mail.c.error.is_(None), mail.c.next_attempt_at > bindparam("no_claim")),
+)
+_IS_DUE = or_(mail.c.next_attempt_at <= bindparam("now"), _AHEAD)
+_DIGEST_IS_DUE = or_(
+    mail.c.next_attempt_at <= bindparam("now"), mail.c.next_attempt_at > bindparam("no_digest")
+)
+
+
+def _free(*conditions: ColumnElement[bool]) -> CTE:
+    """The keys of such mails, locked, without those that somebody keeps."""
+    return select(mail.c.id).where(*conditions).with_for_update(skip_locked=True).cte("free")
+
+
 # The lines of a listing: everything but the facts.
 _LINES = select(
     *(column for column in mail.c if column.name != "facts"), run.c.run_id.label("run_name")
@@ -35,11 +54,7 @@ _LINES = select(
 _MAIL = _LINES.add_columns(mail.c.facts).where(mail.c.mail_id == bindparam("wanted"))
 
 # What is due: waiting mail whose next attempt has come, oldest first.
-_DUE = (
-    select(mail.c.mail_id)
-    .where(mail.c.status == WAITING, mail.c.next_attempt_at <= bindparam("now"))
-    .order_by(mail.c.id)
-)
+_DUE = select(mail.c.mail_id).where(mail.c.status == WAITING, _IS_DUE).order_by(mail.c.id)
 
 # What waits for its next attempt after a failed one; an attempt under way has cleared the error.
 _PUT_OFF = (
@@ -49,26 +64,33 @@ _PUT_OFF = (
 )
 
 # What was kept for a digest whose time has come.
-_FOR_DIGEST = select(mail.c.id).where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+_FOR_DIGEST = select(mail.c.id).where(mail.c.status == FOR_DIGEST, _DIGEST_IS_DUE)
 
-# The same, marked: a second worker finds it marked already.
+# The same, marked: a second worker finds it marked already. One that somebody keeps comes into the next digest.
 _TAKE_FOR_DIGEST = (
     update(mail)
-    .where(mail.c.status == FOR_DIGEST, mail.c.next_attempt_at <= bindparam("now"))
+    .where(mail.c.id.in_(select(_free(mail.c.status == FOR_DIGEST, _DIGEST_IS_DUE))))
     .values(status=IN_DIGEST, next_attempt_at=None)
     .returning(mail.c.id, mail.c.recipient, mail.c.facts)
 )
 
-# The claim: only of a mail that is still as it was read, and due.
+# The claim: only of a mail that is still as it was read, and due. One that somebody keeps is left for later.
 _CLAIM = (
     update(mail)
     .where(
-        mail.c.id == bindparam("wanted"),
-        mail.c.status == WAITING,
-        mail.c.attempts == bindparam("seen_attempts"),
-        mail.c.next_attempt_at <= bindparam("now"),
+        mail.c.id.in_(
+            select(
+                _free(
+                    mail.c.id == bindparam("wanted"),
+                    mail.c.status == WAITING,
+                    mail.c.attempts == bindparam("seen_attempts"),
+                    _IS_DUE,
+                )
+            )
+        )
     )
     .values(attempts=mail.c.attempts + 1, next_attempt_at=bindparam("held_until"), error=None)
+    .returning(mail.c.id)
 )
 
 # Accepted: true whatever else happened to the row meanwhile.
@@ -89,13 +111,30 @@ _NOT_SENT = (
     .values(status=bindparam("new_status"), next_attempt_at=bindparam("next_time"), error=bindparam("reason"))
 )
 
+# What waits after a failed attempt, due now; but what somebody keeps.
+_AWAKE = (
+    update(mail)
+    .where(
+        mail.c.id.in_(
+            select(_free(mail.c.status == WAITING, mail.c.mail_id.in_(bindparam("wanted", expanding=True))))
+        )
+    )
+    .values(next_attempt_at=bindparam("now"))
+    .returning(mail.c.id, mail.c.mail_id)
+)
+
 # Due now, by hand; not while an attempt holds it.
 _MAKE_DUE = (
     update(mail)
     .where(
         mail.c.mail_id == bindparam("wanted"),
         mail.c.status.in_((WAITING, FAILED)),
-        or_(mail.c.attempts == 0, mail.c.error.is_not(None), mail.c.next_attempt_at <= bindparam("now")),
+        or_(
+            mail.c.attempts == 0,
+            mail.c.error.is_not(None),
+            mail.c.next_attempt_at <= bindparam("now"),
+            mail.c.next_attempt_at > bindparam("no_claim"),
+        ),
     )
     .values(status=WAITING, next_attempt_at=bindparam("now"))
 )
@@ -121,7 +160,14 @@ class MailLine:
 
     def is_due(self, now: datetime) -> bool:
         """Whether an attempt at it may begin."""
-        return self.status == WAITING and self.next_attempt_at is not None and self.next_attempt_at <= now
+        if self.status != WAITING or self.next_attempt_at is None:
+            return False
+        return self.next_attempt_at <= now or self.is_ahead(now)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether the time of its next attempt was set by a clock that was ahead."""
+        limit = CLAIM_AHEAD if self.error is None else PAUSE_AHEAD
+        return self.next_attempt_at is not None and self.next_attempt_at > now + limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +239,18 @@ def by_id(connection: Connection, mail_id: str) -> Mail:
 def due(connection: Connection, now: datetime, run_key: int | None) -> list[str]:
     """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run."""
     statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
-    return list(connection.scalars(statement, {"now": now}))
+    return list(connection.scalars(statement, _times(now)))
 
 
 def digest_is_due(connection: Connection, now: datetime) -> bool:
     """Whether something was kept for a digest whose time has come."""
-    return connection.execute(_FOR_DIGEST.limit(1), {"now": now}).first() is not None
+    times = {"now": now, "no_digest": now + DIGEST_AHEAD}
+    return connection.execute(_FOR_DIGEST.limit(1), times).first() is not None
 
 
 def take_for_digest(connection: Connection, now: datetime) -> list[tuple[str, dict[str, Any]]]:
     """Recipient and facts of what was kept for the digests that are due, oldest first; marked as gone into them."""
-    rows = connection.execute(_TAKE_FOR_DIGEST, {"now": now}).all()
+    rows = connection.execute(_TAKE_FOR_DIGEST, {"now": now, "no_digest": now + DIGEST_AHEAD}).all()
     return [(row.recipient, json.loads(row.facts)) for row in sorted(rows, key=lambda row: int(row.id))]
 
 
@@ -222,8 +269,8 @@ def statuses(connection: Connection, run_key: int | None) -> dict[str, int]:
 
 def claim(connection: Connection, line: MailLine, now: datetime) -> bool:
     """Take the mail for one attempt, if nobody else has. If the sender dies, it is due again after ``HOLD``."""
-    values = {"wanted": line.key, "seen_attempts": line.attempts, "now": now, "held_until": now + HOLD}
-    return connection.execute(_CLAIM, values).rowcount == 1
+    values = {"wanted": line.key, "seen_attempts": line.attempts, "held_until": now + HOLD, **_times(now)}
+    return connection.execute(_CLAIM, values).first() is not None
 
 
 def mark_sent(connection: Connection, key: int, now: datetime) -> None:
@@ -243,9 +290,16 @@ def mark_failed(connection: Connection, key: int, attempt: int, error: str) -> N
     _mark_not_sent(connection, key, attempt, FAILED, None, error)
 
 
+def awake(connection: Connection, mail_ids: Sequence[str], now: datetime) -> list[str]:
+    """Make waiting mails due at once: the ids of those that nobody keeps, oldest first."""
+    rows = connection.execute(_AWAKE, {"wanted": list(mail_ids), "now": now}).all()
+    return [row.mail_id for row in sorted(rows, key=lambda row: int(row.id))]
+
+
 def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
     """Make a waiting or failed mail due at once. Raises ``Refused`` where that makes no sense."""
-    if connection.execute(_MAKE_DUE, {"wanted": mail_id, "now": now}).rowcount == 1:
+    values = {"wanted": mail_id, "now": now, "no_claim": now + HOLD}
+    if connection.execute(_MAKE_DUE, values).rowcount == 1:
         return
     found = by_id(connection, mail_id)
     if found.status == SENT:
@@ -271,6 +325,10 @@ def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
         field="mail_id",
         remedy=f"If that process is gone, it is tried again at {found.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC",
     )
+
+
+def _times(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "no_claim": now + CLAIM_AHEAD, "no_pause": now + PAUSE_AHEAD}
 
 
 def _mark_not_sent(

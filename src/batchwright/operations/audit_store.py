@@ -63,9 +63,15 @@ def marked_without_seal(connection: Connection) -> Sequence[int]:
 
 
 def audit_head_row(connection: Connection, *, lock: bool = False) -> RowMapping | None:
-    """How many seals there are and the newest hash; `lock` keeps other sealers out until the transaction ends."""
+    """How many seals there are and the newest hash; `lock` keeps other sealers out until the transaction ends, and
+    gives nothing while another is at it.
+    """
     statement = select(audit_head).where(audit_head.c.id == 1)
-    return connection.execute(statement.with_for_update() if lock else statement).mappings().one_or_none()
+    return (
+        connection.execute(statement.with_for_update(skip_locked=True) if lock else statement)
+        .mappings()
+        .one_or_none()
+    )
 
 
 def add_seals(connection: Connection, seals: Sequence[Mapping[str, Any]]) -> None:

@@ -25,6 +25,7 @@ from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, Refused, error_text
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
+from batchwright.engine.faults import is_cancelled
 from batchwright.engine.job_code import end_at_once
 from batchwright.engine.scope import RunSession, ScopeRunner
 from batchwright.engine.store import runs, steering
@@ -130,7 +131,7 @@ class _ThreadState(threading.local):
         session = RunSession(app.database, partial(_leases().record, run.id, run.fence))
         publisher = Events()
         publisher.subscribe(self._on_event)
-        return ScopeRunner(run, job, session, app.clock, publisher, random.Random())
+        return ScopeRunner(run, job, session, app.clock, publisher, random.Random(), gives_up=is_cancelled)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, events.Reached):

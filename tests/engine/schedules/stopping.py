@@ -14,13 +14,11 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.store import schedules
+from batchwright.engine.store import engines
 from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import Bench
-
-SECONDS_BEFORE_THE_SERVER_ACTS = 1.0
 
 
 class StoppingBench(Bench):
@@ -35,7 +33,7 @@ class StoppingBench(Bench):
 
 
 def main(url: str, *keys: str) -> None:
-    schedules.MOST_SECONDS_IDLE_WITH_SCHEDULES = SECONDS_BEFORE_THE_SERVER_ACTS
+    engines.MILLISECONDS_STANDING_STILL = 1_000
     bench = StoppingBench(Rig(Database(url), [Parcels]))
     bench.clock.sleep(timedelta(minutes=1).total_seconds())
     bench.firing().fire([int(key) for key in keys])

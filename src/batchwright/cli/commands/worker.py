@@ -34,8 +34,10 @@ def worker(verbosity: Verbosity) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))
         click.echo(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
-        process.run()
+        ended = process.run()
     click.echo("Stopped; what was not done waits for another worker.", err=True)
+    if not ended:
+        os._exit(0)  # Python would let the threads that were left get in its way
 
 
 class _Drain:

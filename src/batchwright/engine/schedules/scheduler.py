@@ -62,7 +62,7 @@ class Scheduler:
         self._woken = threading.Condition()
         self._signals = _Signal(0)
         self._stopping = False
-        self._thread = threading.Thread(target=self.run, name="schedules")
+        self._thread = threading.Thread(target=self.run, name="schedules", daemon=True)
 
     def start(self) -> None:
         """Begin, with the first look, in a thread of its own."""
@@ -87,11 +87,12 @@ class Scheduler:
         """Fire nothing more; also from a signal handler, which may wait for no lock."""
         self._stopping = True
 
-    def stop(self) -> None:
-        """End after the set at hand, and wait for that."""
+    def stop(self, seconds: float | None = None) -> bool:
+        """End after the set at hand, and wait for that, so many seconds at most; whether it has ended."""
         self.drain()
         self.ring()
-        self._thread.join()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def look(self) -> bool:
         """Fire what is due. Says whether something due was left to somebody else."""

@@ -29,7 +29,7 @@ def join_transaction(connection: Connection) -> None:
     connection.execute(text("SELECT 1"))  # SQLAlchemy, and whoever listens to it, begin here at the latest
     driver: Any = connection.connection.driver_connection
     if connection.dialect.driver == "psycopg":
-        by_itself = driver.autocommit
+        by_itself = driver.autocommit and driver.info.transaction_status.name == "IDLE"
     else:
         by_itself = not driver.in_transaction and _never_begins(driver)
     if by_itself:

@@ -13,9 +13,17 @@ from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 from batchwright.engine.errors import DatabaseMissing, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
-from batchwright.engine.store.engines import SESSION_CHANGED, is_sqlite, open_engine, open_lease_engine
+from batchwright.engine.store.engines import (
+    LIMITED,
+    SESSION_CHANGED,
+    is_sqlite,
+    open_engine,
+    open_lease_engine,
+)
 from batchwright.engine.store.migrating import newest_revision
-from batchwright.engine.store.turnstile import Turnstile
+from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
+
+LONGEST_SECONDS_HURRIED = 3.0
 
 
 class Database:
@@ -27,14 +35,16 @@ class Database:
         self._engine: Engine | None = None
         self._lease_engine: Engine | None = None
         self._opening = threading.Lock()
-        self._turnstile = Turnstile(Path(self.url.database or "")) if self.is_sqlite else None
+        self._hurried = False
+        file = Path(self.url.database or "")
+        self._turnstile = Turnstile(file, self._longest_wait) if self.is_sqlite else None
 
     @property
     def engine(self) -> Engine:
         """The SQLAlchemy engine, made at first use."""
         with self._opening:
             if self._engine is None:
-                self._engine = open_engine(self.url)
+                self._engine = open_engine(self.url, self._longest_wait)
             return self._engine
 
     @property
@@ -47,6 +57,16 @@ class Database:
             if self._lease_engine is None:
                 self._lease_engine = open_lease_engine(self.url)
             return self._lease_engine
+
+    def hurry(self) -> None:
+        """From now on no write waits on SQLite for others longer than some seconds: this process is about to end.
+
+        On PostgreSQL none does but a ``patient`` one. Also from a signal handler.
+        """
+        self._hurried = True
+
+    def _longest_wait(self) -> float:
+        return LONGEST_SECONDS_HURRIED if self._hurried else LONGEST_SECONDS
 
     @property
     def display_url(self) -> str:
@@ -82,18 +102,23 @@ class Database:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A write transaction: commits at the end of the block, rolls back on an exception."""
-        with self.engine.connect() as connection, self.transaction(connection):
+    def write(self, *, patient: bool = False) -> Iterator[Connection]:
+        """A write transaction: commits at the end of the block, rolls back on an exception.
+
+        On PostgreSQL it waits five seconds for a lock at most, a fault that passes, and loses its session when it
+        stands still for ten; not when it is ``patient``: what waits for scopes, or calls a job.
+        """
+        with self.engine.connect() as connection, self.transaction(connection, patient=patient):
             yield connection
 
     @contextmanager
-    def transaction(self, connection: Connection) -> Iterator[Connection]:
-        """A write transaction on a connection at hand. On SQLite it waits its turn at the turnstile first.
+    def transaction(self, connection: Connection, *, patient: bool = False) -> Iterator[Connection]:
+        """As ``write``, on a connection at hand. On SQLite it waits its turn at the turnstile first.
 
         Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read.
         """
         turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
+        connection = connection.execution_options(**{LIMITED: not patient})
         try:
             with turn, connection.begin():
                 yield connection
@@ -155,7 +180,7 @@ class Database:
         """Make the database if it is embedded and missing, and bring it to the newest revision."""
         if self.is_sqlite:
             self._make_folder()
-        with self.write() as connection:
+        with self.write(patient=True) as connection:
             migrating.upgrade(connection)
 
     def _make_folder(self) -> None:

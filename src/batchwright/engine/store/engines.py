@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError
 
@@ -19,6 +21,8 @@ from batchwright.engine.store.lock_holders import end_stopped_writer
 from batchwright.engine.store.tables import heartbeat, lease_metadata
 
 SQLITE_BUSY_MILLISECONDS = 60_000
+SQLITE_BUSY_MILLISECONDS_AT_ONCE = 1_000
+"""Of the wait for the write lock, after which is asked whether it may go on."""
 LEASE_BUSY_MILLISECONDS = 200
 LEASE_TRIES = 150
 
@@ -30,14 +34,17 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_engine(url: URL) -> Engine:
-    """The engine for the work itself."""
+def open_engine(url: URL, longest_wait: Callable[[], float]) -> Engine:
+    """The engine for the work itself. ``longest_wait`` says for how many seconds to wait for SQLite's write lock."""
     if not is_sqlite(url):
-        return _open_postgresql(url)
+        engine = _open_postgresql(url)
+        event.listen(engine, "begin", _begin_postgresql)
+        event.listen(engine, "do_execute_no_params", _execute_unprepared)
+        return engine
     # A process drives several runs at once, each on connections of its own: none may wait for another's.
     engine = create_engine(url, max_overflow=-1)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, longest_wait))
     return engine
 
 
@@ -83,6 +90,46 @@ def _note_changed_session(
     local = ", true)" in statement
     if _CHANGE.match(statement) or ("set_config" in statement and not local):
         connection.info[SESSION_CHANGED] = True
+
+
+# What a short write transaction may cost others, and be kept by them: who is stopped in one, or gone without a word,
+# loses its session to the server, and who waits for a lock says so, and tries later. In one message with BEGIN.
+LIMITED = "batchwright_limited"
+MILLISECONDS_FOR_LOCK = 5_000
+MILLISECONDS_STANDING_STILL = 10_000
+
+
+_LET_WAIT = text(
+    "SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
+)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    limited = options.get(LIMITED, False)
+    driver: Any = connection.connection.driver_connection
+    if driver.autocommit != limited:
+        driver.autocommit = limited  # else the driver sends a BEGIN of its own
+    if limited:
+        begin = (
+            f"BEGIN; SET LOCAL lock_timeout = {MILLISECONDS_FOR_LOCK};"
+            f" SET LOCAL idle_in_transaction_session_timeout = {MILLISECONDS_STANDING_STILL}"
+        )
+        connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
+
+
+def let_wait(connection: Connection) -> None:
+    """Take the limits off a short write transaction: from now on a job works in it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LET_WAIT)
+
+
+def _execute_unprepared(cursor: Any, statement: str, _context: Any) -> bool:
+    """Several statements in one message cannot be prepared, as the driver does with what comes often."""
+    cursor.execute(statement, prepare=False)
+    return True
 
 
 def _leave_read_only_server(context: ExceptionContext) -> None:
@@ -172,7 +219,8 @@ def _begin_sqlite_lease(connection: Connection, file: Path) -> None:
 
 def _prepare_postgresql_lease(connection: Any, _record: Any) -> None:
     before, connection.autocommit = connection.autocommit, True
-    connection.execute("SET synchronous_commit = off")
+    # Nobody of ours keeps such a row for longer than a statement.
+    connection.execute("SET synchronous_commit = off; SET lock_timeout = '2s'")
     connection.autocommit = before
 
 
@@ -201,8 +249,24 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection, longest_wait: Callable[[], float]) -> None:
     reading = connection.get_execution_options().get("batchwright_read", False)
     # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if reading:
+        connection.exec_driver_sql("BEGIN")
+        return
+    began, driver = time.monotonic(), connection.connection.driver_connection
+    at_once = min(SQLITE_BUSY_MILLISECONDS_AT_ONCE, SQLITE_BUSY_MILLISECONDS)
+    driver.execute(f"PRAGMA busy_timeout={at_once}")  # type: ignore[union-attr]
+    try:
+        while time.monotonic() - began < min(longest_wait(), SQLITE_BUSY_MILLISECONDS / 1000):
+            try:
+                driver.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    break
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")  # type: ignore[union-attr]

@@ -25,6 +25,14 @@ _OPEN = (
     .limit(MOST)
 )
 
+# Of these, those that nobody keeps: one that is kept keeps nobody from the others.
+_FREE = (
+    select(check_table.c.id)
+    .where(check_table.c.id.in_(bindparam("keys", expanding=True)))
+    .order_by(check_table.c.id)
+    .with_for_update(skip_locked=True)
+)
+
 # What is left of a check, if it is still as it was read: of several that tell a thing, one does.
 _JUDGED = (
     update(check_table)
@@ -82,6 +90,11 @@ def add(connection: Connection, checks: Iterable[LateCheck | None]) -> None:
 def open_checks(connection: Connection) -> list[tuple[StoredLateCheck, RunTimes | None]]:
     """Checks that are open, the oldest first, with what is known of each run."""
     return [(_late_check(row), _times(row)) for row in connection.execute(_OPEN)]
+
+
+def lock_free(connection: Connection, keys: Iterable[int]) -> set[int]:
+    """Those of the checks that nobody keeps, kept until the transaction ends."""
+    return set(connection.scalars(_FREE, {"keys": list(keys)}))
 
 
 def settle(connection: Connection, check: StoredLateCheck, judged: Judgement) -> bool:

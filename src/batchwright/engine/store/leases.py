@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import heartbeat, lease_session
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,12 @@ class LeaseStore:
             hidden = True
         return "it belongs to another role" if hidden else None
 
+    def cancel_waits(self, run_key: int, fence: int) -> None:
+        """Cancel what the PostgreSQL sessions of a run wait for: a lock that somebody else has."""
+        if not self.is_sqlite:
+            with self._transaction() as connection:
+                connection.execute(_CANCEL, {"run_id": run_key, "fence": fence})
+
     def close(self) -> None:
         """Close the connections that wait to be used again."""
         self._database.close_leases()
@@ -172,6 +181,12 @@ _TERMINATE = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = :pid"
     " AND datname = current_database() AND extract(epoch FROM backend_start)::text = :started"
 )
+_CANCEL = text(
+    "SELECT pg_cancel_backend(activity.pid) FROM pg_stat_activity activity JOIN lease_session session"
+    " ON session.pid = activity.pid AND session.started = extract(epoch FROM activity.backend_start)::text"
+    " WHERE session.kind = 'backend' AND session.run_id = :run_id AND session.fence = :fence"
+    " AND activity.datname = current_database() AND activity.wait_event_type = 'Lock'"
+)
 # The server shows of the sessions of other roles that they are there, and not since when.
 _IS_HIDDEN = text(
     "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = :pid"
@@ -200,4 +215,8 @@ def _record(connection: Connection, run_key: int | None, fence: int, session: Se
         "pid": session.pid,
         "started": session.started,
     }
-    connection.execute(_RECORD if session.started else _RECORD_BACKEND, row)
+    if not connection.execute(_RECORD if session.started else _RECORD_BACKEND, row).rowcount:
+        log.warning(
+            "the server does not know this session, as behind a pooler; who takes the run over cannot end it",
+            backend=session.pid,
+        )

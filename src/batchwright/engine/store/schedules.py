@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, true, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, true, update
 
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
 from batchwright.engine.store.tables import LIVE_OF_SCHEDULE, schedule_fire, scheduling
@@ -16,9 +16,6 @@ from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.upsert import insert_into
 from batchwright.engine.store.wake import with_news
-
-MOST_SECONDS_IDLE_WITH_SCHEDULES = 10.0
-"""How long a process may do nothing in a transaction that has locked schedules; such a one takes a second at most."""
 
 Decision = Literal["started", "not_run"]
 AnyRow = Row[*tuple[Any, ...]]
@@ -159,12 +156,9 @@ def all_schedules(connection: Connection) -> list[Schedule]:
 def lock_free(connection: Connection, keys: Sequence[int]) -> list[Schedule]:
     """The schedules of these keys, kept until the transaction ends; those that somebody else keeps are left out.
 
-    A process that is stopped (SIGSTOP, a suspended machine) while it keeps them loses its session to the server.
+    A process that is stopped (SIGSTOP, a suspended machine) while it keeps them loses its session to the server: that
+    is a limit of every short write transaction.
     """
-    if connection.dialect.name == "postgresql":
-        timeout = f"{MOST_SECONDS_IDLE_WITH_SCHEDULES * 1000:.0f}ms"
-        setting = text("SELECT set_config('idle_in_transaction_session_timeout', :timeout, true)")
-        connection.execute(setting, {"timeout": timeout})
     return [_schedule(row) for row in connection.execute(_LOCKED, {"keys": list(keys)})]
 
 

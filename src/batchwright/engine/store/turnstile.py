@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,8 @@ log = structlog.get_logger()
 class Turnstile:
     """The two locks that belong to one database file. Works between threads as well as between processes."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, longest: Callable[[], float] = lambda: LONGEST_SECONDS) -> None:
+        self._longest = longest
         self._next = database.with_name(database.name + "-next")
         self._turn = database.with_name(database.name + "-turn")
 
@@ -45,11 +46,11 @@ class Turnstile:
         """Wait for our turn, and hold it for the block.
 
         Raises SQLAlchemy's ``OperationalError`` "database is locked", a fault that passes, when it has not come after
-        a minute.
+        a minute, or after what ``longest`` says.
         """
-        upcoming = _locked(self._next)
+        upcoming = _locked(self._next, self._longest)
         try:
-            turn = _locked(self._turn)
+            turn = _locked(self._turn, self._longest)
         finally:
             os.close(upcoming)
         try:
@@ -58,20 +59,20 @@ class Turnstile:
             os.close(turn)
 
 
-def _locked(file: Path) -> int:
+def _locked(file: Path, longest: Callable[[], float]) -> int:
     """A descriptor of the file with the lock on it."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _wait_for_lock(descriptor, file)
+        _wait_for_lock(descriptor, file, longest)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _wait_for_lock(descriptor: int, file: Path) -> None:
+def _wait_for_lock(descriptor: int, file: Path, longest: Callable[[], float]) -> None:
     waiting = _Waiting(descriptor)
     began, named = time.monotonic(), False
     try:
@@ -83,7 +84,7 @@ def _wait_for_lock(descriptor: int, file: Path) -> None:
             if seconds >= SECONDS_BEFORE_NAMING and not named:
                 log.warning("waiting for the turn to write", held_by=who, seconds=round(seconds))
                 named = True
-            if seconds >= LONGEST_SECONDS:
+            if seconds >= longest():
                 raise OperationalError("BEGIN IMMEDIATE", None, _locked_by(who))
     except BaseException:
         if not waiting.give_up():

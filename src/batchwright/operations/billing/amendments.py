@@ -73,7 +73,7 @@ def amend_asset_line_item(
     permit(app, actor, Right.OPERATE, ACT)
     changes = Changes.read(end_date, price_book_id, billing_frequency, usage_frequency)
     app.database.require()
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         key = assets.key_of(connection, asset_line_item_id)
         assets.lock(connection, [] if key is None else [key])
         plan = plan_amendment(connection, asset_line_item_id, changes)

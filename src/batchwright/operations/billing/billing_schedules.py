@@ -90,7 +90,7 @@ def set_billing_schedule_status(
     check_one_of(status, STATUSES, field="status")
     target = STATUSES[status]
     ids = distinct_ids(ids, field="billing_schedule_ids")
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         rows = _locked(connection, ids)
         movable = [row for row in rows if row["status"] != target]
         _refuse_forbidden(movable, target)

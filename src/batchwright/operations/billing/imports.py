@@ -43,7 +43,7 @@ def import_paths(
         app.database.upgrade()
     permit(app, actor, Right.BILLING, "import")
     files = [file.path for file in find_files(paths)]
-    with _bad_lines(skip_bad, files) as stream, app.database.write() as connection:
+    with _bad_lines(skip_bad, files) as stream, app.database.write(patient=True) as connection:
         now = app.clock.now()
         report = import_files(connection, paths, update=update, skip_bad=stream, now=now, progress=progress)
         audit.record(

@@ -82,7 +82,7 @@ def add_usage_input(
     if usage_input_id is not None:
         read_field(cells.public_id, usage_input_id, field="usage_input_id")
     try:
-        with app.database.write() as connection:
+        with app.database.write(patient=True) as connection:
             asset_key = asset_key_of(connection, asset_line_item_id)
             assets.lock(connection, [asset_key])
             an_id = usage_input_id or next_ids(connection, "IN-", 1)[0]
@@ -122,7 +122,7 @@ def edit_usage_input(
     """
     permit(app, actor, Right.OPERATE, "usage_input.edit")
     changes = _changes(quantity, usage_date, description)
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         row = _locked(connection, [usage_input_id])[0]
         _refuse_rated([row], "edited")
         if any(changes[name] != row[name] for name in ("quantity", "usage_date") if name in changes):
@@ -154,7 +154,7 @@ def delete_usage_inputs(
     """
     permit(app, actor, Right.OPERATE, "usage_input.delete")
     ids = distinct_ids(ids, field="usage_input_ids")
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         rows = _locked(connection, ids)
         _refuse_rated(rows, "deleted")
         _change(connection, rows, {"deleted": True})
@@ -187,7 +187,7 @@ def reset_usage_inputs(
     """
     permit(app, actor, Right.OPERATE, "usage_input.reset")
     _check_reset_choice(ids, status, code, asset_line_item_id)
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         if ids is not None:
             rows = _locked(connection, distinct_ids(ids, field="usage_input_ids"))
             _refuse_rated(rows, "reset")

@@ -35,7 +35,7 @@ def execute_batch(
     request = RunRequest(actor=actor, scope_size=scope_size)
     if connection is not None:
         return enqueue(app, connection, job, request).run_id
-    with app.database.write() as own:
+    with app.database.write(patient=True) as own:
         run = enqueue(app, own, job, request)
     tell_submitted(app, run)
     return run.run_id

@@ -121,7 +121,7 @@ def submit(
     app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, here: bool
 ) -> Submitted:
     """Submit what `make` reads on the connection, all in one transaction; `here` is as in `submit_run`."""
-    with app.database.write() as connection:
+    with app.database.write(patient=True) as connection:
         job, request = make(connection)
         run = enqueue(app, connection, job, request, act)
         claim: Claim = NotOurs(run)

@@ -47,7 +47,7 @@ def backfill_schedule(
     Refuses a window that ends before it begins or after now, and more than 1,000 runs.
     """
     permit_change(app, actor, "schedule.backfill", name)
-    with app.database.read() if preview else app.database.write() as connection:
+    with app.database.read() if preview else app.database.write(patient=True) as connection:
         now = app.clock.now()
         schedule = schedule_named(connection, name, lock=not preview)
         begin, end = _window(schedule, begin, end, now)

@@ -85,7 +85,7 @@ def apply_schedules(
             remedy="Leave --prune out, or remove them with `batchwright schedules remove`",
         )
     _permit_lines(app, actor, lines, prune=prune)
-    with app.database.read() if dry_run else app.database.write() as connection:
+    with app.database.read() if dry_run else app.database.write(patient=True) as connection:
         if not dry_run:
             store.lock_changes(connection)
         now = app.clock.now()

@@ -34,7 +34,7 @@ class NewsLoop:
         self._seconds_between = seconds_between
         self._news = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=name)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -44,11 +44,16 @@ class NewsLoop:
         """Do it soon."""
         self._news.set()
 
-    def stop(self) -> None:
-        """End after the duty at hand, and wait for that."""
+    def drain(self) -> None:
+        """End after the duty at hand."""
         self._stop.set()
         self._news.set()
-        self._thread.join()
+
+    def stop(self, seconds: float | None = None) -> bool:
+        """The same, and wait for that, so many seconds at most; whether it has ended."""
+        self.drain()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     @property
     def stopping(self) -> bool:

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from batchwright.engine import events
+from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.run import State
 from batchwright.engine.schedule import Judgement, Late, Schedule
 from batchwright.engine.schedules.alerts import judge
@@ -30,8 +33,13 @@ SECONDS_AFTER_NEWS = 1.0
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 """Between the calls of a ping that is not answered; after the last it is given up."""
 
+FURTHEST = timedelta(hours=1)
+"""No call is put off for so long: a time that is further away was set by a clock that was ahead."""
+
 HOLD = timedelta(minutes=1)
 """How long a claim keeps others from calling: longer than a call may take."""
+
+log = structlog.get_logger()
 
 
 def look(app: Application) -> None:
@@ -51,9 +59,19 @@ def look(app: Application) -> None:
         for event in _settle(app, changed):
             app.events.publish(event)
     for check, run, verdict in judged:
-        is_due = check.ping_at is None or check.ping_at <= now
+        is_due = check.ping_at is None or not now < check.ping_at <= now + FURTHEST
         if verdict.ping is not None and run is not None and run.state is State.COMPLETED and is_due:
-            _call(app, check)
+            _call_safely(app, check)
+
+
+def _call_safely(app: Application, check: StoredLateCheck) -> None:
+    """One whose row somebody keeps keeps nobody from the others."""
+    try:
+        _call(app, check)
+    except DBAPIError as error:
+        if not is_transient(error):
+            raise
+        log.warning("a ping is left for later", run_id=check.run_id, reason=reason_of(error))
 
 
 def _differs(check: StoredLateCheck, verdict: Judgement) -> bool:
@@ -66,7 +84,10 @@ def _settle(app: Application, changed: list[tuple[StoredLateCheck, Judgement]]) 
     with app.database.write() as connection:
         keys = {check.schedule_id for check, _ in changed}
         schedules = {schedule.id: schedule for schedule in store.by_keys(connection, keys)}
+        free = late_checks.lock_free(connection, [check.id for check, _ in changed])
         for check, verdict in changed:
+            if check.id not in free:
+                continue
             schedule = schedules.get(check.schedule_id)
             if schedule is not None and late_checks.settle(connection, check, verdict):
                 notified += [_notify(app, connection, schedule, check, late) for late in verdict.late]
@@ -120,7 +141,9 @@ def _facts(schedule: Schedule, check: StoredLateCheck, late: Late) -> dict[str, 
 def _call(app: Application, check: StoredLateCheck) -> None:
     with app.database.write() as connection:
         named = store.by_keys(connection, [check.schedule_id])
-        if not named or not late_checks.claim_ping(connection, check, app.clock.now() + HOLD):
+        if not named or not late_checks.lock_free(connection, [check.id]):
+            return
+        if not late_checks.claim_ping(connection, check, app.clock.now() + HOLD):
             return
     schedule, url = named[0].name, check.ping or ""
     try:

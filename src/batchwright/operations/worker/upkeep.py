@@ -29,16 +29,17 @@ class Upkeep:
         self._app = app
         self._on_mail = on_mail
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="upkeep")
+        self._thread = threading.Thread(target=self._loop, name="upkeep", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Do it a last time, and wait for that."""
+    def stop(self, seconds: float | None = None) -> bool:
+        """Do it a last time, and wait for that, so many seconds at most; whether it has ended."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _loop(self) -> None:
         stopping = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
+import structlog
 from sqlalchemy import Connection
 
 from batchwright.config.settings import operating_system_user
@@ -24,6 +26,11 @@ from batchwright.operations.worker.upkeep import Upkeep
 
 SECONDS_AFTER_NEWS = 0.25
 LOOKS_PER_LEASE = 4
+SECONDS_TO_END = 8.0
+"""So long after `drain` everything but scopes at hand is over; and so long after those:"""
+SECONDS_FOR_DUTIES = 3.0
+
+log = structlog.get_logger()
 
 
 class WorkerProcess:
@@ -31,6 +38,8 @@ class WorkerProcess:
 
     def __init__(self, app: Application) -> None:
         app.database.require()
+        self._database = app.database
+        self._drained_at = time.monotonic()
         self._wake = wake_of(app.database)
         self._mail = _mail_loop(app)
         self._watch = watch_loop(app)
@@ -45,8 +54,12 @@ class WorkerProcess:
             dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
         )
 
-    def run(self) -> None:
-        """Work until `drain` is called; returns when the scopes and the mail at hand are done."""
+    def run(self) -> bool:
+        """Work until `drain` is called; returns when the scopes and the mail at hand are done.
+
+        False when something else took so long that it was left under way, in a thread that ends with the process: a
+        mail to a slow server, say. Another worker does it again.
+        """
         self._mail.start()
         self._watch.start()
         self._upkeep.start()
@@ -54,14 +67,30 @@ class WorkerProcess:
         try:
             self._worker.run()
         finally:
-            self._scheduler.stop()
-            self._watch.stop()
-            self._mail.stop()
-            self._upkeep.stop()
+            ended = self._stop_duties()
             self._wake.close()
+        return ended
+
+    def _stop_duties(self) -> bool:
+        self._scheduler.drain()
+        self._watch.drain()
+        self._mail.drain()
+        until = max(self._drained_at + SECONDS_TO_END, time.monotonic() + SECONDS_FOR_DUTIES)
+        stops: dict[str, Callable[[float], bool]] = {
+            "schedules": self._scheduler.stop,
+            "watch": self._watch.stop,
+            "mail": self._mail.stop,
+            "upkeep": self._upkeep.stop,
+        }
+        left = [name for name, stop in stops.items() if not stop(max(until - time.monotonic(), 0.5))]
+        if left:
+            log.warning("left under way; another worker does it again", duties=left)
+        return not left
 
     def drain(self) -> None:
         """Fire no more, finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        self._drained_at = time.monotonic()
+        self._database.hurry()
         self._scheduler.drain()
         self._worker.drain()
 
