@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection
 
 from batchwright.config.logging import bind
-from batchwright.engine import events, preview_check
+from batchwright.engine import events, preview_check, reports
 from batchwright.engine.claim import Claimed, Claims, ExtraWrite, Stop, no_extra_write
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
@@ -315,6 +315,7 @@ class Dispatcher:
         finish = self._at_finish(run, connection)
         with JOB_CODE:
             job.finish(finish)
+            reports.check_totals(finish.totals)
         self._reached(run, "finish called")
         runs.add_warnings(connection, run.id, None, finish.warnings)
         ended = self.endings.end(connection, run, State.COMPLETED, finish.totals, None)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection
 
+from batchwright.engine import reports
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run, Totals
 
@@ -139,31 +140,41 @@ class Scope:
 
     def error(self, key: int, code: str, message: str) -> None:
         """The record is bad, and the job knows why; the run goes on."""
-        self.outcomes[key] = Outcome("error", code, message)
+        self._report("error", key, code, message)
 
     def skip(self, key: int, code: str, message: str) -> None:
         """The record is not for this run."""
-        self.outcomes[key] = Outcome("skipped", code, message)
+        self._report("skipped", key, code, message)
+
+    def _report(self, outcome: str, key: int, code: str, message: str) -> None:
+        reports.check_key(key)
+        code, message = reports.checked_name("code", code), reports.checked_text("message", message)
+        self.outcomes[key] = Outcome(outcome, code, message)
 
     def pay(self, currency: str, amounts: Mapping[int, int] | Iterable[tuple[int, int]]) -> None:
         """What ok records came to: minor units of a currency by record key, as a mapping or as pairs."""
-        self.amounts.setdefault(currency, {}).update(amounts)
+        reports.check_currency(currency)
+        paid = dict(amounts)
+        reports.check_minors(paid.values())
+        self.amounts.setdefault(currency, {}).update(paid)
 
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:
         """Tell the reader of the run something; in the mail, too."""
-        self.warnings.append(Warn(code, message, record_id))
+        self.warnings.append(_warning(code, message, record_id))
 
     def attribute(self, customers: Iterable[str], months: Iterable[str]) -> None:
         """For the log's columns: ids of the customers whose records these are, and months (YYYY-MM) that they span.
 
         The run shows its customer where there is but one, and the months from the first to the last.
         """
-        self.customers.update(customers)
-        self.months.update(months)
+        self.customers.update(reports.checked_ids("customer's id", customers))
+        self.months.update(reports.checked_months(months))
 
     def add_total(self, name: str, currency: str, minor: int) -> None:
         """Add minor units of a currency to one of the run's totals."""
-        amounts = self.totals.setdefault(name, {})
+        reports.check_currency(currency)
+        reports.check_whole(minor)
+        amounts = self.totals.setdefault(reports.checked_name("name of a total", name), {})
         amounts[currency] = amounts.get(currency, 0) + minor
 
 
@@ -185,7 +196,7 @@ class Finish:
 
     def warn(self, code: str, message: str, record_id: str | None = None) -> None:
         """Tell the reader of the run something; in the mail, too."""
-        self.warnings.append(Warn(code, message, record_id))
+        self.warnings.append(_warning(code, message, record_id))
 
     def submit(self, job: BatchJob, *, reason: str | None = None, scope_size: int | None = None) -> str:
         """Enqueue a run that follows this one, and return its id: it is there when this one has ended, or never.
@@ -325,9 +336,36 @@ class DryRunJob(BatchJob):
         """Both halves; or, in a dry run, the first half and its preview. Who applies a preview needs it again."""
         computed = self.compute(scope)
         if scope.run.is_dry or scope.run.preview_key is not None:
-            scope.previews.extend(self.preview(scope, computed))
+            scope.previews.extend(map(check_line, self.preview(scope, computed)))
         if not scope.run.is_dry:
             self.apply(scope, computed)
+
+
+def _warning(code: str, message: str, record_id: str | None) -> Warn:
+    return Warn(
+        reports.checked_name("code", code),
+        reports.checked_text("message", message),
+        None if record_id is None else reports.checked_name("record's id", record_id),
+    )
+
+
+def check_line(line: Preview) -> Preview:
+    """The line of a preview, its texts storable. Raises ``TypeError`` or ``ValueError`` for one that cannot be kept."""
+    if not isinstance(line, Preview):
+        raise TypeError(f"{line!r} is no Preview")
+    if line.amount is not None:
+        reports.check_minor(line.amount.minor)
+        reports.check_currency(line.amount.currency)
+    if line.change is not None:
+        reports.check_minors(one for one in line.change[:2] if one is not None)
+        reports.check_currency(line.change.currency)
+    return line._replace(
+        kind=reports.checked_name("kind of a line", line.kind),
+        record_id=reports.checked_name("record's id", line.record_id),
+        customer_id=None
+        if line.customer_id is None
+        else reports.checked_name("customer's id", line.customer_id),
+    )
 
 
 def _said(message: str, value: object) -> str:

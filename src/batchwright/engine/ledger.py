@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
+from batchwright.engine.errors import error_text
+from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Amount, BatchJob, Change, Outcome, Preview
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
 
 OUTCOMES = ("ok", "error", "skipped", "not_reached")
 
@@ -89,18 +97,56 @@ def _of_scope(
         if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
     ]
     keys = [key for _, key, _ in chosen]
-    ids = job.record_ids(connection, keys) if keys else {}
-    facts = job.record_facts(connection, keys) if keys and with_facts else {}
+    ids = _told(connection, job.record_ids, keys, lambda key: f"{key} (damaged)")
+    facts = _told(connection, job.record_facts, keys, lambda key: {"damaged": "yes"}) if with_facts else {}
     for position, key, entry in chosen:
         yield RecordOutcome(
             record_key=key,
-            record_id=ids.get(key, str(key)),
+            record_id=str(ids.get(key, key)),
             outcome=entry.outcome,
             code=entry.code or None,
             message=entry.message or None,
             amount=stored.amount_of(position),
-            facts=facts.get(key, {}),
+            facts={str(name): str(value) for name, value in facts.get(key, {}).items()},
         )
+
+
+def _told(
+    connection: Connection,
+    ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
+    keys: Sequence[int],
+    damaged: Callable[[int], T],
+) -> Mapping[int, T]:
+    """What the job knows of records; of those over which it raises ``damaged``, and a line in the log."""
+    raised: dict[int, str] = {}
+    known = dict(_known(connection, ask, keys, raised)) if keys else {}
+    if raised:
+        log.warning(
+            "the job cannot say more of records", records=len(raised), reason=next(iter(raised.values()))
+        )
+    return {**known, **{key: damaged(key) for key in raised}}
+
+
+def _known(
+    connection: Connection,
+    ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
+    keys: Sequence[int],
+    raised: dict[int, str],
+) -> Iterator[tuple[int, T]]:
+    try:
+        with connection.begin_nested(), JOB_CODE:
+            known = dict(ask(connection, keys))
+    except Exception as error:
+        if is_transient(error):
+            raise
+        if len(keys) == 1:
+            raised[keys[0]] = error_text(error)
+            return
+        half = len(keys) // 2
+        for some in (keys[:half], keys[half:]):
+            yield from _known(connection, ask, some, raised)
+    else:
+        yield from known.items()
 
 
 def keys_to_retry(connection: Connection, run: Run) -> Iterator[int]:

@@ -13,7 +13,16 @@ from sqlalchemy import Connection
 
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import PreviewOutdated
-from batchwright.engine.job import UNFORESEEN, BatchJob, DryRunJob, Outcome, Preview, Scope, StartContext
+from batchwright.engine.job import (
+    UNFORESEEN,
+    BatchJob,
+    DryRunJob,
+    Outcome,
+    Preview,
+    Scope,
+    StartContext,
+    check_line,
+)
 from batchwright.engine.job_code import JOB_CODE, each
 from batchwright.engine.plan import cut
 from batchwright.engine.run import Run
@@ -78,7 +87,7 @@ def _finish_changes(connection: Connection, preview_key: int, job: BatchJob, run
 def _finish_lines(job: DryRunJob, connection: Connection, run: Run) -> Iterator[Preview]:
     with JOB_CODE:
         lines = job.preview_finish(connection, run)
-    return each(lines)
+    return map(check_line, each(lines))
 
 
 def _refuse(changes: Iterable[str]) -> None:

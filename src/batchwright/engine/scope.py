@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batchwright.config.logging import bind
-from batchwright.engine import attribution, events, faults, preview_check
+from batchwright.engine import attribution, events, faults, preview_check, reports
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated, error_text, storable
 from batchwright.engine.events import Events, Point
@@ -212,14 +212,15 @@ class ScopeRunner:
             if keys or (stored.groups and not bare):
                 with _gc_paused(), JOB_CODE:
                     self.job.execute(scope)
+                reports.check_totals(scope.totals)
         finally:
             if is_closed_on_purpose(driver_connection):
                 connection.invalidate()
                 raise RuntimeError("the job closed its connection")
         self._reached("scope executed", stored.number)
         ours = set(keys)
-        reports: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
-        for reported in reports:
+        told: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
+        for reported in told:
             if not ours.issuperset(reported):
                 strangers = sorted(set(reported) - ours)[:5]
                 raise ValueError(f"the job reported records that are not in its scope: {strangers}")

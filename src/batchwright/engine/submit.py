@@ -13,6 +13,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob, StartContext, Warn
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
+from batchwright.engine.reports import checked_months, checked_name
 from batchwright.engine.run import NewRun, Run, State
 from batchwright.engine.store import runs
 
@@ -170,8 +171,8 @@ def _new_run(job: BatchJob, request: Request) -> NewRun:
         schedule=request.schedule,
         after_earlier=request.after_earlier,
         parent_id=request.parent.id if request.parent else None,
-        customer_id=job.customer_id,
-        periods=job.periods,
+        customer_id=None if job.customer_id is None else checked_name("customer's id", job.customer_id),
+        periods=None if job.periods is None else checked_months(job.periods),
         scope_size=request.scope_size or job.scope_size,
         error_ceiling=request.error_ceiling,
         notify=list(request.notify),

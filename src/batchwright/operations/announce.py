@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import Connection
 
 from batchwright.config.settings import Settings
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Refused, error_text
+from batchwright.engine.faults import is_transient
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import recipients
 from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
+from batchwright.operations import views
 from batchwright.operations.people import people
 from batchwright.operations.run_view import view_of
 
 KIND = "run_ended"
+
+log = structlog.get_logger()
 
 
 class Announcer:
@@ -42,7 +49,7 @@ class Announcer:
         addressed = recipients(run.actor, known.addresses, run.notify, run.mail_actor)
         if not addressed:
             return
-        facts = self._facts(connection, run)
+        facts = self._facts_safely(connection, run)
         record_wanted(
             connection,
             self._settings,
@@ -55,10 +62,30 @@ class Announcer:
             now=self._clock.now(),
         )
 
+    def _facts_safely(self, connection: Connection, run: Run) -> dict[str, Any]:
+        """The facts; where they cannot be made, the bare ones: a mail that says little is more than none."""
+        try:
+            with connection.begin_nested(), JOB_CODE:
+                return self._facts(connection, run)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.error("a mail has bare facts alone", run_id=run.run_id, reason=error_text(error))
+            bare = replace(run, totals={}, parameters={})
+            return {
+                **views.run(bare, parent_run_id=None, warnings=[], now=self._clock.now()),
+                **self._surroundings(),
+            }
+
     def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
         return {
             **view_of(connection, run, self._clock.now()),
             **self._words_of_job(run.job),
+            **self._surroundings(),
+        }
+
+    def _surroundings(self) -> dict[str, Any]:
+        return {
             "database": self._place,
             "base_url": self._settings.console_url,
             "mail_only_to_files": self._settings.mail.transport == "file",

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from batchwright.billing.exact import quantity_text
-from batchwright.billing.money import money_text, price_text
+from batchwright.billing.money import CurrencyError, money_text, price_text
 from batchwright.billing.records.billing_schedules import SUPERSEDED
 from batchwright.engine.job import Preview, Warn
 from batchwright.engine.ledger import RecordOutcome
@@ -50,7 +50,7 @@ def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: d
         "errored": run.errored,
         "skipped": run.skipped,
         "not_reached": run.not_reached,
-        "totals": {name: _amounts(amounts) for name, amounts in run.totals.items()},
+        "totals": _totals(run.totals),
         "warnings": [warning._asdict() for warning in warnings],
         "error": run.error,
         "created_at": instant(run.created_at),
@@ -67,7 +67,7 @@ def outcome(record: RecordOutcome) -> dict[str, str | None]:
         "outcome": record.outcome,
         "code": record.code,
         "message": record.message,
-        "amount": record.amount and money_text(record.amount.minor, record.amount.currency),
+        "amount": record.amount and _amount(record.amount.minor, record.amount.currency),
         "currency": record.amount and record.amount.currency,
     }
 
@@ -83,11 +83,11 @@ def preview_line(line: Preview) -> View:
         "kind": line.kind,
         "record_id": line.record_id,
         "customer_id": line.customer_id,
-        "amount": line.amount and money_text(line.amount.minor, line.amount.currency),
+        "amount": line.amount and _amount(line.amount.minor, line.amount.currency),
         "currency": currency,
-        "before": money(before, currency),
-        "after": money(after, currency),
-        "difference": None if blank else money((after or 0) - (before or 0), currency),
+        "before": _change(before, currency),
+        "after": _change(after, currency),
+        "difference": None if blank else _change((after or 0) - (before or 0), currency),
         "detail": dict(line.detail),
     }
 
@@ -230,8 +230,31 @@ def instant(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _amounts(amounts: Mapping[str, int]) -> dict[str, str]:
-    return {currency: money_text(amounts[currency], currency) for currency in sorted(amounts)}
+def _totals(totals: object) -> dict[str, dict[str, str]]:
+    """Those of a version that let anything through keep nobody from the other runs."""
+    if not isinstance(totals, Mapping):
+        return {"damaged": {"damaged": f"damaged: {totals}"}}
+    return {str(name): _amounts(amounts) for name, amounts in totals.items()}
+
+
+def _amounts(amounts: object) -> dict[str, str]:
+    if not isinstance(amounts, Mapping):
+        return {"damaged": f"damaged: {amounts}"}
+    return {currency: _amount(amounts[currency], currency) for currency in sorted(amounts)}
+
+
+def _change(minor: int | None, currency: str | None) -> str | None:
+    return money(minor, currency) if minor is None or currency is None else _amount(minor, currency)
+
+
+def _amount(minor: object, currency: str) -> str:
+    """An amount that a job reported."""
+    if not isinstance(minor, int):
+        return f"damaged: {minor}"
+    try:
+        return money_text(minor, currency)
+    except CurrencyError:
+        return f"damaged: {minor}"
 
 
 def _seconds(start: datetime | None, end: datetime) -> float | None:
