@@ -2,13 +2,15 @@
 
 The folder in ``POOLED_AT`` is where both talk: ``execute`` leaves a file ``scope-N`` with the number of its process,
 and does not go on while there is a file ``hold-N``; where there is a
-file ``bad-N`` its third record is bad, and what it raises is what the file says, or ``ValueError``.
+file ``bad-N`` its third record is bad, and what it raises is what the file says, or ``ValueError``;
+where there is a file ``fork-N`` it leaves a child that has all it has open, and dies.
 """
 
 from __future__ import annotations
 
 import builtins
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -41,6 +43,13 @@ class Held(Parcels):
         if (folder / f"bad-{scope.number}").exists() and {key % 10 for key in scope.keys} & {3}:
             kind = (folder / f"bad-{scope.number}").read_text() or "ValueError"
             raise getattr(builtins, kind)("a three")
+        if (folder / f"fork-{scope.number}").exists():
+            (folder / f"fork-{scope.number}").unlink()
+            if not (child := os.fork()):
+                time.sleep(SECONDS)
+                os._exit(0)
+            (folder / f"child-{scope.number}").write_text(str(child))
+            os.kill(os.getpid(), signal.SIGKILL)
         until = time.monotonic() + SECONDS
         while (folder / f"hold-{scope.number}").exists() and time.monotonic() < until:
             time.sleep(0.005)
@@ -56,13 +65,16 @@ class Spread:
     def results(self, work: Work) -> Results:
         yield from InFlight(work, self.pool, self._events).results()
 
+    def end_stopped(self) -> None:
+        self.pool.end_stopped()
+
     def close(self) -> None:
         self.pool.close()
 
 
-def ready_pool() -> ProcessPool:
+def ready_pool(patience: float = SECONDS) -> ProcessPool:
     """A pool of two processes, up and waiting."""
-    pool = ProcessPool((sys.executable, "-P", "-m", POOL), 2)
+    pool = ProcessPool((sys.executable, "-P", "-m", POOL), 2, patience)
     until = time.monotonic() + SECONDS
     while pool.starting and time.monotonic() < until:
         time.sleep(0.01)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwright.engine import events
+from batchwright.engine import events, worker
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.executors import Inline, Local, PoolUnavailable, Task, TaskResult, Work
 from batchwright.engine.pool import ProcessPool
@@ -25,6 +25,7 @@ from batchwright.engine.scope import Done
 from batchwright.engine.store import steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
+from batchwright.engine.store.wake import wake_of
 from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, Spread, is_alive, ready_pool, wait_for
 from tests.engine.rig import NOW, Rig
@@ -60,7 +61,7 @@ def environment(
 @pytest.fixture(scope="module")
 def pool(environment: pytest.MonkeyPatch) -> Iterator[ProcessPool]:
     """A pool of two processes, up and waiting."""
-    pool = ready_pool()
+    pool = ready_pool(patience=LEASE_SECONDS)
     yield pool
     pool.close()
 
@@ -135,6 +136,60 @@ def test_a_process_that_is_killed_is_replaced_and_its_scope_done_by_another(
         events.WorkerReplaced("local", f"process {killed[0]} was ended by SIGKILL")
     ]
     assert int((folder / "scope-3").read_text()) != killed[0]
+
+
+def test_a_process_that_is_stopped_for_a_lease_is_killed_and_its_scope_done_by_another(
+    pooled: Rig, folder: Path
+) -> None:
+    (folder / "hold-3").touch()
+    stopped: list[int] = []
+
+    def stop(event: object) -> None:
+        if isinstance(event, events.ScopeDone) and not stopped:
+            stopped.append(int(wait_for(folder / "scope-3")))
+            os.kill(stopped[0], signal.SIGSTOP)
+            (folder / "hold-3").unlink()
+
+    pooled.subscribers.append(stop)
+    run = pooled.drive(job="held")
+    assert (run.state, run.processed) == (State.COMPLETED, 80)
+    assert set(pooled.handled().values()) == {1}
+    assert [one.reason for one in pooled.published if isinstance(one, events.WorkerReplaced)] == [
+        f"process {stopped[0]} was ended by SIGKILL"
+    ]
+
+
+def test_a_process_that_dies_leaves_no_child_that_keeps_its_session_and_its_pipe(
+    pooled: Rig, folder: Path
+) -> None:
+    (folder / "fork-3").touch()
+    run = pooled.drive(job="held")
+    assert (run.state, run.processed) == (State.COMPLETED, 80)
+    assert set(pooled.handled().values()) == {1}
+    child = int((folder / "child-3").read_text())
+    wait_until(lambda: not is_alive(child))
+
+
+def test_a_worker_that_is_to_stop_waits_for_no_process_that_is_stopped(
+    rig: Rig, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SECONDS_OF_WAITING_FOR_LOCKS", 1)
+    pool = ready_pool()
+    rig.executor = Spread(pool, rig.events)
+    (folder / "hold-1").touch()
+    run = rig.submit(job="held")
+    wake = wake_of(rig.database)
+    driving = worker.Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    thread = threading.Thread(target=driving.run)
+    thread.start()
+    os.kill(int(wait_for(folder / "scope-1")), signal.SIGSTOP)
+    (folder / "hold-1").unlink()
+    driving.drain()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert rig.read(run).state is State.QUEUED
+    pool.close()
+    wake.close()
 
 
 def test_a_killed_owner_leaves_no_process_behind_and_its_run_goes_on(rig: Rig, folder: Path) -> None:
@@ -245,6 +300,9 @@ def test_what_a_pool_is_sent_holds_no_password(rig: Rig) -> None:
             raise PoolUnavailable("enough seen")
 
         def check(self) -> None:
+            pass
+
+        def end_stopped(self) -> None:
             pass
 
         def close(self) -> None:

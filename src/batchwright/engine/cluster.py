@@ -67,6 +67,9 @@ class Dask:
             self._events.publish(fell_back)
             yield from self._fallback.results(work)
 
+    def end_stopped(self) -> None:
+        self._fallback.end_stopped()
+
     def close(self) -> None:
         self._cluster.close()
         self._fallback.close()

@@ -166,8 +166,11 @@ class Dispatcher:
             self._tell(run)
             return run
 
-    def cancel_waits(self) -> None:
-        """Have what runs at work here wait for, as locks of somebody else on PostgreSQL, come to a passing fault."""
+    def hasten(self) -> None:
+        """Have the scopes at hand wait for nobody: neither for a lock of somebody else, which becomes a passing fault
+        (on PostgreSQL), nor for a process of ours that is stopped.
+        """
+        self._executor.end_stopped()
         for run in list(self._at_work.values()):
             self._leases.cancel_waits(run.id, run.fence)
 

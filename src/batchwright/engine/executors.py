@@ -101,6 +101,9 @@ class WorkerPool(Protocol):
 class LocalPool(WorkerPool, Protocol):
     """A pool that ends with us."""
 
+    def end_stopped(self) -> None:
+        """End those of its processes that are stopped."""
+
     def close(self) -> None:
         """End its processes."""
 
@@ -152,6 +155,9 @@ class Executor(Protocol):
         scope in line raises, and ``ScopeKills``.
         """
 
+    def end_stopped(self) -> None:
+        """End processes of ours that are stopped: somebody waits for their scopes."""
+
     def close(self) -> None:
         """End the processes."""
 
@@ -162,6 +168,9 @@ class Inline:
     def results(self, work: Work) -> Results:
         while work.may_begin:
             yield work.run_next()
+
+    def end_stopped(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -193,6 +202,10 @@ class Local:
                 done = work.run_next()
                 seconds, scopes = seconds + done.seconds, scopes + 1
                 yield done
+
+    def end_stopped(self) -> None:
+        if self._pool is not None:
+            self._pool.end_stopped()
 
     def close(self) -> None:
         if self._pool is not None:

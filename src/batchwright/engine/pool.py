@@ -7,9 +7,12 @@ the main program of its owner again in each of them. Here a death costs one scop
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import queue
+import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -18,25 +21,32 @@ from concurrent.futures import Future
 from typing import Any
 
 from batchwright.engine.executors import PoolUnavailable, ProcessDied, Task, TaskResult
+from batchwright.engine.store.lock_holders import is_stopped
 
 SCOPES_PER_PROCESS = 2
 """One that is executed, and one that waits behind it."""
 STARTS = 3
 """How often in a row a process may end before it is ready."""
 SECONDS_TO_END = 5.0
+SECONDS_BETWEEN_LOOKS = 0.5
+"""How often who waits for a process looks whether it is stopped."""
+LENGTH = struct.Struct(">Q")
+"""Before each answer stands how many bytes it has."""
 
 
 class ProcessPool:
     """A pool of ``size`` processes that ``command`` starts, each with a thread here that waits for it.
 
     Such a process is given our import path on its stdin, and greets on its stdout: ``None``, or why it cannot work
-    for us. Then it answers task after task. All that goes to and fro is pickled. The end of its stdin is its own end,
-    at once and in the middle of a scope: however we die, no process outlives us.
+    for us. Then it answers task after task. All that goes to and fro is pickled, answers with their length before them.
+    The end of its stdin is its own end, at once and in the middle of a scope: however we die, no process outlives us.
+    One that is stopped for ``patience`` seconds is killed, and what it has forked dies with it, however it dies.
     """
 
     name = "local"
 
-    def __init__(self, command: Sequence[str], size: int) -> None:
+    def __init__(self, command: Sequence[str], size: int, patience: float = 30.0) -> None:
+        self._patience = patience
         self._command = command
         self._size = size
         self._queue: queue.SimpleQueue[tuple[Future[TaskResult], Task] | None] = queue.SimpleQueue()
@@ -67,6 +77,11 @@ class ProcessPool:
     def check(self) -> None:
         if self._unavailable is not None:
             raise PoolUnavailable(self._unavailable)
+
+    def end_stopped(self) -> None:
+        """Kill those that are stopped, without patience: somebody waits for their scopes."""
+        for process in list(self._processes):
+            process.kill_if_stopped()
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -104,7 +119,7 @@ class ProcessPool:
             if self._closing.is_set():
                 break
             try:
-                process = _Process(self._command)
+                process = _Process(self._command, self._patience)
                 self._processes.add(process)
                 if self._closing.is_set():  # ``close`` may have come by before it was among the processes
                     process.kill()
@@ -126,10 +141,20 @@ class ProcessPool:
 class _Process:
     """One process at the other end of two pipes. In a group of its own, a Ctrl-C at the terminal is not for it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], patience: float) -> None:
+        self._patience = patience
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )
+        assert self._process.stdout is not None
+        self._answers = self._process.stdout.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._answers, select.POLLIN)
+        self._end: int | None = None
+        """Becomes ready when the process ends, also while one that it has forked keeps the pipe open."""
+        with contextlib.suppress(AttributeError, OSError):  # not on every system
+            self._end = os.pidfd_open(self._process.pid)
+            self._poll.register(self._end, select.POLLIN)
 
     def greeting(self) -> str | None:
         greeting: str | None = self._exchange(sys.path)
@@ -141,8 +166,15 @@ class _Process:
         return result
 
     def kill(self) -> None:
-        """End it. What it has begun is rolled back."""
-        self._process.kill()
+        """End it, and what it has forked: that may have its session open. What it has begun is rolled back."""
+        if self._process.returncode is None:  # else its number may be another's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill_if_stopped(self) -> None:
+        """End it, if it stands still."""
+        if is_stopped(self._process.pid):
+            self.kill()
 
     def close(self) -> None:
         """See it end."""
@@ -153,9 +185,12 @@ class _Process:
         try:
             self._process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             self._process.wait()
         self._process.stdout.close()
+        if self._end is not None:
+            os.close(self._end)
+            self._end = None
 
     def _exchange(self, message: object) -> Any:
         assert self._process.stdin is not None
@@ -163,10 +198,44 @@ class _Process:
         try:
             pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
-            return pickle.load(self._process.stdout)
+            return pickle.loads(self._answer())
         except Exception:  # gone, or it answers what nobody can read
+            if self._has_ended():
+                self.kill()  # what it has left behind
             self.close()
             raise ProcessDied(f"process {self._process.pid} {_exit_text(self._process.returncode)}") from None
+
+    def _answer(self) -> bytes:
+        got = b""
+        while len(got) < LENGTH.size:
+            got += self._some()
+        (length,) = LENGTH.unpack_from(got)
+        parts, left = [got[LENGTH.size :]], length + LENGTH.size - len(got)
+        while left > 0:
+            parts.append(self._some())
+            left -= len(parts[-1])
+        return b"".join(parts)
+
+    def _some(self) -> bytes:
+        """Some bytes of its answer. Raises ``EOFError`` when it has ended; one that is stopped is killed."""
+        stopped = 0.0
+        while True:
+            ready = {file for file, _ in self._poll.poll(SECONDS_BETWEEN_LOOKS * 1000)}
+            if self._answers in ready and (some := os.read(self._answers, 65536)):
+                return some
+            if ready or self._has_ended():
+                raise EOFError
+            # Counted by looks: while we are stopped ourselves, no time passes for it.
+            stopped = stopped + SECONDS_BETWEEN_LOOKS if is_stopped(self._process.pid) else 0.0
+            if stopped >= self._patience:
+                self.kill()
+
+    def _has_ended(self) -> bool:
+        if self._end is None:
+            return self._process.poll() is not None
+        end = select.poll()
+        end.register(self._end, select.POLLIN)
+        return bool(end.poll(0))
 
 
 def _exit_text(code: int) -> str:

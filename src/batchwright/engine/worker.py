@@ -85,7 +85,7 @@ class Worker:
             threads[0].join(1.0)
             seconds += 1
             if seconds >= SECONDS_OF_WAITING_FOR_LOCKS:
-                self._safely("cancelling waits for locks", self._dispatcher.cancel_waits)
+                self._safely("hastening the scopes at hand", self._dispatcher.hasten)
 
     def _claim_waiting(self) -> None:
         more = self._claims.any_waiting()

@@ -89,14 +89,14 @@ class Application:
             return Inline()
         from batchwright.engine.pool import ProcessPool
 
+        patience = self.settings.lease_seconds
         command = (sys.executable, "-P", "-m", POOL)
-        local = Local(lambda: ProcessPool(command, processes.processors()), self.events)
+        local = Local(lambda: ProcessPool(command, processes.processors(), patience), self.events)
         if self.settings.executor == "local":
             return local
         from batchwright.engine.cluster import Dask
 
-        scheduler, patience = self.settings.executor, self.settings.lease_seconds
-        return Dask(scheduler, f"{POOL}:execute_waiting_scope", local, self.events, patience)
+        return Dask(self.settings.executor, f"{POOL}:execute_waiting_scope", local, self.events, patience)
 
     @cached_property
     def composer(self) -> Composer:

@@ -27,6 +27,7 @@ from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
 from batchwright.engine.faults import is_cancelled
 from batchwright.engine.job_code import end_at_once
+from batchwright.engine.pool import LENGTH
 from batchwright.engine.scope import RunSession, ScopeRunner
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
@@ -181,7 +182,8 @@ def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
 
 def _send(outgoing: BinaryIO, answer: TaskResult | str | None) -> None:
     try:
-        pickle.dump(answer, outgoing)
+        pickled = pickle.dumps(answer)
+        outgoing.write(LENGTH.pack(len(pickled)) + pickled)
         outgoing.flush()
     except OSError:
         os._exit(0)

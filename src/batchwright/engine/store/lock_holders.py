@@ -35,7 +35,7 @@ def write_lock_holder(database: Path) -> int | None:
 
 def end_if_stopped(pid: int | None, file: Path) -> None:
     """SIGKILL the process that holds a lock, if it is stopped; where it may not be ended, the log says so."""
-    if pid is None or pid == os.getpid() or not _is_stopped(pid):
+    if pid is None or pid == os.getpid() or not is_stopped(pid):
         return
     try:
         os.kill(pid, signal.SIGKILL)
@@ -100,6 +100,15 @@ def has_open(pid: int, file: Path) -> bool:
     return any(_is_same(f"/proc/{pid}/fd/{number}", wanted) for number in opened)
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether the process stands still (SIGSTOP, Ctrl-Z), as far as the system says so."""
+    try:
+        # The second field is the program's name in parentheses and may hold blanks; the state comes after it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def shown(pid: int) -> str:
     """The process as people know it: number and command line."""
     try:
@@ -120,13 +129,5 @@ def _may_have_open(pid: int, file: Path) -> bool:
 def _is_same(place: str, wanted: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.stat(place), wanted)
-    except OSError:
-        return False
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        # The second field is the program's name in parentheses and may hold blanks; the state comes after it.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     except OSError:
         return False
