@@ -59,6 +59,7 @@ def test_runs_outlast_a_breakdown_of_the_server_and_cut_connections(tmp_path: Pa
     assert found.cuts > 0
 
 
+@pytest.mark.long
 def test_no_process_that_shares_an_sqlite_file_waits_until_another_is_through(tmp_path: Path) -> None:
     somewhat = (0.01, 0.97)  # how even the shares are shows only over many commits, in the soak
     found = fairness.compare(

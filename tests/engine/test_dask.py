@@ -166,6 +166,7 @@ def test_what_waits_at_a_worker_is_not_begun_once_the_run_is_to_be_aborted(
     assert sum(rig.handled().values()) == 20
 
 
+@pytest.mark.long
 def test_a_run_goes_on_without_the_cluster_when_that_is_killed(
     rig: Rig, folder: Path, clusters: Clusters
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_run_goes_on_without_the_cluster_when_that_is_killed(
     ]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_without_a_cluster_when_there_is_none(rig: Rig) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

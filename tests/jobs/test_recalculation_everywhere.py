@@ -6,6 +6,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pytest
 from sqlalchemy import insert, select
 
 from batchwright.billing import tables
@@ -53,6 +54,7 @@ def recalculated(app: Application, asset: Metered, **values: Any) -> dict[str, A
     return draft(app, asked(MONTHS, customer_id=f"customer of {asset.name}"), job=JOB, **values)
 
 
+@pytest.mark.long
 def test_it_comes_to_what_rating_afresh_comes_to_and_the_preview_said_so(app: Application) -> None:
     company = to_rate(SEED)
     assert {asset.prices[0]["model"] for asset in company} == set(MODELS)

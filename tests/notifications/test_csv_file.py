@@ -9,6 +9,7 @@ import io
 import tracemalloc
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ def test_the_codes_of_all_errors_are_counted() -> None:
     assert gather(source((), errored), "JR-1", LIMIT).errored.codes == {"no_price": 70, "no_tier": 3}
 
 
+@pytest.mark.long
 def test_a_million_outcomes_take_flat_memory_and_reading_stops_at_the_limit() -> None:
     limit = 100_000
     read = 0

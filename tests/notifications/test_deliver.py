@@ -390,6 +390,7 @@ def test_two_senders_in_two_threads_send_each_mail_once(
     assert len(ids) == len(set(ids)) == 20
 
 
+@pytest.mark.long
 @pytest.mark.on_both
 def test_two_senders_in_two_processes_send_each_mail_once(
     database: Database, migrated_url: str, smtp_server: SmtpServer

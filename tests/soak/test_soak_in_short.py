@@ -62,6 +62,7 @@ def test_a_preview_applied_by_a_run_that_is_killed_comes_to_what_a_run_left_alon
     assert found.faults == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_two_runs_at_once_leave_each_asset_with_the_schedules_of_one_of_them(
     postgres: PostgresServer,

@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("long" if _is_long else "short")
     config.stash[NOT_RUN] = 0
     memory = in_memory()
-    if memory is not None:  # no disk is waited for, which takes a third of the time of what commits
+    if memory is not None:  # what commits waits for no disk there
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 

@@ -82,10 +82,10 @@ def test_what_the_job_refuses_at_submit_is_refused_here(runner: JobRunner) -> No
 @pytest.mark.parametrize(
     ("point", "scope", "state", "done"),
     [
-        ("planned", None, State.PROCESSING, 0),
+        pytest.param("planned", None, State.PROCESSING, 0, marks=pytest.mark.long),
         ("scope saved", 2, State.PROCESSING, 3),
-        ("scope committed", 2, State.PROCESSING, 6),
-        ("ended", None, State.COMPLETED, 7),
+        pytest.param("scope committed", 2, State.PROCESSING, 6, marks=pytest.mark.long),
+        pytest.param("ended", None, State.COMPLETED, 7, marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_is_killed_at_a_point_stands_there_and_is_finished_by_another(

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.postgres import PostgresServer
 
 AUTHORS_TEST = """
@@ -58,6 +60,7 @@ def test_an_author_gets_the_fixtures_by_installing_batchwright(tmp_path: Path) -
     assert "database sqlite" in done.stdout
 
 
+@pytest.mark.long
 def test_an_option_has_jobs_tried_on_postgresql_and_leaves_nothing_there(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:

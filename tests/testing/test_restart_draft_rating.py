@@ -21,6 +21,7 @@ def company(connection: Connection) -> None:
     write_company(Company(connection), drawn(SEED, inputs=3), Random(SEED))
 
 
+@pytest.mark.long
 def test_a_forecast_on_sqlite_can_be_killed_anywhere(assert_restart_safe: Check) -> None:
     assert_restart_safe(DraftUsageRatingJob(), company)
 

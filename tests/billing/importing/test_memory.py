@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from tests.billing.importing.books import Books
 
 _HEADER = "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom\n"
@@ -21,6 +23,7 @@ def _peak(books: Books, prefix: str, count: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.long
 def test_peak_memory_does_not_grow_with_the_number_of_usage_inputs(company: Books) -> None:
     _peak(company, "warm", 100)
     small, large = _peak(company, "small", 10_000), _peak(company, "large", 40_000)
