@@ -49,6 +49,7 @@ class Rig:
         self.events = Events()
         self.events.subscribe(self._note)
         self.executor: Executor = Inline()
+        self.apart: Executor = Inline()
         self.zone: tzinfo = UTC
         self.published: list[Event] = []
         self.reached: list[Reached] = []
@@ -67,6 +68,7 @@ class Rig:
             lease_seconds=self.lease_seconds,
             max_active_runs=self.max_active_runs,
             executor=self.executor,
+            apart=self.apart,
             zone=self.zone,
         )
 

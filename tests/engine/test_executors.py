@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from random import Random
@@ -29,7 +29,7 @@ from batchwright.engine.executors import (
 from batchwright.engine.job import Scope
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.scope import RunSession, ScopeRunner
-from batchwright.engine.store import runs, steering
+from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.leases import LeaseStore
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.pooled import Spread
@@ -52,6 +52,7 @@ class Threads:
         self._threads = ThreadPoolExecutor(2)
         self._sessions: list[RunSession] = []
         self.before: Callable[[Task], None] = lambda task: None
+        self.before_records: Callable[[Task, Sequence[int]], None] = lambda task, keys: None
         self.gone: str | None = None
 
     def send(self, task: Task) -> Future[TaskResult]:
@@ -69,8 +70,14 @@ class Threads:
 
     def _execute(self, task: Task) -> TaskResult:
         self.before(task)
+        with self._rig.database.read() as connection:
+            keys = task.only or scopes.read(connection, task.scope_key).keys
+        self.before_records(task, [key for key in keys if key not in dict(task.deadly)])
         try:
-            return TaskResult(self._runner(task).execute(task.scope_key, task.number))
+            if task.only is not None:
+                self._runner(task).try_records(task.scope_key, task.only)
+                return TaskResult()
+            return TaskResult(self._runner(task).execute(task.scope_key, task.number, dict(task.deadly)))
         except FenceLost:
             return TaskResult(fence_lost=True)
         except Exception:
@@ -256,20 +263,72 @@ def test_a_scope_whose_process_died_is_executed_by_another(rig: Rig, pool: Threa
     assert replaced == [events.WorkerReplaced("threads", "process 7 was ended by SIGKILL")] * 3
 
 
-def test_a_scope_that_ends_process_after_process_fails_its_run(rig: Rig, pool: Threads) -> None:
-    def die(task: Task) -> None:
-        if task.number == 2:
+def deadly(*bad: int) -> Callable[[Task, Sequence[int]], None]:
+    """Records that end each process which executes one of them."""
+
+    def die(task: Task, keys: Sequence[int]) -> None:
+        if set(bad) & set(keys):
             raise ProcessDied("process 7 was ended by SIGKILL")
 
-    pool.before = die
+    return die
+
+
+@pytest.mark.parametrize("bad", [(13,), (11, 12, 20), (14, 25), tuple(range(11, 21))])
+def test_records_that_end_process_after_process_are_found_and_the_rest_commits(
+    rig: Rig, pool: Threads, bad: tuple[int, ...]
+) -> None:
+    pool.before_records = deadly(*bad)
+    rig.fill(30)
+    run = rig.drive()
+    assert (run.state, run.processed, run.errored) == (State.COMPLETED, 30 - len(bad), len(bad))
+    assert rig.handled() == {key: int(key not in bad) for key in range(1, 31)}
+    assert {(entry.record_key, entry.code, entry.message) for entry in rig.outcomes(run) if entry.code} == {
+        (key, "ended_process", "process 7 was ended by SIGKILL") for key in bad
+    }
+    errored = [one.record_key for one in rig.published if isinstance(one, events.RecordErrored)]
+    assert sorted(errored) == list(bad)
+
+
+def test_a_scope_that_ends_process_after_process_and_no_record_of_it_alone_fails_its_run(
+    rig: Rig, pool: Threads
+) -> None:
+    def die(task: Task, keys: Sequence[int]) -> None:
+        if task.number == 2 and len(keys) > 5:
+            raise ProcessDied("process 7 was ended by SIGKILL")
+
+    pool.before_records = die
     rig.fill(30)
     run = rig.drive()
     assert run.state is State.FAILED
-    assert run.error == (
-        "ScopeKills: scope 2 was given up: 4 processes ended while they executed it, "
-        "the last: process 7 was ended by SIGKILL"
-    )
+    assert (run.error or "").startswith("ScopeKills: scope 2 was given up: process after process ended")
     assert rig.ledger(run)["not_reached"] == run.not_reached >= 10
+
+
+def test_a_run_is_aborted_while_its_records_are_tried(rig: Rig, pool: Threads) -> None:
+    stopping = threading.Event()
+
+    def die(task: Task, keys: Sequence[int]) -> None:
+        if task.only is not None:
+            stopping.set()
+        raise ProcessDied("process 7 was ended by SIGKILL")
+
+    pool.before_records = die
+    rig.fill(10)
+    run = rig.dispatcher().drive(rig.submit().id, stopping.is_set)
+    assert (run.state, run.errored, run.takeovers_without_progress) == (State.QUEUED, 0, 0)
+
+
+def test_too_many_deaths_under_trials_fail_the_run(
+    rig: Rig, pool: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwright.engine.executors.MAX_DEATHS_IN_TRIALS", 8)
+    pool.before_records = deadly(*range(1, 11))
+    rig.fill(10)
+    run = rig.drive()
+    assert (run.state, run.not_reached) == (State.FAILED, 10)
+    assert (run.error or "").startswith(
+        "ScopeKills: scope 1 was given up: 8 processes ended while its records"
+    )
 
 
 def test_a_run_taken_over_by_another_process_is_let_go_of(rig: Rig, pool: Threads) -> None:

@@ -40,6 +40,11 @@ SCOPES_PER_PLANNING_COMMIT = 50
 SECONDS_OF_TRIES_WHEN_STOPPED = 2.0
 """A step that was tried for longer is left when the process ends: whoever takes the run over does it."""
 
+TAKEOVERS_UNTIL_APART = 3
+"""After so many in a row without one more scope the next owner leaves the scopes to a process that may die of them."""
+MAX_TAKEOVERS = 6
+"""After so many the run fails."""
+
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -79,7 +84,8 @@ class Dispatcher:
     """Drives runs in this process.
 
     ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root.
-    ``executor`` executes the scopes, but those of runs that live in their caller's thread. ``zone`` is that of the
+    ``executor`` executes the scopes, but those of runs that live in their caller's thread, and ``apart`` those of runs
+    whose owners have died of them. ``zone`` is that of the
     business day, for runs that follow others.
     """
 
@@ -94,6 +100,7 @@ class Dispatcher:
         lease_seconds: float,
         max_active_runs: int,
         executor: Executor | None = None,
+        apart: Executor | None = None,
         zone: tzinfo = UTC,
     ) -> None:
         self._database = database
@@ -103,6 +110,7 @@ class Dispatcher:
         self._zone = zone
         self._inline = Inline()
         self._executor = executor or self._inline
+        self._apart = apart or self._inline
         self._lease_seconds = lease_seconds
         self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
@@ -171,6 +179,7 @@ class Dispatcher:
         (on PostgreSQL), nor for a process of ours that is stopped.
         """
         self._executor.end_stopped()
+        self._apart.end_stopped()
         for run in list(self._at_work.values()):
             self._leases.cancel_waits(run.id, run.fence)
 
@@ -189,6 +198,8 @@ class Dispatcher:
             # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
             if run.fence > 1 and self._with_retries(lambda: self._asked(run), stop) is not None:
                 return self._with_retries(lambda: self._leave(run, session), stop)
+            if run.takeovers_without_progress >= MAX_TAKEOVERS:
+                raise GivenUp(self._with_retries(lambda: self._where(run), stop))
             job = self._registry.make(run.job, run.parameters)
             if run.state is State.PREPARING:
                 run = self._with_retries(lambda: self._prepare(run, job, session, stop), stop)
@@ -203,7 +214,9 @@ class Dispatcher:
             # A database that stays away leaves the run interrupted, to be taken over; anything else ends it.
             if is_transient(error):
                 raise
-            reason = text_of(error) if isinstance(error, (CeilingReached, Refused)) else error_text(error)
+            reason = (
+                text_of(error) if isinstance(error, (CeilingReached, GivenUp, Refused)) else error_text(error)
+            )
             return self._with_retries(lambda: self._fail(run, session, reason), stop)
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
@@ -266,9 +279,16 @@ class Dispatcher:
         )
         tasks = deque(self._task(run, key, number) for key, number in progress.pending)
         work = Work(
-            run, tasks, lambda task: runner.execute(task.scope_key, task.number), stop, progress.asked
+            run=run,
+            pending=tasks,
+            run_inline=lambda task: runner.execute(task.scope_key, task.number, dict(task.deadly)),
+            stop=stop,
+            asked=progress.asked,
+            keys_of=self._keys_of,
         )
         executor = self._inline if run.in_caller else self._executor
+        if run.takeovers_without_progress >= TAKEOVERS_UNTIL_APART:
+            executor = self._apart
         try:
             with closing(executor.results(work)) as results:
                 for scope in results:
@@ -287,11 +307,23 @@ class Dispatcher:
         with self._database.read_autocommit() as connection:
             return steering.read(connection, run.id)
 
+    def _where(self, run: Run) -> str:
+        """Where the owners of a run have died, for people."""
+        if run.state is State.PREPARING:
+            return "start"
+        with self._database.read() as connection:
+            pending = scopes.pending(connection, run.id)
+        return f"scope {pending[0][1]}" if pending else "finish"
+
     def _progress(self, run: Run) -> Progress:
         with self._database.read() as connection:
             asked = steering.read(connection, run.id)
             pending, done = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
             return Progress(pending, done, None if asked is None else asked.asked)
+
+    def _keys_of(self, task: Task) -> Sequence[int]:
+        with self._database.read() as connection:
+            return scopes.read(connection, task.scope_key).keys
 
     def _task(self, run: Run, scope_key: int, number: int) -> Task:
         return Task(run.run_id, run.id, run.fence, scope_key, number, self._database.display_url)
@@ -367,7 +399,7 @@ class Dispatcher:
             run = runs.by_key(connection, run.id)
             # Else the connection was lost in COMMIT, after the database had committed.
             if run.state in ACTIVE:
-                runs.move(connection, run, State.QUEUED, owner=None)
+                runs.move(connection, run, State.QUEUED, owner=None, **runs.NO_TAKEOVERS)
             return runs.by_key(connection, run.id)
 
     def _with_retries(self, step: Callable[[], T], stop: Stop) -> T:
@@ -422,6 +454,16 @@ def check_all_reached(run: Run) -> None:
     reached = run.processed + run.errored + run.skipped
     if reached != run.total:
         raise RuntimeError(f"{reached:,} of {run.total or 0:,} records were executed, and no scope was left")
+
+
+class GivenUp(Exception):
+    """Owner after owner has died in the same place, and the run got no further."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"given up in {where}: {MAX_TAKEOVERS} takeovers in a row brought it no further; the process that drove it"
+            " ended there, or stood still, each time"
+        )
 
 
 class CeilingReached(Exception):

@@ -66,7 +66,7 @@ class Endings:
 
     def pause(self, connection: Connection, run: Run) -> Run:
         """Let the run stand still without a process and without a slot."""
-        runs.move(connection, run, State.PAUSED, owner=None)
+        runs.move(connection, run, State.PAUSED, owner=None, **runs.NO_TAKEOVERS)
         steering.forget(connection, run.id)
         fill_slots(connection, self._max_active_runs)
         return runs.by_key(connection, run.id)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -25,7 +26,9 @@ from batchwright.engine.scope import Done
 TICK_SECONDS = 0.1
 """How soon somebody's wish to stop is noticed while every scope in flight takes long."""
 MAX_DEATHS = 4
-"""So many processes may end under one scope before it is blamed for it."""
+"""So many processes may end under one scope before its records are tried one by one."""
+MAX_DEATHS_IN_TRIALS = 64
+"""So many may end under the trials of one scope."""
 SECONDS_WORTH_A_POOL = 5.0
 """A pool is started for a run that would go on in line for longer than that."""
 
@@ -35,7 +38,11 @@ Results = Generator["Done", None, None]
 
 
 class Task(NamedTuple):
-    """One scope to execute, for a process that knows nothing else. ``database`` is its URL without the password."""
+    """One scope to execute, for a process that knows nothing else. ``database`` is its URL without the password.
+
+    ``deadly`` are its records that are known to end a process, with how each did. With ``only`` it is a trial: just
+    these records are executed, and rolled back.
+    """
 
     run_id: str
     run_key: int
@@ -43,6 +50,8 @@ class Task(NamedTuple):
     scope_key: int
     number: int
     database: str
+    deadly: tuple[tuple[int, str], ...] = ()
+    only: tuple[int, ...] | None = None
 
 
 class TaskResult(NamedTuple):
@@ -72,7 +81,11 @@ class PoolUnavailable(Exception):
 
 
 class ScopeKills(Exception):
-    """Process after process ended while it executed the same scope."""
+    """Process after process ended while it executed the same scope, and no few records of it are to blame."""
+
+
+class _Stopping(Exception):
+    """No further trial may begin."""
 
 
 class WorkerPool(Protocol):
@@ -113,7 +126,7 @@ class Work:
     """The scopes that a run has left.
 
     ``run_inline`` executes one in the thread of the caller; ``stop`` says when to begin no more, and ``asked`` what
-    somebody wants of the run, once a scope has come back with it.
+    somebody wants of the run, once a scope has come back with it. ``keys_of`` looks up the keys of a scope's records.
     """
 
     run: Run
@@ -121,7 +134,11 @@ class Work:
     run_inline: Callable[[Task], Done]
     stop: Callable[[], bool]
     asked: Ask | None = None
+    keys_of: Callable[[Task], Sequence[int]] = lambda task: ()
     deaths: Counter[int] = field(default_factory=Counter)
+    """By the number of the scope."""
+    tried: set[int] = field(default_factory=set)
+    """Numbers of the scopes whose records were tried, and no death was seen."""
 
     @property
     def stopping(self) -> bool:
@@ -226,13 +243,60 @@ class Local:
             self._events.publish(events.ExecutorFellBack(work.run.run_id, "local", "inline", str(error)))
 
 
-class InFlight:
-    """The scopes of one run that are with a pool. Fills the pool's window, and gives what comes back."""
+class Apart:
+    """Executes scopes in one process that may die of them, so that the record which it dies of is found.
 
-    def __init__(self, work: Work, pool: WorkerPool, events: Events) -> None:
+    For a run whose owners have died, one after another. ``start`` is called for such a process, which ends with the
+    last scope. In line where there can be none.
+    """
+
+    def __init__(self, start: Callable[[], LocalPool], events: Events) -> None:
+        self._start = start
+        self._pools: set[LocalPool] = set()
+        self._events = events
+
+    def results(self, work: Work) -> Results:
+        if not work.may_begin:
+            return
+        with closing(self._start()) as pool:
+            self._pools.add(pool)
+            try:
+                yield from InFlight(work, pool, self._events, max_deaths=1, inline_meanwhile=False).results()
+            except PoolUnavailable as error:
+                fell_back = events.ExecutorFellBack(work.run.run_id, "apart", "inline", str(error))
+                self._events.publish(fell_back)
+                yield from Inline().results(work)
+            finally:
+                self._pools.discard(pool)
+
+    def end_stopped(self) -> None:
+        for pool in list(self._pools):
+            pool.end_stopped()
+
+    def close(self) -> None:
+        pass
+
+
+class InFlight:
+    """The scopes of one run that are with a pool. Fills the pool's window, and gives what comes back.
+
+    After ``max_deaths`` of processes under one scope its records are tried, in halves. With ``inline_meanwhile`` scopes
+    are executed in line while the pool starts.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        pool: WorkerPool,
+        events: Events,
+        max_deaths: int = MAX_DEATHS,
+        inline_meanwhile: bool = True,
+    ) -> None:
         self._work = work
         self._pool = pool
         self._events = events
+        self._max_deaths = max_deaths
+        self._inline_meanwhile = inline_meanwhile
         self._tasks: dict[Future[TaskResult], Task] = {}
 
     def results(self) -> Results:
@@ -243,7 +307,7 @@ class InFlight:
         try:
             while self._tasks or work.may_begin:
                 self._send()
-                if pool.starting:
+                if pool.starting and self._inline_meanwhile:
                     if work.may_begin:
                         yield work.run_next()
                 else:
@@ -323,15 +387,74 @@ class InFlight:
         return done
 
     def _blame(self, task: Task, died: ProcessDied) -> None:
-        """Hold the death of a process against the task that it had. Raises ``ScopeKills`` when it is too many."""
+        """Hold the death of a process against the task that it had, and find the records that it died of once there
+        were too many. Raises ``ScopeKills`` when there are none, or too many.
+        """
         deaths = self._work.deaths
         deaths[task.number] += 1
         self._events.publish(events.WorkerReplaced(self._pool.name, str(died)))
-        if deaths[task.number] >= MAX_DEATHS:
+        if deaths[task.number] < self._max_deaths:
+            return
+        try:
+            keys = [key for key in self._work.keys_of(task) if key not in dict(task.deadly)]
+            found = tuple(self._deadly(task, keys, str(died))) if keys else ()
+        except _Stopping:
+            return
+        if found:
+            for key, message in found:
+                self._events.publish(events.RecordErrored(task.run_id, task.number, key, message))
+            self._work.pending.remove(task)
+            self._work.requeue([task._replace(deadly=task.deadly + found)])
+            deaths[task.number] = 0
+        elif task.number in self._work.tried or not keys:
             raise ScopeKills(
-                f"scope {task.number} was given up: {MAX_DEATHS} processes ended while they executed it,"
-                f" the last: {died}"
+                f"scope {task.number} was given up: process after process ended while it executed it, and no record of"
+                f" it ends one alone; it may need more memory than there is, and a smaller scope; the last: {died}"
             )
+        self._work.tried.add(task.number)
+
+    def _deadly(self, task: Task, keys: Sequence[int], died: str) -> Iterator[tuple[int, str]]:
+        """The records that end a process by themselves, each with how; ``died`` says how ``keys`` together did."""
+        if len(keys) == 1:
+            yield keys[0], died
+            return
+        middle = len(keys) // 2
+        for half in (keys[:middle], keys[middle:]):
+            of_half = self._dies_of(task, half)
+            if of_half is not None:
+                yield from self._deadly(task, half, of_half)
+
+    def _dies_of(self, task: Task, keys: Sequence[int]) -> str | None:
+        """Have a process try these records: how it died of them, or ``None``."""
+        trial = self._pool.send(task._replace(only=tuple(keys)))
+        while not wait([trial], TICK_SECONDS).done:
+            self._pool.check()
+            if self._work.stopping:
+                trial.cancel()
+        if trial.cancelled() or self._work.stopping:
+            raise _Stopping
+        error = trial.exception()
+        if error is None:
+            self._survived(task, trial.result())
+            return None
+        if isinstance(error, ProcessDied):
+            self._events.publish(events.WorkerReplaced(self._pool.name, str(error)))
+            self._work.deaths[task.number] += 1
+            if self._work.deaths[task.number] > MAX_DEATHS_IN_TRIALS:
+                raise ScopeKills(
+                    f"scope {task.number} was given up: {MAX_DEATHS_IN_TRIALS} processes ended while its records were"
+                    f" tried, the last: {error}"
+                )
+            return str(error)
+        if isinstance(error, TaskLost):
+            return None
+        raise error
+
+    def _survived(self, task: Task, result: TaskResult) -> None:
+        if result.fence_lost:
+            raise FenceLost(task.run_id)
+        if result.refused is not None:
+            raise PoolUnavailable(result.refused)
 
     def _drain(self) -> None:
         """Cancel what nobody has begun, and wait for the rest, unless its process cannot be reached."""

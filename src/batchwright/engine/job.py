@@ -49,6 +49,10 @@ UNFORESEEN = "unforeseen"
 """The code of a record that raised an exception."""
 
 
+ENDED_PROCESS = "ended_process"
+"""The code of a record that ends each process which executes it."""
+
+
 class Outcome(NamedTuple):
     """What became of a record that is not simply ok: ``outcome`` is ``error`` or ``skipped``."""
 

@@ -59,7 +59,10 @@ class Lease:
         if isinstance(error, FenceLost):
             return  # what is recorded there by now is the taker's
         try:
-            self._store.end(heart(self._run), self._run.fence, self._run.id)
+            if error is None or is_transient(error):
+                self._store.end(heart(self._run), self._run.fence, self._run.id)
+            else:  # it counts as a death (`take_over`): the next owner may fare no better
+                self._store.forget_sessions(self._run.id, self._run.fence)
         except DBAPIError as trouble:
             log.warning("heartbeat not ended", run_id=self._run.run_id, reason=reason_of(trouble))
 
@@ -182,11 +185,14 @@ def take_over(
     """End the old owner's sessions, then raise the fence; the run is ours. Call it after a claim went through.
 
     A session of the old owner may hold a lock on the run row: the fence is raised under a lock timeout, and the
-    sessions are ended again until it succeeds. ``extra`` is called in the same transaction. Raises
+    sessions are ended again until it succeeds. An owner that left because of a passing fault has ended its heartbeat:
+    only one whose heartbeat stands still has died. ``extra`` is called in the same transaction. Raises
     ``FenceLost`` when the run moved on meanwhile, and the database's fault when ``stop`` says so before.
     """
     told: set[Session] = set()
     said_at: float | None = None
+    pulse = store.look(heart(run))
+    died = pulse is not None and pulse.fence == run.fence
     while True:
         for session in store.sessions(run.id, run.fence):
             reason = end_session(store, session)
@@ -198,7 +204,7 @@ def take_over(
                 )
         try:
             with database.write() as connection:
-                runs.raise_fence(connection, run, processes.owner_name())
+                runs.raise_fence(connection, run, processes.owner_name(), died=died)
                 extra(connection, run)
                 return runs.by_key(connection, run.id)
         except DBAPIError as error:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import PreviewOutdated
 from batchwright.engine.job import (
+    ENDED_PROCESS,
     UNFORESEEN,
     BatchJob,
     DryRunJob,
@@ -32,6 +33,8 @@ from batchwright.engine.submit import stored_selection
 
 MOST_NAMED = 5
 """How many changes an error names."""
+SET_ASIDE = (UNFORESEEN, ENDED_PROCESS)
+"""Codes of records that the job did not get through."""
 Line = Mapping[str, Any]
 """A preview line as it is stored."""
 
@@ -120,7 +123,7 @@ def _changes_now(database: Database, clock: Clock, preview: Run, job: BatchJob, 
     with suppress(_RollBack), database.write(patient=True) as connection:
         stored = scopes.read(connection, scope_key)
         outcomes = scopes.outcomes_of(connection, scope_key)
-        raised = {key: outcome for key, outcome in outcomes.items() if outcome.code == UNFORESEEN}
+        raised = {key: outcome for key, outcome in outcomes.items() if outcome.code in SET_ASIDE}
         scope = Scope(
             run=preview,
             number=stored.number,

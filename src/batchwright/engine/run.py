@@ -114,6 +114,8 @@ class Run(NewRun):
     queue_position: int
     fence: int
     owner: str | None
+    takeovers_without_progress: int
+    progress_at_takeover: int | None
     total: int | None
     processed: int
     errored: int

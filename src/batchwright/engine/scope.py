@@ -13,7 +13,7 @@ import gc
 import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -25,7 +25,7 @@ from batchwright.engine import attribution, events, faults, preview_check, repor
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated, error_text, storable
 from batchwright.engine.events import Events, Point
-from batchwright.engine.job import UNFORESEEN, BatchJob, Outcome, Scope
+from batchwright.engine.job import ENDED_PROCESS, UNFORESEEN, BatchJob, Outcome, Scope
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.store import leases, runs, scopes
@@ -126,20 +126,27 @@ class ScopeRunner:
     gives_up: Callable[[Exception], bool] = lambda error: False
     """Whether a fault that may pass is raised at once: somebody waits for us to end."""
 
-    def execute(self, scope_key: int, number: int) -> Done:
+    def execute(self, scope_key: int, number: int, deadly: Mapping[int, str] = MappingProxyType({})) -> Done:
         """Execute a scope, whatever it takes, and say what became of it. Its ``number`` is the one people see.
+
+        ``deadly`` are its records that end each process which executes them, with how they do: they become errors.
 
         Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
         job's own exception when it raises without any record.
         """
         with bind(scope=number):
-            return self._with_retries(scope_key, number)
+            return self._with_retries(scope_key, number, deadly)
 
-    def _with_retries(self, scope_key: int, number: int) -> Done:
+    def try_records(self, scope_key: int, keys: Sequence[int]) -> None:
+        """Execute these records of a scope and roll that back: to see whether this process survives it."""
+        with suppress(_DoneElsewhere):
+            self._trial(scope_key, keys)
+
+    def _with_retries(self, scope_key: int, number: int, deadly: Mapping[int, str]) -> Done:
         attempt, began = 1, self.clock.monotonic()
         while True:
             try:
-                done = self._attempt(scope_key)
+                done = self._attempt(scope_key, deadly)
             except _DoneElsewhere:
                 continue  # the next attempt reads what it came to
             except Exception as error:
@@ -153,8 +160,8 @@ class ScopeRunner:
                 self._reached("scope committed", number)
                 return replace(done, seconds=self.clock.monotonic() - began)
 
-    def _attempt(self, scope_key: int) -> Done:
-        culprits: dict[int, Outcome] = {}
+    def _attempt(self, scope_key: int, deadly: Mapping[int, str]) -> Done:
+        culprits = {key: Outcome("error", ENDED_PROCESS, message) for key, message in deadly.items()}
         stored: scopes.StoredScope | None = None
         unexplained = bare = False
         while True:

@@ -49,6 +49,10 @@ _REMEDIES: Mapping[str, str] = {
         "The job met a fault that nobody foresaw; its text is in the message. Retry once; if it comes back, "
         "show the message to whoever maintains the job."
     ),
+    "ended_process": (
+        "Each process that executed it ended, as for want of memory or by a fault in a library. Show it to whoever "
+        "maintains the job; then retry."
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from batchwright.engine.clock import Clock, SystemClock
 from batchwright.engine.dispatch import Dispatcher
 from batchwright.engine.event_log import log_event
 from batchwright.engine.events import Events
-from batchwright.engine.executors import Executor, Inline, Local
+from batchwright.engine.executors import Apart, Executor, Inline, Local
 from batchwright.engine.registry import Registry
 from batchwright.engine.store.database import Database
 from batchwright.engine.subscribers import installed_subscribers
@@ -26,6 +26,7 @@ from batchwright.operations.outcomes import outcome_rows
 
 if TYPE_CHECKING:
     from batchwright.engine.metrics import Metrics
+    from batchwright.engine.pool import ProcessPool
     from batchwright.notifications.compose import Composer
     from batchwright.notifications.deliver import Mailer
 
@@ -79,6 +80,7 @@ class Application:
             lease_seconds=self.settings.lease_seconds,
             max_active_runs=self.settings.max_active_runs,
             executor=self.executor,
+            apart=Apart(lambda: self._pool(1), self.events),
             zone=self.zone,
         )
 
@@ -87,16 +89,19 @@ class Application:
         """Executes scopes where the setting says; on SQLite in line, since only one process can write at a time."""
         if self.settings.executor == "inline" or self.database.is_sqlite:
             return Inline()
-        from batchwright.engine.pool import ProcessPool
-
         patience = self.settings.lease_seconds
-        command = (sys.executable, "-P", "-m", POOL)
-        local = Local(lambda: ProcessPool(command, processes.processors(), patience), self.events)
+        local = Local(lambda: self._pool(processes.processors()), self.events)
         if self.settings.executor == "local":
             return local
         from batchwright.engine.cluster import Dask
 
         return Dask(self.settings.executor, f"{POOL}:execute_waiting_scope", local, self.events, patience)
+
+    def _pool(self, size: int) -> ProcessPool:
+        """Processes that make the same application."""
+        from batchwright.engine.pool import ProcessPool
+
+        return ProcessPool((sys.executable, "-P", "-m", POOL), size, self.settings.lease_seconds)
 
     @cached_property
     def composer(self) -> Composer:

@@ -21,7 +21,7 @@ import structlog
 from batchwright.config.logging import bind
 from batchwright.config.settings import SettingsError
 from batchwright.config.stderr import make_stderr_unfailing
-from batchwright.engine import events
+from batchwright.engine import events, processes
 from batchwright.engine.errors import FenceLost, Refused, error_text
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
@@ -62,7 +62,11 @@ def execute_scope(task: Task) -> TaskResult:
     state.events.clear()
     try:
         with bind(run_id=task.run_id):
-            done = state.runner_of(task).execute(task.scope_key, task.number)
+            runner = state.runner_of(task)
+            if task.only is not None:
+                runner.try_records(task.scope_key, task.only)
+                return TaskResult()
+            done = runner.execute(task.scope_key, task.number, dict(task.deadly))
     except FenceLost:
         return TaskResult(fence_lost=True)
     except _CannotWork as cannot:
@@ -129,7 +133,10 @@ class _ThreadState(threading.local):
             raise _CannotWork(str(refused)) from None
         if run.fence != task.fence:
             raise FenceLost(run.run_id)
-        session = RunSession(app.database, partial(_leases().record, run.id, run.fence))
+        record = partial(_leases().record, run.id, run.fence)
+        if app.database.is_sqlite:
+            record(processes.this_process())
+        session = RunSession(app.database, record)
         publisher = Events()
         publisher.subscribe(self._on_event)
         return ScopeRunner(run, job, session, app.clock, publisher, random.Random(), gives_up=is_cancelled)

@@ -80,7 +80,9 @@ class Workshop:
             return submit(connection, job, request, NOW)
 
     def child(self, job: BatchJob, run: Run, **what: Any) -> Death:
-        """Have a child do something with the run."""
+        """Have a child do something with the run. It dies at another place each time: that is no deadly record."""
+        with self.database() as database, database.write() as connection:
+            runs.forget_takeovers(connection, run.id)
         kind = type(job)
         self._mail_at += 2 * HOLD  # whatever mail a dead child has claimed is due again
         return self._nursery.run(

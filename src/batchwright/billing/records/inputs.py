@@ -34,6 +34,7 @@ CODES: Final = (
     "no_tier",
     "amount_out_of_range",
     "unforeseen",
+    "ended_process",
     "unrated",
 )
 """What an input in Error can say of why."""

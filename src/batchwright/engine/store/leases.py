@@ -114,6 +114,12 @@ class LeaseStore:
                 mine = (lease_session.c.run_id == run_key, lease_session.c.fence <= fence)
                 connection.execute(delete(lease_session).where(*mine))
 
+    def forget_sessions(self, run_key: int, fence: int) -> None:
+        """Forget the sessions recorded up to a fence; the heartbeat stays, and stands still."""
+        with self._transaction() as connection:
+            mine = (lease_session.c.run_id == run_key, lease_session.c.fence <= fence)
+            connection.execute(delete(lease_session).where(*mine))
+
     def record(self, run_key: int, fence: int, session: Session) -> None:
         """Record a session before anything is written through it."""
         with self._transaction() as connection:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, TextClause, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, insert, select, text, update
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused, storable
 from batchwright.engine.job import Warn
@@ -39,6 +39,18 @@ _MOVE = (
     )
     .returning(run_table.c.id)
 )
+
+# Scopes that are done; -1 while the run is being planned.
+_PROGRESS = case(
+    (run_table.c.total.is_(None), -1),
+    else_=select(func.count())
+    .where(scope_table.c.run_id == run_table.c.id, scope_table.c.state == "done")
+    .correlate(run_table)
+    .scalar_subquery(),
+)
+
+NO_TAKEOVERS: dict[str, Any] = {"takeovers_without_progress": 0, "progress_at_takeover": None}
+"""What a run that is handed back, or put aside, begins with again."""
 
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
 NEWS = (State.HOLDING, State.QUEUED, *ENDED)
@@ -249,8 +261,10 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     return moved
 
 
-def raise_fence(connection: Connection, run: Run, owner: str) -> None:
+def raise_fence(connection: Connection, run: Run, owner: str, *, died: bool = True) -> None:
     """Take a run from its dead owner: nothing under the old fence can commit after this one has.
+
+    Notes how far the run is, and how many owners in a row have ``died`` without having brought it further.
 
     Waits two seconds at most for a lock on the run: its holder may be the dead owner's session. Raises
     ``FenceLost`` when somebody else took it, or when the run has ended.
@@ -262,9 +276,26 @@ def raise_fence(connection: Connection, run: Run, owner: str) -> None:
         run_table.c.fence == run.fence,
         run_table.c.state == run.state,
     )
-    taken = update(run_table).where(*unchanged).values(fence=run.fence + 1, owner=owner)
+    stood_still = run_table.c.progress_at_takeover == _PROGRESS
+    taken = (
+        update(run_table)
+        .where(*unchanged)
+        .values(
+            fence=run.fence + 1,
+            owner=owner,
+            progress_at_takeover=_PROGRESS,
+            takeovers_without_progress=case(
+                (stood_still, run_table.c.takeovers_without_progress + int(died)), else_=0
+            ),
+        )
+    )
     if connection.execute(taken).rowcount != 1:
         raise FenceLost(run.run_id)
+
+
+def forget_takeovers(connection: Connection, run_key: int) -> None:
+    """Begin anew to count the takeovers of a run that bring it no further."""
+    connection.execute(update(run_table).where(run_table.c.id == run_key).values(**NO_TAKEOVERS))
 
 
 def hold_fence(connection: Connection, run: Run) -> Ask | None:

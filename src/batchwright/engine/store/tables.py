@@ -93,6 +93,18 @@ run = Table(
         comment="raised by every claim; a scope commits only under its own",
     ),
     Column("owner", Text, comment="host and process that drive it now"),
+    Column(
+        "takeovers_without_progress",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="from dead owners, in a row, that found no more done than the one before; 0 again when it waits",
+    ),
+    Column(
+        "progress_at_takeover",
+        Integer,
+        comment="scopes that were done at the last takeover; -1 while it was being planned",
+    ),
     Column("total", Integer, comment="records planned; empty until planning is done"),
     Column("processed", Integer, comment="these four counts are written when the run ends"),
     Column("errored", Integer),
