@@ -265,17 +265,18 @@ def test_a_connection_lost_around_any_commit_loses_and_doubles_nothing(
 def test_a_connection_lost_when_a_run_fails_or_is_handed_back_changes_nothing(
     rig: Rig, spy: type[Parcels], after: bool
 ) -> None:
-    def broken(scope: Scope) -> None:
+    def broken(self: Parcels, finish: Finish) -> None:
         raise RuntimeError("always")
 
     rig.fill(1)
     with lost_around_commit(4, after=after):
         handed_back = rig.dispatcher().drive(rig.submit().id, stop=lambda: True)
     assert (handed_back.state, handed_back.owner) == (State.QUEUED, None)
-    spy.on_execute = staticmethod(broken)
-    with lost_around_commit(4, after=after):
+    spy.finish = broken  # type: ignore[method-assign]
+    with lost_around_commit(5, after=after):
         failed = rig.drive(handed_back)
-    assert (failed.state, failed.error) == (State.FAILED, "RuntimeError: always")
+    assert failed.state is State.FAILED
+    assert (failed.error or "").startswith("RuntimeError: always [tests/engine/")
 
 
 def terminate(rig: Rig, connection: Connection) -> None:

@@ -43,7 +43,7 @@ def in_one_group(rig: Rig, spy: type[Parcels], on_execute: Callable[[Scope], Non
 
 def errors(rig: Rig, run: Run) -> dict[str, tuple[str | None, str | None]]:
     return {
-        entry.record_id: (entry.code, entry.message)
+        entry.record_id: (entry.code, (entry.message or "").partition(" [tests/")[0])
         for entry in rig.outcomes(run)
         if entry.outcome == "error"
     }

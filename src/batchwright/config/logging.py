@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from batchwright.config.stderr import lines_lost
+from batchwright.config.tracebacks import traceback_text, write_traceback
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 _NORMAL = 2
@@ -75,12 +76,19 @@ def _shared_processors() -> list[Processor]:
 def _renderers() -> list[Processor]:
     if sys.stderr.isatty():
         # The richer traceback prints local variables, and those may hold a password.
-        plain = structlog.dev.plain_traceback
         console = structlog.dev.ConsoleRenderer(
-            colors="NO_COLOR" not in os.environ, exception_formatter=plain
+            colors="NO_COLOR" not in os.environ, exception_formatter=write_traceback
         )
         return [_Safely(console)]
-    return [_Safely(structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str))]
+    return [
+        _Safely(
+            structlog.processors.ExceptionRenderer(_formatted), structlog.processors.JSONRenderer(default=str)
+        )
+    ]
+
+
+def _formatted(exc_info: Any) -> str:
+    return traceback_text(exc_info[1])
 
 
 class _Safely:

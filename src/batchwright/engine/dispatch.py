@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from itertools import islice
@@ -19,7 +20,7 @@ from batchwright.engine import events, preview_check, reports
 from batchwright.engine.claim import Claimed, Claims, ExtraWrite, Stop, no_extra_write
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
-from batchwright.engine.errors import FenceLost, Refused, error_text, text_of
+from batchwright.engine.errors import FenceLost, Refused, error_text, raised, text_of
 from batchwright.engine.events import Events, Point
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
@@ -214,9 +215,11 @@ class Dispatcher:
             # A database that stays away leaves the run interrupted, to be taken over; anything else ends it.
             if is_transient(error):
                 raise
-            reason = (
-                text_of(error) if isinstance(error, (CeilingReached, GivenUp, Refused)) else error_text(error)
-            )
+            reason = text_of(error)
+            if not isinstance(error, (CeilingReached, SameFault, GivenUp, Refused)):
+                told = raised(error)
+                reason = told.message
+                log.error("the run raised an exception", error=reason, traceback=told.traceback)
             return self._with_retries(lambda: self._fail(run, session, reason), stop)
 
     def _prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
@@ -286,6 +289,7 @@ class Dispatcher:
             asked=progress.asked,
             keys_of=self._keys_of,
         )
+        same_fault = SameFaultWatch(hopeful=done > errored)
         executor = self._inline if run.in_caller else self._executor
         if run.takeovers_without_progress >= TAKEOVERS_UNTIL_APART:
             executor = self._apart
@@ -296,6 +300,7 @@ class Dispatcher:
                     errored += scope.errored
                     self._events.publish(_scope_done(run, scope, done))
                     check_ceiling(run.error_ceiling, errored, total)
+                    same_fault.see(scope)
         except Exception as error:
             if not (is_transient(error) and stop()):
                 raise
@@ -480,3 +485,41 @@ def check_ceiling(ceiling: str | None, errored: int, total: int) -> None:
         raise CeilingReached(
             f"stopped at the error ceiling of {ceiling}: {errored:,} of {total:,} records errored"
         )
+
+
+class SameFault(Exception):
+    """Every record so far has raised the same at the same place: that is the job's fault."""
+
+
+RECORDS_OF_SAME_FAULT = 50
+
+
+@dataclass(slots=True)
+class SameFaultWatch:
+    """Whether the first records of a run, whole scopes of at least two groups, have all raised the same.
+
+    ``hopeful`` from the first record on that has not.
+    """
+
+    hopeful: bool
+    fault: str | None = None
+    records: int = 0
+    groups: int = 0
+
+    def see(self, scope: Done) -> None:
+        """Count a scope. Raises ``SameFault``."""
+        records = scope.ok + scope.errored + scope.skipped
+        if self.hopeful or not records:
+            return
+        if scope.fault is None or self.fault not in (None, scope.fault):
+            self.hopeful = True
+            return
+        self.fault, self.records, self.groups = (
+            scope.fault,
+            self.records + records,
+            self.groups + scope.groups,
+        )
+        if self.records >= RECORDS_OF_SAME_FAULT and self.groups != 1:
+            raise SameFault(
+                f"all of the first {self.records} records raised {self.fault}: that is the job's fault"
+            )

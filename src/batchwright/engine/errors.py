@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from batchwright.config.tracebacks import place_of, said_by, traceback_text
+
 MOST_CHARACTERS = 1_000
 """So many of what an exception says are kept."""
 
@@ -70,7 +74,7 @@ def storable(text: str) -> str:
 def text_of(error: BaseException) -> str:
     """What an exception says, storable; also of one that cannot say it."""
     try:
-        return storable(str(error))
+        return storable(said_by(error))
     except Exception:
         return "(it cannot say what)"
 
@@ -79,3 +83,27 @@ def error_text(error: BaseException) -> str:
     """The kind of an exception and what it says, as a message of the ledger."""
     raised = error.raised if isinstance(error, JobExit) else error
     return storable(f"{type(raised).__name__}: {text_of(raised)}"[:MOST_CHARACTERS])
+
+
+class Raised(NamedTuple):
+    """An exception of a job in words: ``text``; ``fault``, the same for all of its kind from its place; traceback."""
+
+    text: str
+    place: str | None
+    fault: str
+    traceback: str
+
+    @property
+    def message(self) -> str:
+        """What is kept: the text, and file and line."""
+        return self.text if self.place is None else f"{self.text} [{self.place}]"
+
+
+def raised(error: BaseException) -> Raised:
+    """An exception of a job in words."""
+    cause = error.raised if isinstance(error, JobExit) else error
+    place, kind = place_of(cause), type(cause).__name__
+    fault = kind if place is None else f"{kind} [{place}]"
+    return Raised(
+        error_text(cause), place and storable(place), storable(fault), storable(traceback_text(cause))
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import structlog
 
@@ -38,10 +38,11 @@ WORDS: dict[type[Event], str] = {
 }
 """What the line of each event says; its facts follow by name. Points reached are for tests, and are not logged."""
 
+OVER_HERE = (events.RunEnded, events.RunHandedBack, events.RunPaused, events.RunLost)
+
 TROUBLE = (
     events.RunTakenOver,
     events.ScopeRetried,
-    events.RecordErrored,
     events.WorkerReplaced,
     events.ExecutorFellBack,
     events.RunLost,
@@ -52,12 +53,47 @@ TROUBLE = (
 )
 
 
-def log_event(event: Event) -> None:
-    """One line: at warning what somebody should look at, all else at info."""
-    if isinstance(event, events.Reached):
-        return
-    write = log.warning if _is_trouble(event) else log.info
-    write(WORDS[type(event)], **asdict(event))
+class EventLog:
+    """Makes the lines: at warning what somebody should look at, all else at info.
+
+    Exceptions of records are told with the end of their scope, a line for each different one with its traceback and how
+    many records raised it; those that were told before only once more, with their number, when the run is over here.
+    """
+
+    def __init__(self) -> None:
+        self._faults: dict[str, dict[str, _Fault]] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, events.Reached):
+            return
+        if isinstance(event, events.RecordErrored):
+            faults = self._faults.setdefault(event.run_id, {})
+            faults.setdefault(event.fault, _Fault(event)).records += 1
+            return
+        if isinstance(event, events.ScopeDone):
+            self._tell_faults(event.run_id, only_new=True)
+        if isinstance(event, OVER_HERE):
+            self._tell_faults(event.run_id, only_new=False)
+            self._faults.pop(event.run_id, None)
+        write = log.warning if _is_trouble(event) else log.info
+        write(WORDS[type(event)], **asdict(event))
+
+    def _tell_faults(self, run_id: str, *, only_new: bool) -> None:
+        for fault in self._faults.get(run_id, {}).values():
+            if fault.records and not (only_new and fault.told):
+                facts = asdict(fault.first)
+                if fault.told:
+                    facts["traceback"] = None
+                log.warning(WORDS[events.RecordErrored], **facts, records=fault.records)
+                fault.told, fault.records = True, 0
+
+
+@dataclass(slots=True)
+class _Fault:
+    first: events.RecordErrored
+    records: int = 0
+    """Those not told of yet."""
+    told: bool = False
 
 
 def _is_trouble(event: Event) -> bool:

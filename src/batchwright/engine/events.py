@@ -138,6 +138,10 @@ class RecordErrored:
     scope: int
     record_key: int
     message: str
+    fault: str = ""
+    """The kind and the place of the exception."""
+    traceback: str | None = None
+    """With the first of a fault that its process met in the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import random
 
 from sqlalchemy.exc import DBAPIError
 
+from batchwright.config.tracebacks import said_by
+
 # PostgreSQL's SQLSTATE: connection exceptions, insufficient resources, system errors (input and output, files);
 # operator intervention (a statement cancelled or timed out, shutdown, restart, a session ended, also for standing
 # still or for a long transaction), serialization failure, deadlock, lock not available, damaged data and indexes.
@@ -77,7 +79,7 @@ def is_cancelled(error: BaseException) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """What the driver said, without the statement that SQLAlchemy adds; of any other exception its text."""
-    return str(getattr(error, "orig", error)).strip()
+    return said_by(error)
 
 
 def pause_before(attempt: int, chance: random.Random) -> float:

@@ -14,7 +14,7 @@ import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from batchwright.config.logging import bind
 from batchwright.engine import attribution, events, faults, preview_check, reports
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import FenceLost, PreviewOutdated, error_text, storable
+from batchwright.engine.errors import FenceLost, PreviewOutdated, Raised, raised, storable
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import ENDED_PROCESS, UNFORESEEN, BatchJob, Outcome, Scope
 from batchwright.engine.job_code import JOB_CODE
@@ -47,6 +47,9 @@ class Done:
     skipped: int
     asked: Ask | None = None
     seconds: float = 0.0
+    fault: str | None = None
+    """What each of its records has raised, where that is one and the same."""
+    groups: int = 0
 
 
 class _RollBack(Exception):
@@ -123,6 +126,7 @@ class ScopeRunner:
     clock: Clock
     events: Events
     chance: random.Random
+    _told: set[str] = field(default_factory=set)
     gives_up: Callable[[Exception], bool] = lambda error: False
     """Whether a fault that may pass is raised at once: somebody waits for us to end."""
 
@@ -163,6 +167,7 @@ class ScopeRunner:
     def _attempt(self, scope_key: int, deadly: Mapping[int, str]) -> Done:
         culprits = {key: Outcome("error", ENDED_PROCESS, message) for key, message in deadly.items()}
         stored: scopes.StoredScope | None = None
+        faults_found: set[str] = set()
         unexplained = bare = False
         while True:
             try:
@@ -177,6 +182,9 @@ class ScopeRunner:
                         preview_check.check_scope(connection, self.run.preview_key, self.job, scope)
                     done = self._save(connection, stored, scope)
                     self._reached("scope saved", stored.number)
+                    if len(faults_found) == 1 and not deadly and len(culprits) == len(stored.keys):
+                        [fault] = faults_found
+                        return replace(done, fault=fault, groups=len(stored.groups))
                     return done
             except (FenceLost, PreviewOutdated, _DoneElsewhere):
                 raise
@@ -186,13 +194,14 @@ class ScopeRunner:
                 if not keys:
                     bare = True  # the groups cannot be visited either: what is left is what became of the records
                     continue
-                found = self._culprits(scope_key, keys, error_text(error))
+                found = self._culprits(scope_key, keys, raised(error))
                 if not found and unexplained:
                     raise
                 unexplained = not found
-                for key, message in found:
-                    culprits[key] = Outcome("error", UNFORESEEN, message)
-                    self.events.publish(events.RecordErrored(self.run.run_id, stored.number, key, message))
+                for key, raised_by_it in found:
+                    culprits[key] = Outcome("error", UNFORESEEN, raised_by_it.message)
+                    faults_found.add(raised_by_it.fault)
+                    self._tell(stored.number, key, raised_by_it)
 
     def _execute(
         self,
@@ -237,7 +246,7 @@ class ScopeRunner:
                 del of_key[key]  # what is not ok has come to nothing
         return scope
 
-    def _culprits(self, scope_key: int, keys: Sequence[int], error: str) -> list[tuple[int, str]]:
+    def _culprits(self, scope_key: int, keys: Sequence[int], error: Raised) -> list[tuple[int, Raised]]:
         """Every record that raises by itself; else one that raises only together with others; else none.
 
         Each with the text of its error. ``error`` is what ``keys`` together have raised.
@@ -247,7 +256,9 @@ class ScopeRunner:
             return alone
         return [self._first_failing_prefix(scope_key, keys, error)]
 
-    def _bisect(self, scope_key: int, keys: Sequence[int], error: str | None) -> Iterator[tuple[int, str]]:
+    def _bisect(
+        self, scope_key: int, keys: Sequence[int], error: Raised | None
+    ) -> Iterator[tuple[int, Raised]]:
         """Those of ``keys`` that raise by themselves, each with the text of its error.
 
         ``error`` is what exactly these keys have raised; ``None`` when that was not tried.
@@ -268,19 +279,19 @@ class ScopeRunner:
         if second is not None:
             yield from self._bisect(scope_key, keys[half:], second)
 
-    def _first_failing_prefix(self, scope_key: int, keys: Sequence[int], error: str) -> tuple[int, str]:
+    def _first_failing_prefix(self, scope_key: int, keys: Sequence[int], error: Raised) -> tuple[int, Raised]:
         """The last record of the shortest beginning of ``keys`` that raises: without it those before it do not."""
         passes, fails = 0, len(keys)
         while fails - passes > 1:
             middle = (passes + fails) // 2
-            raised = self._trial(scope_key, keys[:middle])
-            if raised is None:
+            failure = self._trial(scope_key, keys[:middle])
+            if failure is None:
                 passes = middle
             else:
-                fails, error = middle, raised
-        return keys[passes], f"{error} (only together with other records)"
+                fails, error = middle, failure
+        return keys[passes], error._replace(text=f"{error.text} (only together with other records)")
 
-    def _trial(self, scope_key: int, keys: Sequence[int]) -> str | None:
+    def _trial(self, scope_key: int, keys: Sequence[int]) -> Raised | None:
         """Execute and save these records, and roll all of it back: the text of what that raises, or ``None``."""
         try:
             with self.session.transaction(patient=True) as connection:
@@ -296,7 +307,14 @@ class ScopeRunner:
         except Exception as error:
             if faults.is_transient(error):
                 raise
-            return error_text(error)
+            return raised(error)
+
+    def _tell(self, number: int, key: int, error: Raised) -> None:
+        traceback = None if error.fault in self._told else error.traceback
+        self._told.add(error.fault)
+        self.events.publish(
+            events.RecordErrored(self.run.run_id, number, key, error.message, error.fault, traceback)
+        )
 
     def _save(self, connection: Connection, stored: scopes.StoredScope, scope: Scope) -> Done:
         """Ledger, fence and mark: the last statements of every scope."""

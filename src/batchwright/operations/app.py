@@ -14,7 +14,7 @@ from batchwright.config.settings import Settings, load_settings
 from batchwright.engine import processes
 from batchwright.engine.clock import Clock, SystemClock
 from batchwright.engine.dispatch import Dispatcher
-from batchwright.engine.event_log import log_event
+from batchwright.engine.event_log import EventLog
 from batchwright.engine.events import Events
 from batchwright.engine.executors import Apart, Executor, Inline, Local
 from batchwright.engine.registry import Registry
@@ -49,7 +49,7 @@ class Application:
     def events(self) -> Events:
         """Tells the log, and the subscribers of installed packages; `events.subscribe` adds others."""
         told = Events()
-        told.subscribe(log_event)
+        told.subscribe(EventLog())
         for subscriber in installed_subscribers():
             told.subscribe(subscriber)
         return told

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from batchwright.engine import events
 from batchwright.engine.errors import Refused
-from batchwright.engine.event_log import log_event
+from batchwright.engine.event_log import EventLog
 from batchwright.engine.run import Run, State
 from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
@@ -307,7 +307,7 @@ def test_a_time_that_nobody_wanted_to_be_left_out_is_told_of_and_logged_as_a_war
         notified = [check.reason for check, _ in late_checks.open_checks(connection) if check.run_id is None]
     with capture_logs() as lines:
         for event_of_schedule in bench.told:
-            log_event(event_of_schedule)
+            EventLog()(event_of_schedule)
     warnings = [line["reason"] for line in lines if line["log_level"] == "warning"]
     is_trouble = cause in (NotRunCause.MISFIRE, NotRunCause.OVERLAPPED, NotRunCause.REFUSED)
     assert notified == warnings == ([fire.reason] if is_trouble else [])
