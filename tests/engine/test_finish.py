@@ -9,7 +9,6 @@ from sqlalchemy import Connection, insert
 
 from batchwright.engine import events
 from batchwright.engine.job import Finish, Scope
-from batchwright.engine.registry import Registry
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.store import runs, steering
 from tests.engine.jobs import Parcels, parcel
@@ -129,16 +128,6 @@ def test_a_run_that_is_asked_to_stop_is_handed_back_and_goes_on_from_there(
     assert (ended.state, ended.fence, len(spy.calls)) == (State.COMPLETED, 2, 3)
     assert ended.started_at == handed_back.started_at
     assert set(rig.handled().values()) == {1}
-
-
-def test_a_run_whose_job_is_gone_has_failed_with_what_there_is(rig: Rig, spy: type[Parcels]) -> None:
-    rig.fill(1)
-    run = rig.submit()
-    rig.registry = Registry()
-    failed = rig.drive(run)
-    assert failed.state is State.FAILED
-    assert (failed.error or "").startswith("there is no job named 'parcels'")
-    assert rig.announced == [failed]
 
 
 def test_a_scope_knows_all_keys_that_were_planned(rig: Rig, spy: type[Parcels]) -> None:

@@ -186,8 +186,8 @@ def test_nothing_is_to_be_claimed_while_all_that_hold_are_behind_others(rig: Rig
     first = rig.claimed(rig.submit(schedule="Nightly"))
     rig.submit(schedule="Nightly", after_earlier=True)
     with rig.database.read() as connection:
-        assert not queue.any_to_claim(connection, 5)
+        assert not queue.to_claim(connection, 5)
     with rig.database.write() as connection:
         runs.move(connection, first, State.FAILED)
     with rig.database.read() as connection:
-        assert queue.any_to_claim(connection, 5)
+        assert queue.to_claim(connection, 5)

@@ -147,18 +147,6 @@ def test_runs_of_one_key_are_started_in_their_order(rig: Rig) -> None:
     assert started == [run.run_id for run in waiting]
 
 
-def test_a_run_whose_job_cannot_be_loaded_fails_and_the_next_one_is_done(rig: Rig) -> None:
-    broken = rig.submit()
-    with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE run SET job = 'gone'")
-    sound = rig.submit()
-    with working(rig):
-        assert ended(rig, sound).state is State.COMPLETED
-        failed = ended(rig, broken)
-    assert failed.state is State.FAILED
-    assert "gone" in (failed.error or "")
-
-
 def test_a_run_that_broke_off_here_is_taken_up_again_by_the_same_worker(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from batchwright.engine import events, processes
+from batchwright.engine.abilities import Abilities
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.events import Events
 from batchwright.engine.lease import Watch, take_over
 from batchwright.engine.queue import Slots, promote
+from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import queue, runs, scopes
 from batchwright.engine.store.database import Database
@@ -63,12 +65,13 @@ class NextClaim(NamedTuple):
 
 
 class Claims:
-    """Claims and takeovers of this process. Threads may share it."""
+    """Claims and takeovers of this process, of runs that it can do. Threads may share it."""
 
     def __init__(
         self,
         *,
         database: Database,
+        registry: Registry,
         leases: LeaseStore,
         clock: Clock,
         events: Events,
@@ -81,12 +84,13 @@ class Claims:
         self._events = events
         self._lease_seconds = lease_seconds
         self._max_active_runs = max_active_runs
+        self.abilities = Abilities(registry, clock)
 
     def claim_on_submit(self, connection: Connection, run: Run) -> Claim:
         """Claim a run in the transaction that submits it, unless it has to wait for a slot, or for its turn."""
         if run.in_caller:
             return self._claim(connection, run, no_extra_write)
-        slots = promote(connection, self._max_active_runs)
+        slots = promote(connection, self._max_active_runs, self.abilities.doable())
         promoted = next((queued for queued in slots.queued if queued.id == run.id), None)
         if promoted is None or len(slots.at_work) >= slots.number:
             return NotOurs(promoted or run)
@@ -96,8 +100,12 @@ class Claims:
         """Claim a run that waits. Waits for a slot, until ``stop`` says so, or another process was faster.
 
         Only runs at work count: those that wait for a process to drive them keep nobody from working for more than
-        a second.
+        a second. Raises ``Refused`` for a run that this process cannot do.
         """
+        run = self._read(run_key)
+        if run.state not in (State.HOLDING, State.QUEUED):
+            return NotOurs(run)
+        self.abilities.require(run)
         try:
             return self._claim_or_wait(run_key, stop, extra)
         except FenceLost:
@@ -106,7 +114,7 @@ class Claims:
     def reclaim(self, run_key: int, stop: Stop, extra: ExtraWrite = no_extra_write) -> Claim:
         """Claim a run that waits, in its turn, or take over one at work when its owner is dead.
 
-        Raises ``Refused`` when its owner is alive, or when it has ended.
+        Raises ``Refused`` when its owner is alive, when it has ended, and when this process cannot do it.
         """
         run = self._read(run_key)
         if run.ended:
@@ -117,23 +125,50 @@ class Claims:
             )
         if run.state not in ACTIVE:
             return self.claim_or_wait(run_key, stop, extra)
+        self.abilities.require(run)
         return self._after_silence(run, stop, extra)
 
     def any_waiting(self) -> bool:
-        """Whether a run waits that could be claimed now. Takes no lock."""
-        with self._database.read_autocommit() as connection:
-            return queue.any_to_claim(connection, self._max_active_runs)
+        """Whether a run waits that this process could claim now. Takes no lock."""
+        while True:
+            with self._database.read_autocommit() as connection:
+                found = queue.to_claim(connection, self._max_active_runs, self.abilities.doable())
+            if not found:
+                return False
+            if self.abilities.those_doable(found):
+                return True
+            # All of them are passed over from now on: the next look finds others.
 
     def claim_next(self) -> NextClaim:
-        """Claim the run whose turn it is, if one waits that has a slot."""
-        try:
-            with self._database.write() as connection:
-                slots = promote(connection, self._max_active_runs)
-                run = slots.next
-                claimed = run and self._claim(connection, run, no_extra_write).run
+        """Claim the run whose turn it is among those that this process can do, if one waits that has a slot."""
+        while True:
+            doable = self.abilities.doable()
+            try:
+                with self._database.write() as connection:
+                    slots = promote(connection, self._max_active_runs, doable)
+                    run = slots.next
+                    if run is None:
+                        return NextClaim(None, any_after=False)
+                    is_known = self.abilities.accepts(run)
+                    claimed = self._claim(connection, run, no_extra_write).run if is_known else None
+            except FenceLost:  # it was steered elsewhere meanwhile
+                return NextClaim(None, any_after=True)
+            if claimed is not None:
+                self.abilities.forget(claimed)
+            # Out of the lock: what may be next is known when its turn comes.
+            self.abilities.those_doable(one for one in slots.waiting if claimed is None or one is not run)
+            if claimed is not None:
                 return NextClaim(claimed, slots.any_after)
-        except FenceLost:  # it was steered elsewhere meanwhile
-            return NextClaim(None, any_after=True)
+
+    def leave_stranded(self, dead: Sequence[Run]) -> list[Run]:
+        """Those of the runs without an owner that this process can take over; the others it leaves.
+
+        They are at work as before, for whoever can do them, and take no slot from those that can be done here.
+        """
+        if judged := self.abilities.judged():
+            with self._database.read() as connection:
+                self.abilities.forget_all_but(queue.not_ended(connection, judged))
+        return self.abilities.leave_stranded(dead)
 
     def active(self) -> list[Run]:
         """The runs that processes work on, or should; without live counts."""
@@ -167,7 +202,8 @@ class Claims:
                     return NotOurs(self._read(run_key))
                 if self._clock.monotonic() - looked >= watch.interval:
                     looked = self._clock.monotonic()
-                    if watch.look([run]) and (taken := self._taken(watch, run, stop, no_extra_write)):
+                    dead = self.abilities.those_doable(watch.look([run]))
+                    if dead and (taken := self._taken(watch, run, stop, no_extra_write)):
                         return taken
                 self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
         finally:
@@ -177,8 +213,9 @@ class Claims:
         said = False
         idle = _IdleSlot(self._clock)
         while True:
+            doable = self.abilities.doable()
             with self._database.write() as connection:
-                slots = promote(connection, self._max_active_runs)
+                slots = promote(connection, self._max_active_runs, doable)
                 run = runs.uncounted(connection, run_key)
                 if run.state not in (State.HOLDING, State.QUEUED):
                     return NotOurs(runs.by_key(connection, run_key))

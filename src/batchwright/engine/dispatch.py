@@ -117,6 +117,7 @@ class Dispatcher:
         self._leases = LeaseStore(database)
         self.claims = Claims(
             database=database,
+            registry=registry,
             leases=self._leases,
             clock=clock,
             events=events,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import queue, runs
+from batchwright.engine.store.queue import EVERYTHING, Doable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Slots:
     queued: list[Run]
     at_work: list[Run]
     left_over: list[Run]
+
+    @property
+    def waiting(self) -> list[Run]:
+        """The runs that a process could claim, in no order."""
+        return [*self.left_over, *self.queued]
 
     @property
     def next(self) -> Run | None:
@@ -45,17 +51,18 @@ class Slots:
         return len(self.queued) > 1 and len(self.at_work) + 1 < self.number
 
 
-def promote(connection: Connection, max_active_runs: int) -> Slots:
-    """Move Holding runs into the free slots.
+def promote(connection: Connection, max_active_runs: int, doable: Doable = EVERYTHING) -> Slots:
+    """Move Holding runs into the free slots, of those that this process can do.
 
-    Next is the head of the key with the fewest runs in slots, ties by position.
+    Next is the head of the key with the fewest runs in slots, ties by position. A Queued run that cannot be done here
+    has no slot here: it keeps nobody waiting. At work are never more than there are slots, whoever claims.
     """
     queue.lock_queue(connection)
-    line = queue.in_line(connection)
+    line = [run for run in queue.in_line(connection) if doable.counts(run)]
     in_slots = Counter(run.queue_key for run in line if not run.in_caller)
     free = max_active_runs - in_slots.total()
     queued = [run for run in line if run.state is State.QUEUED and not run.in_caller]
-    holding = queue.first_in_lines(connection, free) if free > 0 else []
+    holding = queue.first_in_lines(connection, free, doable) if free > 0 else []
     for _ in range(min(free, len(holding))):
         head = min(holding, key=lambda run: (in_slots[run.queue_key], *_place(run)))
         queued.append(runs.move(connection, head, State.QUEUED))
@@ -70,7 +77,7 @@ def promote(connection: Connection, max_active_runs: int) -> Slots:
 
 
 def fill_slots(connection: Connection, max_active_runs: int) -> None:
-    """Promote, where a run waits for the slot that this transaction makes free.
+    """Promote, where a run waits for the slot that this transaction makes free, whoever can do it.
 
     One that is submitted at the same moment is not seen here, and is promoted by whoever claims next.
     """

@@ -98,7 +98,7 @@ class Worker:
     def _take_over_dead(self, watch: Watch) -> None:
         mine = self.driving
         foreign = [run for run in self._claims.active() if run.id not in mine]
-        for run in watch.look(foreign):
+        for run in self._claims.leave_stranded(watch.look(foreign)):
             if not self._draining and watch.claim(run):
                 self._start(run, lambda run: self._claims.take_over(run, lambda: self._draining))
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select, text
+import json
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, NamedTuple
 
-from batchwright.engine.run import ACTIVE, Run, State
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Select,
+    TextClause,
+    bindparam,
+    func,
+    select,
+    text,
+)
+
+from batchwright.engine.run import ACTIVE, ENDED, Run, State
 from batchwright.engine.store.runs import from_row
 from batchwright.engine.store.tables import run as run_table
 
@@ -18,18 +33,21 @@ _NOT_BEHIND = """
 """
 
 # A Queued run of a caller that is gone takes no slot; any other needs one.
-_ANY_TO_CLAIM = text(
-    f"""
-    SELECT EXISTS (SELECT 1 FROM run WHERE state = 'Queued' AND in_caller)
-    OR (
-        EXISTS (
-            SELECT 1 FROM run WHERE NOT in_caller
-            AND (state = 'Queued' OR (state = 'Holding' AND {_NOT_BEHIND}))
+_TO_CLAIM = f"""
+    SELECT id, run_id, job, parameters FROM run
+    WHERE state IN ('Queued', 'Holding') AND {{mine}} AND (
+        (in_caller AND state = 'Queued')
+        OR (
+            NOT in_caller AND (state = 'Queued' OR {_NOT_BEHIND})
+            AND (
+                SELECT count(*) FROM run AS other
+                WHERE other.state IN ('Preparing', 'Processing') AND NOT other.in_caller
+                AND other.id NOT IN :stranded
+            ) < :slots
         )
-        AND (SELECT count(*) FROM run WHERE state IN ('Preparing', 'Processing') AND NOT in_caller) < :slots
     )
-    """
-)
+    LIMIT :most
+"""
 
 MOST_SECONDS_IDLE_WITH_QUEUE = 10.0
 """How long a process may do nothing in a transaction that has locked the queue; such a one takes milliseconds."""
@@ -37,6 +55,37 @@ _LOCK_QUEUE = text(
     "SELECT set_config('idle_in_transaction_session_timeout', :timeout, true),"
     " pg_advisory_xact_lock(hashtext('batchwright.flex_queue'))"
 )
+
+
+class Doable(NamedTuple):
+    """Which runs a process can do. Others it passes over, and they take no slot from those.
+
+    ``jobs`` are the names of its jobs; ``None`` for any. ``refused`` are keys of runs whose parameters its jobs do not
+    take, ``stranded`` keys of runs at work that it cannot do, and whose owners are dead.
+    """
+
+    jobs: tuple[str, ...] | None = None
+    refused: frozenset[int] = frozenset()
+    stranded: frozenset[int] = frozenset()
+
+    def counts(self, run: Run) -> bool:
+        """Whether a run that is Queued or at work has a slot, as this process sees it."""
+        if run.state in ACTIVE:
+            return run.id not in self.stranded
+        return (self.jobs is None or run.job in self.jobs) and run.id not in self.refused
+
+
+EVERYTHING = Doable()
+
+
+class Candidate(NamedTuple):
+    """A run that could be claimed, by a process that can do it."""
+
+    id: int
+    run_id: str
+    job: str
+    parameters: dict[str, Any]
+
 
 # What is Queued or at work, in its order.
 _IN_LINE = (
@@ -61,14 +110,22 @@ def in_line(connection: Connection) -> list[Run]:
     return [from_row(row) for row in connection.execute(_IN_LINE)]
 
 
-def first_in_lines(connection: Connection, number: int) -> list[Run]:
-    """The first so many Holding runs of each queue key that may begin, in their order."""
+def first_in_lines(connection: Connection, number: int, doable: Doable = EVERYTHING) -> list[Run]:
+    """The first so many Holding runs of each queue key that may begin, and that can be done, in their order."""
+    values = {**_values(doable), "number": number}
+    return [from_row(row) for row in connection.execute(_first_in_lines(doable.jobs is None), values)]
+
+
+@cache
+def _first_in_lines(any_job: bool) -> Select[Any]:
     held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING, text(_NOT_BEHIND))
     in_order = (run_table.c.queue_position, run_table.c.id)
     place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
-    placed = select(run_table.c.id, place.label("place")).where(*held).subquery()
-    first = select(run_table).join(placed, placed.c.id == run_table.c.id).where(placed.c.place <= number)
-    return [from_row(row) for row in connection.execute(first.order_by(*in_order))]
+    mine = run_table.c.id.not_in(_keys("refused"))
+    of_jobs = () if any_job else (run_table.c.job.in_(bindparam("jobs", expanding=True)),)
+    placed = select(run_table.c.id, place.label("place")).where(*held, mine, *of_jobs).subquery()
+    first = select(run_table).join(placed, placed.c.id == run_table.c.id)
+    return first.where(placed.c.place <= bindparam("number")).order_by(*in_order)
 
 
 def any_holding(connection: Connection) -> bool:
@@ -77,9 +134,36 @@ def any_holding(connection: Connection) -> bool:
     return bool(connection.execute(statement).scalar_one())
 
 
-def any_to_claim(connection: Connection, max_active_runs: int) -> bool:
-    """Whether a run waits that could be claimed now. Cheap, and takes no lock."""
-    return bool(connection.execute(_ANY_TO_CLAIM, {"slots": max_active_runs}).scalar_one())
+def to_claim(connection: Connection, max_active_runs: int, doable: Doable = EVERYTHING) -> list[Candidate]:
+    """Some of the runs that wait and could be claimed now, in any order; none where there is none. Takes no lock."""
+    values = {**_values(doable), "slots": max_active_runs, "most": max_active_runs}
+    values["stranded"] = list(doable.stranded)
+    rows = connection.execute(_to_claim(doable.jobs is None), values)
+    return [Candidate(row.id, row.run_id, row.job, json.loads(row.parameters)) for row in rows]
+
+
+@cache
+def _to_claim(any_job: bool) -> TextClause:
+    mine = "id NOT IN :refused" if any_job else "job IN :jobs AND id NOT IN :refused"
+    of_jobs: list[BindParameter[Any]] = [] if any_job else [bindparam("jobs", expanding=True)]
+    return text(_TO_CLAIM.format(mine=mine)).bindparams(_keys("refused"), _keys("stranded"), *of_jobs)
+
+
+def _keys(name: str) -> BindParameter[Any]:
+    """Keys of runs, written into the statement: there may be more than a database takes as parameters."""
+    return bindparam(name, type_=BigInteger, expanding=True, literal_execute=True)
+
+
+def _values(doable: Doable) -> dict[str, Any]:
+    jobs = {} if doable.jobs is None else {"jobs": doable.jobs}
+    return {"refused": list(doable.refused), **jobs}
+
+
+def not_ended(connection: Connection, run_keys: Iterable[int]) -> set[int]:
+    """Those of the runs that have not ended."""
+    keys = list(run_keys)
+    statement = select(run_table.c.id).where(run_table.c.id.in_(keys), run_table.c.state.not_in(ENDED))
+    return set(connection.execute(statement).scalars())
 
 
 def active(connection: Connection) -> list[Run]:
