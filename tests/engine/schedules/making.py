@@ -57,6 +57,7 @@ class Bench:
             clock=self.clock,
             events=self.rig.events,
             submit=lambda connection, starts: self.submit(connection, starts),
+            has_job=lambda job: job in self.rig.registry.names(),
         )
 
     def submit(

@@ -18,9 +18,11 @@ from batchwright.engine.event_log import EventLog
 from batchwright.engine.run import Run, State
 from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
+from batchwright.engine.schedules.firing import SECONDS_TO_OTHERS
 from batchwright.engine.schedules.policy import Start
 from batchwright.engine.store import late_checks, runs, schedules
 from batchwright.engine.store.schedules import Fire
+from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, spec
 
@@ -134,20 +136,58 @@ def test_with_the_policy_queue_each_run_waits_for_those_before_it(bench: Bench, 
     assert rig.read(third).state is State.HOLDING
 
 
-def test_a_refused_job_is_recorded_and_keeps_nobody_from_the_others(bench: Bench) -> None:
-    gone = bench.add("Gone", MINUTELY, job="uninstalled")
+def test_refused_parameters_are_recorded_and_keep_nobody_from_the_others(bench: Bench) -> None:
+    gone = bench.add("Gone", MINUTELY, parameters={"colour": "red"})
     good = bench.add("Good", MINUTELY, overlap=Overlap.ALLOW)
     bench.fire_at(NOW + MINUTE, gone, good)
     bench.fire_at(NOW + 2 * MINUTE, gone, good)
     assert len(bench.runs(good)) == 2
     (fire,) = bench.fires(gone)
     assert (fire.nominal_time, fire.count) == (NOW + MINUTE, 2)
-    assert str(fire.reason).startswith("refused: there is no job named 'uninstalled'")
+    assert str(fire.reason).startswith("refused: bad parameters: colour: ")
     assert [
         (one.schedule, one.count, one.cause)
         for one in bench.told
         if isinstance(one, events.ScheduleTimesNotRun)
     ] == [("Gone", 1, NotRunCause.REFUSED)] * 2
+
+
+def test_times_of_a_job_that_is_not_here_are_left_to_who_has_it(bench: Bench, spy: type[Parcels]) -> None:
+    class Fresh(spy):  # type: ignore[misc, valid-type]
+        name = "fresh"
+
+    fresh = bench.add("Fresh", MINUTELY, job="fresh", misfire=Misfire.ALL, overlap=Overlap.ALLOW)
+    good = bench.add("Good", MINUTELY, overlap=Overlap.ALLOW)
+    with capture_logs() as logs:
+        for minute in (1, 2, 3):
+            bench.fire_at(NOW + minute * MINUTE, fresh, good)
+    assert [len(bench.fires(one)) for one in (fresh, good)] == [0, 3]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "schedule left to a worker that can fire it"
+    ] * 3  # each firing is another process here
+    bench.rig.registry.add(Fresh)
+    bench.fire_at(NOW + 4 * MINUTE, fresh)
+    assert [fire.decision for fire in bench.fires(fresh)] == ["started"] * 4
+    assert bench.accounted(fresh) == {NOW + minute * MINUTE for minute in range(1, 5)}
+
+
+def test_a_time_whose_parameters_are_refused_is_left_to_others_for_a_moment_before_it_is_recorded(
+    bench: Bench,
+) -> None:
+    newer = bench.add("Newer", MINUTELY, parameters={"colour": "red"})
+    firing = bench.firing()
+    firing._refusal = lambda schedule: Refused("bad parameters")
+    for _ in range(2):  # each time anew
+        bench.clock.sleep(60)
+        recorded = len(bench.fires(newer)), bench.accounted(newer)
+        firing.fire([newer.id])
+        bench.clock.sleep(SECONDS_TO_OTHERS - 1)
+        firing.fire([newer.id])
+        assert (len(bench.fires(newer)), bench.accounted(newer)) == recorded
+        bench.clock.sleep(1)
+        firing.fire([newer.id])
+        assert len(bench.accounted(newer)) == len(recorded[1]) + 1
+        bench.clock.sleep(-SECONDS_TO_OTHERS)
 
 
 def test_an_exception_in_one_schedule_is_recorded_and_keeps_nobody_from_the_others(bench: Bench) -> None:
@@ -271,10 +311,11 @@ def test_settling_records_what_is_due_and_leaves_nothing_to_fire(bench: Bench) -
 
 def not_run_for(cause: NotRunCause, bench: Bench) -> Schedule:
     """A schedule that wants to know of late times, and one of its times that was not run for that cause."""
-    job = "uninstalled" if cause is NotRunCause.REFUSED else "parcels"
+    parameters = {"colour": "red"} if cause is NotRunCause.REFUSED else {}
     misfire = Misfire.SKIP if cause is NotRunCause.MISFIRE else Misfire.LATEST
     end = NOW + MINUTE if cause is NotRunCause.ENDED else None
-    schedule = bench.add("Nightly", MINUTELY, job=job, misfire=misfire, end=end, start_within_minutes=10)
+    terms = {"misfire": misfire, "end": end, "start_within_minutes": 10}
+    schedule = bench.add("Nightly", MINUTELY, parameters=parameters, **terms)
     late = NOW + MINUTE + timedelta(seconds=30)
     with bench.database.write() as connection:
         match cause:

@@ -31,6 +31,9 @@ from batchwright.engine.store.schedules import Fire
 SET = 250
 """So many schedules are fired in one transaction: it takes some tenths of a second."""
 
+SECONDS_TO_OTHERS = 15.0
+"""How long a time is left to others when its parameters are refused here: they may know a newer version of the job."""
+
 Submit = Callable[[Connection, Sequence[tuple[Schedule, Start]]], Sequence[Run | Refused]]
 """Enqueues runs of schedules in the transaction given, in their order. In the place of one that cannot be stands why;
 nothing is written of that."""
@@ -49,13 +52,37 @@ class _Set:
 
 
 class Firing:
-    """Fires the schedules that are due, in sets. ``submit`` is given by who wires the parts."""
+    """Fires the schedules that are due, in sets. ``submit`` is given by who wires the parts.
 
-    def __init__(self, *, database: Database, clock: Clock, events: Events, submit: Submit) -> None:
+    ``has_job`` says whether a job is here: times of others are left to who has it. ``refusal`` is why the job does not
+    take the parameters of a schedule, ``None`` when it does.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        events: Events,
+        submit: Submit,
+        has_job: Callable[[str], bool] = lambda job: True,
+        refusal: Callable[[Schedule], BaseException | None] = lambda schedule: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._events = events
         self._submit = submit
+        self._has_job = has_job
+        self._refusal = refusal
+        self._left_since: dict[int, float] = {}
+        self._told: set[tuple[int, str]] = set()
+
+    def is_ours(self, schedule: Schedule) -> bool:
+        """Whether its job is here; else its times are left, and recorded by who has it."""
+        if self._has_job(schedule.job):
+            return True
+        self._tell(schedule, f"there is no job named {schedule.job!r} here")
+        return False
 
     def fire(self, keys: Sequence[int]) -> list[Schedule]:
         """Fire what is due of these schedules, and return them as they are then; without those that others keep.
@@ -67,7 +94,8 @@ class Firing:
             with self._database.read() as connection:
                 fresh = store.by_keys(connection, some)
             now = self._clock.now()
-            waiting = [one.id for one in fresh if not one.paused and _is_due(one, now)]
+            due_now = [one for one in fresh if not one.paused and _is_due(one, now)]
+            waiting = [one.id for one in due_now if self.is_ours(one) and not self._is_left(one)]
             seen += [one for one in fresh if one.id not in waiting]
             seen += self._fire_apart(waiting)
         return seen
@@ -90,7 +118,7 @@ class Firing:
         with self._database.write() as connection:
             done = _Set(self._clock.now())
             hold = store.read_hold(connection)
-            kept = store.lock_free(connection, keys)
+            kept = [one for one in store.lock_free(connection, keys) if self.is_ours(one)]
             ahead = store.recorded_ahead(connection, keys)
             live = store.newest_live(connection, [one.name for one in kept])
             verdicts = [
@@ -110,7 +138,23 @@ class Firing:
             store.mark_recorded(connection, {one.id: to.up_to for one, to in pairs if to.up_to is not None})
         for event in done.news:
             self._events.publish(event)
+        for schedule in done.seen:
+            self._left_since.pop(schedule.id, None)
         return done.seen
+
+    def _is_left(self, schedule: Schedule) -> bool:
+        """Whether its time is left to others for a moment; whoever takes the parameters fires at once."""
+        refusal = self._refusal(schedule)
+        if refusal is None:
+            return False
+        self._tell(schedule, str(refusal))
+        now = self._clock.monotonic()
+        return now - self._left_since.setdefault(schedule.id, now) < SECONDS_TO_OTHERS
+
+    def _tell(self, schedule: Schedule, reason: str) -> None:
+        if (schedule.id, reason) not in self._told:
+            self._told.add((schedule.id, reason))
+            log.warning("schedule left to a worker that can fire it", schedule=schedule.name, reason=reason)
 
     def _started(
         self,

@@ -148,7 +148,7 @@ class Scheduler:
             found = store.all_schedules(connection)
             self._hold = store.read_hold(connection)
         self._known, self._next = {}, {}
-        for schedule in found:
+        for schedule in filter(self._firing.is_ours, found):
             try:
                 self._note(schedule)
             except CronError as error:  # its zone is no more in this machine's database of zones

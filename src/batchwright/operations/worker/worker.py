@@ -108,7 +108,15 @@ def _firing_of(app: Application) -> Firing:
         wanted = [(schedule, start.after_earlier) for schedule, start in starts]
         return submit_of_schedules(app, connection, wanted, os_user=os_user)
 
-    return Firing(database=app.database, clock=app.clock, events=app.events, submit=submit)
+    abilities = app.dispatcher.claims.abilities
+    return Firing(
+        database=app.database,
+        clock=app.clock,
+        events=app.events,
+        submit=submit,
+        has_job=abilities.has,
+        refusal=lambda schedule: abilities.refusal(schedule.job, schedule.parameters),
+    )
 
 
 def _mail_loop(app: Application) -> NewsLoop:
