@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.job import BatchJob
+from batchwright.engine.job import BatchJob, Record
+from batchwright.notifications.outbox import LEFT_TO_OTHERS
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
-from tests.support.application import ACTOR
+from batchwright.testing.clock import StandingClock
+from tests.support.application import ACTOR, NOW
 
 Entries = Callable[[], list[dict[str, Any]]]
 JOB = "draft-usage-rating"
@@ -123,3 +125,67 @@ def test_a_run_of_a_job_that_is_not_here_is_left_and_can_be_aborted_with_its_mai
     assert abort_run(without_it, run_id, actor=ACTOR)["status"] == "Aborted"
     without_it.close()
     assert [mail["recipient"] for mail in list_mail(app)] == ["dana@example.com"]
+
+
+class Named(BatchJob):
+    """Knows more of its records than their keys."""
+
+    name = "named"
+    type = "Naming"
+
+    def start(self, context: Any) -> list[Any]:
+        return [Record(7)]
+
+    def execute(self, scope: Any) -> None:
+        scope.error(7, "bad", "bad")
+
+    def record_ids(self, connection: Any, keys: Any) -> dict[int, str]:
+        return {key: f"N-{key}" for key in keys}
+
+    def record_facts(self, connection: Any, keys: Any) -> dict[int, dict[str, str]]:
+        return {key: {"colour": "green"} for key in keys}
+
+
+class Older(Named):
+    """Does not take what the newer one is given."""
+
+    def __init__(self, **parameters: Any) -> None:
+        raise TypeError("unexpected")
+
+
+@pytest.fixture(params=[None, Older], ids=["job not here", "parameters refused"])
+def without_it(
+    app: Application, clock: StandingClock, request: pytest.FixtureRequest
+) -> Iterator[Application]:
+    """Another process that cannot do `named`, after one that can has ended a run of it and sent no mail."""
+    app.registry.add(Named)
+    submitted = submit_run(app, "named", {}, actor=ACTOR, here=True)
+    app.dispatcher.work(submitted.claim.run)
+    other = make_application(app.settings, clock=clock)
+    if request.param is not None:
+        other.registry.add(request.param)
+    yield other
+    other.close()
+
+
+def letters(app: Application) -> list[str]:
+    """The mails that were sent, as text."""
+    return [file.read_text() for file in app.settings.mail.directory.glob("*.eml")]
+
+
+def test_mail_of_records_is_left_to_who_has_the_job(app: Application, without_it: Application) -> None:
+    report = without_it.mailer.send_due()
+    assert (report.sent, report.waiting, [mail["attempts"] for mail in list_mail(app)]) == (0, 1, [0])
+    assert app.mailer.send_due().sent == 1
+    (letter,) = letters(app)
+    assert "N-7" in letter
+    assert "green" in letter
+
+
+def test_after_an_hour_it_goes_without_what_the_job_knows(app: Application, without_it: Application) -> None:
+    without_it.clock = StandingClock(NOW + LEFT_TO_OTHERS)
+    assert without_it.mailer.send_due().sent == 1
+    (letter,) = letters(app)
+    assert "bad" in letter
+    assert "N-7" not in letter
+    assert "green" not in letter

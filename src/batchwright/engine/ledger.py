@@ -47,13 +47,16 @@ class RecordOutcome:
 def outcomes(
     connection: Connection,
     run: Run,
-    job: BatchJob,
+    job: BatchJob | None,
     *,
     outcome: str | None = None,
     code: str | None = None,
     with_facts: bool = False,
 ) -> Iterator[RecordOutcome]:
-    """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only."""
+    """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only.
+
+    Without its ``job`` records have their keys for ids, and no facts.
+    """
     for stored in scopes.read_all(connection, run.id, outcome):
         yield from _of_scope(connection, stored, job, outcome, code, with_facts)
 
@@ -61,7 +64,7 @@ def outcomes(
 def outcome_pages(
     database: Database,
     run: Run,
-    job: BatchJob,
+    job: BatchJob | None,
     *,
     outcome: str | None = None,
     code: str | None = None,
@@ -84,7 +87,7 @@ def outcome_pages(
 def _of_scope(
     connection: Connection,
     stored: scopes.StoredScope,
-    job: BatchJob,
+    job: BatchJob | None,
     outcome: str | None,
     code: str | None,
     with_facts: bool,
@@ -97,8 +100,10 @@ def _of_scope(
         if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
     ]
     keys = [key for _, key, _ in chosen]
-    ids = _told(connection, job.record_ids, keys, lambda key: f"{key} (damaged)")
-    facts = _told(connection, job.record_facts, keys, lambda key: {"damaged": "yes"}) if with_facts else {}
+    ids = _told(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
+    facts: Mapping[int, Mapping[str, str]] = {}
+    if job and with_facts:
+        facts = _told(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
     for position, key, entry in chosen:
         yield RecordOutcome(
             record_key=key,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -21,9 +21,8 @@ from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address
 from batchwright.notifications.compose import Composer
-from batchwright.notifications.outbox import Mail
+from batchwright.notifications.outbox import LEFT_TO_OTHERS, RUN_ENDED, Mail
 from batchwright.notifications.records import Excerpt, OutcomeSource, RunRecords, gather
-from batchwright.notifications.run_ended import RUN_ENDED
 from batchwright.notifications.transports import (
     FileTransport,
     Letter,
@@ -110,6 +109,9 @@ def pause_after(attempts: int, chance: float) -> timedelta:
 class Mailer:
     """Sends what the outbox holds. Trouble with mail is written to the mail's row and reported, never raised.
 
+    A mail that tells of a run's records is left to a sender whose ``jobs`` have that of the run, and take its
+    parameters (``refusal`` is why not), for an hour; then it goes with what ``outcomes`` knows without it.
+
     Not to be called inside a running event loop: every call has one of its own, and one connection.
     """
 
@@ -122,6 +124,8 @@ class Mailer:
         composer: Composer,
         outcomes: OutcomeSource,
         events: Events,
+        jobs: Callable[[], Collection[str] | None] = lambda: None,
+        refusal: Callable[[str, Mapping[str, Any]], BaseException | None] = lambda job, parameters: None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
@@ -130,6 +134,8 @@ class Mailer:
         self._composer = composer
         self._outcomes = outcomes
         self._events = events
+        self._jobs = jobs
+        self._refusal = refusal
         self._chance = chance
         self._unmarked: dict[int, datetime] = {}
 
@@ -138,8 +144,9 @@ class Mailer:
 
         Where one of them gets through, the server is back: what was put off is tried, too, before its time.
         """
+        jobs = self._jobs()
         with self._database.read() as connection:
-            mail_ids = outbox.due(connection, self._clock.now(), run_key)
+            mail_ids = outbox.due(connection, self._clock.now(), run_key, jobs)
         report = self._send(mail_ids, run_key, stop)
         if run_key is not None or not report.sent or stop():
             return report
@@ -201,8 +208,8 @@ class Mailer:
         return attempts
 
     async def _try(self, mail: Mail, records: _RecordsOfOneRun, line: Line) -> Attempt | None:
-        """One attempt at one mail; ``None`` if it is not due any more, or another sender has it."""
-        if not mail.is_due(self._clock.now()):
+        """One attempt at one mail; ``None`` if it is not due any more, or another sender has it, or should."""
+        if not mail.is_due(self._clock.now()) or self._is_left(mail):
             return None
         if mail.is_ahead(self._clock.now()):
             log.warning("a clock was ahead when a mail was claimed; it is sent now", mail=mail.mail_id)
@@ -243,6 +250,12 @@ class Mailer:
                 raise
             self._unmarked[key] = at
             log.warning("mail was accepted and cannot be marked yet", reason=reason_of(error))
+
+    def _is_left(self, mail: Mail) -> bool:
+        """Whether it is left to a sender that has the job of its run."""
+        if mail.kind != RUN_ENDED or mail.created_at <= self._clock.now() - LEFT_TO_OTHERS:
+            return False
+        return self._refusal(mail.facts.get("job", ""), mail.facts.get("parameters", {})) is not None
 
     def _compose(self, mail: Mail, records: _RecordsOfOneRun) -> Letter | NotDelivered | RefusedForGood:
         try:

@@ -7,13 +7,26 @@ updates with their row count checked, so that two senders never send one mail at
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import CTE, ColumnElement, Connection, Row, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.tables import run
@@ -22,6 +35,12 @@ from batchwright.notifications.tables import mail
 WAITING, SENT, FAILED, NO_RECIPIENT = "waiting", "sent", "failed", "no_recipient"
 FOR_DIGEST, IN_DIGEST = "for_digest", "in_digest"
 """Kept for the recipient's next digest, and gone into it."""
+
+RUN_ENDED = "run_ended"
+"""The kind of mail that tells of a run's records: its job knows their ids and more about them."""
+
+LEFT_TO_OTHERS = timedelta(hours=1)
+"""How long such a mail is left to a sender that has the job; then it goes without what the job knows."""
 
 HOLD = timedelta(minutes=15)
 """How long a claim keeps other senders away: longer than the whole attempt may take."""
@@ -55,6 +74,13 @@ _MAIL = _LINES.add_columns(mail.c.facts).where(mail.c.mail_id == bindparam("want
 
 # What is due: waiting mail whose next attempt has come, oldest first.
 _DUE = select(mail.c.mail_id).where(mail.c.status == WAITING, _IS_DUE).order_by(mail.c.id)
+
+# Of these what can be composed with what the job knows of the records, and what has waited for that long enough.
+_OF_JOBS = or_(
+    mail.c.kind != RUN_ENDED,
+    mail.c.created_at <= bindparam("long_ago"),
+    exists().where(run.c.id == mail.c.run_id, run.c.job.in_(bindparam("jobs", expanding=True))),
+)
 
 # What waits for its next attempt after a failed one; an attempt under way has cleared the error.
 _PUT_OFF = (
@@ -236,10 +262,18 @@ def by_id(connection: Connection, mail_id: str) -> Mail:
     return Mail(**values, facts=json.loads(row.facts))
 
 
-def due(connection: Connection, now: datetime, run_key: int | None) -> list[str]:
-    """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run."""
+def due(
+    connection: Connection, now: datetime, run_key: int | None, jobs: Collection[str] | None = None
+) -> list[str]:
+    """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run.
+
+    With ``jobs`` without those that tell of records of other jobs, for the first hour.
+    """
     statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
-    return list(connection.scalars(statement, _times(now)))
+    if jobs is None:
+        return list(connection.scalars(statement, _times(now)))
+    values = {**_times(now), "long_ago": now - LEFT_TO_OTHERS, "jobs": list(jobs)}
+    return list(connection.scalars(statement.where(_OF_JOBS), values))
 
 
 def digest_is_due(connection: Connection, now: datetime) -> bool:

@@ -13,9 +13,6 @@ from batchwright.notifications import words
 from batchwright.notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
 from batchwright.notifications.remedies import remedy
 
-RUN_ENDED = "run_ended"
-"""The kind of this mail."""
-
 SHOWN_WARNINGS = 20
 
 Tone = Literal["good", "mixed", "bad"]

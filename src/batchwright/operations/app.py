@@ -124,7 +124,11 @@ class Application:
             events=self.events,
             # Read when the mail is sent, maybe days later and by another process: an outbox row survives both, what the
             # end of the run had in memory would not.
-            outcomes=lambda run_id, outcome: outcome_rows(self.database, self.registry, run_id, outcome),
+            outcomes=lambda run_id, outcome: outcome_rows(
+                self.database, self.registry, run_id, outcome, without_job=True
+            ),
+            jobs=self.registry.names,
+            refusal=self.dispatcher.claims.abilities.refusal,
         )
 
     def close(self) -> None:

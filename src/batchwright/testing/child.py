@@ -97,6 +97,9 @@ class OneJob(Registry):
     def get(self, name: str) -> type[BatchJob]:
         return self._job if name == self._job.name else super().get(name)
 
+    def names(self) -> list[str]:
+        return sorted({self._job.name, *super().names()})
+
 
 def carry_out(task: Task, composer: Composer) -> Report:
     """Do what the task says, with a composer that knows its templates already.

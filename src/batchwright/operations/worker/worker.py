@@ -124,8 +124,8 @@ def _mail_loop(app: Application) -> NewsLoop:
 
     def send_due() -> None:
         with app.database.read() as connection:
-            due = outbox.due(connection, app.clock.now(), None)
-        if due:
+            due = outbox.due(connection, app.clock.now(), None, app.registry.names())
+        if due:  # what sends is heavy, and not loaded before
             app.mailer.send_due(stop=lambda: loop.stopping)
 
     loop = NewsLoop(
