@@ -58,6 +58,10 @@ COMMANDS = {
         "batchwright.cli.commands.worker:worker",
         "Drive runs and send mail, until SIGTERM or Ctrl-C.",
     ),
+    "workers": (
+        "batchwright.cli.commands.workers:workers",
+        "The workers there are, and which jobs they have.",
+    ),
     "db": ("batchwright.cli.commands.db:db", "Make, upgrade, check and back up the database."),
     "config": ("batchwright.cli.commands.config:config", "The settings in force."),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
@@ -20,6 +21,9 @@ from batchwright.engine.store.queue import Candidate, Doable
 
 SECONDS_UNTIL_TRIED_AGAIN = 60.0
 """After what is no answer to the parameters: a constructor of a job that asks somebody who is not there."""
+
+MOST_NAMED = 100
+"""Of so many runs that are left to others it says which and why."""
 
 log = structlog.get_logger()
 
@@ -36,6 +40,7 @@ class Abilities:
         self._accepted: set[int] = set()
         self._refused: dict[int, float] = {}
         self._stranded: frozenset[int] = frozenset()
+        self._left: dict[int, tuple[str, str]] = {}
         self._told: set[tuple[str, str]] = set()
 
     def doable(self) -> Doable:
@@ -80,14 +85,19 @@ class Abilities:
                 remedy="It waits for a process that can: start a worker with the job, or name it in BATCHWRIGHT_JOBS",
             )
 
+    def left(self) -> dict[str, str]:
+        """Ids of runs that are left to others, with the reason; the first hundred."""
+        return dict(islice(list(self._left.values()), MOST_NAMED))
+
     def judged(self) -> set[int]:
-        """Keys of the runs whose parameters were tried."""
-        return self._accepted | self._refused.keys()
+        """Keys of the runs of which something was found."""
+        return self._accepted | self._left.keys()
 
     def forget_all_but(self, run_keys: set[int]) -> None:
         """Forget what was found of runs that have ended."""
         self._accepted &= run_keys
-        for gone in self._refused.keys() - run_keys:
+        for gone in self._left.keys() - run_keys:
+            self._left.pop(gone, None)
             self._refused.pop(gone, None)
 
     def forget(self, run: Run | Candidate) -> None:
@@ -105,6 +115,7 @@ class Abilities:
         refusal = self.refusal(run.job, run.parameters)
         if refusal is None:
             self._accepted.add(run.id)
+            self._left.pop(run.id, None)
             return True
         if isinstance(refusal, Refused | TypeError):
             self._refused[run.id] = math.inf
@@ -114,7 +125,8 @@ class Abilities:
         return False
 
     def _tell(self, run: Run | Candidate, reason: str) -> None:
-        """Once for each job and reason: a thousand runs of one job need no thousand lines."""
+        """Note it; logged once for each job and reason: a thousand runs of one job need no thousand lines."""
+        self._left[run.id] = run.run_id, reason
         if (run.job, reason) not in self._told:
             self._told.add((run.job, reason))
             log.warning("run left to a worker that can do it", run_id=run.run_id, job=run.job, reason=reason)

@@ -96,6 +96,7 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
         (parent_caption(run["trigger"]), run["parent_run_id"]),
         ("Followed by", shown.joined(run["children"])),
         ("Asked", what_was_asked(asked)),
+        ("Waits", run.get("no_worker")),
         ("Created UTC", shown.instant(run["created_at"])),
         ("Ended UTC", shown.instant(run["ended_at"])),
         ("Mail", "\n".join(mail)),

@@ -326,6 +326,23 @@ scheduling = Table(
     Column("released_at", UtcTime, comment="its end; empty while it lasts"),
 )
 
+# What workers say of themselves, for people: nothing is decided by it.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("process", BigInteger, nullable=False, comment="its number on the host"),
+    Column("version", String(64), nullable=False, comment="of Batchwright"),
+    Column("revision", String(32), nullable=False, comment="of the database, as it needs it"),
+    Column("jobs", Text, nullable=False, comment="JSON list: names of the jobs that it has"),
+    Column(
+        "left_runs", Text, nullable=False, comment="JSON: run -> why it is left to a worker that can do it"
+    ),
+    Column("started_at", UtcTime, nullable=False),
+    Column("beat_at", UtcTime, nullable=False, comment="by the clock of its host"),
+)
+
 # Leases stand beside the work, not in it: on SQLite in a small file of their own (engine/store/leases.py),
 # so that no scope can keep a heartbeat waiting.
 lease_metadata = MetaData(naming_convention=metadata.naming_convention)

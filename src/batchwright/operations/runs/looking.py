@@ -16,6 +16,7 @@ from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.outcomes import Row, outcome_rows
 from batchwright.operations.run_view import view_of, views_of
 from batchwright.operations.views import View
+from batchwright.operations.workers import why_no_worker
 
 
 def list_runs(
@@ -47,14 +48,19 @@ def _states(status: str) -> list[State]:
 
 
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
-    """One run, with its `children` (ids of the runs submitted from it) and its `mails`."""
+    """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
+
+    While no worker that is there can do it, with `no_worker`: why.
+    """
     permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
+        no_worker = why_no_worker(connection, run, app.clock.now())
         return {
             **view_of(connection, run, app.clock.now()),
             "children": runs.children(connection, run.id),
             "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
+            **({} if no_worker is None else {"no_worker": no_worker}),
         }
 
 

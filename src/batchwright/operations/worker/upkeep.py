@@ -1,4 +1,4 @@
-"""What a worker does now and then, whoever did what meanwhile: it seals the audit trail and makes the daily digests."""
+"""What a worker does now and then: it says that it is there, seals the audit trail and makes the daily digests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from batchwright.engine.faults import reason_of
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.worker.digests import make_digests
+from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
 """How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
@@ -28,6 +29,7 @@ class Upkeep:
     def __init__(self, app: Application, on_mail: Callable[[], None]) -> None:
         self._app = app
         self._on_mail = on_mail
+        self._presence = Presence(app)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="upkeep", daemon=True)
 
@@ -45,9 +47,11 @@ class Upkeep:
         stopping = False
         while not stopping:
             stopping = self._stop.is_set()
+            self._try("this worker could not say that it is there", lambda app: self._presence.beat())
             self._try("the audit trail could not be sealed; it waits", seal_committed)
             self._try("the daily digests could not be made; they wait", self._digests)
             self._stop.wait(SECONDS_BETWEEN)
+        self._try("this worker is still listed, as silent", lambda app: self._presence.end())
 
     def _digests(self, app: Application) -> None:
         if make_digests(app):

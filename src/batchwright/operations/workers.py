@@ -1,0 +1,121 @@
+"""The workers there are, as they say themselves, and what none of them can do. Nothing is decided by it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from importlib.metadata import version
+
+import structlog
+from sqlalchemy import Connection
+
+from batchwright.engine.run import ACTIVE, Run, State
+from batchwright.engine.store import workers
+from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.workers import NewWorker, StoredWorker
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.checks import check_limit
+from batchwright.operations.views import View, instant
+
+SILENT_AFTER = timedelta(minutes=1)
+"""A worker that has said nothing for so long is not counted on: it beats each ten seconds."""
+KEPT = timedelta(days=1)
+"""How long the row of a worker stays that does not beat any more."""
+
+log = structlog.get_logger()
+
+
+def list_workers(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
+    """The workers of the last day, newest first.
+
+    Each as `host, process, version, revision, jobs, runs, left_runs, silent, started_at, beat_at`: `runs` are ids of
+    the runs that it drives, `left_runs` of those that it leaves to others with the reason; `silent` means that it has
+    not beaten for a minute. Those that ended by themselves are not there.
+    """
+    permit(app, actor, Right.LOOK, "worker.list")
+    check_limit(limit)
+    with app.database.read() as connection:
+        driving = workers.driving(connection)
+        return [_view(one, driving, app.clock.now()) for one in workers.listing(connection, limit)]
+
+
+def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> View:
+    return {
+        "host": one.host,
+        "process": one.process,
+        "version": one.version,
+        "revision": one.revision,
+        "jobs": list(one.jobs),
+        "runs": driving.get(f"{one.host}/{one.process}", []),
+        "left_runs": dict(one.left_runs),
+        "silent": not _is_there(one, now),
+        "started_at": instant(one.started_at),
+        "beat_at": instant(one.beat_at),
+    }
+
+
+def why_no_worker(connection: Connection, run: Run, now: datetime) -> str | None:
+    """Why no worker that is there can do a run that needs one; `None` where one can, or none is needed."""
+    if run.state not in (State.HOLDING, State.QUEUED, *ACTIVE):
+        return None
+    there = [one for one in workers.listing(connection) if _is_there(one, now)]
+    left = [one.left_runs[run.run_id] for one in there if run.run_id in one.left_runs]
+    if run.state in ACTIVE and not left:  # its owner is alive, or nobody knows better
+        return None
+    with_job = [one for one in there if run.job in one.jobs]
+    if any(run.run_id not in one.left_runs for one in with_job):
+        return None
+    if not there:
+        return "no worker is there"
+    return f"no worker takes its parameters: {left[0]}" if with_job else f"no worker has the job {run.job!r}"
+
+
+def _is_there(one: StoredWorker, now: datetime) -> bool:
+    return now - one.beat_at < SILENT_AFTER
+
+
+class Presence:
+    """The row of this process among the workers."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._key: int | None = None
+        self._new = NewWorker(
+            host=socket.gethostname(),
+            process=os.getpid(),
+            version=version("batchwright"),
+            revision=newest_revision() or "",
+            jobs=app.registry.names(),
+            started_at=app.clock.now(),
+        )
+        self._told: set[str] = set()
+
+    def beat(self) -> None:
+        """Say that this worker is there, and log once which jobs with waiting runs no worker has."""
+        left, now = self._app.dispatcher.claims.abilities.left(), self._app.clock.now()
+        with self._app.database.write() as connection:
+            if self._key is None or not workers.beat(connection, self._key, left, now):
+                self._key = workers.insert_worker(connection, self._new)
+                workers.beat(connection, self._key, left, now)
+            workers.remove_silent(connection, now - KEPT)
+        with self._app.database.read() as connection:
+            waiting = workers.waiting_jobs(connection)
+            there = [one for one in workers.listing(connection) if _is_there(one, now)]
+        self._tell(waiting, there)
+
+    def end(self) -> None:
+        """Take the row away."""
+        if self._key is not None:
+            with self._app.database.write() as connection:
+                workers.remove(connection, self._key)
+
+    def _tell(self, waiting: dict[str, tuple[int, str]], there: Sequence[StoredWorker]) -> None:
+        missing = waiting.keys() - {job for one in there for job in one.jobs}
+        for job in sorted(missing - self._told):
+            number, first = waiting[job]
+            log.warning("no worker has the job", job=job, runs=number, run_id=first)
+        self._told = set(missing)
