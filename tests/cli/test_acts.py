@@ -170,6 +170,15 @@ def test_the_check_of_the_settings_tells_every_problem_and_ends_with_1(
     assert sorted(problem["setting"] for problem in problems) == ["lease_seconds", "scope_sise"]
 
 
+def test_the_check_of_the_settings_names_a_job_that_cannot_be_imported(
+    batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHWRIGHT_JOBS", "nowhere_at_all:Job")
+    (problem,) = answer(batchwright, "config", "check", code=1)
+    assert (problem["setting"], problem["origin"]) == ("jobs", "environment variable BATCHWRIGHT_JOBS")
+    assert problem["reason"].startswith("cannot import the job 'nowhere_at_all:Job': ModuleNotFoundError")
+
+
 def test_the_settings_are_shown_with_their_origin_and_without_passwords(
     batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from batchwright.cli.exits import OUTDATED, REFUSED
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.wake import tell
 from tests.cli.conftest import PROGRAM, Batchwright
 from tests.cli.test_interrupt import WAIT, slow_run, state_of, wait_for
 
@@ -57,6 +60,22 @@ def test_a_second_signal_ends_a_worker_at_once(
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(WAIT) == 128 + signal.SIGTERM
     assert state_of(batchwright, slow_run) == ("Processing", 0)
+
+
+@pytest.mark.on_both
+def test_a_worker_whose_database_is_upgraded_ends_with_a_code_that_asks_for_a_new_one(database: str) -> None:
+    with subprocess.Popen([PROGRAM, "worker"], stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr is not None
+        assert any("Working on" in line for line in iter(worker.stderr.readline, ""))
+        there = Database(database)
+        with there.write() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+            tell(connection)
+        there.close()
+        assert worker.wait(WAIT) == OUTDATED
+        assert "The database was upgraded to revision 9999 meanwhile" in worker.stderr.read()
+    again = subprocess.run([PROGRAM, "worker"], capture_output=True, text=True, timeout=WAIT, check=False)
+    assert (again.returncode, "is at revision 9999" in again.stderr) == (REFUSED, True)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the log is the same on both

@@ -26,6 +26,7 @@ from tests.engine.jobs import Parcels, ParcelsParameters
 from tests.engine.rig import NOW, Rig
 from tests.engine.test_worker import WAIT, ended
 
+pytestmark = pytest.mark.on_both
 LEASE = 0.4
 
 

@@ -173,6 +173,7 @@ def letters(app: Application) -> list[str]:
     return [file.read_text() for file in app.settings.mail.directory.glob("*.eml")]
 
 
+@pytest.mark.on_both
 def test_mail_of_records_is_left_to_who_has_the_job(app: Application, without_it: Application) -> None:
     report = without_it.mailer.send_due()
     assert (report.sent, report.waiting, [mail["attempts"] for mail in list_mail(app)]) == (0, 1, [0])
@@ -182,6 +183,7 @@ def test_mail_of_records_is_left_to_who_has_the_job(app: Application, without_it
     assert "green" in letter
 
 
+@pytest.mark.on_both
 def test_after_an_hour_it_goes_without_what_the_job_knows(app: Application, without_it: Application) -> None:
     without_it.clock = StandingClock(NOW + LEFT_TO_OTHERS)
     assert without_it.mailer.send_due().sent == 1

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from batchwright.engine.run import Run
+from batchwright.engine import events
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
+from batchwright.engine.run import Run, State
+from batchwright.engine.store import runs
+from batchwright.engine.store.wake import tell
 from batchwright.notifications.tables import mail
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.app import Application, make_application
@@ -164,3 +168,47 @@ def test_a_worker_goes_on_while_sealing_fails(
     with working(other):
         wait_for(lambda: show_run(app, run_id)["status"] == "Completed")
     assert verify_audit(app)["unsealed"]["count"] == 1
+
+
+class Slow(BatchJob):
+    """Three scopes of a record each."""
+
+    name = "slow"
+    type = "Slow"
+    scope_size = 1
+
+    def start(self, context: StartContext) -> list[Record]:
+        return [Record(1), Record(2), Record(3)]
+
+    def execute(self, scope: Scope) -> None:
+        pass
+
+
+@pytest.mark.on_both
+def test_two_workers_whose_schema_is_upgraded_hand_their_run_back_and_stop(
+    app: Application, other: Application
+) -> None:
+    processes: dict[int, WorkerProcess] = {}
+
+    def upgrade(event: events.Event) -> None:
+        """Between two scopes of the run; the run goes on when its worker has seen it."""
+        if isinstance(event, events.ScopeDone) and event.scope == 1:
+            with app.database.write() as connection:
+                connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+                tell(connection)
+            wait_for(lambda: all(process.upgraded_to == "9999" for process in processes.values()))
+
+    for one in (app, other):
+        one.registry.add(Slow)
+        one.events.subscribe(upgrade)
+        processes[id(one)] = WorkerProcess(one)
+    run_id = submit_run(app, "slow", {}, actor=ACTOR).run_id
+    threads = [threading.Thread(target=process.run) for process in processes.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+        assert not thread.is_alive()
+    with app.database.read() as connection:
+        left = runs.by_id(connection, run_id)
+    assert (left.state, left.processed, left.owner, left.fence) == (State.QUEUED, 1, None, 1)

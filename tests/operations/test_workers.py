@@ -22,6 +22,8 @@ from batchwright.operations.workers import KEPT, SILENT_AFTER, Presence, list_wo
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW
 
+pytestmark = pytest.mark.on_both
+
 
 class Fresh(BatchJob):
     """A job that came with the next version."""

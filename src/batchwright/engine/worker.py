@@ -31,7 +31,8 @@ log = structlog.get_logger()
 class Worker:
     """Claims, drives and takes over runs until it is told to ``drain``.
 
-    ``on_news`` is called whenever something in the database may have changed, and a few times a lease.
+    ``before_look`` is called before each look for runs, and may drain it. ``on_news`` is called whenever something in
+    the database may have changed, and a few times a lease.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Worker:
         wake: Wake,
         clock: Clock,
         on_news: Callable[[], None] = lambda: None,
+        before_look: Callable[[], None] = lambda: None,
     ) -> None:
         self._dispatcher = dispatcher
         self._claims: Claims = dispatcher.claims
         self._wake = wake
         self._clock = clock
         self._on_news = on_news
+        self._before_look = before_look
         self._draining = False
         self._threads: dict[int, threading.Thread] = {}
         self._lock = threading.RLock()
@@ -66,7 +69,7 @@ class Worker:
         """Work until ``drain`` is called; then until the last run is handed back."""
         watch = self._claims.watch()
         looked = -watch.interval
-        while not self._draining:
+        while self._may_look():
             since = self._clock.monotonic() - looked
             if since >= watch.interval:
                 looked, since = self._clock.monotonic(), 0.0
@@ -86,6 +89,10 @@ class Worker:
             seconds += 1
             if seconds >= SECONDS_OF_WAITING_FOR_LOCKS:
                 self._safely("hastening the scopes at hand", self._dispatcher.hasten)
+
+    def _may_look(self) -> bool:
+        self._safely("looking whether it may go on", self._before_look)
+        return not self._draining
 
     def _claim_waiting(self) -> None:
         more = self._claims.any_waiting()

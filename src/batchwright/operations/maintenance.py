@@ -9,6 +9,7 @@ from pathlib import Path
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import database
 from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.wake import tell
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor, default_actor
@@ -33,6 +34,7 @@ def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[st
             after={"revision": after},
             now=app.clock.now(),
         )
+        tell(connection)  # so that workers of the program before look, and stop
     return {"place": app.database.display_url, "before": before, "after": after}
 
 

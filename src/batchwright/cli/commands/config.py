@@ -9,6 +9,7 @@ from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option
 from batchwright.cli.session import current_settings
+from batchwright.config.errors import Problem
 from batchwright.config.settings import SettingsError
 
 COLUMNS = (Column("setting", "Setting"), Column("value", "Value"), Column("origin", "From"))
@@ -33,10 +34,18 @@ def show(as_json: bool) -> None:
 @config.command("check", example="batchwright config check")
 @as_json_option
 def check(as_json: bool) -> int:
-    """Check the settings and tell every problem; the exit code is 1 when there is one."""
+    """Check the settings, and the jobs they name, and tell every problem; the exit code is 1 when there is one."""
+    # Not at the top: `config show` does without all that jobs import.
+    from batchwright.operations.app import make_application
+    from batchwright.operations.runs.jobs import broken_jobs
+
     try:
-        current_settings()
-        problems = []
+        settings = current_settings()
+        origin = next(line.origin for line in settings.lines() if line.name == "jobs")
+        problems = [
+            Problem("jobs", origin, None, reason, "Correct its path or its module, or take it out")
+            for reason in broken_jobs(make_application(settings))
+        ]
     except SettingsError as error:
         problems = list(error.problems)
     if as_json:

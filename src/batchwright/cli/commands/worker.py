@@ -8,6 +8,7 @@ from types import FrameType
 
 import click
 
+from batchwright.cli.exits import DONE, OUTDATED
 from batchwright.cli.groups import Command
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
@@ -21,7 +22,7 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 
 @click.command("worker", cls=Command, example="batchwright worker")
 @click.pass_obj
-def worker(verbosity: Verbosity) -> None:
+def worker(verbosity: Verbosity) -> int:
     """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
     Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
@@ -36,8 +37,16 @@ def worker(verbosity: Verbosity) -> None:
         click.echo(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
         ended = process.run()
     click.echo("Stopped; what was not done waits for another worker.", err=True)
+    if process.upgraded_to is not None:
+        click.echo(
+            f"The database was upgraded to revision {process.upgraded_to} meanwhile; start the worker of the program"
+            " that did so.",
+            err=True,
+        )
+    code = DONE if process.upgraded_to is None else OUTDATED
     if not ended:
-        os._exit(0)  # Python would let the threads that were left get in its way
+        os._exit(code)  # Python would let the threads that were left get in its way
+    return code
 
 
 class _Drain:

@@ -27,7 +27,7 @@ COLUMNS = (
 
 @click.group("workers", cls=Group, example="batchwright workers list")
 def workers() -> None:
-    """The workers there are."""
+    """The workers there are, and which jobs they have."""
 
 
 @workers.command("list", example="batchwright workers list --limit 10")

@@ -154,7 +154,7 @@ class Database:
         if self.is_sqlite and not Path(self.url.database or "").is_file():
             return None
         try:
-            return self._revision_noted() or self.revision()
+            return self.revision_noted() or self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
             raise Refused(
                 f"cannot use the database {self.display_url}: {reason_of(error)}",
@@ -163,8 +163,8 @@ class Database:
                 " BATCHWRIGHT_DATABASE_URL",
             ) from error
 
-    def _revision_noted(self) -> str | None:
-        """As ``revision``, in one statement; ``None`` when there is no such table."""
+    def revision_noted(self) -> str | None:
+        """As ``revision``, in one statement; ``None`` when there is no such table, or nobody answers."""
         try:
             with self.read_autocommit() as connection:
                 return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

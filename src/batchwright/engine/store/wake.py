@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import Connection, func
+from sqlalchemy import select as select_of
 
 from batchwright.engine.store.database import Database
 
@@ -34,6 +35,12 @@ def with_news(connection: Connection, statement: Any) -> Any:
     if connection.dialect.name == "sqlite":
         return statement
     return statement.returning(_NOTIFIED)
+
+
+def tell(connection: Connection) -> None:
+    """Wake those who wait when this transaction has committed."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select_of(_NOTIFIED))
 
 
 class Wake(Protocol):

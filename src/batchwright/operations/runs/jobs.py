@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -18,8 +19,11 @@ def list_jobs(app: Application, *, actor: Actor | None = None) -> list[View]:
 
 
 def broken_jobs(app: Application) -> list[str]:
-    """Of each job that is registered but cannot be imported its import path and why."""
-    return app.registry.broken()
+    """Of each job that is registered but cannot be imported its import path and why; two of one name, too."""
+    try:
+        return app.registry.broken()
+    except Refused as refusal:
+        return [refusal.message]
 
 
 def show_job(app: Application, name: str, *, actor: Actor | None = None) -> View:

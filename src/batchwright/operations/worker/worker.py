@@ -15,6 +15,7 @@ from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.schedules.policy import Start
 from batchwright.engine.schedules.scheduler import Scheduler
+from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.wake import wake_of
 from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
@@ -38,6 +39,7 @@ class WorkerProcess:
 
     def __init__(self, app: Application) -> None:
         app.database.require()
+        app.registry.names()  # a mistake in the settings is told now
         self._database = app.database
         self._drained_at = time.monotonic()
         self._wake = wake_of(app.database)
@@ -51,8 +53,14 @@ class WorkerProcess:
             seconds_between_looks=app.settings.lease_seconds / LOOKS_PER_LEASE,
         )
         self._worker = Worker(
-            dispatcher=app.dispatcher, wake=self._wake, clock=app.clock, on_news=self._on_news
+            dispatcher=app.dispatcher,
+            wake=self._wake,
+            clock=app.clock,
+            on_news=self._on_news,
+            before_look=self._look_at_revision,
         )
+        self.upgraded_to: str | None = None
+        """The revision that the database was brought to meanwhile; this program needs another, and has drained."""
 
     def run(self) -> bool:
         """Work until `drain` is called; returns when the scopes and the mail at hand are done.
@@ -93,6 +101,14 @@ class WorkerProcess:
         self._database.hurry()
         self._scheduler.drain()
         self._worker.drain()
+
+    def _look_at_revision(self) -> None:
+        """Drain when the database is at another revision: what this program writes may not fit there any more."""
+        there = self._database.revision_noted()
+        if there is not None and there != newest_revision():
+            log.warning("database upgraded meanwhile; stopping", there=there, needed=newest_revision())
+            self.upgraded_to = there
+            self.drain()
 
     def _on_news(self) -> None:
         self._mail.look()
