@@ -32,6 +32,7 @@ from tests.soak import (
     schedules,
     slots,
     stops,
+    versions,
 )
 from tests.soak.kills import CELLS
 from tests.support.postgres import PostgresServer, postgres_server
@@ -188,6 +189,13 @@ def _schedules(ground: Ground, given: argparse.Namespace) -> list[str]:
     return faults
 
 
+def _versions(ground: Ground, given: argparse.Namespace) -> list[str]:
+    between = given.seconds_between
+    found = versions.compare(ground.url(), ground.folder(), runs=200, seconds_between=between)
+    _say(str(found))
+    return found.faults
+
+
 def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
     return clock.compare(seed=given.seed, zones=given.zones, say=_say)
 
@@ -206,6 +214,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "outages": (_outages, ("postgresql",)),
     "cluster": (_cluster, ("postgresql",)),  # a cluster needs a database that all can reach
     "schedules": (_schedules, KINDS),
+    "versions": (_versions, KINDS),
     "clock": (_clock, ("sqlite",)),  # needs no database at all
 }
 
@@ -286,6 +295,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=200, help="machine: acts (200)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")
     parser.add_argument("--seconds", type=float, default=120.0, help="schedules: of five workers (120)")
+    parser.add_argument(
+        "--seconds-between", type=float, default=45.0, help="versions: between two workers' deployments (45)"
+    )
     parser.add_argument("--schedules", type=int, default=1_000, help="schedules: due at once (1,000)")
     parser.add_argument(
         "--zones", type=int, default=40, help="clock: zones beside its own 20, 0 for all (40)"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import crash, fuzz, machine, recalculation, rivals
+from tests.soak import crash, fuzz, machine, recalculation, rivals, versions
 from tests.support.postgres import PostgresServer
 from tests.support.rungs import depth
 
@@ -84,3 +84,14 @@ def test_a_larger_company_keeps_its_books_whatever_is_done_in_whatever_order(
     database_url: str, tmp_path: Path
 ) -> None:
     assert machine.compare(database_url, tmp_path, steps=depth(4, 12), inputs=200, seed=3, say=_silent) == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_a_new_version_of_jobs_is_deployed_worker_by_worker_and_nothing_is_lost(
+    database_url: str, tmp_path: Path
+) -> None:
+    found = versions.compare(
+        database_url, tmp_path, runs=40, cron="* * * * * ?", seconds_between=2, workers=2
+    )
+    assert (found.faults, found.runs > 40) == ([], True)
