@@ -11,6 +11,7 @@ import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.events import POINTS, Point
+from batchwright.engine.job import Finish
 from batchwright.engine.run import State
 from batchwright.testing.clock import FakeClock
 from batchwright.testing.mailbox import Mailbox
@@ -72,6 +73,32 @@ def test_a_verdict_of_pytest_s_own_passes_through(
 def test_a_job_that_exits_does_not_exit_the_tests(runner: JobRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound.SetsPoints, "execute", lambda *_: sys.exit("enough"))
     assert runner.run(sound.SetsPoints()).errored == PURCHASES
+
+
+class Leads(sound.SetsPoints):
+    """To a job that BATCHWRIGHT_JOBS names, and to itself."""
+
+    name = "leads"
+
+    def finish(self, finish: Finish) -> None:
+        finish.submit(sound.SetsPoints())
+        finish.submit(Leads())
+
+
+def test_a_job_may_submit_itself_and_those_that_the_settings_name(
+    runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHWRIGHT_JOBS", "tests.testing.sound_jobs:SetsPoints")
+    assert runner.run(Leads()).state is State.COMPLETED
+
+
+def test_a_run_that_failed_is_no_success_unless_it_may_fail(
+    runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound.SetsPoints, "finish", lambda *_: 1 / 0)
+    with pytest.raises(AssertionError, match="failed: ZeroDivisionError"):
+        runner.run(sound.SetsPoints())
+    assert runner.run(sound.SetsPoints(), may_fail=True).state is State.FAILED
 
 
 def test_what_the_job_refuses_at_submit_is_refused_here(runner: JobRunner) -> None:

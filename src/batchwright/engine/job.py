@@ -202,13 +202,19 @@ class Finish:
         """Tell the reader of the run something; in the mail, too."""
         self.warnings.append(_warning(code, message, record_id))
 
-    def submit(self, job: BatchJob, *, reason: str | None = None, scope_size: int | None = None) -> str:
+    def submit(
+        self, job: BatchJob, *, reason: str | None = None, scope_size: int | None = None
+    ) -> str | None:
         """Enqueue a run that follows this one, and return its id: it is there when this one has ended, or never.
 
         This run is its parent. It has this run's actor, addresses and error ceiling, the reason too where none is
-        given, and is a dry run if this is one. Raises ``Refused`` for what a submit refuses and for a job that is not
+        given, and is a dry run if this is one; a job that cannot run dry is then left out with a warning, and the id is
+        ``None``. Raises ``Refused`` for what a submit refuses and for a job that is not
         registered, ``KeyInUse`` while another run has its dedup key.
         """
+        if self.run.is_dry and not isinstance(job, DryRunJob):
+            self.warn("not_submitted", f"{job.type} would follow; it cannot run dry")
+            return None
         run = self.chain(job, reason, scope_size)
         self.submitted.append(run)
         return run.run_id

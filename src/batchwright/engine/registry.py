@@ -9,13 +9,29 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import isabstract
+from inspect import isabstract, isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 from batchwright.engine.errors import Refused, error_text
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
 
+CALLED = (
+    *(
+        "start",
+        "execute",
+        "finish",
+        "select",
+        "check",
+        "count",
+        "compute",
+        "apply",
+        "preview",
+        "preview_finish",
+    ),
+    *("retry_parameters", "record_ids", "record_facts"),
+)
+"""What the engine calls of a job."""
 ENTRY_POINT_GROUP = "batchwright.jobs"
 
 
@@ -34,6 +50,10 @@ class Registry:
 
     def add(self, job: type[BatchJob]) -> None:
         """Add a job class. Raises ``Refused`` when its name is taken by another class."""
+        if problem := _problem(job):
+            raise Refused(
+                f"the job {job.name} cannot be registered: {problem}", field="jobs", remedy="Correct it"
+            )
         known = self._jobs.setdefault(job.name, job)
         if known is not job:
             raise Refused(
@@ -128,7 +148,26 @@ def _import(path: str) -> type[BatchJob]:
             raise TypeError(f"its class attribute {fact!r} is no text")
     if isabstract(job):
         raise TypeError(f"it does not say how to {', '.join(sorted(job.__abstractmethods__))}")
+    if problem := _problem(job):
+        raise TypeError(problem)
     return job
+
+
+def _problem(job: type[BatchJob]) -> str | None:
+    """Why a job would look done and not be."""
+    for name in CALLED:
+        method = getattr(job, name, None)
+        if iscoroutinefunction(method) or isasyncgenfunction(method):
+            return (
+                f"{name} is async, and nobody would await it: define it with def, or call asyncio.run in it"
+            )
+    for name, field in job.Parameters.model_fields.items():
+        if any(secret in repr(field.annotation) for secret in ("SecretStr", "SecretBytes")):
+            return (
+                f"its parameter {name!r} is a secret, and parameters are stored and shown: read it from the"
+                f" environment, as os.environ[{name.upper()!r}], where the job works"
+            )
+    return None
 
 
 def _where(job: type[BatchJob]) -> str:

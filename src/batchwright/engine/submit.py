@@ -22,6 +22,7 @@ SYNC_LIMIT = 1_000
 SELECTION_PAGE = 5_000
 DEDUP_KEY_LIMIT = 200
 """Most characters of a dedup key."""
+MOST_PER_SCOPE = 10**9
 MODES = ("sync", "batch", "dry_run")
 CEILING = re.compile(r"[0-9]{1,9}|(?:100|[0-9]{1,2}(?:\.[0-9]{1,6})?)%")
 
@@ -133,6 +134,8 @@ def submit_next(
 ) -> Run:
     """Enqueue a run that follows ``parent``, on its behalf. Raises ``Refused`` as ``submit`` and the registry do."""
     registry.check(job)
+    if parent.job == job.name and parent.dedup_key is not None:
+        runs.release_key(connection, parent.id)  # it ends in this transaction, or nothing of it stays
     request = Request(
         actor=parent.actor,
         mode="dry_run" if parent.is_dry else "batch",
@@ -173,7 +176,7 @@ def _new_run(job: BatchJob, request: Request) -> NewRun:
         parent_id=request.parent.id if request.parent else None,
         customer_id=None if job.customer_id is None else checked_name("customer's id", job.customer_id),
         periods=None if job.periods is None else checked_months(job.periods),
-        scope_size=request.scope_size or job.scope_size,
+        scope_size=job.scope_size if request.scope_size is None else request.scope_size,
         error_ceiling=request.error_ceiling,
         notify=list(request.notify),
         mail_actor=request.mail_actor,
@@ -189,13 +192,15 @@ def _check(job: BatchJob, request: Request) -> None:
         raise Refused(
             f"{request.mode!r} is no mode of a run", field="mode", remedy=f"Give one of {', '.join(MODES)}"
         )
-    if request.scope_size is not None and request.scope_size < 1:
+    size = job.scope_size if request.scope_size is None else request.scope_size
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_PER_SCOPE:
         raise Refused(
-            f"a scope of {request.scope_size} records is too small",
+            f"{size!r} is no number of records of a scope",
             field="scope_size",
-            remedy="Give a whole number from 1",
+            remedy=f"Give a whole number from 1 to {MOST_PER_SCOPE}",
         )
-    if request.error_ceiling is not None and not CEILING.fullmatch(request.error_ceiling):
+    ceiling = request.error_ceiling
+    if ceiling is not None and not (isinstance(ceiling, str) and CEILING.fullmatch(ceiling)):
         raise Refused(
             f"{request.error_ceiling!r} is no error ceiling",
             field="error_ceiling",

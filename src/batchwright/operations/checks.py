@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from batchwright.engine.errors import Refused
+from batchwright.engine.job import BatchJob
 
 NAMED_AT_MOST = 20
 
@@ -58,3 +59,11 @@ def distinct_ids(ids: Iterable[str], *, field: str) -> list[str]:
     if not distinct:
         raise Refused("no id was given", field=field, remedy="Name at least one")
     return distinct
+
+
+def check_job(job: object) -> None:
+    """Refuse what is no job; its class is none either."""
+    if not isinstance(job, BatchJob):
+        raise Refused(
+            f"{job!r} is no job", field="job", remedy="Give an object of a class of jobs, such as Award()"
+        )

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
-from batchwright.config.settings import Settings
+from batchwright.config.settings import Settings, load_settings
 from batchwright.engine.events import Event, Point, Reached
 from batchwright.engine.job import BatchJob, Scope, StartContext
 from batchwright.engine.job_code import JOB_CODE
@@ -91,7 +91,7 @@ class OneJob(Registry):
     """Knows a job by its class; others as everybody knows them."""
 
     def __init__(self, job: type[BatchJob]) -> None:
-        super().__init__()
+        super().__init__(load_settings(os.environ, Path.cwd()).jobs)
         self._job = job
 
     def get(self, name: str) -> type[BatchJob]:
@@ -99,6 +99,10 @@ class OneJob(Registry):
 
     def names(self) -> list[str]:
         return sorted({self._job.name, *super().names()})
+
+    def check(self, job: BatchJob) -> None:
+        if job.name != self._job.name:
+            super().check(job)
 
 
 def carry_out(task: Task, composer: Composer) -> Report:

@@ -14,7 +14,7 @@ from batchwright.engine.events import Point
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import passing_on
 from batchwright.engine.ledger import RecordOutcome, outcomes
-from batchwright.engine.run import Run
+from batchwright.engine.run import Run, State
 from batchwright.operations.app import make_application
 from batchwright.testing.child import OneJob, Place, mailer
 from batchwright.testing.clock import FakeClock
@@ -45,9 +45,14 @@ class JobRunner:
         self._jobs[run.id] = job
         return run
 
-    def run(self, job: BatchJob, *, mode: str = "batch", scope_size: int | None = None) -> Run:
-        """Enqueue the job, and drive it to its end."""
-        return self.drive(self.submit(job, mode=mode, scope_size=scope_size))
+    def run(
+        self, job: BatchJob, *, mode: str = "batch", scope_size: int | None = None, may_fail: bool = False
+    ) -> Run:
+        """Enqueue the job, and drive it to its end. Raises ``AssertionError`` when it fails and may not."""
+        run = self.drive(self.submit(job, mode=mode, scope_size=scope_size))
+        if run.state is State.FAILED and not may_fail:
+            raise AssertionError(f"{run.run_id} failed: {run.error}")
+        return run
 
     def drive(self, run: Run) -> Run:
         """Drive the run in this process until it has ended, and send its mail.

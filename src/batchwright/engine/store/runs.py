@@ -126,6 +126,11 @@ def live_with_key(connection: Connection, job: str, dedup_key: str) -> str | Non
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
 
 
+def release_key(connection: Connection, run_key: int) -> None:
+    """Let the run keep nobody out by its dedup key any more."""
+    connection.execute(update(run_table).where(run_table.c.id == run_key).values(dedup_key=None))
+
+
 def live_of_customer(connection: Connection, job: str, customer_id: str) -> list[Run]:
     """The runs of a job about that customer that have not ended, oldest first; without live counts."""
     mine = (run_table.c.job == job, run_table.c.customer_id == customer_id, run_table.c.state.not_in(ENDED))

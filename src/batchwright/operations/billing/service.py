@@ -61,6 +61,12 @@ class BillingService:
     def _inputs(
         self, job: str, ids: Iterable[str] | None, process_synchronously: bool | None, **more: Any
     ) -> View:
+        if not isinstance(process_synchronously, bool | None):
+            raise Refused(
+                f"process_synchronously cannot be {process_synchronously!r}",
+                field="process_synchronously",
+                remedy="Give True or False, or leave it out",
+            )
         if ids is None:
             if process_synchronously is not None:
                 permit(self._app, None, right_to_run(self._app, job), "run.submit")

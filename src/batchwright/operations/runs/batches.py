@@ -8,6 +8,7 @@ from batchwright.engine.job import BatchJob
 from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.app import Application, default_actor, default_application
+from batchwright.operations.checks import check_job
 from batchwright.operations.runs.submitting import RunRequest, enqueue, tell_submitted
 
 
@@ -26,6 +27,7 @@ def execute_batch(
     Refuses a job that is not registered, for no process could drive its run, a dedup key that a live run has
     (`KeyInUse`), and a connection that commits each statement by itself.
     """
+    check_job(job)
     app = app or default_application()
     if connection is not None:
         join_transaction(connection)

@@ -195,7 +195,7 @@ def _checked(app: Application, mapped: Callable[[], Mapping[str, str]], request:
         reason=request.reason,
         explanation=request.explanation,
         trigger=request.trigger,
-        scope_size=request.scope_size or app.settings.scope_size,
+        scope_size=app.settings.scope_size if request.scope_size is None else request.scope_size,
         error_ceiling=request.error_ceiling or app.settings.error_ceiling,
         notify=notify,
         mail_actor=mail_actor,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 
 from batchwright.engine.cron import CronExpression
@@ -59,6 +61,7 @@ def check_request(
     `before` is the schedule that it changes; `from_crontab` allows a Unix line as well. Raises `Refused` for the first
     field that cannot be used, and for an expression that never fires.
     """
+    check_fields(field_values(request))
     _check_name(request.name)
     check_one_of(request.misfire, MISFIRES, field="misfire")
     check_one_of(request.overlap, OVERLAPS, field="overlap")
@@ -84,6 +87,25 @@ def check_request(
 def field_values(request: ScheduleRequest) -> dict[str, Any]:
     """The values of a request, or of a schedule what somebody would have to ask for to get it as it is; by field."""
     return {field.name: getattr(request, field.name) for field in fields(ScheduleRequest)}
+
+
+def check_fields(values: Mapping[str, Any]) -> None:
+    """Refuse a field that a schedule does not have, and a value of another kind than its own."""
+    for name, value in values.items():
+        if name not in _kinds():
+            raise Refused(f"a schedule has no {name!r}", field=name, remedy=f"Give {', '.join(_kinds())}")
+        try:
+            _kinds()[name].validate_python(value, strict=True)
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"]
+            raise Refused(
+                f"{name} cannot be {value!r}: {said}", field=name, remedy="Give one of that kind"
+            ) from None
+
+
+@cache
+def _kinds() -> Mapping[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(kind) for name, kind in get_type_hints(ScheduleRequest).items()}
 
 
 def _check_name(name: str) -> None:

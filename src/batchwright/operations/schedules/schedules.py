@@ -19,7 +19,7 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application, default_actor, default_application
-from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.checks import Unknown, check_job, check_limit
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.schedules.changes import (
     change_schedule,
@@ -27,7 +27,12 @@ from batchwright.operations.schedules.changes import (
     delete_schedule,
     spec_view,
 )
-from batchwright.operations.schedules.request import check_request, field_values, permit_schedule
+from batchwright.operations.schedules.request import (
+    check_fields,
+    check_request,
+    field_values,
+    permit_schedule,
+)
 from batchwright.operations.views import View, instant
 
 NEXT = 10
@@ -104,11 +109,13 @@ def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None
     parameters are saved as they are now. Without `app` it is the application that the settings describe. Refuses what
     `add_schedule` refuses, a name in use among it, and a job that is not registered.
     """
+    check_job(job)
     app = app or default_application()
     actor = default_actor(app.settings)
     permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=fields.get("owner"))
     app.registry.check(job)
     parameters = job.parameters.model_dump(mode="json")
+    check_fields(fields)
     request = ScheduleRequest(name=name, cron=cron, job=job.name, parameters=parameters, **fields)
     return add_schedule(app, request, actor=actor)
 
