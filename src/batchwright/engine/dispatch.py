@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -27,7 +28,7 @@ from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, 
 from batchwright.engine.job import BatchJob, Finish, StartContext
 from batchwright.engine.job_code import JOB_CODE, each
 from batchwright.engine.lease import Lease
-from batchwright.engine.plan import cut
+from batchwright.engine.plan import Ascent, GivenTwice, cut, first_twice
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Ask, Run, State
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
@@ -217,7 +218,7 @@ class Dispatcher:
             if is_transient(error):
                 raise
             reason = text_of(error)
-            if not isinstance(error, (CeilingReached, SameFault, GivenUp, Refused)):
+            if not isinstance(error, (CeilingReached, SameFault, GivenTwice, GivenUp, Refused)):
                 told = raised(error)
                 reason = told.message
                 log.error("the run raised an exception", error=reason, traceback=told.traceback)
@@ -237,6 +238,7 @@ class Dispatcher:
     ) -> Plan | None:
         """Store the scopes, committed in portions. ``None`` when something asks to stop between two of them."""
         plan, asked = Plan(), None
+        keys, groups = Ascent(), Ascent()
         while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
             if asked is not None or (plan.scopes and stop()):
                 return None
@@ -247,8 +249,30 @@ class Dispatcher:
                 scopes.insert_scopes(connection, run.id, portion)
             records = sum(len(scope.keys) for scope in portion)
             plan = Plan(plan.scopes + len(portion), plan.records + records)
+            for scope in portion:
+                keys.see(scope.keys)
+                groups.see(scope.groups)
             self._reached(run, "plan committed")
+        self._check_given_once(run, keys, groups)
         return plan
+
+    def _check_given_once(self, run: Run, keys: Ascent, groups: Ascent) -> None:
+        """Raise ``GivenTwice`` before a record is done twice, or a group in several scopes."""
+        if keys.is_unbroken and groups.is_unbroken:
+            return
+        with self._database.read() as connection:
+
+            def of(name: str) -> Iterator[array[int]]:
+                return (getattr(scope, name) for scope in scopes.read_all(connection, run.id))
+
+            key = None if keys.is_unbroken else first_twice(lambda: of("keys"), keys.count)
+            group = None if groups.is_unbroken else first_twice(lambda: of("groups"), groups.count)
+        if group is not None:
+            raise GivenTwice(
+                f"start gave the records of group {group} apart: give those of a group one after another"
+            )
+        if key is not None:
+            raise GivenTwice(f"start gave record {key} twice: give each once, with DISTINCT, say")
 
     def _end_planning(self, run: Run, job: BatchJob, session: RunSession, plan: Plan) -> Run:
         """Let the run go on to its scopes; where there are none it ends in the same transaction."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from batchwright.engine.job import Group, Record
 from batchwright.engine.store.scopes import PlannedScope
@@ -49,3 +50,48 @@ def _whole_groups(records: Iterable[Record | Group]) -> Iterator[tuple[int | Non
         members.append(key)
     if members:
         yield group, members
+
+
+MOST_AT_ONCE = 2_000_000
+"""Numbers that are held in memory together, to see whether one comes twice."""
+
+
+class GivenTwice(Exception):
+    """``start`` gave a record twice, or the records of a group apart."""
+
+
+class Ascent:
+    """Whether the numbers seen so far ascend: then none came twice, and nothing has to be remembered."""
+
+    def __init__(self) -> None:
+        self.is_unbroken = True
+        self._last: int | None = None
+        self.count = 0
+
+    def see(self, numbers: array[int]) -> None:
+        """Look at the next ones."""
+        self.count += len(numbers)
+        if not numbers or not self.is_unbroken:
+            return
+        follows = self._last is None or numbers[0] > self._last
+        self.is_unbroken = follows and sorted(set(numbers)) == numbers.tolist()
+        self._last = numbers[-1]
+
+
+def first_twice(read: Callable[[], Iterable[array[int]]], count: int) -> int | None:
+    """A number that comes twice among the ``count`` that ``read`` gives; ``None`` where none does.
+
+    Reads them as often as it takes to hold a part of them at a time.
+    """
+    parts = max(1, -(-count // MOST_AT_ONCE))
+    for part in range(parts):
+        seen: set[int] = set()
+        for numbers in read():
+            mine = numbers if parts == 1 else [one for one in numbers if one % parts == part]
+            if not seen.isdisjoint(mine):
+                return next(one for one in mine if one in seen)
+            before = len(seen)
+            seen.update(mine)
+            if len(seen) - before != len(mine):
+                return Counter(mine).most_common(1)[0][0]
+    return None
