@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -17,7 +16,7 @@ Row: TypeAlias = Mapping[str, str | None]
 """One outcome as `runs outcomes --json` has it, with the columns that the job adds."""
 
 OutcomeSource: TypeAlias = Callable[[str, str], Iterator[Row]]
-"""Run id and outcome (``ok``, ``error``) -> its rows. A generator is closed when enough was read."""
+"""Run id and outcome (``ok``, ``error``) -> its rows, read in pages: who has enough of them leaves nothing open."""
 
 _FIXED = ("record_id", "outcome", "code", "message", "amount", "currency")
 
@@ -74,30 +73,19 @@ def _excerpt(rows: Iterator[Row], file_name: str, limit: int) -> Excerpt:
     codes: Counter[str] = Counter()
     file: CsvFile | None = None
     complete = True
-    with closing(_closable(rows)) as stream:
-        for row in stream:
-            if file is None:
-                file = CsvFile(file_name, _columns(row), limit)
-            if file.full and len(shown) == SHOWN:
-                complete = False
-                break
-            if len(shown) < SHOWN:
-                shown.append(row)
-            codes[row.get("code") or ""] += 1
-            file.add(row)
+    for row in rows:
+        if file is None:
+            file = CsvFile(file_name, _columns(row), limit)
+        if file.full and len(shown) == SHOWN:
+            complete = False
+            break
+        if len(shown) < SHOWN:
+            shown.append(row)
+        codes[row.get("code") or ""] += 1
+        file.add(row)
     made = file.finish() if file is not None else None
     return Excerpt(rows=tuple(shown), file=made, codes=dict(codes), complete=complete)
 
 
 def _columns(row: Row) -> list[str]:
     return [*_FIXED, *extra_columns(row)]
-
-
-def _closable(rows: Iterator[Row]) -> Generator[Row, None, None]:
-    """A generator over ``rows`` that closes them with itself: a reader that stops early frees their connection."""
-    try:
-        yield from rows
-    finally:
-        close = getattr(rows, "close", None)
-        if close is not None:
-            close()
