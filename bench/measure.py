@@ -118,7 +118,7 @@ def measure(
         order = ("floor", "rate") if number % 2 else ("rate", "floor")
         figures = {}
         for work in order:
-            figures[work] = _in_process(work, url, company, scope_size)
+            figures[work] = in_process(work, url, company, scope_size)
             settle(database)
         done.append(_pair(figures["rate"], figures["floor"]))
         say(
@@ -129,7 +129,8 @@ def measure(
     return Result(name, company, tuple(done))
 
 
-def _in_process(work: str, url: str, company: Company, scope_size: int) -> dict[str, Any]:
+def in_process(work: str, url: str, company: Company, scope_size: int) -> dict[str, Any]:
+    """The figures of `rate` or `floor` on a filled database, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="batchwright-bench-mail-") as folder:
         arguments = [url, str(company.inputs), str(company.inputs_per_asset), str(scope_size), folder]
         done = subprocess.run(

@@ -11,7 +11,10 @@ from batchwright.engine.store.database import Database
 from bench.__main__ import comparisons, table
 from bench.company import Company, fill
 from bench.floor import touch_all
+from bench.growth import cases, fill_history, plans
+from bench.growth import measure as measure_growth
 from bench.measure import Pair, Result, measure
+from tests.engine.test_plans import LOOKS
 
 
 def _silent(_text: str) -> None:
@@ -74,3 +77,20 @@ def test_the_large_case_is_compared_with_the_small_one_of_its_database() -> None
         "sqlite: 10,000 inputs against 1,000: 1.10 times the time per record, 1.20 times the peak memory"
     ]
     assert len(table([small, large])) == 4
+
+
+def test_growth_tells_what_each_forecast_of_a_case_leaves_behind(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / str(number)}.db" for number, _ in enumerate(cases("sqlite"))]
+    for case in measure_growth("sqlite", urls, Company(300), forecasts=1):
+        assert len(case.seconds) == 1
+        assert case.size[0] > 0
+        assert case.line().startswith(f"| {case.name} |")
+
+
+def test_growth_names_what_each_repeated_statement_reads(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    fill_history(database, 1_500)
+    told = list(plans(database))
+    database.close()
+    assert [name for name, _, _ in told] == list(LOOKS)
+    assert all(places and milliseconds for _, places, milliseconds in told)
