@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import NoReturn
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -226,7 +227,7 @@ class ScopeRunner:
         driver_connection = connection.connection.driver_connection
         try:
             if keys or (stored.groups and not bare):
-                with _gc_paused(), JOB_CODE:
+                with _gc_paused(), JOB_CODE, _ends_refused(connection):
                     self.job.execute(scope)
                 reports.check_totals(scope.totals)
         finally:
@@ -362,6 +363,26 @@ class ScopeRunner:
         if self.run.is_dry:
             for line in scope.previews:
                 yield {"run_id": self.run.id, "scope_id": stored.id, **scopes.preview_values(line)}
+
+
+@contextmanager
+def _ends_refused(connection: Connection) -> Iterator[None]:
+    """The transaction is the scope's: in the block its connection refuses to end it. Savepoints are the job's own."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise RuntimeError(
+            "a scope is one transaction, which commits with its ledger: a job does not commit, roll back or close it;"
+            " it may use begin_nested()"
+        )
+
+    names = ("commit", "rollback", "close")
+    for name in names:
+        setattr(connection, name, refuse)
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(connection, name)
 
 
 @contextmanager
