@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.engine.errors import DatabaseMissing, NestedWrite, Refused
+from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import list_runs, show_run
+from batchwright.operations.schedules.schedules import schedule
 from tests.engine.dedup_submitter import MonthEnd
 from tests.engine.jobs import Parcels, fill
 
@@ -69,3 +71,11 @@ def test_parent_and_child_are_shown_both_ways(
     (child,) = show_run(app, first)["children"]
     shown = show_run(app, child)
     assert (shown["parent_run_id"], shown["trigger"], shown["children"]) == (first, "job", [])
+
+
+@pytest.mark.on_both
+def test_it_is_refused_within_ones_own_write_without_its_connection(app: Application) -> None:
+    with app.database.write(), pytest.raises(NestedWrite, match="`connection=`"):
+        execute_batch(DraftUsageRatingJob(), app=app)
+    with app.database.write(), pytest.raises(NestedWrite, match="`connection=`"):
+        schedule("N", "0 0 0 ? * *", DraftUsageRatingJob(), app=app)

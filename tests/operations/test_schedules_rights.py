@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from batchwright.config.settings import operating_system_user
+from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
+from batchwright.engine.store.schedules import all_schedules
 from batchwright.operations.access.permissions import Forbidden, Right
-from batchwright.operations.access.users import add_user
+from batchwright.operations.access.users import add_user, disable_user, enable_user
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.schedules.files import apply_schedules
+from batchwright.operations.schedules.firing import submit_of_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
     list_schedules,
@@ -53,6 +56,26 @@ def test_an_operator_schedules_rating_and_not_a_recalculation(app: Application) 
         with pytest.raises(Forbidden, match="this needs the role Billing Utilities Admin"):
             act()
     assert [schedule["job"] for schedule in list_schedules(app)] == ["usage-rating"]
+
+
+def test_a_schedule_of_a_disabled_owner_starts_nothing_until_they_are_enabled(
+    app: Application, people: Actor
+) -> None:
+    add(app, OPERATOR)
+    add(app, BILLING, name="B")
+    disable_user(app, "olga@example.com", actor=people)
+
+    def fire() -> list[str]:
+        with app.database.write() as connection:
+            wanted = [(schedule, False) for schedule in all_schedules(connection)]
+            submitted = submit_of_schedules(app, connection, wanted, os_user="worker")
+            return [str(one) if isinstance(one, Refused) else one.actor for one in submitted]
+
+    billed, refused = fire()
+    assert billed == "bill@example.com"
+    assert refused.startswith("its owner olga@example.com is a user who is disabled. Give it another")
+    enable_user(app, "olga@example.com", actor=people)
+    assert fire() == ["bill@example.com", "olga@example.com"]
 
 
 def test_nobody_runs_a_job_in_the_name_of_an_owner_who_may_not(app: Application, people: Actor) -> None:

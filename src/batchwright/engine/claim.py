@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -141,6 +142,7 @@ class Claims:
 
     def claim_next(self) -> NextClaim:
         """Claim the run whose turn it is among those that this process can do, if one waits that has a slot."""
+        self._leases.open()
         while True:
             doable = self.abilities.doable()
             try:
@@ -169,6 +171,11 @@ class Claims:
             with self._database.read() as connection:
                 self.abilities.forget_all_but(queue.not_ended(connection, judged))
         return self.abilities.leave_stranded(dead)
+
+    def hand_back(self, run: Run) -> None:
+        """Let others claim a run that was claimed here and cannot be driven, if nobody has taken it since."""
+        with suppress(FenceLost), self._database.write() as connection:
+            runs.move(connection, run, State.QUEUED, owner=None)
 
     def active(self) -> list[Run]:
         """The runs that processes work on, or should; without live counts."""
@@ -262,6 +269,7 @@ class Claims:
             return None
 
     def _claim(self, connection: Connection, before: Run, extra: ExtraWrite) -> Claimed:
+        self._leases.open()  # else nobody could tell that it is at work, or take it over
         run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
         started = run.started_at or self._clock.now()

@@ -46,6 +46,28 @@ class PreviewOutdated(Refused):
     """What a dry run foretold is not what would happen now; in its name nothing else may be done."""
 
 
+class NestedWrite(Refused):
+    """A write in the middle of one's own write to the same database: it would wait for itself."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"this thread is in the middle of a write to {database}, and another one would wait for its end",
+            field="connection",
+            remedy="Hand on its connection (`connection=`), or, in a job's `finish`, submit with `finish.submit`",
+        )
+
+
+class DatabaseReplaced(Refused):
+    """The file of the database was deleted, or another one put in its place, while we work with it."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"the file of {database} was deleted or replaced while it is in use",
+            field="database_url",
+            remedy="Start again; stop all workers before a file is put in the place of another",
+        )
+
+
 class DatabaseMissing(Refused):
     """There is no Batchwright database where the settings point."""
 

@@ -24,11 +24,13 @@ from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, 
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import LeaseStore, Pulse, Session
+from batchwright.engine.store.leases import PEER, LeaseStore, Pulse, Session
 
 BEATS_PER_LEASE = 4
 OWN_BEATS_NEEDED = 2
 SECONDS_BETWEEN_COMPLAINTS = 30.0
+SECONDS_BETWEEN_SWEEPS = 3_600.0
+SECONDS_UNTIL_GONE = 86_400.0
 
 log = structlog.get_logger()
 
@@ -120,7 +122,7 @@ class Watch:
         self._store = store
         self._seconds = seconds
         self._clock = clock
-        self._name = f"peer/{processes.owner_name()}/{uuid.uuid4().hex[:8]}"
+        self._name = f"{PEER}{processes.owner_name()}/{uuid.uuid4().hex[:8]}"
         self._begun = False
         self._own_beats = 0
         self._seen: dict[tuple[int, int], _Seen] = {}
@@ -172,6 +174,29 @@ class Watch:
         theirs = None if seen.pulse is None else seen.pulse.lease_seconds
         own_beats = self._own_beats - seen.own_beats
         return asked - seen.since >= max(self._seconds, theirs or 0) and own_beats >= OWN_BEATS_NEEDED
+
+
+class GonePeers:
+    """Forgets the heartbeats of processes that watched others and were killed: a run's are forgotten with the run."""
+
+    def __init__(self, store: LeaseStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._looked: float | None = None
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def look(self) -> None:
+        """Look once an hour, however often it is called; forget what has stood still for a day."""
+        now = self._clock.monotonic()
+        if self._looked is not None and now - self._looked < SECONDS_BETWEEN_SWEEPS:
+            return
+        self._looked, seen = now, self._seen
+        self._seen = {}
+        for name, counter in self._store.peers().items():
+            before, since = seen.get(name, (counter, now))
+            self._seen[name] = counter, since if counter == before else now
+            if counter == before and now - since >= SECONDS_UNTIL_GONE:
+                self._store.forget_peer(name, counter)
 
 
 def take_over(

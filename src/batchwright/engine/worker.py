@@ -13,7 +13,7 @@ import structlog
 from batchwright.engine.claim import Claims
 from batchwright.engine.clock import Clock
 from batchwright.engine.dispatch import Dispatcher
-from batchwright.engine.errors import FenceLost
+from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.lease import Watch
 from batchwright.engine.run import Run
@@ -22,6 +22,8 @@ from batchwright.engine.store.wake import Wake
 SECONDS_PER_RUN_AT_HAND = 0.01
 """How long it leaves the next run to others, for each that it drives already: runs spread over idle workers."""
 LONGEST_SECONDS_TO_OTHERS = 0.1
+SECONDS_WITHOUT_THREADS = 5.0
+"""How long it claims nothing after no thread could be started."""
 SECONDS_OF_WAITING_FOR_LOCKS = 3
 """How long the scopes of a worker that was drained may go on waiting for locks of somebody else."""
 
@@ -51,6 +53,7 @@ class Worker:
         self._on_news = on_news
         self._before_look = before_look
         self._draining = False
+        self._resting_until = self._clock.monotonic()
         self._threads: dict[int, threading.Thread] = {}
         self._lock = threading.RLock()
 
@@ -77,7 +80,8 @@ class Worker:
             self._safely("looking for runs to do", self._claim_waiting)
             self._on_news()
             if not self._draining:
-                self._wake.wait(watch.interval - since)
+                resting = max(self._resting_until - self._clock.monotonic(), 0)
+                self._wake.wait(min(watch.interval - since, resting or watch.interval))
         self._await_handing_back()
         self._safely("ending its watch", watch.close)
 
@@ -96,11 +100,17 @@ class Worker:
 
     def _claim_waiting(self) -> None:
         more = self._claims.any_waiting()
-        while more and not self._draining:
+        while more and not self._draining and self._clock.monotonic() >= self._resting_until:
             self._clock.sleep(min(LONGEST_SECONDS_TO_OTHERS, len(self._at_hand()) * SECONDS_PER_RUN_AT_HAND))
             run, more = self._claims.claim_next()
             if run is not None:
-                self._start(run, lambda run: run)
+                self._start_or_hand_back(run)
+
+    def _start_or_hand_back(self, run: Run) -> None:
+        try:
+            self._start(run, lambda run: run)
+        except RuntimeError:
+            self._claims.hand_back(run)
 
     def _take_over_dead(self, watch: Watch) -> None:
         mine = self.driving
@@ -113,7 +123,18 @@ class Worker:
         thread = threading.Thread(target=self._drive, args=(run, made_ours), name=run.run_id)
         with self._lock:
             self._threads[run.id] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system gives no more threads
+            with self._lock:
+                del self._threads[run.id]
+            self._resting_until = self._clock.monotonic() + SECONDS_WITHOUT_THREADS
+            log.error(
+                "no thread can be started for a run; it is left to others",
+                run_id=run.run_id,
+                reason=str(error),
+            )
+            raise
 
     def _drive(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
         try:
@@ -143,7 +164,7 @@ class Worker:
         try:
             step()
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error) or isinstance(error, Refused):
                 log.warning("worker goes on", after=what, reason=reason_of(error))
             else:
                 log.exception("worker goes on", after=what)

@@ -33,6 +33,17 @@ def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[
     return connection.execute(select(app_user).order_by(app_user.c.email).limit(limit)).mappings().all()
 
 
+def disabled_users(connection: Connection, names: Collection[str]) -> Sequence[str]:
+    """Those of the names, addresses or login names, whose user may do nothing any more."""
+    rows = connection.execute(
+        select(app_user.c.email, app_user.c.os_user).where(
+            app_user.c.disabled, or_(app_user.c.email.in_(names), app_user.c.os_user.in_(names))
+        )
+    )
+    disabled = {name for row in rows for name in row}
+    return [name for name in names if name in disabled]
+
+
 def lock_users(connection: Connection) -> None:
     """Keep others from changing users until the transaction ends, so that a last administrator stays one.
 

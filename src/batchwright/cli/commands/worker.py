@@ -8,12 +8,13 @@ from types import FrameType
 
 import click
 
-from batchwright.cli.exits import DONE, OUTDATED
+from batchwright.cli.exits import DONE, FAILED, OUTDATED
 from batchwright.cli.groups import Command
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
 from batchwright.config.stderr import write_at_once
+from batchwright.engine.errors import DatabaseReplaced
 from batchwright.engine.job_code import end_at_once
 from batchwright.operations.worker.worker import WorkerProcess
 
@@ -35,7 +36,11 @@ def worker(verbosity: Verbosity) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))
         click.echo(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
-        ended = process.run()
+        try:
+            ended = process.run()
+        except DatabaseReplaced as replaced:
+            click.echo(f"Stopped: {replaced}", err=True)
+            os._exit(FAILED)  # what is at work in other threads must not go on in the other file
     click.echo("Stopped; what was not done waits for another worker.", err=True)
     if process.upgraded_to is not None:
         click.echo(

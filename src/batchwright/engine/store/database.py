@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
-from batchwright.engine.errors import DatabaseMissing, Refused
+from batchwright.engine.errors import DatabaseMissing, NestedWrite, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
 from batchwright.engine.store.engines import (
@@ -24,6 +25,16 @@ from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
 LONGEST_SECONDS_HURRIED = 3.0
+
+
+class _Writing(threading.local):
+    """Which databases this thread is writing to."""
+
+    def __init__(self) -> None:
+        self.to: set[str] = set()
+
+
+_writing = _Writing()
 
 
 class Database:
@@ -115,12 +126,13 @@ class Database:
     def transaction(self, connection: Connection, *, patient: bool = False) -> Iterator[Connection]:
         """As ``write``, on a connection at hand. On SQLite it waits its turn at the turnstile first.
 
-        Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read.
+        Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read;
+        on SQLite ``NestedWrite`` in the middle of another one of this thread.
         """
         turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
         connection = connection.execution_options(**{LIMITED: not patient})
         try:
-            with turn, connection.begin():
+            with self._alone(), turn, connection.begin():
                 yield connection
             if SESSION_CHANGED in connection.info:
                 connection.invalidate()
@@ -129,6 +141,33 @@ class Database:
                 raise
             connection.invalidate()
             raise ReadOnlyDatabase(reason_of(error)) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """On SQLite a write within one's own would wait for itself, for ever."""
+        writing = _writing.to
+        if self.is_sqlite:
+            self.refuse_nested_write()
+        outermost = self._place not in writing
+        writing.add(self._place)
+        try:
+            yield
+        finally:
+            if outermost:
+                writing.discard(self._place)
+
+    def refuse_nested_write(self) -> None:
+        """Raise ``NestedWrite`` in the middle of a write of this thread; for what must be alike on both databases."""
+        if self._place in _writing.to:
+            raise NestedWrite(self.display_url)
+
+    @cached_property
+    def _place(self) -> str:
+        """The same for all objects of one database."""
+        if self.is_sqlite:
+            return self.display_url
+        url = self.url
+        return f"{url.host}:{url.port}/{url.database}?{sorted(url.query.items())}"
 
     def exists(self) -> bool:
         """True when a Batchwright database is there. Raises ``Refused`` when nobody answers at the address."""

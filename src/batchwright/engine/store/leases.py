@@ -19,6 +19,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import heartbeat, lease_session
 
+PEER = "peer/"
+"""How the names of heartbeats begin that belong to no run, but to who watches."""
+
 log = structlog.get_logger()
 
 
@@ -52,6 +55,10 @@ class LeaseStore:
         self.is_sqlite = database.is_sqlite
         self.file = Path(f"{Path(database.url.database or '').resolve()}-lease")
         """Where they are kept, on SQLite."""
+
+    def open(self) -> None:
+        """Make the file, on SQLite, before it is needed. Raises ``Refused`` where that cannot be done."""
+        _ = self._database.lease_engine
 
     def begin(
         self,
@@ -147,6 +154,19 @@ class LeaseStore:
                 raise
             hidden = True
         return "it belongs to another role" if hidden else None
+
+    def peers(self) -> dict[str, int]:
+        """The counters of processes that watch others."""
+        mine = heartbeat.c.name.startswith(PEER)
+        with self._transaction() as connection:
+            found = connection.execute(select(heartbeat.c.name, heartbeat.c.counter).where(mine))
+            return {row.name: row.counter for row in found}
+
+    def forget_peer(self, name: str, counter: int) -> None:
+        """Delete the heartbeat of a process that watched others, if it still stands so."""
+        stands = (heartbeat.c.name == name, heartbeat.c.counter == counter)
+        with self._transaction() as connection:
+            connection.execute(delete(heartbeat).where(*stands))
 
     def cancel_waits(self, run_key: int, fence: int) -> None:
         """Cancel what the PostgreSQL sessions of a run wait for: a lock that somebody else has."""

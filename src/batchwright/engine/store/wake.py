@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Connection, func
 from sqlalchemy import select as select_of
 
+from batchwright.engine.errors import DatabaseReplaced
 from batchwright.engine.store.database import Database
 
 CHANNEL = "batchwright"
@@ -159,12 +160,25 @@ class PostgresWake:
         self._connection = None
 
 
+def _inode(file: Path) -> tuple[int, int] | None:
+    """Which file is there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteWake:
-    """Looks a hundred times a second at a number in shared memory that every commit changes."""
+    """Looks a hundred times a second at a number in shared memory that every commit changes, and at the file's place:
+    who goes on with a file that was replaced works on two databases at once. ``wait`` raises ``DatabaseReplaced`` then.
+    """
 
     def __init__(self, database: Database) -> None:
         self._pipe = _Pipe()
         file = Path(database.url.database or "").resolve()
+        self._file, self._inode = file, _inode(file)
+        self._place = database.display_url
         self._connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
         self._seen: int | None = None
 
@@ -172,6 +186,8 @@ class SqliteWake:
         """Return when somebody committed, when ``poke`` was called, or after so many seconds."""
         until = time.monotonic() + seconds
         while True:
+            if _inode(self._file) != self._inode:
+                raise DatabaseReplaced(self._place)
             if self._changed():
                 return
             left = until - time.monotonic()

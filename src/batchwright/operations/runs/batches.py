@@ -37,6 +37,7 @@ def execute_batch(
     request = RunRequest(actor=actor, scope_size=scope_size)
     if connection is not None:
         return enqueue(app, connection, job, request).run_id
+    app.database.refuse_nested_write()
     with app.database.write(patient=True) as own:
         run = enqueue(app, own, job, request)
     tell_submitted(app, run)

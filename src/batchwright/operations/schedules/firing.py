@@ -10,6 +10,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
+from batchwright.operations import user_store
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import RunRequest, enqueue_set
@@ -28,11 +29,16 @@ def submit_of_schedules(
     """Submit a run of each schedule in few statements, in their order, with its audit entry.
 
     `True` beside a schedule lets its run hold until earlier ones of it have ended. In the place of a run stands the
-    refusal where the job is not installed here, or its parameters fit the data no longer; nothing is written of that.
+    refusal where the job is not installed here, its parameters fit the data no longer, or its owner is a user who was
+    disabled; nothing is written of that.
     """
     results: dict[int, Run | Refused] = {}
     requests: dict[int, tuple[BatchJob, RunRequest]] = {}
+    disabled = user_store.disabled_users(connection, {schedule.owner for schedule, _ in wanted})
     for place, (schedule, after_earlier) in enumerate(wanted):
+        if schedule.owner in disabled:
+            results[place] = _disabled(schedule)
+            continue
         try:
             job = app.registry.make(schedule.job, schedule.parameters)
         except Refused as refusal:
@@ -41,6 +47,14 @@ def submit_of_schedules(
             requests[place] = job, _request(schedule, os_user, after_earlier)
     results |= zip(requests, enqueue_set(app, connection, list(requests.values()), act), strict=True)
     return [results[place] for place in range(len(wanted))]
+
+
+def _disabled(schedule: Schedule) -> Refused:
+    return Refused(
+        f"its owner {schedule.owner} is a user who is disabled",
+        field="owner",
+        remedy=f'Give it another: `batchwright schedules update "{schedule.name}" --owner NAME`',
+    )
 
 
 def _request(schedule: Schedule, os_user: str, after_earlier: bool) -> RunRequest:

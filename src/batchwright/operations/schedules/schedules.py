@@ -117,6 +117,7 @@ def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None
     parameters = job.parameters.model_dump(mode="json")
     check_fields(fields)
     request = ScheduleRequest(name=name, cron=cron, job=job.name, parameters=parameters, **fields)
+    app.database.refuse_nested_write()
     return add_schedule(app, request, actor=actor)
 
 

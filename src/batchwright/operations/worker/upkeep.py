@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 from batchwright.engine.faults import reason_of
+from batchwright.engine.lease import GonePeers
+from batchwright.engine.store.leases import LeaseStore
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.worker.digests import make_digests
@@ -44,11 +46,14 @@ class Upkeep:
         return not self._thread.is_alive()
 
     def _loop(self) -> None:
-        stopping = False
+        stopping, peers = False, GonePeers(LeaseStore(self._app.database), self._app.clock)
         while not stopping:
             stopping = self._stop.is_set()
             self._try("this worker could not say that it is there", lambda app: self._presence.beat())
             self._try("the audit trail could not be sealed; it waits", seal_committed)
+            self._try(
+                "heartbeats of processes that are gone could not be looked for", lambda app: peers.look()
+            )
             self._try("the daily digests could not be made; they wait", self._digests)
             self._stop.wait(SECONDS_BETWEEN)
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection
 
 from batchwright.config.settings import operating_system_user
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import DatabaseReplaced, Refused
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
 from batchwright.engine.schedules.firing import Firing
@@ -65,6 +65,7 @@ class WorkerProcess:
     def run(self) -> bool:
         """Work until `drain` is called; returns when the scopes and the mail at hand are done.
 
+        Raises `DatabaseReplaced` at once when the file was deleted or replaced; the process should end then.
         False when something else took so long that it was left under way, in a thread that ends with the process: a
         mail to a slow server, say. Another worker does it again.
         """
@@ -74,9 +75,14 @@ class WorkerProcess:
         self._scheduler.start()
         try:
             self._worker.run()
-        finally:
-            ended = self._stop_duties()
+        except DatabaseReplaced:
+            raise  # whatever would be done at the end would be done to the other file
+        except BaseException:
+            self._stop_duties()
             self._wake.close()
+            raise
+        ended = self._stop_duties()
+        self._wake.close()
         return ended
 
     def _stop_duties(self) -> bool:
