@@ -173,6 +173,19 @@ def test_the_order_of_a_line_holds_among_the_runs_that_can_be_done(fleet: Fleet)
     assert started(fleet.rig) == mine + [run.run_id for run in waiting if run.run_id not in mine]
 
 
+def test_a_run_behind_that_was_given_a_slot_elsewhere_does_not_pass_one_that_was_left(fleet: Fleet) -> None:
+    fleet.rig.max_active_runs = 1
+    first, second = fleet.submit(), fleet.submit("parcels", {"region": "north"})
+    with (
+        fleet.rig.database.write() as connection
+    ):  # a worker that has not the first job, nor tried the second
+        promote(connection, 1, queue.Doable(("parcels",)))
+    assert [fleet.rig.read(run).state for run in (first, second)] == [State.HOLDING, State.QUEUED]
+    claimed, _ = fleet.claims(fleet.new).claim_next()
+    assert claimed is not None
+    assert claimed.id == first.id
+
+
 def started(rig: Rig) -> list[str]:
     return [one.run_id for one in rig.published if isinstance(one, events.RunStarted)]
 

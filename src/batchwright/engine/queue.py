@@ -62,8 +62,17 @@ def promote(connection: Connection, max_active_runs: int, doable: Doable = EVERY
     in_slots = Counter(run.queue_key for run in line if not run.in_caller)
     free = max_active_runs - in_slots.total()
     queued = [run for run in line if run.state is State.QUEUED and not run.in_caller]
-    holding = queue.first_in_lines(connection, free, doable) if free > 0 else []
-    for _ in range(min(free, len(holding))):
+    at_work = [run for run in line if run.state in ACTIVE and not run.in_caller]
+    may_claim = free > 0 or (bool(queued) and len(at_work) < max_active_runs)
+    holding = queue.first_in_lines(connection, max_active_runs, doable) if may_claim else []
+    # Somebody who cannot do them may have given a slot to one behind them: order within a key holds all the same.
+    last = {run.queue_key: _place(run) for run in queued}
+    for passed in [run for run in holding if _place(run) < last.get(run.queue_key, (0, 0))]:
+        queued.append(runs.move(connection, passed, State.QUEUED))
+        in_slots[passed.queue_key] += 1
+        holding.remove(passed)
+        free -= 1
+    for _ in range(min(max(free, 0), len(holding))):
         head = min(holding, key=lambda run: (in_slots[run.queue_key], *_place(run)))
         queued.append(runs.move(connection, head, State.QUEUED))
         in_slots[head.queue_key] += 1
@@ -71,7 +80,7 @@ def promote(connection: Connection, max_active_runs: int, doable: Doable = EVERY
     return Slots(
         number=max_active_runs,
         queued=queued,
-        at_work=[run for run in line if run.state in ACTIVE and not run.in_caller],
+        at_work=at_work,
         left_over=[run for run in line if run.state is State.QUEUED and run.in_caller],
     )
 
