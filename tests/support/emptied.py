@@ -145,7 +145,12 @@ class EmptiedDatabase:
                 "SELECT pid, application_name, state, query FROM pg_stat_activity"
                 " WHERE datname = {} AND backend_type = 'client backend'"
             ).format(name)
-            left = self._administration.execute(statement).fetchall()
+            try:
+                left = self._administration.execute(statement).fetchall()
+            except psycopg.OperationalError:  # the test has ended the server, which is there again
+                self._administration.close()
+                self._administration = self._server.connect()
+                continue
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.001)

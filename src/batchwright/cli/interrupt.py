@@ -6,7 +6,7 @@ import signal
 from types import FrameType, TracebackType
 
 from batchwright.config.stderr import write_at_once
-from batchwright.engine.job_code import StopAtOnce
+from batchwright.config.stop import StopAtOnce
 
 ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
 

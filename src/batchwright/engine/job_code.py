@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import TypeVar
 
+from batchwright.config.stop import StopAtOnce
 from batchwright.engine.errors import JobExit
 
 T = TypeVar("T")
@@ -83,10 +84,6 @@ def _is_of_the_keyboard(error: BaseException) -> bool:
     is_ours = str(getattr(handler, "__module__", "")).startswith("batchwright.")
     is_main = threading.current_thread() is threading.main_thread()
     return isinstance(error, StopAtOnce) or (is_main and callable(handler) and not is_ours)
-
-
-class StopAtOnce(KeyboardInterrupt):
-    """Raised by a handler of ours, at the second Ctrl-C."""
 
 
 def end_at_once(number: int, _frame: FrameType | None) -> None:
