@@ -60,6 +60,7 @@ EXPECTED = {
     "mail": ["list", "show", "retry", "preview"],
     "users": ["add", "list", "role", "password", "token", "disable", "enable", "preferences"],
     "audit": ["list", "verify"],
+    "workers": ["list"],
     "db": ["upgrade", "check", "backup"],
     "config": ["show", "check"],
 }
