@@ -77,6 +77,7 @@ NEED_A_DATABASE = [
     "users preferences erika@example.com --mail never",
     "audit list",
     "audit verify",
+    "workers list",
     "db check",
     "db backup copy.db",
 ]

@@ -176,9 +176,8 @@ def test_the_order_of_a_line_holds_among_the_runs_that_can_be_done(fleet: Fleet)
 def test_a_run_behind_that_was_given_a_slot_elsewhere_does_not_pass_one_that_was_left(fleet: Fleet) -> None:
     fleet.rig.max_active_runs = 1
     first, second = fleet.submit(), fleet.submit("parcels", {"region": "north"})
-    with (
-        fleet.rig.database.write() as connection
-    ):  # a worker that has not the first job, nor tried the second
+    # By a worker that has not the first job, nor tried the second.
+    with fleet.rig.database.write() as connection:
         promote(connection, 1, queue.Doable(("parcels",)))
     assert [fleet.rig.read(run).state for run in (first, second)] == [State.HOLDING, State.QUEUED]
     claimed, _ = fleet.claims(fleet.new).claim_next()
