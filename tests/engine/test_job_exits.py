@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from batchwright.cli.interrupt import StopOnInterrupt
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.errors import JobExit
+from batchwright.engine.errors import JobExit, Refused
 from batchwright.engine.events import Events
 from batchwright.engine.job import Finish, Record, Scope, StartContext
 from batchwright.engine.registry import Registry
@@ -73,7 +73,7 @@ def test_what_execute_raises_of_one_record_is_its_outcome(
 
 
 @exits
-@pytest.mark.parametrize("where", ["start", "finish", "__init__"])
+@pytest.mark.parametrize("where", ["start", "finish"])
 def test_what_the_rest_of_a_job_raises_fails_its_run(
     rig: Rig, spy: type[Parcels], where: str, made: Callable[[], BaseException], text: str
 ) -> None:
@@ -84,6 +84,18 @@ def test_what_the_rest_of_a_job_raises_fails_its_run(
     assert ended.state is State.FAILED
     assert (ended.error or "").startswith(text)
     assert rig.announced == [ended]
+
+
+@exits
+def test_what_its_constructor_raises_leaves_a_run_to_who_can_make_the_job(
+    rig: Rig, spy: type[Parcels], made: Callable[[], BaseException], text: str
+) -> None:
+    rig.fill(3)
+    run = rig.submit()
+    spy.__init__ = raising(made())  # type: ignore[method-assign]
+    with pytest.raises(Refused, match=f"cannot be driven here: JobExit: {text}"):
+        rig.drive(run)
+    assert rig.read(run) == run
 
 
 @exits
