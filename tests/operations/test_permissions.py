@@ -86,6 +86,7 @@ from batchwright.operations.schedules.schedules import (
     show_schedule,
     update_schedule,
 )
+from batchwright.operations.workers import list_workers
 from tests.support.application import NOW
 
 # The table of roles: what each operation needs.
@@ -116,6 +117,7 @@ NEEDED = {
         "list_usage_inputs",
         "show_usage_input",
         "list_usage_schedules",
+        "list_workers",
     },
     Right.OPERATE: {
         "amend_asset_line_item",
@@ -243,6 +245,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_usage_inputs": lambda: list_usage_inputs(app, actor=actor),
         "show_usage_input": lambda: show_usage_input(app, "x", actor=actor),
         "list_usage_schedules": lambda: list_usage_schedules(app, actor=actor),
+        "list_workers": lambda: list_workers(app, actor=actor),
         "amend_asset_line_item": lambda: amend_asset_line_item(app, "x", actor=actor),
         "preview_amendment": lambda: preview_amendment(app, "x", actor=actor),
         "backfill_schedule": lambda: backfill_schedule(app, "x", NOW, NOW, actor=actor),
