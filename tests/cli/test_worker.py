@@ -17,6 +17,7 @@ from batchwright.engine.store.database import Database
 from batchwright.engine.store.wake import tell
 from tests.cli.conftest import PROGRAM, Batchwright
 from tests.cli.test_interrupt import WAIT, slow_run, state_of, wait_for
+from tests.support.rungs import depth
 
 __all__ = ["slow_run"]
 
@@ -79,7 +80,7 @@ def test_a_worker_whose_database_is_upgraded_ends_with_a_code_that_asks_for_a_ne
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)  # the log is the same on both
-@pytest.mark.parametrize("log", ["full", "reader gone", "closed"])
+@pytest.mark.parametrize("log", depth(["closed"], ["full", "reader gone", "closed"]))
 def test_a_worker_whose_log_nobody_takes_does_its_run_and_drains(
     database_kind: str, log: str, slow_run: str, batchwright: Batchwright, working_directory: Path
 ) -> None:

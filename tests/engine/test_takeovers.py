@@ -156,7 +156,7 @@ def found_dead(rig: Rig, run: Run) -> Run:
     return taken
 
 
-@pytest.mark.parametrize("bad", ["7", "5 8"])
+@pytest.mark.parametrize("bad", ["7", pytest.param("5 8", marks=pytest.mark.long)])
 def test_a_record_that_ends_its_process_is_found_in_a_process_of_its_own(
     deadly: Rig, bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_their_job_is_listed_and_runs_by_its_name(folder: Path) -> None:
     list_and_run(folder, "batchwright")
 
 
+@pytest.mark.long
 def test_their_job_is_listed_and_runs_where_python_looks_in_the_folder_first(django_folder: Path) -> None:
     list_and_run(django_folder, "python", "-m", "batchwright")
 

@@ -33,6 +33,7 @@ from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.operations.test_worker import JOB, ended_without_its_mail
 from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.rungs import depth
 
 WAIT = 60.0
 SECONDS_TO_END = 10.0
@@ -125,7 +126,7 @@ def test_a_sealer_that_stands_still_keeps_nobody(app: Application) -> None:
 
 
 @on_postgresql
-@pytest.mark.parametrize("table", ["run", "mail", "audit_head", "heartbeat"])
+@pytest.mark.parametrize("table", depth(["run", "audit_head"], ["run", "mail", "audit_head", "heartbeat"]))
 def test_a_worker_ends_whatever_rows_somebody_keeps(app: Application, other: Application, table: str) -> None:
     ended_without_its_mail(app)
     submit_run(app, JOB, {}, actor=ACTOR)
