@@ -225,17 +225,13 @@ def _prepare_postgresql_lease(connection: Any, _record: Any) -> None:
 
 
 def _prepare_sqlite_lease(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
     pragmas = ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL")
-    for pragma in (*pragmas, f"busy_timeout={LEASE_BUSY_MILLISECONDS}"):
-        connection.execute(f"PRAGMA {pragma}")
+    _set_up(connection, *pragmas, f"busy_timeout={LEASE_BUSY_MILLISECONDS}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver would open a transaction only at the first write, leaving the reads before it outside.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
+    _set_up(
+        connection,
         f"busy_timeout={SQLITE_BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -244,9 +240,19 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "cache_size=-64000",
         "wal_autocheckpoint=20000",
         "journal_size_limit=67108864",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    )
+
+
+def _set_up(connection: Any, *pragmas: str) -> None:
+    """Prepare a connection of the driver; one that cannot be used is closed, which the pool leaves to us."""
+    try:
+        # The driver would open a transaction only at the first write, leaving the reads before it outside.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.Error:
+        connection.close()
+        raise
 
 
 def _begin_sqlite(connection: Connection, longest_wait: Callable[[], float]) -> None:
