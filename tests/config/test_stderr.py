@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -57,9 +58,18 @@ log.warning("again")
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == "stuck\n"
-        told, err = process.communicate("\n", timeout=60)
+        # The reader goes on, and only then the program: else the next line may be lost as well.
+        os.set_blocking(process.stderr.fileno(), False)
+        read = b""
+        with suppress(BlockingIOError):
+            while part := os.read(process.stderr.fileno(), 65536):
+                read += part
+        os.set_blocking(process.stderr.fileno(), True)
+        told, rest = process.communicate("\n", timeout=60)
     assert (process.returncode, told) == (0, "done\n")
+    err = read.decode() + rest
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{") and line.endswith("}")]
     shown = [line for line in lines if "number" in line]
     [lost] = [line["lines"] for line in lines if line["event"] == "lines of the log were lost"]
