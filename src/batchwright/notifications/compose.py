@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -41,8 +42,7 @@ class Composer:
     def __init__(self, *, sender: str, templates: Path | None, attachment_limit: int) -> None:
         self.attachment_limit = attachment_limit
         self.sender = parse_address(sender)
-        folders = [TEMPLATES] if templates is None else [templates, TEMPLATES]
-        self._environment = _environment(folders)
+        self._environment = _environment((TEMPLATES,) if templates is None else (templates, TEMPLATES))
         self._inliner = css_inline.CSSInliner(load_remote_stylesheets=False, minify_css=True)
 
     def compose(self, mail: Mail, records: RunRecords, now: datetime) -> EmailMessage:
@@ -83,7 +83,8 @@ def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
     return {"run": RunEnded(mail.facts, records)}
 
 
-def _environment(folders: Sequence[Path]) -> Environment:
+@functools.cache  # a process compiles each template once; Jinja2 sees for itself when a file has changed
+def _environment(folders: tuple[Path, ...]) -> Environment:
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         undefined=StrictUndefined,
