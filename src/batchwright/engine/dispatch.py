@@ -32,6 +32,7 @@ from batchwright.engine.plan import Ascent, GivenTwice, cut, first_twice
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Ask, Run, State
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
+from batchwright.engine.standby import Standby
 from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.engines import let_wait
@@ -116,6 +117,7 @@ class Dispatcher:
         self._lease_seconds = lease_seconds
         self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
         self._leases = LeaseStore(database)
+        self._standby = Standby(database)
         self.claims = Claims(
             database=database,
             registry=registry,
@@ -146,9 +148,14 @@ class Dispatcher:
         claim = self.claims.reclaim(run_key, stop, extra)
         return self.work(claim.run, stop) if isinstance(claim, Claimed) else claim.run
 
+    def stand_by(self) -> None:
+        """Have a process stand by for heartbeats from now on, and not only once a run lasts."""
+        self._standby.start()
+
     def close(self) -> None:
         """End the processes of the executor, and close the connections of the leases."""
         self._executor.close()
+        self._standby.close()
         self._leases.close()
 
     def work(self, run: Run, stop: Stop = lambda: False) -> Run:
@@ -160,7 +167,7 @@ class Dispatcher:
             self._reached(run, "claimed")
             self._events.publish(events.RunStarted(run.run_id, run.job, run.fence))
             try:
-                lease = Lease(self._leases, run, self._lease_seconds)
+                lease = Lease(self._leases, run, self._lease_seconds, self._standby)
                 session = RunSession(self._database, lease.record)
                 with closing(session), lease.recording(session.current_session()):
                     self._at_work[run.id] = run

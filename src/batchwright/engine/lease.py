@@ -22,6 +22,7 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
 from batchwright.engine.run import Run
+from batchwright.engine.standby import Standby
 from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import PEER, LeaseStore, Pulse, Session
@@ -36,10 +37,14 @@ log = structlog.get_logger()
 
 
 class Lease:
-    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with."""
+    """The owner's side: a thread that beats while the block lasts, and the record of the sessions we work with.
 
-    def __init__(self, store: LeaseStore, run: Run, seconds: float) -> None:
+    ``standby`` beats in place of the thread while that has no turn; it is there once a quarter of a lease is over.
+    """
+
+    def __init__(self, store: LeaseStore, run: Run, seconds: float, standby: Standby | None = None) -> None:
         self._store = store
+        self._standby = standby
         self._session: Session | None = None
         self._run = run
         self._seconds = seconds
@@ -50,6 +55,10 @@ class Lease:
     def __enter__(self) -> Lease:
         if not self._begin():
             raise FenceLost(self._run.run_id)
+        if self._standby is not None:
+            self._standby.watch(heart(self._run), self._run.fence, self._interval)
+            if self._run.fence > 1:  # who had it before may have died of silence
+                self._standby.start()
         self._thread.start()
         return self
 
@@ -58,6 +67,8 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        if self._standby is not None:
+            self._standby.forget(heart(self._run))
         if isinstance(error, FenceLost):
             return  # what is recorded there by now is the taker's
         try:
@@ -100,6 +111,9 @@ class Lease:
                 # A server that broke down may have forgotten the row: it does not wait for the disk.
                 if not self._store.beat(name, fence) and not self._begin():
                     return  # somebody took the run; the fence keeps us from committing
+                if self._standby is not None:
+                    self._standby.start()
+                    self._standby.has_turn(name)
             except Exception as error:  # a thread that ended here would make a healthy run look dead
                 reason = reason_of(error)
                 log.warning("heartbeat failed", run_id=self._run.run_id, reason=reason)

@@ -70,6 +70,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``drain`` is called; then until the last run is handed back."""
+        self._dispatcher.stand_by()
         watch = self._claims.watch()
         looked = -watch.interval
         while self._may_look():

@@ -1,0 +1,156 @@
+"""A small process that beats for the runs of its parent while that cannot: a long call in C keeps its interpreter.
+
+Run as a file, without the application: ``python -I -S standby_process.py``. It is told on its stdin, in lines of JSON,
+first what to connect with, then which hearts there are and that the parent's own thread has its turn again. As long as
+that goes on it only waits. It ends with its parent, and beats neither for one that is stopped nor for longer than an
+hour without a turn of its thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LONGEST_SILENCE_SECONDS = 3600.0
+LATE = 1.5
+"""After so many intervals without a turn of the parent's thread a beat is overdue."""
+BEAT = "UPDATE heartbeat SET counter = counter + 1 WHERE name = {0} AND fence = {0}"
+
+Beat = Callable[[str, int], None]
+
+
+class Heart:
+    """A heartbeat of the parent's, to be raised every ``interval`` seconds under ``fence``."""
+
+    def __init__(self, fence: int, interval: float) -> None:
+        self.fence = fence
+        self.interval = interval
+        self.has_turn()
+
+    def has_turn(self) -> None:
+        """The parent's thread beats."""
+        self.turn_at = time.monotonic()
+        self.due_at = self.turn_at + LATE * self.interval
+
+    def beaten(self, now: float) -> None:
+        """We have beaten in its place."""
+        self.due_at = now + self.interval
+
+
+def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the parent, whose last scope needs its beats
+    parent, hearts, lines = os.getppid(), dict[str, Heart](), Lines()
+    first = lines.wait(None)
+    while not first:
+        first = lines.wait(None)
+    told = first.pop(0)
+    if told["parent"] != parent:
+        return  # it was gone before we were there
+    beat = beat_of(told)
+    take(first, hearts)
+    while True:
+        due = min((heart.due_at for heart in hearts.values()), default=None)
+        take(lines.wait(None if due is None else max(0.0, due - time.monotonic())), hearts)
+        now = time.monotonic()
+        for name, heart in list(hearts.items()):
+            if heart.due_at > now:
+                continue
+            heart.beaten(now)
+            if os.getppid() != parent:
+                return
+            if now - heart.turn_at <= LONGEST_SILENCE_SECONDS and not is_stopped(parent):
+                # The database may stay away: later again, as for the parent.
+                with contextlib.suppress(Exception):
+                    beat(name, heart.fence)
+
+
+class Lines:
+    """What the parent tells. Ends the process with it."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN)
+
+    def wait(self, seconds: float | None) -> list[Any]:
+        """What has been told within so many seconds, or at all; nothing when it comes to nothing."""
+        if not self._poll.poll(None if seconds is None else seconds * 1000):
+            return []
+        read = os.read(0, 65536)
+        if not read:
+            os._exit(0)
+        *whole, self._rest = (self._rest + read).split(b"\n")
+        return [json.loads(line) for line in whole]
+
+
+def take(told: list[Any], hearts: dict[str, Heart]) -> None:
+    for name, *what in told:
+        if what:
+            hearts[name] = Heart(*what)
+        elif name.startswith("+") and name[1:] in hearts:
+            hearts[name[1:]].has_turn()
+        elif name.startswith("-"):
+            hearts.pop(name[1:], None)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, by a signal or a debugger, or nobody can say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (
+            b"T",
+            b"t",
+            b"Z",
+            b"X",
+        )
+    except OSError:
+        return True
+
+
+def beat_of(told: dict[str, Any]) -> Beat:
+    """How to beat, connecting at the first time; a driver is loaded now, for then it may be late."""
+    sys.path[:] = told["path"]
+    return _sqlite(told["sqlite"]) if "sqlite" in told else _postgresql(told["postgresql"])
+
+
+def _sqlite(file: str) -> Beat:
+    import sqlite3
+
+    def beat(name: str, fence: int) -> None:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=rw", timeout=1.0, uri=True)) as connection:
+            connection.isolation_level = None
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(BEAT.format("?"), (name, fence))
+
+    return beat
+
+
+def _postgresql(arguments: dict[str, Any]) -> Beat:
+    import psycopg
+
+    connections: list[Any] = []
+
+    def beat(name: str, fence: int) -> None:
+        if not connections:
+            connections.append(psycopg.connect(**arguments, autocommit=True))
+            connections[0].execute("SET synchronous_commit = off")
+            connections[0].execute("SET statement_timeout = '5s'")
+        try:
+            connections[0].execute(BEAT.format("%s"), (name, fence))
+        except psycopg.Error:
+            connections.pop().close()
+            raise
+
+    return beat
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""A scope that keeps the interpreter for longer than a lease makes nobody look dead; a stopped process does look so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from batchwright.engine.clock import SystemClock
+from batchwright.engine.lease import Watch
+from batchwright.engine.run import Run, State
+from batchwright.engine.standby import Standby
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.leases import LeaseStore
+from tests.engine.grabbing import Grabbing
+from tests.engine.pooled import is_alive
+from tests.engine.rig import Rig
+
+pytestmark = pytest.mark.on_both
+
+LEASE_SECONDS = 2.0
+SECONDS = 60.0
+
+
+@pytest.fixture
+def grabbed(migrated_url: str) -> Iterator[Rig]:
+    rig = Rig(Database(migrated_url), [Grabbing], clock=SystemClock(), lease_seconds=LEASE_SECONDS)
+    rig.fill(10)
+    yield rig
+    rig.database.close()
+
+
+def owner_of(rig: Rig, run: Run, seconds: float) -> subprocess.Popen[str]:
+    """A process whose interpreter is kept from now on."""
+    url = rig.database.url.render_as_string(hide_password=False)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.engine.grabbing",
+        url,
+        str(run.id),
+        f"{LEASE_SECONDS}",
+        f"{seconds}",
+    ]
+    owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "grabbing\n"
+    return owner
+
+
+def standing_by(owner: subprocess.Popen[str]) -> int:
+    """The process that stands by for the owner."""
+    (child,) = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split() or _of_threads(owner)
+    return int(child)
+
+
+def _of_threads(owner: subprocess.Popen[str]) -> list[str]:
+    tasks = Path(f"/proc/{owner.pid}/task").iterdir()
+    return [child for task in tasks for child in (task / "children").read_text().split()]
+
+
+def looks_dead(rig: Rig, run: Run, until: Callable[[], bool]) -> bool:
+    """Whether a peer that looks at the run calls its owner dead before ``until`` is so."""
+    leases = LeaseStore(rig.database)
+    watch = Watch(leases, LEASE_SECONDS, rig.clock)
+    try:
+        while not until():
+            if watch.look([rig.read(run)]):
+                return True
+            time.sleep(watch.interval / 2)
+        return False
+    finally:
+        watch.close()
+        leases.close()
+
+
+def test_who_keeps_the_interpreter_for_long_is_not_dead(grabbed: Rig) -> None:
+    run = grabbed.submit(job="grabbing")
+    owner = owner_of(grabbed, run, 3 * LEASE_SECONDS)
+    with owner:
+        assert not looks_dead(grabbed, run, lambda: owner.poll() is not None or grabbed.read(run).ended)
+        owner.communicate()
+    ended = grabbed.read(run)
+    assert (ended.state, ended.fence, owner.returncode) == (State.COMPLETED, 1, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
+def test_who_is_stopped_or_killed_meanwhile_is_dead_after_a_lease(
+    grabbed: Rig, number: signal.Signals
+) -> None:
+    run = grabbed.submit(job="grabbing")
+    owner = owner_of(grabbed, run, SECONDS)
+    with owner:
+        child = standing_by(owner)
+        assert child != owner.pid
+        owner.send_signal(number)
+        began = time.monotonic()
+        assert looks_dead(grabbed, run, lambda: time.monotonic() - began > SECONDS)
+        owner.kill()
+        owner.wait()
+        until = time.monotonic() + SECONDS
+        while is_alive(child):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_without_a_long_run_there_is_no_such_process(grabbed: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Standby, "_spawn", lambda standby: pytest.fail("a short run pays for it"))
+    rig = Rig(grabbed.database, [type("Quick", (Grabbing,), {"apply": lambda *_: None})])
+    assert rig.drive(job="grabbing").state is State.COMPLETED
+
+
+def test_one_that_is_gone_or_stopped_is_replaced(grabbed: Rig) -> None:
+    standby = Standby(grabbed.database)
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        standby.start()
+        assert standby.pid is not None
+        os.kill(standby.pid, number)
+        until = time.monotonic() + SECONDS
+        while standby.pid is not None:  # it is gone, or its pipe is full
+            standby.has_turn("run/1")
+            assert time.monotonic() < until
+    standby.start()
+    assert standby.pid is not None
+    standby.close()
+    assert standby.pid is None
