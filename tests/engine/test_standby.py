@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,9 @@ pytestmark = pytest.mark.on_both
 
 LEASE_SECONDS = 2.0
 SECONDS = 60.0
+LOOKS = 30
+"""So many looks at a counter that stands still, 0.05 s apart: many times the interval of the beats."""
+BRIEFLY = "from batchwright.engine import standby_process as s; s.LONGEST_SILENCE_SECONDS = 1.0; s.main()"
 
 
 @pytest.fixture
@@ -63,6 +67,12 @@ def standing_by(owner: subprocess.Popen[str]) -> int:
 def _of_threads(owner: subprocess.Popen[str]) -> list[str]:
     tasks = Path(f"/proc/{owner.pid}/task").iterdir()
     return [child for task in tasks for child in (task / "children").read_text().split()]
+
+
+def counter_of(leases: LeaseStore) -> int:
+    pulse = leases.look("run/1")
+    assert pulse is not None
+    return pulse.counter
 
 
 def looks_dead(rig: Rig, run: Run, until: Callable[[], bool]) -> bool:
@@ -108,6 +118,32 @@ def test_who_is_stopped_or_killed_meanwhile_is_dead_after_a_lease(
         while is_alive(child):
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+def test_it_beats_in_place_of_a_silent_thread_and_for_so_long_at_most(grabbed: Rig) -> None:
+    leases = LeaseStore(grabbed.database)
+    leases.begin("run/1", 1, lease_seconds=LEASE_SECONDS)
+    standby = Standby(grabbed.database)
+    told = [standby._connects(), ["run/1", 1, 0.05]]
+    process = subprocess.Popen([sys.executable, "-c", BRIEFLY], stdin=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdin is not None
+        process.stdin.write("".join(json.dumps(line) + "\n" for line in told))
+        process.stdin.flush()
+        until = time.monotonic() + SECONDS
+        counters = [counter_of(leases)]
+        while counters[-1] < 3 or counters[-1] != counters[-LOOKS:][0] or len(counters) < LOOKS:
+            assert time.monotonic() < until, counters[-LOOKS:]
+            time.sleep(0.05)
+            counters.append(counter_of(leases))
+        assert process.poll() is None  # it is there and silent
+        process.stdin.write(json.dumps(["+run/1"]) + "\n")  # a turn of the thread
+        process.stdin.flush()
+        while counter_of(leases) == counters[-1]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert process.returncode == 0  # its stdin was closed
+    leases.close()
 
 
 def test_without_a_long_run_there_is_no_such_process(grabbed: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
