@@ -143,6 +143,44 @@ def test_a_scope_under_an_old_fence_commits_nothing(rig: Rig, spy: type[Parcels]
     assert set(rig.handled().values()) == {1}
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_a_scope_that_somebody_marks_first_commits_nothing_of_its_own(
+    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite the owner of the turn is alone: nobody can mark it in the middle."""
+
+    def mark() -> None:
+        with rig.database.write() as other:
+            done = {"state": "done", "ok": 5, "errored": 0, "skipped": 0, "totals": "{}"}
+            other.execute(scope_table.update().where(scope_table.c.state != "done").values(done))
+
+    spy.on_execute = staticmethod(report)
+    rig.fill(5)
+    run = rig.submit()
+    with monkeypatch.context() as patch:
+        at_first_scope(patch, scopes, "mark_done", mark, after=False)
+        rig.drive(run)
+    assert traces(rig) == NOTHING | {"done": [5]}
+
+
+def test_a_scope_is_marked_once(rig: Rig) -> None:
+    rig.fill(5)
+    run = rig.drive()
+    key = rig.rows(scope_table)[0].id
+    values = {
+        "ok": 0,
+        "errored": 5,
+        "skipped": 0,
+        "totals": None,
+        "amounts": None,
+        "currencies": None,
+        "about": None,
+    }
+    with rig.database.write() as connection:
+        assert not scopes.mark_done(connection, key, values)
+    assert (run.state, [row.ok for row in rig.rows(scope_table)]) == (State.COMPLETED, [5])
+
+
 def test_only_one_of_two_peers_raises_a_fence(rig: Rig) -> None:
     rig.fill(0)
     run = rig.claimed()

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from batchwright.billing import tables
+from batchwright.billing.records.ratings import write_rated
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import Scope
 from batchwright.jobs import UsageRatingJob
@@ -124,6 +125,21 @@ def test_an_input_that_was_rated_already_is_skipped_where_it_is_named(app: Appli
         "other": ("skipped", "not_eligible"),
     }
     assert billing_rows(app) == before
+
+
+def test_what_is_no_longer_as_it_was_read_is_not_written_over(app: Application, write: Write) -> None:
+    def fill_all(books: Company) -> None:
+        asset = books.metered()
+        books.used(asset, "rated", JUNE, status="Rated", rated_amount=2000)
+        books.used(asset, "error", JUNE, status="Error", error_by="draft", code="no_price", message="none")
+        books.used(asset, "deleted", JUNE, deleted=True)
+
+    write(fill_all)
+    before = [stored(app, name) for name in ("rated", "error", "deleted")]
+    with app.database.write() as connection:
+        read = [(1, 1, None, "0", None, 1, row["id"]) for row in before]
+        assert write_rated(connection, 1, read) == 0
+    assert [stored(app, name) for name in ("rated", "error", "deleted")] == before
 
 
 def test_only_loaded_inputs_are_rated_and_the_others_are_skipped_with_what_to_do(
