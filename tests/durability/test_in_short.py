@@ -69,6 +69,6 @@ def test_no_process_that_shares_an_sqlite_file_waits_until_another_is_through(tm
 
 
 def test_competing_workers_keep_to_the_slots_and_to_the_lines(database_url: str, tmp_path: Path) -> None:
-    found = slots.compare(database_url, tmp_path / "fleet", runs=20, others=2, workers=4)
+    found = slots.compare(database_url, tmp_path / "fleet", runs=depth(8, 20), others=2, workers=4)
     assert found.faults == []
     assert found.most_active == slots.MAX_ACTIVE_RUNS
