@@ -17,7 +17,7 @@ from tests.engine.rig import Rig
 
 
 class Grabbing(Parcels):
-    """The parcels job; its scope lasts half a lease, and then keeps the interpreter."""
+    """The parcels job; its scope lasts a lease, and then keeps the interpreter."""
 
     name = "grabbing"
 
