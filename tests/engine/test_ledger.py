@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.engine.dispatch import CeilingReached, check_ceiling
 from batchwright.engine.job import Scope
 from batchwright.engine.ledger import keys_to_retry, outcomes, preview_lines
+from batchwright.engine.limits import CeilingReached, check_ceiling
 from batchwright.engine.run import State
 from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database, upgrade
@@ -140,7 +140,7 @@ def test_a_run_that_died_above_its_ceiling_fails_when_it_is_resumed(
     rig.fill(10)
     run = rig.submit(error_ceiling="3")
     with monkeypatch.context() as patch:
-        patch.setattr("batchwright.engine.dispatch.check_ceiling", die)
+        patch.setattr("batchwright.engine.processing.check_ceiling", die)
         with pytest.raises(PowerCut):
             rig.drive(run)
     assert rig.read(run).errored == 5

@@ -106,7 +106,7 @@ def test_a_paused_run_goes_on_where_it_stopped_once_it_is_resumed(rig: Rig) -> N
 def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch, wanted: Ask
 ) -> None:
-    monkeypatch.setattr("batchwright.engine.dispatch.SCOPES_PER_PLANNING_COMMIT", 1)
+    monkeypatch.setattr("batchwright.engine.preparing.SCOPES_PER_PLANNING_COMMIT", 1)
     portions = iter(["first", "second"])
 
     def listen(event: Event) -> None:

@@ -13,12 +13,12 @@ from sqlalchemy import update
 
 from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.dispatch import MAX_TAKEOVERS, TAKEOVERS_UNTIL_APART
 from batchwright.engine.executors import Apart
 from batchwright.engine.faults import ReadOnlyDatabase
 from batchwright.engine.job import Scope
 from batchwright.engine.job_code import passing_on
 from batchwright.engine.lease import take_over
+from batchwright.engine.limits import MAX_TAKEOVERS, TAKEOVERS_UNTIL_APART
 from batchwright.engine.pool import ProcessPool
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.store import runs, steering
