@@ -106,7 +106,8 @@ class ScheduleSpec(ScheduleRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule(ScheduleSpec):
-    """A schedule in the database. All nominal times up to ``last_nominal_time`` are recorded as fires.
+    """A schedule in the database. All nominal times up to ``last_nominal_time`` are recorded as fires, or lay outside
+    its start and end as they were then: none of them is due any more.
 
     ``timed_at`` is the last change of the expression or the zone. ``paused_at`` and ``resumed_at`` bound the last
     pause, or the one that lasts (``paused``).

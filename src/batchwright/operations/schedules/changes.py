@@ -19,19 +19,29 @@ FIELDS = tuple(field.name for field in fields(ScheduleSpec))
 
 
 def change_schedule(connection: Connection, before: Schedule, spec: ScheduleSpec, now: datetime) -> Schedule:
-    """Save another spec of a locked schedule. Where it takes times away that are due, those are settled first."""
+    """Save another spec of a locked schedule; it makes no past time due.
+
+    Where it takes times away that are due, those are settled first.
+    """
     if (spec.cron, spec.time_zone) != (before.cron, before.time_zone):
         before = settle(connection, before, now, "expression or zone")
-    elif _leaves_out(before, spec, now):
-        before = settle(connection, before, now, "start or end")
+    elif (spec.start, spec.end) != (before.start, before.end):
+        before = _rebounded(connection, before, spec, now)
     return store.update_schedule(connection, before, spec, now)
 
 
-def _leaves_out(before: Schedule, spec: ScheduleSpec, now: datetime) -> bool:
-    """Whether a new start or end leaves out times that are due."""
+def _rebounded(connection: Connection, before: Schedule, spec: ScheduleSpec, now: datetime) -> Schedule:
+    """The schedule before its start and end are replaced: past times outside the old ones are never due."""
     after, until = due.bounds(before, now)
     begin, end = due.bounds(replace(before, start=spec.start, end=spec.end), now)
-    return (begin > after or end < until) and due.first(before.expression, after, until) is not None
+    is_due = due.first(before.expression, after, until) is not None
+    ended = due.first(before.expression, max(after, until), end) is not None
+    if ended or (is_due and (begin > after or end < until)):
+        before = settle(connection, before, now, "start or end")
+    mark = now if ended else min(after, now)
+    if begin < mark and (before.last_nominal_time is None or before.last_nominal_time < mark):
+        store.mark_recorded(connection, {before.id: mark})
+    return before
 
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:

@@ -49,7 +49,7 @@ class WorkerProcess:
         self._scheduler = Scheduler(
             database=app.database,
             clock=app.clock,
-            firing=_firing_of(app),
+            firing=firing_of(app),
             seconds_between_looks=app.settings.lease_seconds / LOOKS_PER_LEASE,
         )
         self._worker = Worker(
@@ -122,7 +122,7 @@ class WorkerProcess:
         self._scheduler.news()
 
 
-def _firing_of(app: Application) -> Firing:
+def firing_of(app: Application) -> Firing:
     """Fires the schedules of the application, on behalf of their owners."""
     os_user = operating_system_user()
 
