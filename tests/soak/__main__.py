@@ -22,6 +22,7 @@ from tests.soak import (
     clock,
     cluster,
     crash,
+    disk,
     fairness,
     fuzz,
     machine,
@@ -35,7 +36,7 @@ from tests.soak import (
     versions,
 )
 from tests.soak.kills import CELLS
-from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres import OwnServer, PostgresServer, postgres_server
 
 KINDS = ("sqlite", "postgresql")
 
@@ -158,6 +159,20 @@ def _outages(ground: Ground, given: argparse.Namespace) -> list[str]:
     return found.faults
 
 
+def _disk(ground: Ground, given: argparse.Namespace) -> list[str]:
+    server = ground.server
+    if server is not None and not isinstance(server, OwnServer):
+        return ["not run: a full disk needs a server of our own. Unset TEST_DATABASE_URL."]
+    faults = []
+    for place in disk.PLACES:
+        try:
+            found = disk.compare(place, ground.folder(), server, seed=given.seed, say=_say)
+        except disk.CannotMount as error:
+            return [f"not run: mounting a small file system needs root, here: {error}"]
+        faults += found.faults
+    return faults
+
+
 def _fairness(ground: Ground, given: argparse.Namespace) -> list[str]:
     found = fairness.compare(ground.url(), ground.folder(), commits=given.commits, say=_say)
     _say(str(found))
@@ -212,6 +227,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "slots": (_slots, KINDS),
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
     "outages": (_outages, ("postgresql",)),
+    "disk": (_disk, KINDS),
     "cluster": (_cluster, ("postgresql",)),  # a cluster needs a database that all can reach
     "schedules": (_schedules, KINDS),
     "versions": (_versions, KINDS),

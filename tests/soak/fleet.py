@@ -63,6 +63,8 @@ class Fleet:
 
     def __init__(self, folder: Path, url: str, *, workers: int, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        self.said_in = folder
+        """Where the next workers' output goes."""
         self.faults: list[str] = []
         self._wanted = workers
         self._started: list[_Started] = []
@@ -179,7 +181,7 @@ class Fleet:
 
     def _start(self) -> _Started:
         self._number += 1
-        said = self.folder / f"worker-{self._number}.txt"
+        said = self.said_in / f"worker-{self._number}.txt"
         with said.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-c", "from batchwright.cli.main import main; main()", "worker"],

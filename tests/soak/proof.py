@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import email
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -52,10 +54,20 @@ class Death:
 class Proof:
     """A database with a company whose assets are shared out among `runs` runs.
 
-    `smtp` gets the mail; the records are drawn by `chance`. The runs are driven once, undisturbed, by this process.
+    `smtp` gets the mail, or `mail_folder` where one is named; the records are drawn by `chance`.
+    The runs are driven once, undisturbed, by this process.
     """
 
-    def __init__(self, url: str, smtp: SmtpServer, chance: Random, *, runs: int, inputs: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        smtp: SmtpServer,
+        chance: Random,
+        *,
+        runs: int,
+        inputs: int,
+        mail_folder: Path | None = None,
+    ) -> None:
         settings = Settings(
             database_url=url,
             executor="inline",
@@ -67,6 +79,7 @@ class Proof:
         self.app = make_application(settings)
         self.database = self.app.database
         self._smtp = smtp
+        self._mail_folder = mail_folder
         company = Company(inputs, inputs_per_asset=chance.choice((4, 5, 10)), bad_every=BAD_EVERY)
         fill(self.database, company)
         assets = [f"ALI-{key:08d}" for key in range(1, company.assets + 1)]
@@ -155,6 +168,13 @@ class Proof:
             lines.append(f"{done} of {scopes} scopes done, {records} of {total} records in them")
         return lines
 
+    def _arrived(self) -> list[str]:
+        """The Message-ID of every mail that arrived."""
+        if self._mail_folder is None:
+            return [str(mail.message["Message-ID"]) for mail in list(self._smtp.messages)]
+        files = self._mail_folder.glob("*.eml")
+        return [str(email.message_from_bytes(file.read_bytes())["Message-ID"]) for file in files]
+
     def _mail_faults(
         self, run_ids: Sequence[str], heard: Sequence[Entry], deaths: Sequence[Death]
     ) -> list[str]:
@@ -162,7 +182,7 @@ class Proof:
         with self.database.read() as connection:
             rows = [tuple(row) for row in connection.execute(text(_MAILS))]
         # A mail may reach the server a moment before it is marked, and the list of the server a moment after.
-        arrived = Counter(str(mail.message["Message-ID"]) for mail in list(self._smtp.messages))
+        arrived = Counter(self._arrived())
         lines = []
         for run_id in run_ids:
             own = [row for row in rows if row[0] == run_id]

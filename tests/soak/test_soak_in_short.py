@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import crash, fuzz, machine, recalculation, rivals, versions
+from tests.soak import crash, disk, fuzz, machine, recalculation, rivals, versions
 from tests.support.postgres import PostgresServer
 from tests.support.rungs import depth
 
@@ -95,3 +95,13 @@ def test_a_new_version_of_jobs_is_deployed_worker_by_worker_and_nothing_is_lost(
         database_url, tmp_path, runs=40, cron="* * * * * ?", seconds_between=2, workers=2
     )
     assert (found.faults, found.runs > 40) == ([], True)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.long
+def test_runs_go_on_by_themselves_after_the_disk_of_their_database_was_full(tmp_path: Path) -> None:
+    try:
+        found = disk.compare("database", tmp_path, None, seed=5, say=_silent, seconds=(1.0,))
+    except disk.CannotMount as error:
+        pytest.skip(f"mounting a small file system needs root: {error}")
+    assert (found.faults, found.times.total(), found.retried_scopes > 0) == ([], 1, True)
