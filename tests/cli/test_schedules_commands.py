@@ -215,6 +215,30 @@ def test_apply_shows_what_it_changes_removes_and_leaves(batchwright: Batchwright
 
 
 @pytest.mark.usefixtures("empty")
+def test_what_was_understood_of_a_first_and_a_last_day_is_printed(batchwright: Batchwright) -> None:
+    end = "2030-02-01 23:59:59 Europe/Berlin (2030-02-01 22:59:59 UTC)"
+    made = batchwright(
+        *NIGHTLY, "--time-zone", "Europe/Berlin", "--start", "2030-01-01", "--end", "2030-02-01"
+    )
+    start = "2030-01-01 00:00:00 Europe/Berlin (2029-12-31 23:00:00 UTC)"
+    assert made.stdout.endswith(f" It starts at {start} and ends at {end}.\n")
+    changed = batchwright("schedules", "update", "Nightly", "--start", "none")
+    assert changed.stdout.endswith(f" It ends at {end}.\n")
+    assert "It ends" not in batchwright("schedules", "update", "Nightly", "--grace", "9").stdout
+    text = 'TZ=Europe/Berlin\n@daily "A" usage-rating --end 2030-02-01\n'
+    applied = batchwright("schedules", "apply", "-", stdin=text)
+    assert applied.stdout.splitlines()[0] == f'+ "A"  @daily  Europe/Berlin  usage-rating  end {end}'
+    filled = batchwright(
+        *shlex.split("schedules backfill Nightly --from 2026-06-01 --to 2026-06-02 --preview --json")
+    )
+    assert filled.stderr == (
+        "Its times from 2026-06-01 00:00:00 Europe/Berlin (2026-05-31 22:00:00 UTC) to "
+        "2026-06-02 23:59:59 Europe/Berlin (2026-06-02 21:59:59 UTC).\n"
+    )
+    assert len(json.loads(filled.stdout)) == 2
+
+
+@pytest.mark.usefixtures("empty")
 def test_a_file_with_bad_lines_is_refused_with_their_numbers(
     batchwright: Batchwright, working_directory: Path
 ) -> None:

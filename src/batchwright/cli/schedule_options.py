@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from batchwright.operations.schedules.cron import read_moment
+from batchwright.operations.schedules.cron import read_last_moment, read_moment
 
 
 class _Clear:
@@ -31,14 +31,17 @@ class OrNone(click.ParamType[Any]):
 
 
 class Moment(click.ParamType[Any]):
-    """A time in ISO 8601, with or without a zone. Raises ``Refused``."""
+    """A time in ISO 8601, with or without a zone. Raises ``Refused``. The ``last`` of a window may be a date alone."""
 
     name = "time"
+
+    def __init__(self, *, last: bool = False) -> None:
+        self._read = read_last_moment if last else read_moment
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The time as it was typed."""
         field = param.opts[0] if param is not None else "time"
-        return read_moment(value, field=field) if isinstance(value, str) else value
+        return self._read(value, field=field) if isinstance(value, str) else value
 
 
 _NATURAL = click.IntRange(min=0)
@@ -71,7 +74,12 @@ _OPTIONS = {
     "start": click.option(
         "--start", type=OrNone(Moment()), metavar="T", help="Nothing fires before; ISO 8601, in its zone."
     ),
-    "end": click.option("--end", type=OrNone(Moment()), metavar="T", help="Nothing fires after."),
+    "end": click.option(
+        "--end",
+        type=OrNone(Moment(last=True)),
+        metavar="T",
+        help="Nothing fires after; a date alone is the whole day.",
+    ),
     "owner": click.option("--owner", metavar="WHO", help="Who its runs belong to and who gets their mail."),
     "start_within_minutes": click.option(
         "--start-within",

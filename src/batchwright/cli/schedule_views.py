@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from batchwright.cli import show as shown
 from batchwright.cli.answers import Column
+from batchwright.operations.schedules.changes import spec_view
 from batchwright.operations.schedules.files import Difference
 from batchwright.operations.views import View
 
@@ -42,6 +45,8 @@ BACKFILL_COLUMNS = (
     Column("local_time", "Local time", show=_local),
     Column("run_id", "Run"),
 )
+
+_BOUNDS = (("start", "starts at"), ("end", "ends at"))
 
 
 def schedule_facts(schedule: View) -> list[tuple[str, object]]:
@@ -82,10 +87,30 @@ def next_line(schedule: View) -> str:
     return "is paused" if schedule["paused"] else "does not fire: all schedules are held, or its end has come"
 
 
+def bound(view: View, name: str) -> str:
+    """A first or last time as its zone's clock shows it, and in UTC; the view has it in UTC."""
+    at, zone = datetime.fromisoformat(view[name]), view["time_zone"]
+    utc = f"{shown.instant(view[name])} UTC"
+    if zone == "UTC":
+        return utc
+    with suppress(OverflowError):  # the last day of the year 9999
+        return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S} {zone} ({utc})"
+    return utc
+
+
+def window_line(schedule: View) -> str:
+    """When a schedule starts and ends, as it was understood, as sentences; nothing where it does neither."""
+    said = [f"{verb} {bound(schedule, name)}" for name, verb in _BOUNDS if schedule[name] is not None]
+    return f" It {' and '.join(said)}." if said else ""
+
+
 def difference_lines(difference: Difference, *, dry_run: bool) -> Iterator[str]:
     """What a file adds (+), changes (~) and removes (-), what it leaves (=), and the sum of it."""
     for name, wanted in difference.added.items():
-        yield f'+ "{name}"  {wanted.cron}  {wanted.time_zone}  {wanted.job}'
+        line = f'+ "{name}"  {wanted.cron}  {wanted.time_zone}  {wanted.job}'
+        view = spec_view(wanted)
+        bounds = [f"  {term} {bound(view, term)}" for term, _ in _BOUNDS if view[term] is not None]
+        yield line + "".join(bounds)
     for name, changes in difference.changed.items():
         yield f'~ "{name}"'
         for term, (before, after) in changes.items():

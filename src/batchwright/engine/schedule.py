@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -61,8 +61,8 @@ class ScheduleRequest:
 
     ``cron`` is Salesforce's and Quartz's, or a Unix line where it comes from a crontab. ``owner`` is the actor of its
     runs; left out, it is who makes the schedule, or who has it already. ``start`` and ``end`` without a zone are wall
-    times of ``time_zone``. ``reason`` to ``error_ceiling`` are those of its runs, and ``mail_owner=False`` keeps the
-    owner from their mail.
+    times of ``time_zone``, a date alone is the whole day. ``reason`` to ``error_ceiling`` are those of its runs, and
+    ``mail_owner=False`` keeps the owner from their mail.
     """
 
     name: str
@@ -75,8 +75,8 @@ class ScheduleRequest:
     grace_seconds: int | None = None
     cap: int = DEFAULT_CAP
     overlap: str = Overlap.SKIP
-    start: datetime | None = None
-    end: datetime | None = None
+    start: date | datetime | None = None
+    end: date | datetime | None = None
     notify: Sequence[str] = ()
     mail_owner: bool = True
     reason: str | None = None
@@ -90,12 +90,14 @@ class ScheduleRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec(ScheduleRequest):
-    """The same, checked and complete, as it is stored. ``start`` and ``end`` are aware."""
+    """The same, checked and complete, as it is stored. ``start`` and ``end`` are in UTC."""
 
     parameters: dict[str, Any]
     owner: str
     misfire: Misfire = Misfire.LATEST
     overlap: Overlap = Overlap.SKIP
+    start: datetime | None = None
+    end: datetime | None = None
     notify: tuple[str, ...] = ()
 
     @property

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -79,9 +78,7 @@ def next_(expression: str, time_zone: str, begin: datetime | None, count: int, a
     """Tell when an expression fires next, in its zone and in UTC."""
     with _pointing_at_the_fault(as_json):
         read = operation.read_expression(expression, time_zone)
-    after = begin or datetime.now(UTC)
-    if after.tzinfo is None:
-        after = after.replace(tzinfo=ZoneInfo(time_zone))
+    after = datetime.now(UTC) if begin is None else operation.bound_of(begin, read.time_zone, field="from")
     rows = operation.next_fires(read, after, count)
     write_rows(
         rows, COLUMNS, format="json" if as_json else "table", nothing="It never fires after that time."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from batchwright.cli.schedule_views import (
     FIRE_COLUMNS,
     NEXT_COLUMNS,
     SCHEDULE_COLUMNS,
+    bound,
     difference_lines,
     next_line,
     schedule_facts,
+    window_line,
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
@@ -32,7 +34,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.runs.jobs import described_job
 from batchwright.operations.runs.parameters import read_parameters
 from batchwright.operations.schedules import schedules as operation
-from batchwright.operations.schedules.backfill import backfill_schedule
+from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.views import View
 
@@ -72,7 +74,7 @@ def add(
         parameters = _parameters(app, job, texts)
         request = ScheduleRequest(name=name, cron=cron, job=job, parameters=parameters, **fields)
         made = operation.add_schedule(app, request, actor=acting(app, actor))
-    _answer(made, f"{name} is scheduled and {next_line(made)}.", as_json=as_json)
+    _answer(made, f"{name} is scheduled and {next_line(made)}.{window_line(made)}", as_json=as_json)
 
 
 @schedules.command("list", example="batchwright schedules list --json")
@@ -138,7 +140,8 @@ def update(
             described = job or operation.show_schedule(app, name)["job"]
             changes["parameters"] = _parameters(app, described, texts)
         changed = operation.update_schedule(app, name, changes, actor=acting(app, actor))
-    _answer(changed, f"{name} is changed and {next_line(changed)}.", as_json=as_json)
+    said = window_line(changed) if {"start", "end", "time_zone"} & changes.keys() else ""
+    _answer(changed, f"{name} is changed and {next_line(changed)}.{said}", as_json=as_json)
 
 
 @schedules.command(
@@ -262,7 +265,14 @@ def apply(
 @click.option(
     "--from", "begin", type=Moment(), required=True, metavar="T", help="ISO 8601, in the schedule's zone."
 )
-@click.option("--to", "end", type=Moment(), required=True, metavar="T", help="Both ends are included.")
+@click.option(
+    "--to",
+    "end",
+    type=Moment(last=True),
+    required=True,
+    metavar="T",
+    help="Both ends are included; a date alone is the whole day.",
+)
 @click.option("--preview", is_flag=True, help="Only list what would run.")
 @actor_option
 @reason_option
@@ -270,7 +280,7 @@ def apply(
 def backfill(
     name: str,
     begin: datetime,
-    end: datetime,
+    end: date | datetime,
     preview: bool,
     actor: str | None,
     reason: str | None,
@@ -278,6 +288,8 @@ def backfill(
 ) -> None:
     """Run what a schedule missed: a run for each of its times in a window that has none yet."""
     with application() as app:
+        window = backfill_window(app, name, begin, end)
+        click.echo(f"Its times from {bound(window, 'from')} to {bound(window, 'to')}.", err=True)
         rows = backfill_schedule(
             app, name, begin, end, actor=acting(app, actor), reason=reason, preview=preview
         )

@@ -36,6 +36,18 @@ def next_fire(timetable: Timetable, zone: ZoneInfo, is_interval: bool, after: da
     return _in_repeated(timetable, zone, is_interval, wall, here.fold)
 
 
+def instant_of(wall: datetime, zone: ZoneInfo, *, last: bool = False) -> datetime:
+    """The instant, in UTC, at which the zone's clock shows a wall time (naive).
+
+    Of a time that comes twice the first, or the ``last``; of one that the clock leaves out the end of the gap, at which
+    what is fixed within it fires, too.
+    """
+    at = wall.replace(fold=0)
+    if _comes_twice(at, zone) < _ZERO:
+        at = _end_of_change(at.replace(microsecond=0), zone)
+    return at.replace(tzinfo=zone, fold=int(last)).astimezone(UTC)
+
+
 def _in_order(timetable: Timetable, zone: ZoneInfo, is_interval: bool, begin: datetime) -> datetime | None:
     """The first fire from a wall time on that is in no repeated time, or before one."""
     while (numbers := timetable.first_from(begin)) is not None:

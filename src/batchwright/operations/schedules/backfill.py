@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -17,9 +16,11 @@ from batchwright.engine.schedules.due import A_MOMENT
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire, StoredFire
 from batchwright.operations.access import audit
+from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import tell_submitted
+from batchwright.operations.schedules.cron import bound_of
 from batchwright.operations.schedules.firing import submit_of_schedules
 from batchwright.operations.schedules.schedules import nominal_times, permit_change, schedule_named
 from batchwright.operations.views import View, instant
@@ -31,8 +32,8 @@ MOST = 1_000
 def backfill_schedule(
     app: Application,
     name: str,
-    begin: datetime,
-    end: datetime,
+    begin: date | datetime,
+    end: date | datetime,
     *,
     actor: Actor,
     reason: str | None = None,
@@ -40,8 +41,9 @@ def backfill_schedule(
 ) -> list[View]:
     """Submit a run for each nominal time from `begin` to `end` that has none: `nominal_time, local_time, run_id`.
 
-    A window without a zone is of the schedule's. Times before the schedule was made count, too; one that has its run
-    never gets another. The runs are the schedule's: where its overlap policy is not `allow`, they follow one another.
+    A window without a zone is of the schedule's, and a date alone is the whole day, of today what has passed. Times
+    before the schedule was made count, too; one that has its run never gets another. The runs are the schedule's:
+    where its overlap policy is not `allow`, they follow one another.
     With `preview` nothing is written, and `run_id` is `None`.
 
     Refuses a window that ends before it begins or after now, and more than 1,000 runs.
@@ -50,7 +52,7 @@ def backfill_schedule(
     with app.database.read() if preview else app.database.write(patient=True) as connection:
         now = app.clock.now()
         schedule = schedule_named(connection, name, lock=not preview)
-        begin, end = _window(schedule, begin, end, now)
+        begin, end = _checked(schedule, *_window(schedule, begin, end, now), now)
         times = _missing(connection, schedule, begin, end)
         submitted = [] if preview else _run(app, connection, schedule, times, actor)
         run_ids = [run.run_id for run in submitted]
@@ -73,12 +75,32 @@ def backfill_schedule(
     ]
 
 
-def _window(schedule: Schedule, begin: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
-    zone = ZoneInfo(schedule.time_zone)
-    begin, end = (
-        (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
-        for moment in (begin, end)
-    )
+def backfill_window(
+    app: Application,
+    name: str,
+    begin: date | datetime,
+    end: date | datetime,
+    *,
+    actor: Actor | None = None,
+) -> View:
+    """The window that `backfill_schedule` understands, whether it takes it or not: `time_zone`, `from`, `to`."""
+    permit(app, actor, Right.LOOK, "schedule.show")
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+    begin, end = _window(schedule, begin, end, app.clock.now())
+    return {"time_zone": schedule.time_zone, "from": instant(begin), "to": instant(end)}
+
+
+def _window(
+    schedule: Schedule, begin: date | datetime, end: date | datetime, now: datetime
+) -> tuple[datetime, datetime]:
+    since = bound_of(begin, schedule.time_zone, field="from")
+    until = bound_of(end, schedule.time_zone, field="to", is_upper=True)
+    is_today = not isinstance(end, datetime) and bound_of(end, schedule.time_zone, field="to") <= now
+    return since, min(until, now) if is_today else until
+
+
+def _checked(schedule: Schedule, begin: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
     if end < begin:
         raise Refused(
             f"the window ends at {instant(end)}, before it begins at {instant(begin)}",

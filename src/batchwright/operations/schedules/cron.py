@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
 
-from batchwright.engine.cron import CronError, CronExpression
+from batchwright.engine.cron import CronError, CronExpression, instant_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.views import View, instant
 
@@ -13,6 +15,9 @@ CLOCK_CHANGES = {
     False: "a fixed time: one that the clock leaves out fires when the gap ends, one that comes twice fires once",
     True: "an interval: it fires at every wall time that really comes, as often as it comes",
 }
+
+_LAST_SECOND = time(23, 59, 59)
+"""Of a day: nominal times are whole seconds."""
 
 
 class ExpressionRefused(Refused):
@@ -44,6 +49,32 @@ def read_moment(text: str, *, field: str) -> datetime:
     except ValueError:
         remedy = "Write it as 2026-11-01 or 2026-11-01T01:30 (ISO 8601)"
         raise Refused(f"{text!r} is no time", field=field, remedy=remedy) from None
+
+
+def read_last_moment(text: str, *, field: str) -> date | datetime:
+    """The same for the last time of a window; of a date alone the date, for the whole day."""
+    with suppress(ValueError):
+        return date.fromisoformat(text)
+    return read_moment(text, field=field)
+
+
+def bound_of(moment: date | datetime, time_zone: str, *, field: str, is_upper: bool = False) -> datetime:
+    """The instant, in UTC, that somebody means by the first or last time of a window.
+
+    A date alone is the whole day, a time without a zone is of the zone named: where that comes twice, the window has
+    both; where the clock leaves it out, it is the end of the gap. Raises `Refused` for what lies beyond all times.
+    """
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, _LAST_SECOND if is_upper else time.min)
+    try:
+        if moment.tzinfo is None:
+            return instant_of(moment, ZoneInfo(time_zone), last=is_upper or moment.fold == 1)
+        if isinstance(moment.tzinfo, ZoneInfo):
+            return instant_of(moment.replace(tzinfo=None), moment.tzinfo, last=moment.fold == 1)
+        return moment.astimezone(UTC)
+    except OverflowError:
+        remedy = "Leave it out, or give an earlier year" if is_upper else "Leave it out, or give a later year"
+        raise Refused(f"{moment.isoformat()} is beyond all times", field=field, remedy=remedy) from None
 
 
 def explain(text: str) -> View:

@@ -18,7 +18,7 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.notifications.addresses import check_address
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.runs.parameters import Schema, choices_of, read_parameters
-from batchwright.operations.schedules.cron import read_expression, read_moment
+from batchwright.operations.schedules.cron import read_expression, read_last_moment, read_moment
 from batchwright.operations.schedules.request import MISFIRES, OVERLAPS
 
 SHOWN = 20
@@ -48,7 +48,7 @@ _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
     "cap": ("cap", read_whole),
     "overlap": ("overlap", None),
     "start": ("start", read_moment),
-    "end": ("end", read_moment),
+    "end": ("end", read_last_moment),
     "owner": ("owner", None),
     "actor": ("owner", None),
     "start-within": ("start_within_minutes", read_whole),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, get_type_hints
-from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
@@ -23,7 +22,7 @@ from batchwright.operations.access.permissions import Right, permit, right_to_ru
 from batchwright.operations.actor import Actor, check_actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
-from batchwright.operations.schedules.cron import read_expression
+from batchwright.operations.schedules.cron import bound_of, read_expression
 
 LONGEST_NAME = 255
 MOST_AT_ONCE = 1_000
@@ -67,7 +66,8 @@ def check_request(
     check_one_of(request.overlap, OVERLAPS, field="overlap")
     _check_numbers(request)
     expression = read_expression(request.cron, request.time_zone, from_crontab=from_crontab)
-    start, end = _zoned(request.start, request.time_zone), _zoned(request.end, request.time_zone)
+    start = _bound(request.start, request.time_zone, "start")
+    end = _bound(request.end, request.time_zone, "end", is_upper=True)
     times = (request.cron, request.time_zone, start, end)
     if before is None or times != (before.cron, before.time_zone, before.start, before.end):
         _check_fires(expression, start, end, now)
@@ -140,10 +140,10 @@ def _check_numbers(request: ScheduleRequest) -> None:
         )
 
 
-def _zoned(moment: datetime | None, time_zone: str) -> datetime | None:
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=ZoneInfo(time_zone))
+def _bound(
+    moment: date | datetime | None, time_zone: str, field: str, *, is_upper: bool = False
+) -> datetime | None:
+    return None if moment is None else bound_of(moment, time_zone, field=field, is_upper=is_upper)
 
 
 def _check_fires(
