@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -55,6 +56,13 @@ def test_an_hour_that_comes_twice_fires_twice_and_in_order() -> None:
 
 def test_an_expression_without_a_next_time_gives_none() -> None:
     assert ExpressionTrigger(CronExpression("0 0 0 1 1 ? 2020")).get_next_fire_time(None, NOON) is None
+
+
+def test_a_start_in_the_second_pass_of_a_repeated_hour_leaves_the_first_one_out() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 10, 25, 2, 0, fold=1, tzinfo=zone)
+    trigger = ExpressionTrigger(CronExpression("0 0/30 * ? * *", "Europe/Berlin"), start, start)
+    assert trigger.get_next_fire_time(None, NOON) == datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
 
 
 def test_it_can_be_stored_and_read_again() -> None:

@@ -24,8 +24,8 @@ class ExpressionTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has n
         self, expression: CronExpression, start: datetime | None = None, end: datetime | None = None
     ) -> None:
         self.expression = expression
-        self.start = start
-        self.end = end
+        self.start = None if start is None else start.astimezone(UTC)
+        self.end = None if end is None else end.astimezone(UTC)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """The first fire at or after ``now`` and after the previous one, in UTC; ``None`` when there is none."""
@@ -33,7 +33,7 @@ class ExpressionTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has n
         if previous_fire_time is not None:
             after = max(after.astimezone(UTC), previous_fire_time.astimezone(UTC))
         if self.start is not None:
-            after = max(after.astimezone(UTC), (self.start - _A_MOMENT).astimezone(UTC))
+            after = max(after.astimezone(UTC), self.start - _A_MOMENT)
         fire = self.expression.next_after(after)
         if fire is None:
             return None
