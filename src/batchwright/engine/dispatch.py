@@ -17,7 +17,7 @@ from batchwright.engine import events
 from batchwright.engine.claim import Claimed, Claims, ExtraWrite, Stop, no_extra_write
 from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Announce, Endings
-from batchwright.engine.errors import FenceLost, Refused, error_text, raised, text_of
+from batchwright.engine.errors import FenceLost, Refused, TransactionEnded, error_text, raised, text_of
 from batchwright.engine.events import Events
 from batchwright.engine.executors import Executor, Inline
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
@@ -37,6 +37,9 @@ from batchwright.engine.store.leases import LeaseStore
 
 SECONDS_OF_TRIES_WHEN_STOPPED = 2.0
 """A step that was tried for longer is left when the process ends: whoever takes the run over does it."""
+
+VERDICTS = (CeilingReached, SameFault, GivenTwice, GivenUp, TransactionEnded, Refused)
+"""What says in so many words why a run has failed."""
 
 log = structlog.get_logger()
 
@@ -197,7 +200,7 @@ class Dispatcher:
             if is_transient(error):
                 raise
             reason = text_of(error)
-            if not isinstance(error, (CeilingReached, SameFault, GivenTwice, GivenUp, Refused)):
+            if not isinstance(error, VERDICTS):
                 told = raised(error)
                 reason = told.message
                 log.error("the run raised an exception", error=reason, traceback=told.traceback)

@@ -80,6 +80,17 @@ class FenceLost(Exception):
         self.run_id = run_id
 
 
+class TransactionEnded(Exception):
+    """A job ended the transaction that it was lent, past what refuses that; ``where`` it did."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"the job ended the transaction of {where} by itself, with COMMIT or ROLLBACK: if it was committed, what"
+            " was written by then stays, and the ledger knows nothing of it"
+        )
+        self.where = where
+
+
 class JobExit(Exception):
     """A job raised something that is no ``Exception``, as ``sys.exit`` does: ``raised``."""
 

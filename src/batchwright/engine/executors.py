@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from batchwright.engine import events
-from batchwright.engine.errors import FenceLost
+from batchwright.engine.errors import FenceLost, TransactionEnded
 from batchwright.engine.events import Event, Events
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.scope import Done
@@ -57,14 +57,15 @@ class Task(NamedTuple):
 class TaskResult(NamedTuple):
     """What another process answers to a task: what the scope came to, or else why not, and the events of it.
 
-    ``asked`` is why it was not begun, ``refused`` why such a process cannot work for us at all. With nothing of these
-    the scope could not be done there.
+    ``asked`` is why it was not begun, ``refused`` why such a process cannot work for us at all, ``ended_in`` where the
+    job ended its transaction. With nothing of these the scope could not be done there.
     """
 
     done: Done | None = None
     asked: Ask | None = None
     fence_lost: bool = False
     refused: str | None = None
+    ended_in: str | None = None
     events: tuple[Event, ...] = ()
 
 
@@ -371,6 +372,8 @@ class InFlight:
             self._events.publish(event)
         if result.fence_lost:
             raise FenceLost(task.run_id)
+        if result.ended_in is not None:
+            raise TransactionEnded(result.ended_in)
         if result.refused is not None:
             self._work.requeue([task])
             raise PoolUnavailable(result.refused)
@@ -453,6 +456,8 @@ class InFlight:
     def _survived(self, task: Task, result: TaskResult) -> None:
         if result.fence_lost:
             raise FenceLost(task.run_id)
+        if result.ended_in is not None:
+            raise TransactionEnded(result.ended_in)
         if result.refused is not None:
             raise PoolUnavailable(result.refused)
 

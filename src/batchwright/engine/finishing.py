@@ -19,6 +19,7 @@ from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.scope import RunSession
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.engines import let_wait
+from batchwright.engine.store.lending import lent
 from batchwright.engine.submit import submit_next
 
 
@@ -58,16 +59,11 @@ class Finishing:
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
             return Ending(run)
         check_all_reached(run)
+        finish = self._at_finish(run, connection)
         if run.is_dry or run.preview_key is not None or type(job).finish is not BatchJob.finish:
             let_wait(connection)
-        if run.is_dry:
-            preview_check.record_finish_preview(connection, run, job)
-        if run.preview_key is not None:
-            preview_check.check_finish(connection, run.preview_key, job, run)
-        finish = self._at_finish(run, connection)
-        with JOB_CODE:
-            job.finish(finish)
-            reports.check_totals(finish.totals)
+            with lent(connection, "finish"):
+                _call_finish(connection, run, job, finish)
         self._events.publish(events.Reached(run.run_id, "finish called"))
         runs.add_warnings(connection, run.id, None, finish.warnings)
         ended = self._endings.end(connection, run, State.COMPLETED, finish.totals, None)
@@ -119,6 +115,16 @@ class Finishing:
 
         totals = {name: dict(amounts) for name, amounts in run.totals.items()}
         return Finish(run=run, connection=connection, now=now, totals=totals, chain=chain)
+
+
+def _call_finish(connection: Connection, run: Run, job: BatchJob, finish: Finish) -> None:
+    if run.is_dry:
+        preview_check.record_finish_preview(connection, run, job)
+    if run.preview_key is not None:
+        preview_check.check_finish(connection, run.preview_key, job, run)
+    with JOB_CODE:
+        job.finish(finish)
+        reports.check_totals(finish.totals)
 
 
 def check_all_reached(run: Run) -> None:

@@ -20,6 +20,7 @@ from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.lending import lent
 from batchwright.engine.submit import stored_selection
 
 SCOPES_PER_PLANNING_COMMIT = 50
@@ -51,7 +52,7 @@ class Preparing:
     def prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
         """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop."""
         try:
-            with self._database.read() as reading:
+            with self._database.read() as reading, lent(reading, "start"):
                 plan = self._plan(run, session, _planned(reading, run, job), stop)
             return run if plan is None else self._end_planning(run, job, session, plan)
         except _PlannedBefore as before:

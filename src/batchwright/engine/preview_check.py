@@ -29,6 +29,7 @@ from batchwright.engine.plan import cut
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.lending import lent
 from batchwright.engine.submit import stored_selection
 
 MOST_NAMED = 5
@@ -49,7 +50,7 @@ def check_preview(database: Database, clock: Clock, preview: Run, job: BatchJob)
     Looks for new records, then computes scope after scope again as the dry run did, and at last what ``finish`` would
     write; writes nothing.
     """
-    with database.read() as reading:
+    with database.read() as reading, lent(reading, "start"):
         _refuse(_new_records(reading, preview, job))
         keys = scopes.keys_of(reading, preview.id)
     _refuse(change for key in keys for change in _changes_now(database, clock, preview, job, key))
@@ -134,7 +135,7 @@ def _changes_now(database: Database, clock: Clock, preview: Run, job: BatchJob, 
             groups=stored.groups,
             set_aside=raised,
         )
-        with JOB_CODE:
+        with lent(connection, f"scope {stored.number}", stored.began), JOB_CODE:
             job.execute(scope)
         scope.outcomes.update(raised)
         changes = list(islice(_changes(connection, stored, job, scope), MOST_NAMED + 1))

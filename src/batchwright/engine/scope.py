@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NoReturn
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -24,15 +23,15 @@ from sqlalchemy.exc import DBAPIError
 from batchwright.config.logging import bind
 from batchwright.engine import attribution, events, faults, preview_check, reports
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import FenceLost, PreviewOutdated, Raised, raised, storable
+from batchwright.engine.errors import FenceLost, PreviewOutdated, Raised, TransactionEnded, raised, storable
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import ENDED_PROCESS, UNFORESEEN, BatchJob, Outcome, Scope
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.store import leases, runs, scopes
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.engines import is_closed_on_purpose
 from batchwright.engine.store.leases import Session
+from batchwright.engine.store.lending import lent
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,8 @@ class ScopeRunner:
 
         ``deadly`` are its records that end each process which executes them, with how they do: they become errors.
 
-        Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass, and the
-        job's own exception when it raises without any record.
+        Raises ``FenceLost`` when the run was taken over, the database's error when a fault did not pass,
+        ``TransactionEnded``, and the job's own exception when it raises without any record.
         """
         with bind(scope=number):
             return self._with_retries(scope_key, number, deadly)
@@ -187,7 +186,7 @@ class ScopeRunner:
                         [fault] = faults_found
                         return replace(done, fault=fault, groups=len(stored.groups))
                     return done
-            except (FenceLost, PreviewOutdated, _DoneElsewhere):
+            except (FenceLost, PreviewOutdated, TransactionEnded, _DoneElsewhere):
                 raise
             except Exception as error:
                 if faults.is_transient(error) or stored is None or bare or not stored.keys:
@@ -224,16 +223,10 @@ class ScopeRunner:
             set_aside=set_aside,
         )
         self._reached("scope read", stored.number)
-        driver_connection = connection.connection.driver_connection
-        try:
-            if keys or (stored.groups and not bare):
-                with _gc_paused(), JOB_CODE, _ends_refused(connection):
-                    self.job.execute(scope)
-                reports.check_totals(scope.totals)
-        finally:
-            if is_closed_on_purpose(driver_connection):
-                connection.invalidate()
-                raise RuntimeError("the job closed its connection")
+        if keys or (stored.groups and not bare):
+            with _gc_paused(), lent(connection, f"scope {stored.number}", stored.began), JOB_CODE:
+                self.job.execute(scope)
+        reports.check_totals(scope.totals)
         self._reached("scope executed", stored.number)
         ours = set(keys)
         told: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
@@ -303,7 +296,7 @@ class ScopeRunner:
                 raise _RollBack
         except _RollBack:
             return None
-        except (FenceLost, _DoneElsewhere):
+        except (FenceLost, TransactionEnded, _DoneElsewhere):
             raise
         except Exception as error:
             if faults.is_transient(error):
@@ -363,26 +356,6 @@ class ScopeRunner:
         if self.run.is_dry:
             for line in scope.previews:
                 yield {"run_id": self.run.id, "scope_id": stored.id, **scopes.preview_values(line)}
-
-
-@contextmanager
-def _ends_refused(connection: Connection) -> Iterator[None]:
-    """The transaction is the scope's: in the block its connection refuses to end it. Savepoints are the job's own."""
-
-    def refuse(*_: object) -> NoReturn:
-        raise RuntimeError(
-            "a scope is one transaction, which commits with its ledger: a job does not commit, roll back or close it;"
-            " it may use begin_nested()"
-        )
-
-    names = ("commit", "rollback", "close")
-    for name in names:
-        setattr(connection, name, refuse)
-    try:
-        yield
-    finally:
-        for name in names:
-            delattr(connection, name)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from batchwright.config.logging import bind
 from batchwright.config.settings import SettingsError
 from batchwright.config.stderr import make_stderr_unfailing
 from batchwright.engine import events, processes
-from batchwright.engine.errors import FenceLost, Refused, error_text
+from batchwright.engine.errors import FenceLost, Refused, TransactionEnded, error_text
 from batchwright.engine.events import Event, Events
 from batchwright.engine.executors import Task, TaskResult
 from batchwright.engine.faults import is_cancelled
@@ -69,6 +69,8 @@ def execute_scope(task: Task) -> TaskResult:
             done = runner.execute(task.scope_key, task.number, dict(task.deadly))
     except FenceLost:
         return TaskResult(fence_lost=True)
+    except TransactionEnded as ended:  # not to be done once more
+        return TaskResult(ended_in=ended.where, events=tuple(state.events))
     except _CannotWork as cannot:
         return TaskResult(refused=str(cannot))
     except Exception as error:  # whoever drives the run meets it again, and decides

@@ -147,16 +147,6 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.autocommit = before
 
 
-def is_closed_on_purpose(driver_connection: Any) -> bool:
-    """Whether this side has closed a connection of a driver; not so one that broke."""
-    if not isinstance(driver_connection, sqlite3.Connection):
-        return bool(driver_connection.closed and not driver_connection.broken)
-    try:
-        return driver_connection.in_transaction is None
-    except sqlite3.ProgrammingError:
-        return True
-
-
 def open_lease_engine(url: URL) -> Engine:
     """The engine for leases: on SQLite of a small file of its own, which is made; no commit waits for the disk."""
     if not is_sqlite(url):

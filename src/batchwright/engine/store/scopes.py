@@ -29,7 +29,9 @@ _HALF = 32
 _BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
 
 # Made once: every scope executes them, and making one takes as long as the database takes to answer.
-_READ = select(scope).where(scope.c.id == bindparam("key"))
+_READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
+    scope.c.id == bindparam("key")
+)
 _ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
@@ -70,6 +72,8 @@ class StoredScope:
     skipped: int
     amounts: array[int] | None
     currencies: list[str | None] | str | None
+    began: object = None
+    """When the transaction began that it was read in, where the database was asked."""
 
     def amount_of(self, position: int) -> Amount | None:
         """What the record at ``position`` of ``keys`` came to."""
@@ -140,7 +144,8 @@ def done_counts(connection: Connection, run_key: int) -> DoneCounts:
 
 def read(connection: Connection, scope_key: int) -> StoredScope:
     """One scope, its keys unpacked."""
-    return _stored(connection.execute(_READ, {"key": scope_key}).one())
+    row = connection.execute(_READ, {"key": scope_key}).one()
+    return _stored(row, row.began)
 
 
 def keys_of(connection: Connection, run_key: int) -> list[int]:
@@ -313,7 +318,7 @@ def _little(numbers: array[int]) -> array[int]:
 _BIG_ENDIAN = array("H", [1]).tobytes() == b"\x00\x01"
 
 
-def _stored(row: Any) -> StoredScope:
+def _stored(row: Any, began: object = None) -> StoredScope:
     return StoredScope(
         id=row.id,
         number=row.number,
@@ -326,6 +331,7 @@ def _stored(row: Any) -> StoredScope:
         skipped=row.skipped or 0,
         amounts=None if row.amounts is None else unpack(row.amounts),
         currencies=None if row.currencies is None else json.loads(row.currencies),
+        began=began,
     )
 
 
