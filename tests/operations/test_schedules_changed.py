@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.schedules.backfill import backfill_schedule
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
@@ -142,6 +144,37 @@ def test_start_and_end_changed_at_once_while_it_is_paused_make_no_past_time_due_
     clock.sleep(1800)
     look(app)
     assert started(app) == ["07-05T09:00"]
+
+
+@pytest.mark.parametrize("text", ["@hourly", "0   0 */1 * * ?", "0 0 0-23 ? jan-DEC sun-sat"])
+def test_an_expression_that_means_the_same_is_no_change_and_a_missed_time_stays_missed(
+    app: Application, clock: FakeClock, text: str
+) -> None:
+    added(app, misfire="skip")
+    clock.sleep(3 * 3600)
+    line = f'{text} "N" draft-usage-rating --misfire skip --overlap allow'
+    assert apply_schedules(app, line, file="crontab", actor=ACTOR).is_none
+    assert list_fires(app, "N") == []
+    if not text.startswith("@"):
+        with pytest.raises(Refused, match="nothing to change"):
+            updated(app, cron=text)
+    updated(app, grace_seconds=None, cap=3)
+    look(app)
+    (fire,) = list_fires(app, "N")
+    assert (fire["count"], fire["reason"]) == (3, "misfire skipped: policy skip")
+    rows = backfill_schedule(app, "N", NOW, NOW + timedelta(hours=3), actor=ACTOR)
+    assert len(rows) == 3
+
+
+def test_another_term_beside_an_expression_that_means_the_same_leaves_the_expression(
+    app: Application, clock: FakeClock
+) -> None:
+    added(app)
+    clock.sleep(3600)
+    line = '@hourly "N" draft-usage-rating --misfire all --overlap allow --cap 5'
+    assert apply_schedules(app, line, file="crontab", actor=ACTOR).changed == {"N": {"cap": (24, 5)}}
+    look(app)
+    assert started(app) == ["07-01T09:00"]
 
 
 def test_a_window_moved_out_of_the_past_and_back_makes_nothing_due(

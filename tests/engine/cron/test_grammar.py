@@ -248,3 +248,46 @@ def test_expressions_are_equal_by_text_zone_and_dialect() -> None:
     assert one != CronExpression("0 0 0 * * ?", "UTC")
     assert one != CronExpression("0 0 0 * * ?", "Asia/Tokyo", strict_salesforce=True)
     assert "0 0 0 * * ?" in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0 0 0 * * ?", "  0\t0   0 ? * *"),
+        ("0 0 0 ? * mon-Fri", "0 0 0 ? * 2-6"),
+        ("0 0 0 ? * MON-FRI *", "0 0 0 ? * 2,3,4,5,6"),
+        ("0 0 0 ? * MONDAY", "0 0 0 ? 1-12 2"),
+        ("@daily", "0 0 0 * * ?"),
+        ("@daily", "0 0 * * *"),
+        ("0 0 * * 0", "0 0 * * 7"),
+        ("0 0 0 1 jan,JUL ?", "0 0 0 1 7,1,7 ?"),
+        ("0 */15 * * * ?", "0 0,15,30,45 * * * ?"),
+        ("0 0 0 L 2 ?", "0 0 0 L-0 2 ?"),
+        ("0 0 0 29-31 2 ?", "0 0 0 29 2 ?"),
+        ("0 0 0 ? * L", "0 0 0 ? * SAT"),
+        ("0 0 0 ? * * 1970-2199", "0 0 0 * * ?"),
+    ],
+)
+def test_expressions_that_always_fire_at_the_same_times_are_equivalent(one: str, other: str) -> None:
+    assert CronExpression.from_crontab(one).is_equivalent_to(CronExpression.from_crontab(other))
+    assert CronExpression.from_crontab(other).is_equivalent_to(CronExpression.from_crontab(one))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0 0 0 * * ?", "0 0 1 * * ?"),
+        ("0 0 2 * * ?", "0 0-0 2 * * ?"),
+        ("0 0 0 ? * 1-5", "0 0 * * 1-5"),
+        ("0 0 0 28 2 ?", "0 0 0 L 2 ?"),
+        ("0 0 0 * * ? 2026", "0 0 0 * * ?"),
+        ("0 0 0 15W * ?", "0 0 0 15 * ?"),
+        ("0 0 13 * 5", "0 0 0 13 * ?"),
+    ],
+)
+def test_expressions_that_fire_otherwise_or_are_intervals_are_not(one: str, other: str) -> None:
+    assert not CronExpression.from_crontab(one).is_equivalent_to(CronExpression.from_crontab(other))
+
+
+def test_the_same_text_in_another_zone_is_not_equivalent() -> None:
+    assert not CronExpression("0 0 0 * * ?").is_equivalent_to(CronExpression("0 0 0 * * ?", "Asia/Tokyo"))

@@ -83,6 +83,10 @@ class CronExpression:
         """
         return count_fires(self._timetable, self._zone, self._is_interval, after, until)
 
+    def is_equivalent_to(self, other: CronExpression) -> bool:
+        """Whether both fire at the same times, always, whatever the dialect, spelling and spacing of their texts."""
+        return self.time_zone == other.time_zone and self._fields.meaning == other._fields.meaning
+
     def describe(self) -> str:
         """What it means in plain English: `At 00:00 every day`."""
         return words.describe(self._fields)

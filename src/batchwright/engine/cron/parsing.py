@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from batchwright.engine.cron.days import DayRule, read_month_days, read_weekdays
+from batchwright.engine.cron.days import DayRule, Month, read_month_days, read_weekdays
 from batchwright.engine.cron.errors import CronError
 from batchwright.engine.cron.fields import (
     DAY_OF_MONTH,
@@ -46,6 +47,7 @@ _AT_ZERO = (Span(0, 0),)
 _LEAST, _MOST = 6, 7
 _SHOWN = 40
 _EXAMPLE = "second minute hour day-of-month month day-of-week [year], for example 0 0 2 * * ?"
+_LENGTHS = {month: (28, 29) if month == 2 else (monthrange(1970, month)[1],) for month in range(1, 13)}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,22 @@ class Fields:
     def is_interval(self) -> bool:
         """Whether seconds, minutes or hours are written with `*`, a range or a step: lists are fixed times."""
         return any(span.is_interval for span in (*self.seconds, *self.minutes, *self.hours))
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Equal where the same wall times are meant, and the same is done about clock changes, however written."""
+        months = _values(self.months, MONTH)
+        lengths = sorted({length for month in months for length in _LENGTHS[month]})
+        shapes = [Month(weekday, length) for length in lengths for weekday in range(1, 8)]
+        return (
+            _values(self.seconds, SECONDS),
+            _values(self.minutes, MINUTES),
+            _values(self.hours, HOURS),
+            months,
+            _values(self.years, YEAR),
+            tuple((shape, tuple(self.days.days(shape))) for shape in shapes),
+            self.is_interval,
+        )
 
 
 def parse(text: str, *, strict_salesforce: bool = False) -> Fields:
@@ -137,6 +155,10 @@ def words_of(text: str) -> list[Piece]:
             problem, field="expression", position=unseen, remedy="Write it in one line, with blanks"
         )
     return [Piece(_capitals(found[0]), found.start()) for found in re.finditer(r"[^ \t]+", text)]
+
+
+def _values(spans: Sequence[Span], field: Field) -> frozenset[int]:
+    return frozenset(value for span in spans for value in span.values(field))
 
 
 def _capitals(word: str) -> str:

@@ -57,8 +57,9 @@ def check_request(
 ) -> ScheduleSpec:
     """What is to be saved: each field checked, the job's parameters as its schema reads them, ids looked up.
 
-    `before` is the schedule that it changes; `from_crontab` allows a Unix line as well. Raises `Refused` for the first
-    field that cannot be used, and for an expression that never fires.
+    `before` is the schedule that it changes; it keeps its expression where the new one means the same. `from_crontab`
+    allows a Unix line as well. Raises `Refused` for the first field that cannot be used, and for an expression that
+    never fires.
     """
     check_fields(field_values(request))
     _check_name(request.name)
@@ -68,10 +69,18 @@ def check_request(
     expression = read_expression(request.cron, request.time_zone, from_crontab=from_crontab)
     start = _bound(request.start, request.time_zone, "start")
     end = _bound(request.end, request.time_zone, "end", is_upper=True)
-    times = (request.cron, request.time_zone, start, end)
+    cron = request.cron
+    if (
+        before is not None
+        and request.time_zone == before.time_zone
+        and expression.is_equivalent_to(before.expression)
+    ):
+        cron = before.cron
+    times = (cron, request.time_zone, start, end)
     if before is None or times != (before.cron, before.time_zone, before.start, before.end):
         _check_fires(expression, start, end, now)
     checked = {
+        "cron": cron,
         "parameters": _checked_parameters(app, connection, request),
         "owner": check_actor(request.owner or (actor.name if before is None else before.owner), "owner"),
         "misfire": Misfire(request.misfire),
