@@ -23,7 +23,6 @@ from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import run
 from batchwright.notifications import transports
 from batchwright.notifications.deliver import LONGEST_PAUSE, Mailer, pause_after, transport_from
-from batchwright.notifications.outbox import HOLD
 from batchwright.notifications.records import Row
 from batchwright.notifications.transports import FileTransport, Letter, SmtpTransport
 from tests.notifications.making import (
@@ -460,10 +459,6 @@ def test_pauses_double_from_a_minute_to_six_hours(attempts: int, minutes: int) -
     assert pause_after(attempts, 0.5) == timedelta(minutes=minutes)
     assert pause_after(attempts, 0.0) == timedelta(minutes=minutes) * 0.8
     assert pause_after(attempts, 1.0) == timedelta(minutes=minutes) * 1.2
-
-
-def test_a_claim_outlives_the_longest_attempt() -> None:
-    assert HOLD.total_seconds() / 2 > transports.CONNECT_SECONDS + transports.MESSAGE_SECONDS
 
 
 def test_the_settings_choose_the_transport(tmp_path: Path) -> None:

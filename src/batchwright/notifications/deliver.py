@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from batchwright.config.settings import MailSettings
+from batchwright.config.texts import clean_line
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
 from batchwright.engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
@@ -21,7 +23,7 @@ from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address
 from batchwright.notifications.compose import Composer
-from batchwright.notifications.outbox import LEFT_TO_OTHERS, RUN_ENDED, Mail
+from batchwright.notifications.outbox import HOLD, LEFT_TO_OTHERS, RUN_ENDED, Mail
 from batchwright.notifications.records import Excerpt, OutcomeSource, RunRecords, gather
 from batchwright.notifications.transports import (
     FileTransport,
@@ -30,6 +32,7 @@ from batchwright.notifications.transports import (
     NotDelivered,
     RefusedForGood,
     SmtpTransport,
+    TooLarge,
     Transport,
     TransportDown,
 )
@@ -38,6 +41,9 @@ __all__ = ["Attempt", "FileTransport", "Mailer", "SendReport", "SmtpTransport", 
 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=6)
+SECONDS_TO_STOP = 0.1
+"""So soon a mail at hand is called off."""
+CLAIM_KEPT_AFTER = HOLD / 3
 _JITTER = 0.2
 _ERROR_CHARACTERS = 500
 
@@ -83,6 +89,14 @@ class SendReport:
         return self.statuses().get(outbox.NO_RECIPIENT, 0)
 
 
+class CalledOff(Exception):
+    """The mail at hand was called off. ``handed_over``: the server has the message, and may have accepted it."""
+
+    def __init__(self, *, handed_over: bool) -> None:
+        super().__init__("called off while the server was taking it, which may have it")
+        self.handed_over = handed_over
+
+
 def transport_from(settings: MailSettings) -> Transport:
     """The transport that the settings name."""
     if settings.transport == "file":
@@ -106,13 +120,19 @@ def pause_after(attempts: int, chance: float) -> timedelta:
     return timedelta(seconds=pause) * (1 - _JITTER + 2 * _JITTER * chance)
 
 
+Composed = Letter | NotDelivered | RefusedForGood
+"""A message, or why there is none."""
+
+
 class Mailer:
     """Sends what the outbox holds. Trouble with mail is written to the mail's row and reported, never raised.
 
     A mail that tells of a run's records is left to a sender whose ``jobs`` have that of the run, and take its
     parameters (``refusal`` is why not), for an hour; then it goes with what ``outcomes`` knows without it.
 
-    Not to be called inside a running event loop: every call has one of its own, and one connection.
+    Not to be called inside a running event loop: every call has one of its own, and one connection. What ``stop`` says
+    is obeyed within a moment, also in the middle of a mail, which is then due again: at once, or, where the server may
+    have accepted it already, after the pause of a failed attempt.
     """
 
     def __init__(
@@ -194,9 +214,12 @@ class Mailer:
                 with self._database.read() as connection:
                     mail = outbox.by_id(connection, mail_id)
                 try:
-                    attempt = await self._try(mail, records, line)
+                    attempt = await self._try(mail, records, line, stop)
                 except TransportDown as down:
                     attempts.append(self._put_off(mail, down))
+                    break
+                except CalledOff as off:
+                    attempts.append(self._call_off(mail, off))
                     break
                 except DBAPIError as error:
                     if not is_transient(error):
@@ -207,24 +230,22 @@ class Mailer:
                     attempts.append(attempt)
         return attempts
 
-    async def _try(self, mail: Mail, records: _RecordsOfOneRun, line: Line) -> Attempt | None:
+    async def _try(
+        self, mail: Mail, records: _RecordsOfOneRun, line: Line, stop: Callable[[], bool]
+    ) -> Attempt | None:
         """One attempt at one mail; ``None`` if it is not due any more, or another sender has it, or should."""
         if not mail.is_due(self._clock.now()) or self._is_left(mail):
             return None
         if mail.is_ahead(self._clock.now()):
             log.warning("a clock was ahead when a mail was claimed; it is sent now", mail=mail.mail_id)
-        # Composed before the claim: a large run takes its time to read, and a claim must outlive its attempt.
-        composed = self._compose(mail, records)
+        # Composed before the claim: a large run takes its time to read, and a claim must outlive that.
+        composed = self._composed(mail, records)
         with self._database.write() as connection:
             if not outbox.claim(connection, mail, self._clock.now()):
                 return None
         self._events.publish(Reached(mail.run_id, "mail claimed"))
-        if isinstance(composed, NotDelivered):
-            return self._put_off(mail, composed)
-        if isinstance(composed, RefusedForGood):
-            return self._give_up(mail, composed)
         try:
-            await line.send(composed)
+            await self._hand_over(mail, composed, records, line, stop)
         except RefusedForGood as refusal:
             return self._give_up(mail, refusal)
         except TransportDown:
@@ -236,6 +257,50 @@ class Mailer:
         self._events.publish(Reached(mail.run_id, "mail marked"))
         self._events.publish(MailSent(mail.mail_id, mail.run_id))
         return Attempt(mail.mail_id, mail.recipient, "sent", self._transport.place(mail.mail_id))
+
+    async def _hand_over(
+        self, mail: Mail, composed: Composed, records: _RecordsOfOneRun, line: Line, stop: Callable[[], bool]
+    ) -> None:
+        """Hand the message over; where it is too large for the server, once more without its attachments."""
+        try:
+            await self._send_unless(stop, mail, _letter(composed), line)
+        except TooLarge as refusal:
+            of_run = records.of(mail)
+            if not of_run.files:
+                raise
+            log.warning("mail goes without its attachments", mail=mail.mail_id, reason=str(refusal))
+            await self._send_unless(stop, mail, _letter(self._compose(mail, of_run.without_files)), line)
+
+    async def _send_unless(self, stop: Callable[[], bool], mail: Mail, letter: Letter, line: Line) -> None:
+        """Send it, keeping its claim meanwhile. Raises `CalledOff` soon after `stop` says so."""
+        sending = asyncio.ensure_future(line.send(letter))
+        try:
+            claimed = time.monotonic()
+            while not (await asyncio.wait({sending}, timeout=SECONDS_TO_STOP))[0]:
+                if stop():
+                    raise CalledOff(handed_over=getattr(line, "handed_over", False))
+                if time.monotonic() - claimed > CLAIM_KEPT_AFTER.total_seconds():
+                    claimed = time.monotonic()
+                    self._keep_claim(mail)
+            sending.result()
+        except (NotDelivered, RefusedForGood, CalledOff):
+            raise
+        except (
+            Exception
+        ) as fault:  # of a library, over an answer that nobody foresaw: the next mail is not to suffer
+            raise NotDelivered(f"{type(fault).__name__}: {fault}") from fault
+        finally:
+            sending.cancel()
+            await asyncio.wait({sending})
+
+    def _keep_claim(self, mail: Mail) -> None:
+        try:
+            with self._database.write() as connection:
+                outbox.keep_claim(connection, mail.key, mail.attempts + 1, self._clock.now())
+        except DBAPIError as error:
+            if not is_transient(error):
+                raise
+            log.warning("the claim of a mail could not be kept", mail=mail.mail_id, reason=reason_of(error))
 
     def _mark_sent(self, key: int, at: datetime) -> None:
         """Mark what was accepted. Where its row is locked, with the next round of mail: it is sent again if it stays
@@ -257,34 +322,65 @@ class Mailer:
             return False
         return self._refusal(mail.facts.get("job", ""), mail.facts.get("parameters", {})) is not None
 
-    def _compose(self, mail: Mail, records: _RecordsOfOneRun) -> Letter | NotDelivered | RefusedForGood:
+    def _composed(self, mail: Mail, records: _RecordsOfOneRun) -> Composed:
+        try:
+            of_run = records.of(mail)
+        # Whatever a job raises over its records is no reason to try the next mail later.
+        except Exception as fault:
+            if isinstance(fault, DBAPIError) and is_transient(fault):
+                raise
+            return NotDelivered(f"the records cannot be read: {type(fault).__name__}: {fault}")
+        return self._compose(mail, of_run)
+
+    def _compose(self, mail: Mail, records: RunRecords) -> Composed:
         try:
             recipient = parse_address(mail.recipient or "").addr_spec
         except Refused as refusal:
             return RefusedForGood(str(refusal))
         try:
-            message = self._composer.compose(mail, records.of(mail), self._clock.now())
+            message = self._composer.compose(mail, records, self._clock.now())
             return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
         # A template of the user's own can raise anything; the mail waits for its repair.
         except Exception as fault:
             return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {fault}")
 
-    def _put_off(self, mail: Mail, trouble: NotDelivered) -> Attempt:
+    def _put_off(self, mail: Mail, trouble: NotDelivered | CalledOff) -> Attempt:
         own = mail.attempts + 1
         next_time = self._clock.now() + pause_after(own, self._chance())
-        error = str(trouble)[:_ERROR_CHARACTERS]
+        error = _shortened(trouble)
         with self._database.write() as connection:
             outbox.mark_waiting(connection, mail.key, own, next_time, error)
         self._events.publish(MailPutOff(mail.mail_id, mail.run_id, error))
         place = self._transport.place(mail.mail_id)
         return Attempt(mail.mail_id, mail.recipient, "waiting", place, error, next_time)
 
+    def _call_off(self, mail: Mail, off: CalledOff) -> Attempt:
+        """Leave the mail to the next sender: at once, but where the server may have accepted it."""
+        if off.handed_over:
+            return self._put_off(mail, off)
+        now = self._clock.now()
+        with self._database.write() as connection:
+            outbox.mark_waiting(connection, mail.key, mail.attempts + 1, now, None)
+        return Attempt(
+            mail.mail_id, mail.recipient, "waiting", self._transport.place(mail.mail_id), None, now
+        )
+
     def _give_up(self, mail: Mail, refusal: RefusedForGood) -> Attempt:
-        error = str(refusal)[:_ERROR_CHARACTERS]
+        error = _shortened(refusal)
         with self._database.write() as connection:
             outbox.mark_failed(connection, mail.key, mail.attempts + 1, error)
         self._events.publish(MailFailed(mail.mail_id, mail.run_id, error))
         return Attempt(mail.mail_id, mail.recipient, "failed", self._transport.place(mail.mail_id), error)
+
+
+def _shortened(trouble: Exception) -> str:
+    return clean_line(str(trouble))[:_ERROR_CHARACTERS]
+
+
+def _letter(composed: Composed) -> Letter:
+    if isinstance(composed, Letter):
+        return composed
+    raise composed
 
 
 class _RecordsOfOneRun:

@@ -43,7 +43,7 @@ LEFT_TO_OTHERS = timedelta(hours=1)
 """How long such a mail is left to a sender that has the job; then it goes without what the job knows."""
 
 HOLD = timedelta(minutes=15)
-"""How long a claim keeps other senders away: longer than the whole attempt may take."""
+"""How long a claim keeps other senders away. Who is at it for longer keeps the claim meanwhile."""
 
 CLAIM_AHEAD, PAUSE_AHEAD, DIGEST_AHEAD = timedelta(hours=1), timedelta(hours=8), timedelta(days=2)
 """No claim, no pause after an attempt and no day's end is that far away: such a time was set by a clock that was
@@ -124,6 +124,17 @@ _SENT = (
     update(mail)
     .where(mail.c.id == bindparam("wanted"), mail.c.status != SENT)
     .values(status=SENT, sent_at=bindparam("now"), next_attempt_at=None, error=None)
+)
+
+# The claim goes on, of an attempt that takes long.
+_KEEP_CLAIM = (
+    update(mail)
+    .where(
+        mail.c.id == bindparam("wanted"),
+        mail.c.status == WAITING,
+        mail.c.attempts == bindparam("own_attempt"),
+    )
+    .values(next_attempt_at=bindparam("held_until"))
 )
 
 # Not accepted: only by the sender whose attempt it was.
@@ -307,15 +318,23 @@ def claim(connection: Connection, line: MailLine, now: datetime) -> bool:
     return connection.execute(_CLAIM, values).first() is not None
 
 
+def keep_claim(connection: Connection, key: int, attempt: int, now: datetime) -> None:
+    """Hold the mail for ``HOLD`` from now on. Nothing happens if another attempt has begun since."""
+    values = {"wanted": key, "own_attempt": attempt, "held_until": now + HOLD}
+    connection.execute(_KEEP_CLAIM, values)
+
+
 def mark_sent(connection: Connection, key: int, now: datetime) -> None:
     """The mail was accepted."""
     connection.execute(_SENT, {"wanted": key, "now": now})
 
 
 def mark_waiting(
-    connection: Connection, key: int, attempt: int, next_attempt_at: datetime, error: str
+    connection: Connection, key: int, attempt: int, next_attempt_at: datetime, error: str | None
 ) -> None:
-    """The ``attempt`` failed for now. Nothing happens if another attempt has begun since."""
+    """The ``attempt`` failed for now, or, without an ``error``, was called off. Nothing happens if another attempt has
+    begun since.
+    """
     _mark_not_sent(connection, key, attempt, WAITING, next_attempt_at, error)
 
 
@@ -366,7 +385,12 @@ def _times(now: datetime) -> dict[str, datetime]:
 
 
 def _mark_not_sent(
-    connection: Connection, key: int, attempt: int, status: str, next_time: datetime | None, reason: str
+    connection: Connection,
+    key: int,
+    attempt: int,
+    status: str,
+    next_time: datetime | None,
+    reason: str | None,
 ) -> None:
     values = {"wanted": key, "own_attempt": attempt, "new_status": status}
     connection.execute(_NOT_SENT, {**values, "next_time": next_time, "reason": reason})

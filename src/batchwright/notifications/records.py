@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from batchwright.notifications.csv_file import Attachment, CsvFile
@@ -45,6 +45,13 @@ class RunRecords:
     def files(self) -> tuple[Attachment, ...]:
         """The attachments, in the order they are attached."""
         return tuple(e.file for e in (self.processed, self.errored) if e.file is not None)
+
+    @property
+    def without_files(self) -> RunRecords:
+        """The same with nothing to attach."""
+        return RunRecords(
+            errored=replace(self.errored, file=None), processed=replace(self.processed, file=None)
+        )
 
 
 def gather(outcomes: OutcomeSource, run_id: str, limit: int) -> RunRecords:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import tempfile
@@ -17,14 +18,24 @@ from typing import Literal, Protocol
 
 import aiosmtplib
 
+from batchwright.config.texts import clean_line
+
 Security = Literal["none", "starttls", "tls", "auto"]
 
-CONNECT_SECONDS = 60
-COMMAND_SECONDS = 60
-MESSAGE_SECONDS = 300
-"""For a whole message; with ``CONNECT_SECONDS`` well below ``outbox.HOLD``, so that a claim outlives its attempt."""
+CONNECT_SECONDS = 300
+"""For the connection and the greeting, and for each answer until the login is done (RFC 5321, 4.5.3.2.1)."""
+COMMAND_SECONDS = 300
+"""For the answer to a command (RFC 5321, 4.5.3.2.2 and 4.5.3.2.3)."""
+MESSAGE_SECONDS = 600
+"""For the answer to DATA, and for that after the final dot (RFC 5321, 4.5.3.2.6): who gives up earlier makes copies."""
+
+QUIT_SECONDS = 1
+"""For the answer to QUIT, of which nothing depends."""
 
 _TOO_LARGE = (552, 523)
+_LOGIN_WANTED = (530, 534, 535, 538)
+_RELAY = re.compile(r"\brelay|not authenticated|authenticat\w+ (is )?required|log ?in first", re.IGNORECASE)
+_TOO_LARGE_TEXT = re.compile(r"\b5\.(2\.3|3\.4)\b")
 
 
 class NotDelivered(Exception):
@@ -37,6 +48,10 @@ class TransportDown(NotDelivered):
 
 class RefusedForGood(Exception):
     """This message will not be accepted however often it is tried."""
+
+
+class TooLarge(RefusedForGood):
+    """Nor this one; a smaller one may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,9 @@ class Line(Protocol):
     """An open way out. Letters go one after the other."""
 
     async def send(self, letter: Letter) -> None:
-        """Deliver the letter. Raises ``NotDelivered`` or ``RefusedForGood``."""
+        """Deliver the letter. Raises ``NotDelivered`` or ``RefusedForGood``. May be cancelled: where there is an
+        attribute ``handed_over``, it says whether the letter may be accepted then, its receipt not being there yet.
+        """
 
 
 class Transport(Protocol):
@@ -142,7 +159,7 @@ class SmtpTransport:
             password=self._password,
             # The default looks our own name up in the DNS, which can take longer than the mail.
             local_hostname=socket.gethostname() or "localhost",
-            timeout=COMMAND_SECONDS,
+            timeout=CONNECT_SECONDS,
             use_tls=self._security == "tls",
             start_tls=start_tls[self._security],
             validate_certs=not local,
@@ -156,29 +173,48 @@ class _SmtpLine:
         self._make_client = make_client
         self._place = place
         self._client: aiosmtplib.SMTP | None = None
+        self.handed_over = False
 
     async def send(self, letter: Letter) -> None:
-        client = await self._connected()
+        was_used = self._client is not None
         try:
-            async with asyncio.timeout(MESSAGE_SECONDS):
-                await client.sendmail(letter.sender, [letter.recipient], letter.content)
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal(error.recipients[0]) from error
-        except aiosmtplib.SMTPSenderRefused as error:
-            if error.code in _TOO_LARGE:
-                raise RefusedForGood(_answer(error)) from error
-            remedy = "Check mail.sender, and whether the server wants a user name"
-            raise TransportDown(f"{self._place} refuses the sender: {_answer(error)}. {remedy}") from error
+            try:
+                await self._send(letter)
+            except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPSenderRefused) as error:
+                # Many servers take so many messages over one connection, then close it or take no more.
+                if not was_used or self.handed_over or getattr(error, "code", 421) >= 500:
+                    raise
+                await self.close()
+                await self._send(letter)
+        except asyncio.CancelledError:
+            self._abandon()
+            raise
         except aiosmtplib.SMTPResponseException as error:
-            raise _refusal(error) from error
+            raise self._refusal(error) from error
         except TimeoutError as error:
             await self.close()
             raise TransportDown(f"{self._place} did not answer in time") from error
         except (aiosmtplib.SMTPException, OSError) as error:
             await self.close()
-            raise NotDelivered(f"{self._place} dropped the connection: {error}") from error
+            raise NotDelivered(f"{self._place} dropped the connection: {clean_line(str(error))}") from error
         except ValueError as error:
-            raise RefusedForGood(f"the address cannot be sent to: {error}") from error
+            raise RefusedForGood(f"the address cannot be sent to: {clean_line(str(error))}") from error
+
+    async def _send(self, letter: Letter) -> None:
+        self.handed_over = False
+        client = await self._connected()
+        try:
+            size = [f"size={len(letter.content)}"] if client.supports_extension("size") else []
+            await client.mail(letter.sender, options=size, timeout=COMMAND_SECONDS)
+            await client.rcpt(letter.recipient, timeout=COMMAND_SECONDS)
+            self.handed_over = True
+            await client.data(letter.content, timeout=MESSAGE_SECONDS)
+        except aiosmtplib.SMTPResponseException:
+            self.handed_over = False
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await client.rset(timeout=COMMAND_SECONDS)
+            raise
+        self.handed_over = False
 
     async def close(self) -> None:
         """Take leave of the server. What it has accepted is accepted, whatever happens now."""
@@ -187,41 +223,63 @@ class _SmtpLine:
             return
         with contextlib.suppress(aiosmtplib.SMTPException, OSError):
             if client.is_connected:
-                await client.quit(timeout=5)
+                await client.quit(timeout=QUIT_SECONDS)
         client.close()
+
+    def _abandon(self) -> None:
+        """End the connection without taking leave: the server is in the middle of a message."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     async def _connected(self) -> aiosmtplib.SMTP:
         if self._client is not None and self._client.is_connected:
             return self._client
         client = self._make_client()
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect()
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
         except aiosmtplib.SMTPAuthenticationError as error:
+            client.close()
             raise TransportDown(
                 f"{self._place} refuses the user name or password: {_answer(error)}"
             ) from error
         except aiosmtplib.SMTPResponseException as error:
+            client.close()
             raise TransportDown(f"{self._place} answers {_answer(error)}") from error
         except ssl.SSLError as error:
+            client.close()
             raise TransportDown(f"no secure connection to {self._place}: {error}") from error
         except TimeoutError as error:
+            client.close()
             raise TransportDown(f"{self._place} did not answer in time") from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise TransportDown(_no_connection(self._place, str(error))) from error
+            client.close()
+            raise TransportDown(_no_connection(self._place, clean_line(str(error)))) from error
         self._client = client
         return client
 
-
-def _refusal(error: aiosmtplib.SMTPResponseException) -> NotDelivered | RefusedForGood:
-    """421 closes the whole service; other 4xx put this message off; 5xx are for good (RFC 5321, 4.2.1)."""
-    if error.code == 421:
-        return TransportDown(_answer(error))
-    return NotDelivered(_answer(error)) if error.code < 500 else RefusedForGood(_answer(error))
+    def _refusal(self, error: aiosmtplib.SMTPResponseException) -> NotDelivered | RefusedForGood:
+        """421 closes the whole service; other 4xx put this message off; 5xx are for good (RFC 5321, 4.2.1), but for
+        what no message is at fault for: a missing login, a server that does not relay for us.
+        """
+        answer = _answer(error)
+        if error.code in _TOO_LARGE or (error.code >= 500 and _TOO_LARGE_TEXT.search(answer)):
+            return TooLarge(answer)
+        if error.code in _LOGIN_WANTED or isinstance(error, aiosmtplib.SMTPSenderRefused):
+            remedy = "Check mail.sender, and whether the server wants a user name"
+            return TransportDown(f"{self._place} refuses the sender: {answer}. {remedy}")
+        if error.code == 421:
+            return TransportDown(answer)
+        if error.code >= 500 and _RELAY.search(answer):
+            remedy = "Check mail.smtp_host, and whether the server wants a user name"
+            return NotDelivered(f"{self._place} does not take mail for others from here: {answer}. {remedy}")
+        return NotDelivered(answer) if error.code < 500 else RefusedForGood(answer)
 
 
 def _answer(error: aiosmtplib.SMTPResponseException) -> str:
-    return f"{error.code} {' '.join(str(error.message).split())}"
+    return f"{error.code} {clean_line(error.message)}"
 
 
 def _no_connection(place: str, reason: str) -> str:
