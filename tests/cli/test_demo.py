@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from batchwright.cli.commands.demo import MARKER, prepare
+from batchwright.engine.errors import Refused
 from tests.cli.conftest import Batchwright
 
 
@@ -92,3 +94,13 @@ def test_a_file_in_place_of_the_folder_is_refused(batchwright: Batchwright, work
     result = batchwright("demo", "--folder", "file")
     assert result.exit_code == 2
     assert "'file' is a file" in result.stderr
+
+
+def test_a_folder_with_the_mark_as_a_link_is_none_of_an_earlier_demo(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    (folder / MARKER).symlink_to("../precious")
+    with pytest.raises(Refused, match="no earlier demo made it"):
+        prepare(folder)
+    assert (tmp_path / "precious").read_text() == "precious"

@@ -29,7 +29,16 @@ from pydantic_core import ErrorDetails
 
 from batchwright.config import values
 from batchwright.config.errors import Problem, SettingsError
-from batchwright.config.sources import CONFIG_VARIABLE, FILE_NAME, Gathered, Given, Names, gather, variable_of
+from batchwright.config.sources import (
+    CONFIG_VARIABLE,
+    FILE_NAME,
+    Gathered,
+    Given,
+    Names,
+    gather,
+    settings_files,
+    variable_of,
+)
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -190,6 +199,7 @@ class Settings(_Model):
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _files: tuple[Path, ...] = PrivateAttr(default=())
 
     @field_validator("executor")
     @classmethod
@@ -197,6 +207,11 @@ class Settings(_Model):
         if value.startswith("dask://") and info.data.get("database_url", "").startswith("sqlite:"):
             raise ValueError("cannot work on an SQLite file, which the other machines do not see")
         return value
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where files of settings are looked for, there or not; none where the settings were not loaded."""
+        return self._files
 
     @property
     def console_url(self) -> str | None:
@@ -245,6 +260,7 @@ def load_settings(environ: Mapping[str, str], directory: Path, **flags: object) 
     if gathered.problems:
         raise SettingsError(gathered.problems)
     settings._origins.update({name: given.origin for name, given in gathered.given.items()})
+    settings._files = settings_files(environ, directory)
     return settings
 
 

@@ -75,6 +75,11 @@ def gather(
     return gathered
 
 
+def settings_files(environ: Mapping[str, str], directory: Path) -> tuple[Path, ...]:
+    """The file that settings are read from, and that of the working directory, which may not be there."""
+    return tuple(directory / name for name in (environ.get(CONFIG_VARIABLE), FILE_NAME) if name)
+
+
 def variable_of(name: str) -> str:
     """The environment variable of a dotted name: `mail.smtp_port` is `BATCHWRIGHT_MAIL__SMTP_PORT`."""
     return PREFIX + name.replace(".", "__").upper()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import database
 from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.wake import tell
+from batchwright.files import NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor, default_actor
 from batchwright.operations.app import Application
+from batchwright.operations.own_files import file_to_write
 
 
 def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[str, str | None]:
@@ -70,35 +74,24 @@ def backup_database(app: Application, file: Path, *, actor: Actor | None = None)
             field="database_url",
             remedy=f"Run `pg_dump --format=custom --file={file} {_pg_address(app)}`",
         )
-    try:
-        file.touch(exist_ok=False)
-    except FileExistsError:
-        raise Refused(
-            f"{file} exists already", field="file", remedy="Name a file that is not there yet"
-        ) from None
-    except OSError as error:
-        raise Refused(
-            f"{file} cannot be written: {error.strerror}", field="file", remedy="Name another one"
-        ) from None
-    # Under another name until it is whole: a copy that was broken off must not look like a backup.
-    partial = file.with_name(file.name + ".partial")
-    try:
-        _copy(Path(app.database.url.database or ""), partial)
-        os.replace(partial, file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        file.unlink()
-        raise
+    source = Path(app.database.url.database or "")
+    with file_to_write(app, file, field="file", sources=[source], may_replace=False) as copy:
+        _copy(source, copy)
+        copy.publish()
     return file
 
 
-def _copy(source: Path, target: Path) -> None:
-    origin, copy = sqlite3.connect(source), sqlite3.connect(target)
-    try:
+def _copy(source: Path, file: NewFile) -> None:
+    """Copy the database; a file that has been put in the place of the copy is not written to."""
+    with (
+        closing(sqlite3.connect(f"file:{quote(os.fspath(source))}?mode=rw", uri=True)) as origin,
+        closing(
+            sqlite3.connect(f"file:{quote(os.fspath(file.temporary or file.path))}?mode=rw", uri=True)
+        ) as copy,
+    ):
+        copy.execute("PRAGMA journal_mode=MEMORY").close()  # of a copy that is broken off nothing is needed
+        file.check_untouched()
         origin.backup(copy)
-    finally:
-        copy.close()
-        origin.close()
 
 
 def _pg_address(app: Application) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from email import policy
@@ -25,6 +26,7 @@ from batchwright.cli.run_views import LOG_COLUMNS, run_result
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
+from batchwright.files import CannotWrite, new_file
 from batchwright.operations.actor import default_actor
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.forecast import forecast
@@ -116,7 +118,7 @@ def demo(verbosity: Verbosity, folder: Path) -> int:
 def prepare(folder: Path) -> None:
     """Make the folder, or clear it of an earlier demo; anything else in it refuses the demo."""
     if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).is_file():
+        if not _is_ours(folder / MARKER):
             raise Refused(
                 f"the folder {folder} is there, and no earlier demo made it",
                 field="--folder",
@@ -126,14 +128,31 @@ def prepare(folder: Path) -> None:
             shutil.rmtree(made) if made.is_dir() and not made.is_symlink() else made.unlink()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).write_text("Made by `batchwright demo`, which replaces it.\n", encoding="utf-8")
-        (folder / "batchwright.toml").write_text(SETTINGS, encoding="utf-8")
+        _write(folder / MARKER, "Made by `batchwright demo`, which replaces it.\n")
+        _write(folder / "batchwright.toml", SETTINGS)
+    except CannotWrite as error:
+        raise Refused(str(error), field="--folder", remedy="Name another folder with --folder") from None
     except OSError as error:
         raise Refused(
             f"the folder {folder} cannot be written: {error.strerror}",
             field="--folder",
             remedy="Name another one with --folder",
         ) from None
+
+
+def _is_ours(marker: Path) -> bool:
+    """Whether it is a plain file of the caller, no link: anybody may have put one into a folder that all may write."""
+    try:
+        there = marker.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(there.st_mode) and there.st_uid == os.geteuid()
+
+
+def _write(path: Path, text: str) -> None:
+    with new_file(path, sources=[], protected={}, may_replace=True) as file:
+        file.text().write(text)
+        file.publish()
 
 
 def _show(app: Application, verbosity: Verbosity) -> int:

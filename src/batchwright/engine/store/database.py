@@ -25,6 +25,10 @@ from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
 LONGEST_SECONDS_HURRIED = 3.0
+SIDE_FILES = (
+    *("-wal", "-shm", "-journal", "-next", "-turn"),
+    *("-lease", "-lease-wal", "-lease-shm", "-lease-journal", "-lease-damaged"),
+)
 
 
 class _Writing(threading.local):
@@ -85,6 +89,12 @@ class Database:
         if self.is_sqlite:
             return f"sqlite:///{Path(self.url.database or '').resolve()}"
         return self.url.render_as_string(hide_password=True)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file of an SQLite database and all that may stand beside it, whether it is there now or not."""
+        file = Path(self.url.database or "").resolve()
+        return tuple(file.with_name(file.name + ending) for ending in ("", *SIDE_FILES))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

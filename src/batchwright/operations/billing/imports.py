@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from batchwright.billing.importing import ImportReport, Progress, import_files
 from batchwright.billing.importing.importing import find_files
-from batchwright.engine.errors import Refused
+from batchwright.files import NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.own_files import file_to_write
 from batchwright.operations.views import View
 
 
@@ -43,8 +43,9 @@ def import_paths(
         app.database.upgrade()
     permit(app, actor, Right.BILLING, "import")
     files = [file.path for file in find_files(paths)]
-    with _bad_lines(skip_bad, files) as stream, app.database.write(patient=True) as connection:
+    with _bad_lines(app, skip_bad, files) as bad, app.database.write(patient=True) as connection:
         now = app.clock.now()
+        stream = None if bad is None else bad.text()
         report = import_files(connection, paths, update=update, skip_bad=stream, now=now, progress=progress)
         audit.record(
             connection,
@@ -55,6 +56,9 @@ def import_paths(
             after={"update": update, **_counts(report)},
             now=now,
         )
+        if bad is not None:
+            # Before the commit: lines that are left out and stand nowhere would be lost.
+            bad.publish()
     seconds = round(app.clock.monotonic() - started, 3)
     return {
         **_counts(report),
@@ -65,30 +69,13 @@ def import_paths(
 
 
 @contextmanager
-def _bad_lines(target: Path | None, files: Sequence[Path]) -> Iterator[IO[str] | None]:
-    """A stream for the bad lines, which becomes the file `target` when the import has committed."""
+def _bad_lines(app: Application, target: Path | None, files: Sequence[Path]) -> Iterator[NewFile | None]:
+    """The file for the bad lines."""
     if target is None:
         yield None
         return
-    if target.resolve() in {file.resolve() for file in files}:
-        raise Refused(
-            f"{target} is one of the files to import, and would be overwritten with its bad lines",
-            field="skip_bad",
-            remedy="Name another file for the bad lines",
-        )
-    partial = target.with_name(target.name + ".partial")
-    try:
-        stream = partial.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise Refused(
-            f"{target} cannot be written: {error.strerror}", field="skip_bad", remedy="Name another file"
-        ) from None
-    try:
-        with stream:
-            yield stream
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with file_to_write(app, target, field="skip_bad", sources=files, may_replace=True) as file:
+        yield file
 
 
 def _counts(report: ImportReport) -> dict[str, Any]:
