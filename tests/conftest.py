@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
 from batchwright.engine.store.database import upgrade
+from tests.support.connections import left_open
 from tests.support.emptied import EmptiedDatabase
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.rungs import (
@@ -37,11 +39,15 @@ _numbers = itertools.count(1)
 _SQLITE_FILE = "batchwright.db"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
-    """What a test configures of logging, the command line most of all, ends with it."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Function) -> Iterator[None]:
+    """What a test configures of logging, the command line most of all, ends with it; so do connections to its files."""
+    yield
     if structlog.is_configured():
         structlog.reset_defaults()
+    folder: Any = item.funcargs.get("tmp_path")
+    if folder is not None and (lines := left_open(folder)):
+        pytest.fail("left a connection to SQLite open, made at\n" + "\n".join(lines), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -179,8 +180,9 @@ def test_a_worker_goes_on_after_a_thread_that_nobody_expected_to_end(
     rig.lease_seconds = 0.4
     rig.on_announce = no_more
     run = rig.submit()
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake_of(rig.database), clock=rig.clock)
-    worker.run()
+    with closing(wake_of(rig.database)) as wake:
+        worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+        worker.run()
     assert rig.read(run).state is State.COMPLETED
     assert "run interrupted" in capsys.readouterr().out
 

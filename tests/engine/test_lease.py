@@ -425,7 +425,7 @@ def _session_of(connection: Connection) -> Session:
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_heartbeats_need_no_write_lock_of_the_database(rig: Rig, store: LeaseStore, run: Run) -> None:
-    with Database(rig.database.url.render_as_string()).write():
+    with closing(Database(rig.database.url.render_as_string())) as other, other.write():
         store.begin(heart(run), run.fence)
         assert store.beat(heart(run), run.fence)
         assert store.look(heart(run)) == Pulse(run.fence, 1)
