@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -114,7 +115,7 @@ def change_everything(app: Application) -> None:
 def refuse_open_reads(app: Application) -> None:
     """No transaction of ours is open; on SQLite the whole of the ``-wal`` can be written back."""
     if app.database.is_sqlite:
-        with sqlite3.connect(app.database.url.database or "", timeout=0) as connection:
+        with closing(sqlite3.connect(app.database.url.database or "", timeout=0)) as connection:
             assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
         return
     url = app.database.url.set(drivername="postgresql").render_as_string(hide_password=False)
