@@ -205,6 +205,9 @@ def test_a_worker_ends_while_somebody_keeps_writing(app: Application, other: App
         with app.database.engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")  # begins immediately, past the turnstile
             assert seconds_to_end(process) < SECONDS_TO_END / 2
+    for thread in threading.enumerate():
+        if thread.name == "upkeep":  # left under way, as the worker says: nobody keeps it now
+            thread.join(WAIT)
 
 
 def test_a_worker_ends_while_its_mail_goes_to_a_server_that_does_not_answer(
