@@ -8,6 +8,7 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.engine.job import Scope
+from batchwright.jobs import usage_selection
 from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob, Forecast
 from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import run_outcomes, show_run
@@ -48,6 +49,35 @@ def test_a_retry_after_the_repair_gives_the_schedules_of_a_run_without_the_fault
     assert again["parameters"]["asset_line_item_ids"] == ["AL-1"]
     assert again["parent_run_id"] == parent["run_id"]
     assert show_run(app, parent["run_id"])["children"] == [again["run_id"]]
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("job", ["draft-usage-rating", "usage-rating"])
+def test_a_retry_of_many_names_the_run_and_does_the_same(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    monkeypatch.setattr(usage_selection, "MOST_NAMED_AGAIN", 2)
+
+    def many(books: Company) -> None:
+        books.priced("data", unit_price="2")
+        asset = books.metered(months=6, months_per_bill=6)
+        for number in range(6):
+            books.used(
+                asset, f"IN-{number}", f"{number + 1:02}-05", "3", product_uom="Gallon" if number else "Each"
+            )
+        books.used(books.metered("AL-2"), "other", "06-05")
+
+    write(many)
+    parent = draft(app, job=job)
+    assert (parent["processed"], parent["errored"]) == (2, 5)
+    for number in range(1, 6):
+        change(app, tables.usage_input, f"IN-{number}", product_uom="Each", deleted=number == 5)
+    again = retry(app, parent)
+    assert again["parameters"]["retry_of"] == parent["run_id"] == again["parent_run_id"]
+    assert again["parameters"]["usage_input_ids"] is again["parameters"]["asset_line_item_ids"] is None
+    rated = range(0 if job == "draft-usage-rating" else 1, 5)
+    assert outcomes(app, again) == {f"IN-{number}": ("ok", None) for number in rated}
+    assert not again["warnings"]
 
 
 def test_a_price_that_was_missing_is_used_by_the_retry(app: Application, write: Write) -> None:

@@ -6,7 +6,7 @@ inputs stay Loaded; a bad one becomes Error with a code and a message, and is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -70,6 +70,7 @@ class DraftUsageRatingJob(UsageJob):
     name = "draft-usage-rating"
     type = "Draft usage rating"
     retry_unit = "asset line item"
+    retries_assets = True
     error_note = (
         "A Loaded usage input with an error is now in status Error, without a draft amount. Every next forecast "
         "takes it again and makes it Loaded when it passes: it needs no reset. A Rated one keeps its status and "
@@ -153,10 +154,12 @@ class DraftUsageRatingJob(UsageJob):
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The whole assets of the records: a forecast overwrites an asset's schedules."""
-        return {
-            "asset_line_item_ids": selection.asset_ids_of(connection, list(keys)),
-            "include_rated": self.parameters.include_rated,
-        }
+        again = super().retry_parameters(connection, run, keys)
+        return {**again, "include_rated": self.parameters.include_rated}
+
+    def named_again(self, connection: Connection, run: Run, keys: Sequence[int]) -> dict[str, Any]:
+        """The assets."""
+        return {"asset_line_item_ids": selection.asset_ids_of(connection, keys)}
 
     def _everything(self, connection: Connection) -> Iterator[Group]:
         """Every asset with candidates, and between them visits to those that hold draft values and have none."""
@@ -174,7 +177,7 @@ class DraftUsageRatingJob(UsageJob):
 
     def _partial_assets(self, scope: Scope) -> frozenset[int]:
         """Assets of which the caller named some eligible inputs and left out others."""
-        if self.parameters.usage_input_ids is None:
+        if not self._takes_inputs:
             return frozenset()
         named = set(scope.planned_keys)
         found = candidates.candidates_of(scope.connection, scope.groups, Candidates.DRAFT)

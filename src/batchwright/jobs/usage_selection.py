@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
 from batchwright.billing.records import assets_and_inputs, candidates, selection
@@ -24,21 +25,37 @@ from batchwright.billing.records.assets_and_inputs import (
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.usage import AssetUsage, Rated
+from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import DryRunJob, Group, Schema, Scope, StartContext
 from batchwright.engine.run import Run
+from batchwright.engine.store import runs
 
 _KEY_AND_AMOUNT = itemgetter(*map(Rated._fields.index, ("key", "amount")))
+MOST_NAMED_AGAIN = 1_000
+"""A retry of more records names the run that it retries, instead of them: parameters are read over and over."""
 MOVED = "it was given to another asset line item after the run was submitted; run it again"
 
 
 class UsageParameters(BaseModel):
-    """No arguments: every candidate. Usage input ids, or asset line item ids; not both."""
+    """No arguments: every candidate. Usage input ids, or asset line item ids; not both.
+
+    ``retry_of``, in place of either, is the run whose records that errored or were not reached are meant; a retry
+    of many sets it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     usage_input_ids: list[str] | None = None
     asset_line_item_ids: list[str] | None = None
+    retry_of: SkipJsonSchema[str | None] = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_only_a_retry_has(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = dump(self)
+        if self.retry_of is None:
+            del dumped["retry_of"]
+        return dumped
 
     @field_validator("usage_input_ids", "asset_line_item_ids")
     @classmethod
@@ -54,6 +71,8 @@ class UsageJob(DryRunJob):
     record_noun = "usage input"
     scope_size = 2_000
     Parameters: ClassVar[Schema] = UsageParameters
+    retries_assets: ClassVar[bool] = False
+    """Whether a retry does whole assets again, instead of the records."""
     usual: ClassVar[InputStatus | None] = None
     """What is ``unusual`` about inputs that the job takes whatever its parameters: nothing, they are Loaded."""
 
@@ -63,6 +82,14 @@ class UsageJob(DryRunJob):
         asset_line_item_ids: Iterable[str] | None = None,
         **more: Any,
     ) -> None:
+        if more.get("retry_of") is not None and (
+            usage_input_ids is not None or asset_line_item_ids is not None
+        ):
+            raise Refused(
+                "retry_of names a run whose records are done again: give no ids beside it",
+                field="retry_of",
+                remedy="Leave it out; `batchwright runs retry` sets it",
+            )
         if usage_input_ids is not None and asset_line_item_ids is not None:
             raise Refused(
                 "give usage_input_ids or asset_line_item_ids, not both",
@@ -95,19 +122,19 @@ class UsageJob(DryRunJob):
             return selection.input_keys(connection, self.parameters.usage_input_ids)
         if self.parameters.asset_line_item_ids is not None:
             return selection.asset_keys(connection, self.parameters.asset_line_item_ids)
+        if self.parameters.retry_of is not None:
+            return self._keys_again(connection, self.parameters.retry_of)
         return ()
 
     def start(self, context: StartContext) -> Iterator[Group]:
         """The inputs by asset."""
-        if self.parameters.usage_input_ids is not None:
-            return self._named_inputs(context)
-        if self.parameters.asset_line_item_ids is not None:
-            return self._whole_assets(context)
-        return self._everything(context.connection)
+        if self._takes_everything:
+            return self._everything(context.connection)
+        return self._named_inputs(context) if self._takes_inputs else self._whole_assets(context)
 
     def count(self, context: StartContext, at_most: int) -> int:
         """Counted by the database where everything is meant."""
-        if self.parameters.usage_input_ids is None and self.parameters.asset_line_item_ids is None:
+        if self._takes_everything:
             return candidates.count_candidates(context.connection, self.candidates)
         return super().count(context, at_most)
 
@@ -147,14 +174,42 @@ class UsageJob(DryRunJob):
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The records themselves, but for those that were deleted since."""
-        ids = selection.present_input_ids(connection, list(keys))
+        first = list(islice(keys, MOST_NAMED_AGAIN + 1))
+        if len(first) > MOST_NAMED_AGAIN:
+            return {"retry_of": run.run_id}
+        return self.named_again(connection, run, first)
+
+    def named_again(self, connection: Connection, run: Run, keys: Sequence[int]) -> dict[str, Any]:
+        """Parameters of a retry that names what it does again."""
+        ids = selection.present_input_ids(connection, keys)
         if not ids:
-            raise Refused(
-                f"every usage input that errored or was not reached in {run.run_id} was deleted since",
-                field="run_id",
-                remedy="There is nothing to retry",
-            )
+            raise _all_deleted(run.run_id)
         return {"usage_input_ids": ids}
+
+    @property
+    def _takes_everything(self) -> bool:
+        given = self.parameters
+        return given.usage_input_ids is None and given.asset_line_item_ids is None and given.retry_of is None
+
+    @property
+    def _takes_inputs(self) -> bool:
+        """Whether what it selects are inputs; else they are assets, or there is no selection."""
+        given = self.parameters
+        return given.usage_input_ids is not None or (given.retry_of is not None and not self.retries_assets)
+
+    def _keys_again(self, connection: Connection, run_id: str) -> Sequence[int]:
+        run = runs.by_id(connection, run_id)
+        if not run.ended or run.job != self.name:
+            raise Refused(
+                f"{run_id} is no run of {self.name} that has ended",
+                field="retry_of",
+                remedy="Leave it out; `batchwright runs retry` sets it",
+            )
+        again = list(ledger.keys_to_retry(connection, run))
+        present = selection.present_input_keys(connection, again)
+        if not present:
+            raise _all_deleted(run_id)
+        return selection.asset_keys_of(connection, again) if self.retries_assets else present
 
     def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
         """Usage input ids by key."""
@@ -221,6 +276,14 @@ def report(scope: Scope, usages: Iterable[AssetUsage], total: str) -> None:
     for currency, theirs in paid.items():
         scope.pay(currency, map(_KEY_AND_AMOUNT, chain.from_iterable([usage.rated for usage in theirs])))
         scope.add_total(total, currency, sum(one.fee for usage in theirs for one in usage.postings.values()))
+
+
+def _all_deleted(run_id: str) -> Refused:
+    return Refused(
+        f"every usage input that errored or was not reached in {run_id} was deleted since",
+        field="run_id",
+        remedy="There is nothing to retry",
+    )
 
 
 def expect(written: int, rows: Sequence[object]) -> None:

@@ -39,6 +39,13 @@ def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:
     return [an_id for (an_id,) in rows]
 
 
+def present_input_keys(connection: Connection, keys: Sequence[int]) -> list[int]:
+    """Those of the keys whose usage inputs were not deleted."""
+    driver = Driver(connection)
+    rows = driver.rows("SELECT id FROM usage_input WHERE id {among} AND NOT deleted", driver.keys(keys))
+    return [key for (key,) in rows]
+
+
 def billing_schedule_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """Billing schedule ids by key."""
     driver = Driver(connection)
@@ -82,6 +89,13 @@ def asset_ids_of(connection: Connection, input_keys: Sequence[int]) -> list[str]
         driver.keys(input_keys),
     )
     return sorted(an_id for (an_id,) in rows)
+
+
+def asset_keys_of(connection: Connection, input_keys: Sequence[int]) -> list[int]:
+    """Keys of the assets that these inputs belong to, each once."""
+    driver = Driver(connection)
+    rows = driver.rows("SELECT DISTINCT asset_key FROM usage_input WHERE id {among}", driver.keys(input_keys))
+    return [key for (key,) in rows]
 
 
 def _keys(connection: Connection, table: str, column: str, ids: Sequence[str], condition: str) -> list[int]:
