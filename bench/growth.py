@@ -28,7 +28,7 @@ from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.tables import audit_entry
 from bench.company import Company, fill, settle
 from bench.measure import databases, in_process
-from tests.engine.test_plans import LOOKS, planned
+from tests.engine.looks import LOOKS, planned
 
 TABLES: Final = ("usage_input", "usage_schedule")
 MEGABYTE: Final = 1_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from tests.cli.answers_of_runs import RUN_FIELDS, answer
 from tests.cli.conftest import Batchwright
-from tests.cli.test_runs import RUN_FIELDS, answer
 
 SEED = ["--usage-input", "IN-00007052", "--usage-input", "IN-00007053"]
 

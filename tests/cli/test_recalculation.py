@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.answers_of_runs import RUN_FIELDS, answer
 from tests.cli.conftest import Batchwright, error_of
-from tests.cli.test_runs import RUN_FIELDS, answer
 
 MONTH = "2023-07"
 RECALCULATE = [

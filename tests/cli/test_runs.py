@@ -4,46 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cli.answers_of_runs import RUN_FIELDS, answer
 from tests.cli.conftest import Batchwright, error_of
 
 LOG_TITLES = ("Job ID", "Type", "Status", "Customer", "Period", "Reason", "Actor", "Started UTC", "Duration")
 SEED = ["run", "draft-usage-rating", "--usage-input", "IN-00007052", "--usage-input", "IN-00007053"]
-RUN_FIELDS = [
-    *["run_id", "job", "type", "mode", "status", "badge", "actor", "reason", "explanation", "parameters"],
-    *[
-        "trigger",
-        "schedule",
-        "parent_run_id",
-        "customer_id",
-        "periods",
-        "total",
-        "processed",
-        "errored",
-        "skipped",
-    ],
-    *[
-        "not_reached",
-        "totals",
-        "warnings",
-        "error",
-        "created_at",
-        "started_at",
-        "ended_at",
-        "duration_seconds",
-    ],
-]
-
-
-def answer(batchwright: Batchwright, *words: str, code: int = 0) -> dict[str, Any]:
-    """The JSON that a command line ends with; nothing else may be on stdout."""
-    result = batchwright(*words, "--json")
-    assert result.exit_code == code, result.stderr
-    document: dict[str, Any] = json.loads(result.stdout)
-    return document
 
 
 def test_a_run_without_errors_ends_with_0_and_its_json(company: str, batchwright: Batchwright) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import steering
 from tests.cli.conftest import PROGRAM, Batchwright
-from tests.cli.test_interrupt import WAIT, driven, slow_run, state_of
+from tests.cli.slow_runs import WAIT, driven, slow_run, state_of
 
 __all__ = ["driven", "slow_run"]
 

@@ -16,7 +16,7 @@ from batchwright.cli.exits import OUTDATED, REFUSED
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.wake import tell
 from tests.cli.conftest import PROGRAM, Batchwright
-from tests.cli.test_interrupt import WAIT, slow_run, state_of, wait_for
+from tests.cli.slow_runs import WAIT, slow_run, state_of, wait_for
 from tests.support.rungs import depth
 
 __all__ = ["slow_run"]

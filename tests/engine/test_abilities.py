@@ -24,7 +24,7 @@ from batchwright.engine.worker import Worker
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels, ParcelsParameters
 from tests.engine.rig import NOW, Rig
-from tests.engine.test_worker import WAIT, ended
+from tests.engine.working import WAIT, ended
 
 pytestmark = pytest.mark.on_both
 LEASE = 0.4

@@ -17,7 +17,7 @@ from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
 from tests.engine.pooled import Spread
 from tests.engine.rig import Rig
-from tests.engine.test_executors import Threads
+from tests.engine.threads import Threads
 from tests.support.postgres import PostgresServer
 
 RECORDS = 600

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,14 +11,13 @@ from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.run import Run, State
 from batchwright.engine.store.database import Database
-from tests.engine.jobs import HALT_AT, Parcels
+from tests.engine.jobs import Parcels
+from tests.engine.owners import LEASE_SECONDS, Owner, owner_at
 from tests.engine.rig import Rig
 
-LEASE_SECONDS = 0.4
-RECORDS = 30
-ROOT = Path(__file__).parents[2]
+__all__ = ["owner_at"]
 
-Owner = subprocess.Popen[str]
+RECORDS = 30
 
 
 @pytest.fixture
@@ -32,32 +27,6 @@ def rig(migrated_url: str) -> Iterator[Rig]:
     rig.fill(RECORDS)
     yield rig
     rig.database.close()
-
-
-@pytest.fixture
-def owner_at(rig: Rig) -> Iterator[Callable[[Run, str], Owner]]:
-    """Starts a process that drives a run and stops at a place in it; returns when it is there."""
-    owners: list[Owner] = []
-
-    def start(run: Run, place: str) -> Owner:
-        url = rig.database.url.render_as_string(hide_password=False)
-        owner = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.worker", url, str(run.id), str(LEASE_SECONDS)],
-            env={**os.environ, HALT_AT: place},
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        owners.append(owner)
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == f"{place}\n"
-        return owner
-
-    yield start
-    for owner in owners:
-        owner.kill()
-        owner.communicate()
 
 
 def check_done_once(rig: Rig, run: Run) -> None:

@@ -19,8 +19,8 @@ from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import scope
 from batchwright.engine.store.tables import steering as steering_table
 from tests.engine.jobs import Parcels
+from tests.engine.owners import LEASE_SECONDS, Owner, owner_at
 from tests.engine.rig import NOW, Rig
-from tests.engine.test_resume import LEASE_SECONDS, Owner, owner_at
 from tests.support.concurrency import wait_until_blocked
 
 __all__ = ["owner_at"]

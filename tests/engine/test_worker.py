@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,19 +14,19 @@ from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.job import Scope
 from batchwright.engine.lease import heart
-from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.store import queue, runs, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import Wake, wake_of
+from batchwright.engine.store.wake import wake_of
 from batchwright.engine.worker import Worker
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
+from tests.engine.working import WAIT, ended, until, working
 from tests.support.faults import sqlite_busy
 
 LONG_LEASE = 4 * 3600.0
-WAIT = 60.0
 
 
 @pytest.fixture
@@ -36,38 +36,6 @@ def rig(migrated_url: str, spy: type[Parcels]) -> Iterator[Rig]:
     rig.fill(30)
     yield rig
     rig.database.close()
-
-
-@contextmanager
-def working(
-    rig: Rig, on_news: Callable[[], None] = lambda: None, wake_of: Callable[[Database], Wake] = wake_of
-) -> Iterator[Worker]:
-    """A worker that works in a thread; drained at the end, if it was not before."""
-    wake = wake_of(rig.database)
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock, on_news=on_news)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield worker
-    finally:
-        worker.drain()
-        thread.join(WAIT)
-        wake.close()
-    assert not thread.is_alive()
-
-
-def ended(rig: Rig, run: Run) -> Run:
-    """The run once it has ended."""
-    return until(rig, run, lambda state: state not in (*ACTIVE, State.HOLDING, State.QUEUED))
-
-
-def until(rig: Rig, run: Run, is_so: Callable[[State], bool]) -> Run:
-    """The run once that is so of its state."""
-    give_up = time.monotonic() + WAIT
-    while not is_so((now := rig.read(run)).state):
-        assert time.monotonic() < give_up, now
-        time.sleep(0.01)
-    return now
 
 
 def test_a_worker_is_woken_by_a_submit_and_drives_the_run(rig: Rig) -> None:

@@ -22,7 +22,7 @@ from batchwright.engine.store.wake import wake_of
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
-from tests.engine.test_worker import ended, working
+from tests.engine.working import ended, working
 
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 

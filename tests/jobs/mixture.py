@@ -19,7 +19,7 @@ from typing import Any
 
 from batchwright.billing.rating import MODELS
 from batchwright.operations.app import Application
-from tests.billing.rating.test_rating_oracle import Meter, OutOfTable, random_price, random_quantity
+from tests.billing.rating.meter import Meter, OutOfTable, random_price, random_quantity
 from tests.jobs.company import Company, last_day
 from tests.jobs.drafting import empty
 

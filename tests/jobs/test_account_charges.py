@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,44 +14,12 @@ from batchwright.billing import tables
 from batchwright.operations.app import Application
 from batchwright.operations.billing.recalculation import list_account_charges
 from batchwright.operations.runs.steering import abort_run
+from tests.jobs.charging import Fill, Write, charges, company, write
 from tests.jobs.rating import invoice, rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice, submitted, warnings
 from tests.support.application import ACTOR
 
-Write = Callable[[Callable[[Contracted], object]], None]
-Fill = Callable[[Contracted], object]
-
-
-@pytest.fixture
-def write(app: Application) -> Write:
-    def call(fill: Callable[[Contracted], object]) -> None:
-        with app.database.write() as connection:
-            fill(Contracted(connection))
-
-    return call
-
-
-def company(*items: tuple[str, ...], **values: Any) -> Fill:
-    """20.00 of usage of AC-1 in June, 10.00 in May; an account AC-2 without usage; line items of CO-1."""
-
-    def fill(books: Contracted) -> None:
-        books.begin()
-        asset = books.of_account()
-        books.used(asset, "IN-1", "06-05", "10")
-        books.used(asset, "IN-2", "05-05", "5")
-        books.account("AC-2")
-        for item in items:
-            books.line_item(*item, **values)
-
-    return fill
-
-
-def charges(app: Application) -> list[tuple[str, str, str, str | None, str]]:
-    """Account, month, line item, what a percentage was taken of, amount."""
-    return [
-        (row["account_id"], row["period"], row["line_item_id"], row["base_amount"], row["amount"])
-        for row in list_account_charges(app)
-    ]
+__all__ = ["write"]
 
 
 def charged(app: Application, write: Write, fill: Fill, periods: Sequence[str] = ("2023-06",)) -> list[Any]:

@@ -19,10 +19,10 @@ from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.previews import apply_run, run_preview
 from batchwright.operations.views import View
+from tests.jobs.charging import Write, charges, company, write
 from tests.jobs.drafting import billing_rows
 from tests.jobs.rating import rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice
-from tests.jobs.test_account_charges import Write, charges, company, write
 from tests.support.application import ACTOR
 
 __all__ = ["write"]

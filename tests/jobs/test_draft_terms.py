@@ -16,8 +16,8 @@ from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import amounts, basis, draft, drafts, outcomes, statuses
-from tests.jobs.test_seed_table import FILES
 from tests.support.application import ACTOR
+from tests.support.seed_table import FILES
 
 JUNE = "06-05"
 

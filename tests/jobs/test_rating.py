@@ -17,6 +17,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import delete_usage_inputs, reset_usage_inputs
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import run_outcomes
+from tests.jobs.bad_inputs import BAD
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import (
@@ -39,7 +40,6 @@ from tests.jobs.rating import (
     rated,
     stored,
 )
-from tests.jobs.test_draft_outcomes import BAD
 from tests.support.application import ACTOR
 
 pytestmark = pytest.mark.on_both

@@ -31,7 +31,7 @@ from batchwright.operations.schedules.schedules import (
     update_schedule,
 )
 from batchwright.operations.views import View
-from tests.operations.test_worker import wait_for, working
+from tests.operations.working import wait_for, working
 from tests.support.application import ACTOR, NOW, make_settings
 
 Entries = Callable[[], list[dict[str, Any]]]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,10 +25,8 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from batchwright.operations.worker.worker import WorkerProcess
 from batchwright.testing.clock import StandingClock
+from tests.operations.working import JOB, WAIT, ended_without_its_mail, wait_for, working
 from tests.support.application import ACTOR, make_settings
-
-JOB = "draft-usage-rating"
-WAIT = 60.0
 
 
 @pytest.fixture
@@ -39,36 +35,6 @@ def other(migrated_url: str, tmp_path: Path) -> Iterator[Application]:
     application = make_application(make_settings(migrated_url, tmp_path, lease_seconds=1))
     yield application
     application.close()
-
-
-@contextmanager
-def working(app: Application) -> Iterator[None]:
-    """A worker that works in a thread."""
-    process = WorkerProcess(app)
-    thread = threading.Thread(target=process.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        process.drain()
-        thread.join(WAIT)
-    assert not thread.is_alive()
-
-
-def wait_for(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def ended_without_its_mail(app: Application) -> View:
-    """A run whose process died between its end and its mail. The mail that waits."""
-    submitted = submit_run(app, JOB, {}, actor=ACTOR, here=True)
-    app.dispatcher.work(submitted.claim.run)
-    (waiting,) = list_mail(app)
-    assert (waiting["status"], waiting["attempts"]) == ("waiting", 0)
-    return waiting
 
 
 def only_mail(app: Application) -> View:

@@ -31,7 +31,7 @@ from batchwright.operations.worker.worker import WorkerProcess
 from batchwright.testing.clock import StandingClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
-from tests.operations.test_worker import JOB, ended_without_its_mail
+from tests.operations.working import JOB, ended_without_its_mail
 from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.rungs import depth
 

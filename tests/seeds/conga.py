@@ -11,8 +11,8 @@ from batchwright.operations.billing.billing_schedules import list_billing_schedu
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from tests.jobs.test_seed_table import FILES
 from tests.support.application import ACTOR
+from tests.support.seed_table import FILES
 
 # The page bills half-yearly and meters monthly; 6/31 and 12/3 are read as the last days of June and December.
 PLANTED: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from bench.floor import touch_all
 from bench.growth import cases, fill_history, plans
 from bench.growth import measure as measure_growth
 from bench.measure import Pair, Result, measure
-from tests.engine.test_plans import LOOKS
+from tests.engine.looks import LOOKS
 
 
 def _silent(_text: str) -> None:
