@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchwright.config.settings import MailSettings, Settings, SettingsError, load_settings
+from tests.support.users import OTHER, needs_root, run_as_other, shared_folder
 
 
 def settings_of(directory: Path, toml: str = "", /, **environ: str) -> Settings:
@@ -316,3 +317,85 @@ def test_no_password_shows_in_the_representation(tmp_path: Path) -> None:
 def test_loading_makes_no_file(tmp_path: Path) -> None:
     settings_of(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def found_file(directory: Path, *, owner: int = 0, mode: int = 0o644) -> Path:
+    file = directory / "batchwright.toml"
+    file.write_text('[mail]\nsmtp_username = "u"\nsmtp_password = "secret"\n')
+    file.chmod(mode)
+    if owner:
+        os.chown(file, owner, -1)
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o646, 0o666, 0o602])
+def test_a_file_in_the_working_directory_that_anybody_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    found_file(tmp_path, mode=mode)
+    [problem] = problems_of(tmp_path)
+    assert "may be written by anybody" in problem
+    assert "BATCHWRIGHT_CONFIG" in problem
+
+
+@needs_root
+def test_a_file_in_the_working_directory_of_another_user_is_refused_and_one_that_is_named_taken(
+    tmp_path: Path,
+) -> None:
+    file = found_file(tmp_path, owner=OTHER, mode=0o666)
+    [problem] = problems_of(tmp_path)
+    assert "belongs neither to you nor to root" in problem
+    assert settings_of(tmp_path, CONFIG=str(file)).mail.smtp_username == "u"
+    assert settings_of(tmp_path, CONFIG="batchwright.toml").mail.smtp_username == "u"
+
+
+@needs_root
+def test_a_link_of_another_user_is_refused_wherever_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    found_file(tmp_path / "elsewhere")
+    link = tmp_path / "batchwright.toml"
+    link.symlink_to("elsewhere/batchwright.toml")
+    assert settings_of(tmp_path).mail.smtp_username == "u"
+    os.chown(link, OTHER, -1, follow_symlinks=False)
+    assert "belongs neither" in problems_of(tmp_path)[0]
+
+
+@needs_root
+def test_another_user_reads_their_own_file_and_that_of_root() -> None:
+    load = "from pathlib import Path\ntry: print(load_settings({}, Path.cwd()).mail.smtp_username)\n"
+    code = f"from batchwright.config.settings import *\n{load}except SettingsError as error: print(error)"
+    for owner, said in ((0, "u"), (OTHER, "u"), (4242, "belongs neither")):
+        with shared_folder() as folder:
+            found_file(folder, owner=owner)
+            done = run_as_other(folder, code, modules=["batchwright.config.settings"])
+            assert said in done.stdout, done.stderr
+
+
+def test_a_pipe_in_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "batchwright.toml")
+    assert "is no plain file" in problems_of(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("toml", "secret"),
+    [
+        ('[mail]\nsmtp_username = "u"\nsmtp_password = "s"\n', "mail.smtp_password"),
+        ('database_url = "postgresql://u:s@host/db"\n', "database_url"),
+        ('database_url = "postgresql://host/db?user=u&password=s"\n', "database_url"),
+        ('database_url = "postgresql://host/db"\n', None),
+        ('time_zone = "UTC"\n', None),
+    ],
+)
+def test_secrets_that_every_user_may_read_are_told_of(tmp_path: Path, toml: str, secret: str | None) -> None:
+    for environ in ({}, {"CONFIG": "batchwright.toml"}):
+        settings = settings_of(tmp_path, toml, **environ)
+        (tmp_path / "batchwright.toml").chmod(0o644)
+        problems = settings.exposed_secrets()
+        assert [problem.setting for problem in problems] == ([secret] if secret else [])
+        assert all("chmod o-r" in problem.remedy and problem.value == "****" for problem in problems)
+        (tmp_path / "batchwright.toml").chmod(0o640)
+        assert settings.exposed_secrets() == []
+
+
+def test_a_secret_of_the_environment_is_nobodys_to_read(tmp_path: Path) -> None:
+    (tmp_path / "batchwright.toml").write_text('time_zone = "UTC"\n')
+    environ = {"DATABASE_URL": "postgresql://u:s@host/db"}
+    assert settings_of(tmp_path, **environ).exposed_secrets() == []

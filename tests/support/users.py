@@ -30,12 +30,6 @@ os.umask(0o022)
 sys.dont_write_bytecode = True
 """
 
-COMMAND = """
-from batchwright.cli.main import main
-sys.argv[0] = "batchwright"
-main()
-"""
-
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -160,6 +161,13 @@ class MailSettings(_Model):
         return value
 
 
+@dataclass(frozen=True)
+class _LookedAt:
+    """Where files of settings are looked for; settings that are the same are so wherever they come from."""
+
+    files: tuple[Path, ...] = field(default=(), compare=False)
+
+
 class Settings(_Model):
     """All settings, checked. `Settings()` has the defaults and reads neither file nor environment."""
 
@@ -199,7 +207,7 @@ class Settings(_Model):
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-    _files: tuple[Path, ...] = PrivateAttr(default=())
+    _looked_at: _LookedAt = PrivateAttr(default_factory=lambda: _LookedAt())
 
     @field_validator("executor")
     @classmethod
@@ -211,7 +219,29 @@ class Settings(_Model):
     @property
     def files(self) -> tuple[Path, ...]:
         """Where files of settings are looked for, there or not; none where the settings were not loaded."""
-        return self._files
+        return self._looked_at.files
+
+    def exposed_secrets(self) -> list[Problem]:
+        """Passwords in a settings file that every user of the machine may read."""
+        return [
+            Problem(
+                name,
+                origin,
+                HIDDEN,
+                f"every user of this machine may read {file}",
+                f"Run `chmod o-r {file}`.",
+            )
+            for name, file, origin in self._secrets_in_files()
+            if file.stat().st_mode & stat.S_IROTH
+        ]
+
+    def _secrets_in_files(self) -> Iterator[tuple[str, Path, str]]:
+        for name, origin in self._origins.items():
+            is_secret = name == "mail.smtp_password" or (
+                name == "database_url" and values.without_password(self.database_url) != self.database_url
+            )
+            if is_secret and self.files and not origin.startswith(("environment", "--")):
+                yield name, self.files[0], origin
 
     @property
     def console_url(self) -> str | None:
@@ -260,7 +290,7 @@ def load_settings(environ: Mapping[str, str], directory: Path, **flags: object) 
     if gathered.problems:
         raise SettingsError(gathered.problems)
     settings._origins.update({name: given.origin for name, given in gathered.given.items()})
-    settings._files = settings_files(environ, directory)
+    settings._looked_at = _LookedAt(settings_files(environ, directory))
     return settings
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -111,11 +113,17 @@ def _unknown_variable(names: Names, variable: str, name: str) -> Problem:
 def _read_file(gathered: Gathered, names: Names, environ: Mapping[str, str], directory: Path) -> None:
     named = environ.get(CONFIG_VARIABLE)
     path = directory / (named or FILE_NAME)
-    if not named and not path.exists():
+    if not named and not os.path.lexists(path):
         return
     where = str(path) if named else FILE_NAME
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8") if named else _read_found(path))
+    except _NotTrusted as error:
+        remedy = f"Take it away, or name it in {CONFIG_VARIABLE} if you trust it."
+        gathered.problems.append(Problem("file", "the working directory", str(path), str(error), remedy))
+    except RecursionError:
+        reason = "the settings file has values nested too deeply"
+        gathered.problems.append(Problem("file", where, str(path), reason, "Repair it."))
     except OSError as error:
         origin = f"environment variable {CONFIG_VARIABLE}" if named else "the working directory"
         reason = f"the settings file cannot be read: {error.strerror}"
@@ -129,6 +137,26 @@ def _read_file(gathered: Gathered, names: Names, environ: Mapping[str, str], dir
         gathered.problems.append(Problem("file", where, str(path), reason, "Repair that line."))
     else:
         _take_content(gathered, names, content, where)
+
+
+class _NotTrusted(Exception):
+    """A settings file that somebody else may have put into the working directory."""
+
+
+def _read_found(path: Path) -> str:
+    """The text of the file in the working directory. It can name code, so it must be the caller's or root's.
+
+    Raises `_NotTrusted`. What is judged is what was opened: the name may lead elsewhere a moment later.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        opened, link = os.fstat(file.fileno()), os.lstat(path)
+        if not stat.S_ISREG(opened.st_mode):
+            raise _NotTrusted("the settings file is no plain file")
+        if {opened.st_uid, link.st_uid} - {0, os.geteuid()}:
+            raise _NotTrusted("the settings file belongs neither to you nor to root")
+        if opened.st_mode & stat.S_IWOTH:
+            raise _NotTrusted("the settings file may be written by anybody")
+        return file.read().decode("utf-8")
 
 
 def _take_content(gathered: Gathered, names: Names, content: Mapping[str, Any], where: str) -> None:

@@ -42,7 +42,8 @@ def check(as_json: bool) -> int:
     try:
         settings = current_settings()
         origin = next(line.origin for line in settings.lines() if line.name == "jobs")
-        problems = [
+        problems = settings.exposed_secrets()
+        problems += [
             Problem("jobs", origin, None, reason, "Correct its path or its module, or take it out")
             for reason in broken_jobs(make_application(settings))
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
+from batchwright.config.settings import login_name
 from batchwright.engine.errors import DatabaseMissing, NestedWrite, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
@@ -205,12 +207,25 @@ class Database:
         try:
             return self.revision_noted() or self.revision()
         except DatabaseError as error:  # nobody answers, or the file is something else
+            self._refuse_who_only_reads(error)
             raise Refused(
                 f"cannot use the database {self.display_url}: {reason_of(error)}",
                 field="database_url",
                 remedy=f"{'Name another file' if self.is_sqlite else 'Start the server'}, or correct"
                 " BATCHWRIGHT_DATABASE_URL",
             ) from error
+
+    def _refuse_who_only_reads(self, error: DatabaseError) -> None:
+        file = Path(self.url.database or "")
+        if not self.is_sqlite or (_may_write(file) and _may_write(file.parent)):
+            return
+        raise Refused(
+            f"you may not write to the file of the database {self.display_url} and its folder, which SQLite needs even"
+            f" for looking: {reason_of(error)}",
+            field="database_url",
+            remedy=f"Ask {login_name(file.stat().st_uid)}, its owner, to let you or a group of yours write to both,"
+            " or look at a copy that is yours",
+        ) from error
 
     def revision_noted(self) -> str | None:
         """As ``revision``, in one statement; ``None`` when there is no such table, or nobody answers."""
@@ -264,6 +279,10 @@ def upgrade(url: str) -> None:
         database.upgrade()
     finally:
         database.close()
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=True)
 
 
 def sqlite_faults(connection: Connection) -> list[str]:
