@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.engine.job import Group, Record, StartContext
+from batchwright.engine.ledger import keys_to_retry
 from batchwright.engine.plan import cut
 from batchwright.engine.run import State
 from batchwright.engine.store import scopes
@@ -80,6 +81,35 @@ def test_scopes_are_numbered_and_count_their_first_record_from_one(
     assert not planned or planned[0].first_record == 1
     for before, after in pairwise(planned):
         assert after.first_record == before.first_record + len(before.keys)
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("late", [False, True])
+def test_records_named_by_id_are_not_reached_where_start_fails(
+    rig: Rig, spy: type[Parcels], late: bool
+) -> None:
+    def start(self: Parcels, context: StartContext) -> Iterable[Record]:
+        if late:
+            yield from (Record(key) for key in range(1, 600))
+        raise ValueError("no more")
+
+    spy.start = start  # type: ignore[method-assign]
+    rig.fill(30)
+    run = rig.drive(parameters={"ids": tuple(range(5, 25))}, scope_size=5)
+    assert (run.state, run.total, run.not_reached, run.processed) == (State.FAILED, 20, 20, 0)
+    assert rig.ledger(run) == {"not_reached": 20}
+    with rig.database.read() as connection:
+        assert list(keys_to_retry(connection, run)) == list(range(5, 25))
+
+
+def test_groups_that_were_named_are_no_records_where_start_fails(rig: Rig, spy: type[Parcels]) -> None:
+    def start(self: Parcels, context: StartContext) -> Iterable[Record]:
+        raise ValueError("no more")
+
+    spy.start, spy.selects_records = start, False  # type: ignore[method-assign, assignment]
+    rig.fill(10)
+    run = rig.drive(parameters={"ids": (1, 2)})
+    assert (run.state, run.total, rig.ledger(run)) == (State.FAILED, 0, {})
 
 
 def test_no_records_make_no_scope() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import tzinfo
+from itertools import count
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -20,7 +23,7 @@ from batchwright.engine.scope import RunSession
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.engines import let_wait
 from batchwright.engine.store.lending import lent
-from batchwright.engine.submit import submit_next
+from batchwright.engine.submit import stored_selection, submit_next
 
 
 class Ending(NamedTuple):
@@ -76,8 +79,10 @@ class Finishing:
             self._events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
         return ending.run
 
-    def fail(self, run: Run, session: RunSession, reason: str) -> Run:
-        """End a run as Failed."""
+    def fail(self, run: Run, job: BatchJob | None, session: RunSession, reason: str) -> Run:
+        """End a run as Failed; ``job`` where it could be made. Records named by id are not reached where no plan was
+        made of them.
+        """
         with session.transaction() as connection:
             runs.hold_run(connection, run)
             run = runs.by_key(connection, run.id)
@@ -85,6 +90,8 @@ class Finishing:
                 return run
             if run.state is State.PREPARING:
                 scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
+                if job is not None and run.preview_key is None and job.selects_records:
+                    run = replace(run, total=_plan_selection(connection, run))
             return self._endings.end(connection, run, State.FAILED, run.totals, reason)
 
     def leave(self, run: Run, session: RunSession) -> Run:
@@ -115,6 +122,16 @@ class Finishing:
 
         totals = {name: dict(amounts) for name, amounts in run.totals.items()}
         return Finish(run=run, connection=connection, now=now, totals=totals, chain=chain)
+
+
+def _plan_selection(connection: Connection, run: Run) -> int:
+    """Store the records that were named as scopes which nobody has executed, for the ledger; how many they are."""
+    records = 0
+    for number, keys in zip(count(1), stored_selection(connection, run.id), strict=False):
+        scope = scopes.PlannedScope(number, records + 1, array("q", keys), array("q"))
+        scopes.insert_scopes(connection, run.id, [scope])
+        records += len(keys)
+    return records
 
 
 def _call_finish(connection: Connection, run: Run, job: BatchJob, finish: Finish) -> None:

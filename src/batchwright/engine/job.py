@@ -253,6 +253,11 @@ class BatchJob(ABC):
         """
         return ()
 
+    @property
+    def selects_records(self) -> bool:
+        """Whether ``select`` gives keys of records, which are not reached where ``start`` fails; or of groups."""
+        return True
+
     def check(self, connection: Connection, now: datetime) -> None:  # noqa: B027  (most jobs run on any day)
         """Raise ``Refused`` for what cannot be run as things stand now; called once, at submit.
 

@@ -126,6 +126,11 @@ class UsageJob(DryRunJob):
             return self._keys_again(connection, self.parameters.retry_of)
         return ()
 
+    @property
+    def selects_records(self) -> bool:
+        """Inputs; not where assets are selected."""
+        return self._takes_inputs
+
     def start(self, context: StartContext) -> Iterator[Group]:
         """The inputs by asset."""
         if self._takes_everything:
