@@ -63,6 +63,20 @@ def test_a_run_goes_on_while_it_may_be_the_records_fault(
     assert run.errored >= records - 1
 
 
+@pytest.mark.on_both
+def test_the_count_goes_on_where_another_process_goes_on_with_the_run(rig: Rig, spy: type[Parcels]) -> None:
+    spy.on_execute = staticmethod(always)
+    rig.fill(100)
+    run = rig.submit()
+    left = rig.dispatcher().drive(
+        run.id, stop=lambda: sum(one.point == "scope committed" for one in rig.reached) >= 3
+    )
+    assert (left.state, left.errored) == (State.QUEUED, 30)
+    ended = rig.drive(run)
+    assert (ended.state, ended.errored, ended.not_reached) == (State.FAILED, 50, 50)
+    assert (ended.error or "").startswith("all of the first 50 records raised KeyError [tests/engine/")
+
+
 def test_different_places_are_different_faults(rig: Rig, spy: type[Parcels]) -> None:
     def either(scope: Scope) -> None:
         if scope.number % 2:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
+from batchwright.engine.job import UNFORESEEN, Outcome
+from batchwright.engine.run import Run
 from batchwright.engine.scope import Done
+from batchwright.engine.store import scopes
 
 TAKEOVERS_UNTIL_APART = 3
 """After so many in a row without one more scope the next owner leaves the scopes to a process that may die of them."""
@@ -73,3 +79,28 @@ class SameFaultWatch:
             raise SameFault(
                 f"all of the first {self.records} records raised {self.fault}: that is the job's fault"
             )
+
+
+def same_fault_so_far(connection: Connection, run: Run) -> SameFaultWatch:
+    """The watch of a run that goes on in another process, by the ledger of the scopes that are done. Raises
+    ``SameFault``.
+    """
+    watch = SameFaultWatch(hopeful=False)
+    for stored in scopes.read_all(connection, run.id):
+        if watch.hopeful:
+            break
+        if stored.done:
+            faults = {_fault_of(outcome) for outcome in scopes.outcomes_of(connection, stored.id).values()}
+            fault = faults.pop() if len(faults) == 1 else None
+            counts = (stored.ok, stored.errored, stored.skipped)
+            watch.see(Done(stored.number, *counts, fault=fault, groups=len(stored.groups)))
+    return watch
+
+
+_FAULT = re.compile(r"(?P<kind>\w+):.*?(?P<place> \[[^\[\]]+:\d+\])?", re.DOTALL)
+
+
+def _fault_of(outcome: Outcome) -> str | None:
+    """``Raised.fault`` of what a record raised, by its message (``Raised.message``)."""
+    found = _FAULT.fullmatch(outcome.message) if outcome.code == UNFORESEEN else None
+    return found and f"{found['kind']}{found['place'] or ''}"

@@ -17,7 +17,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.job import BatchJob
-from batchwright.engine.limits import TAKEOVERS_UNTIL_APART, SameFaultWatch, check_ceiling
+from batchwright.engine.limits import TAKEOVERS_UNTIL_APART, SameFaultWatch, check_ceiling, same_fault_so_far
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
 from batchwright.engine.store import scopes, steering
@@ -81,7 +81,7 @@ class Processing:
             asked=progress.asked,
             keys_of=self._keys_of,
         )
-        same_fault = SameFaultWatch(hopeful=done > errored)
+        same_fault = self._same_fault(run, progress.done)
         try:
             with closing(self._executor_of(run).results(work)) as results:
                 for scope in results:
@@ -96,6 +96,12 @@ class Processing:
             log.warning("scope left to whoever goes on with the run", reason=reason_of(error))
             return False
         return work.asked is None and not work.pending
+
+    def _same_fault(self, run: Run, done: scopes.DoneCounts) -> SameFaultWatch:
+        if not done.records or done.records > done.errored:
+            return SameFaultWatch(hopeful=done.records > 0)
+        with self._database.read() as connection:
+            return same_fault_so_far(connection, run)
 
     def _executor_of(self, run: Run) -> Executor:
         if run.takeovers_without_progress >= TAKEOVERS_UNTIL_APART:
