@@ -247,12 +247,19 @@ def test_an_edit_moves_the_date_and_can_take_the_description_away(app: Applicati
 
 
 @pytest.mark.usefixtures("inputs")
-@pytest.mark.parametrize("an_id", ["IN-draft-error", "IN-rating-error", "IN-unrated"])
-def test_an_edited_input_in_error_stays_in_error(app: Application, an_id: str) -> None:
-    before = stored(app, an_id)
-    edited = edit_usage_input(app, an_id, quantity="1", actor=ACTOR)
-    assert (edited["status"], edited["code"]) == ("Error", before["code"])
-    assert stored(app, an_id)["error_by"] == before["error_by"]
+@pytest.mark.parametrize("an_id", ["IN-draft-error", "IN-rating-error"])
+def test_an_edit_of_what_a_job_put_in_error_makes_it_loaded_without_its_message(
+    app: Application, an_id: str
+) -> None:
+    edited = edit_usage_input(app, an_id, description="looked at", actor=ACTOR)
+    assert (edited["status"], edited["code"], edited["message"]) == ("Loaded", None, None)
+    assert stored(app, an_id)["error_by"] is None
+
+
+@pytest.mark.usefixtures("inputs")
+def test_an_edit_of_what_was_unrated_leaves_it_in_error(app: Application) -> None:
+    edited = edit_usage_input(app, "IN-unrated", quantity="1", actor=ACTOR)
+    assert (edited["status"], edited["code"]) == ("Error", "unrated")
 
 
 @pytest.mark.usefixtures("inputs")

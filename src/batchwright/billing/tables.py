@@ -220,6 +220,9 @@ usage_schedule = Table(
 # for the index that answers them without a look at the years of rated inputs beside them.
 DRAFT_CANDIDATE = text("NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))")
 
+# Inputs in Error: a rating counts those that it leaves behind, a reset looks for them.
+IN_ERROR = text("NOT deleted AND status = 'Error'")
+
 # What an amount rests on (draft_run_key … draft_prior_quantity, and the same of the rated amount) names rows without a
 # foreign key: PostgreSQL would look each one up again for every input a run writes. A prior quantity is what the
 # window had used before; it is empty where the input was the first of its window.
@@ -265,6 +268,7 @@ usage_input = Table(
         sqlite_where=DRAFT_CANDIDATE,
         postgresql_where=DRAFT_CANDIDATE,
     ),
+    Index("ix_usage_input_error", "asset_key", "id", sqlite_where=IN_ERROR, postgresql_where=IN_ERROR),
 )
 
 # Ids made here for records that may also be imported (IN-, US-, BS-) count up from here and skip imported ones.

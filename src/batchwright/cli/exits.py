@@ -14,9 +14,15 @@ INTERRUPTED = 130
 
 
 def exit_code_of(run: Mapping[str, Any], *, interrupted: bool) -> int:
-    """The exit code for a run's JSON. One that goes on elsewhere without us was not done here: 1."""
+    """The exit code for a run's JSON. One that goes on elsewhere without us was not done here: 1.
+
+    A rating that left inputs in Error uncharged did not bill all that it should have: it is not done without errors.
+    """
     if run["status"] == "Completed":
-        return WITH_ERRORS if run["errored"] else DONE
+        uncharged = run["job"] == "usage-rating" and any(
+            one["code"] == "not_rated" for one in run["warnings"]
+        )
+        return WITH_ERRORS if run["errored"] or uncharged else DONE
     if run["status"] in ("Failed", "Aborted"):
         return FAILED
     return INTERRUPTED if interrupted else FAILED

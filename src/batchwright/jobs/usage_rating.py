@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.charges import Charges, charges_of, figures_after
 from batchwright.billing.explain import explained, figures_changed
-from batchwright.billing.records import assets_and_inputs, preview, ratings
+from batchwright.billing.records import assets_and_inputs, preview, ratings, selection
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
@@ -22,7 +22,7 @@ from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
-from batchwright.engine.job import Amount, Preview, Schema, Scope
+from batchwright.engine.job import Amount, Finish, Preview, Schema, Scope
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
 from batchwright.jobs.usage_selection import UsageJob, UsageParameters, expect, report
@@ -133,9 +133,31 @@ class UsageRatingJob(UsageJob):
         yield from lost(connection, "rated", self.errors(scope, computed.usages))
         yield from _schedule_lines(connection, computed)
 
+    def finish(self, finish: Finish) -> None:
+        """Say how many inputs in Error were left uncharged, although their billing schedule is still pending."""
+        ids = self.parameters.asset_line_item_ids
+        left = ratings.left_in_error(
+            finish.connection,
+            finish.run.id,
+            None if ids is None else selection.asset_keys(finish.connection, ids),
+            named=self._takes_inputs,
+        )
+        if left.errored:
+            finish.warn(
+                "not_rated",
+                f"{_inputs_in_error(left.errored)} not charged: `batchwright usage-inputs list --status Error` shows"
+                " why; an edit or `batchwright usage-inputs reset` makes them Loaded, then rate again",
+            )
+        if left.unrated:
+            finish.warn("unrated", f"{_inputs_in_error(left.unrated)} left alone after unrating")
+
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """The records themselves, also those that are in Error by the rating that is retried."""
         return {**super().retry_parameters(connection, run, keys), "include_errors": True}
+
+
+def _inputs_in_error(number: int) -> str:
+    return "1 usage input in Error was" if number == 1 else f"{number:,} usage inputs in Error were"
 
 
 def _schedule_lines(connection: Connection, computed: Rating) -> Iterator[Preview]:

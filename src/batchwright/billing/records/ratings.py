@@ -78,6 +78,41 @@ class Owed(NamedTuple):
     schedule_key: int
 
 
+class LeftInError(NamedTuple):
+    """How many usage inputs a rating left in Error: those that were ``unrated``, and all others."""
+
+    errored: int
+    unrated: int
+
+
+def left_in_error(
+    connection: Connection, run_key: int, asset_keys: Sequence[int] | None, *, named: bool
+) -> LeftInError:
+    """Inputs in Error that could still be charged with their billing schedule, which is Pending Billing.
+
+    Of these assets, of all where none are given; where the inputs were ``named``, of those alone that the run
+    skipped. What errored in the run itself is counted there.
+    """
+    driver = Driver(connection)
+    condition = "o.outcome = 'skipped'" if named else "(o.outcome IS NULL OR o.outcome <> 'error')"
+    among: tuple[object, ...] = ()
+    if asset_keys is not None:
+        condition += " AND u.asset_key {among}"
+        among = (driver.keys(asset_keys),)
+    [(errored, unrated)] = driver.rows(
+        "SELECT coalesce(sum(CASE WHEN u.code = 'unrated' THEN 0 ELSE 1 END), 0),"
+        " coalesce(sum(CASE WHEN u.code = 'unrated' THEN 1 ELSE 0 END), 0)"
+        " FROM usage_input AS u LEFT JOIN outcome AS o ON o.run_id = ? AND o.record_key = u.id"
+        f" WHERE NOT u.deleted AND u.status = 'Error' AND {condition}"
+        " AND EXISTS (SELECT 1 FROM usage_schedule AS s JOIN billing_schedule AS b ON b.id = s.billing_schedule_key"
+        " WHERE s.asset_key = u.asset_key AND b.status = 'Pending Billing'"
+        " AND u.usage_date BETWEEN s.period_start_date AND s.period_end_date)",
+        run_key,
+        *among,
+    )
+    return LeftInError(int(errored), int(unrated))
+
+
 def read_charged(connection: Connection, asset_keys: Sequence[int]) -> dict[int, Charged]:
     """What the usage schedules of the assets have been charged with, by key; superseded ones, too."""
     driver = Driver(connection)

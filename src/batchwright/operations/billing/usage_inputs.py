@@ -117,8 +117,9 @@ def edit_usage_input(
     """Change a Loaded or Error usage input and return it as it is now; `None` leaves a value as it is.
 
     With another quantity or date its draft amount is of yesterday: it is blanked until the next forecast. The
-    draft figures of its usage schedule stay until that forecast overwrites them. Its status stays: what a forecast
-    put in Error is tried again by the next one, any other error is taken back by a reset.
+    draft figures of its usage schedule stay until that forecast overwrites them. What a forecast or a rating put in
+    Error becomes Loaded, without its code and message, so that the next rating charges it. What was unrated stays in
+    Error: only a reset says that it is to be charged again.
     """
     permit(app, actor, Right.OPERATE, "usage_input.edit")
     changes = _changes(quantity, usage_date, description)
@@ -127,6 +128,8 @@ def edit_usage_input(
         _refuse_rated([row], "edited")
         if any(changes[name] != row[name] for name in ("quantity", "usage_date") if name in changes):
             changes.update(inputs.NO_DRAFT)
+        if row["status"] == InputStatus.ERROR and row["error_by"] in ("draft", "rating"):
+            changes |= {"status": InputStatus.LOADED, **inputs.NO_ERROR}
         _change(connection, [row], changes)
         before, after = (
             views.usage_input(row),
