@@ -68,7 +68,7 @@ from batchwright.operations.runs.steering import (
     what_is_asked,
 )
 from batchwright.operations.runs.submitting import submit_run
-from batchwright.operations.schedules.backfill import backfill_schedule
+from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
@@ -111,6 +111,7 @@ NEEDED = {
         "list_fires",
         "list_schedules",
         "next_fires",
+        "backfill_window",
         "read_hold",
         "show_schedule",
         "what_is_asked",
@@ -193,6 +194,9 @@ NO_ACT = {
     "permit_schedule": "the question itself",
     "enqueue_set": "part of submits, which ask",
     "submit_of_schedules": "the scheduler's act",
+    "make_ready": "the scheduler's act",
+    "firing_of": "the worker's act",
+    "check_ahead": "part of submits, which ask",
     "permit_change": "the question itself",
     "seal_committed": "the worker's act",
     "make_digests": "the worker's act",
@@ -239,6 +243,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_fires": lambda: list_fires(app, "x", actor=actor),
         "list_schedules": lambda: list_schedules(app, actor=actor),
         "next_fires": lambda: next_fires(app, "x", actor=actor),
+        "backfill_window": lambda: backfill_window(app, "x", NOW, NOW, actor=actor),
         "read_hold": lambda: read_hold(app, actor=actor),
         "show_schedule": lambda: show_schedule(app, "x", actor=actor),
         "what_is_asked": lambda: what_is_asked(app, "x", actor=actor),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import update
 
+from batchwright.cli.commands.worker import worker as worker_command
+from batchwright.cli.exits import FAILED
+from batchwright.cli.verbosity import Verbosity
 from batchwright.engine import events
 from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.engine.run import Run, State
+from batchwright.engine.schedules.scheduler import Scheduler
 from batchwright.engine.store import runs
 from batchwright.engine.store.wake import tell
 from batchwright.notifications.tables import mail
@@ -23,6 +29,8 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted, resu
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
+from batchwright.operations.worker.background_loop import NewsLoop
+from batchwright.operations.worker.upkeep import Upkeep
 from batchwright.operations.worker.worker import WorkerProcess
 from batchwright.testing.clock import StandingClock
 from tests.operations.working import JOB, WAIT, ended_without_its_mail, wait_for, working
@@ -178,3 +186,42 @@ def test_two_workers_whose_schema_is_upgraded_hand_their_run_back_and_stop(
     with app.database.read() as connection:
         left = runs.by_id(connection, run_id)
     assert (left.state, left.processed, left.owner, left.fence) == (State.QUEUED, 1, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("owner", "duty", "name"),
+    [(Scheduler, "run", "schedules"), (NewsLoop, "_loop", "mail"), (Upkeep, "_loop", "upkeep")],
+    ids=["schedules", "mail", "upkeep"],
+)
+@pytest.mark.parametrize(
+    "raised", [RuntimeError("no more memory"), SystemExit("done")], ids=["raises", "exits"]
+)
+def test_a_worker_one_of_whose_threads_ends_by_an_exception_stops_and_says_so(
+    app: Application,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    owner: type,
+    duty: str,
+    name: str,
+    raised: BaseException,
+) -> None:
+    def fail(self: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(owner, duty, fail)
+    process = WorkerProcess(app)
+    assert process.run() is True
+    assert process.failure is raised
+    assert f'"thread": "{name}"' in capsys.readouterr().err
+
+
+def test_the_command_worker_ends_with_1_when_one_of_its_threads_has(
+    app: Application, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: object) -> None:
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(Scheduler, "run", fail)
+    monkeypatch.setenv("BATCHWRIGHT_DATABASE_URL", app.database.url.render_as_string(hide_password=False))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    assert CliRunner().invoke(worker_command, obj=Verbosity(), standalone_mode=False).return_value == FAILED

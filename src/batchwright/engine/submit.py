@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
 from sqlalchemy import Connection
@@ -69,21 +69,33 @@ def submit(connection: Connection, job: BatchJob, request: Request, now: datetim
 
 
 def submit_set(
-    connection: Connection, wanted: Sequence[tuple[BatchJob, Request]], now: datetime
+    connection: Connection,
+    wanted: Sequence[tuple[BatchJob, Request]],
+    now: datetime,
+    ready: Mapping[int, CheckedRun] | None = None,
 ) -> list[Run | Refused]:
     """The same of several runs in few statements, in their order; each that is refused has its refusal in its place.
 
-    A job's own ``check`` finds the runs before it there.
+    A job's own ``check`` finds the runs before it there. ``ready`` are by place the runs that ``check_run`` made of the
+    same: of such a job none of its code is called again, but for its own ``check`` where a run was inserted since.
     """
+    ready = ready or {}
     submitted: dict[int, Run | Refused] = {}
-    checked: dict[int, _Checked] = {}
+    checked: dict[int, CheckedRun] = {}
     for place, (job, request) in enumerate(wanted):
-        if type(job).check is not BatchJob.check:
+        has_check = type(job).check is not BatchJob.check
+        if has_check:
             submitted |= _insert(connection, checked, now)
             checked = {}
         try:
-            with JOB_CODE:
-                checked[place] = _checked(connection, job, request, now)
+            if (one := ready.get(place)) is None:
+                checked[place] = check_run(connection, job, request, now)
+                continue
+            if has_check and one.after_run != runs.last_key(connection):
+                with JOB_CODE:
+                    job.check(connection, now.astimezone(request.zone))
+            new = replace(one.new, after_earlier=request.after_earlier)
+            checked[place] = replace(one, new=new, warnings=request.warnings)
         except Refused as refusal:
             submitted[place] = refusal
     submitted |= _insert(connection, checked, now)
@@ -91,25 +103,29 @@ def submit_set(
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """A run that may be inserted, if its dedup key is free."""
+class CheckedRun:
+    """A run that may be inserted, if its dedup key is free; ``after_run`` is the key of the newest run before it."""
 
     new: NewRun
     selection: Sequence[int]
     warnings: Sequence[Warn]
+    after_run: int
 
 
-def _checked(connection: Connection, job: BatchJob, request: Request, now: datetime) -> _Checked:
-    _check(job, request)
-    selection = sorted(set(job.select(connection)))
-    job.check(connection, now.astimezone(request.zone))
-    if request.in_caller:
-        _check_sync_limit(connection, job, selection)
-    return _Checked(_new_run(job, request), selection, request.warnings)
+def check_run(connection: Connection, job: BatchJob, request: Request, now: datetime) -> CheckedRun:
+    """Call all of the job's code that a submit calls; also on a connection that only reads, under no lock."""
+    with JOB_CODE:
+        _check(job, request)
+        after_run = runs.last_key(connection) if type(job).check is not BatchJob.check else 0
+        selection = sorted(set(job.select(connection)))
+        job.check(connection, now.astimezone(request.zone))
+        if request.in_caller:
+            _check_sync_limit(connection, job, selection)
+        return CheckedRun(_new_run(job, request), selection, request.warnings, after_run)
 
 
 def _insert(
-    connection: Connection, checked: Mapping[int, _Checked], now: datetime
+    connection: Connection, checked: Mapping[int, CheckedRun], now: datetime
 ) -> Mapping[int, Run | Refused]:
     inserted = runs.insert_runs(connection, [one.new for one in checked.values()], now)
     warnings = []

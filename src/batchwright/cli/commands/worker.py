@@ -14,7 +14,7 @@ from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
 from batchwright.config.stderr import write_at_once
-from batchwright.engine.errors import DatabaseReplaced
+from batchwright.engine.errors import DatabaseReplaced, error_text
 from batchwright.engine.job_code import end_at_once
 from batchwright.operations.worker.worker import WorkerProcess
 
@@ -49,6 +49,10 @@ def worker(verbosity: Verbosity) -> int:
             err=True,
         )
     code = DONE if process.upgraded_to is None else OUTDATED
+    if process.failure is not None:
+        said = error_text(process.failure)
+        click.echo(f"It stopped since one of its threads had ended: {said}. Start it again.", err=True)
+        code = FAILED
     if not ended:
         os._exit(code)  # Python would let the threads that were left get in its way
     return code

@@ -6,22 +6,25 @@ time all is recorded, and goes on from there; (schedule, nominal time) is unique
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection
 
 from batchwright.engine import events
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import JobExit, Refused
 from batchwright.engine.events import Event, Events
-from batchwright.engine.faults import is_transient
+from batchwright.engine.faults import exponential_pause, is_transient, reason_of
 from batchwright.engine.run import Run
-from batchwright.engine.schedule import NotRunCause, NotRunReason, Schedule
+from batchwright.engine.schedule import NotRunCause, NotRunReason, Schedule, ScheduleSpec
 from batchwright.engine.schedules import due, policy
 from batchwright.engine.schedules.alerts import late_check_of
+from batchwright.engine.schedules.job_calls import Answer, JobCalls
 from batchwright.engine.schedules.policy import SkippedTimes, Start, Verdict
 from batchwright.engine.store import late_checks
 from batchwright.engine.store import schedules as store
@@ -31,12 +34,23 @@ from batchwright.engine.store.schedules import Fire
 SET = 250
 """So many schedules are fired in one transaction: it takes some tenths of a second."""
 
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+"""Before a schedule that met a fault that may pass is tried again, and after many such faults in a row."""
+
+MOST_TRIES = 7
+"""Then its time is recorded as refused: after about a minute."""
+
+SECONDS_OF_HANGING = 60.0
+"""So long the code of a job may take before the times of its schedule are recorded as refused."""
+
 SECONDS_TO_OTHERS = 15.0
 """How long a time is left to others when its parameters are refused here: they may know a newer version of the job."""
 
 Submit = Callable[[Connection, Sequence[tuple[Schedule, Start]]], Sequence[Run | Refused]]
 """Enqueues runs of schedules in the transaction given, in their order. In the place of one that cannot be stands why;
 nothing is written of that."""
+
+_SPEC = tuple(one.name for one in fields(ScheduleSpec))
 
 log = structlog.get_logger()
 
@@ -51,11 +65,43 @@ class _Set:
     news: list[Event] = field(default_factory=list)
 
 
+class _NotTaken(Exception):
+    """The job does not take the parameters of a schedule."""
+
+    def __init__(self, refusal: BaseException) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class _Failures(NamedTuple):
+    """How often a schedule could not be fired in a row, and until when (monotonic) it is left alone."""
+
+    number: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a schedule is to be fired: with what its job answered, or with a refusal for each time that would start."""
+
+    answer: Answer | None = None
+    refused: NotRunReason | None = None
+
+    @property
+    def ready(self) -> Any:
+        return None if self.answer is None else self.answer.value
+
+    def is_of(self, schedule: Schedule) -> bool:
+        """Whether the schedule is still as it was when its job was asked; another look asks again."""
+        return self.answer is None or _decided(self.answer.schedule) == _decided(schedule)
+
+
 class Firing:
     """Fires the schedules that are due, in sets. ``submit`` is given by who wires the parts.
 
     ``has_job`` says whether a job is here: times of others are left to who has it. ``refusal`` is why the job does not
-    take the parameters of a schedule, ``None`` when it does.
+    take the parameters of a schedule, ``None`` when it does. ``make_ready`` calls the rest of the job's code; what it
+    gives is handed to ``submit`` with each start. Both are called under no lock, in other threads.
     """
 
     def __init__(
@@ -67,6 +113,7 @@ class Firing:
         submit: Submit,
         has_job: Callable[[str], bool] = lambda job: True,
         refusal: Callable[[Schedule], BaseException | None] = lambda schedule: None,
+        make_ready: Callable[[Schedule], Any] = lambda schedule: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -74,7 +121,10 @@ class Firing:
         self._submit = submit
         self._has_job = has_job
         self._refusal = refusal
+        self._make_ready = make_ready
+        self._calls = JobCalls(self._called, clock)
         self._left_since: dict[int, float] = {}
+        self._failures: dict[int, _Failures] = {}
         self._told: set[tuple[int, str]] = set()
 
     def is_ours(self, schedule: Schedule) -> bool:
@@ -87,38 +137,113 @@ class Firing:
     def fire(self, keys: Sequence[int]) -> list[Schedule]:
         """Fire what is due of these schedules, and return them as they are then; without those that others keep.
 
-        A schedule that cannot be fired keeps nobody from the others: its time is recorded with the reason.
+        A schedule that cannot be fired keeps nobody from the others: its time is recorded with the reason, or left, and
+        tried again alone, later each time.
         """
         seen: list[Schedule] = []
+        fired: list[Schedule] = []
+        faults: list[Exception] = []
+        again: list[tuple[Schedule, _Plan]] = []
         for some in _batched(keys, SET):
             with self._database.read() as connection:
                 fresh = store.by_keys(connection, some)
             now = self._clock.now()
             due_now = [one for one in fresh if not one.paused and _is_due(one, now)]
-            waiting = [one.id for one in due_now if self.is_ours(one) and not self._is_left(one)]
-            seen += [one for one in fresh if one.id not in waiting]
-            seen += self._fire_apart(waiting)
-        return seen
+            plans = self._plans([one for one in due_now if self.is_ours(one) and not self._rests(one)])
+            seen += [one for one in fresh if one.id not in plans]
+            again += [
+                (one, plans.pop(one.id)) for one in due_now if one.id in plans and one.id in self._failures
+            ]
+            fired += self._fire_together(plans, faults)
+        # One at a time: each may wait for a lock, and others come due meanwhile.
+        for one, plan in sorted(again, key=lambda pair: self._failures[pair[0].id].until)[:1]:
+            fired += self._fire_alone(one.id, plan, faults)
+        if faults and not fired:
+            raise faults[0]
+        return seen + fired
 
-    def _fire_apart(self, keys: Sequence[int]) -> list[Schedule]:
-        """Fire a set; where that fails, each of it alone, so that the guilty one is found."""
-        if not keys:
+    def _rests(self, schedule: Schedule) -> bool:
+        failures = self._failures.get(schedule.id)
+        return failures is not None and self._clock.monotonic() < failures.until
+
+    def _called(self, schedule: Schedule) -> Any:
+        """Call the job's code. Raises what that raises, ``_NotTaken`` where it does not take the parameters."""
+        refusal = self._refusal(schedule)
+        if refusal is not None:
+            raise _NotTaken(refusal)
+        return self._make_ready(schedule)
+
+    def _plans(self, schedules: Sequence[Schedule]) -> dict[int, _Plan]:
+        """What can be decided on now, by key of schedule. The others are left to another look, or to others."""
+        answers = self._calls.ask(schedules)
+        plans: dict[int, _Plan] = {}
+        for one in schedules:
+            answer = answers.get(one.id)
+            if answer is None:
+                seconds = self._calls.seconds_under_way(one.id) or 0.0
+                self._tell(one, "its job has not answered yet", "schedule waits for its job")
+                if seconds >= SECONDS_OF_HANGING:
+                    plans[one.id] = _Plan(refused=_refused("its job does not answer while it is submitted"))
+            elif isinstance(answer.error, _NotTaken):
+                if not self._is_left(one, answer.error.refusal):
+                    plans[one.id] = _Plan(refused=_refused(_why(answer.error.refusal)))
+            elif answer.error is None:
+                plans[one.id] = _Plan(answer)
+            elif is_transient(answer.error) and not self._fails_for_good(one.id, answer.error):
+                continue
+            else:
+                plans[one.id] = _Plan(refused=_refused(_why(answer.error)))
+        return plans
+
+    def _fire_together(self, plans: Mapping[int, _Plan], faults: list[Exception]) -> list[Schedule]:
+        """Fire a set; where that fails, each of it alone, so that only the guilty ones wait."""
+        if not plans:
             return []
+        with suppress(Exception):
+            return self._fire_set(plans)
+        fired: list[Schedule] = []
+        for key, plan in plans.items():
+            fired += self._fire_alone(key, plan, faults)
+        return fired
+
+    def _fire_alone(self, key: int, plan: _Plan, faults: list[Exception]) -> list[Schedule]:
+        """Fire one schedule; a fault that may pass is added to the others. Raises one where nobody answers any more."""
         try:
-            return self._fire_set(keys)
+            return self._fire_set({key: plan})
         except Exception as error:
             if is_transient(error):
-                raise
-            if len(keys) == 1:
-                log.exception("a schedule cannot be fired", schedule_key=keys[0])
-                return self._fire_set(keys, _refused(f"{type(error).__name__}: {error}"))
-        return [one for key in keys for one in self._fire_apart([key])]
+                self._check_database(error)
+                if not self._fails_for_good(key, error):
+                    faults.append(error)
+                    return []
+            else:
+                log.exception("a schedule cannot be fired", schedule_key=key)
+            return self._fire_set({key: _Plan(refused=_refused(_why(error)))})
 
-    def _fire_set(self, keys: Sequence[int], refused: NotRunReason | None = None) -> list[Schedule]:
+    def _check_database(self, error: Exception) -> None:
+        """Raise the error where it is one of losing the connection, and nobody answers now either."""
+        try:
+            with self._database.read() as connection:
+                store.version(connection)
+        except Exception:
+            raise error from None
+
+    def _fails_for_good(self, key: int, error: BaseException) -> bool:
+        """Note that a fault that may pass kept a schedule from being fired; whether it has been tried often enough."""
+        before = self._failures.get(key)
+        count = 1 if before is None else before.number + 1
+        pause = exponential_pause(count, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self._failures[key] = _Failures(count, self._clock.monotonic() + pause)
+        log.warning("a schedule is fired later", schedule_key=key, reason=reason_of(error), tries=count)
+        return count >= MOST_TRIES
+
+    def _fire_set(self, plans: Mapping[int, _Plan]) -> list[Schedule]:
+        keys = list(plans)
         with self._database.write() as connection:
+            store.wait_shortly(connection)
             done = _Set(self._clock.now())
             hold = store.read_hold(connection)
-            kept = [one for one in store.lock_free(connection, keys) if self.is_ours(one)]
+            kept = [one for one in store.lock_free(connection, keys) if plans[one.id].is_of(one)]
             ahead = store.recorded_ahead(connection, keys)
             live = store.newest_live(connection, [one.name for one in kept])
             verdicts = [
@@ -127,7 +252,7 @@ class Firing:
                 )
                 for one in kept
             ]
-            results = iter(self._started(connection, kept, verdicts, refused))
+            results = iter(self._started(connection, kept, verdicts, plans))
             for schedule, verdict in zip(kept, verdicts, strict=True):
                 _record(connection, schedule, verdict, results, done)
             store.insert_fires(connection, done.fires, done.now)
@@ -140,39 +265,41 @@ class Firing:
             self._events.publish(event)
         for schedule in done.seen:
             self._left_since.pop(schedule.id, None)
+            if plans[schedule.id].refused is None:
+                self._failures.pop(schedule.id, None)
         return done.seen
 
-    def _is_left(self, schedule: Schedule) -> bool:
+    def _is_left(self, schedule: Schedule, refusal: BaseException) -> bool:
         """Whether its time is left to others for a moment; whoever takes the parameters fires at once."""
-        refusal = self._refusal(schedule)
-        if refusal is None:
-            return False
         self._tell(schedule, str(refusal))
         now = self._clock.monotonic()
         return now - self._left_since.setdefault(schedule.id, now) < SECONDS_TO_OTHERS
 
-    def _tell(self, schedule: Schedule, reason: str) -> None:
+    def _tell(
+        self, schedule: Schedule, reason: str, event: str = "schedule left to a worker that can fire it"
+    ) -> None:
         if (schedule.id, reason) not in self._told:
             self._told.add((schedule.id, reason))
-            log.warning("schedule left to a worker that can fire it", schedule=schedule.name, reason=reason)
+            log.warning(event, schedule=schedule.name, reason=reason)
 
     def _started(
         self,
         connection: Connection,
         schedules: Sequence[Schedule],
         verdicts: Sequence[Verdict],
-        refused: NotRunReason | None,
+        plans: Mapping[int, _Plan],
     ) -> Sequence[Run | NotRunReason]:
         """Of each start in its order the run, or why there is none."""
         starts = [
-            (schedule, one)
+            (schedule, replace(one, ready=plans[schedule.id].ready))
             for schedule, verdict in zip(schedules, verdicts, strict=True)
             for one in verdict.decisions
             if isinstance(one, Start)
         ]
-        if refused is not None:
-            return [refused] * len(starts)
-        results = self._submit(connection, starts)
+        submitted = iter(
+            self._submit(connection, [one for one in starts if plans[one[0].id].refused is None])
+        )
+        results = [plans[schedule.id].refused or next(submitted) for schedule, _ in starts]
         return [_refused(str(one)) if isinstance(one, Refused) else one for one in results]
 
 
@@ -229,8 +356,19 @@ def settle(connection: Connection, schedule: Schedule, now: datetime, what: str)
     return replace(schedule, last_nominal_time=verdict.up_to)
 
 
+def _decided(schedule: Schedule) -> tuple[Any, ...]:
+    """What people decide of a schedule."""
+    return tuple(getattr(schedule, name) for name in _SPEC)
+
+
 def _is_due(schedule: Schedule, now: datetime) -> bool:
     return due.first(schedule.expression, *due.bounds(schedule, now)) is not None
+
+
+def _why(error: BaseException) -> str:
+    return (
+        str(error) if isinstance(error, Refused | JobExit) else f"{type(error).__name__}: {reason_of(error)}"
+    )
 
 
 def _refused(why: str) -> NotRunReason:

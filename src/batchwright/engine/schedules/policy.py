@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, NotRunReason, Overlap, Schedule
 from batchwright.engine.schedules import due
@@ -26,10 +27,14 @@ _HELD = NotRunReason(NotRunCause.HELD, "held")
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A time that a run is started for; ``after_earlier``: it holds until earlier ones of the schedule have ended."""
+    """A time that a run is started for; ``after_earlier``: it holds until earlier ones of the schedule have ended.
+
+    ``ready``: what was made ready of the run before, if anything.
+    """
 
     nominal_time: datetime
     after_earlier: bool = False
+    ready: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ moment after news, and every so many seconds anyway, for news and alarms can get
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from enum import Flag, auto
@@ -16,6 +17,7 @@ import structlog
 
 from batchwright.engine.clock import Clock
 from batchwright.engine.cron import CronError
+from batchwright.engine.duty import DutyThread, unheard
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.schedule import Hold, Schedule
 from batchwright.engine.schedules import due
@@ -50,6 +52,7 @@ class Scheduler:
         clock: Clock,
         firing: Firing,
         seconds_between_looks: float,
+        on_failure: Callable[[BaseException], None] = unheard,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -62,7 +65,7 @@ class Scheduler:
         self._woken = threading.Condition()
         self._signals = _Signal(0)
         self._stopping = False
-        self._thread = threading.Thread(target=self.run, name="schedules", daemon=True)
+        self._thread = DutyThread("schedules", self.run, on_failure)
 
     def start(self) -> None:
         """Begin, with the first look, in a thread of its own."""

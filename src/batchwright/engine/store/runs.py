@@ -64,6 +64,12 @@ _INSERTS: dict[str, Any] = {}
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
 
 
+def last_key(connection: Connection) -> int:
+    """The key of the newest run; 0 when there is none."""
+    key: int = connection.execute(_LAST_KEY).scalar_one()
+    return key
+
+
 def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) -> list[Run | KeyInUse]:
     """Insert runs at the end of their keys' queues in the order given, each named ``JR-`` and its key.
 

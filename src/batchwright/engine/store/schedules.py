@@ -17,6 +17,8 @@ from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.upsert import insert_into
 from batchwright.engine.store.wake import with_news
 
+MILLISECONDS_FOR_LOCK = 2_000
+
 Decision = Literal["started", "not_run"]
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -160,6 +162,14 @@ def lock_free(connection: Connection, keys: Sequence[int]) -> list[Schedule]:
     is a limit of every short write transaction.
     """
     return [_schedule(row) for row in connection.execute(_LOCKED, {"keys": list(keys)})]
+
+
+def wait_shortly(connection: Connection) -> None:
+    """Let the transaction wait no longer than two seconds for a lock: on a run's dedup key, say, that somebody's own
+    transaction keeps. On SQLite nobody waits for one within a transaction.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {MILLISECONDS_FOR_LOCK}")
 
 
 def version(connection: Connection) -> int:

@@ -15,7 +15,7 @@ from batchwright.engine.claim import Claim, NotOurs
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Warn
 from batchwright.engine.run import Run
-from batchwright.engine.submit import Request, submit_set
+from batchwright.engine.submit import CheckedRun, Request, check_run, submit_set
 from batchwright.notifications.addresses import address_of, check_address
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import permit, right_to_run
@@ -143,18 +143,29 @@ def enqueue(
 
 
 def enqueue_set(
-    app: Application, connection: Connection, wanted: Sequence[tuple[BatchJob, RunRequest]], act: str
+    app: Application,
+    connection: Connection,
+    wanted: Sequence[tuple[BatchJob, RunRequest]],
+    act: str,
+    ready: Mapping[int, CheckedRun] | None = None,
 ) -> list[Run | Refused]:
-    """The same of several in few statements, in their order; each that is refused has its refusal in its place."""
+    """The same of several in few statements, in their order; each that is refused has its refusal in its place.
+
+    `ready` are by place the runs of which `check_ahead` has called the job's code.
+    """
     results: dict[int, Run | Refused] = {}
     requests: dict[int, tuple[BatchJob, Request]] = {}
+    checked: dict[int, CheckedRun] = {}
     mapped = cache(lambda: people(connection, app.settings).addresses)
     for place, (job, request) in enumerate(wanted):
         try:
             requests[place] = job, _checked(app, mapped, request)
         except Refused as refusal:
             results[place] = refusal
-    submitted = submit_set(connection, list(requests.values()), app.clock.now())
+        else:
+            if ready is not None and place in ready:
+                checked[len(requests) - 1] = ready[place]
+    submitted = submit_set(connection, list(requests.values()), app.clock.now(), checked)
     results |= zip(requests, submitted, strict=True)
     entries = [
         _entry(request, act, run, app.clock.now())
@@ -163,6 +174,13 @@ def enqueue_set(
     ]
     audit.record_all(connection, entries)
     return [results[place] for place in range(len(wanted))]
+
+
+def check_ahead(app: Application, job: BatchJob, request: RunRequest) -> CheckedRun:
+    """Call the job's code that a submit calls, before it and under no lock: it may take as long as it likes."""
+    with app.database.read() as connection:
+        mapped = cache(lambda: people(connection, app.settings).addresses)
+        return check_run(connection, job, _checked(app, mapped, request), app.clock.now())
 
 
 def _entry(request: RunRequest, act: str, run: Run, now: datetime) -> audit.Entry:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -10,12 +11,26 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
+from batchwright.engine.submit import CheckedRun
 from batchwright.operations import user_store
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.runs.submitting import RunRequest, enqueue_set
+from batchwright.operations.runs.submitting import RunRequest, check_ahead, enqueue_set
 
 TRIGGER = "schedule"
+
+
+class Ready(NamedTuple):
+    """A schedule's job, made with its parameters, and its run, of which all of the job's code has been called."""
+
+    job: BatchJob
+    run: CheckedRun
+
+
+def make_ready(app: Application, schedule: Schedule, *, os_user: str) -> Ready:
+    """Call the code of a schedule's job, under no lock. Raises whatever that raises, also before it can be called."""
+    job = app.registry.make(schedule.job, schedule.parameters)
+    return Ready(job, check_ahead(app, job, _request(schedule, os_user, after_earlier=False)))
 
 
 def submit_of_schedules(
@@ -25,27 +40,34 @@ def submit_of_schedules(
     *,
     os_user: str,
     act: str = "schedule.fire",
+    ready: Mapping[int, Ready] | None = None,
 ) -> list[Run | Refused]:
     """Submit a run of each schedule in few statements, in their order, with its audit entry.
 
-    `True` beside a schedule lets its run hold until earlier ones of it have ended. In the place of a run stands the
-    refusal where the job is not installed here, its parameters fit the data no longer, or its owner is a user who was
-    disabled; nothing is written of that.
+    `True` beside a schedule lets its run hold until earlier ones of it have ended; `ready` are by key of schedule those
+    whose job's code has been called. In the place of a run stands the refusal where the job is not installed here, its
+    parameters fit the data no longer, or its owner is a user who was disabled; nothing is written of that.
     """
+    ready = ready or {}
     results: dict[int, Run | Refused] = {}
     requests: dict[int, tuple[BatchJob, RunRequest]] = {}
+    checked: dict[int, CheckedRun] = {}
     disabled = user_store.disabled_users(connection, {schedule.owner for schedule, _ in wanted})
     for place, (schedule, after_earlier) in enumerate(wanted):
         if schedule.owner in disabled:
             results[place] = _disabled(schedule)
             continue
+        one = ready.get(schedule.id)
         try:
-            job = app.registry.make(schedule.job, schedule.parameters)
+            job = app.registry.make(schedule.job, schedule.parameters) if one is None else one.job
         except Refused as refusal:
             results[place] = refusal
-        else:
-            requests[place] = job, _request(schedule, os_user, after_earlier)
-    results |= zip(requests, enqueue_set(app, connection, list(requests.values()), act), strict=True)
+            continue
+        if one is not None:
+            checked[len(requests)] = one.run
+        requests[place] = job, _request(schedule, os_user, after_earlier)
+    submitted = enqueue_set(app, connection, list(requests.values()), act, checked)
+    results |= zip(requests, submitted, strict=True)
     return [results[place] for place in range(len(wanted))]
 
 

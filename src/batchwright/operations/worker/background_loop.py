@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from batchwright.engine.duty import DutyThread, unheard
 from batchwright.engine.faults import reason_of
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ class NewsLoop:
         trouble: str,
         seconds_after_news: float,
         seconds_between: float | None = None,
+        on_failure: Callable[[BaseException], None] = unheard,
     ) -> None:
         self._duty = duty
         self._trouble = trouble
@@ -34,7 +36,7 @@ class NewsLoop:
         self._seconds_between = seconds_between
         self._news = threading.Event()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread = DutyThread(name, self._loop, on_failure)
 
     def start(self) -> None:
         """Begin."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batchwright.engine import events
+from batchwright.engine.duty import unheard
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.run import State
 from batchwright.engine.schedule import Judgement, Late, Schedule
@@ -163,7 +165,7 @@ def _call(app: Application, check: StoredLateCheck) -> None:
     app.events.publish(events.PingSent(schedule, check.run_id))
 
 
-def watch_loop(app: Application) -> NewsLoop:
+def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> NewsLoop:
     """Looks every few seconds and soon after news."""
 
     def look_unless_stopping() -> None:
@@ -176,5 +178,6 @@ def watch_loop(app: Application) -> NewsLoop:
         trouble="late runs could not be looked for; they are later",
         seconds_after_news=SECONDS_AFTER_NEWS,
         seconds_between=SECONDS_BETWEEN_LOOKS,
+        on_failure=on_failure,
     )
     return loop

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from batchwright.engine.duty import DutyThread, unheard
 from batchwright.engine.faults import reason_of
 from batchwright.engine.lease import GonePeers
 from batchwright.engine.store.leases import LeaseStore
@@ -28,12 +29,17 @@ class Upkeep:
     `on_mail` is told when there is mail to be sent.
     """
 
-    def __init__(self, app: Application, on_mail: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Application,
+        on_mail: Callable[[], None],
+        on_failure: Callable[[BaseException], None] = unheard,
+    ) -> None:
         self._app = app
         self._on_mail = on_mail
         self._presence = Presence(app)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="upkeep", daemon=True)
+        self._thread = DutyThread("upkeep", self._loop, on_failure)
 
     def start(self) -> None:
         """Begin."""

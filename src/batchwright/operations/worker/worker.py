@@ -20,7 +20,7 @@ from batchwright.engine.store.wake import wake_of
 from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
 from batchwright.operations.app import Application
-from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.schedules.firing import make_ready, submit_of_schedules
 from batchwright.operations.worker.background_loop import NewsLoop
 from batchwright.operations.worker.late_runs import watch_loop
 from batchwright.operations.worker.upkeep import Upkeep
@@ -43,14 +43,15 @@ class WorkerProcess:
         self._database = app.database
         self._drained_at = time.monotonic()
         self._wake = wake_of(app.database)
-        self._mail = _mail_loop(app)
-        self._watch = watch_loop(app)
-        self._upkeep = Upkeep(app, self._mail.look)
+        self._mail = _mail_loop(app, self._on_failure)
+        self._watch = watch_loop(app, self._on_failure)
+        self._upkeep = Upkeep(app, self._mail.look, self._on_failure)
         self._scheduler = Scheduler(
             database=app.database,
             clock=app.clock,
             firing=firing_of(app),
             seconds_between_looks=app.settings.lease_seconds / LOOKS_PER_LEASE,
+            on_failure=self._on_failure,
         )
         self._worker = Worker(
             dispatcher=app.dispatcher,
@@ -61,6 +62,8 @@ class WorkerProcess:
         )
         self.upgraded_to: str | None = None
         """The revision that the database was brought to meanwhile; this program needs another, and has drained."""
+        self.failure: BaseException | None = None
+        """What ended one of its threads, and the worker with it."""
 
     def run(self) -> bool:
         """Work until `drain` is called; returns when the scopes and the mail at hand are done.
@@ -108,6 +111,11 @@ class WorkerProcess:
         self._scheduler.drain()
         self._worker.drain()
 
+    def _on_failure(self, error: BaseException) -> None:
+        """A worker without one of its duties looks alive and is not: another one does better."""
+        self.failure = error
+        self.drain()
+
     def _look_at_revision(self) -> None:
         """Drain when the database is at another revision: what this program writes may not fit there any more."""
         there = self._database.revision_noted()
@@ -128,7 +136,8 @@ def firing_of(app: Application) -> Firing:
 
     def submit(connection: Connection, starts: Sequence[tuple[Schedule, Start]]) -> list[Run | Refused]:
         wanted = [(schedule, start.after_earlier) for schedule, start in starts]
-        return submit_of_schedules(app, connection, wanted, os_user=os_user)
+        ready = {schedule.id: start.ready for schedule, start in starts if start.ready is not None}
+        return submit_of_schedules(app, connection, wanted, os_user=os_user, ready=ready)
 
     abilities = app.dispatcher.claims.abilities
     return Firing(
@@ -138,10 +147,11 @@ def firing_of(app: Application) -> Firing:
         submit=submit,
         has_job=abilities.has,
         refusal=lambda schedule: abilities.refusal(schedule.job, schedule.parameters),
+        make_ready=lambda schedule: make_ready(app, schedule, os_user=os_user),
     )
 
 
-def _mail_loop(app: Application) -> NewsLoop:
+def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) -> NewsLoop:
     """Sends due mail, also that of runs which ended elsewhere."""
 
     def send_due() -> None:
@@ -155,5 +165,6 @@ def _mail_loop(app: Application) -> NewsLoop:
         send_due,
         trouble="mail could not be sent; it waits",
         seconds_after_news=SECONDS_AFTER_NEWS,
+        on_failure=on_failure,
     )
     return loop
