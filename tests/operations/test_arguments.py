@@ -39,6 +39,25 @@ def test_what_is_no_job_is_refused(parcels: Application, job: Any) -> None:
         assert refused.value.field == "job"
 
 
+@pytest.mark.parametrize("app", ["app", object(), Application, False])
+def test_what_is_no_application_is_refused(app: Any) -> None:
+    for call in (
+        lambda: execute_batch(Parcels(), app=app),
+        lambda: schedule("n", "0 0 6 * * ?", Parcels(), app=app),
+        lambda: BillingService(app),
+    ):
+        with pytest.raises(Refused) as refused:
+            call()
+        assert (refused.value.field, bool(refused.value.remedy)) == ("app", True)
+
+
+def test_what_is_no_connection_is_refused(parcels: Application) -> None:
+    for connection in ("sqlite://", parcels.database, parcels.database.engine, False):
+        with pytest.raises(Refused) as refused:
+            execute_batch(Parcels(), app=parcels, connection=connection)  # type: ignore[arg-type]
+        assert (refused.value.field, bool(refused.value.remedy)) == ("connection", True)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -190,6 +190,7 @@ NO_ACT = {
     "tell_submitted": "part of submits, which ask",
     "submit": "part of submits, which ask",
     "drive_submitted": "who might submit the run may drive it",
+    "check_application": "looks at an argument, and at nothing else",
     "check_request": "part of changes, which ask",
     "permit_schedule": "the question itself",
     "enqueue_set": "part of submits, which ask",

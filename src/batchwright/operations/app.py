@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import sys
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from batchwright.config.settings import Settings, load_settings
 from batchwright.engine import processes
 from batchwright.engine.clock import Clock, SystemClock
 from batchwright.engine.dispatch import Dispatcher
+from batchwright.engine.errors import Refused
 from batchwright.engine.event_log import EventLog
 from batchwright.engine.events import Events
 from batchwright.engine.executors import Apart, Executor, Inline, Local
@@ -145,6 +147,16 @@ def make_application(settings: Settings, *, clock: Clock | None = None) -> Appli
     """
     log_to_stderr()
     return Application(settings, clock or SystemClock())
+
+
+def check_application(app: object) -> None:
+    """Refuse what is given for an application and is none; ``None`` is the one that the settings describe."""
+    if app is not None and not isinstance(app, Application):
+        raise Refused(
+            f"{reprlib.repr(app)} is no application",
+            field="app",
+            remedy="Leave it out, or give an Application of batchwright.operations.app",
+        )
 
 
 @cache

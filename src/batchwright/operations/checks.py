@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
@@ -59,6 +62,16 @@ def distinct_ids(ids: Iterable[str], *, field: str) -> list[str]:
     if not distinct:
         raise Refused("no id was given", field=field, remedy="Name at least one")
     return distinct
+
+
+def check_connection(connection: object) -> None:
+    """Refuse what is given for a connection and is none; a session or an engine is none either."""
+    if connection is not None and not isinstance(connection, Connection):
+        raise Refused(
+            f"{reprlib.repr(connection)} is no connection of SQLAlchemy",
+            field="connection",
+            remedy="Give a sqlalchemy.Connection, such as engine.begin() or session.connection() gives",
+        )
 
 
 def check_job(job: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import permit, right_to_run
-from batchwright.operations.app import Application, default_actor, default_application
+from batchwright.operations.app import Application, check_application, default_actor, default_application
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.views import View
@@ -23,6 +23,7 @@ class BillingService:
     """
 
     def __init__(self, app: Application | None = None) -> None:
+        check_application(app)
         self._given = app
 
     def draft_pending_usage_input(

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from batchwright.engine.job import BatchJob
 from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
-from batchwright.operations.app import Application, default_actor, default_application
-from batchwright.operations.checks import check_job
+from batchwright.operations.app import Application, check_application, default_actor, default_application
+from batchwright.operations.checks import check_connection, check_job
 from batchwright.operations.runs.submitting import RunRequest, enqueue, tell_submitted
 
 
@@ -28,6 +28,8 @@ def execute_batch(
     (`KeyInUse`), and a connection that commits each statement by itself.
     """
     check_job(job)
+    check_application(app)
+    check_connection(connection)
     app = app or default_application()
     if connection is not None:
         join_transaction(connection)

@@ -18,7 +18,7 @@ from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
-from batchwright.operations.app import Application, default_actor, default_application
+from batchwright.operations.app import Application, check_application, default_actor, default_application
 from batchwright.operations.checks import Unknown, check_job, check_limit
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.schedules.changes import (
@@ -110,6 +110,7 @@ def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None
     `add_schedule` refuses, a name in use among it, and a job that is not registered.
     """
     check_job(job)
+    check_application(app)
     app = app or default_application()
     actor = default_actor(app.settings)
     permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=fields.get("owner"))
