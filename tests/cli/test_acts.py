@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchwright.config.settings import operating_system_user
-from tests.cli.conftest import Batchwright, error_of, place_of
+from tests.cli.conftest import PROGRAM, Batchwright, error_of, place_of
+from tests.support.scripted_smtp import SILENCE, ScriptedSmtp
 
 ADD = [
     "usage-inputs",
@@ -107,9 +110,74 @@ def test_mail_waits_while_the_server_is_down_and_a_retry_delivers_it(
     ran = batchwright("run", "draft-usage-rating", "--asset-line-item", "ALI-0001")
     assert ran.exit_code == 0
     assert "ML-00000001 to erika@example.com is waiting" in ran.stdout
-    monkeypatch.setenv("BATCHWRIGHT_MAIL__TRANSPORT", "file")
-    assert answer(batchwright, "mail", "retry", "ML-00000001")["status"] == "sent"
-    assert len(list((working_directory / "mail").glob("*.eml"))) == 1
+    assert "ML-00000001" in batchwright("mail", "list", "--status", "waiting").stdout
+    assert batchwright("mail", "list", "--status", "failed", "--json").stdout == "[]\n"
+    monkeypatch.delenv("BATCHWRIGHT_MAIL__TRANSPORT")
+    refused = batchwright("mail", "retry", "ML-00000001", "--json")
+    assert (refused.exit_code, error_of(refused)["field"]) == (2, "mail_id")
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__TRANSPORT", "smtp")
+    with ScriptedSmtp() as server:
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_PORT", str(server.port))
+        assert answer(batchwright, "mail", "retry", "ML-00000001")["status"] == "sent"
+    assert len(server.messages) == 1
+    assert not (working_directory / "mail").exists()
+
+
+def test_a_command_sends_the_mail_of_its_own_run_and_the_rest_goes_when_asked(
+    company: str, batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__TRANSPORT", "smtp")
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_PORT", "1")
+    rate = ("run", "draft-usage-rating", "--asset-line-item", "ALI-0001")
+    batchwright(*rate)
+    batchwright("runs", "abort", batchwright(*rate, "--enqueue").stdout.strip())
+    with ScriptedSmtp() as server:
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_PORT", str(server.port))
+        assert "ML-00000003 to erika@example.com\n" in batchwright(*rate).stdout
+        waiting = answer(batchwright, "mail", "list", "--status", "waiting")
+        assert [mail["mail_id"] for mail in waiting] == ["ML-00000002", "ML-00000001"]
+        retried = answer(batchwright, "mail", "retry", "--status", "waiting")
+        assert [(mail["mail_id"], mail["status"]) for mail in retried] == [
+            ("ML-00000001", "sent"),
+            ("ML-00000002", "sent"),
+        ]
+    assert len(server.messages) == 3
+    assert answer(batchwright, "mail", "retry", "--status", "failed") == []
+    assert batchwright("mail", "retry").exit_code == 2
+    assert batchwright("mail", "retry", "ML-00000001", "--status", "failed").exit_code == 2
+
+
+def test_a_command_gives_a_mail_server_some_seconds_at_most(
+    company: str, batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwright.operations.mail.SECONDS_FOR_MAIL", 0.3)
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__TRANSPORT", "smtp")
+    with ScriptedSmtp(RCPT=SILENCE) as server:
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_HOST", server.host)
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_PORT", str(server.port))
+        ran = batchwright("run", "draft-usage-rating", "--asset-line-item", "ALI-0001")
+    assert ran.exit_code == 0
+    assert ran.stdout.endswith("ML-00000001 to erika@example.com is waiting\n")
+
+
+def test_ctrl_c_while_mail_hangs_ends_with_the_answer_of_the_run_and_its_code(
+    company: str, batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHWRIGHT_MAIL__TRANSPORT", "smtp")
+    with ScriptedSmtp(DOT=SILENCE) as server:
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_HOST", server.host)
+        monkeypatch.setenv("BATCHWRIGHT_MAIL__SMTP_PORT", str(server.port))
+        words = [str(PROGRAM), "run", "draft-usage-rating", "--json"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            server.at("DOT", seconds=60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    run = json.loads(out)
+    assert (run["status"], process.returncode) == ("Completed", 3 if run["errored"] else 0)
+    assert "The mail is left for later" in err
+    (mail,) = answer(batchwright, "mail", "list")
+    assert (mail["status"], mail["attempts"]) == ("waiting", 1)
 
 
 def test_the_preview_of_a_mail_has_headers_text_and_html(company: str, batchwright: Batchwright) -> None:

@@ -51,7 +51,7 @@ from batchwright.operations.billing.usage_inputs import (
     show_usage_input,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.mail import list_mail, preview_mail, retry_mail, retry_mails, show_mail
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
 from batchwright.operations.runs.driving import drive_run, resume_run
@@ -126,6 +126,7 @@ NEEDED = {
         "backfill_schedule",
         "execute_batch",
         "retry_mail",
+        "retry_mails",
         "drive_run",
         "resume_run",
         "retry_run",
@@ -257,6 +258,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "backfill_schedule": lambda: backfill_schedule(app, "x", NOW, NOW, actor=actor),
         "execute_batch": lambda: execute_batch(job, app=app),
         "retry_mail": lambda: retry_mail(app, "x", actor=actor),
+        "retry_mails": lambda: retry_mails(app, ["x"], actor=actor),
         "drive_run": lambda: drive_run(app, "x", actor=actor),
         "resume_run": lambda: resume_run(app, "x", actor=actor),
         "retry_run": lambda: retry_run(app, "x", actor=actor),

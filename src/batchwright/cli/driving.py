@@ -11,13 +11,14 @@ import click
 
 from batchwright.cli.answers import drop_further_output, write_json, write_rows
 from batchwright.cli.exits import DONE, exit_code_of
-from batchwright.cli.interrupt import StopOnInterrupt, StoppedAtOnce
+from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt, StoppedAtOnce
 from batchwright.cli.progress import shown_progress
-from batchwright.cli.run_views import OUTCOME_COLUMNS, run_result
+from batchwright.cli.run_views import OUTCOME_COLUMNS, mail_result, run_result
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.claim import OnProgress, Stop
 from batchwright.engine.run import ACTIVE
 from batchwright.operations.app import Application
+from batchwright.operations.mail import send_due_mail
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import Submitted
@@ -40,15 +41,16 @@ def finish_submitted(
             for warning in submitted.view["warnings"]:
                 click.echo(f"Warning: {warning['message']}", err=True)
         return DONE
-    drive = partial(drive_submitted, app, submitted)
+    drive = partial(drive_submitted, app, submitted, mail=False)
     return drive_and_answer(app, verbosity, submitted.run_id, drive, as_json=as_json)
 
 
 def drive_and_answer(
     app: Application, verbosity: Verbosity, run_id: str, drive: Drive, *, as_json: bool
 ) -> int:
-    """Drive the run with progress on stderr, write its result to stdout, return its exit code.
+    """Drive the run with progress on stderr, write its result to stdout, then send its mail; return its exit code.
 
+    `drive` leaves the mail to this: the answer waits for no mail server.
     Raises ``StoppedAtOnce`` after a second Ctrl-C.
     """
     try:
@@ -62,6 +64,8 @@ def drive_and_answer(
     except BrokenPipeError:
         # Nobody reads the result; what became of the run still shows in the exit code.
         drop_further_output()
+    if run["ended_at"] is not None:
+        send_mail(app, run_id, show=not as_json)
     if run["status"] in ACTIVE:
         click.echo(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
     elif run["ended_at"] is None:
@@ -76,6 +80,22 @@ def driven(app: Application, verbosity: Verbosity, drive: Drive) -> tuple[View, 
         return drive(stop, on_progress), stop()
 
 
+def send_mail(app: Application, run_id: str, *, show: bool) -> None:
+    """Send the mail of a run that has ended, for some seconds; Ctrl-C leaves it for later. `show` what became of it."""
+    try:
+        with StopOnInterrupt(MAIL_IS_LEFT) as stop:
+            send_due_mail(app, run_id, stop)
+    except KeyboardInterrupt:
+        return
+    if show:
+        try:
+            for line in mail_result(show_run(app, run_id), app.settings):
+                click.echo(line)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            drop_further_output()
+
+
 def _answer(app: Application, run: View, *, as_json: bool) -> None:
     if as_json:
         write_json(run)
@@ -83,7 +103,7 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
     if "outcomes" in run:
         write_rows(run["outcomes"], OUTCOME_COLUMNS, format="table", nothing="There was no record to do.")
         click.echo()
-    for line in run_result(show_run(app, run["run_id"]), app.settings, app.database.display_url):
+    for line in run_result(show_run(app, run["run_id"]), app.database.display_url):
         click.echo(line)
 
 

@@ -9,6 +9,7 @@ from batchwright.config.stderr import write_at_once
 from batchwright.config.stop import StopAtOnce
 
 ASKED = b"\nStopping after the scope at hand. Ctrl-C again stops at once.\n"
+MAIL_IS_LEFT = b"\nThe mail is left for later: `batchwright mail list --status waiting`.\n"
 
 
 class StoppedAtOnce(Exception):
@@ -20,9 +21,13 @@ class StoppedAtOnce(Exception):
 
 
 class StopOnInterrupt:
-    """Inside its block SIGINT sets a flag, which calling the object tells; a second one raises KeyboardInterrupt."""
+    """Inside its block SIGINT sets a flag, which calling the object tells; a second one raises KeyboardInterrupt.
 
-    def __init__(self) -> None:
+    The first is answered on stderr.
+    """
+
+    def __init__(self, answer: bytes = ASKED) -> None:
+        self._answer = answer
         self._asked = False
 
     def __call__(self) -> bool:
@@ -41,4 +46,4 @@ class StopOnInterrupt:
         if self._asked:
             raise StopAtOnce
         self._asked = True
-        write_at_once(ASKED)
+        write_at_once(self._answer)

@@ -50,11 +50,12 @@ OUTCOME_COLUMNS = (
 
 Run = Mapping[str, Any]
 WARNINGS_SHOWN = 5
+WIDTH = len("Database")
 _COLOURS = {DONE: "green", WITH_ERRORS: "yellow", FAILED: "red"}
 
 
-def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
-    """The lines that end every run: result, counts, totals, warnings, mail, database, what to do next."""
+def run_result(run: Run, place: str) -> Iterator[str]:
+    """The lines that end every run: result, counts, totals, warnings, database, what to do next."""
     took = show.duration(run["duration_seconds"])
     badge = click.style(run["badge"], fg=_COLOURS.get(exit_code_of(run, interrupted=True)))
     yield f"{run['run_id']}  {type_of(run)}: {badge}" + (f", in {took}" if took else "")
@@ -65,10 +66,14 @@ def run_result(run: Run, settings: Settings, place: str) -> Iterator[str]:
         facts.append(
             ("", f"and {len(run['warnings']) - WARNINGS_SHOWN} more: batchwright runs show {run['run_id']}")
         )
-    facts += [("Mail", line) for line in mail_lines(run, settings)]
     facts.append(("Database", place))
     facts += [("Next", command) for command in next_commands(run)]
     yield from aligned(facts)
+
+
+def mail_result(run: Run, settings: Settings) -> Iterator[str]:
+    """The lines below these, when its mail was tried: where it is now."""
+    yield from aligned([("Mail", line) for line in mail_lines(run, settings)], WIDTH)
 
 
 def type_of(run: Run) -> str:
@@ -155,9 +160,9 @@ def _warning(warning: Mapping[str, Any]) -> str:
     return f"{about}{warning['message']}"
 
 
-def aligned(facts: list[tuple[str, str]]) -> Iterator[str]:
-    """Names and values below each other; a name that repeats is written once."""
-    width = max(len(name) for name, _ in facts)
+def aligned(facts: list[tuple[str, str]], least: int = 0) -> Iterator[str]:
+    """Names and values below each other, ``least`` apart; a name that repeats is written once."""
+    width = max(least, *(len(name) for name, _ in facts))
     before = None
     for name, value in facts:
         yield f"  {'' if name == before else name:<{width}}  {value}"

@@ -32,6 +32,7 @@ WORDS: dict[type[Event], str] = {
     events.MailSent: "mail sent",
     events.MailPutOff: "mail put off",
     events.MailFailed: "mail refused for good",
+    events.MailUntouched: "mail waits for a sender of its route",
     events.ScheduleLate: "schedule late",
     events.PingSent: "ping answered",
     events.PingFailed: "ping not answered",
@@ -48,6 +49,7 @@ TROUBLE = (
     events.RunLost,
     events.MailPutOff,
     events.MailFailed,
+    events.MailUntouched,
     events.ScheduleLate,
     events.PingFailed,
 )

@@ -244,6 +244,15 @@ class MailFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class MailUntouched:
+    """For a day nobody has tried to send these waiting mails: no sender has their ``route`` (``file``, ``smtp``)."""
+
+    route: str | None
+    count: int
+    oldest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleLate:
     """A run of a schedule has not started or not ended in time, or ``count`` times were not run; told once.
 
@@ -296,6 +305,7 @@ Event = (
     | MailSent
     | MailPutOff
     | MailFailed
+    | MailUntouched
     | ScheduleLate
     | PingSent
     | PingFailed

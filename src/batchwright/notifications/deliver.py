@@ -130,6 +130,8 @@ class Mailer:
     A mail that tells of a run's records is left to a sender whose ``jobs`` have that of the run, and take its
     parameters (``refusal`` is why not), for an hour; then it goes with what ``outcomes`` knows without it.
 
+    With ``route`` it takes only mail that was recorded for that route (``file`` or ``smtp``).
+
     Not to be called inside a running event loop: every call has one of its own, and one connection. What ``stop`` says
     is obeyed within a moment, also in the middle of a mail, which is then due again: at once, or, where the server may
     have accepted it already, after the pause of a failed attempt.
@@ -147,6 +149,7 @@ class Mailer:
         jobs: Callable[[], Collection[str] | None] = lambda: None,
         refusal: Callable[[str, Mapping[str, Any]], BaseException | None] = lambda job, parameters: None,
         chance: Callable[[], float] = random.random,
+        route: str | None = None,
     ) -> None:
         self._database = database
         self._transport = transport
@@ -157,6 +160,7 @@ class Mailer:
         self._jobs = jobs
         self._refusal = refusal
         self._chance = chance
+        self._route = route
         self._unmarked: dict[int, datetime] = {}
 
     def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
@@ -166,18 +170,18 @@ class Mailer:
         """
         jobs = self._jobs()
         with self._database.read() as connection:
-            mail_ids = outbox.due(connection, self._clock.now(), run_key, jobs)
+            mail_ids = outbox.due(connection, self._clock.now(), run_key, jobs, self._route)
         report = self._send(mail_ids, run_key, stop)
         if run_key is not None or not report.sent or stop():
             return report
         more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None, stop)
         return replace(more, attempts=report.attempts + more.attempts)
 
-    def send(self, mail_id: str) -> SendReport:
-        """Try one mail, if it is due. Raises ``Refused`` for an unknown id."""
+    def send(self, *mail_ids: str, stop: Callable[[], bool] = lambda: False) -> SendReport:
+        """Try these mails, if they are due, until ``stop`` says so. Raises ``Refused`` for an unknown id."""
         with self._database.read() as connection:
-            run_key = outbox.by_id(connection, mail_id).run_key
-        return self._send([mail_id], run_key, lambda: False)
+            run_keys = {outbox.by_id(connection, mail_id).run_key for mail_id in mail_ids}
+        return self._send(mail_ids, run_keys.pop() if len(run_keys) == 1 else None, stop)
 
     def retry(self, mail_id: str) -> SendReport:
         """Try a waiting or failed mail at once. Raises ``Refused`` for one that was sent, is being sent or has no
@@ -191,7 +195,8 @@ class Mailer:
         """Mails that were put off, made due; without those tried just now."""
         with self._database.write() as connection:
             now = self._clock.now()
-            mail_ids = [mail_id for mail_id in outbox.put_off(connection, now) if mail_id not in tried]
+            put_off = outbox.put_off(connection, now, self._route)
+            mail_ids = [mail_id for mail_id in put_off if mail_id not in tried]
             return outbox.awake(connection, mail_ids, now)
 
     def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
@@ -234,7 +239,7 @@ class Mailer:
         self, mail: Mail, records: _RecordsOfOneRun, line: Line, stop: Callable[[], bool]
     ) -> Attempt | None:
         """One attempt at one mail; ``None`` if it is not due any more, or another sender has it, or should."""
-        if not mail.is_due(self._clock.now()) or self._is_left(mail):
+        if not (mail.is_due(self._clock.now()) and mail.leaves_by(self._route)) or self._is_left(mail):
             return None
         if mail.is_ahead(self._clock.now()):
             log.warning("a clock was ahead when a mail was claimed; it is sent now", mail=mail.mail_id)
@@ -285,9 +290,8 @@ class Mailer:
             sending.result()
         except (NotDelivered, RefusedForGood, CalledOff):
             raise
-        except (
-            Exception
-        ) as fault:  # of a library, over an answer that nobody foresaw: the next mail is not to suffer
+        # A library's own, over an answer that nobody foresaw: the next mail is not to suffer.
+        except Exception as fault:
             raise NotDelivered(f"{type(fault).__name__}: {fault}") from fault
         finally:
             sending.cancel()

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     and_,
     bindparam,
     exists,
@@ -35,6 +36,8 @@ from batchwright.notifications.tables import mail
 WAITING, SENT, FAILED, NO_RECIPIENT = "waiting", "sent", "failed", "no_recipient"
 FOR_DIGEST, IN_DIGEST = "for_digest", "in_digest"
 """Kept for the recipient's next digest, and gone into it."""
+
+STATUSES = (WAITING, SENT, FAILED, NO_RECIPIENT, FOR_DIGEST, IN_DIGEST)
 
 RUN_ENDED = "run_ended"
 """The kind of mail that tells of a run's records: its job knows their ids and more about them."""
@@ -82,11 +85,21 @@ _OF_JOBS = or_(
     exists().where(run.c.id == mail.c.run_id, run.c.job.in_(bindparam("jobs", expanding=True))),
 )
 
+# What a sender of the route may take.
+_OF_ROUTE = or_(mail.c.route.is_(None), mail.c.route == bindparam("own_route"))
+
 # What waits for its next attempt after a failed one; an attempt under way has cleared the error.
 _PUT_OFF = (
     select(mail.c.mail_id)
     .where(mail.c.status == WAITING, mail.c.error.is_not(None), mail.c.next_attempt_at > bindparam("now"))
     .order_by(mail.c.id)
+)
+
+# Waiting mail that was due long ago and that no sender has tried since, by route.
+_UNTOUCHED = (
+    select(mail.c.route, func.count().label("number"), func.min(mail.c.mail_id).label("oldest"))
+    .where(mail.c.status == WAITING, mail.c.next_attempt_at <= bindparam("long_ago"))
+    .group_by(mail.c.route)
 )
 
 # What was kept for a digest whose time has come.
@@ -97,7 +110,7 @@ _TAKE_FOR_DIGEST = (
     update(mail)
     .where(mail.c.id.in_(select(_free(mail.c.status == FOR_DIGEST, _DIGEST_IS_DUE))))
     .values(status=IN_DIGEST, next_attempt_at=None)
-    .returning(mail.c.id, mail.c.recipient, mail.c.facts)
+    .returning(mail.c.id, mail.c.recipient, mail.c.facts, mail.c.route)
 )
 
 # The claim: only of a mail that is still as it was read, and due. One that somebody keeps is left for later.
@@ -194,6 +207,7 @@ class MailLine:
     error: str | None
     created_at: datetime
     sent_at: datetime | None
+    route: str | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether an attempt at it may begin."""
@@ -201,17 +215,45 @@ class MailLine:
             return False
         return self.next_attempt_at <= now or self.is_ahead(now)
 
+    def leaves_by(self, route: str | None) -> bool:
+        """Whether a sender of that route may take it; one without a route may take any."""
+        return route is None or self.route in (None, route)
+
+    def is_at_rest(self, now: datetime) -> bool:
+        """Whether it waits or has failed and no attempt at it is under way, as far as one can tell."""
+        if self.status != WAITING or self.attempts == 0 or self.error is not None:
+            return self.status in (WAITING, FAILED)
+        return self.is_due(now)
+
     def is_ahead(self, now: datetime) -> bool:
         """Whether the time of its next attempt was set by a clock that was ahead."""
         limit = CLAIM_AHEAD if self.error is None else PAUSE_AHEAD
         return self.next_attempt_at is not None and self.next_attempt_at > now + limit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mail(MailLine):
     """One mail with the facts its message is made from."""
 
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """So many mails of one route that no sender has tried for long, ``oldest`` the id of the first."""
+
+    route: str | None
+    number: int
+    oldest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept of a run for its recipient's digest."""
+
+    recipient: str
+    facts: dict[str, Any]
+    route: str | None
 
 
 def record(
@@ -224,11 +266,13 @@ def record(
     now: datetime,
     domain: str = "localhost",
     digest_at: datetime | None = None,
+    route: str | None = None,
 ) -> None:
     """Record one mail for each recipient, in the caller's transaction. ``None`` is recorded as no recipient.
 
     ``domain`` is the sender's; it ends the Message-ID, which every attempt at a mail shares. With ``digest_at`` it is
-    not sent but kept for the digest of that time.
+    not sent but kept for the digest of that time. ``route`` (``file`` or ``smtp``) is how it is to leave: senders of
+    another do not touch it.
     """
     status = WAITING if digest_at is None else FOR_DIGEST
     for recipient in recipients:
@@ -244,15 +288,19 @@ def record(
                 attempts=0,
                 next_attempt_at=None if recipient is None else digest_at or now,
                 created_at=now,
+                route=route,
             )
             .returning(mail.c.id)
         ).scalar_one()
         connection.execute(update(mail).where(mail.c.id == key).values(mail_id=f"ML-{key:08d}"))
 
 
-def listing(connection: Connection, limit: int | None = None) -> list[MailLine]:
-    """Every mail, newest first; at most ``limit``."""
-    return [_line(row) for row in connection.execute(_LINES.order_by(mail.c.id.desc()).limit(limit))]
+def listing(connection: Connection, limit: int | None = None, status: str | None = None) -> list[MailLine]:
+    """Every mail, or each in that ``status``, newest first; at most ``limit``."""
+    statement = _LINES.order_by(mail.c.id.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(mail.c.status == status)
+    return [_line(row) for row in connection.execute(statement)]
 
 
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:
@@ -274,17 +322,23 @@ def by_id(connection: Connection, mail_id: str) -> Mail:
 
 
 def due(
-    connection: Connection, now: datetime, run_key: int | None, jobs: Collection[str] | None = None
+    connection: Connection,
+    now: datetime,
+    run_key: int | None,
+    jobs: Collection[str] | None = None,
+    route: str | None = None,
 ) -> list[str]:
     """The ids of the mails that are due, oldest first; with ``run_key`` only those of that run.
 
-    With ``jobs`` without those that tell of records of other jobs, for the first hour.
+    With ``jobs`` without those that tell of records of other jobs, for the first hour; with ``route`` without those
+    that leave by another.
     """
     statement = _DUE if run_key is None else _DUE.where(mail.c.run_id == run_key)
-    if jobs is None:
-        return list(connection.scalars(statement, _times(now)))
-    values = {**_times(now), "long_ago": now - LEFT_TO_OTHERS, "jobs": list(jobs)}
-    return list(connection.scalars(statement.where(_OF_JOBS), values))
+    values: dict[str, Any] = _times(now)
+    if jobs is not None:
+        statement = statement.where(_OF_JOBS)
+        values |= {"long_ago": now - LEFT_TO_OTHERS, "jobs": list(jobs)}
+    return list(connection.scalars(*_by(route, statement, values)))
 
 
 def digest_is_due(connection: Connection, now: datetime) -> bool:
@@ -293,15 +347,22 @@ def digest_is_due(connection: Connection, now: datetime) -> bool:
     return connection.execute(_FOR_DIGEST.limit(1), times).first() is not None
 
 
-def take_for_digest(connection: Connection, now: datetime) -> list[tuple[str, dict[str, Any]]]:
-    """Recipient and facts of what was kept for the digests that are due, oldest first; marked as gone into them."""
+def take_for_digest(connection: Connection, now: datetime) -> list[Kept]:
+    """What was kept for the digests that are due, oldest first; marked as gone into them."""
     rows = connection.execute(_TAKE_FOR_DIGEST, {"now": now, "no_digest": now + DIGEST_AHEAD}).all()
-    return [(row.recipient, json.loads(row.facts)) for row in sorted(rows, key=lambda row: int(row.id))]
+    oldest_first = sorted(rows, key=lambda row: int(row.id))
+    return [Kept(row.recipient, json.loads(row.facts), row.route) for row in oldest_first]
 
 
-def put_off(connection: Connection, now: datetime) -> list[str]:
-    """The ids of the mails that wait for another attempt after a failed one, oldest first."""
-    return list(connection.scalars(_PUT_OFF, {"now": now}))
+def put_off(connection: Connection, now: datetime, route: str | None = None) -> list[str]:
+    """The ids of the mails that wait for another attempt after a failed one, oldest first; ``route`` as in ``due``."""
+    return list(connection.scalars(*_by(route, _PUT_OFF, {"now": now})))
+
+
+def untouched(connection: Connection, since: datetime) -> list[Untouched]:
+    """The mails that were due at that time and have not been tried since, by route."""
+    rows = connection.execute(_UNTOUCHED, {"long_ago": since})
+    return [Untouched(row.route, row.number, row.oldest) for row in rows]
 
 
 def statuses(connection: Connection, run_key: int | None) -> dict[str, int]:
@@ -380,6 +441,14 @@ def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
     )
 
 
+def _by(
+    route: str | None, statement: Select[Any], values: dict[str, Any]
+) -> tuple[Select[Any], dict[str, Any]]:
+    if route is None:
+        return statement, values
+    return statement.where(_OF_ROUTE), {**values, "own_route": route}
+
+
 def _times(now: datetime) -> dict[str, datetime]:
     return {"now": now, "no_claim": now + CLAIM_AHEAD, "no_pause": now + PAUSE_AHEAD}
 
@@ -411,4 +480,5 @@ def _line(row: Row[*tuple[Any, ...]]) -> MailLine:
         error=row.error,
         created_at=row.created_at,
         sent_at=row.sent_at,
+        route=row.route,
     )

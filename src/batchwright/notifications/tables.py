@@ -27,6 +27,7 @@ mail = Table(
         comment="not before; raised before each attempt, so that a dead sender blocks nobody",
     ),
     Column("error", Text),
+    Column("route", String(16), comment="how it leaves: file or smtp; empty: by whichever sender is first"),
     Column("created_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
     Index("ix_mail_status_next_attempt_at", "status", "next_attempt_at"),

@@ -134,6 +134,7 @@ def record_wanted(
             now=now,
             domain=mail_domain(settings),
             digest_at=digest_at,
+            route=settings.mail.transport,
         )
 
 

@@ -131,6 +131,7 @@ class Application:
             ),
             jobs=self.registry.names,
             refusal=self.dispatcher.claims.abilities.refusal,
+            route=self.settings.mail.transport,
         )
 
     def close(self) -> None:

@@ -2,68 +2,125 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
 
 import structlog
 
+from batchwright.engine.claim import Stop
+from batchwright.engine.errors import Refused
+from batchwright.engine.store import runs
 from batchwright.notifications import outbox
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.checks import check_limit
+from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.views import View
 
 log = structlog.get_logger()
 
 
-def list_mail(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
-    """Every mail, newest first, without the facts it is made from."""
+def list_mail(
+    app: Application, limit: int | None = None, status: str | None = None, *, actor: Actor | None = None
+) -> list[View]:
+    """Every mail, or each in that `status`, newest first, without the facts it is made from."""
     permit(app, actor, Right.LOOK, "mail.list")
     check_limit(limit)
+    if status is not None:
+        check_one_of(status, outbox.STATUSES, field="status")
     with app.database.read() as connection:
-        return [views.mail(line) for line in outbox.listing(connection, limit)]
+        return [views.mail(line) for line in outbox.listing(connection, limit, status)]
 
 
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
-    """One mail with the `facts` it is made from. Refuses an unknown id."""
+    """One mail with its `route` and the `facts` it is made from. Refuses an unknown id."""
     permit(app, actor, Right.LOOK, "mail.show")
     with app.database.read() as connection:
         mail = outbox.by_id(connection, mail_id)
-    return {**views.mail(mail), "facts": mail.facts}
+    return {**views.mail(mail), "route": mail.route, "facts": mail.facts}
 
 
-def retry_mail(app: Application, mail_id: str, *, actor: Actor, reason: str | None = None) -> View:
+def retry_mail(
+    app: Application, mail_id: str, *, actor: Actor, reason: str | None = None, stop: Stop = lambda: False
+) -> View:
     """Try to send a waiting or failed mail now, and return it as it is afterwards.
 
-    Refuses one that was sent, that has no recipient, or that another process is sending.
+    Refuses one that was sent, that has no recipient, that another process is sending, or that leaves by another route
+    than mail does here.
+    """
+    (view,) = retry_mails(app, [mail_id], actor=actor, reason=reason, stop=stop)
+    return view
+
+
+def retry_mails(
+    app: Application,
+    mail_ids: Sequence[str] = (),
+    *,
+    status: str | None = None,
+    actor: Actor,
+    reason: str | None = None,
+    stop: Stop = lambda: False,
+) -> list[View]:
+    """The same of several mails, none of which is tried if one is refused; with `status`, `failed` or `waiting`, of
+    all in that status that can be tried here.
     """
     permit(app, actor, Right.OPERATE, "mail.retry")
+    route = app.settings.mail.transport
     with app.database.write() as connection:
         now = app.clock.now()
-        before = outbox.by_id(connection, mail_id)
-        outbox.make_due(connection, mail_id, now)
-        audit.record(
-            connection,
-            actor=actor,
-            act="mail.retry",
-            subject=mail_id,
-            reason=reason,
-            before=_state(before),
-            after=_state(outbox.by_id(connection, mail_id)),
-            now=now,
-        )
-    app.mailer.send(mail_id)
+        if status is not None:
+            check_one_of(status, (outbox.FAILED, outbox.WAITING), field="status")
+            lines = reversed(outbox.listing(connection, status=status))
+            mail_ids = [line.mail_id for line in lines if line.leaves_by(route) and line.is_at_rest(now)]
+        wanted = list(dict.fromkeys(mail_ids))
+        for mail_id in wanted:
+            before = outbox.by_id(connection, mail_id)
+            _check_route(before, route)
+            outbox.make_due(connection, mail_id, now)
+            audit.record(
+                connection,
+                actor=actor,
+                act="mail.retry",
+                subject=mail_id,
+                reason=reason,
+                before=_state(before),
+                after=_state(outbox.by_id(connection, mail_id)),
+                now=now,
+            )
+    if wanted:
+        app.mailer.send(*wanted, stop=stop)
     with app.database.read() as connection:
-        return views.mail(outbox.by_id(connection, mail_id))
+        return [views.mail(outbox.by_id(connection, mail_id)) for mail_id in wanted]
 
 
-def send_due_mail(app: Application) -> None:
-    """Send what is due, if it can be sent; what cannot waits in the outbox."""
+def _check_route(mail: outbox.MailLine, route: str) -> None:
+    if not mail.leaves_by(route):
+        raise Refused(
+            f"{mail.mail_id} was recorded to leave by {mail.route}, and mail leaves by {route} here",
+            field="mail_id",
+            remedy=f"Use the settings of the service; mail.transport has to be {mail.route}",
+        )
+
+
+SECONDS_FOR_MAIL = 10.0
+"""So long a command sends the mail of its own run; what is left is for workers."""
+
+
+def send_due_mail(app: Application, run_id: str | None = None, stop: Stop = lambda: False) -> None:
+    """Send what is due, with `run_id` the mail of that run, for ten seconds at most; what cannot be sent waits."""
+    until = time.monotonic() + SECONDS_FOR_MAIL
     try:
-        app.mailer.send_due()
+        run_key = None
+        if run_id is not None:
+            with app.database.read() as connection:
+                run_key = runs.by_id(connection, run_id).id
+                if not outbox.of_run(connection, run_key):
+                    return
+        app.mailer.send_due(run_key, lambda: stop() or time.monotonic() > until)
     except Exception:
         # Whatever was done before is done, whatever becomes of its mail.
         log.exception("mail could not be sent; it waits")

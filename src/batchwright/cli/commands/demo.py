@@ -22,7 +22,7 @@ from batchwright.cli.driving import driven
 from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
 from batchwright.cli.groups import Command
 from batchwright.cli.mail_text import as_text
-from batchwright.cli.run_views import LOG_COLUMNS, run_result
+from batchwright.cli.run_views import LOG_COLUMNS, mail_result, run_result
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
@@ -172,7 +172,7 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     _title("The run log")
     write_table([run], [column for column in LOG_COLUMNS if column.text(run)])
     click.echo()
-    for line in run_result(run, app.settings, app.database.display_url):
+    for line in (*run_result(run, app.database.display_url), *mail_result(run, app.settings)):
         click.echo(line)
     _title("The mail")
     for message in _written(app.settings.mail.directory):

@@ -6,6 +6,7 @@ import click
 
 from batchwright.cli.answers import Column, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
+from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt
 from batchwright.cli.mail_text import as_json as message_as_json
 from batchwright.cli.mail_text import as_text
 from batchwright.cli.options import actor_option, as_json_option, limit_option
@@ -24,6 +25,7 @@ COLUMNS = (
     Column("next_attempt_at", "Next attempt UTC", show=instant),
     Column("error", "Error"),
 )
+ROUTE = Column("route", "Leaves by")
 
 
 @click.group("mail", cls=Group, example="batchwright mail list")
@@ -31,14 +33,16 @@ def mail() -> None:
     """Mail: look, retry, preview."""
 
 
-@mail.command("list", example="batchwright mail list --json")
+@mail.command("list", example="batchwright mail list --status failed")
+@click.option("--status", metavar="S", help="Only mail in this status, such as failed or waiting.")
 @limit_option
 @as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+def list_(status: str | None, limit: int | None, as_json: bool) -> None:
     """List mail, the newest first."""
     with application() as app:
-        rows = operation.list_mail(app, limit)
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no mail.")
+        rows = operation.list_mail(app, limit, status)
+    nothing = "There is no mail." if status is None else f"There is no mail in the status {status}."
+    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing=nothing)
 
 
 @mail.command("show", example="batchwright mail show ML-00000001")
@@ -51,21 +55,28 @@ def show(mail_id: str, as_json: bool) -> None:
     if as_json:
         write_json(shown)
     else:
-        write_facts((column.title, column.text(shown)) for column in COLUMNS)
+        write_facts((column.title, column.text(shown)) for column in (*COLUMNS, ROUTE))
 
 
-@mail.command("retry", example="batchwright mail retry ML-00000001")
-@click.argument("mail_id", metavar="ID")
+@mail.command("retry", example="batchwright mail retry ML-00000001\nbatchwright mail retry --status failed")
+@click.argument("mail_ids", metavar="[ID]...", nargs=-1)
+@click.option("--status", metavar="S", help="All mail in this status: failed or waiting.")
 @actor_option
 @as_json_option
-def retry(mail_id: str, actor: str | None, as_json: bool) -> None:
-    """Try now to deliver a mail that waits or has failed."""
-    with application() as app:
-        retried = operation.retry_mail(app, mail_id, actor=acting(app, actor))
-    if as_json:
-        write_json(retried)
-    else:
-        write_facts((column.title, column.text(retried)) for column in COLUMNS)
+def retry(mail_ids: tuple[str, ...], status: str | None, actor: str | None, as_json: bool) -> None:
+    """Try now to deliver mail that waits or has failed. Ctrl-C leaves what is not sent yet."""
+    if bool(mail_ids) == (status is not None):
+        raise click.UsageError("Give ids of mails, or --status failed.")
+    with application() as app, StopOnInterrupt(MAIL_IS_LEFT) as stop:
+        retried = operation.retry_mails(app, mail_ids, status=status, actor=acting(app, actor), stop=stop)
+    if status is None and len(mail_ids) == 1:
+        if as_json:
+            write_json(retried[0])
+        else:
+            write_facts((column.title, column.text(retried[0])) for column in COLUMNS)
+        return
+    nothing = f"There is no {status} mail that can be tried here."
+    write_rows(retried, COLUMNS, format="json" if as_json else "table", nothing=nothing)
 
 
 @mail.command("preview", example="batchwright mail preview draft-usage-rating")

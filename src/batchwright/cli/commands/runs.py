@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from batchwright.cli import show as shown
 from batchwright.cli.answers import Column, Format, write_facts, write_json, write_rows, write_table
-from batchwright.cli.driving import drive_and_answer, finish_submitted
+from batchwright.cli.driving import drive_and_answer, finish_submitted, send_mail
 from batchwright.cli.exits import DONE
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
@@ -178,7 +179,7 @@ def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | N
             verbosity,
             run_id,
             lambda stop, on_progress: driving.resume_run(
-                app, run_id, actor=who, reason=reason, stop=stop, on_progress=on_progress
+                app, run_id, actor=who, reason=reason, stop=stop, on_progress=on_progress, mail=False
             ),
             as_json=as_json,
         )
@@ -192,8 +193,12 @@ def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | N
 def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
     with application() as app:
-        run = steering.abort_run(app, run_id, actor=acting(app, actor), reason=reason)
-        return _answer(run, "abort", as_json=as_json)
+        run = steering.abort_run(app, run_id, actor=acting(app, actor), reason=reason, mail=False)
+        code = _answer(run, "abort", as_json=as_json)
+        sys.stdout.flush()
+        if run["ended_at"] is not None:
+            send_mail(app, run_id, show=False)
+        return code
 
 
 @runs.command("pause", example="batchwright runs pause JR-00000001")

@@ -81,7 +81,7 @@ class BillingService:
         submitted = self._submit(
             job, parameters, sync=bool(process_synchronously), mail_actor=process_synchronously is None
         )
-        return drive_submitted(self._app, submitted) if process_synchronously else submitted.view
+        return drive_submitted(self._app, submitted, mail=False) if process_synchronously else submitted.view
 
     def _named(self, job: str, field: str, ids: Iterable[str]) -> dict[str, Any]:
         """The one parameter. For the job none are everything, which a caller whose ids came out empty does not mean."""

@@ -24,6 +24,8 @@ def drive_submitted(
     submitted: Submitted,
     stop: Stop = lambda: False,
     on_progress: OnProgress = ignore_progress,
+    *,
+    mail: bool = True,
 ) -> View:
     """Drive a run that the caller has just submitted, as `drive_run` does; who might submit it may drive it."""
     match submitted.claim:
@@ -31,7 +33,7 @@ def drive_submitted(
             run = app.dispatcher.work(run, stop)
         case NotOurs(run):
             run = app.dispatcher.drive(run.id, stop)
-    return _driven(app, run, stop, on_progress)
+    return _driven(app, run, stop, on_progress, mail=mail)
 
 
 def drive_run(
@@ -41,17 +43,19 @@ def drive_run(
     on_progress: OnProgress = ignore_progress,
     *,
     actor: Actor | None = None,
+    mail: bool = True,
 ) -> View:
     """Drive a run here until it has ended, or until `stop` says so, and return its JSON.
 
     Where another process is faster, the run is followed, and gone on with here should that process die: `on_progress`
     is called now and then, with the run and the number of records that are through. A run that its caller drives
-    (`sync`) comes with its `outcomes`. When the run has ended, due mail is sent.
+    (`sync`) comes with its `outcomes`. When the run has ended its mail is sent, for some seconds at most; not
+    without `mail`: then the caller sees to that, or leaves it to workers.
     """
     permit(app, actor, Right.OPERATE, "run.drive")
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
-    return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress)
+    return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress, mail=mail)
 
 
 def resume_run(
@@ -62,6 +66,7 @@ def resume_run(
     reason: str | None = None,
     stop: Stop = lambda: False,
     on_progress: OnProgress = ignore_progress,
+    mail: bool = True,
 ) -> View:
     """Go on with a queued, paused or interrupted run here, and return its JSON as `drive_run` does.
 
@@ -73,7 +78,7 @@ def resume_run(
         run = runs.by_id(connection, run_id)
     if run.state is State.PAUSED:
         release_run(app, run_id, actor=actor, reason=reason)
-        return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress)
+        return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress, mail=mail)
 
     def record(connection: Connection, before: Run) -> None:
         taken = runs.by_key(connection, before.id)
@@ -88,13 +93,13 @@ def resume_run(
             now=app.clock.now(),
         )
 
-    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, on_progress)
+    return _driven(app, app.dispatcher.resume(run.id, stop, record), stop, on_progress, mail=mail)
 
 
-def _driven(app: Application, run: Run, stop: Stop, on_progress: OnProgress) -> View:
+def _driven(app: Application, run: Run, stop: Stop, on_progress: OnProgress, *, mail: bool) -> View:
     run = _followed(app, run, stop, on_progress)
-    if run.ended:
-        send_due_mail(app)
+    if run.ended and mail:
+        send_due_mail(app, run.run_id, stop)
     with app.database.read() as connection:
         view = view_of(connection, runs.by_key(connection, run.id), app.clock.now())
     if run.in_caller and run.ended:

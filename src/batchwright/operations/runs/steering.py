@@ -32,10 +32,13 @@ Act = Callable[[Connection, Run], Facts]
 """What an act does to a run as it stands; returns what it changed besides the run's state: before and after."""
 
 
-def abort_run(app: Application, run_id: str, *, actor: Actor, reason: str | None = None) -> View:
+def abort_run(
+    app: Application, run_id: str, *, actor: Actor, reason: str | None = None, mail: bool = True
+) -> View:
     """End a run early and return its JSON: Aborted at once where it waits, else as it stands, asked to abort.
 
-    What was committed stays, the other records are not reached, and the mail goes out as at every end. Refuses with
+    What was committed stays, the other records are not reached, and the mail goes out as at every end; without `mail`
+    the caller sees to that. Refuses with
     ``MoveRefused`` a run that has ended or was asked to abort before.
     """
     permit(app, actor, Right.OPERATE, "run.abort")
@@ -48,8 +51,8 @@ def abort_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
         return _ask(app, connection, run, Ask.ABORT, actor)
 
     view = _steer(app, run_id, "run.abort", act, actor, reason)
-    if view["status"] == State.ABORTED:
-        send_due_mail(app)
+    if mail and view["status"] == State.ABORTED:
+        send_due_mail(app, run_id)
     return view
 
 

@@ -20,13 +20,13 @@ def make_digests(app: Application) -> int:
     with app.database.read() as connection:
         if not outbox.digest_is_due(connection, now):
             return 0
-    by_address: dict[str, tuple[str, list[dict[str, Any]]]] = {}
+    by_address: dict[tuple[str, str | None], tuple[str, list[dict[str, Any]]]] = {}
     with app.database.write() as connection:
-        for recipient, facts in outbox.take_for_digest(connection, now):
+        for each in outbox.take_for_digest(connection, now):
             # Named in different ways ("Jane <jane@example.com>") they are one, and get one mail.
-            _, kept = by_address.setdefault(bare(recipient), (recipient, []))
-            kept.append(facts)
-        for recipient, kept in by_address.values():
+            _, kept = by_address.setdefault((bare(each.recipient), each.route), (each.recipient, []))
+            kept.append(each.facts)
+        for (_, route), (recipient, kept) in by_address.items():
             outbox.record(
                 connection,
                 kind=DIGEST_KIND,
@@ -35,5 +35,6 @@ def make_digests(app: Application) -> int:
                 facts=digest_facts(kept),
                 now=now,
                 domain=mail_domain(app.settings),
+                route=route,
             )
     return len(by_address)

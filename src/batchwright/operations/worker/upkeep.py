@@ -1,17 +1,22 @@
-"""What a worker does now and then: it says that it is there, seals the audit trail and makes the daily digests."""
+"""What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, and tells
+of mail that nobody sends.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from batchwright.engine.duty import DutyThread, unheard
+from batchwright.engine.events import MailUntouched
 from batchwright.engine.faults import reason_of
 from batchwright.engine.lease import GonePeers
 from batchwright.engine.store.leases import LeaseStore
+from batchwright.notifications import outbox
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.worker.digests import make_digests
@@ -19,6 +24,9 @@ from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
 """How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
+
+UNTOUCHED_FOR = timedelta(days=1)
+"""A mail that was due so long ago and that nobody has tried since is told of, once in that time."""
 
 log = structlog.get_logger()
 
@@ -38,6 +46,7 @@ class Upkeep:
         self._app = app
         self._on_mail = on_mail
         self._presence = Presence(app)
+        self._told_at: datetime | None = None
         self._stop = threading.Event()
         self._thread = DutyThread("upkeep", self._loop, on_failure)
 
@@ -61,12 +70,23 @@ class Upkeep:
                 "heartbeats of processes that are gone could not be looked for", lambda app: peers.look()
             )
             self._try("the daily digests could not be made; they wait", self._digests)
+            self._try("mail that nobody sends could not be looked for", self._tell_of_untouched)
             self._stop.wait(SECONDS_BETWEEN)
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
 
     def _digests(self, app: Application) -> None:
         if make_digests(app):
             self._on_mail()
+
+    def _tell_of_untouched(self, app: Application) -> None:
+        now = app.clock.now()
+        if self._told_at is not None and now - self._told_at < UNTOUCHED_FOR:
+            return
+        with app.database.read() as connection:
+            found = outbox.untouched(connection, now - UNTOUCHED_FOR)
+        for each in found:
+            app.events.publish(MailUntouched(each.route, each.number, each.oldest))
+            self._told_at = now
 
     def _try(self, trouble: str, duty: Callable[[Application], Any]) -> None:
         try:

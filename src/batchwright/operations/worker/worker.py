@@ -156,7 +156,8 @@ def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) ->
 
     def send_due() -> None:
         with app.database.read() as connection:
-            due = outbox.due(connection, app.clock.now(), None, app.registry.names())
+            route = app.settings.mail.transport
+            due = outbox.due(connection, app.clock.now(), None, app.registry.names(), route)
         if due:  # what sends is heavy, and not loaded before
             app.mailer.send_due(stop=lambda: loop.stopping)
 
