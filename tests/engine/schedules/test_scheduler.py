@@ -9,6 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import Refused
@@ -51,6 +52,21 @@ def start(bench: Bench, running: list[Scheduler]) -> Scheduler:
     scheduler.start()
     running.append(scheduler)
     return scheduler
+
+
+def test_a_mark_of_a_clock_that_was_ahead_is_told_once(bench: Bench, scheduler: Scheduler) -> None:
+    bench.add("minutely", MINUTELY)
+    bench.clock.sleep(60)
+    bench.clock.sleep(86_400)
+    scheduler.look()
+    with capture_logs() as before:
+        scheduler.look()
+    bench.clock.sleep(-86_400)
+    with capture_logs() as logs:
+        scheduler.look()
+        scheduler.look()
+    (told,) = [one for one in logs if "clock was ahead" in one["event"]]
+    assert (told["schedule"], told["log_level"], before) == ("minutely", "error", [])
 
 
 def test_it_fires_what_is_due_and_nothing_else(bench: Bench, scheduler: Scheduler) -> None:

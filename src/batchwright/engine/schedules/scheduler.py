@@ -62,6 +62,7 @@ class Scheduler:
         self._hold = Hold()
         self._known: dict[int, Schedule] = {}
         self._next: dict[int, datetime] = {}
+        self._told: set[tuple[int, datetime]] = set()
         self._woken = threading.Condition()
         self._signals = _Signal(0)
         self._stopping = False
@@ -100,6 +101,7 @@ class Scheduler:
     def look(self) -> bool:
         """Fire what is due. Says whether something due was left to somebody else."""
         self._read_changes()
+        self._tell_of_wrong_clocks()
         waiting = self._waiting()
         if waiting:
             with self._frozen_writer_ended():
@@ -157,6 +159,20 @@ class Scheduler:
             except CronError as error:  # its zone is no more in this machine's database of zones
                 log.error("a schedule cannot be read", schedule=schedule.name, reason=str(error))
         self._version = version
+
+    def _tell_of_wrong_clocks(self) -> None:
+        """Once for each mark: it may last for years, and nobody else would say why nothing is fired."""
+        now = self._clock.now()
+        for schedule in self._known.values():
+            until = due.silent_until(schedule, now)
+            if until is not None and (schedule.id, until) not in self._told:
+                self._told.add((schedule.id, until))
+                log.error(
+                    "a clock was ahead when a schedule was last written to; nothing of it is fired until then",
+                    schedule=schedule.name,
+                    until=until.isoformat(),
+                    remedy="remove it and add it again",
+                )
 
     def _note(self, schedule: Schedule) -> None:
         self._known[schedule.id] = schedule
