@@ -14,8 +14,10 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from batchwright.engine.faults import is_transient
-from batchwright.engine.store import lock_holders, turnstile
+from batchwright.engine.store import engines, lock_holders, turnstile
+from batchwright.engine.store.database import Database
 from batchwright.engine.store.turnstile import Turnstile
+from tests.support.strangers import saying, stranger
 
 HOLD = """
 import sys
@@ -36,15 +38,8 @@ def file(tmp_path: Path) -> Path:
 @contextmanager
 def somebody(file: Path, said: str) -> Iterator[subprocess.Popen[str]]:
     """Another process at the turnstile, once it has said so much."""
-    command = [sys.executable, "-c", HOLD, str(file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            while process.stdout.readline() != f"{said}\n":
-                assert process.poll() is None
-            yield process
-        finally:
-            process.kill()
+    with saying([sys.executable, "-c", HOLD, str(file)], said) as process:
+        yield process
 
 
 def wait_until_locked(lock: Path) -> None:
@@ -89,3 +84,40 @@ def test_a_process_that_works_is_named_and_waited_for_so_long_at_most(
     # What waited in vain has left nothing behind.
     with Turnstile(file).turn():
         pass
+
+
+def test_a_stranger_that_keeps_the_write_lock_is_named_and_waited_for_so_long_at_most(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "SECONDS_BEFORE_NAMING", 0.1)
+    monkeypatch.setattr(engines, "SQLITE_BUSY_MILLISECONDS_AT_ONCE", 100)
+    database = Database(f"sqlite:///{file}")
+    with database.write():
+        pass
+    database.wait_at_most(0.3)
+    with stranger(file) as holder, capture_logs() as lines:
+        with (
+            pytest.raises(
+                OperationalError, match=rf"database is locked: process {holder.pid} \(.*\) keeps"
+            ) as error,
+            database.write(),
+        ):
+            pass
+        assert is_transient(error.value)
+        [line] = lines
+        assert line["held_by"].startswith(f"process {holder.pid} (")
+    with database.write():
+        pass
+    database.close()
+
+
+def test_the_limit_holds_at_the_turnstile_too(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    database.wait_at_most(0.2)
+    with (
+        somebody(file, "held") as holder,
+        pytest.raises(OperationalError, match=rf"process {holder.pid} \(.*\) keeps"),
+        database.write(),
+    ):
+        pass
+    database.close()

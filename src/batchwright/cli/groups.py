@@ -8,6 +8,27 @@ from typing import Any
 
 import click
 
+from batchwright.cli.verbosity import Verbosity
+
+
+def _take_timeout(ctx: click.Context, _: click.Parameter, seconds: float | None) -> None:
+    given = ctx.find_object(Verbosity)
+    if given is not None and seconds is not None:
+        if not 0 < seconds < float("inf"):
+            raise click.BadParameter(f"{seconds:g} is no number of seconds above 0.")
+        given.timeout = seconds
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_take_timeout,
+    help="Wait for others who write to an SQLite database so long at most; a minute without.",
+)
+"""Before the name of a command, where its help stands, or among its own options."""
+
 
 class Command(click.Command):
     """A command whose help ends with an example, one or more lines as they are typed."""
@@ -15,6 +36,11 @@ class Command(click.Command):
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
+        if not any("--timeout" in one.opts for one in self.params):
+            hidden = click.Option(
+                ["--timeout"], type=float, expose_value=False, callback=_take_timeout, hidden=True
+            )
+            self.params.append(hidden)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The example, line by line as written: it must work as pasted."""

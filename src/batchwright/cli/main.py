@@ -17,7 +17,7 @@ import click
 
 from batchwright.cli.answers import AnswerCutOff, drop_further_output, write_json
 from batchwright.cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
-from batchwright.cli.groups import LazyGroup
+from batchwright.cli.groups import LazyGroup, timeout_option
 from batchwright.cli.interrupt import StoppedAtOnce
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.stderr import make_stderr_unfailing
@@ -135,6 +135,8 @@ def failure_of(error: BaseException) -> Failure:
     # Not at the top: the engine brings the database library, and a misspelt command needs neither.
     from batchwright.config.errors import SettingsError
     from batchwright.engine.errors import Refused
+    from batchwright.engine.faults import in_words
+    from batchwright.files import reason_of
 
     if isinstance(error, Refused):
         return Failure(REFUSED, error.message, error.field, error.remedy)
@@ -143,8 +145,11 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return Failure(
-            FAILED, f"{error.strerror}{place}", None, "Look at the file, folder or disk it is about"
+            FAILED, f"{reason_of(error)}{place}", None, "Look at the file, folder or disk it is about"
         )
+    words = in_words(error)
+    if words is not None:
+        return Failure(FAILED, words[0], None, words[1])
     remedy = "Run `batchwright -v …` with the same words to see the traceback"
     return Failure(FAILED, f"{type(error).__name__}: {error}", None, remedy)
 
@@ -203,6 +208,7 @@ def _let_any_text_through() -> None:
 )
 @click.option("-v", "--verbose", count=True, help="Log more; twice for everything. Shows tracebacks.")
 @click.option("-q", "--quiet", count=True, help="Log less; no progress.")
+@timeout_option
 @click.version_option(package_name="batchwright", message="%(prog)s %(version)s")
 @click.pass_obj
 def main(verbosity: Verbosity, verbose: int, quiet: int) -> None:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
+from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import Settings, load_settings
 from batchwright.operations.actor import Actor, default_actor
 from batchwright.operations.app import Application, make_application
@@ -17,6 +20,10 @@ from batchwright.operations.app import Application, make_application
 def application() -> Iterator[Application]:
     """The application of the settings in force, closed at the end. Raises ``SettingsError``."""
     app = make_application(current_settings())
+    context = click.get_current_context(silent=True)
+    given = None if context is None else context.find_object(Verbosity)
+    if given is not None and given.timeout is not None:
+        app.database.wait_at_most(given.timeout)
     try:
         yield app
     finally:

@@ -24,6 +24,7 @@ SQLITE_TRANSIENT = (
 DRIVERS = ("psycopg", "sqlite3")
 READ_ONLY = "25006"
 CANCELLED = "57014"
+DISK_FULL = "53100"
 SQLITE_READ_ONLY = "SQLITE_READONLY"
 
 # Ten doublings, then a quarter of a minute each: a restart or a failover fits in.
@@ -80,6 +81,24 @@ def is_cancelled(error: BaseException) -> bool:
 def reason_of(error: BaseException) -> str:
     """What the driver said, without the statement that SQLAlchemy adds; of any other exception its text."""
     return said_by(error)
+
+
+def in_words(error: BaseException) -> tuple[str, str] | None:
+    """What a fault of the surroundings is, and the remedy, for people; ``None`` for any other exception."""
+    if not is_transient(error):
+        return None
+    raised, said = getattr(error, "orig", error), reason_of(error)
+    code = str(getattr(raised, "sqlite_errorname", None) or getattr(raised, "sqlstate", None) or "")
+    if code in ("SQLITE_FULL", DISK_FULL):
+        return (
+            f"the disk of the database is full: {said}",
+            "Make room there and do it again; nothing is half done",
+        )
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "XX001", "XX002")):
+        return f"the database is damaged: {said}", "See `batchwright db check`, and restore a backup"
+    if code.startswith(("SQLITE_BUSY", "55P03")):
+        return said, "Do it again when that process is done, or give it longer with --timeout SECONDS"
+    return said, "Do it again; if it stays so, look at the database and its disk"
 
 
 def pause_before(attempt: int, chance: random.Random) -> float:

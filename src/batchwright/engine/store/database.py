@@ -24,6 +24,7 @@ from batchwright.engine.store.engines import (
     open_lease_engine,
 )
 from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.side_files import make_database
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
 LONGEST_SECONDS_HURRIED = 3.0
@@ -53,6 +54,7 @@ class Database:
         self._lease_engine: Engine | None = None
         self._opening = threading.Lock()
         self._hurried = False
+        self._longest = LONGEST_SECONDS
         file = Path(self.url.database or "")
         self._turnstile = Turnstile(file, self._longest_wait) if self.is_sqlite else None
 
@@ -82,8 +84,12 @@ class Database:
         """
         self._hurried = True
 
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on no write waits on SQLite for others longer than so many seconds."""
+        self._longest = min(seconds, LONGEST_SECONDS)
+
     def _longest_wait(self) -> float:
-        return LONGEST_SECONDS_HURRIED if self._hurried else LONGEST_SECONDS
+        return min(self._longest, LONGEST_SECONDS_HURRIED) if self._hurried else self._longest
 
     @property
     def display_url(self) -> str:
@@ -244,8 +250,19 @@ class Database:
         """Make the database if it is embedded and missing, and bring it to the newest revision."""
         if self.is_sqlite:
             self._make_folder()
+            self._make_file()
         with self.write(patient=True) as connection:
             migrating.upgrade(connection)
+
+    def _make_file(self) -> None:
+        try:
+            make_database(Path(self.url.database or ""))
+        except OSError as error:
+            raise Refused(
+                f"cannot make the database {self.display_url}: {error.strerror}",
+                field="database_url",
+                remedy="Name a place you may write to in BATCHWRIGHT_DATABASE_URL",
+            ) from error
 
     def _make_folder(self) -> None:
         folder = Path(self.url.database or "").resolve().parent

@@ -13,12 +13,14 @@ from typing import Any
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import READ_ONLY, reason_of
-from batchwright.engine.store.lock_holders import end_stopped_writer
+from batchwright.engine.store.lock_holders import end_stopped_writer, shown, write_lock_holder
+from batchwright.engine.store.side_files import make_side_file
 from batchwright.engine.store.tables import heartbeat, lease_metadata
+from batchwright.engine.store.turnstile import SECONDS_BEFORE_NAMING, locked_by
 
 SQLITE_BUSY_MILLISECONDS = 60_000
 SQLITE_BUSY_MILLISECONDS_AT_ONCE = 1_000
@@ -42,9 +44,9 @@ def open_engine(url: URL, longest_wait: Callable[[], float]) -> Engine:
         event.listen(engine, "do_execute_no_params", _execute_unprepared)
         return engine
     # A process drives several runs at once, each on connections of its own: none may wait for another's.
-    engine = create_engine(url, max_overflow=-1)
+    engine, database = create_engine(url, max_overflow=-1), Path(url.database or "")
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, longest_wait))
+    event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, database, longest_wait))
     return engine
 
 
@@ -159,7 +161,15 @@ def open_lease_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite_lease)
     event.listen(engine, "begin", lambda connection: _begin_sqlite_lease(connection, file))
     try:
+        make_side_file(file, Path(url.database or ""))
         _make_lease_tables(engine)
+    except OSError as error:
+        engine.dispose()
+        raise Refused(
+            f"cannot use the file of heartbeats {file}: {error.strerror}",
+            field="database_url",
+            remedy="Take away what is in its place",
+        ) from error
     except DatabaseError as error:
         engine.dispose()
         if not _is_damaged(error):
@@ -245,7 +255,7 @@ def _set_up(connection: Any, *pragmas: str) -> None:
         raise
 
 
-def _begin_sqlite(connection: Connection, longest_wait: Callable[[], float]) -> None:
+def _begin_sqlite(connection: Connection, database: Path, longest_wait: Callable[[], float]) -> None:
     reading = connection.get_execution_options().get("batchwright_read", False)
     # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
@@ -253,16 +263,27 @@ def _begin_sqlite(connection: Connection, longest_wait: Callable[[], float]) -> 
         connection.exec_driver_sql("BEGIN")
         return
     began, driver = time.monotonic(), connection.connection.driver_connection
-    at_once = min(SQLITE_BUSY_MILLISECONDS_AT_ONCE, SQLITE_BUSY_MILLISECONDS)
+    longest = min(longest_wait(), SQLITE_BUSY_MILLISECONDS / 1000)
+    at_once = min(SQLITE_BUSY_MILLISECONDS_AT_ONCE, int(longest * 1000))
     driver.execute(f"PRAGMA busy_timeout={at_once}")  # type: ignore[union-attr]
+    named = False
     try:
-        while time.monotonic() - began < min(longest_wait(), SQLITE_BUSY_MILLISECONDS / 1000):
+        while True:
             try:
                 driver.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
                 return
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                     break
+            seconds, holder = time.monotonic() - began, write_lock_holder(database)
+            who = "this process" if holder == os.getpid() else shown(holder)
+            if seconds >= min(longest_wait(), SQLITE_BUSY_MILLISECONDS / 1000):
+                if holder == os.getpid():
+                    break  # SQLite's own words will do
+                raise OperationalError("BEGIN IMMEDIATE", None, locked_by(who))
+            if seconds >= SECONDS_BEFORE_NAMING and not named:
+                log.warning("waiting for the turn to write", held_by=who, seconds=round(seconds))
+                named = True
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:
         driver.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MILLISECONDS}")  # type: ignore[union-attr]

@@ -109,8 +109,10 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
-def shown(pid: int) -> str:
-    """The process as people know it: number and command line."""
+def shown(pid: int | None) -> str:
+    """The process as people know it: number and command line. ``None`` is one that cannot be seen."""
+    if pid is None:
+        return "a process that cannot be seen from here"
     try:
         said = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

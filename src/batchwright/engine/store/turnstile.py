@@ -23,10 +23,11 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from batchwright.engine.store import lock_holders
+from batchwright.engine.store.side_files import make_side_file, open_side_file
 
 SECONDS_BETWEEN_LOOKS = 3.0
 """How often who waits looks whether the one it waits for is stopped."""
-SECONDS_BEFORE_NAMING = 6.0
+SECONDS_BEFORE_NAMING = 3.0
 LONGEST_SECONDS = 60.0
 """As long as SQLite itself waits for its lock (``engines.SQLITE_BUSY_MILLISECONDS``)."""
 
@@ -38,6 +39,8 @@ class Turnstile:
 
     def __init__(self, database: Path, longest: Callable[[], float] = lambda: LONGEST_SECONDS) -> None:
         self._longest = longest
+        self._database = database
+        self._are_ready = False
         self._next = database.with_name(database.name + "-next")
         self._turn = database.with_name(database.name + "-turn")
 
@@ -48,9 +51,13 @@ class Turnstile:
         Raises SQLAlchemy's ``OperationalError`` "database is locked", a fault that passes, when it has not come after
         a minute, or after what ``longest`` says.
         """
-        upcoming = _locked(self._next, self._longest)
+        if not self._are_ready:
+            for file in (self._next, self._turn):
+                make_side_file(file, self._database)
+            self._are_ready = True
+        upcoming = self._locked(self._next)
         try:
-            turn = _locked(self._turn, self._longest)
+            turn = self._locked(self._turn)
         finally:
             os.close(upcoming)
         try:
@@ -58,41 +65,41 @@ class Turnstile:
         finally:
             os.close(turn)
 
-
-def _locked(file: Path, longest: Callable[[], float]) -> int:
-    """A descriptor of the file with the lock on it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _wait_for_lock(descriptor, file, longest)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    def _locked(self, file: Path) -> int:
+        """A descriptor of the file with the lock on it."""
+        descriptor = open_side_file(file, self._database)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _wait_for_lock(descriptor, file, self._longest)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
 
 def _wait_for_lock(descriptor: int, file: Path, longest: Callable[[], float]) -> None:
     waiting = _Waiting(descriptor)
     began, named = time.monotonic(), False
     try:
-        while not waiting.is_over(SECONDS_BETWEEN_LOOKS):
+        while not waiting.is_over(min(SECONDS_BETWEEN_LOOKS, longest())):
             seconds = time.monotonic() - began
             pid = lock_holders.holder(file, "FLOCK")
             lock_holders.end_if_stopped(pid, file)
-            who = "a process that cannot be seen from here" if pid is None else lock_holders.shown(pid)
+            who = lock_holders.shown(pid)
             if seconds >= SECONDS_BEFORE_NAMING and not named:
                 log.warning("waiting for the turn to write", held_by=who, seconds=round(seconds))
                 named = True
             if seconds >= longest():
-                raise OperationalError("BEGIN IMMEDIATE", None, _locked_by(who))
+                raise OperationalError("BEGIN IMMEDIATE", None, locked_by(who))
     except BaseException:
         if not waiting.give_up():
             os.close(descriptor)
         raise
 
 
-def _locked_by(who: str) -> sqlite3.OperationalError:
+def locked_by(who: str) -> sqlite3.OperationalError:
+    """What SQLite says when the wait for the write lock has been too long, and who keeps it."""
     error = sqlite3.OperationalError(f"database is locked: {who} keeps the turn to write")
     error.sqlite_errorname = "SQLITE_BUSY"  # as SQLite would say it: a fault that passes
     return error
