@@ -46,6 +46,7 @@ EXPECTED = {
         "update",
         "pause",
         "resume",
+        "rewind",
         "remove",
         "run-now",
         "next",

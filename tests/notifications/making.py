@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,9 @@ class HandClock:
 
     def sleep(self, seconds: float) -> None:
         self.move(timedelta(seconds=seconds))
+
+    def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
+        return timedelta()
 
 
 def facts(**changes: Any) -> dict[str, Any]:

@@ -31,6 +31,8 @@ SCHEDULE_COLUMNS = (
     Column("last_fire_at", "Last UTC", show=shown.instant),
     Column("paused", "Paused", show=_yes),
 )
+TROUBLE_COLUMN = Column("trouble", "Trouble")
+"""Beside the others, where any schedule has some."""
 NEXT_COLUMNS = (Column("local_time", "Local time", show=_local), Column("fire_at", "UTC", show=shown.instant))
 FIRE_COLUMNS = (
     Column("nominal_time", "Time UTC", show=shown.instant),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -18,6 +19,9 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` of the monotonic clock go by."""
+
+    def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
+        """How much it is ahead of the clock that ``other`` reads; less than 0 where it is behind."""
 
 
 class SystemClock:
@@ -34,3 +38,8 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
         time.sleep(seconds)
+
+    def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
+        """Asks in between two looks of its own, as far as they are apart in doubt for it."""
+        before, there, after = self.now(), other(), self.now()
+        return before - there if there < before else min(after - there, timedelta())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -13,6 +13,8 @@ from batchwright.engine.cron import CronExpression
 from batchwright.engine.run import State
 
 DEFAULT_CAP = 24
+MOST_AHEAD = timedelta(minutes=1)
+"""How far clocks may differ."""
 
 
 class Misfire(StrEnum):
@@ -122,6 +124,13 @@ class Schedule(ScheduleSpec):
     paused_at: datetime | None
     resumed_at: datetime | None
     last_nominal_time: datetime | None
+    ahead_told: datetime | None = None
+
+    def ahead_of(self, now: datetime) -> datetime | None:
+        """The time, more than a minute ahead, up to which nothing fires, since a clock that was ahead recorded it."""
+        known = (self.created_at, self.timed_at, self.last_nominal_time)
+        latest = max(time for time in known if time is not None)
+        return latest if latest - now > MOST_AHEAD else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,7 @@ def read_expression(cron: str, time_zone: str) -> CronExpression:
     return CronExpression.from_crontab(cron, time_zone)
 
 
-Late = Literal["not_started", "not_finished", "not_run"]
+Late = Literal["not_started", "not_finished", "not_run", "ahead"]
 
 
 class RunTimes(NamedTuple):

@@ -19,9 +19,10 @@ class ScheduleLate:
     """A run of a schedule that has not started or not ended in time, or a time that was not run: ``late`` in the
     templates.
 
-    ``facts``: ``schedule``, ``job``, ``late`` (``not_started``, ``not_finished``, ``not_run``), ``nominal_time``,
-    ``last_nominal_time`` and ``count`` (of a range that was not run), ``by`` (the deadline), ``run_id``,
-    ``run_status``, ``reason``, ``time_zone``, ``local_time``, ``database``, ``base_url``, ``mail_only_to_files``.
+    ``facts``: ``schedule``, ``job``, ``late`` (``not_started``, ``not_finished``, ``not_run``, or ``ahead``: a clock
+    that was ahead recorded times to come, up to ``nominal_time``), ``nominal_time``, ``last_nominal_time`` and
+    ``count`` (of a range that was not run), ``by`` (the deadline), ``run_id``, ``run_status``, ``reason``,
+    ``time_zone``, ``local_time``, ``database``, ``base_url``, ``mail_only_to_files``.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -35,6 +36,8 @@ class ScheduleLate:
         if self.facts["late"] == "not_run":
             count = self.facts.get("count") or 1
             return "NOT RUN" if count == 1 else f"NOT RUN {words.count(count)} times"
+        if self.facts["late"] == "ahead":
+            return "FIRES NOTHING"
         return "NOT STARTED in time" if self.facts["late"] == "not_started" else "NOT FINISHED in time"
 
     @property
@@ -47,6 +50,8 @@ class ScheduleLate:
                 return f"The run of {when} was not started. {self.reason}."
             until = words.instant(self.facts["last_nominal_time"])
             return f"{words.count(count)} runs from {when} to {until} were not started. {self.reason}."
+        if self.facts["late"] == "ahead":
+            return f"It fires nothing until {when}: {self.facts.get('reason')}. Rewind it."
         verb = "started" if self.facts["late"] == "not_started" else "ended"
         by = words.instant(self.facts["by"])
         return f"The run of {when} should have {verb} by {by}, and had not."
@@ -84,6 +89,9 @@ class ScheduleLate:
     def commands(self) -> tuple[Line, ...]:
         """What to type to see more."""
         lines = [self.fires_command]
+        if self.facts["late"] == "ahead":
+            rewind = f"batchwright schedules rewind {shlex.quote(self.schedule)}"
+            return (Line("To let it fire again", rewind), *lines)
         if self.run_id:
             lines.insert(0, Line("The run", f"batchwright runs show {self.run_id}"))
         else:

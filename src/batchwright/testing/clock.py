@@ -12,6 +12,7 @@ class FakeClock:
     def __init__(self, now: datetime) -> None:
         if now.tzinfo is None:
             raise ValueError(f"naive time {now!r}: give a time with a zone, for example datetime.now(UTC)")
+        self.ahead = timedelta()
         self._now = now
         self._monotonic = 0.0
 
@@ -27,6 +28,10 @@ class FakeClock:
         """Move on by ``seconds``."""
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+    def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
+        """``ahead``: every other clock stands where it stands, but for that."""
+        return self.ahead
 
 
 class StandingClock:
@@ -53,3 +58,7 @@ class StandingClock:
         """Let ``seconds`` of the monotonic clock go by."""
         self._monotonic += seconds
         self.meanwhile()
+
+    def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
+        """Not at all."""
+        return timedelta()

@@ -20,6 +20,7 @@ from batchwright.cli.schedule_views import (
     FIRE_COLUMNS,
     NEXT_COLUMNS,
     SCHEDULE_COLUMNS,
+    TROUBLE_COLUMN,
     bound,
     difference_lines,
     next_line,
@@ -84,13 +85,17 @@ def list_(limit: int | None, as_json: bool) -> None:
     """List schedules by name."""
     with application() as app:
         rows = operation.list_schedules(app, limit)
+        troubles = {} if as_json else operation.list_troubles(app)
         hold = operation.read_hold(app)
     if hold["held_at"] is not None and hold["released_at"] is None:
         since = instant(hold["held_at"])
         click.echo(
             f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True
         )
-    write_rows(rows, SCHEDULE_COLUMNS, format=_format(as_json), nothing="There is no schedule.")
+    if troubles:
+        rows = [{**row, "trouble": troubles.get(row["name"], "")} for row in rows]
+    columns = (*SCHEDULE_COLUMNS, TROUBLE_COLUMN) if troubles else SCHEDULE_COLUMNS
+    write_rows(rows, columns, format=_format(as_json), nothing="There is no schedule.")
 
 
 @schedules.command("show", example="batchwright schedules show 'Draft Rating Job'")
@@ -168,6 +173,27 @@ def resume(name: str, actor: str | None, reason: str | None, as_json: bool) -> N
     with application() as app:
         resumed = operation.resume_schedule(app, name, actor=acting(app, actor), reason=reason)
     _answer(resumed, f"{name} is resumed and {next_line(resumed)}.", as_json=as_json)
+
+
+@schedules.command("rewind", example="batchwright schedules rewind 'Draft Rating Job'")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@actor_option
+@reason_option
+@as_json_option
+def rewind(names: Sequence[str], actor: str | None, reason: str | None, as_json: bool) -> None:
+    """Let schedules fire again of which a clock that was ahead recorded times to come; without a NAME all such.
+
+    `schedules list` says which they are. They fire from now on; `backfill` makes up for times since then.
+    """
+    with application() as app:
+        rewound = operation.rewind_schedules(app, names or None, actor=acting(app, actor), reason=reason)
+    if as_json:
+        write_json(rewound)
+        return
+    for name in rewound:
+        click.echo(f"{name} fires again from now on.")
+    if not rewound:
+        click.echo("Nothing is recorded ahead of the clock.")
 
 
 @schedules.command("remove", example="batchwright schedules remove 'Draft Rating Job'")

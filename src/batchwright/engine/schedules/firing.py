@@ -361,6 +361,23 @@ def _decided(schedule: Schedule) -> tuple[Any, ...]:
     return tuple(getattr(schedule, name) for name in _SPEC)
 
 
+def rewind(connection: Connection, schedule: Schedule, now: datetime) -> Schedule:
+    """Leave behind what a clock that was ahead recorded of a locked schedule: it fires again from now on.
+
+    Its times up to now count as recorded; runs that were started for times to come stay, their times are to come again.
+    """
+    known = (schedule.created_at, schedule.timed_at, schedule.last_nominal_time, schedule.resumed_at)
+    if all(at is None or at <= now for at in known):
+        return schedule
+    for fire in store.forget_ahead(connection, schedule, now):
+        if fire.nominal_time <= now:
+            expression, before = schedule.expression, fire.nominal_time - due.A_MOMENT
+            last, count = due.newest(expression, before, now, 1)[0], expression.count(before, now)
+            come = Fire(fire.nominal_time, last, count, fire.decision, fire.cause, fire.reason, fire.run_id)
+            store.insert_fires(connection, [(schedule.id, come)], now)
+    return store.by_keys(connection, [schedule.id])[0]
+
+
 def _is_due(schedule: Schedule, now: datetime) -> bool:
     return due.first(schedule.expression, *due.bounds(schedule, now)) is not None
 

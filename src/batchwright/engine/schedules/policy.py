@@ -105,7 +105,8 @@ def _to_run(
     recorded: Collection[datetime],
 ) -> tuple[list[datetime], list[datetime]]:
     """The missed times and those on time that a run is for, unless runs overlap."""
-    late = max(filter(None, (now - ON_TIME - A_MOMENT, schedule.resumed_at, hold.released_at)))
+    ends = (at for at in (schedule.resumed_at, hold.released_at) if at is not None and at <= now)
+    late = max([now - ON_TIME - A_MOMENT, *ends])
     on_time = [
         time for time in due.each(schedule.expression, max(after, late), until) if time not in recorded
     ]

@@ -19,7 +19,7 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.cron import CronError
 from batchwright.engine.duty import DutyThread, unheard
 from batchwright.engine.faults import is_transient, reason_of
-from batchwright.engine.schedule import Hold, Schedule
+from batchwright.engine.schedule import MOST_AHEAD, Hold, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.alarm import Alarm
 from batchwright.engine.schedules.firing import Firing
@@ -59,6 +59,7 @@ class Scheduler:
         self._firing = firing
         self._seconds_between_looks = seconds_between_looks
         self._version: int | None = None
+        self._told_wrong = False
         self._hold = Hold()
         self._known: dict[int, Schedule] = {}
         self._next: dict[int, datetime] = {}
@@ -103,6 +104,8 @@ class Scheduler:
         self._read_changes()
         self._tell_of_wrong_clocks()
         waiting = self._waiting()
+        if waiting and not self._goes_right():
+            return True
         if waiting:
             with self._frozen_writer_ended():
                 fired = self._firing.fire(waiting)
@@ -144,6 +147,31 @@ class Scheduler:
             return nullcontext()
         file = Path(self._database.url.database or "")
         return stopped_writer_ended(file, self._seconds_between_looks)
+
+    def _goes_right(self) -> bool:
+        """Whether this machine's clock is near the server's: one that is not would record times to come, or none.
+
+        SQLite has no clock of its own.
+        """
+        if self._database.is_sqlite:
+            return True
+        ahead = self._clock.ahead_of(self._server_time)
+        if abs(ahead) <= MOST_AHEAD:
+            self._told_wrong = False
+            return True
+        if not self._told_wrong:
+            log.error(
+                "the clock of this machine is wrong; it fires no schedule",
+                seconds_ahead_of_server=round(ahead.total_seconds()),
+            )
+        self._told_wrong = True
+        return False
+
+    def _server_time(self) -> datetime:
+        with self._database.read_autocommit() as connection:
+            time = store.server_time(connection)
+        assert time is not None
+        return time
 
     def _read_changes(self) -> None:
         with self._database.read() as connection:

@@ -172,6 +172,42 @@ def wait_shortly(connection: Connection) -> None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {MILLISECONDS_FOR_LOCK}")
 
 
+def server_time(connection: Connection) -> datetime | None:
+    """What the server's clock shows; ``None`` on SQLite, which has none."""
+    if connection.dialect.name != "postgresql":
+        return None
+    time: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return time
+
+
+def forget_ahead(connection: Connection, schedule: Schedule, now: datetime) -> list[StoredFire]:
+    """Take away what is recorded of times of a locked schedule that have not come yet: those records, as they were.
+
+    Of a range that has begun what has come of it stays.
+    """
+    statement = select(schedule_fire).where(
+        schedule_fire.c.schedule_id == schedule.id, schedule_fire.c.last_nominal_time > now
+    )
+    ahead = [_fire(row) for row in connection.execute(statement)]
+    connection.execute(delete(schedule_fire).where(schedule_fire.c.id.in_([fire.id for fire in ahead])))
+    times = {
+        name: min(at, now)
+        for name in ("created_at", "timed_at", "paused_at", "resumed_at", "last_nominal_time")
+        if (at := getattr(schedule, name)) is not None
+    }
+    values = {**times, "ahead_told": None}
+    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
+    return ahead
+
+
+def note_ahead_told(connection: Connection, schedule: Schedule, at: datetime) -> bool:
+    """Note that somebody is told of that; ``False`` where somebody else did."""
+    statement = update(schedule_table).where(
+        schedule_table.c.id == schedule.id, schedule_table.c.ahead_told.is_distinct_from(at)
+    )
+    return connection.execute(statement.values(ahead_told=at)).rowcount == 1
+
+
 def version(connection: Connection) -> int:
     """Raised by every change of a schedule and of the hold; 0 before the first."""
     return connection.execute(select(scheduling.c.version)).scalar() or 0

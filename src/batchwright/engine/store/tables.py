@@ -277,6 +277,7 @@ schedule = Table(
     Column("paused_at", UtcTime, comment="begin of the pause, or of the last one"),
     Column("resumed_at", UtcTime, comment="end of the last pause"),
     Column("last_nominal_time", UtcTime, comment="all up to here are recorded in schedule_fire"),
+    Column("ahead_told", UtcTime, comment="the time ahead of the clock of which somebody was told"),
 )
 
 schedule_fire = Table(

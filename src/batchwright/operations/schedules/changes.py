@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.schedules import due
-from batchwright.engine.schedules.firing import settle
+from batchwright.engine.schedules.firing import rewind, settle
 from batchwright.engine.store import late_checks
 from batchwright.engine.store import schedules as store
 from batchwright.operations.views import View, instant
@@ -19,10 +19,12 @@ FIELDS = tuple(field.name for field in fields(ScheduleSpec))
 
 
 def change_schedule(connection: Connection, before: Schedule, spec: ScheduleSpec, now: datetime) -> Schedule:
-    """Save another spec of a locked schedule; it makes no past time due.
+    """Save another spec of a locked schedule; it makes no past time due, and leaves behind what a clock that was ahead
+    recorded.
 
     Where it takes times away that are due, those are settled first.
     """
+    before = rewind(connection, before, now)
     if (spec.cron, spec.time_zone) != (before.cron, before.time_zone):
         before = settle(connection, before, now, "expression or zone")
     elif (spec.start, spec.end) != (before.start, before.end):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -14,6 +14,7 @@ from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.schedule import Hold, Schedule, ScheduleRequest
 from batchwright.engine.schedules import due
+from batchwright.engine.schedules.firing import rewind
 from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -138,7 +139,7 @@ def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | N
                 field="name",
                 remedy="`batchwright schedules resume` lets it fire again",
             )
-        after = store.pause(connection, before, now)
+        after = store.pause(connection, rewind(connection, before, now), now)
         audit.record(
             connection,
             actor,
@@ -166,7 +167,7 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
             raise MoveRefused(
                 f"the schedule {name!r} is not paused", field="name", remedy="There is nothing to resume"
             )
-        after = store.resume(connection, before, now)
+        after = store.resume(connection, rewind(connection, before, now), now)
         audit.record(
             connection,
             actor,
@@ -178,6 +179,45 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
             now=now,
         )
         return _view(connection, after, now)
+
+
+def rewind_schedules(
+    app: Application, names: Sequence[str] | None, *, actor: Actor, reason: str | None = None
+) -> list[str]:
+    """Let schedules fire again of which a clock that was ahead recorded times to come; all such without `names`.
+
+    Their names are returned; they fire from now on. What is recorded up to now stays, `backfill` makes up for it; runs
+    that were started for times to come stay, too. Refuses unknown names, and those of which nothing is recorded ahead.
+    """
+    with app.database.read() as connection:
+        given = [one.name for one in store.all_schedules(connection)] if names is None else list(names)
+    for name in given:
+        permit_change(app, actor, "schedule.rewind", name)
+    permit(app, actor, Right.OPERATE, "schedule.rewind")
+    rewound: list[str] = []
+    with app.database.write() as connection:
+        store.lock_changes(connection)
+        now = app.clock.now()
+        for name in given:
+            before = schedule_named(connection, name, lock=True)
+            after = rewind(connection, before, now)
+            if after == before:
+                continue
+            rewound.append(name)
+            old, new = (
+                {"last_nominal_time": instant(one.last_nominal_time), "timed_at": instant(one.timed_at)}
+                for one in (before, after)
+            )
+            audit.record(
+                connection, actor, "schedule.rewind", name, reason=reason, before=old, after=new, now=now
+            )
+        if names is not None and not rewound:
+            raise MoveRefused(
+                f"nothing is recorded ahead of the clock of {', '.join(map(repr, given))}",
+                field="name",
+                remedy="There is nothing to rewind",
+            )
+    return rewound
 
 
 def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -277,6 +317,21 @@ def list_schedules(app: Application, limit: int | None = None, *, actor: Actor |
         fired = store.last_started(connection)
         listed = store.all_schedules(connection)[:limit]
         return [view_of(schedule, hold, fired.get(schedule.id), now) for schedule in listed]
+
+
+def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, str]:
+    """By name of schedule, why it does not do what it should, in words; those that do are left out."""
+    permit(app, actor, Right.LOOK, "schedule.list")
+    with app.database.read() as connection:
+        now = app.clock.now()
+        found = {one.name: "; ".join(_troubles(one, now)) for one in store.all_schedules(connection)}
+    return {name: text for name, text in found.items() if text}
+
+
+def _troubles(schedule: Schedule, now: datetime) -> Iterator[str]:
+    ahead = schedule.ahead_of(now)
+    if ahead is not None:
+        yield f"recorded ahead of the clock: fires nothing until {instant(ahead)}, or `schedules rewind`"
 
 
 def read_hold(app: Application, *, actor: Actor | None = None) -> View:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from batchwright.engine import events
 from batchwright.engine.duty import unheard
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.run import State
-from batchwright.engine.schedule import Judgement, Late, Schedule
+from batchwright.engine.schedule import Judgement, Late, LateCheck, Schedule
 from batchwright.engine.schedules.alerts import judge
 from batchwright.engine.store import late_checks, runs
 from batchwright.engine.store import schedules as store
@@ -52,9 +52,11 @@ def look(app: Application) -> None:
     """
     with app.database.read() as connection:
         checks = late_checks.open_checks(connection)
+        schedules = store.all_schedules(connection)
+    now = app.clock.now()
+    _tell_ahead(app, [one for one in schedules if one.ahead_of(now) not in (None, one.ahead_told)], now)
     if not checks:
         return
-    now = app.clock.now()
     judged = [(check, run, judge(check, run, now)) for check, run in checks]
     changed = [(check, verdict) for check, _, verdict in judged if _differs(check, verdict)]
     if changed:
@@ -96,8 +98,35 @@ def _settle(app: Application, changed: list[tuple[StoredLateCheck, Judgement]]) 
     return notified
 
 
+def _tell_ahead(app: Application, schedules: Sequence[Schedule], now: datetime) -> None:
+    """Tell of schedules that fire nothing since a clock that was ahead recorded times to come."""
+    for schedule in schedules:
+        at = schedule.ahead_of(now)
+        assert at is not None
+        check = LateCheck(
+            schedule_id=schedule.id,
+            nominal_time=at,
+            last_nominal_time=at,
+            count=0,
+            run_id=None,
+            reason="a clock that was ahead recorded times to come",
+            start_by=None,
+            finish_by=None,
+            ping=None,
+        )
+        with app.database.write() as connection:
+            event = None
+            if store.note_ahead_told(connection, schedule, at):
+                event = _notify(app, connection, schedule, check, "ahead")
+        if event is not None:
+            log.error(
+                "schedule fires nothing", schedule=schedule.name, until=instant(at), reason=check.reason
+            )
+            app.events.publish(event)
+
+
 def _notify(
-    app: Application, connection: Connection, schedule: Schedule, check: StoredLateCheck, late: Late
+    app: Application, connection: Connection, schedule: Schedule, check: LateCheck, late: Late
 ) -> events.ScheduleLate:
     run = None if check.run_id is None else runs.by_id(connection, check.run_id)
     facts = {
@@ -122,8 +151,8 @@ def _notify(
     return events.ScheduleLate(schedule.name, facts["nominal_time"], late, check.run_id, check.count)
 
 
-def _facts(schedule: Schedule, check: StoredLateCheck, late: Late) -> dict[str, Any]:
-    by = {"not_started": check.start_by, "not_finished": check.finish_by, "not_run": None}[late]
+def _facts(schedule: Schedule, check: LateCheck, late: Late) -> dict[str, Any]:
+    by = {"not_started": check.start_by, "not_finished": check.finish_by}.get(late)
     facts: View = {
         "schedule": schedule.name,
         "job": schedule.job,
