@@ -30,6 +30,7 @@ from pydantic_core import ErrorDetails
 
 from batchwright.config import values
 from batchwright.config.errors import Problem, SettingsError
+from batchwright.config.secrets import HIDDEN, url_without_password, without_password
 from batchwright.config.sources import (
     CONFIG_VARIABLE,
     FILE_NAME,
@@ -55,7 +56,7 @@ __all__ = [
     "variable_of",
 ]
 
-HIDDEN = "****"
+_URLS = ("database_url", "base_url", "executor", "mail.smtp_host")
 DEFAULT = "default"
 
 
@@ -238,7 +239,7 @@ class Settings(_Model):
     def _secrets_in_files(self) -> Iterator[tuple[str, Path, str]]:
         for name, origin in self._origins.items():
             is_secret = name == "mail.smtp_password" or (
-                name == "database_url" and values.without_password(self.database_url) != self.database_url
+                name == "database_url" and url_without_password(self.database_url) != self.database_url
             )
             if is_secret and self.files and not origin.startswith(("environment", "--")):
                 yield name, self.files[0], origin
@@ -334,7 +335,8 @@ def _reason(detail: ErrorDetails) -> str:
 def _hidden(name: str, value: object) -> str:
     if name == "mail.smtp_password":
         return HIDDEN
-    text = values.without_password(value) if isinstance(value, str) else str(value)
+    text = str(value)
+    text = url_without_password(text) if name in _URLS else without_password(text)
     return repr(text) if text == "" or not text.isprintable() else text
 
 
@@ -361,7 +363,7 @@ def _text(name: str, value: object) -> str | None:
     shown: Callable[[Any], str] = {
         "mail.attachment_limit": values.shown_size,
         "mail.smtp_password": lambda _: HIDDEN,
-        "database_url": values.without_password,
+        "database_url": url_without_password,
         "jobs": ", ".join,
         "lease_seconds": "{:g}".format,
     }.get(name, str)

@@ -9,21 +9,23 @@ from traceback import walk_tb
 from types import FrameType
 from typing import Any, TextIO
 
+from batchwright.config.secrets import without_password
+
 MACHINERY = ("batchwright.engine.", "sqlalchemy.", "psycopg.", "pydantic.", "contextlib.")
 """Modules that call and are called by everybody: an exception passes through them, and is not about them."""
 
 
 def said_by(error: BaseException) -> str:
     """What an exception says. Of a database's error what its driver says of it first: the statement, its parameters and
-    the rows that it met may hold a secret. Raises what its own ``__str__`` raises.
+    the rows that it met may hold a secret; so may a URL. Raises what its own ``__str__`` raises.
     """
     raised: Any = getattr(error, "orig", None) or error
     primary = getattr(getattr(raised, "diag", None), "message_primary", None)
     if isinstance(primary, str):
-        return primary
+        return without_password(primary)
     if raised is error and hasattr(error, "statement"):
-        return str(error.args[0]) if error.args else ""
-    return str(raised).strip()
+        return without_password(str(error.args[0])) if error.args else ""
+    return without_password(str(raised).strip())
 
 
 def place_of(error: BaseException) -> str | None:

@@ -14,13 +14,6 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES_IN = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _CEILING = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*(%?)")
-_PASSWORD_OF_USER = re.compile(r"(://[^:@/]*):.*@")
-_PASSWORD_OPTION = re.compile(r"([?&]password=)[^&]*", re.IGNORECASE)
-
-
-def without_password(url: str) -> str:
-    """`url` with any password in it replaced by `****`; also for text that is no proper URL."""
-    return _PASSWORD_OPTION.sub(r"\1****", _PASSWORD_OF_USER.sub(r"\1:****@", url))
 
 
 def database_url(text: str, directory: Path) -> str:
@@ -34,10 +27,13 @@ def database_url(text: str, directory: Path) -> str:
     if scheme == "sqlite":
         return _sqlite_url(rest, directory)
     if scheme not in ("postgresql", "postgresql+psycopg"):
-        raise ValueError(f"names the database kind {scheme!r}, which is not supported")
+        kind = f"the database kind {scheme!r}" if scheme.isidentifier() else "a database kind"
+        raise ValueError(f"names {kind}, which is not supported")
     parts = urlsplit(f"postgresql://{rest}")
     if not parts.path.strip("/"):
         raise ValueError("names no database after the host")
+    if "@" in parts.path or parts.netloc.count("@") > 1:
+        raise ValueError("has an '@', a '/' or a '?' in its password, which are written as %40, %2F and %3F")
     if parts.fragment:
         raise ValueError("has a '#' in it, which a password has to write as %23")
     if _port_is_wrong(text):
@@ -94,7 +90,7 @@ def mail_address(text: str) -> str:
 
 def host_name(text: str) -> str:
     """The name or address of a host, as it goes into a connection."""
-    if not text or not text.isprintable() or " " in text:
+    if not text or not text.isprintable() or set(text) & set(" /@"):
         raise ValueError("is not the name or address of a host")
     return text
 
@@ -117,6 +113,8 @@ def executor(text: str) -> str:
     parts = urlsplit(text)
     if _port_is_wrong(text) or not parts.hostname or parts.port is None or parts.path.strip("/"):
         raise ValueError("does not name the host and the port of a Dask scheduler")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name, which a Dask scheduler does not know")
     return f"dask://{parts.netloc}"
 
 
@@ -135,6 +133,8 @@ def web_address(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or _port_is_wrong(text):
         raise ValueError("is not the address of a web server")
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or a password in it, and is shown in every mail")
     return text.rstrip("/")
 
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from batchwright.config.secrets import url_without_password
+from batchwright.config.texts import clean_line
 from batchwright.engine.errors import Refused
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ LONGEST = 2_000
 class PingFailed(Exception):
     """The address did not answer, or did not answer that all is well (2xx)."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(clean_line(reason))
+
 
 def check_ping(text: str) -> str:
     """The address of a ping, if it can be called: `http` or `https`, a host, printable ASCII. Raises `Refused`."""
@@ -36,6 +41,8 @@ def check_ping(text: str) -> str:
         raise _refused(text, f"holds a character that no address has, or more than {LONGEST:,} of them")
     if parts.scheme not in ("http", "https") or not host:
         raise _refused(text, "is no address of the web")
+    if "@" in parts.netloc:
+        raise _refused(text, "has a user name or a password in it, which are not sent")
     return text
 
 
@@ -146,4 +153,6 @@ def _end(opened: socket.socket) -> None:
 
 def _refused(text: str, reason: str) -> Refused:
     remedy = "Give an address such as https://hc-ping.com/your-uuid"
-    return Refused(f"the ping address {text[:200]!r} {reason}", field="ping", remedy=remedy)
+    return Refused(
+        f"the ping address {url_without_password(text[:200])!r} {reason}", field="ping", remedy=remedy
+    )

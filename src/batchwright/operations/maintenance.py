@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from batchwright.config.secrets import url_without_password
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import database
 from batchwright.engine.store.migrating import newest_revision
@@ -95,4 +96,5 @@ def _copy(source: Path, file: NewFile) -> None:
 
 
 def _pg_address(app: Application) -> str:
-    return app.database.url.set(drivername="postgresql").render_as_string(hide_password=True)
+    url = app.database.url.set(drivername="postgresql")
+    return url_without_password(url.render_as_string(hide_password=True))

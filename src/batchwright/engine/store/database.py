@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
+from batchwright.config.secrets import url_without_password
 from batchwright.config.settings import login_name
 from batchwright.engine.errors import DatabaseMissing, NestedWrite, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
@@ -96,7 +97,7 @@ class Database:
         """Where it is, for people: no password."""
         if self.is_sqlite:
             return f"sqlite:///{Path(self.url.database or '').resolve()}"
-        return self.url.render_as_string(hide_password=True)
+        return url_without_password(self.url.render_as_string(hide_password=True))
 
     @property
     def files(self) -> tuple[Path, ...]:
