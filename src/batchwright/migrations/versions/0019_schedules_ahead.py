@@ -7,8 +7,8 @@ from alembic import op
 
 from batchwright.engine.store.types import UtcTime
 
-revision = "0018"
-down_revision: str | None = "0017"
+revision = "0019"
+down_revision: str | None = "0018"
 branch_labels: str | None = None
 depends_on: str | None = None
 
