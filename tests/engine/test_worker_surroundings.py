@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ import pytest
 from batchwright.engine import worker
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import DatabaseReplaced, Refused
+from batchwright.engine.job import Scope
 from batchwright.engine.lease import GonePeers, Watch
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
@@ -68,6 +71,34 @@ def test_who_waits_for_news_of_a_file_that_is_gone_is_told(rig: Rig, tmp_path: P
     with pytest.raises(DatabaseReplaced, match="deleted or replaced"):
         wake.wait(60)
     wake.close()
+
+
+@on_sqlite
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_a_run_in_the_foreground_whose_file_is_replaced_ends_and_leaves_the_new_one_alone(
+    rig: Rig, spy: type[Parcels], tmp_path: Path, how: str
+) -> None:
+    run = rig.submit(scope_size=1)
+    file, other = Path(rig.database.url.database or ""), tmp_path / "other.db"
+    with sqlite3.connect(file) as source, sqlite3.connect(other) as copy:
+        source.backup(copy)
+    source.close()
+    copy.close()
+
+    def execute(scope: Scope) -> None:
+        if scope.number == 2:
+            for ending in ("-wal", "-shm"):  # what SQLite would apply to any file there
+                file.with_name(f"{file.name}{ending}").unlink()
+            file.unlink() if how == "deleted" else os.replace(other, file)
+
+    spy.on_execute = staticmethod(execute)
+    with pytest.raises(DatabaseReplaced, match="deleted or replaced"):
+        rig.drive(run)
+    assert len(spy.calls) == 2
+    assert file.exists() is (how == "replaced")
+    rig.database.close()
+    if how == "replaced":
+        assert (rig.read(run).state, set(rig.handled().values())) == (State.HOLDING, {0})
 
 
 @on_sqlite

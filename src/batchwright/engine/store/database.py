@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 
 from batchwright.config.secrets import url_without_password
 from batchwright.config.settings import login_name
-from batchwright.engine.errors import DatabaseMissing, NestedWrite, Refused
+from batchwright.engine.errors import DatabaseMissing, DatabaseReplaced, NestedWrite, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
 from batchwright.engine.store.engines import (
@@ -56,6 +56,7 @@ class Database:
         self._opening = threading.Lock()
         self._hurried = False
         self._longest = LONGEST_SECONDS
+        self._inode: tuple[int, int] | None = None
         file = Path(self.url.database or "")
         self._turnstile = Turnstile(file, self._longest_wait) if self.is_sqlite else None
 
@@ -108,6 +109,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database and changes nothing."""
+        self._require_same_file()
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection = connection.execution_options(batchwright_read=True)
@@ -138,6 +140,7 @@ class Database:
         On PostgreSQL it waits five seconds for a lock at most, a fault that passes, and loses its session when it
         stands still for ten; not when it is ``patient``: what waits for scopes, or calls a job.
         """
+        self._require_same_file()  # before a connection leads to another
         with self.engine.connect() as connection, self.transaction(connection, patient=patient):
             yield connection
 
@@ -146,13 +149,15 @@ class Database:
         """As ``write``, on a connection at hand. On SQLite it waits its turn at the turnstile first.
 
         Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read;
-        on SQLite ``NestedWrite`` in the middle of another one of this thread.
+        on SQLite ``NestedWrite`` in the middle of another one of this thread, ``DatabaseReplaced`` for another file.
         """
         turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
         connection = connection.execution_options(**{LIMITED: not patient})
         try:
-            with self._alone(), turn, connection.begin():
-                yield connection
+            with self._alone(), turn:
+                self._require_same_file()
+                with connection.begin():
+                    yield connection
             if SESSION_CHANGED in connection.info:
                 connection.invalidate()
         except Exception as error:
@@ -174,6 +179,15 @@ class Database:
         finally:
             if outermost:
                 writing.discard(self._place)
+
+    def _require_same_file(self) -> None:
+        """Who goes on after the file was replaced works on two databases at once, whose runs have the same keys."""
+        if not self.is_sqlite:
+            return
+        found = inode_of(Path(self.url.database or ""))
+        if self._inode not in (None, found):
+            raise DatabaseReplaced(self.display_url)
+        self._inode = found
 
     def refuse_nested_write(self) -> None:
         """Raise ``NestedWrite`` in the middle of a write of this thread; for what must be alike on both databases."""
@@ -280,7 +294,7 @@ class Database:
         """Close every pooled connection."""
         if self._engine is not None:
             self._engine.dispose()
-        self._engine = None
+        self._engine = self._inode = None
         self.close_leases()
 
     def close_leases(self) -> None:
@@ -288,6 +302,15 @@ class Database:
         if self._lease_engine is not None:
             self._lease_engine.dispose()
         self._lease_engine = None
+
+
+def inode_of(file: Path) -> tuple[int, int] | None:
+    """Which file is there; ``None`` where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def upgrade(url: str) -> None:

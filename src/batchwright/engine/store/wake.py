@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func
 from sqlalchemy import select as select_of
 
 from batchwright.engine.errors import DatabaseReplaced
-from batchwright.engine.store.database import Database
+from batchwright.engine.store.database import Database, inode_of
 
 CHANNEL = "batchwright"
 SECONDS_BETWEEN_SQLITE_LOOKS = 0.01
@@ -160,15 +160,6 @@ class PostgresWake:
         self._connection = None
 
 
-def _inode(file: Path) -> tuple[int, int] | None:
-    """Which file is there."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 class SqliteWake:
     """Looks a hundred times a second at a number in shared memory that every commit changes, and at the file's place:
     who goes on with a file that was replaced works on two databases at once. ``wait`` raises ``DatabaseReplaced`` then.
@@ -177,7 +168,7 @@ class SqliteWake:
     def __init__(self, database: Database) -> None:
         self._pipe = _Pipe()
         file = Path(database.url.database or "").resolve()
-        self._file, self._inode = file, _inode(file)
+        self._file, self._inode = file, inode_of(file)
         self._place = database.display_url
         self._connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
         self._seen: int | None = None
@@ -186,7 +177,7 @@ class SqliteWake:
         """Return when somebody committed, when ``poke`` was called, or after so many seconds."""
         until = time.monotonic() + seconds
         while True:
-            if _inode(self._file) != self._inode:
+            if inode_of(self._file) != self._inode:
                 raise DatabaseReplaced(self._place)
             if self._changed():
                 return
