@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import smtplib
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +89,18 @@ class ChangesItsMind(PointsJob):
 
 
 class CommitsByItself(PointsJob):
-    """Is afraid that its work might get lost."""
+    """Ends its transaction where that is not refused."""
 
     name = "commits-by-itself"
 
     def execute(self, scope: Scope) -> None:
         award(scope)
         raw: Any = scope.connection.connection.driver_connection
-        raw.commit()
+        if scope.connection.dialect.name == "postgresql":
+            raw.execute("SELECT 1; COMMIT")
+        else:
+            with suppress(sqlite3.IntegrityError):
+                raw.execute("INSERT OR ROLLBACK INTO purchase SELECT * FROM purchase LIMIT 1")
 
 
 class CountsInAFile(PointsJob):

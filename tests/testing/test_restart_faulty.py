@@ -65,7 +65,7 @@ def test_a_start_that_changes_its_mind_is_found(found: Found) -> None:
 
 
 def test_a_job_that_commits_by_itself_is_found(found: Found) -> None:
-    assert "execute of scope 1 has ended its own transaction" in found(faulty.CommitsByItself())
+    assert "the job ended the transaction of scope 1 by itself" in found(faulty.CommitsByItself())
 
 
 @pytest.mark.long
