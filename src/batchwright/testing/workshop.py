@@ -57,7 +57,7 @@ class Workshop:
         try:
             yield self._database
         finally:
-            self._database.engine.dispose()
+            self._database.disconnect()
 
     def fill(self, data: Data) -> None:
         """Write the author's data, and keep this state to begin from."""

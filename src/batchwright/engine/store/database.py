@@ -290,6 +290,13 @@ class Database:
                 remedy="Name a place you may write to in BATCHWRIGHT_DATABASE_URL",
             ) from error
 
+    def disconnect(self) -> None:
+        """Close the pooled connections, but for those for leases, and keep what was compiled. The file may be another
+        after that.
+        """
+        self.engine.dispose()
+        self._inode = None
+
     def close(self) -> None:
         """Close every pooled connection."""
         if self._engine is not None:
