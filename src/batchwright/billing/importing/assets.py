@@ -95,12 +95,17 @@ class AssetLoader(TableLoader[AssetCells, Asset]):
     def existing(self, chunk: Collection[AssetCells]) -> Mapping[str, Asset]:
         connection = self.connection
         self.intake.lock_for_update()
+        there = assets(connection, {cells.asset_line_item_id for cells in chunk})
+        named: list[AssetCells | Asset] = [*chunk, *there.values()]
         self._references = _References(
             catalog.customers(connection, {cells.customer_id for cells in chunk}),
-            catalog.accounts(connection, {cells.account_id for cells in chunk if cells.account_id}),
-            catalog.price_books(connection, {cells.price_book_id for cells in chunk if cells.price_book_id}),
+            catalog.accounts(connection, {one.account_id for one in named if one.account_id}),
+            catalog.price_books(connection, {one.price_book_id for one in named if one.price_book_id}),
         )
-        return assets(connection, {cells.asset_line_item_id for cells in chunk})
+        return there
+
+    def standing(self, found: Asset) -> Mapping[str, Any]:
+        return {column.name: getattr(found, column.name) for column in ASSETS.columns if column.optional}
 
     def faults(self, cells: AssetCells, found: Asset | None) -> Iterator[Fault]:
         if found is not None:

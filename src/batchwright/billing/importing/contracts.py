@@ -19,11 +19,11 @@ from batchwright.billing.importing.cells import (
     public_id,
 )
 from batchwright.billing.importing.intake import Intake
-from batchwright.billing.importing.loader import Key, Loader, TableLoader, unknown
+from batchwright.billing.importing.loader import Loader, TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
 from batchwright.billing.money import AmountOutOfRange, MoneyError, parse_money
 from batchwright.billing.records import catalog
-from batchwright.billing.records.catalog import Account, Book, Terms
+from batchwright.billing.records.catalog import Account, Book, CustomItem, Terms
 from batchwright.billing.records.loading import (
     Stored,
     insert_rows,
@@ -117,13 +117,17 @@ class ContractLoader(Loader[ContractCells]):
         valid = []
         for line in lines:
             there = known.get(line.values.contract_id)
+            cells = line.over(_standing(there)) if there is not None and self.intake.update else line.values
             faults = [
-                *_end_faults(line.values.start_date, line.values.end_date),
-                *_party_faults(line.values, customers, books, accounts, there),
+                *_end_faults(cells.start_date, cells.end_date),
+                *_party_faults(cells, customers, books, accounts, there),
                 *self._identity_faults(there),
             ]
             if not self.intake.refuse(line, faults):
-                valid.append((line, _terms(line.values, customers, books, accounts, there)))
+                terms = _terms(cells, customers, books, accounts, there)
+                if there is not None and "account_ids" not in line.file.places:
+                    terms = terms._replace(accounts=there.accounts)
+                valid.append((line, terms))
         self._write(self._without_overlap(valid))
 
     def _identity_faults(self, there: Terms | None) -> Iterator[Fault]:
@@ -176,7 +180,7 @@ class ContractLoader(Loader[ContractCells]):
                     stored(terms.start_date),
                     stored(terms.end_date),
                     terms.status,
-                    stored(line.values.discount_percent),
+                    stored(terms.discount_percent),
                     created,
                 ]
             )
@@ -190,7 +194,7 @@ class ContractLoader(Loader[ContractCells]):
         insert_rows(self.intake.connection, contract_account, ("contract_key", "account_key"), covered)
 
 
-class CustomItemLoader(TableLoader[CustomItemCells, Key]):
+class CustomItemLoader(TableLoader[CustomItemCells, CustomItem]):
     """Custom line items. An update replaces all that a line says."""
 
     kind = CUSTOM_ITEMS
@@ -200,18 +204,20 @@ class CustomItemLoader(TableLoader[CustomItemCells, Key]):
     _accounts: dict[str, Account]
     _currencies: dict[int, str]
 
-    def existing(self, chunk: Collection[CustomItemCells]) -> Mapping[str, Key]:
+    def existing(self, chunk: Collection[CustomItemCells]) -> Mapping[str, CustomItem]:
         connection = self.connection
+        there = catalog.custom_line_items(connection, {cells.line_item_id for cells in chunk})
         self._contracts = catalog.contracts(connection, {cells.contract_id for cells in chunk})
-        self._accounts = catalog.accounts(
-            connection, {cells.account_id for cells in chunk if cells.account_id}
-        )
+        named: list[CustomItemCells | CustomItem] = [*chunk, *there.values()]
+        self._accounts = catalog.accounts(connection, {one.account_id for one in named if one.account_id})
         books = {terms.book_key for terms in self._contracts.values()}
         self._currencies = catalog.currencies_of_books(connection, books)
-        keys = catalog.custom_line_items(connection, {cells.line_item_id for cells in chunk})
-        return {an_id: Key(key) for an_id, key in keys.items()}
+        return there
 
-    def faults(self, cells: CustomItemCells, found: Key | None) -> Iterator[Fault]:
+    def standing(self, found: CustomItem) -> Mapping[str, Any]:
+        return {"account_id": found.account_id, "end_date": found.end_date}
+
+    def faults(self, cells: CustomItemCells, found: CustomItem | None) -> Iterator[Fault]:
         yield from _end_faults(cells.start_date, cells.end_date)
         yield from _item_faults(
             cells, self._contracts.get(cells.contract_id), self._accounts, self._currencies
@@ -236,6 +242,11 @@ class CustomItemLoader(TableLoader[CustomItemCells, Key]):
 
     def _account_key(self, cells: CustomItemCells) -> int | None:
         return self._accounts[cells.account_id].key if cells.account_id else None
+
+
+def _standing(there: Terms) -> dict[str, Any]:
+    """What a contract has in the optional columns of its file, but for its accounts, which are keys."""
+    return {"end_date": there.end_date, "discount_percent": there.discount_percent}
 
 
 def _end_faults(start: date, end: date | None) -> Iterator[Fault]:
@@ -285,6 +296,7 @@ def _terms(
         cells.start_date,
         cells.end_date,
         cells.status,
+        cells.discount_percent,
         frozenset(accounts[account_id].key for account_id in cells.account_ids or ()),
     )
 

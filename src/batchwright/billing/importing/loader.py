@@ -74,6 +74,10 @@ class TableLoader(Loader[V], Generic[V, E]):
     def existing(self, chunk: Collection[V]) -> Mapping[str, E]:
         """The rows that the database has under the ids of the chunk; read here what its lines refer to, too."""
 
+    def standing(self, found: E) -> Mapping[str, Any]:
+        """What an existing row has in the optional columns of the file: where the file has not the column, it stays."""
+        return {}
+
     def faults(self, cells: V, found: E | None) -> Iterable[Fault]:
         """What is wrong with a line. ``found`` is the row that it would update."""
         return ()
@@ -105,6 +109,8 @@ class TableLoader(Loader[V], Generic[V, E]):
             found = existing.get(an_id)
             key = None if found is None else found.key
             duplicate = self._duplicates.fault(an_id, key)
+            if found is not None and duplicate is None:
+                cells = line.over(self.standing(found))
             faults = [*self.faults(cells, None if duplicate else found)]
             faults = [duplicate, *faults] if duplicate else faults or [*self.conflicts(cells)]
             if faults:

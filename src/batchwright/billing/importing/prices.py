@@ -29,7 +29,7 @@ from batchwright.billing.importing.cells import (
 from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import Loader, TableLoader, unknown
 from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
-from batchwright.billing.rating import MODELS, Price, PriceError
+from batchwright.billing.rating import MODELS, Price, PriceError, unused
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Book, KnownPrice
 from batchwright.billing.records.loading import (
@@ -276,18 +276,29 @@ def _whole_price(
     head = next((line for line in lines if isinstance(line.values, PriceCells)), None)
     tier_lines = [line for line in lines if isinstance(line.values, TierCells)]
     if head is not None:
-        cells = head.values
+        cells = head.values if there is None else head.over(_standing(there, head.values.model))
     elif there is None:
         raise ValueError("tiers without a price are refused before")
     else:
-        row = catalog.price_row(connection, there.key)
         cells = PriceCells(
-            *tier_lines[0].values.identity, *(getattr(row, name) for name in PriceCells._fields[3:])
+            *tier_lines[0].values.identity, *(getattr(there.row, name) for name in PriceCells._fields[3:])
         )
     tiers = [catalog.KnownTier(*line.values[3:]) for line in tier_lines]
     if not tiers and there is not None and there.model == cells.model:
         tiers = catalog.tiers(connection, there.key)
     return _NewPrice(head, tier_lines, book_key, there, cells, tiers)
+
+
+def _standing(there: KnownPrice, model: str) -> dict[str, Any]:
+    """What a price has in the optional columns of its file, but for amounts that only another model than its own uses.
+
+    They go with that model, as its tiers do.
+    """
+    return {
+        column.name: None if unused(model, column.name) else getattr(there.row, column.name)
+        for column in PRICES.columns
+        if column.optional
+    }
 
 
 def _in_order(lines: list[Line[TierCells]]) -> list[Line[TierCells]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -55,6 +55,14 @@ class Line(Generic[V]):
         """The cell as written; ``None`` without a column, or where the file has no such column."""
         place = None if column is None else self.file.places.get(column)
         return None if place is None or place >= len(self.cells) else self.cells[place]
+
+    def over(self, standing: Mapping[str, Any]) -> V:
+        """The values, with those that stand in the columns that the file has not; an empty cell is a value."""
+        places = self.file.places
+        kept = {name: value for name, value in standing.items() if name not in places}
+        values: Any = self.values
+        changed: V = values._replace(**kept) if kept else values
+        return changed
 
 
 class Fault(NamedTuple):

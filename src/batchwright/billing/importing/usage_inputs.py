@@ -89,6 +89,9 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
         self._explicit = {cells.usage_input_id for cells in chunk if cells.usage_input_id is not None}
         return self._give_way(usage_inputs(self.connection, self._explicit))
 
+    def standing(self, found: KnownInput) -> Mapping[str, Any]:
+        return {"description": found.description}
+
     def faults(self, cells: InputCells, found: KnownInput | None) -> Sequence[Fault]:
         # Mostly none, of millions of lines: a generator for each would take time.
         faults = () if found is None else _state_faults(found)

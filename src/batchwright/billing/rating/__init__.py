@@ -2,7 +2,7 @@
 
 from batchwright.billing.rating.errors import NegativeQuantity, NoTier, PriceError, RatingError
 from batchwright.billing.rating.line import Line
-from batchwright.billing.rating.price import MODELS, Price, Tier
+from batchwright.billing.rating.price import MODELS, Price, Tier, unused
 from batchwright.billing.rating.rating import Bill, Charging, Rating, charging, kept_share, rate
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "charging",
     "kept_share",
     "rate",
+    "unused",
 ]

@@ -98,6 +98,11 @@ class Price:
         )
 
 
+def unused(model: str, name: str) -> bool:
+    """True for an amount that means nothing to the model."""
+    return name in _AMOUNTS and name not in _NEEDS[model]
+
+
 def _refuse_unknown(prefix: str, mapping: Mapping[str, object], known: Sequence[str]) -> None:
     for key in mapping:
         if key not in known:
@@ -150,17 +155,16 @@ def _refuse_negative(name: str, value: Decimal) -> None:
 
 
 def _check_amounts(price: Price) -> None:
-    needed = _NEEDS[price.model]
     for name in _AMOUNTS:
         value: Decimal = getattr(price, name)
         _refuse_negative(name, value)
-        if value and name not in needed:
+        if value and unused(price.model, name):
             raise PriceError(
                 name, f"{canonical(value)} is not used by the model {price.model}", "leave it out"
             )
-    if "package_size" in needed and not price.package_size:
+    if price.model == "package" and not price.package_size:
         raise PriceError("package_size", "0 makes no package", "give more than zero")
-    if price.tiers and "tiers" not in needed:
+    if price.tiers and "tiers" not in _NEEDS[price.model]:
         raise PriceError("tiers", f"are not used by the model {price.model}", "leave them out")
 
 

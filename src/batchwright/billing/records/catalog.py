@@ -43,6 +43,16 @@ class KnownPrice(NamedTuple):
     key: int
     revision: int
     model: str
+    row: Row[Any]
+    """All its columns."""
+
+
+class CustomItem(NamedTuple):
+    """A custom line item that is there: its key, and what an import may leave unsaid."""
+
+    key: int
+    account_id: str | None
+    end_date: date | None
 
 
 class KnownTier(NamedTuple):
@@ -64,6 +74,7 @@ class Terms(NamedTuple):
     start_date: date
     end_date: date | None
     status: str
+    discount_percent: Decimal | None
     accounts: frozenset[int]
 
     def covers(self, account_key: int | None) -> bool:
@@ -113,21 +124,14 @@ def currencies_of_books(connection: Connection, keys: Collection[int]) -> dict[i
 
 def prices(connection: Connection, book_keys: Collection[int]) -> dict[tuple[int, str, date], KnownPrice]:
     """The newest revision of each price of these books, by book, product and first day."""
-    statement = select(
-        price.c.price_book_key,
-        price.c.product,
-        price.c.effective_from,
-        price.c.id,
-        price.c.revision,
-        price.c.model,
-    ).order_by(price.c.revision)
+    statement = select(price).order_by(price.c.revision)
     rows = _all(connection, statement.where(among(connection, price.c.price_book_key, book_keys)))
-    return {(book, product, start): KnownPrice(*known) for book, product, start, *known in rows}
-
-
-def price_row(connection: Connection, key: int) -> Row[Any]:
-    """A stored price, all columns."""
-    return connection.execute(select(price).where(price.c.id == key)).one()
+    return {
+        (row.price_book_key, row.product, row.effective_from): KnownPrice(
+            row.id, row.revision, row.model, row
+        )
+        for row in rows
+    }
 
 
 def tiers(connection: Connection, price_key: int) -> list[KnownTier]:
@@ -168,10 +172,13 @@ def contracts_of(connection: Connection, customer_keys: Collection[int]) -> dict
     return found
 
 
-def custom_line_items(connection: Connection, ids: Collection[str]) -> dict[str, int]:
-    """Keys of custom line items by id."""
-    statement = select(custom_line_item.c.line_item_id, custom_line_item.c.id)
-    return dict(_all(connection, statement.where(among(connection, custom_line_item.c.line_item_id, ids))))
+def custom_line_items(connection: Connection, ids: Collection[str]) -> dict[str, CustomItem]:
+    """Custom line items by id."""
+    item = custom_line_item.c
+    columns = (item.line_item_id, item.id, account.c.account_id, item.end_date)
+    statement = select(*columns).outerjoin(account, account.c.id == item.account_key)
+    rows = _all(connection, statement.where(among(connection, item.line_item_id, ids)))
+    return {an_id: CustomItem(*known) for an_id, *known in rows}
 
 
 def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iterator[Terms]:
@@ -191,7 +198,9 @@ def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iter
     accounts_of: dict[int, set[int]] = defaultdict(set)
     for contract_key, account_key in _all(connection, covered.where(chosen)):
         accounts_of[contract_key].add(account_key)
-    columns = "id contract_id revision customer_key price_book_key start_date end_date status".split()
+    columns = (
+        "id contract_id revision customer_key price_book_key start_date end_date status discount_percent"
+    ).split()
     statement = select(*contract.c[*columns]).where(
         and_(chosen, tuple_(contract.c.contract_id, contract.c.revision).in_(newest))
     )

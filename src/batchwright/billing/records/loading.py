@@ -34,8 +34,8 @@ from sqlalchemy import (
 from batchwright.billing.exact import canonical
 from batchwright.billing.periods import Period
 from batchwright.billing.records.assets import lock_where
-from batchwright.billing.tables import asset_line_item as asset
 from batchwright.billing.tables import (
+    account,
     billing_schedule,
     contract,
     contract_account,
@@ -43,6 +43,7 @@ from batchwright.billing.tables import (
     usage_input,
     usage_schedule,
 )
+from batchwright.billing.tables import asset_line_item as asset
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.types import instant_text
 
@@ -147,6 +148,11 @@ class Asset(NamedTuple):
     usage_frequency: str
     book_key: int | None
     currency: str | None
+    selling_frequency: str | None
+    price_type: str
+    list_price: Decimal | None
+    account_id: str | None
+    price_book_id: str | None
 
 
 class NewAsset(NamedTuple):
@@ -178,15 +184,21 @@ class KnownInput(NamedTuple):
     key: int
     status: str
     deleted: bool
+    description: str | None
 
 
 def assets(connection: Connection, ids: Collection[str]) -> dict[str, Asset]:
     """Assets by id."""
     columns = (
         "asset_line_item_id id customer_key start_date end_date first_billing_date billing_frequency"
-        " usage_frequency price_book_key currency"
+        " usage_frequency price_book_key currency selling_frequency price_type list_price"
     ).split()
-    statement = select(*asset.c[*columns]).where(among(connection, asset.c.asset_line_item_id, ids))
+    statement = (
+        select(*asset.c[*columns], account.c.account_id, price_book.c.price_book_id)
+        .outerjoin(account, account.c.id == asset.c.account_key)
+        .outerjoin(price_book, price_book.c.id == asset.c.price_book_key)
+        .where(among(connection, asset.c.asset_line_item_id, ids))
+    )
     return {an_id: Asset(*row) for an_id, *row in connection.execute(statement).all()}
 
 
@@ -289,9 +301,8 @@ def usage_periods(
 
 def usage_inputs(connection: Connection, ids: Collection[str]) -> dict[str, KnownInput]:
     """Usage inputs by id, deleted ones too: their ids stay taken."""
-    statement = select(
-        usage_input.c.usage_input_id, usage_input.c.id, usage_input.c.status, usage_input.c.deleted
-    ).where(among(connection, usage_input.c.usage_input_id, ids))
+    columns = "usage_input_id id status deleted description".split()
+    statement = select(*usage_input.c[*columns]).where(among(connection, usage_input.c.usage_input_id, ids))
     return {an_id: KnownInput(*row) for an_id, *row in connection.execute(statement).all()}
 
 

@@ -39,7 +39,11 @@ COLUMNS = (
     metavar="FILE",
     help="Leave out bad lines and write them to FILE with the reason; exit code 3 when there were any.",
 )
-@click.option("--update", is_flag=True, help="Let a line change the record of the same id.")
+@click.option(
+    "--update",
+    is_flag=True,
+    help="Let a line change the record of the same id. A column that the file has not leaves what stands.",
+)
 @actor_option
 @reason_option
 @as_json_option
