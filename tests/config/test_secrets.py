@@ -31,7 +31,7 @@ SOURCE = Path(__file__).parents[2] / "src"
         ("postgresql://u:hu#sh@host/db", "postgresql://u:****@host/db"),
         ("postgresql://u:hush/db", "postgresql://u:****"),
         ("postgresql:/u:hush@host/db", "postgresql:/u:****@host/db"),
-        ("postgresql//u:hush@host/db", "postgresql//u:****"),
+        ("postgresql//u:hush@host/db", "postgresql//u:****@host/db"),
         ("u:hush@host/db", "u:****@host/db"),
         ("host=h password=hush dbname=d", "host=h password=**** dbname=d"),
         ("host=h password = 'hu sh' dbname=d", "host=h password = **** dbname=d"),

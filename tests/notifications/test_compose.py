@@ -14,11 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from batchwright.config.settings import MailSettings, Settings
 from batchwright.engine.errors import Refused
+from batchwright.notifications.compose import Composer
 from batchwright.notifications.digest import digest_facts
 from batchwright.notifications.preview import compose_preview
 from batchwright.notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
 from batchwright.notifications.words import count, grouped
+from batchwright.operations.announce import mail_domain
 from tests.notifications.making import (
     LIMIT,
     NOW,
@@ -402,3 +405,28 @@ def test_what_the_job_says_of_its_errors_stands_beside_the_retry_where_there_are
     assert note in html_of(made(facts(error_note=note)))
     for without in ({"errored": 0}, {"mode": "dry_run"}):
         assert note not in text_of(made(facts(error_note=note, **without)))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "sent"),
+    [
+        ("<one@müller.example>", "<one@xn--mller-kva.example>"),
+        ("<one@℀.com>", "<one@localhost>"),
+        ("<one@example.com>", "<one@example.com>"),
+    ],
+)
+def test_a_message_id_that_was_recorded_with_a_domain_in_another_script_leaves_in_ascii(
+    recorded: str, sent: str
+) -> None:
+    recorded_mail = replace(mail(facts()), message_id=recorded)
+    made = composer().compose(recorded_mail, gather(source(), "JR-00000042", LIMIT), NOW)
+    assert f"Message-ID: {sent}\r\n".encode() in made.as_bytes()
+
+
+def test_a_sender_at_a_domain_in_another_script_has_its_ascii_form() -> None:
+    sender = "Batch <batch@müller.example>"
+    made = Composer(sender=sender, templates=None, attachment_limit=LIMIT).compose(
+        mail(facts()), gather(source(), "JR-00000042", LIMIT), NOW
+    )
+    assert b"From: Batch <batch@xn--mller-kva.example>\r\n" in made.as_bytes()
+    assert mail_domain(Settings(mail=MailSettings(sender=sender))) == "xn--mller-kva.example"

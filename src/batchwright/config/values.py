@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from email.headerregistry import Address
-from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+from batchwright.config.addresses import parsed
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES_IN = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -77,14 +77,8 @@ def shown_size(size: int) -> str:
 
 
 def mail_address(text: str) -> str:
-    """`name@host`, with or without a display name. Line breaks are refused: they would forge mail headers."""
-    _, address = parseaddr(one_line(text))
-    try:
-        parsed = Address(addr_spec=address)
-    except Exception as error:  # the standard library's parser leaks IndexError and its own classes
-        raise ValueError("is not a mail address") from error
-    if not parsed.username or not parsed.domain:
-        raise ValueError("is not a mail address")
+    """`name@host`, with or without a display name, as it was given."""
+    parsed(text)
     return text
 
 

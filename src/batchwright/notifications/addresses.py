@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
-from email.utils import parseaddr
-from functools import partial
 
+from batchwright.config.addresses import parsed
 from batchwright.engine.errors import Refused
 
-LONGEST = 254
-"""Characters of the longest address that SMTP carries (RFC 5321, 4.5.3.1.3, less the angle brackets)."""
+SHOWN = 300
+"""Characters of a refused address that its refusal shows."""
 
 _REMEDY = "Give an address such as jane@example.com, or 'Jane Doe <jane@example.com>'"
 
@@ -26,24 +25,10 @@ def check_address(text: str, field: str = "address") -> str:
 
 def parse_address(text: str, field: str = "address") -> Address:
     """The same, taken apart. Raises ``Refused``."""
-    refused = partial(_refused, text, field)
-    if not text.isprintable():
-        raise refused("holds a line break or another control character")
-    name, spec = parseaddr(text.strip())
-    if not spec or not _is_all_of(text, name, spec):
-        raise refused("is not a mail address")
-    local, at, domain = spec.rpartition("@")
-    if not at or not local or not domain:
-        raise refused("is not a mail address")
-    if not local.isascii():
-        raise refused("has letters before the '@' that most mail servers do not carry")
     try:
-        address = Address(display_name=name, addr_spec=f"{local}@{_ascii_domain(domain)}")
-    except Exception as error:  # the standard library's parser leaks IndexError and its own classes
-        raise refused("is not a mail address") from error
-    if len(address.addr_spec) > LONGEST:
-        raise refused(f"is longer than {LONGEST} characters")
-    return address
+        return parsed(text)
+    except ValueError as error:
+        raise Refused(f"{_shortened(text)} {error}", field=field, remedy=_REMEDY) from error
 
 
 def recipients(
@@ -86,17 +71,5 @@ def _mailbox(text: str) -> str:
     return f"{address.username}@{address.domain.lower()}"
 
 
-def _is_all_of(text: str, name: str, spec: str) -> bool:
-    """Nothing was left over, such as a second address after a comma: it would get mail that nobody saw named."""
-    bare = text.strip()
-    return bare == spec or (bare.endswith(f"<{spec}>") and (bool(name) or bare == f"<{spec}>"))
-
-
-def _ascii_domain(domain: str) -> str:
-    if domain.isascii():
-        return domain
-    return domain.encode("idna").decode("ascii")
-
-
-def _refused(text: str, field: str, reason: str) -> Refused:
-    return Refused(f"{text!r} {reason}", field=field, remedy=_REMEDY)
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}…"

@@ -17,6 +17,7 @@ import css_inline
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from batchwright.config.addresses import ascii_domain
 from batchwright.engine.errors import Refused
 from batchwright.notifications.addresses import parse_address
 from batchwright.notifications.digest import DIGEST_KIND, Digest
@@ -57,7 +58,7 @@ class Composer:
         _set_address(message, "From", self.sender)
         _set_address(message, "To", parse_address(mail.recipient or ""))
         _set_header(message, "Date", format_datetime(now))
-        _set_header(message, "Message-ID", mail.message_id)
+        _set_header(message, "Message-ID", _ascii(mail.message_id))
         _set_header(message, "Auto-Submitted", "auto-generated")
         if mail.run_id is not None:
             _set_header(message, "X-Batchwright-Run", mail.run_id)
@@ -133,6 +134,17 @@ def aligned(rows: Iterable[object], *columns: str) -> str:
 def marked(text: str) -> Markup:
     """Text as HTML, what stands between backquotes as code."""
     return Markup(_QUOTED.sub(r'<code class="code">\1</code>', str(escape(text))))
+
+
+def _ascii(message_id: str) -> str:
+    """A Message-ID as headers take it: the sender's domain, which ends it, may have been recorded as it is read."""
+    if message_id.isascii():
+        return message_id
+    own, _, domain = message_id.strip("<>").rpartition("@")
+    try:
+        return f"<{own}@{ascii_domain(domain)}>"
+    except ValueError:
+        return f"<{own}@localhost>"
 
 
 def _set_header(message: EmailMessage, name: str, value: str) -> None:

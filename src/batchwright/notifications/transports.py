@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 
 import aiosmtplib
 
+from batchwright.config.addresses import ascii_domain
 from batchwright.config.texts import clean_line
 
 Security = Literal["none", "starttls", "tls", "auto"]
@@ -158,7 +159,7 @@ class SmtpTransport:
             username=self._username,
             password=self._password,
             # The default looks our own name up in the DNS, which can take longer than the mail.
-            local_hostname=socket.gethostname() or "localhost",
+            local_hostname=_own_name(),
             timeout=CONNECT_SECONDS,
             use_tls=self._security == "tls",
             start_tls=start_tls[self._security],
@@ -288,6 +289,14 @@ def _no_connection(place: str, reason: str) -> str:
             f"{place} offers no STARTTLS: set mail.smtp_security to 'tls', or to 'none' to send in the clear"
         )
     return f"no connection to {place}: {reason}"
+
+
+def _own_name() -> str:
+    """The name of this machine for EHLO, where it is one that a domain can have."""
+    try:
+        return ascii_domain(socket.gethostname())
+    except ValueError:
+        return "localhost"
 
 
 def _is_loopback(host: str) -> bool:

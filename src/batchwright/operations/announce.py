@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +19,7 @@ from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run
 from batchwright.notifications import outbox
-from batchwright.notifications.addresses import recipients
+from batchwright.notifications.addresses import parse_address, recipients
 from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
 from batchwright.operations import views
 from batchwright.operations.people import people
@@ -139,5 +138,5 @@ def record_wanted(
 
 
 def mail_domain(settings: Settings) -> str:
-    """The sender's domain, which ends every Message-ID."""
-    return parseaddr(settings.mail.sender)[1].rpartition("@")[2] or "localhost"
+    """The sender's domain in ASCII, which ends every Message-ID."""
+    return parse_address(settings.mail.sender).domain
