@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import click
 
+from batchwright.config.texts import clean
 from batchwright.formulas import escape_formula
 
 Row = Mapping[str, Any]
@@ -64,7 +65,10 @@ def write_rows(rows: Iterable[Row], columns: Sequence[Column], *, format: Format
 
 def write_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Write names and values below each other; several lines of a value stay below the first."""
-    shown = [(name, str(value if value is not None else "").splitlines() or [""]) for name, value in facts]
+    shown = [
+        (printable(name), str(value if value is not None else "").splitlines() or [""])
+        for name, value in facts
+    ]
     width = max(len(name) for name, _ in shown)
     for name, lines in shown:
         for label, line in zip(chain([name], [""] * len(lines)), lines, strict=False):
@@ -75,6 +79,26 @@ def write_table(rows: Sequence[Row], columns: Sequence[Column], *, indent: str =
     """Write a short table in plain aligned text, on a terminal too: for answers with more than a table in them."""
     cells = _cells(rows, columns)
     _write_aligned(cells, columns, _widths(cells, columns), with_titles=True, indent=indent)
+
+
+class Coloured(NamedTuple):
+    """A part of a line in a colour."""
+
+    text: str
+    colour: str | None
+
+
+Line = str | tuple[str | Coloured, ...]
+
+
+def say(line: Line = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:
+    """Write a message, or a line of an answer. Everything but answers in rows is said here, and made harmless."""
+    parts = (line,) if isinstance(line, str) else line
+    said = "".join(
+        click.style(clean(part.text), fg=part.colour) if isinstance(part, Coloured) else clean(part)
+        for part in parts
+    )
+    click.echo(click.style(said, **style) if style else said, err=err, nl=nl)
 
 
 def drop_further_output() -> None:
@@ -89,7 +113,7 @@ def printable(value: object) -> str:
     text = (
         value if isinstance(value, str) else _dumps(value) if isinstance(value, dict | list) else str(value)
     )
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return clean(text).replace("\n", "\\n")
 
 
 def _write_json_array(rows: Iterable[Row]) -> None:
@@ -102,12 +126,13 @@ def _write_json_array(rows: Iterable[Row]) -> None:
 
 def _write_csv(rows: Iterable[Row], columns: Sequence[Column]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    shown = clean if sys.stdout.isatty() else str  # in a file the data are as they are
     is_first = True
     for row in _watched(rows):
         if is_first:
             writer.writerow(column.field for column in columns)
             is_first = False
-        writer.writerow(escape_formula(_cell(row.get(column.field)) or "") for column in columns)
+        writer.writerow(shown(escape_formula(_cell(row.get(column.field)) or "")) for column in columns)
     if is_first:
         writer.writerow(column.field for column in columns)
 
@@ -129,7 +154,7 @@ def _write_table(rows: Iterable[Row], columns: Sequence[Column], nothing: str) -
             _write_aligned(cells, columns, widths, with_titles=is_first)
         is_first = False
     if is_first:
-        click.echo(nothing, err=True)
+        say(nothing, err=True)
 
 
 def _cells(rows: Iterable[Row], columns: Sequence[Column]) -> list[list[str]]:
@@ -258,4 +283,14 @@ def _watched(rows: Iterable[Row]) -> Iterator[Row]:
 
 def _dumps(value: object, indent: int | None = None) -> str:
     readable = (sys.stdout.encoding or "").lower().startswith("utf")
-    return json.dumps(value, indent=indent, ensure_ascii=not readable)
+    text = json.dumps(value, indent=indent, ensure_ascii=not readable)
+    # JSON itself leaves some that steer a terminal: DEL, C1, those that turn the direction of writing.
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+    )
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1] if character != "\x7f" else "\\u007f"

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from batchwright.cli.answers import drop_further_output, write_json, write_rows
+from batchwright.cli.answers import drop_further_output, say, write_json, write_rows
 from batchwright.cli.exits import DONE, exit_code_of
 from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt, StoppedAtOnce
 from batchwright.cli.progress import shown_progress
@@ -37,9 +37,9 @@ def finish_submitted(
         if as_json:
             write_json(submitted.view)
         else:
-            click.echo(submitted.run_id)
+            say(submitted.run_id)
             for warning in submitted.view["warnings"]:
-                click.echo(f"Warning: {warning['message']}", err=True)
+                say(f"Warning: {warning['message']}", err=True)
         return DONE
     drive = partial(drive_submitted, app, submitted, mail=False)
     return drive_and_answer(app, verbosity, submitted.run_id, drive, as_json=as_json)
@@ -67,9 +67,9 @@ def drive_and_answer(
     if run["ended_at"] is not None:
         send_mail(app, run_id, show=not as_json)
     if run["status"] in ACTIVE:
-        click.echo(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
+        say(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
     elif run["ended_at"] is None:
-        click.echo(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
+        say(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
     return code
 
 
@@ -90,7 +90,7 @@ def send_mail(app: Application, run_id: str, *, show: bool) -> None:
     if show:
         try:
             for line in mail_result(show_run(app, run_id), app.settings):
-                click.echo(line)
+                say(line)
             sys.stdout.flush()
         except BrokenPipeError:
             drop_further_output()
@@ -102,9 +102,9 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
         return
     if "outcomes" in run:
         write_rows(run["outcomes"], OUTCOME_COLUMNS, format="table", nothing="There was no record to do.")
-        click.echo()
+        say()
     for line in run_result(show_run(app, run["run_id"]), app.database.display_url):
-        click.echo(line)
+        say(line)
 
 
 def _how_to_resume(run_id: str) -> str:

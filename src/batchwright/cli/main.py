@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchwright.cli.answers import AnswerCutOff, drop_further_output, write_json
+from batchwright.cli.answers import AnswerCutOff, drop_further_output, say, write_json
 from batchwright.cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
 from batchwright.cli.groups import LazyGroup, timeout_option
 from batchwright.cli.interrupt import StoppedAtOnce
@@ -108,7 +107,9 @@ class Program(LazyGroup):
         except Exception as error:
             failure = failure_of(error)
             if failure.exit_code == FAILED and verbosity.level > 0:
-                traceback.print_exc()
+                from batchwright.config.tracebacks import traceback_text
+
+                say(traceback_text(error), err=True)
             _say(failure, as_json=wants_json(arguments) and not isinstance(error, AnswerCutOff))
             sys.exit(failure.exit_code)
         sys.exit(code or DONE)
@@ -171,11 +172,11 @@ def _say(failure: Failure, *, as_json: bool) -> None:
     if as_json:
         error = {"message": failure.message, "field": failure.field, "remedy": failure.remedy}
         write_json({"error": error})
-    click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(failure.message, err=True)
+    say("Error: ", fg="red", bold=True, nl=False, err=True)
+    say(failure.message, err=True)
     for name, text in (("Field", failure.field), ("Remedy", failure.remedy)):
         if text:
-            click.echo(f"  {name}: {text}", err=True)
+            say(f"  {name}: {text}", err=True)
 
 
 def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:

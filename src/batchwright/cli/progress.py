@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from batchwright.cli.answers import say
+from batchwright.config.texts import clean, clean_line
 from batchwright.engine.claim import OnProgress, ignore_progress
 from batchwright.engine.clock import Clock
 from batchwright.engine.events import Event, Events, RunPlanned, RunWaiting, ScopeDone
@@ -73,7 +74,7 @@ class LineProgress:
     def __call__(self, event: Event) -> None:
         """Take note of an event, and say so when it is time."""
         if message := message_of(event):
-            click.echo(message, err=True)
+            say(message, err=True)
         elif isinstance(event, RunPlanned):
             self._started = self._said = self._clock.monotonic()
             self._done_before = event.done
@@ -85,7 +86,7 @@ class LineProgress:
         if run.owner != self._followed and run.owner is not None:
             self._followed = run.owner
             self._started, self._done_before = self._clock.monotonic(), done
-            click.echo(following(run), err=True)
+            say(following(run), err=True)
         elif run.total is not None:
             self._moved(run.run_id, done, run.total)
 
@@ -96,7 +97,7 @@ class LineProgress:
         self._said = now
         speed = (done - self._done_before) / (now - self._started)
         left = f", {(total - done) / speed:,.0f} s left" if speed else ""
-        click.echo(f"{run_id}: {done:,} of {total:,} records, {speed:,.0f} records/s{left}", err=True)
+        say(f"{run_id}: {done:,} of {total:,} records, {speed:,.0f} records/s{left}", err=True)
 
 
 class BarProgress:
@@ -110,7 +111,7 @@ class BarProgress:
     def __call__(self, event: Event) -> None:
         """Move the bar; say what is out of the ordinary above it."""
         if message := message_of(event):
-            self._bar.console.print(Text(message))
+            self._bar.console.print(Text(clean(message)))
         elif isinstance(event, RunPlanned):
             self._bar.reset(self._task, total=event.total, completed=event.done, description=event.run_id)
         elif isinstance(event, ScopeDone):
@@ -120,7 +121,7 @@ class BarProgress:
         """Show how far a run is that another process drives."""
         if run.owner != self._followed and run.owner is not None:
             self._followed = run.owner
-            self._bar.console.print(Text(following(run)))
+            self._bar.console.print(Text(clean(following(run))))
             self._bar.reset(self._task, total=run.total, completed=done, description=run.run_id)
         else:
             self._bar.update(self._task, completed=done, total=run.total)
@@ -136,7 +137,7 @@ class ImportProgress:
     def __call__(self, file: str, rows: int, share: float) -> None:
         """Move the bar of ``file``; how many rows it has in all is told from those so far."""
         if file not in self._tasks:
-            self._tasks[file] = self._bar.add_task(file, total=None)
+            self._tasks[file] = self._bar.add_task(clean_line(file), total=None)
         total = rows / share if share else None
         self._bar.update(self._tasks[file], completed=rows, total=total)
 

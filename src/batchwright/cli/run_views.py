@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import click
-
 from batchwright.cli import show
-from batchwright.cli.answers import Column, Row, printable
+from batchwright.cli.answers import Coloured, Column, Line, Row, printable
 from batchwright.cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
 from batchwright.config.settings import Settings
 from batchwright.notifications.words import months
@@ -54,11 +52,11 @@ WIDTH = len("Database")
 _COLOURS = {DONE: "green", WITH_ERRORS: "yellow", FAILED: "red"}
 
 
-def run_result(run: Run, place: str) -> Iterator[str]:
+def run_result(run: Run, place: str) -> Iterator[Line]:
     """The lines that end every run: result, counts, totals, warnings, database, what to do next."""
     took = show.duration(run["duration_seconds"])
-    badge = click.style(run["badge"], fg=_COLOURS.get(exit_code_of(run, interrupted=True)))
-    yield f"{run['run_id']}  {type_of(run)}: {badge}" + (f", in {took}" if took else "")
+    badge = Coloured(run["badge"], _COLOURS.get(exit_code_of(run, interrupted=True)))
+    yield f"{run['run_id']}  {type_of(run)}: ", badge, f", in {took}" if took else ""
     facts = [("Records", counts(run))]
     facts += [(name.capitalize(), amounts) for name, amounts in show.totals(run["totals"])]
     facts += [("Warning", _warning(warning)) for warning in run["warnings"][:WARNINGS_SHOWN]]

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from batchwright.config.stderr import lines_lost
+from batchwright.config.texts import clean
 from batchwright.config.tracebacks import traceback_text, write_traceback
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
@@ -79,12 +80,17 @@ def _renderers() -> list[Processor]:
         console = structlog.dev.ConsoleRenderer(
             colors="NO_COLOR" not in os.environ, exception_formatter=write_traceback
         )
-        return [_Safely(console)]
+        return [_Safely(_harmless, console)]
     return [
         _Safely(
             structlog.processors.ExceptionRenderer(_formatted), structlog.processors.JSONRenderer(default=str)
         )
     ]
+
+
+def _harmless(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Texts that steer no terminal; in a line of JSON they are escaped anyway."""
+    return {key: clean(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _formatted(exc_info: Any) -> str:

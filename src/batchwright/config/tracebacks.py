@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from batchwright.config.secrets import without_password
+from batchwright.config.texts import clean
 
 MACHINERY = ("batchwright.engine.", "sqlalchemy.", "psycopg.", "pydantic.", "contextlib.")
 """Modules that call and are called by everybody: an exception passes through them, and is not about them."""
@@ -49,7 +50,7 @@ def traceback_text(error: BaseException) -> str:
 
 def write_traceback(stream: TextIO, exc_info: Any) -> None:
     """As structlog's renderer for a terminal wants it."""
-    stream.write("\n" + traceback_text(exc_info[1]))
+    stream.write("\n" + clean(traceback_text(exc_info[1])))
 
 
 def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:

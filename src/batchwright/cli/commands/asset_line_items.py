@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows, write_table
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
@@ -117,7 +117,7 @@ def amend(
             amended = plan
         else:
             if not (yes or as_json) and sys.stdin.isatty() and not click.confirm("Amend it?", err=True):
-                click.echo("Nothing was changed.", err=True)
+                say("Nothing was changed.", err=True)
                 return FAILED
             amended = amendments.amend_asset_line_item(
                 app, asset_line_item_id, foreseen=plan, actor=who, reason=reason, **changes
@@ -125,10 +125,10 @@ def amend(
     if as_json:
         write_json({"dry_run": dry_run, **amended})
     elif dry_run:
-        click.echo("Nothing was changed: a dry run.")
+        say("Nothing was changed: a dry run.")
     else:
         made = [row["billing_schedule_id"] for row in amended["billing_schedules"]["created"]]
-        click.echo(f"Amended {asset_line_item_id}. New billing schedules: {joined(made) or 'none'}")
+        say(f"Amended {asset_line_item_id}. New billing schedules: {joined(made) or 'none'}")
     return DONE
 
 
@@ -136,26 +136,24 @@ def _write_plan(plan: View) -> None:
     before, after = plan["terms"]["before"], plan["terms"]["after"]
     for name, title in TERMS:
         if before[name] != after[name]:
-            click.echo(f"{title}: {before[name] or 'that of the contract'} -> {after[name]}")
+            say(f"{title}: {before[name] or 'that of the contract'} -> {after[name]}")
     bills = plan["billing_schedules"]
     rows = [{"what": "superseded", **row} for row in bills["superseded"]]
     rows += [{"what": "new", **row} for row in bills["created"]]
     write_table(rows, AMENDED_COLUMNS)
     meters, inputs = plan["usage_schedules"], plan["usage_inputs"]
     rated = [row for row in inputs if row["before"]["status"] == "Rated"]
-    click.echo(
+    say(
         f"With them: {counted(len(meters['superseded']), 'usage schedule')} superseded,"
         f" {counted(len(meters['created']), 'new one')}."
     )
-    click.echo(f"Amounts to zero: {counted(len(inputs), 'usage input')}; Rated to Loaded: {len(rated)}.")
+    say(f"Amounts to zero: {counted(len(inputs), 'usage input')}; Rated to Loaded: {len(rated)}.")
     lost = [
         f"{row['billing_schedule_id']} ({row['currency']} {row['amount']})"
         for row in plan["charged_elsewhere"]
     ]
     if lost:
-        click.echo(
-            f"Taken over with a fee that no usage input stands for, and not charged again: {joined(lost)}"
-        )
+        say(f"Taken over with a fee that no usage input stands for, and not charged again: {joined(lost)}")
     bare = [row["usage_input_id"] for row in inputs if not row["covered"]]
     if bare:
-        click.echo(f"Without a schedule for their day: {joined(bare[:20])}{' …' if len(bare) > 20 else ''}")
+        say(f"Without a schedule for their day: {joined(bare[:20])}{' …' if len(bare) > 20 else ''}")

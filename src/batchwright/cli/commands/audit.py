@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, write_json, write_rows
+from batchwright.cli.answers import Column, say, write_json, write_rows
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
@@ -62,16 +62,14 @@ def verify(newest_hash: str | None, as_json: bool) -> int:
 
 def _say(found: View) -> None:
     for problem in found["problems"]:
-        click.echo(f"{problem['kind'].replace('_', ' ')}: {problem['message']}")
+        say(f"{problem['kind'].replace('_', ' ')}: {problem['message']}")
     waiting = found["unsealed"]
     if waiting["count"]:
         ids = f"{waiting['first_entry_id']} to {waiting['last_entry_id']}"
-        click.echo(f"Not sealed yet: {waiting['count']} (entries {ids}); a worker seals them.")
+        say(f"Not sealed yet: {waiting['count']} (entries {ids}); a worker seals them.")
     if found["problems"]:
-        click.echo(f"{len(found['problems'])} found in a chain of {found['sealed']} seals.")
+        say(f"{len(found['problems'])} found in a chain of {found['sealed']} seals.")
     elif not found["sealed"]:
-        click.echo("Nothing is sealed yet.")
+        say("Nothing is sealed yet.")
     else:
-        click.echo(
-            f"All {found['sealed']} sealed entries are as they were. Newest hash: {found['newest_hash']}"
-        )
+        say(f"All {found['sealed']} sealed entries are as they were. Newest hash: {found['newest_hash']}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
@@ -78,6 +78,6 @@ def set_status(ids: Sequence[str], status: str, actor: str | None, reason: str |
         write_json(report)
     else:
         name = operation.STATUSES[status]
-        click.echo(f"Set {counted(len(report['moved']), 'billing schedule')} to {name}.")
+        say(f"Set {counted(len(report['moved']), 'billing schedule')} to {name}.")
         if report["untouched"]:
-            click.echo(f"{name} already: {joined(report['untouched'])}")
+            say(f"{name} already: {joined(report['untouched'])}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, write_json, write_rows
+from batchwright.cli.answers import Column, say, write_json, write_rows
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option
@@ -58,7 +58,7 @@ def check(as_json: bool) -> int:
         )
     else:
         for problem in problems:
-            click.echo(problem)
+            say(str(problem))
         if not problems:
-            click.echo("The settings are good.")
+            say("The settings are good.")
     return FAILED if problems else DONE

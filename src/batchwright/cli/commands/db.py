@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from batchwright.cli.answers import write_json
+from batchwright.cli.answers import say, write_json
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option
@@ -29,10 +29,10 @@ def upgrade(actor: str | None, as_json: bool) -> None:
     if as_json:
         write_json(report)
     elif report["before"] == report["after"]:
-        click.echo(f"The database {report['place']} is up to date.")
+        say(f"The database {report['place']} is up to date.")
     else:
         done = "upgraded" if report["before"] else "made"
-        click.echo(f"The database {report['place']} is {done}, at revision {report['after']}.")
+        say(f"The database {report['place']} is {done}, at revision {report['after']}.")
 
 
 @db.command("check", example="batchwright db check")
@@ -46,9 +46,9 @@ def check(as_json: bool) -> int:
         write_json(problems)
     else:
         for problem in problems:
-            click.echo(problem)
+            say(problem)
         if not problems:
-            click.echo(f"The database {place} is in order.")
+            say(f"The database {place} is in order.")
     return FAILED if problems else DONE
 
 
@@ -63,4 +63,4 @@ def backup(file: Path, as_json: bool) -> None:
     if as_json:
         write_json({"place": place, "file": str(file)})
     else:
-        click.echo(f"{place} is backed up in {file}.")
+        say(f"{place} is backed up in {file}.")

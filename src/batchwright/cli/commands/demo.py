@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from batchwright.billing import sample
-from batchwright.cli.answers import Column, Row, write_table
+from batchwright.cli.answers import Column, Row, say, write_table
 from batchwright.cli.driving import driven
 from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
 from batchwright.cli.groups import Command
@@ -171,12 +171,12 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     write_table(forecast(app, "customer"), FORECAST_COLUMNS)
     _title("The run log")
     write_table([run], [column for column in LOG_COLUMNS if column.text(run)])
-    click.echo()
+    say()
     for line in (*run_result(run, app.database.display_url), *mail_result(run, app.settings)):
-        click.echo(line)
+        say(line)
     _title("The mail")
     for message in _written(app.settings.mail.directory):
-        click.echo(as_text(message, longest=MAIL_LINES))
+        say(as_text(message, longest=MAIL_LINES))
     return exit_code_of(run, interrupted=interrupted)
 
 
@@ -203,17 +203,17 @@ def _say_next(folder: Path) -> None:
     words = {"run": "JR-00000001", "input": "IN-00007052", "asset": FIRST_ASSET}
     shown = [(command.format(**words), what) for command, what in NEXT]
     width = max(len(command) for command, _ in shown)
-    click.echo(f"cd {shlex.quote(str(folder))}")
+    say(f"cd {shlex.quote(str(folder))}")
     if shutil.which("batchwright") is None:
         # In a virtual environment that is not activated: what is pasted must work all the same.
-        click.echo(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
+        say(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
     for command, what in shown:
-        click.echo(f"{command:<{width}}  # {what}")
+        say(f"{command:<{width}}  # {what}")
     if os.environ.get("BATCHWRIGHT_DATABASE_URL"):
-        click.echo("\nBATCHWRIGHT_DATABASE_URL is set and stands above the settings there: unset it first.")
+        say("\nBATCHWRIGHT_DATABASE_URL is set and stands above the settings there: unset it first.")
 
 
 def _title(text: str) -> None:
-    click.echo()
-    click.secho(text, bold=True)
-    click.secho("─" * len(text), dim=True)
+    say()
+    say(text, bold=True)
+    say("─" * len(text), dim=True)

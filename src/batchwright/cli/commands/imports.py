@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batchwright.cli.answers import Column, printable, write_json, write_table
+from batchwright.cli.answers import Column, printable, say, write_json, write_table
 from batchwright.cli.exits import DONE, WITH_ERRORS
 from batchwright.cli.groups import Command
 from batchwright.cli.options import actor_option, as_json_option, reason_option
@@ -82,11 +82,11 @@ def import_(
 
 def _answer(report: View, place: str, skip_bad: Path | None) -> None:
     write_table(report["files"], COLUMNS)
-    click.echo(f"\nDone in {duration(report['seconds'])}. Database: {place}")
+    say(f"\nDone in {duration(report['seconds'])}. Database: {place}")
     made = [counted(report[f"{kind}_schedules_made"], f"{kind} schedule") for kind in ("billing", "usage")]
     if report["billing_schedules_made"]:
-        click.echo(f"Made {' and '.join(made)} for new assets.")
+        say(f"Made {' and '.join(made)} for new assets.")
     if report["skipped"]:
-        click.echo(f"{counted(report['skipped'], 'bad line')} left out and written to {skip_bad}:")
+        say(f"{counted(report['skipped'], 'bad line')} left out and written to {skip_bad}:")
         for problem in report["problems"]:
-            click.echo(f"  {printable(problem)}")
+            say(f"  {printable(problem)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows, write_table
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.commands.run import run
 from batchwright.cli.groups import Command, Group
 from batchwright.cli.options import as_json_option
@@ -37,7 +37,7 @@ def list_(as_json: bool) -> None:
         broken = operation.broken_jobs(app)
     write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no job.")
     for problem in broken:
-        click.echo(problem, err=True)
+        say(problem, err=True)
 
 
 @jobs.command("show", example="batchwright jobs show draft-usage-rating")
@@ -55,7 +55,7 @@ def show(name: str, as_json: bool) -> None:
     facts.append(("Example", _example(job)))
     write_facts(facts)
     if rows := parameter_rows(job["parameters"]):
-        click.echo()
+        say()
         write_table(rows, PARAMETER_COLUMNS)
 
 

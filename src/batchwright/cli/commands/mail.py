@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt
 from batchwright.cli.mail_text import as_json as message_as_json
@@ -89,4 +89,4 @@ def preview(job: str, as_json: bool) -> None:
     if as_json:
         write_json(message_as_json(message))
     else:
-        click.echo(as_text(message))
+        say(as_text(message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows, write_table
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
 from batchwright.cli.session import application
@@ -56,11 +56,11 @@ def offer(customer_id: str | None, as_json: bool) -> None:
         write_json(offered)
         return
     write_facts([("Today", offered["today"]), ("Reasons", "\n".join(offered["reasons"]))])
-    click.echo()
+    say()
     if offered["customers"]:
         write_table(offered["customers"], OFFER_COLUMNS)
     else:
-        click.echo("No customer can be recalculated: none has an active contract with an account.", err=True)
+        say("No customer can be recalculated: none has an active contract with an account.", err=True)
 
 
 @recalculation.command("charges", example="batchwright recalculation charges --customer C-1002")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from batchwright.cli import show as shown
-from batchwright.cli.answers import Column, Format, write_facts, write_json, write_rows, write_table
+from batchwright.cli.answers import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.driving import drive_and_answer, finish_submitted, send_mail
 from batchwright.cli.exits import DONE
 from batchwright.cli.groups import Group
@@ -79,7 +79,7 @@ def show(run_id: str, as_json: bool) -> None:
         asked = steering.what_is_asked(app, run_id)
         write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.display_url))
     if run["warnings"]:
-        click.echo()
+        say()
         write_table(run["warnings"], WARNING_COLUMNS)
 
 
@@ -255,5 +255,5 @@ def _answer(run: View, act: str, *, as_json: bool) -> int:
     if as_json:
         write_json(run)
     else:
-        click.echo(steered(run, act))
+        say(steered(run, act))
     return DONE

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from batchwright.cli.answers import write_facts, write_json, write_rows
+from batchwright.cli.answers import say, write_facts, write_json, write_rows
 from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
@@ -89,9 +89,7 @@ def list_(limit: int | None, as_json: bool) -> None:
         hold = operation.read_hold(app)
     if hold["held_at"] is not None and hold["released_at"] is None:
         since = instant(hold["held_at"])
-        click.echo(
-            f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True
-        )
+        say(f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True)
     if troubles:
         rows = [{**row, "trouble": troubles.get(row["name"], "")} for row in rows]
     columns = (*SCHEDULE_COLUMNS, TROUBLE_COLUMN) if troubles else SCHEDULE_COLUMNS
@@ -191,9 +189,9 @@ def rewind(names: Sequence[str], actor: str | None, reason: str | None, as_json:
         write_json(rewound)
         return
     for name in rewound:
-        click.echo(f"{name} fires again from now on.")
+        say(f"{name} fires again from now on.")
     if not rewound:
-        click.echo("Nothing is recorded ahead of the clock.")
+        say("Nothing is recorded ahead of the clock.")
 
 
 @schedules.command("remove", example="batchwright schedules remove 'Draft Rating Job'")
@@ -238,7 +236,7 @@ def next_(name: str, limit: int, as_json: bool) -> None:
         schedule = operation.show_schedule(app, name)
     if schedule["paused"] or schedule["held"]:
         still = "The schedule is paused" if schedule["paused"] else "All schedules are held"
-        click.echo(f"{still}: these are the times at which it would fire.", err=True)
+        say(f"{still}: these are the times at which it would fire.", err=True)
     write_rows(rows, NEXT_COLUMNS, format=_format(as_json), nothing="It fires no more.")
 
 
@@ -280,7 +278,7 @@ def apply(
         write_json(difference.view)
         return
     for line in difference_lines(difference, dry_run=dry_run):
-        click.echo(line)
+        say(line)
 
 
 @schedules.command(
@@ -315,7 +313,7 @@ def backfill(
     """Run what a schedule missed: a run for each of its times in a window that has none yet."""
     with application() as app:
         window = backfill_window(app, name, begin, end)
-        click.echo(f"Its times from {bound(window, 'from')} to {bound(window, 'to')}.", err=True)
+        say(f"Its times from {bound(window, 'from')} to {bound(window, 'to')}.", err=True)
         rows = backfill_schedule(
             app, name, begin, end, actor=acting(app, actor), reason=reason, preview=preview
         )
@@ -358,7 +356,7 @@ def _answer(view: View, said: str, *, as_json: bool) -> None:
     if as_json:
         write_json(view)
     else:
-        click.echo(said)
+        say(said)
 
 
 def _parameters(app: Application, job: str, texts: Sequence[str]) -> dict[str, Any]:

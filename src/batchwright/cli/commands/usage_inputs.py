@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows, write_table
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, ids_from_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
@@ -92,13 +92,11 @@ def show(usage_input_id: str, as_json: bool) -> None:
         return
     _answer(shown, as_json)
     if shown["status"] == "Error":
-        click.echo(
-            f"To do: correct it; `batchwright usage-inputs reset {usage_input_id}` makes it Loaded again"
-        )
+        say(f"To do: correct it; `batchwright usage-inputs reset {usage_input_id}` makes it Loaded again")
     _write_explanations(shown["explanation"])
     history = _history(shown)
     if history:
-        click.echo("\nHistory")
+        say("\nHistory")
         write_table(history, HISTORY_COLUMNS, indent="  ")
 
 
@@ -188,7 +186,7 @@ def delete(ids: Sequence[str], actor: str | None, reason: str | None, as_json: b
     if as_json:
         write_json({"deleted": deleted})
     else:
-        click.echo(f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
+        say(f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
 
 
 @usage_inputs.command("reset", example="batchwright usage-inputs reset --status Error --code no_price")
@@ -226,9 +224,9 @@ def reset(
     if as_json:
         write_json(report)
     else:
-        click.echo(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
+        say(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
         if report["untouched"]:
-            click.echo(f"Loaded already: {joined(report['untouched'])}")
+            say(f"Loaded already: {joined(report['untouched'])}")
 
 
 def _write_explanations(explanation: View) -> None:
@@ -243,7 +241,7 @@ def _write_explanations(explanation: View) -> None:
 
 def _write_explanation(title: str, found: View) -> None:
     """What an amount was computed with, and its lines, which sum to it; or the amendment that took it to zero."""
-    click.echo(f"\n{title}: {found['currency']} {found['amount']}")
+    say(f"\n{title}: {found['currency']} {found['amount']}")
     if "amendment" in found:
         _write_amendment(found["amendment"])
         return

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows
+from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
@@ -109,7 +109,7 @@ def token(email: str, reason: str | None, actor: str | None, as_json: bool) -> N
     if as_json:
         write_json({"email": email, "token": made})
     else:
-        click.echo(made)
+        say(made)
 
 
 @users.command("disable", example="batchwright users disable jane@example.com --reason 'has left'")

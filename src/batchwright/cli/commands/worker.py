@@ -8,6 +8,7 @@ from types import FrameType
 
 import click
 
+from batchwright.cli.answers import say
 from batchwright.cli.exits import DONE, FAILED, OUTDATED
 from batchwright.cli.groups import Command
 from batchwright.cli.session import application
@@ -35,15 +36,15 @@ def worker(verbosity: Verbosity) -> int:
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))
-        click.echo(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
+        say(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
         try:
             ended = process.run()
         except DatabaseReplaced as replaced:
-            click.echo(f"Stopped: {replaced}", err=True)
+            say(f"Stopped: {replaced}", err=True)
             os._exit(FAILED)  # what is at work in other threads must not go on in the other file
-    click.echo("Stopped; what was not done waits for another worker.", err=True)
+    say("Stopped; what was not done waits for another worker.", err=True)
     if process.upgraded_to is not None:
-        click.echo(
+        say(
             f"The database was upgraded to revision {process.upgraded_to} meanwhile; start the worker of the program"
             " that did so.",
             err=True,
@@ -51,7 +52,7 @@ def worker(verbosity: Verbosity) -> int:
     code = DONE if process.upgraded_to is None else OUTDATED
     if process.failure is not None:
         said = error_text(process.failure)
-        click.echo(f"It stopped since one of its threads had ended: {said}. Start it again.", err=True)
+        say(f"It stopped since one of its threads had ended: {said}. Start it again.", err=True)
         code = FAILED
     if not ended:
         os._exit(code)  # Python would let the threads that were left get in its way
