@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -56,7 +57,52 @@ def test_the_anniversaries_of_the_first_billing_date_go_on() -> None:
     ]
 
 
-def test_where_the_day_is_no_anniversary_periods_run_from_it() -> None:
+# First billing date, what is billed, its last day, new terms, the periods that follow.
+_ANCHORED = [
+    ("2024-01-31", "2024-02-28", terms("Quarterly", end=date(2024, 12, 31)),
+     ["2024-02-29 2024-05-30", "2024-05-31 2024-08-30", "2024-08-31 2024-11-29", "2024-11-30 2024-12-31"]),
+    ("2023-01-31", "2023-02-27", terms("Half Yearly", end=date(2024, 2, 10)),
+     ["2023-02-28 2023-08-30", "2023-08-31 2024-02-10"]),
+    ("2024-01-30", "2024-02-28", terms("Quarterly", end=date(2024, 8, 29)),
+     ["2024-02-29 2024-05-29", "2024-05-30 2024-08-29"]),
+    ("2023-08-31", "2024-02-28", terms("Quarterly", end=date(2024, 8, 30)),
+     ["2024-02-29 2024-05-30", "2024-05-31 2024-08-30"]),
+    ("2024-01-31", "2024-05-30", terms("Monthly", end=date(2024, 8, 1)),
+     ["2024-05-31 2024-06-29", "2024-06-30 2024-07-30", "2024-07-31 2024-08-01"]),
+    ("2024-02-29", "2025-02-27", terms("Yearly", end=date(2028, 12, 31)),
+     ["2025-02-28 2026-02-27", "2026-02-28 2027-02-27", "2027-02-28 2028-02-28", "2028-02-29 2028-12-31"]),
+    # The last period was cut short by an end date that no longer holds: the rest of it comes first.
+    ("2024-01-31", "2024-04-15", terms("Monthly", end=date(2024, 6, 29)),
+     ["2024-04-16 2024-04-29", "2024-04-30 2024-05-30", "2024-05-31 2024-06-29"]),
+    ("2023-01-01", "2023-05-15", terms("Quarterly"),
+     ["2023-05-16 2023-06-30", "2023-07-01 2023-09-30", "2023-10-01 2023-12-31"]),
+    ("2024-01-31", "2024-02-10", terms("Quarterly", "Quarterly", end=date(2024, 5, 1)),
+     ["2024-02-11 2024-04-29", "2024-04-30 2024-05-01"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "until", "wanted", "periods"), _ANCHORED)
+def test_the_day_of_the_month_survives_an_amendment(
+    first: str, until: str, wanted: Terms, periods: list[str]
+) -> None:
+    made = new_periods(date.fromisoformat(first), wanted, [bill(first, until, "Invoiced")])
+    assert [f"{period.start} {period.end}" for period in made] == periods
+    parts = [part for period in made for part in period.usage]
+    assert [(period.usage[0].start, period.usage[-1].end) for period in made] == [
+        (period.start, period.end) for period in made
+    ]
+    assert all(before.end + timedelta(days=1) == after.start for before, after in pairwise(parts))
+
+
+def test_usage_periods_keep_the_day_of_the_month_too() -> None:
+    billed = [bill("2024-01-31", "2024-02-28", "Invoiced")]
+    made = new_periods(date(2024, 1, 31), terms("Quarterly", end=date(2024, 5, 30)), billed)
+    assert [f"{part.start} {part.end}" for part in made[0].usage] == [
+        *("2024-02-29 2024-03-30", "2024-03-31 2024-04-29", "2024-04-30 2024-05-30")
+    ]
+
+
+def test_where_the_day_is_a_month_of_its_own_whole_periods_run_from_it() -> None:
     billed = [bill("2023-01-01", "2023-01-31", "Invoiced"), bill("2023-02-01", "2023-02-28", "Invoiced")]
     made = new_periods(JANUARY, terms("Half Yearly"), billed)
     assert [(str(period.start), str(period.end)) for period in made] == [

@@ -47,20 +47,14 @@ def billed_until(bills: Iterable[Bill]) -> date | None:
 def new_periods(first_billing_date: date, terms: Terms, bills: Sequence[Bill]) -> list[BillingPeriod]:
     """The periods that stand in the place of the pending ones: from the day after the last billed period on.
 
-    They go on by the anniversaries of the first billing date where that day is one, else by its own. A pending period
-    before it stands again with the same days where usage of it could not be billed otherwise: invoices were made out of
+    They go on by the anniversaries of the first billing date (see `billing_periods`). A pending period before it stands
+    again with the same days where usage of it could not be billed otherwise: invoices were made out of
     order, or its own was cancelled while that of its late usage was not.
     """
     until = billed_until(bills)
     start = first_billing_date if until is None else max(first_billing_date, until + _DAY)
     frequencies = (terms.billing_frequency, terms.usage_frequency)
-    following = [
-        period
-        for period in billing_periods(first_billing_date, terms.end_date, *frequencies)
-        if start <= period.start
-    ]
-    if start <= terms.end_date and (not following or following[0].start != start):
-        following = billing_periods(start, terms.end_date, *frequencies)
+    following = billing_periods(first_billing_date, terms.end_date, *frequencies, start=start)
     return [*_left_open(bills, start), *following]
 
 

@@ -62,26 +62,49 @@ def periods(first: date, end: date, frequency: str) -> list[Period]:
     return list(_periods(first, end, MONTHS[frequency]))
 
 
-def billing_periods(first: date, end: date, billing: str, usage: str) -> list[BillingPeriod]:
-    """The billing periods from ``first`` to ``end``, each with its usage periods, all from the same anniversary.
+def billing_periods(
+    first: date, end: date, billing: str, usage: str, *, start: date | None = None
+) -> list[BillingPeriod]:
+    """The billing periods to ``end``, each with its usage periods, all by anniversaries of ``first``.
+
+    They begin on ``start`` (default ``first``; not before it). Where a month from ``first`` on begins that day, whole
+    periods follow; else the first is the rest of the period in which the day lies.
 
     Raises ValueError when the frequency ``usage`` does not divide ``billing``.
     """
     if not divides(usage, billing):
         raise ValueError(f"usage frequency {usage!r} does not divide billing frequency {billing!r}")
+    start = first if start is None else start
+    if end < start:
+        return []
     per_billing = MONTHS[billing] // MONTHS[usage]
-    parts = periods(first, end, usage)
-    groups = [tuple(parts[start : start + per_billing]) for start in range(0, len(parts), per_billing)]
-    return [BillingPeriod(group[0].start, group[-1].end, group) for group in groups]
+    parts = list(_periods(first, end, MONTHS[usage], _months_before(first, start, MONTHS[billing])))
+    groups = [parts[place : place + per_billing] for place in range(0, len(parts), per_billing)]
+    cut = [
+        tuple(Period(max(start, part.start), part.end) for part in group if start <= part.end)
+        for group in groups
+    ]
+    return [BillingPeriod(group[0].start, group[-1].end, group) for group in cut]
 
 
-def _periods(first: date, end: date, months: int) -> Iterator[Period]:
-    start, count = first, 0
+def _periods(first: date, end: date, months: int, passed: int = 0) -> Iterator[Period]:
+    """The periods after so many months have ``passed``."""
+    start = _add_months(first, passed)
     while start <= end:
-        count += 1
-        following = _add_months(first, count * months)
+        passed += months
+        following = _add_months(first, passed)
         yield Period(start, min(following - _DAY, end))
         start = following
+
+
+def _months_before(first: date, day: date, months: int) -> int:
+    """How many months after ``first`` the period begins that has this day: on it, or with a whole number of periods."""
+    passed = (day.year - first.year) * 12 + day.month - first.month
+    if _add_months(first, passed) == day:
+        return passed
+    if day < _add_months(first, passed):
+        passed -= 1
+    return passed - passed % months
 
 
 def _add_months(day: date, months: int) -> date:
