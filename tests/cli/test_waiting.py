@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -51,8 +49,3 @@ def test_a_disk_that_is_full_and_a_file_that_is_damaged_are_called_so(name: str,
     raised.sqlite_errorname = name
     failure = failure_of(OperationalError("INSERT", {}, raised))
     assert (failure.exit_code, failure.message) == (FAILED, f"{said}: as SQLite says it")
-
-
-def test_any_other_full_disk_is_called_so(tmp_path: Path) -> None:
-    failure = failure_of(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path)))
-    assert failure.message == f"the disk is full (No space left on device): {tmp_path}"

@@ -163,7 +163,6 @@ def test_an_unknown_key_in_a_table_is_refused(tmp_path: Path) -> None:
     ("name", "value", "shown"),
     [
         ("DATABASE_URL", "mysql://ann:hush@db/books", "kind 'mysql'"),
-        ("DATABASE_URL", "postgres://ann:hush@db/books", "kind 'postgres'"),
         ("DATABASE_URL", "books.db", "is not a URL"),
         ("DATABASE_URL", "sqlite://", "names no file"),
         ("DATABASE_URL", "sqlite:///:memory:", "in memory"),
@@ -399,3 +398,9 @@ def test_a_secret_of_the_environment_is_nobodys_to_read(tmp_path: Path) -> None:
     (tmp_path / "batchwright.toml").write_text('time_zone = "UTC"\n')
     environ = {"DATABASE_URL": "postgresql://u:s@host/db"}
     assert settings_of(tmp_path, **environ).exposed_secrets() == []
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "POSTGRES"])
+def test_a_postgresql_database_is_taken_by_all_its_names(tmp_path: Path, scheme: str) -> None:
+    url = settings_of(tmp_path, DATABASE_URL=f"{scheme}://u@host/db").database_url
+    assert url == "postgresql+psycopg://u@host/db"

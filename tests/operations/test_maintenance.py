@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +170,91 @@ def test_a_backup_of_postgresql_is_refused_with_the_command_to_use(app: Applicat
         backup_database(app, tmp_path / "copy.dump")
     assert "pg_dump --format=custom --file=" in (refusal.value.remedy or "")
     assert not (tmp_path / "copy.dump").exists()
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("9999", "a newer program has made"),
+        ("older", "does not know"),
+        ("0003", "run `batchwright db upgrade`"),
+    ],
+)
+def test_a_check_advises_an_upgrade_only_where_one_leads_there(
+    app: Application, revision: str, said: str
+) -> None:
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :there"), {"there": revision})
+    (problem,) = check_database(app)
+    assert said in problem
+    with pytest.raises(DatabaseMissing) as refusal:
+        app.database.require()
+    assert ("db upgrade" in (refusal.value.remedy or "")) is (revision == "0003")
+    if revision != "0003":
+        with pytest.raises(Refused, match=rf"at revision {revision}, which"):
+            app.database.upgrade()
+
+
+def _overwrite(file: Path, place: int, content: bytes) -> None:
+    with file.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(content)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("damage", ["page", "header", "cut off", "text"])
+def test_a_check_of_a_damaged_file_says_so_as_its_finding(
+    app: Application, tmp_path: Path, damage: str
+) -> None:
+    file = tmp_path / "batchwright.db"
+    app.close()
+    if damage == "page":
+        _overwrite(file, 3 * 4096, b"\xff" * 12_288)
+    elif damage == "header":
+        _overwrite(file, 0, b"\0" * 200)
+    elif damage == "cut off":
+        os.truncate(file, 10_000)
+    else:
+        file.write_text("no database at all, but long enough to be taken for the header of one " * 4)
+    problems = check_database(app)
+    assert problems
+    assert all("damaged" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("tables", [["theirs"], ["theirs", "alembic_version"], ["theirs", "run"]])
+def test_an_upgrade_refuses_the_database_of_something_else_and_changes_nothing_in_it(
+    tmp_path: Path, tables: list[str], journal: str
+) -> None:
+    file = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as theirs:
+        theirs.execute(f"PRAGMA journal_mode={journal}")
+        for table in tables:
+            theirs.execute(f"CREATE TABLE {table} (id INTEGER)")
+    before = file.read_bytes()
+    app = make_application(make_settings(f"sqlite:///{file}", tmp_path))
+    with pytest.raises(Refused, match="is a database of something else"):
+        upgrade_database(app, actor=ACTOR)
+    with pytest.raises(DatabaseMissing, match="no Batchwright database") as refusal:
+        app.database.require()
+    assert "something else" in (refusal.value.remedy or "")
+    app.close()
+    assert file.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    app = make_application(make_settings(f"sqlite:///{tmp_path}/empty.db", tmp_path))
+    assert upgrade_database(app, actor=ACTOR)["before"] is None
+    assert check_database(app) == []
+    app.close()
+
+
+def test_without_the_driver_of_postgresql_its_extra_is_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    app = make_application(make_settings("postgresql+psycopg://u@127.0.0.1:1/x", tmp_path))
+    with pytest.raises(Refused) as refusal:
+        app.database.require()
+    assert "pip install 'batchwright[postgres]'" in (refusal.value.remedy or "")

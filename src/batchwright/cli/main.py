@@ -137,7 +137,6 @@ def failure_of(error: BaseException) -> Failure:
     from batchwright.config.errors import SettingsError
     from batchwright.engine.errors import Refused
     from batchwright.engine.faults import in_words
-    from batchwright.files import reason_of
 
     if isinstance(error, Refused):
         return Failure(REFUSED, error.message, error.field, error.remedy)
@@ -146,7 +145,7 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return Failure(
-            FAILED, f"{reason_of(error)}{place}", None, "Look at the file, folder or disk it is about"
+            FAILED, f"{error.strerror}{place}", None, "Look at the file, folder or disk it is about"
         )
     words = in_words(error)
     if words is not None:

@@ -21,12 +21,13 @@ def database_url(text: str, directory: Path) -> str:
 
     The path of an SQLite file is taken relative to `directory`.
     """
-    scheme, separator, rest = text.partition("://")
+    named, separator, rest = text.partition("://")
     if not separator:
         raise ValueError("is not a URL")
+    scheme = named.lower()
     if scheme == "sqlite":
         return _sqlite_url(rest, directory)
-    if scheme not in ("postgresql", "postgresql+psycopg"):
+    if scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
         kind = f"the database kind {scheme!r}" if scheme.isidentifier() else "a database kind"
         raise ValueError(f"names {kind}, which is not supported")
     parts = urlsplit(f"postgresql://{rest}")

@@ -73,6 +73,14 @@ def is_read_only(error: BaseException) -> bool:
     return str(getattr(raised, "sqlite_errorname", "")).startswith(SQLITE_READ_ONLY)
 
 
+def is_damage(error: BaseException) -> bool:
+    """True where the file of the database, or a part of it, cannot be read as one."""
+    raised = getattr(error, "orig", error)
+    if getattr(raised, "sqlstate", None) in ("XX001", "XX002"):
+        return True
+    return str(getattr(raised, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
 def is_cancelled(error: BaseException) -> bool:
     """True for a statement that somebody called off: our own sessions have no limit of time for one."""
     return getattr(getattr(error, "orig", error), "sqlstate", None) == CANCELLED
@@ -94,7 +102,7 @@ def in_words(error: BaseException) -> tuple[str, str] | None:
             f"the disk of the database is full: {said}",
             "Make room there and do it again; nothing is half done",
         )
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "XX001", "XX002")):
+    if is_damage(error):
         return f"the database is damaged: {said}", "See `batchwright db check`, and restore a backup"
     if code.startswith(("SQLITE_BUSY", "55P03")):
         return said, "Do it again when that process is done, or give it longer with --timeout SECONDS"

@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from sqlalchemy.exc import DatabaseError
+
 from batchwright.config.secrets import url_without_password
 from batchwright.engine.errors import Refused
+from batchwright.engine.faults import is_damage, reason_of
 from batchwright.engine.store import database
-from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.migrating import advice, newest_revision
 from batchwright.engine.store.wake import tell
 from batchwright.files import NewFile
 from batchwright.operations.access import audit
@@ -48,14 +51,21 @@ def check_database(app: Application) -> list[str]:
 
     Its revision and, on SQLite, its pages and foreign keys. Refuses a database that is not there.
     """
+    try:
+        return _faults(app)
+    except (Refused, DatabaseError) as error:
+        cause = error.__cause__ if isinstance(error, Refused) else error
+        if cause is None or not is_damage(cause):
+            raise
+        return [f"the file is damaged: {reason_of(cause)}; restore a backup"]
+
+
+def _faults(app: Application) -> list[str]:
     if not app.database.exists():
         app.database.require()
-    problems = []
-    if app.database.revision() != newest_revision():
-        problems.append(
-            f"the database is at revision {app.database.revision()}, this program needs {newest_revision()}: "
-            "run `batchwright db upgrade`"
-        )
+    problems, there = [], app.database.revision()
+    if there is not None and there != newest_revision():
+        problems.append(f"the database is at revision {there}, {advice(there)}")
     if app.database.is_sqlite:
         with app.database.read() as connection:
             problems += database.sqlite_faults(connection)

@@ -36,17 +36,24 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> int:
     """Check the settings, and the jobs they name, and tell every problem; the exit code is 1 when there is one."""
     # Not at the top: `config show` does without all that jobs import.
+    from batchwright.engine.errors import Refused
     from batchwright.operations.app import make_application
     from batchwright.operations.runs.jobs import broken_jobs
 
     try:
         settings = current_settings()
         origin = next(line.origin for line in settings.lines() if line.name == "jobs")
+        app = make_application(settings)
         problems = settings.exposed_secrets()
         problems += [
             Problem("jobs", origin, None, reason, "Correct its path or its module, or take it out")
-            for reason in broken_jobs(make_application(settings))
+            for reason in broken_jobs(app)
         ]
+        try:
+            _ = app.database.engine  # connects to nothing, but needs a driver
+        except Refused as refusal:
+            origin = next(line.origin for line in settings.lines() if line.name == "database_url")
+            problems.append(Problem("database_url", origin, None, refusal.message, refusal.remedy or ""))
     except SettingsError as error:
         problems = list(error.problems)
     if as_json:

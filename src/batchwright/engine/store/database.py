@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
@@ -213,17 +215,22 @@ class Database:
             raise DatabaseMissing(
                 f"there is no Batchwright database at {self.display_url}",
                 field="database_url",
-                remedy="Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
+                remedy="It is a database of something else: correct BATCHWRIGHT_DATABASE_URL"
+                if self.is_sqlite and self._is_foreign
+                else "Make it with `batchwright db upgrade`, or correct BATCHWRIGHT_DATABASE_URL",
             )
         if there != newest_revision():
+            can_be_upgraded = there in migrating.known_revisions()
             raise DatabaseMissing(
                 f"the database {self.display_url} is at revision {there}; needed is {newest_revision()}",
                 field="database_url",
-                remedy="Bring it up with `batchwright db upgrade`, or install the program that made it",
+                remedy="Bring it up with `batchwright db upgrade`, or install the program that made it"
+                if can_be_upgraded
+                else "Install the program that made it: this one is older, or another",
             )
 
     def _revision_there(self) -> str | None:
-        if self.is_sqlite and not Path(self.url.database or "").is_file():
+        if self.is_sqlite and (not Path(self.url.database or "").is_file() or self._is_foreign):
             return None
         try:
             return self.revision_noted() or self.revision()
@@ -266,8 +273,33 @@ class Database:
         if self.is_sqlite:
             self._make_folder()
             self._make_file()
+            self._refuse_foreign()
         with self.write(patient=True) as connection:
+            there = migrating.revision(connection)
+            if there is not None and there not in migrating.known_revisions():
+                raise Refused(
+                    f"the database {self.display_url} is at revision {there}, {migrating.advice(there)}",
+                    field="database_url",
+                    remedy="Use the program that made it, or name another database",
+                )
             migrating.upgrade(connection)
+
+    def _refuse_foreign(self) -> None:
+        if self._is_foreign:
+            raise Refused(
+                f"the file {self.url.database} is a database of something else: it has tables, and none of ours",
+                field="database_url",
+                remedy="Name another file in BATCHWRIGHT_DATABASE_URL",
+            )
+
+    @cached_property
+    def _is_foreign(self) -> bool:
+        """Whether an SQLite file has tables of something else alone. Nothing in it is changed for that, as our own
+        connections would: they put it into WAL mode. What cannot be told so is told by those.
+        """
+        file = f"file:{quote(self.url.database or '')}?mode=ro"
+        # A look that does without locks leaves no file behind, but may meet a checkpoint half done.
+        return _has_foreign_tables(f"{file}&immutable=1") and _has_foreign_tables(file)
 
     def _make_file(self) -> None:
         try:
@@ -327,6 +359,15 @@ def upgrade(url: str) -> None:
         database.upgrade()
     finally:
         database.close()
+
+
+def _has_foreign_tables(file: str) -> bool:
+    try:
+        with closing(sqlite3.connect(file, uri=True)) as look:
+            tables = {row[0] for row in look.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return False
+    return bool(tables - {"alembic_version"}) and not {"alembic_version", "run"} <= tables
 
 
 def _may_write(path: Path) -> bool:

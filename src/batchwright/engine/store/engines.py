@@ -16,7 +16,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.faults import READ_ONLY, reason_of
+from batchwright.engine.faults import READ_ONLY, is_damage, reason_of
 from batchwright.engine.store.lock_holders import end_stopped_writer, shown, write_lock_holder
 from batchwright.engine.store.side_files import make_side_file
 from batchwright.engine.store.tables import heartbeat, lease_metadata
@@ -72,9 +72,16 @@ OWN_SETTINGS = """
 
 
 def _open_postgresql(url: URL, **options: Any) -> Engine:
-    engine = create_engine(
-        url, connect_args=POSTGRESQL_ARGUMENTS, pool_pre_ping=True, max_overflow=-1, **options
-    )
+    try:
+        engine = create_engine(
+            url, connect_args=POSTGRESQL_ARGUMENTS, pool_pre_ping=True, max_overflow=-1, **options
+        )
+    except ImportError as error:
+        raise Refused(
+            f"the driver for PostgreSQL cannot be used: {error}",
+            field="database_url",
+            remedy="Run `pip install 'batchwright[postgres]'`",
+        ) from error
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "handle_error", _leave_read_only_server)
     event.listen(engine, "before_cursor_execute", _note_changed_session)
@@ -172,7 +179,7 @@ def open_lease_engine(url: URL) -> Engine:
         ) from error
     except DatabaseError as error:
         engine.dispose()
-        if not _is_damaged(error):
+        if not is_damage(error):
             raise Refused(
                 f"cannot use the file of heartbeats {file}: {reason_of(error)}",
                 field="database_url",
@@ -192,10 +199,6 @@ def _make_lease_tables(engine: Engine) -> None:
             if column.name not in known:
                 kind = column.type.compile(engine.dialect)
                 connection.exec_driver_sql(f"ALTER TABLE heartbeat ADD COLUMN {column.name} {kind}")
-
-
-def _is_damaged(error: DatabaseError) -> bool:
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
 
 
 def _set_aside(file: Path) -> None:
