@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -376,3 +377,24 @@ def test_a_run_that_keeps_the_dedup_key_is_named(bench: Bench) -> None:
     bench.submit = refusing  # type: ignore[method-assign]
     bench.fire_at(NOW + MINUTE, schedule)
     assert shown(bench, schedule) == [(NOW + MINUTE, 1, "refused: JR-00000001 has the key")]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("policy", ["skip", "latest", "all"])
+def test_a_time_that_is_found_in_time_behind_a_long_write_is_on_time(bench: Bench, policy: str) -> None:
+    schedule = bench.add("N", MINUTELY, misfire=Misfire(policy))
+    for number in range(1, 4):
+        bench.clock.sleep(60)
+        firing = bench.firing()
+        looking = threading.Thread(target=firing.fire, args=([schedule.id],))
+        with bench.database.write():
+            looking.start()
+            until = time.monotonic() + 30
+            while schedule.id not in firing._found:
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            bench.clock.sleep(8)
+        looking.join(30)
+        bench.clock.sleep(-8)
+        assert [fire.decision for fire in bench.fires(schedule)] == ["started"] * number
+        bench.end_runs()

@@ -225,3 +225,24 @@ def test_the_newest_times_are_the_end_of_all_of_them(number: int) -> None:
         assert (
             due.newest(expression, after, until, number) == list(due.each(expression, after, until))[-number:]
         )
+
+
+@pytest.mark.parametrize("misfire", list(Misfire))
+def test_lateness_counts_from_when_it_was_found_that_a_time_is_due(misfire: Misfire) -> None:
+    one = schedule(misfire=misfire)
+    assert started(decided(one, at(1, 50), found=at(1, 5))) == [at(1)]
+    assert at(1) not in started(decided(schedule(misfire=Misfire.SKIP), at(1, 50), found=at(1, 6)))
+
+
+def test_what_comes_while_the_deciding_waits_is_on_time_up_to_the_cap() -> None:
+    one = schedule(misfire=Misfire.SKIP, overlap=Overlap.ALLOW)
+    assert started(decided(one, at(4, 10), found=at(1))) == [at(1), at(2), at(3), at(4)]
+    dense = schedule("* * * * * ?", misfire=Misfire.SKIP, overlap=Overlap.ALLOW, cap=3)
+    decisions = decided(dense, at(10), found=at(1))
+    assert started(decisions) == [at(10) - number * SECOND for number in (8, 7, 6, 5, 4, 3, 2, 1, 0)]
+    assert sum(one.count for one in decisions if isinstance(one, SkippedTimes)) == 561
+
+
+def test_a_grace_counts_from_then_too() -> None:
+    one = schedule(misfire=Misfire.SKIP, grace_seconds=60)
+    assert started(decided(one, at(3, 30), found=at(2, 0), recorded=[at(2), at(3)])) == [at(1)]

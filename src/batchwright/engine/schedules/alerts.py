@@ -5,19 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from batchwright.engine.run import ENDED, State
-from batchwright.engine.schedule import Hold, Judgement, Late, LateCheck, RunTimes, Schedule
+from batchwright.engine.schedule import Hold, Judgement, Late, LateCheck, NotRunCause, RunTimes, Schedule
 from batchwright.engine.store.schedules import Fire
 
+MOST_OVERLAPPED = 3
+"""The time overlapped as so manieth in a row is told of, whoever wants to know of late ones."""
 
-def late_check_of(schedule: Schedule, hold: Hold, fire: Fire, now: datetime) -> LateCheck | None:
+
+def late_check_of(
+    schedule: Schedule, hold: Hold, fire: Fire, now: datetime, *, is_wanted: bool = False
+) -> LateCheck | None:
     """The check of a time that was just decided on; ``None`` where there is nothing to be told of it.
 
     Minutes count from the nominal time, or from the end of a pause or hold in which that lay. Of times that were not
-    run somebody is told at once, where the schedule says that they want to know of late ones.
+    run somebody is told at once where the schedule says that they want to know of late ones, where it ``is_wanted``,
+    and always of those that were refused.
     """
     limits = (schedule.start_within_minutes, schedule.finish_within_minutes)
     if fire.cause is not None:
-        is_wanted = limits != (None, None) and not fire.cause.is_intended
+        is_refused = fire.cause is NotRunCause.REFUSED
+        is_wanted = is_wanted or is_refused or (limits != (None, None) and not fire.cause.is_intended)
         start_by, finish_by, ping = (now if is_wanted else None), None, None
     else:
         ends = (end for end in (schedule.resumed_at, hold.released_at) if end is not None)

@@ -13,28 +13,16 @@ from batchwright.engine.cron import CronExpression
 from batchwright.engine.schedule import Schedule
 
 A_MOMENT = timedelta(microseconds=1)
-AHEAD = timedelta(hours=1)
-"""A mark further away than that was set by a clock that was wrong. Wide, for clocks of several machines may differ."""
 _FIRST_REACH = timedelta(minutes=1)
 
 
 def bounds(schedule: Schedule, now: datetime) -> tuple[datetime, datetime]:
     """Every nominal time after the one instant and up to the other is due; none when they are not in order."""
-    after = _mark(schedule)
+    after = max(filter(None, (schedule.created_at, schedule.timed_at, schedule.last_nominal_time)))
     if schedule.start is not None:
         after = max(after, schedule.start - A_MOMENT)
     until = now if schedule.end is None else min(now, schedule.end)
     return after.astimezone(UTC), until.astimezone(UTC)
-
-
-def silent_until(schedule: Schedule, now: datetime) -> datetime | None:
-    """Until when nothing of the schedule is due because a clock that was ahead has marked it; ``None``: not so."""
-    mark = _mark(schedule)
-    return mark if mark > now + AHEAD else None
-
-
-def _mark(schedule: Schedule) -> datetime:
-    return max(filter(None, (schedule.created_at, schedule.timed_at, schedule.last_nominal_time)))
 
 
 def next_due(schedule: Schedule) -> datetime | None:

@@ -21,9 +21,9 @@ from batchwright.engine.errors import JobExit, Refused
 from batchwright.engine.events import Event, Events
 from batchwright.engine.faults import exponential_pause, is_transient, reason_of
 from batchwright.engine.run import Run
-from batchwright.engine.schedule import NotRunCause, NotRunReason, Schedule, ScheduleSpec
+from batchwright.engine.schedule import Hold, NotRunCause, NotRunReason, Schedule, ScheduleSpec
 from batchwright.engine.schedules import due, policy
-from batchwright.engine.schedules.alerts import late_check_of
+from batchwright.engine.schedules.alerts import MOST_OVERLAPPED, late_check_of
 from batchwright.engine.schedules.job_calls import Answer, JobCalls
 from batchwright.engine.schedules.policy import SkippedTimes, Start, Verdict
 from batchwright.engine.store import late_checks
@@ -62,6 +62,7 @@ class _Set:
     now: datetime
     seen: list[Schedule] = field(default_factory=list)
     fires: list[tuple[int, Fire]] = field(default_factory=list)
+    overlapped: list[tuple[int, Fire]] = field(default_factory=list)
     news: list[Event] = field(default_factory=list)
 
 
@@ -123,6 +124,7 @@ class Firing:
         self._refusal = refusal
         self._make_ready = make_ready
         self._calls = JobCalls(self._called, clock)
+        self._found: dict[int, datetime] = {}
         self._left_since: dict[int, float] = {}
         self._failures: dict[int, _Failures] = {}
         self._told: set[tuple[int, str]] = set()
@@ -149,6 +151,7 @@ class Firing:
                 fresh = store.by_keys(connection, some)
             now = self._clock.now()
             due_now = [one for one in fresh if not one.paused and _is_due(one, now)]
+            self._note_found(fresh, {one.id for one in due_now}, now)
             plans = self._plans([one for one in due_now if self.is_ours(one) and not self._rests(one)])
             seen += [one for one in fresh if one.id not in plans]
             again += [
@@ -161,6 +164,14 @@ class Firing:
         if faults and not fired:
             raise faults[0]
         return seen + fired
+
+    def _note_found(self, schedules: Iterable[Schedule], due_keys: Collection[int], now: datetime) -> None:
+        """From when it is found that times are due, however long it takes until they are decided on."""
+        for one in schedules:
+            if one.id in due_keys:
+                self._found.setdefault(one.id, now)
+            else:
+                self._found.pop(one.id, None)
 
     def _rests(self, schedule: Schedule) -> bool:
         failures = self._failures.get(schedule.id)
@@ -246,18 +257,17 @@ class Firing:
             kept = [one for one in store.lock_free(connection, keys) if plans[one.id].is_of(one)]
             ahead = store.recorded_ahead(connection, keys)
             live = store.newest_live(connection, [one.name for one in kept])
-            verdicts = [
-                policy.decide(
-                    one, done.now, hold=hold, live=live.get(one.name), recorded=ahead.get(one.id, ())
-                )
-                for one in kept
-            ]
+            verdicts = [self._decide(one, plans[one.id], done.now, hold, live, ahead) for one in kept]
             results = iter(self._started(connection, kept, verdicts, plans))
             for schedule, verdict in zip(kept, verdicts, strict=True):
                 _record(connection, schedule, verdict, results, done)
             store.insert_fires(connection, done.fires, done.now)
             schedules = {schedule.id: schedule for schedule in kept}
-            checks = (late_check_of(schedules[key], hold, fire, done.now) for key, fire in done.fires)
+            checks = [late_check_of(schedules[key], hold, fire, done.now) for key, fire in done.fires]
+            checks += [
+                late_check_of(schedules[key], hold, fire, done.now, is_wanted=True)
+                for key, fire in done.overlapped
+            ]
             late_checks.add(connection, checks)
             pairs = zip(kept, verdicts, strict=True)
             store.mark_recorded(connection, {one.id: to.up_to for one, to in pairs if to.up_to is not None})
@@ -265,9 +275,31 @@ class Firing:
             self._events.publish(event)
         for schedule in done.seen:
             self._left_since.pop(schedule.id, None)
+            self._found.pop(schedule.id, None)
             if plans[schedule.id].refused is None:
                 self._failures.pop(schedule.id, None)
         return done.seen
+
+    def _decide(
+        self,
+        schedule: Schedule,
+        plan: _Plan,
+        now: datetime,
+        hold: Hold,
+        live: Mapping[str, str],
+        ahead: Mapping[int, Collection[datetime]],
+    ) -> Verdict:
+        recorded = ahead.get(schedule.id, ())
+        if plan.refused is not None and not schedule.paused and not hold.lasts:
+            return policy.skip_all(schedule, now, plan.refused, recorded)
+        return policy.decide(
+            schedule,
+            now,
+            hold=hold,
+            live=live.get(schedule.name),
+            recorded=recorded,
+            found=self._found.get(schedule.id),
+        )
 
     def _is_left(self, schedule: Schedule, refusal: BaseException) -> bool:
         """Whether its time is left to others for a moment; whoever takes the parameters fires at once."""
@@ -296,10 +328,7 @@ class Firing:
             for one in verdict.decisions
             if isinstance(one, Start)
         ]
-        submitted = iter(
-            self._submit(connection, [one for one in starts if plans[one[0].id].refused is None])
-        )
-        results = [plans[schedule.id].refused or next(submitted) for schedule, _ in starts]
+        results = self._submit(connection, starts)
         return [_refused(str(one)) if isinstance(one, Refused) else one for one in results]
 
 
@@ -339,6 +368,7 @@ def _record(
         for fire in joined
         if fire.cause is not None
     ]
+    done.overlapped += _overlapped_often(connection, schedule, joined)
     done.fires += [(schedule.id, fire) for fire in _new(connection, schedule, joined, done.now)]
     done.seen.append(replace(schedule, last_nominal_time=verdict.up_to or schedule.last_nominal_time))
 
@@ -425,6 +455,30 @@ def _new(connection: Connection, schedule: Schedule, fires: Sequence[Fire], now:
         return fires
     store.extend_fire(connection, last, fires[0], now)
     return fires[1:]
+
+
+def _overlapped_often(
+    connection: Connection, schedule: Schedule, fires: Sequence[Fire]
+) -> Iterator[tuple[int, Fire]]:
+    """The times with which so many in a row are overlapped that somebody is to be told; not where they are anyhow."""
+    if not any(fire.cause is NotRunCause.OVERLAPPED for fire in fires):
+        return
+    if (schedule.start_within_minutes, schedule.finish_within_minutes) != (None, None):
+        return
+    in_a_row: list[Fire] = []
+    for before in store.fires(connection, schedule.id, MOST_OVERLAPPED):
+        if before.cause is not NotRunCause.OVERLAPPED:
+            break
+        in_a_row.insert(0, before)
+    for fire in fires:
+        if fire.cause is not NotRunCause.OVERLAPPED:
+            in_a_row = []
+            continue
+        counted = sum(one.count for one in in_a_row)
+        in_a_row.append(fire)
+        if counted < MOST_OVERLAPPED <= counted + fire.count:
+            first = in_a_row[0].nominal_time
+            yield schedule.id, replace(fire, nominal_time=first, count=counted + fire.count)
 
 
 def _batched(keys: Collection[int], size: int) -> Iterator[Sequence[int]]:

@@ -1,9 +1,10 @@
 """What becomes of the nominal times that are due: pure, given the instant and what is known of the schedule.
 
-A time that is found at most five seconds after it came is on time, and starts a run. What is later, or came in a pause
-or a hold, has been missed. Of missed times none, the last, or the last so many are run
-(``Misfire``), if they are not later than the grace. So what is run is always the end of what is due, and the rest
-before it is recorded as ranges with their reason. APScheduler and Quartz know the same policies; neither keeps account.
+A time that is found at most five seconds after it came is on time, and starts a run, however long the deciding has to
+wait. What is later, or came in a pause or a hold, has been missed. Of missed times none, the last, or the last so many
+are run (``Misfire``), if they are not later than the grace. So what is run is always the end of what is due, and the
+rest before it is recorded as ranges with their reason. APScheduler and Quartz know the same policies; neither keeps
+account.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def decide(
     hold: Hold,
     live: str | None = None,
     recorded: Collection[datetime] = (),
+    found: datetime | None = None,
 ) -> Verdict:
     """Decide about every time that is due.
 
@@ -72,14 +74,16 @@ def decide(
         hold: the maintenance that holds all schedules, or the last one.
         live: id of the newest run of the schedule that has not ended.
         recorded: due times that have a record already, of a backfill.
+        found: when it was found that times are due, from which lateness counts; now, unless what decides had to wait.
     """
+    found = min(now, found or now)
     after, until = due.bounds(schedule, now)
     if schedule.paused or hold.lasts or due.first(schedule.expression, after, until) is None:
         return Verdict()
-    missed, on_time = _to_run(schedule, now, hold, after, until, recorded)
+    missed, on_time = _to_run(schedule, now, hold, after, until, recorded, found)
     starts = [*missed, *on_time]
     rest = starts[0] - A_MOMENT if starts else until
-    skipped = _skipped(schedule, now, hold, after, rest, recorded)
+    skipped = _skipped(schedule, found, hold, after, rest, recorded)
     started = _by_overlap(schedule, starts, live, is_made_up=bool(missed))
     decisions = tuple(_merged([*skipped, *started], recorded))
     ends = [one.nominal_time if isinstance(one, Start) else one.last for one in decisions]
@@ -103,15 +107,20 @@ def _to_run(
     after: datetime,
     until: datetime,
     recorded: Collection[datetime],
+    found: datetime,
 ) -> tuple[list[datetime], list[datetime]]:
     """The missed times and those on time that a run is for, unless runs overlap."""
-    ends = (at for at in (schedule.resumed_at, hold.released_at) if at is not None and at <= now)
+    ends = [at for at in (schedule.resumed_at, hold.released_at) if at is not None and at <= now]
     late = max([now - ON_TIME - A_MOMENT, *ends])
-    on_time = [
-        time for time in due.each(schedule.expression, max(after, late), until) if time not in recorded
-    ]
+    on_time = list(due.each(schedule.expression, max(after, late), until))
+    waited = max([found - ON_TIME - A_MOMENT, *ends])
+    if waited < late:
+        # What came while it waited is on time, too; of a dense cadence no more than missed times may be.
+        on_time[:0] = due.newest(schedule.expression, max(after, waited), min(until, late), schedule.cap)
+        late = on_time[0] - A_MOMENT if on_time else late
+    on_time = [time for time in on_time if time not in recorded]
     number = schedule.cap if schedule.misfire is Misfire.ALL else 0 if on_time else 1
-    since = max(after, _oldest_to_run(schedule, now, after))
+    since = max(after, _oldest_to_run(schedule, found, after))
     missed = due.newest(schedule.expression, since, min(until, late), number)
     return [time for time in missed if time not in recorded], on_time
 

@@ -192,14 +192,14 @@ class Scheduler:
         """Once for each mark: it may last for years, and nobody else would say why nothing is fired."""
         now = self._clock.now()
         for schedule in self._known.values():
-            until = due.silent_until(schedule, now)
+            until = schedule.ahead_of(now)
             if until is not None and (schedule.id, until) not in self._told:
                 self._told.add((schedule.id, until))
                 log.error(
                     "a clock was ahead when a schedule was last written to; nothing of it is fired until then",
                     schedule=schedule.name,
                     until=until.isoformat(),
-                    remedy="remove it and add it again",
+                    remedy="batchwright schedules rewind",
                 )
 
     def _note(self, schedule: Schedule) -> None:

@@ -4,23 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
-from batchwright.engine.run import State
+from batchwright.engine.run import ENDED, State
 from batchwright.engine.schedule import Judgement, LateCheck, RunTimes
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule_watch as check_table
+from batchwright.engine.store.types import UtcTime
 
 MOST = 1_000
 """Checks that one look takes, the oldest first."""
 
-# What is to be checked, with what is known of the runs.
-_OPEN = (
-    select(check_table, run_table.c.state, run_table.c.started_at, run_table.c.ended_at)
-    .join(run_table, run_table.c.run_id == check_table.c.run_id, isouter=True)
+_NOW = bindparam("now", type_=UtcTime())
+_HAS_ENDED = run_table.c.state.in_([str(state) for state in sorted(ENDED)])
+
+_WITH_RUN = select(check_table, run_table.c.state, run_table.c.started_at, run_table.c.ended_at).join(
+    run_table, run_table.c.run_id == check_table.c.run_id, isouter=True
+)
+
+# What may be decided now, with what is known of the runs: a deadline that has come; of a run that has ended, or is
+# gone, everything but a ping.
+_DUE = (
+    _WITH_RUN.where(
+        or_(
+            check_table.c.start_by <= _NOW,
+            check_table.c.finish_by <= _NOW,
+            and_(
+                or_(_HAS_ENDED, run_table.c.id.is_(None)),
+                or_(
+                    check_table.c.start_by.is_not(None),
+                    check_table.c.finish_by.is_not(None),
+                    run_table.c.id.is_(None),
+                    run_table.c.state != str(State.COMPLETED),
+                ),
+            ),
+        )
+    )
+    .order_by(check_table.c.id)
+    .limit(MOST)
+)
+
+# The pings of runs that have completed, but for those that are put off; one put off too far was so by a wrong clock.
+_PINGS_DUE = (
+    _WITH_RUN.where(
+        check_table.c.ping.is_not(None),
+        run_table.c.state == str(State.COMPLETED),
+        or_(
+            check_table.c.ping_at.is_(None),
+            check_table.c.ping_at <= _NOW,
+            check_table.c.ping_at > bindparam("furthest", type_=UtcTime()),
+        ),
+    )
     .order_by(check_table.c.id)
     .limit(MOST)
 )
@@ -88,8 +125,20 @@ def add(connection: Connection, checks: Iterable[LateCheck | None]) -> None:
 
 
 def open_checks(connection: Connection) -> list[tuple[StoredLateCheck, RunTimes | None]]:
-    """Checks that are open, the oldest first, with what is known of each run."""
-    return [(_late_check(row), _times(row)) for row in connection.execute(_OPEN)]
+    """All checks that are open, the oldest first, with what is known of each run."""
+    rows = connection.execute(_WITH_RUN.order_by(check_table.c.id))
+    return [(_late_check(row), _times(row)) for row in rows]
+
+
+def due(connection: Connection, now: datetime) -> list[tuple[StoredLateCheck, RunTimes | None]]:
+    """Checks of which something may be decided now, the oldest first, with what is known of each run."""
+    return [(_late_check(row), _times(row)) for row in connection.execute(_DUE, {"now": now})]
+
+
+def pings_due(connection: Connection, now: datetime, furthest: timedelta) -> list[StoredLateCheck]:
+    """Checks whose ping is to be called now, the oldest first; none is put off longer than ``furthest``."""
+    values = {"now": now, "furthest": now + furthest}
+    return [_late_check(row) for row in connection.execute(_PINGS_DUE, values)]
 
 
 def lock_free(connection: Connection, keys: Iterable[int]) -> set[int]:
