@@ -344,6 +344,20 @@ def last_started(connection: Connection, schedule_keys: Iterable[int] | None = N
     return {row.id: row.at for row in connection.execute(statement) if row.at is not None}
 
 
+def last_fires(connection: Connection) -> dict[int, StoredFire]:
+    """By key of schedule, the record that reaches furthest."""
+    newest = (
+        select(schedule_fire.c.id)
+        .where(schedule_fire.c.schedule_id == schedule_table.c.id)
+        .order_by(schedule_fire.c.nominal_time.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    keys = select(newest.label("id")).select_from(schedule_table).subquery()
+    statement = select(schedule_fire).join(keys, keys.c.id == schedule_fire.c.id)
+    return {row.schedule_id: _fire(row) for row in connection.execute(statement)}
+
+
 def _row(spec: ScheduleSpec) -> dict[str, Any]:
     row = {name: getattr(spec, name) for name in _SPEC}
     return row | {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -12,10 +12,13 @@ from sqlalchemy import Connection
 
 from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import BatchJob
-from batchwright.engine.schedule import Hold, Schedule, ScheduleRequest
+from batchwright.engine.schedule import Hold, NotRunCause, Schedule, ScheduleRequest
 from batchwright.engine.schedules import due
+from batchwright.engine.schedules.alerts import MOST_OVERLAPPED
 from batchwright.engine.schedules.firing import rewind
 from batchwright.engine.store import schedules as store
+from batchwright.engine.store.schedules import StoredFire
+from batchwright.operations import user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -324,14 +327,27 @@ def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, 
     permit(app, actor, Right.LOOK, "schedule.list")
     with app.database.read() as connection:
         now = app.clock.now()
-        found = {one.name: "; ".join(_troubles(one, now)) for one in store.all_schedules(connection)}
+        schedules = store.all_schedules(connection)
+        disabled = user_store.disabled_users(connection, {schedule.owner for schedule in schedules})
+        last = store.last_fires(connection)
+        found = {one.name: "; ".join(_troubles(one, last.get(one.id), disabled, now)) for one in schedules}
     return {name: text for name, text in found.items() if text}
 
 
-def _troubles(schedule: Schedule, now: datetime) -> Iterator[str]:
+def _troubles(
+    schedule: Schedule, last: StoredFire | None, disabled: Collection[str], now: datetime
+) -> Iterator[str]:
     ahead = schedule.ahead_of(now)
     if ahead is not None:
         yield f"recorded ahead of the clock: fires nothing until {instant(ahead)}, or `schedules rewind`"
+    if schedule.owner in disabled:
+        yield f"its owner {schedule.owner} is a user who is disabled"
+    if last is None:
+        return
+    if last.cause is NotRunCause.REFUSED:
+        yield last.reason or str(last.cause)
+    elif last.cause is NotRunCause.OVERLAPPED and last.count >= MOST_OVERLAPPED:
+        yield f"{last.count:,} times in a row {last.reason}"
 
 
 def read_hold(app: Application, *, actor: Actor | None = None) -> View:

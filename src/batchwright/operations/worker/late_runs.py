@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -14,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 from batchwright.engine import events
 from batchwright.engine.duty import unheard
 from batchwright.engine.faults import is_transient, reason_of
-from batchwright.engine.run import State
 from batchwright.engine.schedule import Judgement, Late, LateCheck, Schedule
 from batchwright.engine.schedules.alerts import judge
 from batchwright.engine.store import late_checks, runs
@@ -38,6 +39,7 @@ PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), tim
 FURTHEST = timedelta(hours=1)
 """No call is put off for so long: a time that is further away was set by a clock that was ahead."""
 
+HOSTS_AT_ONCE = 4
 HOLD = timedelta(minutes=1)
 """How long a claim keeps others from calling: longer than a call may take."""
 
@@ -45,37 +47,58 @@ log = structlog.get_logger()
 
 
 def look(app: Application) -> None:
-    """Tell of what is late, each once however many look, and call the pings that are due.
+    """Tell of what is late, and then call the pings that are due."""
+    tell(app)
+    call_pings(app)
 
-    The mail is recorded with the mark that it was told of. A ping is called outside any transaction, and marked after
-    the answer: whoever dies in between leaves it to be called again.
-    """
-    with app.database.read() as connection:
-        checks = late_checks.open_checks(connection)
-        schedules = store.all_schedules(connection)
+
+def tell(app: Application) -> None:
+    """Tell of what is late, each once however many look: the mail is recorded with the mark that it was told of."""
     now = app.clock.now()
+    with app.database.read() as connection:
+        checks = late_checks.due(connection, now)
+        schedules = store.all_schedules(connection)
     _tell_ahead(app, [one for one in schedules if one.ahead_of(now) not in (None, one.ahead_told)], now)
-    if not checks:
-        return
-    judged = [(check, run, judge(check, run, now)) for check, run in checks]
-    changed = [(check, verdict) for check, _, verdict in judged if _differs(check, verdict)]
+    judged = [(check, judge(check, run, now)) for check, run in checks]
+    changed = [(check, verdict) for check, verdict in judged if _differs(check, verdict)]
     if changed:
         for event in _settle(app, changed):
             app.events.publish(event)
-    for check, run, verdict in judged:
-        is_due = check.ping_at is None or not now < check.ping_at <= now + FURTHEST
-        if verdict.ping is not None and run is not None and run.state is State.COMPLETED and is_due:
-            _call_safely(app, check)
 
 
-def _call_safely(app: Application, check: StoredLateCheck) -> None:
-    """One whose row somebody keeps keeps nobody from the others."""
+def call_pings(app: Application, stopping: Callable[[], bool] = lambda: False) -> None:
+    """Call the pings that are due, those of a few hosts at once; of a host that does not answer one in each look.
+
+    A ping is called outside any transaction, and marked after the answer: whoever dies in between leaves it to be
+    called again.
+    """
+    with app.database.read() as connection:
+        waiting = late_checks.pings_due(connection, app.clock.now(), FURTHEST)
+    by_host: dict[str, list[StoredLateCheck]] = {}
+    for check in waiting:
+        by_host.setdefault(urlsplit(check.ping or "").netloc, []).append(check)
+
+    def call_host(checks: Sequence[StoredLateCheck]) -> None:
+        for check in checks:
+            if stopping() or not _call_safely(app, check):
+                return
+
+    if len(by_host) == 1:
+        call_host(waiting)
+    elif by_host:
+        with ThreadPoolExecutor(HOSTS_AT_ONCE, thread_name_prefix="pings") as pool:
+            list(pool.map(call_host, by_host.values()))
+
+
+def _call_safely(app: Application, check: StoredLateCheck) -> bool:
+    """Whether its host may be called again in this look. One whose row somebody keeps keeps nobody from the others."""
     try:
-        _call(app, check)
+        return _call(app, check)
     except DBAPIError as error:
         if not is_transient(error):
             raise
         log.warning("a ping is left for later", run_id=check.run_id, reason=reason_of(error))
+        return True
 
 
 def _differs(check: StoredLateCheck, verdict: Judgement) -> bool:
@@ -119,9 +142,6 @@ def _tell_ahead(app: Application, schedules: Sequence[Schedule], now: datetime) 
             if store.note_ahead_told(connection, schedule, at):
                 event = _notify(app, connection, schedule, check, "ahead")
         if event is not None:
-            log.error(
-                "schedule fires nothing", schedule=schedule.name, until=instant(at), reason=check.reason
-            )
             app.events.publish(event)
 
 
@@ -169,13 +189,13 @@ def _facts(schedule: Schedule, check: LateCheck, late: Late) -> dict[str, Any]:
     return facts
 
 
-def _call(app: Application, check: StoredLateCheck) -> None:
+def _call(app: Application, check: StoredLateCheck) -> bool:
     with app.database.write() as connection:
         named = store.by_keys(connection, [check.schedule_id])
         if not named or not late_checks.lock_free(connection, [check.id]):
-            return
+            return True
         if not late_checks.claim_ping(connection, check, app.clock.now() + HOLD):
-            return
+            return True
     schedule, url = named[0].name, check.ping or ""
     try:
         ping(url)
@@ -188,23 +208,31 @@ def _call(app: Application, check: StoredLateCheck) -> None:
             else:
                 late_checks.put_off_ping(connection, check, app.clock.now() + PAUSES[attempt - 1])
         app.events.publish(events.PingFailed(schedule, check.run_id, attempt, str(failure), is_last=gives_up))
-        return
+        return False
     with app.database.write() as connection:
         late_checks.end_ping(connection, check)
     app.events.publish(events.PingSent(schedule, check.run_id))
+    return True
 
 
 def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> NewsLoop:
-    """Looks every few seconds and soon after news."""
-
-    def look_unless_stopping() -> None:
-        if not loop.stopping:  # a ping may take long
-            look(app)
-
-    loop = NewsLoop(
+    """Tells every few seconds and soon after news."""
+    return NewsLoop(
         "watch",
-        look_unless_stopping,
+        lambda: tell(app),
         trouble="late runs could not be looked for; they are later",
+        seconds_after_news=SECONDS_AFTER_NEWS,
+        seconds_between=SECONDS_BETWEEN_LOOKS,
+        on_failure=on_failure,
+    )
+
+
+def ping_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> NewsLoop:
+    """Calls pings as often, in a thread of its own: a host that does not answer keeps nobody from being told."""
+    loop = NewsLoop(
+        "pings",
+        lambda: call_pings(app, lambda: loop.stopping),
+        trouble="pings could not be called; they are later",
         seconds_after_news=SECONDS_AFTER_NEWS,
         seconds_between=SECONDS_BETWEEN_LOOKS,
         on_failure=on_failure,

@@ -22,7 +22,7 @@ from batchwright.notifications import outbox
 from batchwright.operations.app import Application
 from batchwright.operations.schedules.firing import make_ready, submit_of_schedules
 from batchwright.operations.worker.background_loop import NewsLoop
-from batchwright.operations.worker.late_runs import watch_loop
+from batchwright.operations.worker.late_runs import ping_loop, watch_loop
 from batchwright.operations.worker.upkeep import Upkeep
 
 SECONDS_AFTER_NEWS = 0.25
@@ -45,6 +45,7 @@ class WorkerProcess:
         self._wake = wake_of(app.database)
         self._mail = _mail_loop(app, self._on_failure)
         self._watch = watch_loop(app, self._on_failure)
+        self._pings = ping_loop(app, self._on_failure)
         self._upkeep = Upkeep(app, self._mail.look, self._on_failure)
         self._scheduler = Scheduler(
             database=app.database,
@@ -74,6 +75,7 @@ class WorkerProcess:
         """
         self._mail.start()
         self._watch.start()
+        self._pings.start()
         self._upkeep.start()
         self._scheduler.start()
         try:
@@ -91,11 +93,13 @@ class WorkerProcess:
     def _stop_duties(self) -> bool:
         self._scheduler.drain()
         self._watch.drain()
+        self._pings.drain()
         self._mail.drain()
         until = max(self._drained_at + SECONDS_TO_END, time.monotonic() + SECONDS_FOR_DUTIES)
         stops: dict[str, Callable[[float], bool]] = {
             "schedules": self._scheduler.stop,
             "watch": self._watch.stop,
+            "pings": self._pings.stop,
             "mail": self._mail.stop,
             "upkeep": self._upkeep.stop,
         }
@@ -127,6 +131,7 @@ class WorkerProcess:
     def _on_news(self) -> None:
         self._mail.look()
         self._watch.look()
+        self._pings.look()
         self._scheduler.news()
 
 
