@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def test_what_is_no_connection_is_refused(parcels: Application) -> None:
         ("cap", True),
         ("scope_size", 1.5),
         ("scope_size", "200"),
-        ("start", date(2023, 6, 15)),
+        ("start", 20230615),
         ("end", "2023-06-15"),
         ("time_zone", None),
         ("notify", "dana@example.com"),

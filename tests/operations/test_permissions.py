@@ -188,6 +188,8 @@ NO_ACT = {
     "look": "the worker's act",
     "watch_loop": "the worker's act",
     "owns_file": "part of the question itself",
+    "own_files": "part of imports and backups, which ask",
+    "file_to_write": "part of imports and backups, which ask",
     "permit": "the question itself",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",

@@ -145,7 +145,7 @@ def test_the_option_of_a_parameter_is_its_name_for_one_value(
     assert option_of(parameter, is_list) == option
 
 
-WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--dry-run"}
+WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--timeout", "--dry-run"}
 
 
 @pytest.mark.parametrize("job", sorted(run_command.commands))

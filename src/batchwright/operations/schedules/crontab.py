@@ -69,6 +69,7 @@ _NOT_HERE: Mapping[str, str] = {
     "enqueue": "Leave it out: the runs of a schedule are enqueued anyhow",
     "json": "Leave it out: nobody reads an answer",
     "dry-run": "Leave it out, and look at the preview of a run by hand",
+    "timeout": "Leave it out: the scheduler waits for its turn as long as it takes",
     "ids-from": "Name the ids themselves: the parameters of a schedule are frozen, a file is not",
 }
 
