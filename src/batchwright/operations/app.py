@@ -127,7 +127,7 @@ class Application:
             # Read when the mail is sent, maybe days later and by another process: an outbox row survives both, what the
             # end of the run had in memory would not.
             outcomes=lambda run_id, outcome: outcome_rows(
-                self.database, self.registry, run_id, outcome, without_job=True
+                self.database, self.registry, run_id, outcome, without_job=True, mark_edited=True
             ),
             jobs=self.registry.names,
             refusal=self.dispatcher.claims.abilities.refusal,

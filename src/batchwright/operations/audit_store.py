@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_seal
+
+EDITS = ("usage_input.edit",)
+"""Acts that change what a job says of a record."""
 
 # Made once: every act executes it.
 _ADD = insert(audit_entry)
@@ -38,6 +42,34 @@ def acts_on(
         )
     )
     return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
+
+
+def were_edits(connection: Connection, run_id: str, ended_at: datetime) -> bool:
+    """Whether any record was edited after the end of that run."""
+    return connection.execute(_edits_since(run_id, ended_at).limit(1)).first() is not None
+
+
+def edited_fields(
+    connection: Connection, ids: Collection[str], run_id: str, ended_at: datetime
+) -> dict[str, set[str]]:
+    """The fields that were edited after the end of that run, by the id of their record, of those among `ids`."""
+    statement = _edits_since(run_id, ended_at).where(audit_entry.c.subject.in_(ids))
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(statement):
+        before, after = (json.loads(text) if text else {} for text in (row.before, row.after))
+        changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        found.setdefault(row.subject, set()).update(changed)
+    return found
+
+
+def _edits_since(run_id: str, ended_at: datetime) -> Select[Any]:
+    # Not of a clock alone, which may stand still between an edit and the run after it.
+    submitted = select(func.min(audit_entry.c.id)).where(audit_entry.c.subject == run_id).scalar_subquery()
+    return select(audit_entry.c.subject, audit_entry.c.before, audit_entry.c.after).where(
+        audit_entry.c.act.in_(EDITS),
+        audit_entry.c.at >= ended_at,
+        audit_entry.c.id > func.coalesce(submitted, 0),
+    )
 
 
 def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]:
