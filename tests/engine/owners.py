@@ -14,7 +14,6 @@ from batchwright.engine.run import Run
 from tests.engine.jobs import HALT_AT
 from tests.engine.rig import Rig
 
-LEASE_SECONDS = 0.4
 ROOT = Path(__file__).parents[2]
 Owner = subprocess.Popen[str]
 
@@ -27,7 +26,7 @@ def owner_at(rig: Rig) -> Iterator[Callable[[Run, str], Owner]]:
     def start(run: Run, place: str) -> Owner:
         url = rig.database.url.render_as_string(hide_password=False)
         owner = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.worker", url, str(run.id), str(LEASE_SECONDS)],
+            [sys.executable, "-m", "tests.engine.worker", url, str(run.id)],
             env={**os.environ, HALT_AT: place},
             cwd=ROOT,
             stdin=subprocess.PIPE,

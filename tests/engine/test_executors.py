@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from batchwright.engine.executors import (
     ProcessDied,
     Results,
     Task,
+    TaskResult,
     Work,
 )
 from batchwright.engine.job import Scope
@@ -133,9 +133,32 @@ def test_a_run_whose_process_is_asked_to_stop_while_it_is_planned_is_handed_back
     assert rig.drive(queued).processed == 1200
 
 
-def test_scopes_in_flight_are_finished_when_the_process_is_asked_to_stop(rig: Rig, pool: Threads) -> None:
-    begun = threading.Event()
-    pool.before = lambda task: begun.set() or time.sleep(0.3)  # type: ignore[func-returns-value]
+def test_scopes_in_flight_are_finished_when_the_process_is_asked_to_stop(
+    rig: Rig, pool: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=SECONDS)
+    begun, others_cancelled = threading.Event(), threading.Event()
+    cancelled: list[Future[TaskResult]] = []
+    send = pool.send
+
+    def note(future: Future[TaskResult]) -> None:
+        if future.cancelled():
+            cancelled.append(future)
+        if len(cancelled) == pool.window - 2:
+            others_cancelled.set()
+
+    def sent(task: Task) -> Future[TaskResult]:
+        future = send(task)
+        future.add_done_callback(note)
+        return future
+
+    def finish_last(task: Task) -> None:
+        both.wait()
+        begun.set()
+        assert others_cancelled.wait(SECONDS)
+
+    monkeypatch.setattr(pool, "send", sent)
+    pool.before = finish_last
     rig.fill(100)
     run = rig.dispatcher().drive(rig.submit().id, stop=begun.is_set)
     assert (run.state, run.processed) == (State.QUEUED, 20)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from batchwright.engine import events
-from batchwright.engine.clock import SystemClock
 from batchwright.engine.run import Run, State
 from batchwright.engine.store.database import Database
 from tests.engine.jobs import Parcels
-from tests.engine.owners import LEASE_SECONDS, Owner, owner_at
+from tests.engine.owners import Owner, owner_at
 from tests.engine.rig import Rig
 
 __all__ = ["owner_at"]
@@ -22,8 +21,8 @@ RECORDS = 30
 
 @pytest.fixture
 def rig(migrated_url: str) -> Iterator[Rig]:
-    """An engine on the machine's clock, with a short lease and 30 parcels in three scopes."""
-    rig = Rig(Database(migrated_url), [Parcels], clock=SystemClock(), lease_seconds=LEASE_SECONDS)
+    """An engine with 30 parcels in three scopes. A lease goes by on its clock alone: nobody waits for one."""
+    rig = Rig(Database(migrated_url), [Parcels])
     rig.fill(RECORDS)
     yield rig
     rig.database.close()

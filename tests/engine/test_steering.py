@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from batchwright.engine import events
-from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import FenceLost
 from batchwright.engine.events import Event
 from batchwright.engine.job import Finish, Record, StartContext
@@ -19,7 +18,7 @@ from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import scope
 from batchwright.engine.store.tables import steering as steering_table
 from tests.engine.jobs import Parcels
-from tests.engine.owners import LEASE_SECONDS, Owner, owner_at
+from tests.engine.owners import Owner, owner_at
 from tests.engine.rig import NOW, Rig
 from tests.support.concurrency import wait_until_blocked
 
@@ -206,9 +205,9 @@ def test_who_holds_the_fence_hears_what_is_asked_last(rig: Rig) -> None:
 
 
 @pytest.fixture
-def short_lease(migrated_url: str) -> Iterator[Rig]:
-    """An engine on the machine's clock, with a short lease and 30 parcels in three scopes."""
-    rig = Rig(Database(migrated_url), [Parcels], clock=SystemClock(), lease_seconds=LEASE_SECONDS)
+def three_scopes(migrated_url: str) -> Iterator[Rig]:
+    """An engine with 30 parcels in three scopes. A lease goes by on its clock alone: nobody waits for one."""
+    rig = Rig(Database(migrated_url), [Parcels])
     rig.fill(30)
     yield rig
     rig.database.close()
@@ -216,9 +215,9 @@ def short_lease(migrated_url: str) -> Iterator[Rig]:
 
 @pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
 def test_a_run_that_was_asked_and_whose_process_was_killed_obeys_its_next_process(
-    short_lease: Rig, owner_at: Callable[[Run, str], Owner], wanted: Ask
+    three_scopes: Rig, owner_at: Callable[[Run, str], Owner], wanted: Ask
 ) -> None:
-    rig = short_lease
+    rig = three_scopes
     run = rig.submit()
     # On SQLite the process must not be in a scope: it would hold the write lock, and keep everybody from asking.
     owner = owner_at(run, "start" if rig.database.is_sqlite else "execute:2")

@@ -1,4 +1,4 @@
-"""A process of its own that drives one run: ``python -m tests.engine.worker URL RUN_KEY LEASE_SECONDS``."""
+"""A process of its own that drives one run: ``python -m tests.engine.worker URL RUN_KEY``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 
 
-def main(url: str, run_key: str, lease_seconds: str) -> None:
-    rig = Rig(Database(url), [Parcels], lease_seconds=float(lease_seconds))
+def main(url: str, run_key: str) -> None:
+    rig = Rig(Database(url), [Parcels])
     run = rig.dispatcher().drive(int(run_key))
     print(run.state, flush=True)  # noqa: T201
 

@@ -9,9 +9,8 @@ that the list says whether one is. Only amounts that are wrong by themselves are
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,11 @@ from batchwright.billing import tables
 from batchwright.engine.events import Event, RunPlanned, RunStarted, ScopeDone
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
+from batchwright.testing.clock import FakeClock
 from tests.jobs.drafting import change
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.doit import ACCOUNTS, ASSETS, CONTRACTS, CUSTOMERS, FILES, INPUTS, Reseller
-from tests.support.application import ACTOR, rival
+from tests.support.application import ACTOR, NOW, rival
 
 JOB = "data-recalculation"
 
@@ -35,6 +35,14 @@ def reseller(batchwright: Batchwright, load: Load) -> Reseller:
     made = Reseller(batchwright, load)
     made.rate()
     return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of all commands, and of other applications: it stands until it is slept on."""
+    clock = FakeClock(NOW)
+    monkeypatch.setattr("batchwright.operations.app.SystemClock", lambda: clock)
+    return clock
 
 
 def last_month(today: str) -> str:
@@ -53,7 +61,6 @@ def looked_at(
 
     def listen(event: Event) -> None:
         if isinstance(event, moments):
-            time.sleep(0.01)
             look()
 
     with rival(app, folder, listen) as other:
@@ -382,17 +389,15 @@ def test_actor_is_the_user_who_initiated_the_job(reseller: Reseller) -> None:
 
 
 def test_started_utc_is_the_date_and_time_in_utc_when_the_job_started_not_when_it_was_submitted(
-    batchwright: Batchwright, reseller: Reseller
+    batchwright: Batchwright, clock: FakeClock, reseller: Reseller
 ) -> None:
     run_id = reseller.recalculate("--enqueue")["run_id"]
     assert reseller.show(run_id)["started_at"] is None
-    time.sleep(0.01)
-    before = datetime.now(UTC)
+    clock.sleep(60)
     batchwright("runs", "resume", run_id)
     shown = reseller.show(run_id)
     assert shown["started_at"].endswith("Z")
-    assert at(shown["created_at"]) < before
-    assert before.timestamp() - 0.001 <= at(shown["started_at"]).timestamp() <= datetime.now(UTC).timestamp()
+    assert (at(shown["created_at"]), at(shown["started_at"])) == (NOW, NOW + timedelta(minutes=1))
 
 
 def test_by_default_jobs_are_sorted_by_start_time_with_the_most_recent_jobs_first(
@@ -405,20 +410,26 @@ def test_by_default_jobs_are_sorted_by_start_time_with_the_most_recent_jobs_firs
     assert [run["run_id"] for run in reseller.log("--job", JOB)] == [first, second]
 
 
-def test_duration_is_how_long_the_job_ran(reseller: Reseller) -> None:
-    ended = reseller.recalculate()
-    took = (at(ended["ended_at"]) - at(ended["started_at"])).total_seconds()
-    assert took > 0
-    assert ended["duration_seconds"] == pytest.approx(took, abs=0.0015), "the times are cut to milliseconds"
-    time.sleep(0.01)
-    assert reseller.log()[0]["duration_seconds"] == ended["duration_seconds"], "it stands still then"
+def test_duration_is_how_long_the_job_ran(
+    app: Application, clock: FakeClock, reseller: Reseller, tmp_path: Path
+) -> None:
+    run_id = reseller.recalculate("--enqueue")["run_id"]
+    looked_at(app, tmp_path, run_id, lambda: clock.sleep(1.5), RunPlanned, ScopeDone)
+    ended = reseller.show(run_id)
+    assert at(ended["ended_at"]) - at(ended["started_at"]) == timedelta(seconds=3)
+    assert ended["duration_seconds"] == 3
+    clock.sleep(60)
+    assert reseller.log()[0]["duration_seconds"] == 3, "it stands still then"
 
 
 def test_duration_is_how_long_the_job_has_been_running(
-    app: Application, reseller: Reseller, tmp_path: Path
+    app: Application, clock: FakeClock, reseller: Reseller, tmp_path: Path
 ) -> None:
     run_id, running = reseller.recalculate("--enqueue")["run_id"], list[float]()
-    moments = (RunStarted, RunPlanned, ScopeDone)
-    looked_at(app, tmp_path, run_id, lambda: running.append(reseller.log()[0]["duration_seconds"]), *moments)
-    assert len(running) == 3
-    assert 0 < running[0] < running[1] < running[2]
+
+    def look() -> None:
+        clock.sleep(1)
+        running.append(reseller.log()[0]["duration_seconds"])
+
+    looked_at(app, tmp_path, run_id, look, RunStarted, RunPlanned, ScopeDone)
+    assert running == [1, 2, 3]

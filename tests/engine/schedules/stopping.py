@@ -22,13 +22,17 @@ from tests.engine.schedules.making import Bench
 
 
 class StoppingBench(Bench):
-    """Stops itself with the runs inserted and nothing committed."""
+    """Stops itself with the runs inserted and nothing committed, once."""
+
+    is_to_stop = True
 
     def submit(
         self, connection: Connection, starts: Sequence[tuple[Schedule, Start]]
     ) -> Sequence[Run | Refused]:
         submitted = super().submit(connection, starts)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        if self.is_to_stop:
+            self.is_to_stop = False
+            os.kill(os.getpid(), signal.SIGSTOP)
         return submitted
 
 
