@@ -28,8 +28,9 @@ def worker(slow_run: str, working_directory: Path) -> Iterator[subprocess.Popen[
     process = subprocess.Popen([PROGRAM, "worker"], stderr=subprocess.PIPE, text=True)
     wait_for(working_directory / "at-1")
     yield process
-    process.kill()
-    process.communicate()
+    (working_directory / "go").touch()
+    process.terminate()
+    process.communicate(timeout=WAIT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from batchwright.engine.store import engines
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
+from tests.support.strangers import saying
 
 HOLD = """
 import sqlite3, sys
@@ -38,16 +39,8 @@ def store(tmp_path: Path) -> Iterator[LeaseStore]:
 @contextmanager
 def _holder(file: Path) -> Iterator[subprocess.Popen[str]]:
     """A process in the middle of a write transaction on that file."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
+    with saying([sys.executable, "-c", HOLD, str(file)], "held") as process:
+        yield process
 
 
 def test_a_stopped_process_in_the_midst_of_a_heartbeat_is_ended(store: LeaseStore, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from batchwright.engine.store.tables import heartbeat
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
 from tests.support.postgres import PostgresServer
+from tests.support.strangers import saying
 
 pytestmark = pytest.mark.on_both
 
@@ -332,18 +333,11 @@ def test_a_process_that_is_gone_has_no_start() -> None:
 
 
 @contextmanager
-def holder_of(file: Path) -> Iterator[tuple[subprocess.Popen[bytes], Session]]:
-    """A process that has the file open, and how it was recorded."""
-    program = f"file = open({str(file)!r}, 'a'); print('open', flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"open\n"
-        try:
-            yield process, Session("process", process.pid, processes.started(process.pid) or "")
-        finally:
-            process.kill()
+def holder_of(file: Path) -> Iterator[tuple[subprocess.Popen[str], Session]]:
+    """A process that has the file open until its stdin is closed, and how it was recorded."""
+    program = f"import sys; file = open({str(file)!r}, 'a'); print('open', flush=True); sys.stdin.read()"
+    with saying([sys.executable, "-c", program], "open") as process:
+        yield process, Session("process", process.pid, processes.started(process.pid) or "")
 
 
 def test_an_owner_is_ended_by_the_file_of_leases_that_it_has_open(tmp_path: Path) -> None:

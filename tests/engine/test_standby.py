@@ -112,7 +112,8 @@ def test_who_is_stopped_or_killed_meanwhile_is_dead_after_a_lease(
         owner.send_signal(number)
         began = time.monotonic()
         assert looks_dead(grabbed, run, lambda: time.monotonic() - began > SECONDS)
-        owner.kill()
+        owner.terminate()
+        owner.send_signal(signal.SIGCONT)
         owner.wait()
         until = time.monotonic() + SECONDS
         while is_alive(child):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,4 +33,5 @@ def saying(command: list[str], said: str) -> Iterator[subprocess.Popen[str]]:
                 assert process.poll() is None
             yield process
         finally:
-            process.kill()
+            process.terminate()
+            process.send_signal(signal.SIGCONT)  # it may be stopped
