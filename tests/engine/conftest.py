@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,14 @@ class Spy(Parcels):
 def spy() -> type[Parcels]:
     """The job named ``parcels``, for this test alone."""
     return type("Spy", (Spy,), {"calls": [], "on_execute": staticmethod(lambda scope: None)})
+
+
+@pytest.fixture
+def at_the_keyboard() -> Iterator[None]:
+    """Ctrl-C raises `KeyboardInterrupt`, also in a process that was started in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ def test_a_job_whose_module_exits_keeps_nobody_from_the_others(
     assert registry.broken() == ["cannot import the job 'exits_at_import:Job': SystemExit: not here"]
 
 
+@pytest.mark.usefixtures("at_the_keyboard")
 def test_ctrl_c_passes_where_no_handler_of_ours_stands(rig: Rig, spy: type[Parcels]) -> None:
     spy.on_execute = staticmethod(raising(KeyboardInterrupt()))
     rig.fill(2)

@@ -149,6 +149,7 @@ def test_planning_commits_in_portions(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     assert portions == [50, 50, 20]
 
 
+@pytest.mark.usefixtures("at_the_keyboard")
 def test_interrupted_planning_starts_over_and_leaves_nothing_double(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
