@@ -130,7 +130,8 @@ def test_a_new_file_and_a_plain_one_are_written_whole(tmp_path: Path) -> None:
 
 
 def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path) -> None:
-    write(tmp_path / ("x" * 255))
+    write(tmp_path / ("x" * 255), "all of it")
+    assert (tmp_path / ("x" * 255)).read_text() == "all of it"
 
 
 def test_until_it_is_published_nothing_stands_under_its_name(tmp_path: Path) -> None:

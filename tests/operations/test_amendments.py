@@ -303,7 +303,7 @@ def test_usage_of_a_period_whose_invoice_was_cancelled_can_still_be_billed_besid
     assert [row["period_start_date"] for row in amended["billing_schedules"]["created"]] == [
         *("2023-01-01", "2023-07-01")
     ]
-    assert all(row["covered"] for row in amended["usage_inputs"])
+    assert [row["covered"] for row in amended["usage_inputs"]] == [True] * 11
     rate(app)
     assert {status for status, *_ in inputs(app).values()} == {"Rated"}
     assert_books_balance(app)

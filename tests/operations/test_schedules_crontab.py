@@ -151,6 +151,7 @@ WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--
 @pytest.mark.parametrize("job", sorted(run_command.commands))
 def test_every_option_of_batchwright_run_is_read_or_refused_with_a_reason(job: str) -> None:
     values = {"scope-size": "10", "notify": "a@example.com"}
+    tried = set()
     for option in run_command.commands[job].params:
         if not isinstance(option, click.Option) or "--help" in option.opts:
             continue
@@ -161,6 +162,8 @@ def test_every_option_of_batchwright_run_is_read_or_refused_with_a_reason(job: s
             assert "has no place in a schedule" in refusal_of(line).message
         else:
             assert len(read(line)) == 1, line
+        tried.add(name)
+    assert tried > WITHOUT_A_PLACE - {"--ids-from"}
 
 
 BAD = [

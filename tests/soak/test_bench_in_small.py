@@ -82,7 +82,9 @@ def test_the_large_case_is_compared_with_the_small_one_of_its_database() -> None
 @pytest.mark.long
 def test_growth_tells_what_each_forecast_of_a_case_leaves_behind(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path / str(number)}.db" for number, _ in enumerate(cases("sqlite"))]
-    for case in measure_growth("sqlite", urls, Company(300), forecasts=1):
+    measured = list(measure_growth("sqlite", urls, Company(300), forecasts=1))
+    assert [case.name for case in measured] == cases("sqlite")
+    for case in measured:
         assert len(case.seconds) == 1
         assert case.size[0] > 0
         assert case.line().startswith(f"| {case.name} |")

@@ -24,6 +24,9 @@ from tests.support.rungs import depth
 
 FIRST_YEAR, LAST_YEAR = 2010, 2019
 
+CHANGES = {"Asia/Kathmandu": 0, "America/Caracas": 1, "Asia/Pyongyang": 2, "Africa/Cairo": 8}
+"""In those years, at least, where that is not about twice a year."""
+
 DAILY = [rule.expression for rule in RULES if not rule.is_interval]
 
 
@@ -41,7 +44,9 @@ def shown(expression: str, zone: str, after: str, count: int) -> list[str]:
 
 @pytest.mark.parametrize("zone", depth(ZONES[:2], ZONES))
 def test_three_days_round_every_change_of_ten_years_fire_as_by_looking_at_every_minute(zone: str) -> None:
-    for window in windows(zone, FIRST_YEAR, LAST_YEAR):
+    changes = list(windows(zone, FIRST_YEAR, LAST_YEAR))
+    assert len(changes) >= CHANGES.get(zone, 18)
+    for window in changes:
         compare(window)
 
 
@@ -55,7 +60,9 @@ def test_a_whole_year_fires_as_by_looking_at_every_minute(zone: str) -> None:
 def test_random_lists_ranges_and_steps_fire_as_by_looking_at_every_minute(seed: int) -> None:
     chance = random.Random(seed)
     rules = (*MORE_RULES, *(random_rule(chance) for _ in range(15)))
-    for window in windows("America/St_Johns", 2010, 2011):
+    changes = list(windows("America/St_Johns", 2010, 2011))
+    assert len(changes) == 4
+    for window in changes:
         for rule in rules:
             found = instants(CronExpression(rule.expression, window.zone), window.begin, window.end)
             assert found == window.fires(rule), rule.expression

@@ -11,6 +11,17 @@ from batchwright.engine.cron import CronExpression
 from tests.engine.cron.oracle import ZONES, random_rule, windows
 from tests.support.effort import at_most_calls
 
+STANDING = {
+    "America/Sao_Paulo",
+    "America/Caracas",
+    "Asia/Amman",
+    "Asia/Tehran",
+    "Asia/Kathmandu",
+    "Asia/Pyongyang",
+    "Pacific/Apia",
+}
+"""Zones whose clocks were not changed in 2024 and 2025."""
+
 
 def stepped(expression: CronExpression, after: datetime, until: datetime) -> int:
     counted, at = 0, after
@@ -19,10 +30,12 @@ def stepped(expression: CronExpression, after: datetime, until: datetime) -> int
     return counted
 
 
-@pytest.mark.parametrize("zone", [*ZONES[::2], "America/Scoresbysund", "America/Havana"])
+@pytest.mark.parametrize("zone", [zone for zone in (*ZONES, "America/Scoresbysund") if zone not in STANDING])
 def test_it_finds_as_many_as_stepping_round_every_change_of_the_clock(zone: str) -> None:
     chance = random.Random(zone)
-    for window in windows(zone, 2024, 2025):
+    changes = list(windows(zone, 2024, 2025))
+    assert len(changes) >= 2
+    for window in changes:
         begin, end = (datetime.fromtimestamp(at, UTC) for at in (window.begin, window.end))
         for _ in range(2):
             expression = CronExpression(random_rule(chance).expression, zone)

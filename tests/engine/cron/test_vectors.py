@@ -168,9 +168,13 @@ def test_what_quartz_or_salesforce_refuse_and_what_quartz_swallows_is_refused() 
 
 
 def test_salesforces_limits_hold_only_where_they_are_asked_for() -> None:
-    for row in FOREIGN:
-        if row["dialect"] == "salesforce7":
-            assert CronExpression(row["expression"]).describe()
+    refused_there = [row["expression"] for row in FOREIGN if row["dialect"] == "salesforce7"]
+    assert [CronExpression(expression).describe() for expression in refused_there] == [
+        "At minutes 0 and 30 of every hour",
+        "Every 15 minutes",
+        "Every 10 seconds of minute 0 of every hour",
+        "At seconds 0 through 5 of minute 0 of hour 1",
+    ]
 
 
 def test_every_row_has_one_use_and_every_row_set_aside_a_reason() -> None:
