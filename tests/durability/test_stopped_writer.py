@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,15 +13,7 @@ from sqlalchemy.exc import OperationalError
 from batchwright.engine.store import engines
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from tests.support.strangers import saying
-
-HOLD = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-sys.stdin.read()
-"""
+from tests.support.strangers import stranger
 
 
 @pytest.fixture
@@ -36,15 +25,8 @@ def store(tmp_path: Path) -> Iterator[LeaseStore]:
     leases.close()
 
 
-@contextmanager
-def _holder(file: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process in the middle of a write transaction on that file."""
-    with saying([sys.executable, "-c", HOLD, str(file)], "held") as process:
-        yield process
-
-
 def test_a_stopped_process_in_the_midst_of_a_heartbeat_is_ended(store: LeaseStore, tmp_path: Path) -> None:
-    with _holder(tmp_path / "books.db-lease") as holder:
+    with stranger(tmp_path / "books.db-lease") as holder:
         holder.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         assert store.beat("run/1", 1)
@@ -56,7 +38,7 @@ def test_a_process_that_runs_is_waited_for(
     store: LeaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "LEASE_TRIES", 2)
-    with _holder(tmp_path / "books.db-lease") as holder:
+    with stranger(tmp_path / "books.db-lease") as holder:
         with pytest.raises(OperationalError, match="locked"):
             store.beat("run/1", 1)
         assert holder.poll() is None
@@ -64,7 +46,7 @@ def test_a_process_that_runs_is_waited_for(
 
 
 def test_a_stopped_process_that_has_no_lock_is_left_alone(store: LeaseStore, tmp_path: Path) -> None:
-    with _holder(tmp_path / "other.db") as holder:
+    with stranger(tmp_path / "other.db") as holder:
         holder.send_signal(signal.SIGSTOP)
         assert store.beat("run/1", 1)
         assert holder.poll() is None
