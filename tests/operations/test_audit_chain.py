@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from batchwright.config.logging import configure_logging
 from batchwright.operations import audit_store
 from batchwright.operations.access.audit import record
-from batchwright.operations.access.audit_trail import verify_audit
+from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.access.sealing import AT_ONCE, seal_committed
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.tables import audit_entry, audit_head, audit_seal
@@ -234,3 +234,24 @@ def test_a_long_trail_is_sealed_in_several_transactions(app: Application) -> Non
         connection.execute(insert(audit_entry), [row] * (AT_ONCE + 1))
     assert seal_committed(app) == AT_ONCE + 1
     assert problems(app) == OK
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("column", ["actor", "os_user", "act", "subject", "reason", "before", "after"])
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_an_entry_with_bytes_in_place_of_text_is_listed_sealed_and_told_of(
+    app: Application, column: str, is_sealed: bool
+) -> None:
+    with app.database.write() as connection:
+        record(connection, actor=ACTOR, act="test", subject="one", now=NOW)
+    if is_sealed:
+        seal_committed(app)
+    with app.database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE audit_entry SET {column} = x'ff00fe'")
+    (entry,) = list_audit(app)
+    assert entry[column] == "damaged: ff00fe"
+    found = [problem["kind"] for problem in verify_audit(app)["problems"]]
+    assert found == (["edited"] if is_sealed else [])
+    assert seal_committed(app) == (0 if is_sealed else 1)
+    if not is_sealed:
+        assert verify_audit(app)["problems"] == []

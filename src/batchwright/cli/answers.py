@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import click
 
-from batchwright.config.texts import clean
+from batchwright.config.texts import clean, wants_no_colour
 from batchwright.formulas import escape_formula
 
 Row = Mapping[str, Any]
@@ -98,7 +98,7 @@ def say(line: Line = "", *, err: bool = False, nl: bool = True, **style: Any) ->
         click.style(clean(part.text), fg=part.colour) if isinstance(part, Coloured) else clean(part)
         for part in parts
     )
-    click.echo(click.style(said, **style) if style else said, err=err, nl=nl)
+    click.echo(click.style(said, **style) if style else said, err=err, nl=nl, color=_colour())
 
 
 def drop_further_output() -> None:
@@ -244,17 +244,23 @@ def _write_rich(cells: Sequence[Sequence[str]], columns: Sequence[Column], width
         table.add_row(
             *(Text(text, style=_style(column, text)) for text, column in zip(line, columns, strict=True))
         )
-    Console(file=sys.stdout, width=_across(widths) + len(GAP)).print(table)
+    colours: Literal["auto"] | None = "auto" if _colour() is None else None
+    Console(file=sys.stdout, width=_across(widths) + len(GAP), color_system=colours).print(table)
 
 
 def _write_block(row: Row, columns: Sequence[Column]) -> None:
     """What stands in the first column, and below it the names and values of the others; empty ones are left out."""
     first, *rest = [(column, text) for column in columns if (text := column.text(row))]
     width = max((len(column.title) for column, _ in rest), default=0)
-    click.echo(_styled(*first, bold=True))
+    click.echo(_styled(*first, bold=True), color=_colour())
     for column, text in rest:
-        click.echo(f"{GAP}{column.title:<{width}}{GAP}{_styled(column, text)}")
+        click.echo(f"{GAP}{column.title:<{width}}{GAP}{_styled(column, text)}", color=_colour())
     click.echo()
+
+
+def _colour() -> Literal[False] | None:
+    """``False`` where there is to be no colour at all; else ``None``, the stream decides."""
+    return False if wants_no_colour(os.environ) else None
 
 
 def _styled(column: Column, text: str, bold: bool | None = None) -> str:

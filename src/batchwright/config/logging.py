@@ -13,7 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from batchwright.config.stderr import lines_lost
-from batchwright.config.texts import clean
+from batchwright.config.texts import clean, wants_no_colour
 from batchwright.config.tracebacks import traceback_text, write_traceback
 
 _LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
@@ -78,7 +78,7 @@ def _renderers() -> list[Processor]:
     if sys.stderr.isatty():
         # The richer traceback prints local variables, and those may hold a password.
         console = structlog.dev.ConsoleRenderer(
-            colors="NO_COLOR" not in os.environ, exception_formatter=write_traceback
+            colors=not wants_no_colour(os.environ), exception_formatter=write_traceback
         )
         return [_Safely(_harmless, console)]
     return [

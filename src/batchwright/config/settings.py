@@ -187,11 +187,17 @@ class Settings(_Model):
     actors: dict[str, Address] = Field(
         default_factory=dict, description="the mail address of that actor, such as jane@example.com"
     )
-    max_active_runs: Number[int] = Field(5, ge=1, description="a whole number from 1")
+    max_active_runs: Number[int] = Field(5, ge=1, le=1_000_000, description="a whole number from 1")
     lease_seconds: Number[float] = Field(
-        30.0, gt=0, allow_inf_nan=False, description="a number of seconds above 0"
+        30.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="a number of seconds above 0",
     )
-    scope_size: Number[int] | None = Field(None, ge=1, description="a whole number of records from 1")
+    scope_size: Number[int] | None = Field(
+        None, ge=1, le=10**9, description="a whole number of records from 1"
+    )
     error_ceiling: (
         Annotated[str, BeforeValidator(_text_of_number), AfterValidator(values.error_ceiling)] | None
     ) = Field(None, description="a number of errors such as 10, or a share of the records such as '5%'")

@@ -5,6 +5,15 @@ Everything that prints or keeps such text passes one of these two.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Mapping
+
+# What fonts show nothing for: Unicode's Default_Ignorable_Code_Point, blank letters of Hangul, the blank of Braille.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 _LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 
 
@@ -22,6 +31,21 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """The same as one line, each run of white space as a blank."""
     return clean(" ".join(text.split()))
+
+
+def unlike_itself(text: str) -> tuple[str, str] | None:
+    """Why an id or a name could be taken for another one that looks the same, and the remedy; ``None`` if it cannot."""
+    seen = _INVISIBLE.search(text)
+    if seen is not None:
+        return f"has the invisible character U+{ord(seen[0]):04X}", "take it out"
+    if not unicodedata.is_normalized("NFC", text):
+        return "has letters in parts, as an e and its accent", "write them composed (Unicode's form NFC)"
+    return None
+
+
+def wants_no_colour(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal, or who sits at it, wants plain text: NO_COLOR (no-color.org), or TERM=dumb."""
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
 def _escape(character: str) -> str:

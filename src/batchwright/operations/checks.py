@@ -11,6 +11,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
 
 NAMED_AT_MOST = 20
+LONGEST_LIST = 2**31 - 1
 
 
 class Unknown(Refused):
@@ -41,10 +42,16 @@ def check_known(noun: str, ids: Iterable[str], known: Collection[str], *, field:
 
 
 def check_limit(limit: int | None) -> None:
-    """Refuse a length of a list below 1."""
+    """Refuse a length of a list below 1, or beyond what a database counts to."""
     if limit is not None and limit < 1:
         raise Refused(
             f"the limit {limit} is below 1", field="limit", remedy="Give a whole number from 1, or none"
+        )
+    if limit is not None and limit > LONGEST_LIST:
+        raise Refused(
+            f"the limit {limit} is above {LONGEST_LIST}",
+            field="limit",
+            remedy="Leave it out for all there are",
         )
 
 

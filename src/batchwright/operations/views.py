@@ -185,17 +185,26 @@ def asset_line_item(row: Row) -> View:
 
 
 def audit_entry(row: Row) -> View:
-    """An audit entry; `before` and `after` are JSON values."""
+    """An audit entry; `before` and `after` are JSON values, and what is none of its kind is shown as `damaged: …`."""
+    texts = ("actor", "os_user", "act", "subject", "reason")
     return {
         "at": instant(row["at"]),
-        "actor": row["actor"],
-        "os_user": row["os_user"],
-        "act": row["act"],
-        "subject": row["subject"],
-        "reason": row["reason"],
-        "before": None if row["before"] is None else json.loads(row["before"]),
-        "after": None if row["after"] is None else json.loads(row["after"]),
+        **{name: row[name] if isinstance(row[name], str | None) else _damaged(row[name]) for name in texts},
+        **{name: _json_or_damaged(row[name]) for name in ("before", "after")},
     }
+
+
+def _json_or_damaged(value: object) -> Any:
+    if value is None:
+        return None
+    try:
+        return json.loads(value) if isinstance(value, str) else _damaged(value)
+    except (ValueError, RecursionError):
+        return _damaged(value)
+
+
+def _damaged(value: object) -> str:
+    return f"damaged: {value.hex() if isinstance(value, bytes) else value}"
 
 
 def money(minor: int | None, currency: str | None) -> str | None:

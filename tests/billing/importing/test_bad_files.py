@@ -281,3 +281,29 @@ def test_other_files_and_hidden_ones_in_a_folder_are_left_alone(books: Books) ->
 
 def test_a_refusal_is_a_refusal_like_any_other() -> None:
     assert issubclass(ImportRefused, Refused)
+
+
+@pytest.mark.parametrize(
+    ("letters", "fault"),
+    [
+        ("e\u0301", "letters in parts"),
+        ("\u3164", r"invisible character U\+3164"),
+        ("\u115f", r"invisible character U\+115F"),
+        ("\ufe0f", r"invisible character U\+FE0F"),
+        ("\u2800", r"invisible character U\+2800"),
+        ("\u034f", r"invisible character U\+034F"),
+        ("\u200b", "not printable"),
+        ("\u00ad", "not printable"),
+    ],
+)
+def test_an_id_that_looks_like_another_is_refused(books: Books, letters: str, fault: str) -> None:
+    with pytest.raises(ImportRefused, match=fault):
+        books.load({"customers.csv": f"customer_id,name\nC{letters}U-1,One\n"})
+
+
+def test_composed_letters_and_those_of_other_scripts_are_good_ids(books: Books) -> None:
+    books.load(
+        {
+            "customers.csv": "customer_id,name\nCaf\u00e9-1,One\n\u6771\u4eac-2,Two\n\u0645\u0635\u0631-3,Three\n"
+        }
+    )

@@ -13,6 +13,7 @@ from typing import Final
 
 from batchwright.billing.exact import DecimalError, canonical, parse_decimal
 from batchwright.billing.money import CurrencyError, minor_digits
+from batchwright.config.texts import unlike_itself
 from batchwright.formulas import FORMULA_STARTS
 
 MAX_ID: Final = 64
@@ -52,6 +53,8 @@ def public_id(text: str) -> str:
         raise CellError("has a line break, a tab or another character that is not printable", "take it out")
     if _TYPOGRAPHIC.search(text):
         raise CellError("has typographic quotes", "take them out")
+    if fault := unlike_itself(text):
+        raise CellError(*fault)
     if len(text) > MAX_ID:
         raise CellError(f"has {len(text)} characters", f"an id has at most {MAX_ID}")
     return text

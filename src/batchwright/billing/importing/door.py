@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,7 +46,10 @@ class CsvFile:
         self._bytes: _HashedBytes | None = None
 
     def check(self) -> None:
-        """Look at the header and at the first row. Raises `Unreadable`, also when there is no row."""
+        """Look at the header and at the first row. Raises `Unreadable`, also when there is no row, and for a stream,
+        which cannot be read a second time.
+        """
+        self._refuse_stream()
         for _ in self._rows():
             return
         raise self._unreadable(1, "has a header and no line below it", "give lines, or leave the file out")
@@ -67,6 +71,15 @@ class CsvFile:
                 chunk = []
         if chunk:
             yield chunk
+
+    def _refuse_stream(self) -> None:
+        try:
+            mode = self.path.stat().st_mode
+        except OSError:
+            return  # who opens it says so
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            remedy = "save what comes through it to a file first"
+            raise self._unreadable(None, "is no plain file, and an import reads each file twice", remedy)
 
     @property
     def fraction_read(self) -> float:

@@ -71,7 +71,12 @@ def explain(expression: str, as_json: bool) -> None:
     help="Fires after then, ISO 8601, in that zone where T names none; now without.",
 )
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=10, metavar="N", help="How many; 10 without."
+    "-n",
+    "count",
+    type=click.IntRange(min=1, max=100_000),
+    default=10,
+    metavar="N",
+    help="How many; 10 without.",
 )
 @as_json_option
 def next_(expression: str, time_zone: str, begin: datetime | None, count: int, as_json: bool) -> None:

@@ -64,6 +64,9 @@ def _one(name: str, text: str, choices: Sequence[Schema]) -> Any:
         return text
     try:
         return json.loads(text)
+    except RecursionError:
+        remedy = "Give one with fewer levels"
+        raise Refused(f"{name} is nested too deeply", field=name, remedy=remedy) from None
     except ValueError:
         remedy = f"""Write it as JSON, such as --param '{name}={{"key": "value"}}'"""
         raise Refused(f"{name} is an object, and {text!r} is not JSON", field=name, remedy=remedy) from None

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 
+from batchwright.config.texts import unlike_itself
 from batchwright.engine.cron import CronExpression
 from batchwright.engine.errors import Refused
 from batchwright.engine.job_code import JOB_CODE
@@ -118,6 +119,10 @@ def _kinds() -> Mapping[str, TypeAdapter[Any]]:
 
 
 def _check_name(name: str) -> None:
+    if fault := unlike_itself(name):
+        raise Refused(
+            f"the name {name[:LONGEST_NAME]!r} {fault[0]}", field="name", remedy=fault[1].capitalize()
+        )
     if name.strip() != name or not name or not name.isprintable() or len(name) > LONGEST_NAME or '"' in name:
         raise Refused(
             f"{name[:LONGEST_NAME]!r} is no name of a schedule",

@@ -1,0 +1,106 @@
+"""Numbers, nesting, characters and terminals beyond what people type: a clear refusal, or the right answer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from batchwright.cli.main import main
+from tests.cli.conftest import Batchwright
+
+BIG = str(10**19)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            f"{noun} list --limit {BIG}"
+            for noun in ("runs", "mail", "audit", "users", "schedules", "usage-inputs")
+        ),
+        f"runs show {BIG}",
+        f"runs show JR-{BIG}{BIG}",
+        f"mail show ML-{BIG}",
+        f"runs move JR-{BIG} --front",
+        f"run draft-usage-rating --scope-size {BIG}",
+        f"run draft-usage-rating --error-ceiling {BIG}",
+        f"usage-inputs edit IN-1 --quantity {BIG}",
+        f"cron next 0\u00a00\u00a00\u00a0*\u00a0*\u00a0? -n {BIG}",
+    ],
+)
+def test_a_number_beyond_what_a_database_counts_to_is_refused_clearly(
+    batchwright: Batchwright, database: str, words: str
+) -> None:
+    done = batchwright(*(word.replace("\u00a0", " ") for word in words.split(" ")))
+    assert done.exit_code in (0, 2), done.stderr
+    assert "Overflow" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LEASE_SECONDS", "1e300"),
+        ("LEASE_SECONDS", "86401"),
+        ("MAX_ACTIVE_RUNS", BIG),
+        ("MAX_ACTIVE_RUNS", "1000001"),
+        ("SCOPE_SIZE", BIG),
+        ("ERROR_CEILING", BIG),
+    ],
+)
+def test_a_setting_beyond_all_use_is_refused_by_name(
+    batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"BATCHWRIGHT_{name}", value)
+    done = batchwright("config", "check")
+    assert done.exit_code == 1
+    assert done.stdout.startswith(name.lower())
+
+
+def test_settings_nested_too_deeply_are_refused(batchwright: Batchwright, working_directory: Path) -> None:
+    (working_directory / "batchwright.toml").write_text("jobs = " + "[" * 100_000)
+    done = batchwright("config", "check")
+    assert (done.exit_code, "nested too deeply" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("name", ["caf\u0065\u0301", "a\u200bb", "a\u3164b", "a\ufe0fb", "a\u2800"])
+def test_the_name_of_a_schedule_that_looks_like_another_is_refused(
+    batchwright: Batchwright, database: str, name: str
+) -> None:
+    done = batchwright("schedules", "add", name, "0 0 0 * * ?", "draft-usage-rating")
+    assert (done.exit_code, "the name" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_pipe_in_place_of_a_csv_file_is_refused_at_once(
+    batchwright: Batchwright, database: str, working_directory: Path
+) -> None:
+    os.mkfifo(working_directory / "customers.csv")
+    for path in ("customers.csv", "."):
+        done = batchwright("import", path)
+        assert done.exit_code == 2
+        assert "customers.csv: is no plain file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_coloured"),
+    [
+        ({"NO_COLOR": "1", "TERM": "xterm"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"NO_COLOR": "", "TERM": "xterm"}, True),
+    ],
+)
+def test_a_terminal_gets_colours_unless_it_or_who_sits_there_wants_none(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], is_coloured: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["config", "show", "--nonsense"], color=True)
+    assert "No such option" in done.stderr
+    assert ("\x1b[31m" in done.stderr) is is_coloured
+    assert ("\x1b" in done.stderr) is is_coloured
