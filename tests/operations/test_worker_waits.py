@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -232,6 +232,30 @@ def test_a_worker_ends_while_its_mail_goes_to_a_server_that_does_not_answer(
     assert time.monotonic() - began < SECONDS_TO_END / 2
     assert results == [False]
     over.set()
+
+
+def test_the_mail_at_hand_is_told_when_its_worker_is_to_end(
+    app: Application, other: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended_without_its_mail(app)
+    at_it, over = threading.Event(), threading.Event()
+
+    def send_due(*, stop: Callable[[], bool]) -> None:
+        at_it.set()
+        while not (stop() or over.is_set()):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(other.mailer, "send_due", send_due)
+    monkeypatch.setattr(worker, "SECONDS_TO_END", WAIT)
+    process = WorkerProcess(other)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(process.run()))
+    thread.start()
+    assert at_it.wait(WAIT)
+    process.drain()
+    thread.join(WAIT)
+    over.set()
+    assert results == [True], "nothing was left under way"
 
 
 def test_a_mail_claimed_by_a_clock_that_was_ahead_is_sent_and_can_be_retried(
