@@ -102,7 +102,7 @@ class World:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "usage_inputs.csv"
             file.write_text("\n".join(["asset_line_item_id,usage_date,quantity,product_uom", *lines, ""]))
-            import_paths(self.app, [file], actor=ACTOR)
+            import_paths(self.app, [file], again=True, actor=ACTOR)
 
     def forecast(self, parameters: Mapping[str, Any]) -> View:
         """Draft rating; `parameters` are those of the job."""

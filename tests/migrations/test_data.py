@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -9,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from batchwright.billing.records.usage_files import imported_at
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
 
@@ -65,3 +67,37 @@ def test_times_that_were_not_run_get_the_cause_that_their_reason_begins_with(
         fires = schedules.fires(connection, 1)
     database.close()
     assert {fire.reason: fire.cause for fire in fires} == CAUSES
+
+
+def test_files_of_usage_inputs_imported_before_are_known_by_the_hashes_of_the_audit_trail(
+    database_url: str,
+) -> None:
+    database = Database(database_url)
+    migrate(database, "0019")
+    entry = (
+        "INSERT INTO audit_entry (at, actor, os_user, act, subject, after)"
+        " VALUES (:at, 'dana', 'dana', :act, 'x', :after)"
+    )
+    first, second = (
+        ("a" * 64, f"{BEGIN:%Y-%m-%dT%H:%M:%S.%fZ}"),
+        ("b" * 64, f"{BEGIN + HOUR:%Y-%m-%dT%H:%M:%S.%fZ}"),
+    )
+    with database.write() as connection:
+        for act, (sha256, at), file, loaded in (
+            ("import", first, "usage_inputs.csv", 3),
+            ("import", second, "usage_inputs.csv", 2),
+            ("import", ("a" * 64, second[1]), "usage_inputs.csv", 3),
+            ("import", ("c" * 64, first[1]), "usage_inputs.csv", 0),
+            ("import", ("d" * 64, first[1]), "customers.csv", 2),
+            ("amend", ("e" * 64, first[1]), "usage_inputs.csv", 2),
+        ):
+            after = json.dumps({"files": [{"file": file, "loaded": loaded, "sha256": sha256}]})
+            connection.execute(text(entry), {"at": at, "act": act, "after": after})
+        connection.execute(text(entry), {"at": at, "act": "import", "after": None})
+    migrate(database, "0020")
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT sha256, lines FROM usage_file ORDER BY sha256")).all()
+        assert [tuple(row) for row in rows] == [("a" * 64, None), ("b" * 64, None)]
+        assert imported_at(connection, "f" * 64, "a" * 64) == BEGIN + HOUR
+        assert imported_at(connection, "f" * 64, "f" * 64) is None
+    database.close()

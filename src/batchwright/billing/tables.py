@@ -271,6 +271,21 @@ usage_input = Table(
     Index("ix_usage_input_error", "asset_key", "id", sqlite_where=IN_ERROR, postgresql_where=IN_ERROR),
 )
 
+# Files of usage inputs that brought lines without ids: the same lines would be charged again, and no id tells.
+usage_file = Table(
+    "usage_file",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column(
+        "lines",
+        String(64),
+        unique=True,
+        comment="digest of its lines without ids; empty of a file from before such were kept",
+    ),
+    Column("sha256", String(64), nullable=False, index=True, comment="of its bytes"),
+    Column("imported_at", UtcTime, nullable=False, comment="the last time"),
+)
+
 # Ids made here for records that may also be imported (IN-, US-, BS-) count up from here and skip imported ones.
 id_counter = Table(
     "id_counter",

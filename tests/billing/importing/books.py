@@ -117,13 +117,14 @@ class Books:
         files: Mapping[str, str | bytes],
         *,
         update: bool = False,
+        again: bool = False,
         skip_bad: io.StringIO | None = None,
         progress: Progress | None = None,
     ) -> ImportReport:
         """Import the files as one folder."""
         self._number += 1
         folder = self.folder(f"import-{self._number}", files)
-        return self.load_paths([folder], update=update, skip_bad=skip_bad, progress=progress)
+        return self.load_paths([folder], update=update, again=again, skip_bad=skip_bad, progress=progress)
 
     def folder(self, name: str, files: Mapping[str, str | bytes]) -> Path:
         """A folder with these files."""
@@ -134,12 +135,19 @@ class Books:
         paths: list[Path],
         *,
         update: bool = False,
+        again: bool = False,
         skip_bad: io.StringIO | None = None,
         progress: Progress | None = None,
     ) -> ImportReport:
         with self.database.write() as connection:
             return import_files(
-                connection, paths, update=update, skip_bad=skip_bad, now=NOW, progress=progress
+                connection,
+                paths,
+                update=update,
+                again=again,
+                skip_bad=skip_bad,
+                now=NOW,
+                progress=progress,
             )
 
     def counts(self) -> dict[str, int]:

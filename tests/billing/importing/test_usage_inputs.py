@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from batchwright.billing.importing import ImportRefused, door
@@ -129,3 +131,74 @@ def test_progress_tells_rows_and_the_fraction_read(company: Books) -> None:
     ]
     assert [fraction for *_, fraction in seen] == sorted(fraction for *_, fraction in seen)
     assert seen[-1][2] == 1.0
+
+
+_COLUMNS = "asset_line_item_id,usage_date,quantity,product_uom,description\n"
+_NAMELESS = _COLUMNS + "AL-1,2023-06-05,1,Each,a\nAL-1,2023-06-06,2,Each,\n"
+_SAME = {
+    "as it was": _NAMELESS,
+    "saved by a spreadsheet": "\ufeff" + _NAMELESS.replace("\n", "\r\n") + "\r\n",
+    "columns in another order": (
+        "quantity,asset_line_item_id,usage_date,product_uom,description\n"
+        "1,AL-1,2023-06-05,Each,a\n2,AL-1,2023-06-06,Each,\n"
+    ),
+    "quoted, with more zeros": _NAMELESS.replace(",1,Each", ',1.00,"Each"'),
+    "sorted": "\n".join(_NAMELESS.splitlines()[place] for place in (0, 2, 1)),
+    "beside lines with ids": (
+        "usage_input_id,asset_line_item_id,usage_date,quantity,product_uom,description\n"
+        "IN-9,AL-1,2023-06-05,1,Each,\n,AL-1,2023-06-05,1,Each,a\n,AL-1,2023-06-06,2,Each,\n"
+    ),
+}  # fmt: skip
+_OTHER = {
+    "another quantity": _NAMELESS.replace(",1,Each", ",1.5,Each"),
+    "a line more": _NAMELESS + "AL-1,2023-06-06,2,Each,\n",
+    "a line fewer": _NAMELESS.replace("AL-1,2023-06-06,2,Each,\n", ""),
+    "all with ids": _HEADER + _line("IN-8") + _line("IN-9"),
+}
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("content", _SAME.values(), ids=_SAME)
+def test_lines_without_ids_that_were_imported_before_want_again(company: Books, content: str) -> None:
+    company.load({"usage_inputs.csv": _NAMELESS})
+    before = company.counts()
+    for update in (False, True):
+        with pytest.raises(ImportRefused, match=r"were imported before, at 2023-07-10 12:00:00 UTC.*--again"):
+            company.load({"usage_inputs.csv": content}, update=update)
+    assert company.counts() == before
+    company.load({"usage_inputs.csv": content}, again=True)
+    with pytest.raises(ImportRefused, match="imported before"):
+        company.load({"usage_inputs.csv": content}, update=True)
+
+
+@pytest.mark.parametrize("content", _OTHER.values(), ids=_OTHER)
+def test_any_other_file_may_come(company: Books, content: str) -> None:
+    company.load({"usage_inputs.csv": _NAMELESS})
+    report = company.load({"usage_inputs.csv": content})
+    assert report.files[0].loaded == report.files[0].rows
+
+
+def test_a_file_with_ids_alone_may_come_again_as_an_update(company: Books) -> None:
+    content = _HEADER + _line("IN-8") + _line("IN-9")
+    company.load({"usage_inputs.csv": content})
+    assert company.load({"usage_inputs.csv": content}, update=True).files[0].updated == 2
+
+
+def test_a_file_of_which_lines_were_left_out_is_the_same_file_when_they_have_become_good(
+    company: Books,
+) -> None:
+    content = _NAMELESS + "AL-7,2023-06-05,1,Each,unknown\nAL-1,no day,1,Each,\n"
+    assert company.load({"usage_inputs.csv": content}, skip_bad=io.StringIO()).skipped == 2
+    header = COMPANY["asset_line_items.csv"].splitlines()[0]
+    asset = "AL-7,n,C-1,A-1,internet,2023-01-01,2023-12-31,Half Yearly,,,,,,\n"
+    company.load({"asset_line_items.csv": f"{header}\n{asset}"})
+    with pytest.raises(ImportRefused, match="imported before"):
+        company.load({"usage_inputs.csv": content}, skip_bad=io.StringIO())
+
+
+def test_a_file_of_which_nothing_was_loaded_may_come_again(company: Books) -> None:
+    content = "asset_line_item_id,usage_date,quantity,product_uom\nAL-7,2023-06-05,1,Each\n"
+    with pytest.raises(ImportRefused, match="not a known asset"):
+        company.load({"usage_inputs.csv": content})
+    company.load({"usage_inputs.csv": content}, skip_bad=io.StringIO())
+    assert company.load({"usage_inputs.csv": content}, skip_bad=io.StringIO()).skipped == 1

@@ -75,18 +75,20 @@ def import_files(
     paths: Sequence[Path],
     *,
     update: bool,
+    again: bool = False,
     skip_bad: IO[str] | None,
     now: datetime,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import CSV files, or the CSV files of folders, in the caller's transaction.
 
-    With ``update`` lines whose id is there change it; with ``skip_bad`` bad lines are written there and the good
-    ones loaded. ``now`` is when revisions are made (aware). Raises ``ImportRefused``; the caller then rolls back.
+    With ``update`` lines whose id is there change it; with ``again`` usage inputs without ids that were imported before
+    are loaded once more; with ``skip_bad`` bad lines are written there and the good ones loaded. ``now`` is when
+    revisions are made (aware). Raises ``ImportRefused``; the caller then rolls back.
     """
     files = {file.kind.name: file for file in find_files(paths)}
     _check(files.values())
-    intake = Intake(connection, update=update, now=now, skip_bad=skip_bad)
+    intake = Intake(connection, update=update, again=again, now=now, skip_bad=skip_bad)
     intake.begin_bad_lines(file.tally.header for file in files.values())
     taken_over = TakenOver()
     for loader in _loaders(intake, taken_over):

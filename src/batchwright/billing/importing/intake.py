@@ -21,10 +21,17 @@ class Intake:
     """One import on its way. It keeps the first problems and counts the rest, so that memory stays flat."""
 
     def __init__(
-        self, connection: Connection, *, update: bool, now: datetime, skip_bad: IO[str] | None
+        self,
+        connection: Connection,
+        *,
+        update: bool,
+        again: bool,
+        now: datetime,
+        skip_bad: IO[str] | None,
     ) -> None:
         self.connection = connection
         self.update = update
+        self.again = again
         self.now = now
         self.problems: list[Problem] = []
         self.count = 0

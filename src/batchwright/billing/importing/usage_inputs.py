@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -19,7 +20,9 @@ from batchwright.billing.importing.cells import (
 )
 from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind
+from batchwright.billing.importing.problems import ImportRefused, Problem
+from batchwright.billing.importing.shape import Column, Fault, FileKind, FileTally, Line
+from batchwright.billing.records import usage_files
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.inputs import NO_DRAFT, NO_ERROR, NO_RATING, InputStatus
 from batchwright.billing.records.loading import (
@@ -75,13 +78,40 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
         "usage_input_id asset_key usage_date quantity product_uom description status deleted".split()
     )
     _assets: dict[str, int]
+    _file: FileTally
     _explicit: set[str]
 
     def __init__(self, intake: Intake) -> None:
         super().__init__(intake)
         self._nameless: list[list[Stored]] = []
         self._made_up = _Numbers()
+        self._lines_without_ids = LinesDigest()
+        self._adds_without_ids = False
         self._asset_keys = _AssetKeys(intake.connection)
+
+    def take(self, lines: Sequence[Line[InputCells]]) -> None:
+        for line in lines:
+            if line.values.usage_input_id is None:
+                self._lines_without_ids.add(line.values)
+        super().take(lines)
+        if lines:
+            self._file = lines[0].file
+
+    def refused(self, line: Line[Any]) -> None:
+        # What `take` refuses it has noted: a file of which some lines were left out is the same file the next time.
+        if line.values is None and not line.text("usage_input_id"):
+            self._lines_without_ids.add(line.text(column) for column in InputCells._fields)
+
+    def finish(self) -> None:
+        if not self._adds_without_ids or (self.intake.count and not self.intake.skips):
+            return  # nothing is loaded that could be loaded twice
+        lines, sha256 = self._lines_without_ids.hexdigest(), self._file.sha256
+        before = usage_files.imported_at(self.connection, lines, sha256)
+        if before is not None and not self.intake.again:
+            problem = f"has lines without ids that were imported before, at {before:%Y-%m-%d %H:%M:%S} UTC"
+            remedy = "leave the file out, or import with --again to load them once more"
+            raise ImportRefused([Problem(self.kind.name, None, None, None, problem, remedy)], 1)
+        usage_files.remember(self.connection, lines, sha256, self.intake.now)
 
     def existing(self, chunk: Collection[InputCells]) -> Mapping[str, KnownInput]:
         self.intake.lock_for_update()
@@ -104,6 +134,7 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
         row = [an_id, self._assets[asset_id], *values, InputStatus.LOADED, False]
         if an_id is None:
             self._nameless.append(row)
+            self._adds_without_ids = True
         return row
 
     def change(self, cells: InputCells) -> dict[str, Any]:
@@ -142,6 +173,22 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
         for an_id in found:
             self._made_up.add(an_id)
         return found
+
+
+class LinesDigest:
+    """A digest of lines, whatever their order, their columns' order and how they are quoted."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def add(self, cells: Iterable[str | None]) -> None:
+        """Take a line's cells in, in an order of columns that is always the same."""
+        line = "\x1f".join(cell or "" for cell in cells)
+        self._sum += int.from_bytes(hashlib.sha256(line.encode()).digest())
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return f"{self._sum % (1 << 256):064x}"
 
 
 class _AssetKeys:

@@ -44,6 +44,11 @@ COLUMNS = (
     is_flag=True,
     help="Let a line change the record of the same id. A column that the file has not leaves what stands.",
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Load a file of usage inputs without ids once more that was imported before.",
+)
 @actor_option
 @reason_option
 @as_json_option
@@ -53,6 +58,7 @@ def import_(
     paths: Sequence[Path],
     skip_bad: Path | None,
     update: bool,
+    again: bool,
     actor: str | None,
     reason: str | None,
     as_json: bool,
@@ -67,6 +73,7 @@ def import_(
             app,
             paths,
             update=update,
+            again=again,
             skip_bad=skip_bad,
             actor=acting(app, actor),
             reason=reason,

@@ -24,6 +24,7 @@ def import_paths(
     paths: Sequence[Path],
     *,
     update: bool = False,
+    again: bool = False,
     skip_bad: Path | None = None,
     actor: Actor,
     reason: str | None = None,
@@ -31,7 +32,8 @@ def import_paths(
 ) -> View:
     """Import CSV files, or folders of them; an embedded database that is missing is made.
 
-    With `update` a line may change what has its id already; with `skip_bad` bad lines are left out and written to
+    With `update` a line may change what has its id already; with `again` a file of usage inputs without ids that was
+    imported before is loaded once more; with `skip_bad` bad lines are left out and written to
     that file with the reason, else one bad line refuses all. Returns `files` (a list of
     `file, rows, loaded, updated, skipped, sha256`), `billing_schedules_made, usage_schedules_made, skipped,
     problems, seconds`.
@@ -46,14 +48,16 @@ def import_paths(
     with _bad_lines(app, skip_bad, files) as bad, app.database.write(patient=True) as connection:
         now = app.clock.now()
         stream = None if bad is None else bad.text()
-        report = import_files(connection, paths, update=update, skip_bad=stream, now=now, progress=progress)
+        report = import_files(
+            connection, paths, update=update, again=again, skip_bad=stream, now=now, progress=progress
+        )
         audit.record(
             connection,
             actor=actor,
             act="import",
             subject=audit.subject_of([file.file for file in report.files], "file"),
             reason=reason,
-            after={"update": update, **_counts(report)},
+            after={"update": update, "again": again, **_counts(report)},
             now=now,
         )
         if bad is not None:
