@@ -39,10 +39,7 @@ def import_paths(
     problems, seconds`.
     """
     started = app.clock.monotonic()
-    # Only where there is no file at all: a file of something else is not ours to put tables into.
-    if app.database.is_sqlite and not Path(app.database.url.database or "").exists():
-        find_files(paths)  # what is not there to be imported makes no database
-        app.database.upgrade()
+    _make_missing_database(app, paths)
     permit(app, actor, Right.BILLING, "import")
     files = [file.path for file in find_files(paths)]
     with _bad_lines(app, skip_bad, files) as bad, app.database.write(patient=True) as connection:
@@ -70,6 +67,13 @@ def import_paths(
         "problems": [str(problem) for problem in report.problems],
         "seconds": seconds,
     }
+
+
+def _make_missing_database(app: Application, paths: Sequence[Path]) -> None:
+    # Only where there is no file at all: a file of something else is not ours to put tables into.
+    if app.database.is_sqlite and not Path(app.database.url.database or "").exists():
+        find_files(paths)  # what is not there to be imported makes no database
+        app.database.upgrade()
 
 
 @contextmanager

@@ -71,11 +71,7 @@ def check_request(
     start = _bound(request.start, request.time_zone, "start")
     end = _bound(request.end, request.time_zone, "end", is_upper=True)
     cron = request.cron
-    if (
-        before is not None
-        and request.time_zone == before.time_zone
-        and expression.is_equivalent_to(before.expression)
-    ):
+    if before is not None and expression.is_equivalent_to(before.expression):
         cron = before.cron
     times = (cron, request.time_zone, start, end)
     if before is None or times != (before.cron, before.time_zone, before.start, before.end):
