@@ -1,7 +1,8 @@
 """What must fire, found by looking at every minute of the wall clock. Slow, and written from the rule alone.
 
 A fixed time fires when the clock first shows it, or, if it never does, when the clock first shows a later time. An
-interval fires whenever the clock shows one of its times. Nothing here is shared with the engine.
+interval fires whenever the clock shows one of its times, and of a day none of whose times it ever shows as a fixed time
+does. Nothing here is shared with the engine.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ class Window:
         found: set[int] = set()
         for minute in _minutes(rule, self.dates):
             instants = self.shown.get(minute, [])
-            if rule.is_interval:
+            day = _minutes(rule, [minute[0]])
+            if rule.is_interval and (instants or any(one in self.shown for one in day)):
                 found.update(instants)
             elif instants:
                 found.add(instants[0])

@@ -131,10 +131,26 @@ def test_an_interval_has_no_extra_fire_when_a_gap_ends() -> None:
     ]
 
 
-def test_an_interval_that_lies_wholly_in_a_gap_fires_on_the_next_day() -> None:
-    assert shown("0 0/20 2 * * ?", "America/New_York", "2027-03-14T00:00-05:00", 1) == [
-        "2027-03-15T02:00:00-04:00"
-    ]
+@pytest.mark.parametrize(
+    "text", ["0 0/20 2 * * ?", "0 */30 2 * * ?", "* 30 2 * * ?", "30 0-59/7 2 * * ?", "0 0 2-2 * * ?"]
+)
+def test_an_interval_all_of_whose_times_of_a_day_lie_in_a_gap_fires_once_when_it_ends(text: str) -> None:
+    fires = shown(text, "America/New_York", "2027-03-14T00:00-05:00", 2)
+    assert fires[0] == "2027-03-14T03:00:00-04:00"
+    assert fires[1].startswith("2027-03-15T02:")
+
+
+@pytest.mark.parametrize("text", ["0 0/20 1-2 * * ?", "0 0/20 2-4 * * ?", "0 0/20 2,23 * * ?"])
+def test_an_interval_some_of_whose_times_of_the_day_come_has_no_extra_fire(text: str) -> None:
+    fires = shown(text, "America/New_York", "2027-03-14T01:50-05:00", 1)
+    assert fires != ["2027-03-14T03:00:00-04:00"] or "2-4" in text
+
+
+def test_an_interval_within_a_gap_at_midnight_or_a_skipped_day_fires_once_when_that_ends() -> None:
+    fires = shown("0 0/30 0 * * ?", "America/Sao_Paulo", "2018-11-03T12:00-03:00", 2)
+    assert fires == ["2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"]
+    fires = shown("0 0/30 9-10 30 12 ?", "Pacific/Apia", "2011-12-29T12:00-10:00", 1)
+    assert fires == ["2011-12-31T00:00:00+14:00"]
 
 
 def test_a_list_of_hours_is_fixed_and_a_range_of_hours_an_interval() -> None:

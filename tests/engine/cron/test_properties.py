@@ -94,10 +94,24 @@ def stepped(text: str, zone: ZoneInfo, begin: datetime, is_interval: bool) -> li
         # An interval fires if this second is meant; a fixed time if one is that was never shown until now.
         since = wall - SECOND if is_interval else shown
         due = in_utc.next_after(since.replace(tzinfo=UTC)) if since < wall else None
-        if due is not None and due.replace(tzinfo=None) <= wall:
+        is_meant = due is not None and due.replace(tzinfo=None) <= wall
+        before = (now - SECOND).astimezone(zone).replace(tzinfo=None)
+        if is_meant or (is_interval and is_a_day_left_out(in_utc, before + SECOND, wall)):
             found.append(now)
         shown = max(shown, wall)
     return found
+
+
+def is_a_day_left_out(in_utc: CronExpression, begin: datetime, end: datetime) -> bool:
+    """Whether all times of a day lie between two wall times, if the clock jumps from the one to the other."""
+    following = in_utc.next_after(end.replace(tzinfo=UTC) - SECOND)
+    for day in {begin.date(), (end - SECOND).date()} if begin < end else ():
+        first = in_utc.next_after(datetime.combine(day, datetime.min.time(), UTC) - SECOND)
+        if first is None or first.date() != day or first.replace(tzinfo=None) < begin:
+            continue
+        if following is None or following.date() != day:
+            return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -117,11 +131,11 @@ def test_an_expression_that_never_fires_answers_at_once(text: str, zone: str) ->
         assert expression.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
-def test_an_interval_that_lies_in_gaps_alone_answers_at_once() -> None:
+def test_an_interval_that_lies_in_gaps_alone_answers_at_once_and_fires_at_their_ends() -> None:
     # The second Sunday of March at two is always left out in New York.
     expression = CronExpression("0 0/20 2 ? 3 SUN#2", "America/New_York")
     with at_most_calls(30_000):
-        assert expression.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None
+        assert expression.next_after(datetime(2026, 1, 1, tzinfo=UTC)) == datetime(2026, 3, 8, 7, tzinfo=UTC)
 
 
 def test_the_weekday_nearest_to_day_0_is_refused_at_once() -> None:

@@ -3,7 +3,7 @@
 The rule is that of Cronos and Debian cron. Of a fixed time (seconds, minutes and hours are values or lists): one
 that the clock leaves out fires when the gap ends, one that comes twice fires the first time. An interval (one of
 them is written with `*`, a range or a step) keeps its cadence: it fires at each wall time that really comes, as
-often as it comes, and never only because a gap ends.
+often as it comes. Only where all its times of a day are left out it fires once when the gap ends, or the day were lost.
 """
 
 from __future__ import annotations
@@ -58,9 +58,17 @@ def _in_order(timetable: Timetable, zone: ZoneInfo, is_interval: bool, begin: da
         if _comes_twice(wall, zone) > _ZERO:
             return fire
         begin = _end_of_change(wall, zone)
-        if not is_interval:
+        if not is_interval or _is_all_left_out(timetable, wall, begin + _comes_twice(wall, zone), begin):
             return begin.replace(tzinfo=zone)
     return None
+
+
+def _is_all_left_out(timetable: Timetable, wall: datetime, begin: datetime, end: datetime) -> bool:
+    """Whether all times of that day lie in the gap from ``begin`` to ``end``."""
+    midnight = wall.replace(hour=0, minute=0, second=0)
+    first, following = timetable.first_from(midnight), timetable.first_from(end)
+    is_first_within = first is not None and datetime(*first) >= begin
+    return is_first_within and (following is None or datetime(*following).date() != wall.date())
 
 
 def _in_repeated(

@@ -13,7 +13,8 @@ from batchwright.operations.views import View, instant
 
 CLOCK_CHANGES = {
     False: "a fixed time: one that the clock leaves out fires when the gap ends, one that comes twice fires once",
-    True: "an interval: it fires at every wall time that really comes, as often as it comes",
+    True: "an interval: it fires at every wall time that really comes, as often as it comes, and where all of a day are"
+    " left out, once when the gap ends",
 }
 
 _LAST_SECOND = time(23, 59, 59)
