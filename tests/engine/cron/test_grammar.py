@@ -193,12 +193,30 @@ def test_the_seeds_own_expression_is_daily_midnight_under_salesforces_limits_too
         ("Nowhere/Nothing", "Write an IANA name such as Europe/Berlin, or UTC"),
         ("../etc/passwd", "Write an IANA name such as Europe/Berlin, or UTC"),
         ("", "Write an IANA name such as Europe/Berlin, or UTC"),
+        ("utc", "Write UTC"),
+        ("posixrules", "Write an IANA name such as Europe/Berlin, or UTC"),
+        ("localtime", "Write an IANA name such as Europe/Berlin, or UTC"),
+        ("Factory", "Write an IANA name such as Europe/Berlin, or UTC"),
+        ("right/Europe/Berlin", "Write an IANA name such as Europe/Berlin, or UTC"),
     ],
 )
 def test_an_unknown_zone_is_refused_with_the_one_that_was_meant(zone: str, remedy: str) -> None:
     with pytest.raises(CronError) as caught:
         CronExpression("0 0 0 * * ?", zone)
     assert (caught.value.field, caught.value.position, caught.value.remedy) == ("time zone", None, remedy)
+
+
+@pytest.mark.parametrize("code", ["PST", "IST", "CEST", "BST", "AEST", "pst", "UTC+2", "GMT-05:00"])
+def test_a_short_code_is_never_guessed(code: str) -> None:
+    with pytest.raises(CronError) as caught:
+        CronExpression("0 0 0 * * ?", code)
+    assert "Write an IANA name such as Europe/Berlin" in caught.value.remedy
+    assert "MST" not in caught.value.remedy
+
+
+@pytest.mark.parametrize("zone", ["UTC", "GMT", "EST5EDT", "CET", "Etc/GMT+5"])
+def test_a_name_of_the_zone_database_is_taken_though_it_is_short(zone: str) -> None:
+    assert CronExpression("0 0 0 * * ?", zone).time_zone == zone
 
 
 def test_the_next_fire_is_strictly_after() -> None:

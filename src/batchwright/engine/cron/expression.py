@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
@@ -67,7 +68,8 @@ class CronExpression:
         """The first fire strictly after ``after``, in the expression's zone; ``None`` when there is none up to 2199.
 
         A fixed time that the clock leaves out fires at the end of the gap; one that comes twice fires the first
-        time. An interval fires at every wall time that really comes, as often as it comes.
+        time. An interval fires at every wall time that really comes, as often as it comes; where all of a day are left
+        out, once at the end of the gap.
 
         Raises:
             ValueError: ``after`` has no time zone.
@@ -106,12 +108,30 @@ class CronExpression:
 
 
 def _zone(name: str) -> ZoneInfo:
+    if name in _NO_ZONES or name.startswith(_OTHER_CLOCKS):
+        problem = f"{name!r} is a file of the zone database and no time zone of its own"
+        raise CronError(problem, field="time zone", position=None, remedy=_ANY_ZONE)
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no such name possible, a folder of the zone database
-        zones = {zone.casefold(): zone for zone in available_timezones()}
-        alike = get_close_matches(name.casefold(), zones, n=1)
-        remedy = f"Write {zones[alike[0]]}" if alike else "Write an IANA name such as Europe/Berlin, or UTC"
         raise CronError(
-            f"{name!r} is no time zone", field="time zone", position=None, remedy=remedy
+            f"{name!r} is no time zone", field="time zone", position=None, remedy=_zone_remedy(name)
         ) from None
+
+
+_ANY_ZONE = "Write an IANA name such as Europe/Berlin, or UTC"
+_NO_ZONES = ("localtime", "posixrules", "Factory")
+"""What the machine or its packager chose, or nobody: another one on the next machine."""
+_OTHER_CLOCKS = ("posix/", "right/")
+_CODE = re.compile("[A-Za-z]{1,5}([+-].*)?")
+"""Such as PST, CEST and UTC+2."""
+
+
+def _zone_remedy(name: str) -> str:
+    zones = {zone.casefold(): zone for zone in available_timezones() if zone not in _NO_ZONES}
+    if name.casefold() in zones:
+        return f"Write {zones[name.casefold()]}"
+    if _CODE.fullmatch(name):
+        return f"{_ANY_ZONE}: short codes mean several zones, and none of them has summer time"
+    alike = get_close_matches(name.casefold(), zones, n=1)
+    return f"Write {zones[alike[0]]}" if alike else _ANY_ZONE

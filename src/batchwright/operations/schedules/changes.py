@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from batchwright.engine.cron import CronError
 from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.firing import rewind, settle
@@ -26,7 +28,8 @@ def change_schedule(connection: Connection, before: Schedule, spec: ScheduleSpec
     """
     before = rewind(connection, before, now)
     if (spec.cron, spec.time_zone) != (before.cron, before.time_zone):
-        before = settle(connection, before, now, "expression or zone")
+        with suppress(CronError):  # of one whose zone is no more nobody can say what is due
+            before = settle(connection, before, now, "expression or zone")
     elif (spec.start, spec.end) != (before.start, before.end):
         before = _rebounded(connection, before, spec, now)
     return store.update_schedule(connection, before, spec, now)

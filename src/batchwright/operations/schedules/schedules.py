@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from batchwright.engine.cron import CronError
 from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.schedule import Hold, NotRunCause, Schedule, ScheduleRequest
@@ -340,6 +342,10 @@ def _troubles(
     ahead = schedule.ahead_of(now)
     if ahead is not None:
         yield f"recorded ahead of the clock: fires nothing until {instant(ahead)}, or `schedules rewind`"
+    try:
+        _ = schedule.expression
+    except CronError as error:
+        yield str(error)
     if schedule.owner in disabled:
         yield f"its owner {schedule.owner} is a user who is disabled"
     if last is None:
@@ -365,7 +371,7 @@ def show_schedule(app: Application, name: str, *, actor: Actor | None = None) ->
         schedule = schedule_named(connection, name)
         return {
             **_view(connection, schedule, app.clock.now()),
-            "description": schedule.expression.describe(),
+            "description": _description(schedule),
             "held": store.read_hold(connection).lasts,
             "mail_owner": schedule.mail_owner,
             "reason": schedule.reason,
@@ -453,9 +459,22 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
         "owner": schedule.owner,
         "notify": list(schedule.notify),
         "paused": schedule.paused,
-        "next_fire_at": instant(None if is_still else due.next_fire(schedule, now)),
+        "next_fire_at": instant(None if is_still else _next_fire(schedule, now)),
         "last_fire_at": instant(fired),
     }
+
+
+def _next_fire(schedule: Schedule, now: datetime) -> datetime | None:
+    with suppress(CronError):  # its zone is no more in this machine's database of zones
+        return due.next_fire(schedule, now)
+    return None
+
+
+def _description(schedule: Schedule) -> str:
+    try:
+        return schedule.expression.describe()
+    except CronError as error:
+        return str(error)
 
 
 def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
