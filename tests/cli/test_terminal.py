@@ -137,6 +137,7 @@ def test_no_door_lets_it_through(
 def test_only_answers_write_to_the_terminal() -> None:
     pattern = r"click\.s\?echo(\|\bprint(\|std\(out\|err\)\.write(\|print_exc"
     found = subprocess.run(["grep", "-rn", pattern, SOURCE, "--include=*.py"], capture_output=True, text=True)
+    assert f"{SOURCE}/answers.py" in found.stdout
     elsewhere = [
         line
         for line in found.stdout.splitlines()

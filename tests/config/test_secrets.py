@@ -100,6 +100,7 @@ def test_only_what_hides_passwords_makes_a_text_of_a_database_url() -> None:
     found = subprocess.run(
         ["grep", "-rn", "render_as_string", SOURCE, "--include=*.py"], capture_output=True, text=True
     )
+    assert "url_without_password(" in found.stdout
     elsewhere = [
         line
         for line in found.stdout.splitlines()

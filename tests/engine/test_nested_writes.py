@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,15 +33,14 @@ def test_a_write_within_ones_own_write_is_refused_and_the_first_goes_on(rig: Rig
 
 
 def test_writes_of_other_threads_and_reads_within_a_write_are_free(rig: Rig) -> None:
-    def write() -> None:
+    def write() -> str:
         with rig.database.write():
-            pass
+            return "written"
 
-    with rig.database.write(), rig.database.read():
-        thread = threading.Thread(target=write)
-        thread.start()
-    thread.join(30)
-    assert not thread.is_alive()
+    with ThreadPoolExecutor(1) as pool:
+        with rig.database.write(), rig.database.read():
+            writing = pool.submit(write)
+        assert writing.result(30) == "written"
 
 
 def test_a_job_that_enqueues_another_in_finish_without_its_connection_fails_at_once(

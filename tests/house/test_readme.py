@@ -37,6 +37,7 @@ def test_every_variable_in_the_readme_is_a_setting() -> None:
     names = [*Settings.model_fields, *(f"mail.{name}" for name in MailSettings.model_fields)]
     known = {CONFIG_VARIABLE, *map(variable_of, names)}
     named = set(re.findall(r"\bBATCHWRIGHT_[A-Z_]*[A-Z]\b", readme()))
+    assert "BATCHWRIGHT_DATABASE_URL" in named
     assert {name for name in named if not name.startswith("BATCHWRIGHT_ACTORS__")} - known == set()
 
 
