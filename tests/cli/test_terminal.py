@@ -45,6 +45,7 @@ def test_every_way_to_answer_is_harmless(capsys: pytest.CaptureFixture[str]) -> 
     row = {"name": STEERING}
     columns = (Column("name", "Name"),)
     say(STEERING)
+    say("a\n\tb")  # as drivers of databases lay their messages out
     say((STEERING, Coloured(STEERING, None)), err=True)
     write_facts([(STEERING, STEERING)])
     write_rows([row], columns, format="table", nothing="")
@@ -53,6 +54,7 @@ def test_every_way_to_answer_is_harmless(capsys: pytest.CaptureFixture[str]) -> 
     out, err = capsys.readouterr()
     assert is_harmless(out + err), out + err
     assert r"\x1b[2J" in out
+    assert "a\n        b\n" in out
 
 
 def test_csv_steers_no_terminal_and_keeps_data_in_a_file(

@@ -95,7 +95,9 @@ def say(line: Line = "", *, err: bool = False, nl: bool = True, **style: Any) ->
     """Write a message, or a line of an answer. Everything but answers in rows is said here, and made harmless."""
     parts = (line,) if isinstance(line, str) else line
     said = "".join(
-        click.style(clean(part.text), fg=part.colour) if isinstance(part, Coloured) else clean(part)
+        click.style(clean(part.text), fg=part.colour)
+        if isinstance(part, Coloured)
+        else clean(part.expandtabs())
         for part in parts
     )
     click.echo(click.style(said, **style) if style else said, err=err, nl=nl, color=_colour())
