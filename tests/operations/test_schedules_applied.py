@@ -75,6 +75,24 @@ def test_what_the_file_has_otherwise_is_changed_and_what_it_leaves_out_is_left(
     }
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_lines_that_never_fire_unknown_ids_and_bad_words_are_refused_together(
+    app: Application, dry_run: bool
+) -> None:
+    text = (
+        '@daily "A" usage-rating --end 2020-01-01\n@daily "B" draft-usage-rating --usage-input IN-9\n'
+        '61 * * * * "C" usage-rating\n@daily "D" usage-rating\n'
+    )
+    with pytest.raises(CrontabRefused) as refused:
+        applied(app, text, dry_run=dry_run)
+    assert refused.value.lines == (1, 2, 3)
+    never, unknown, minutes = refused.value.message.splitlines()
+    assert ("never fires" in never, "(cron)" in never, "batchwright cron next" in never) == (True, True, True)
+    assert "IN-9" in unknown
+    assert minutes.startswith("line 3: minutes: 61")
+    assert names(app) == []
+
+
 def test_prune_removes_what_the_file_does_not_name(app: Application, entries: Entries) -> None:
     applied(app, FILE)
     difference = applied(app, FILE.splitlines()[1], prune=True)

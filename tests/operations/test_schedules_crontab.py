@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from batchwright.cli.commands.run import run as run_command
 from batchwright.engine.registry import Registry
@@ -190,6 +191,12 @@ BAD = [
     ("OVERLAP=never", "OVERLAP", "'never'"),
     ("MAILTO=nobody", "MAILTO", "'nobody'"),
     ("SHELL=/bin/sh", "SHELL", "means nothing here"),
+    ("CRON_TZ=Europe/Berlin", "CRON_TZ", "the time zone's name in other crons"),
+    ('CRON_TZ=Europe/Berlin 0 0 * * * "A" usage-rating', "CRON_TZ", "stands before an expression"),
+    ('TZ=UTC @daily "A" usage-rating', "TZ", "stands before an expression"),
+    ('0 0 * * * root "A" usage-rating', "user", "'root' is the user of a line of /etc/crontab"),
+    ('@daily\twww-data "A" usage-rating', "user", "'www-data' is the user"),
+    ('0 0 0 * * ? billing_1 "A" usage-rating', "user", "'billing_1' is the user"),
 ]
 
 
@@ -202,6 +209,47 @@ def test_a_line_that_cannot_be_used_is_refused_with_its_number_field_and_remedy(
     assert message in refused.message
     assert refused.field == field
     assert refused.remedy
+
+
+def test_what_is_known_of_other_crons_has_its_own_remedy() -> None:
+    assert refusal_of("CRON_TZ=Europe/Berlin").remedy == "Write TZ=Europe/Berlin"
+    assert "--owner root" in str(refusal_of('0 0 * * * root "A" usage-rating').remedy)
+    assert "TZ=UTC on a line of its own" in str(refusal_of('TZ=UTC @daily "A" usage-rating').remedy)
+
+
+class Own(BaseModel):
+    """Parameters of the names of a schedule's options."""
+
+    end: str
+    owner: str = "nobody"
+    cap: int = 0
+    notify: bool = False
+
+
+def read_own(line: str) -> list[Line]:
+    return read_crontab(line, lambda job: Own.model_json_schema())
+
+
+def test_an_option_of_the_schedule_is_never_also_the_job_s_parameter_of_that_name() -> None:
+    line = '@daily "A" own --end 2030-01-01 --owner dana --cap 3 --notify a@example.com --param end=never'
+    (read_line,) = read_own(line)
+    request = read_line.request
+    assert (request.end, request.owner, request.cap, request.notify) == (
+        date(2030, 1, 1),
+        "dana",
+        3,
+        ("a@example.com",),
+    )
+    assert request.parameters == {"end": "never"}
+
+
+def test_of_several_bad_lines_each_has_its_own_field_and_remedy_on_a_line() -> None:
+    refused = refusal_of('@daily "A" usage-rating --grace soon', NIGHTLY, "SHELL=sh")
+    assert refused.message.splitlines() == [
+        "line 1: 'soon' is no whole number (grace). Write digits only, such as 30",
+        "line 3: the variable SHELL means nothing here (SHELL)."
+        " There are TZ, MISFIRE, OVERLAP and MAILTO; take the line out",
+    ]
 
 
 def test_every_bad_line_is_named() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from batchwright.engine.cron.fields import DAY_OF_WEEK, MONTH
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.notifications.addresses import check_address
@@ -28,6 +29,8 @@ Fields = dict[str, Any]
 SchemaOf = Callable[[str], Schema]
 """The JSON schema of a job's parameters, by its name. Raises `Refused` for a job that is not there."""
 
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{1,31}\$?")
+_NAMES = frozenset(name for field in (MONTH, DAY_OF_WEEK) for name in field.names) | {"L", "LW"}
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(.*)")
 _LINE_REMEDY = (
     'Write: expression "NAME" job [options], for example 0 0 0 ? * * * "Draft Rating Job" draft-usage-rating'
@@ -63,6 +66,7 @@ _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
 
 _FLAGS: Mapping[str, tuple[str, bool]] = {"no-mail": ("mail_owner", False)}
 
+_TAKEN = frozenset({"notify", "param", *_READERS, *_FLAGS})
 _NOT_HERE: Mapping[str, str] = {
     "sync": "Leave it out: the runs of a schedule wait for a worker",
     "batch": "Leave it out: the runs of a schedule wait for a worker",
@@ -75,15 +79,25 @@ _NOT_HERE: Mapping[str, str] = {
 
 
 class CrontabRefused(Refused):
-    """Lines of a file of schedules that cannot be used; none of the file was. `lines` are their numbers, from 1."""
+    """Lines of a file of schedules that cannot be used; none of the file was. `lines` are their numbers, from 1.
+
+    The message has a line for each, of several with its own field and remedy.
+    """
 
     def __init__(self, problems: Sequence[tuple[int, Refused]]) -> None:
         self.lines = tuple(number for number, _ in problems)
-        said = [f"line {number}: {problem.message}" for number, problem in problems[:SHOWN]]
+        if len(problems) == 1:
+            ((number, problem),) = problems
+            super().__init__(f"line {number}: {problem.message}", field=problem.field, remedy=problem.remedy)
+            return
+        said = [
+            f"line {number}: {problem.message} ({problem.field}). {problem.remedy or ''}".rstrip()
+            for number, problem in problems[:SHOWN]
+        ]
         if len(problems) > SHOWN:
             said.append(f"and {len(problems) - SHOWN} more lines ({len(problems)} in all)")
-        first = problems[0][1]
-        super().__init__("; ".join(said), field=first.field, remedy=first.remedy)
+        remedy = "Correct these lines; nothing of the file was applied"
+        super().__init__("\n".join(said), field=problems[0][1].field, remedy=remedy)
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,14 @@ class Line:
 
 def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
     """The schedules of a file. Raises `CrontabRefused` with every line that cannot be used."""
+    lines, problems = scan_crontab(text, schema_of)
+    if problems:
+        raise CrontabRefused(problems)
+    return lines
+
+
+def scan_crontab(text: str, schema_of: SchemaOf) -> tuple[list[Line], list[tuple[int, Refused]]]:
+    """The schedules of a file, and by number of the line why others cannot be used."""
     lines: list[Line] = []
     problems: list[tuple[int, Refused]] = []
     variables: Fields = {}
@@ -109,9 +131,7 @@ def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
                 lines.append(Line(number, request))
         except Refused as problem:
             problems.append((number, problem))
-    if problems:
-        raise CrontabRefused(problems)
-    return lines
+    return lines, problems
 
 
 def _contents(text: str) -> Iterator[tuple[int, str]]:
@@ -124,6 +144,19 @@ def _contents(text: str) -> Iterator[tuple[int, str]]:
 
 def _read_variable(name: str, text: str) -> Fields:
     value = text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    if name in ("TZ", "CRON_TZ") and '"' in value:
+        zone = value.split()[0]
+        raise Refused(
+            f"{name}={zone} stands before an expression, and holds for lines here",
+            field=name,
+            remedy=f"Write TZ={zone} on a line of its own, above this one",
+        )
+    if name == "CRON_TZ":
+        raise Refused(
+            "CRON_TZ is the time zone's name in other crons",
+            field="CRON_TZ",
+            remedy=f"Write TZ={value}",
+        )
     if name == "TZ":
         read_expression("@daily", value, from_crontab=True)
         return {"time_zone": value}
@@ -165,8 +198,28 @@ def _read_line(content: str, variables: Fields, schema_of: SchemaOf) -> Schedule
     schema = schema_of(job)
     given = _Options(schema).read(options)
     request = ScheduleRequest(name=name, cron=expression.strip(), job=job, **{**variables, **given.fields})
-    read_expression(request.cron, request.time_zone, from_crontab=True)
+    try:
+        read_expression(request.cron, request.time_zone, from_crontab=True)
+    except Refused:
+        _check_user_column(request.cron, request.time_zone)
+        raise
     return replace(request, parameters=read_parameters(schema, given.parameters))
+
+
+def _check_user_column(text: str, time_zone: str) -> None:
+    """Refuse the user of a line of /etc/crontab, which stands behind the expression."""
+    before, _, user = text.rpartition(" ") if " " in text else text.rpartition("\t")
+    if not before or not _USER.fullmatch(user) or user.upper() in _NAMES:
+        return
+    try:
+        read_expression(before.strip(), time_zone, from_crontab=True)
+    except Refused:
+        return
+    raise Refused(
+        f"{user!r} is the user of a line of /etc/crontab, and there is no such column here",
+        field="user",
+        remedy=f"Take it out; --owner {user} lets the runs be theirs",
+    )
 
 
 def _check_new(name: str, lines: Sequence[Line]) -> None:
@@ -187,7 +240,10 @@ def option_of(parameter: str, is_list: bool) -> str:
 
 @dataclass
 class _Options:
-    """The words after a job, taken apart: fields of the schedule, and parameters as `NAME=VALUE`."""
+    """The words after a job, taken apart: fields of the schedule, and parameters as `NAME=VALUE`.
+
+    An option of the schedule is never the job's parameter of that name, which is given with `--param`.
+    """
 
     schema: Schema
     fields: Fields = field(default_factory=dict)
@@ -208,7 +264,7 @@ class _Options:
             if name in _FLAGS and not has_value:
                 key, said = _FLAGS[name]
                 self.fields[key] = said
-            elif of_job.get(name, ("", False))[1] and not has_value:
+            elif name not in _TAKEN and of_job.get(name, ("", False))[1] and not has_value:
                 self.parameters.append(f"{of_job[name][0]}=true")
             elif name in _READERS or name in of_job or name in ("notify", "param"):
                 self._take(name, value if has_value else _value_after(name, left), of_job)
@@ -226,7 +282,7 @@ class _Options:
             if key in self.fields:
                 raise Refused(f"--{name} is given twice", field=name, remedy="Give it once")
             self.fields[key] = value if reader is None else reader(value, field=name)
-        if name in of_job:
+        else:
             self.parameters.append(f"{of_job[name][0]}={value}")
 
     def _options_of_job(self) -> Iterator[tuple[str, tuple[str, bool]]]:

@@ -23,7 +23,7 @@ from batchwright.operations.schedules.changes import (
     delete_schedule,
     spec_view,
 )
-from batchwright.operations.schedules.crontab import CrontabRefused, Line, read_crontab
+from batchwright.operations.schedules.crontab import CrontabRefused, Line, scan_crontab
 from batchwright.operations.schedules.request import check_request, permit_schedule
 from batchwright.operations.views import View
 
@@ -77,8 +77,8 @@ def apply_schedules(
     """
     permit(app, actor, Right.OPERATE, "schedule.apply")
     app.database.require()
-    lines = read_crontab(text, lambda job: app.registry.get(job).Parameters.model_json_schema())
-    if prune and not lines:
+    lines, problems = scan_crontab(text, lambda job: app.registry.get(job).Parameters.model_json_schema())
+    if prune and not lines and not problems:
         raise Refused(
             f"{file} names no schedule, and --prune would remove all there are",
             field="prune",
@@ -90,7 +90,7 @@ def apply_schedules(
             store.lock_changes(connection)
         now = app.clock.now()
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
-        specs = _checked(app, connection, lines, there, actor, now)
+        specs = _checked(app, connection, lines, problems, there, actor, now)
         difference = _difference(specs, there, prune=prune)
         if not dry_run and not difference.is_none:
             _write(connection, difference, specs, now)
@@ -117,12 +117,13 @@ def _checked(
     app: Application,
     connection: Connection,
     lines: Iterable[Line],
+    problems: Iterable[tuple[int, Refused]],
     there: Mapping[str, Schedule],
     actor: Actor,
     now: datetime,
 ) -> dict[str, ScheduleSpec]:
     checked: dict[str, ScheduleSpec] = {}
-    problems: list[tuple[int, Refused]] = []
+    problems = list(problems)
     for line in lines:
         name = line.request.name
         try:
@@ -138,7 +139,7 @@ def _checked(
         except Refused as problem:
             problems.append((line.number, problem))
     if problems:
-        raise CrontabRefused(problems)
+        raise CrontabRefused(sorted(problems, key=lambda problem: problem[0]))
     return checked
 
 
