@@ -164,3 +164,20 @@ def test_a_backup_that_is_killed_half_way_leaves_nothing_under_its_name(
     whole = sqlite3.connect(tmp_path / "copy.db")
     assert whole.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     whole.close()
+
+
+def test_a_backup_to_a_disk_that_is_full_names_its_file(
+    app: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(sqlite3.Connection):
+        def backup(self, *_: Any, **__: Any) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorname = "SQLITE_FULL"
+            raise error
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, factory=Full))
+    with pytest.raises(Refused, match=r"copy\.db cannot be written: the disk is full"):
+        backup_database(app, tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+    assert not list(tmp_path.glob(".batchwright-*"))

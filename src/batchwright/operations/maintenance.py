@@ -16,7 +16,7 @@ from batchwright.engine.faults import is_damage, reason_of
 from batchwright.engine.store import database
 from batchwright.engine.store.migrating import advice, newest_revision
 from batchwright.engine.store.wake import tell
-from batchwright.files import NewFile
+from batchwright.files import CannotWrite, NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor, default_actor
@@ -102,7 +102,12 @@ def _copy(source: Path, file: NewFile) -> None:
     ):
         copy.execute("PRAGMA journal_mode=MEMORY").close()  # of a copy that is broken off nothing is needed
         file.check_untouched()
-        origin.backup(copy)
+        try:
+            origin.backup(copy)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_FULL":
+                raise
+            raise CannotWrite(file.path, "cannot be written: the disk is full") from error
 
 
 def _pg_address(app: Application) -> str:
