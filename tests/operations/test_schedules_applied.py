@@ -93,6 +93,15 @@ def test_lines_that_never_fire_unknown_ids_and_bad_words_are_refused_together(
     assert names(app) == []
 
 
+def test_a_line_whose_job_misses_a_parameter_is_refused_with_the_others(app: Application) -> None:
+    line = '@daily "R" data-recalculation --customer C-1 --period 2023-06 --reason Other\n'
+    with pytest.raises(CrontabRefused) as refused:
+        applied(app, f'{line}@dayly "B" usage-rating\n')
+    assert refused.value.lines == (1, 2)
+    assert "does not take the parameters: TypeError" in refused.value.message
+    assert "--param NAME=VALUE" in refused.value.message
+
+
 def test_prune_removes_what_the_file_does_not_name(app: Application, entries: Entries) -> None:
     applied(app, FILE)
     difference = applied(app, FILE.splitlines()[1], prune=True)

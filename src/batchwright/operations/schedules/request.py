@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from batchwright.config.texts import unlike_itself
 from batchwright.engine.cron import CronExpression
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Refused, error_text
+from batchwright.engine.faults import is_transient
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.schedule import Misfire, Overlap, Schedule, ScheduleRequest, ScheduleSpec
 from batchwright.engine.submit import CEILING
@@ -179,8 +180,18 @@ def _check_fires(
 
 
 def _checked_parameters(app: Application, connection: Connection, request: ScheduleRequest) -> dict[str, Any]:
-    job = app.registry.make(request.job, request.parameters)
-    with JOB_CODE:
-        job.select(connection)
+    try:
+        job = app.registry.make(request.job, request.parameters)
+        with JOB_CODE:
+            job.select(connection)
+    except Exception as error:
+        if isinstance(error, Refused) or is_transient(error):
+            raise
+        # Such as a constructor that misses an argument: what the job raises is its answer.
+        raise Refused(
+            f"the job {request.job} does not take the parameters: {error_text(error)}",
+            field="param",
+            remedy=f"Give each as --param NAME=VALUE; see `batchwright jobs show {request.job}`",
+        ) from error
     parameters: dict[str, Any] = job.parameters.model_dump(mode="json")
     return parameters
