@@ -13,7 +13,9 @@ from sqlalchemy import update
 from batchwright.billing import tables
 from batchwright.operations.app import Application
 from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.views import View
 from tests.jobs.charging import Fill, Write, charges, company, write
 from tests.jobs.rating import invoice, rate
 from tests.jobs.recalculating import Contracted, recalculate, reprice, submitted, warnings
@@ -96,8 +98,91 @@ def test_what_is_billed_counts_as_usage_of_the_month(app: Application, write: Wr
     write(company(("L-1", "percentage_charge", "10")))
     rate(app)
     invoice(app, "BS-AL-1-06")
+    write(lambda books: books.of_account("AL-2"))  # so that the account is not billed yet
     recalculate(app)
     assert charges(app) == [("AC-1", "2023-06", "L-1", "20.00", "2.00")]
+
+
+def dearer(app: Application, amount: str = "300") -> None:
+    with app.database.write() as connection:
+        connection.execute(update(tables.custom_line_item).values(amount=Decimal(amount)))
+
+
+def of_charges(run: View) -> tuple[Any, ...]:
+    names = ("account_charges_before", "account_charges_after", "account_charges_difference")
+    return tuple(run["totals"].get(name) for name in names)
+
+
+def test_a_run_tells_what_became_of_the_charges(app: Application, write: Write) -> None:
+    write(company(("L-1", "fixed_charge", "100", "AC-1")))
+    rate(app)
+    assert of_charges(recalculate(app)) == ({"USD": "0.00"}, {"USD": "100.00"}, {"USD": "100.00"})
+    dearer(app)
+    dry, run = recalculate(app, mode="dry_run"), recalculate(app)
+    assert of_charges(run) == ({"USD": "100.00"}, {"USD": "300.00"}, {"USD": "200.00"})
+    assert run["totals"]["difference"] == {"USD": "0.00"}  # of the inputs
+    assert (dry["totals"], run["warnings"]) == (run["totals"], [])
+
+
+def test_without_custom_line_items_nothing_is_said_of_charges(app: Application, write: Write) -> None:
+    write(company())
+    rate(app)
+    assert of_charges(recalculate(app)) == (None, None, None)
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("status", ["pending_invoice", "invoiced"])
+def test_the_charges_of_a_billed_month_are_left_and_the_difference_told(
+    app: Application, write: Write, status: str
+) -> None:
+    first = charged(app, write, company(("L-1", "fixed_charge", "100")), ["2023-05", "2023-06"])
+    invoice(app, "BS-AL-1-06", status=status)
+    dearer(app)
+    dry = recalculate(app, ["2023-05", "2023-06"], mode="dry_run")
+    run = recalculate(app, ["2023-05", "2023-06"])
+    left = ("AC-1", "2023-06", "L-1", None, "100.00")
+    assert charges(app) == [row if row == left else (*row[:4], "300.00") for row in first]
+    told = "2023-06 of AC-1 is billed: what it is charged stays at 100.00 USD, and would be 300.00 (difference +200.00)"
+    assert ("invoiced", told) in warnings(run)
+    assert of_charges(run) == ({"USD": "300.00"}, {"USD": "900.00"}, {"USD": "600.00"})
+    assert (dry["totals"], warnings(dry)) == (run["totals"], warnings(run))
+    lines = [line["record_id"] for line in run_preview(app, dry["run_id"], "charge")]
+    assert sorted(lines) == ["AC-1 2023-05 L-1", "AC-2 2023-05 L-1", "AC-2 2023-06 L-1"]
+
+
+def test_what_was_never_charged_in_a_billed_month_is_told_and_not_charged(
+    app: Application, write: Write
+) -> None:
+    write(company(("L-1", "percentage_charge", "10")))
+    rate(app)
+    invoice(app, "BS-AL-1-06")
+    run = recalculate(app)
+    assert charges(app) == []
+    assert "what it is charged stays at 0.00 USD, and would be 2.00" in warnings(run)[0][1]
+
+
+def test_a_month_is_not_billed_while_one_schedule_of_the_account_is_pending(
+    app: Application, write: Write
+) -> None:
+    charged(app, write, company(("L-1", "fixed_charge", "100", "AC-1")))
+    invoice(app, "BS-AL-1-06")
+    write(lambda books: books.of_account("AL-2"))
+    dearer(app)
+    assert recalculate(app)["warnings"] == []
+    assert charges(app) == [("AC-1", "2023-06", "L-1", None, "300.00")]
+
+
+def test_superseded_schedules_keep_no_month_open(app: Application, write: Write) -> None:
+    charged(app, write, company(("L-1", "fixed_charge", "100", "AC-1")))
+    invoice(app, "BS-AL-1-06")
+    write(lambda books: books.of_account("AL-2"))
+    table = tables.billing_schedule
+    with app.database.write() as connection:
+        of_second = table.c.billing_schedule_id.like("BS-AL-2-%")
+        connection.execute(update(table).where(of_second).values(status="Superseded"))
+    dearer(app)
+    recalculate(app)
+    assert charges(app) == [("AC-1", "2023-06", "L-1", None, "100.00")]
 
 
 def test_a_second_run_leaves_the_same_charges_and_one_of_another_month_leaves_them_alone(
@@ -155,7 +240,7 @@ def test_usage_in_another_currency_is_charged_its_percentage_in_that(app: Applic
 def test_a_month_without_rated_usage_is_charged_its_fixed_amounts(app: Application, write: Write) -> None:
     write(company(("L-1", "fixed_charge", "1", "AC-1"), ("L-2", "percentage_charge", "1")))
     run = recalculate(app)
-    assert (run["total"], run["totals"]) == (0, {})
+    assert (run["total"], of_charges(run)) == (0, ({"USD": "0.00"}, {"USD": "1.00"}, {"USD": "1.00"}))
     assert charges(app) == [("AC-1", "2023-06", "L-1", None, "1.00")]
 
 

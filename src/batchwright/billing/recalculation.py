@@ -13,6 +13,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
+from batchwright.billing.money import money_text
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, InputTuple, ScheduleTuple
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
@@ -195,3 +196,12 @@ def new_sums(
             fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) + difference
             had[before.billing_key] = before.billing_fee
     return figures, [(fee, key, had[key]) for key, fee in fees.items() if fee != had[key]]
+
+
+def difference_told(before: int, after: int, currency: str) -> str:
+    """What is said of an amount that stays, in minor units, and of what it would be."""
+    if before == after:
+        return f"stays at {money_text(before, currency)} {currency}, and would not change"
+    difference = ("+" if after > before else "") + money_text(after - before, currency)
+    stays, would = money_text(before, currency), money_text(after, currency)
+    return f"stays at {stays} {currency}, and would be {would} (difference {difference})"

@@ -15,13 +15,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
-from batchwright.billing.account_charges import Unchargeable, account_charges, charge_changes
 from batchwright.billing.explain import explained, figures_changed
-from batchwright.billing.money import money_text
 from batchwright.billing.recalculation import (
     Recalculated,
     Redone,
     RetroactiveCatalog,
+    difference_told,
     new_amounts,
     new_sums,
     recalculate,
@@ -29,7 +28,6 @@ from batchwright.billing.recalculation import (
 )
 from batchwright.billing.records import (
     assets_and_inputs,
-    catalog,
     charges,
     preview,
     ratings,
@@ -38,7 +36,6 @@ from batchwright.billing.records import (
 )
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
-from batchwright.billing.records.charges import Charge
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.records.recalculation import Span
@@ -54,6 +51,7 @@ from batchwright.engine.job import (
     StartContext,
 )
 from batchwright.engine.run import Run
+from batchwright.jobs.recalculation_charges import charging, tell
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
 from batchwright.jobs.usage_selection import eligible, expect
@@ -178,26 +176,18 @@ class DataRecalculationJob(DryRunJob):
         connection = finish.connection
         key = customer_key_of(connection, self.customer_id)
         _warn_of_not_rated(finish, recalculation.not_rated(connection, key, self._spans))
-        found = self._account_charges(connection, finish.run, key)
-        for one in found:
-            if isinstance(one, Unchargeable):
-                where = f"{one.account_id}, {one.month}"
-                finish.warn("amount_out_of_range", f"{where}: {one.why}", one.line_item_id)
+        found = charging(connection, finish.run, key, self.periods)
+        tell(finish, found)
         if not finish.run.is_dry:
             accounts = list(charges.accounts_of(connection, [key])[key])
             charges.replace_charges(
-                connection, finish.run.id, accounts, self.periods, _charges(found), finish.now
+                connection, finish.run.id, accounts, self.periods, found.charges, finish.now, found.billed
             )
 
     def preview_finish(self, connection: Connection, run: Run) -> Iterator[Preview]:
         """One line for each account, month and custom line item that is charged, or was."""
         key = customer_key_of(connection, self.customer_id)
-        accounts = charges.accounts_of(connection, [key])[key]
-        charged = _charges(self._account_charges(connection, run, key))
-        standing = charges.standing(connection, list(accounts), self.periods)
-        contracts = catalog.contracts_of(connection, [key])[key]
-        items = charges.items_of(connection, [terms.contract_id for terms in contracts])
-        for currency, before, after, detail in charge_changes(accounts, items, standing, charged):
+        for currency, before, after, detail in charging(connection, run, key, self.periods).changes:
             record = f"{detail['account_id']} {detail['period']} {detail['line_item_id']}"
             change = Change(before, after, currency)
             yield Preview(ACCOUNT_CHARGE, record, None, detail, change, self.customer_id)
@@ -218,29 +208,6 @@ class DataRecalculationJob(DryRunJob):
     @property
     def _spans(self) -> list[Span]:
         return [span_of(month) for month in self.periods]
-
-    def _account_charges(
-        self, connection: Connection, run: Run, customer_key: int
-    ) -> list[Charge | Unchargeable]:
-        """What the custom line items come to: of a dry run by what its inputs would be rated at."""
-        contracts = catalog.contracts_of(connection, [customer_key])[customer_key]
-        rated = recalculation.rated_by_month(
-            connection, customer_key, self._spans, foretold_by=run.id if run.is_dry else None
-        )
-        return list(
-            account_charges(
-                self.periods,
-                charges.accounts_of(connection, [customer_key])[customer_key],
-                contracts,
-                catalog.currencies_of_books(connection, {terms.book_key for terms in contracts}),
-                charges.items_of(connection, [terms.contract_id for terms in contracts]),
-                rated,
-            )
-        )
-
-
-def _charges(found: Iterable[Charge | Unchargeable]) -> list[Charge]:
-    return [one for one in found if isinstance(one, Charge)]
 
 
 def _is_rated(row: InputRow) -> bool:
@@ -279,20 +246,12 @@ def _report_billed(scope: Scope, results: Sequence[Recalculated], charged: Mappi
     for bill, (result, inputs) in of_bills.items():
         billed = f"{ids[bill]} is {status_of[bill]}"
         for one in inputs:
-            told = _told(one.before.amount, one.after.amount, result.currency)
+            told = difference_told(one.before.amount, one.after.amount, result.currency)
             scope.skip(one.before.key, "invoiced", f"it is billed: {billed}, so it {told}")
         before, after = result.sums(inputs)
         if before != after:
-            told = _told(before, after, result.currency)
+            told = difference_told(before, after, result.currency)
             scope.warn("invoiced", f"{billed}: what was rated under it {told}", ids[bill])
-
-
-def _told(before: int, after: int, currency: str) -> str:
-    if before == after:
-        return f"stays at {money_text(before, currency)} {currency}, and would not change"
-    difference = ("+" if after > before else "") + money_text(after - before, currency)
-    stays, would = money_text(before, currency), money_text(after, currency)
-    return f"stays at {stays} {currency}, and would be {would} (difference {difference})"
 
 
 def _warn_of_not_rated(finish: Finish, numbers: Mapping[str, int]) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence, Set
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, insert, select
+from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, insert, select
 
 from batchwright.billing.periods import Day
+from batchwright.billing.records.assets import lock_where
+from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.billing.records.pages import chunks
-from batchwright.billing.tables import account, account_charge, custom_line_item, customer
+from batchwright.billing.tables import (
+    account,
+    account_charge,
+    asset_line_item,
+    billing_schedule,
+    custom_line_item,
+    customer,
+)
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, Listing, pages
 from batchwright.engine.store.tables import run
@@ -121,18 +130,20 @@ def replace_charges(
     months: Sequence[str],
     charges: Sequence[Charge],
     now: datetime,
+    billed: Set[tuple[int, str]] = frozenset(),
 ) -> None:
-    """Put these charges in the place of all that the accounts had in these months."""
-    for chunk in chunks(accounts):
-        mine = (account_charge.c.account_key.in_(chunk), account_charge.c.month.in_(months))
-        connection.execute(delete(account_charge).where(*mine))
+    """Put these charges in the place of all that the accounts had in these months, but for what is ``billed``."""
+    for month in months:
+        for chunk in chunks([key for key in accounts if (key, month) not in billed]):
+            mine = (account_charge.c.account_key.in_(chunk), account_charge.c.month == month)
+            connection.execute(delete(account_charge).where(*mine))
     if charges:
         rows = [{**one._asdict(), "run_key": run_key, "created_at": now} for one in charges]
         connection.execute(insert(account_charge), rows)
 
 
 def standing(connection: Connection, accounts: Sequence[int], months: Sequence[str]) -> list[StandingCharge]:
-    """What the accounts have been charged in these months: all that :func:`replace_charges` takes away."""
+    """What the accounts have been charged in these months."""
     one, item = account_charge.c, custom_line_item.c
     statement = select(
         one.account_key, one.month, one.line_item_key, item.line_item_id, one.amount, one.currency
@@ -142,6 +153,27 @@ def standing(connection: Connection, accounts: Sequence[int], months: Sequence[s
         mine = (one.account_key.in_(chunk), one.month.in_(months))
         found += [StandingCharge(*row) for row in connection.execute(statement.where(*mine))]
     return found
+
+
+def lock_assets_of(connection: Connection, customer_key: int) -> None:
+    """Hold the customer's assets, so that none of their schedules changes its status until the transaction ends."""
+    lock_where(connection, asset_line_item.c.customer_key == customer_key)
+
+
+def billed_accounts(connection: Connection, customer_key: int, days: tuple[Day, Day]) -> list[int]:
+    """Accounts of the customer with schedules between these days, both inclusive, none of which is still pending."""
+    first, last = (date.fromisoformat(day) for day in days)
+    asset, bill = asset_line_item.c, billing_schedule.c
+    pending = func.sum(case((bill.status == PENDING_BILLING, 1), else_=0))
+    statement = (
+        select(asset.account_key)
+        .join_from(asset_line_item, billing_schedule, bill.asset_key == asset.id)
+        .where(asset.customer_key == customer_key, asset.account_key.is_not(None))
+        .where(bill.period_start_date <= last, first <= bill.period_end_date, bill.status != SUPERSEDED)
+        .group_by(asset.account_key)
+        .having(pending == 0)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def listing(database: Database, customer_id: str | None = None) -> Iterator[RowMapping]:
