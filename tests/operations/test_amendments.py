@@ -375,7 +375,9 @@ def test_terms_are_changed_and_shown_before_and_after(app: Application) -> None:
     assert [row["period_end_date"] for row in amended["billing_schedules"]["created"]] == [
         *("2023-06-30", "2023-12-31", "2024-03-15")
     ]
-    assert [row["included_quantity"] for row in amended["usage_schedules"]["created"]] == ["3.00"] * 5
+    assert [row["included_quantity"] for row in amended["usage_schedules"]["created"]] == [
+        *("3.00", "0.00", "3.00", "0.00", "3.00")  # once for each billing period
+    ]
     rate(app)
     assert inputs(app)["IN-01"][1] == "66.50"
 

@@ -100,3 +100,73 @@ def test_sums_beyond_a_bigint_are_shown_in_full(app: Application, write: Write) 
 def test_a_forecast_by_anything_else_is_refused(app: Application) -> None:
     with pytest.raises(Refused, match="by 'year' is not known"):
         forecast(app, "year")  # type: ignore[arg-type]
+
+
+def charged(
+    books: Books, asset: int, an_id: str, price: int, quantity: str, amount: int, **values: Any
+) -> None:
+    """A Rated input of the usage schedule US-1."""
+    basis = {"status": "Rated", "rated_price_key": price, "rated_amount": amount, "rated_schedule_key": 1}
+    books.usage_input(asset, an_id, quantity=Decimal(quantity), **{**basis, **values})
+
+
+def two_products(books: Books, figures: dict[str, Any] | None = None, **second: Any) -> None:
+    """An asset of calls, charged while it was one of data: US-1 holds 5 units for 0.50, then 2 of `second` for 0.90."""
+    asset = books.asset("AL-1", product="calls")
+    book = books.price_book("PB-1")
+    data = books.price(book, "data", product_uom="GB")
+    other = books.price(book, **{"product": "data", "product_uom": "GB", "revision": 2, **second})
+    add(books, asset, 1, 6, **(figures or rated("7", 140)))
+    charged(books, asset, "IN-1", data, "5", 50)
+    charged(books, asset, "IN-2", other, "2", 90)
+    charged(books, asset, "IN-3", other, "9", 99, deleted=True)
+
+
+def test_what_is_charged_stays_with_the_product_it_was_charged_as(app: Application, write: Write) -> None:
+    write(two_products)
+    assert forecast(app, "product") == [{"product": "data", **line("USD", None, ("7.00", "1.40"))}]
+
+
+@pytest.mark.on_both
+def test_a_schedule_that_was_charged_as_two_products_is_told_apart(app: Application, write: Write) -> None:
+    write(lambda books: two_products(books, product="voice"))
+    assert forecast(app, "product") == [
+        {"product": "data", **line("USD", None, ("5.00", "0.50"))},
+        {"product": "voice", **line("USD", None, ("2.00", "0.90"))},
+    ]
+    assert forecast(app, "month") == [{"month": "2023-06", **line("USD", None, ("7.00", "1.40"))}]
+
+
+@pytest.mark.parametrize("by", ["month", "customer", "product"])
+def test_quantities_of_different_units_are_not_added(app: Application, write: Write, by: Any) -> None:
+    write(lambda books: two_products(books, product_uom="TB"))
+    [found] = forecast(app, by)
+    assert (found["actual_quantity"], found["fee_amount"]) == (None, "1.40")
+
+
+@pytest.mark.on_both
+def test_drafts_of_different_units_are_not_added(app: Application, write: Write) -> None:
+    def fill(books: Books) -> None:
+        book = books.price_book("PB-1")
+        for number, (product, unit) in enumerate((("data", "GB"), ("voice", "Hour")), 1):
+            asset = books.asset(f"AL-{number}", product=product)
+            price = books.price(book, product, product_uom=unit)
+            add(books, asset, number, 6, **drafted("3", 30))
+            books.usage_input(asset, f"IN-{number}", draft_price_key=price)
+
+    write(fill)
+    [month] = forecast(app, "month")
+    assert (month["draft_rated_quantity"], month["draft_fee_amount"]) == (None, "0.60")
+    assert [one["draft_rated_quantity"] for one in forecast(app, "product")] == ["3.00", "3.00"]
+
+
+@pytest.mark.on_both
+def test_what_a_charged_schedule_was_imported_with_is_not_lost(app: Application, write: Write) -> None:
+    write(lambda books: two_products(books, rated("10", 200), product="voice"))
+    assert [
+        (one["product"], one["actual_quantity"], one["fee_amount"]) for one in forecast(app, "product")
+    ] == [
+        ("calls", "3.00", "0.60"),
+        ("data", "5.00", "0.50"),
+        ("voice", "2.00", "0.90"),
+    ]

@@ -53,6 +53,24 @@ def test_included_quantity_of_the_contract_in_force_counts_without_an_own_price_
     assert [row[4] for row in books.rows(_USAGE, asset="AL-5")] == ["0", "100", "100", "50", "50"]
 
 
+@pytest.mark.parametrize(
+    ("billing", "usage", "included"),
+    [
+        ("Quarterly", "Monthly", ["100", "0", "50", "50", "0", "0"]),  # another price from March on
+        ("Half Yearly", "Monthly", ["100", "0", "50", "0", "0", "0"]),
+        ("Half Yearly", "Quarterly", ["100", "50"]),
+        ("Quarterly", "Quarterly", ["100", "50"]),
+    ],
+)
+def test_a_window_shows_what_it_includes_once_for_each_price(
+    company: Books, billing: str, usage: str, included: list[str]
+) -> None:
+    header = COMPANY["asset_line_items.csv"].splitlines()[0]
+    line = f"AL-6,n,C-1,A-1,calls,2023-01-01,2023-06-30,{billing},{usage},,PB-1,,,\n"
+    company.load({"asset_line_items.csv": f"{header}\n{line}"})
+    assert [row[4] for row in company.rows(_USAGE, asset="AL-6")] == included
+
+
 _NO_INPUT = "asset_line_item_id,usage_date,quantity,product_uom\nAL-5,2023-01-01,1,Hour\n"
 
 

@@ -84,8 +84,8 @@ def write_periods(connection: Connection, batch: Batch, included: IncludedQuanti
             period.ready_for_invoice.isoformat(),
         )
         billing_rows.append([key, an_id, asset.key, start, end, 0, ready, "Contracted", "Pending Billing"])
-        for usage in period.usage:
-            quantity = stored(included.at(asset, usage.start))
+        granted = included.granted(asset, [usage.start for usage in period.usage])
+        for usage, quantity in zip(period.usage, map(stored, granted), strict=True):
             days = (usage.start.isoformat(), usage.end.isoformat())
             usage_rows.append([None, key, asset.key, *days, quantity, "0", 0, "Usage"])
     for row, an_id in zip(usage_rows, next_ids(connection, "US-", len(usage_rows)), strict=True):
@@ -114,14 +114,27 @@ class IncludedQuantities:
             self._included |= catalog.included_quantities(self._connection, new)
             self._books |= new
 
-    def at(self, asset: NewAsset, day: date) -> Decimal:
-        """The included quantity on that day, 0 where no price is known."""
+    def granted(self, asset: NewAsset, days: Sequence[date]) -> list[Decimal]:
+        """What is included from each of these days on, the first days of the usage periods of one window, in order.
+
+        A window has it once for each price: 0 where the price in force was there before, or where none is known.
+        """
+        seen: set[Included] = set()
+        found = []
+        for day in days:
+            one = self._in_force(asset, day)
+            found.append(Decimal(0) if one is None or one in seen else one.quantity)
+            if one is not None:
+                seen.add(one)
+        return found
+
+    def _in_force(self, asset: NewAsset, day: date) -> Included | None:
         book = asset.book_key if asset.book_key is not None else self._book_of_contract(asset, day)
         listed = self._included.get((book, asset.product)) if book is not None else None
         if listed is None:
-            return Decimal(0)
+            return None
         place = bisect_right(listed, day, key=lambda one: one.effective_from)
-        return listed[place - 1].quantity if place else Decimal(0)
+        return listed[place - 1] if place else None
 
     def _book_of_contract(self, asset: NewAsset, day: date) -> int | None:
         for terms in self._terms.get(asset.customer_key, ()):

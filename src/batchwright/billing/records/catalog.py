@@ -92,6 +92,7 @@ class Terms(NamedTuple):
 class Included(NamedTuple):
     """From when on a product of a price book includes how much."""
 
+    book_key: int
     effective_from: date
     quantity: Decimal
 
@@ -153,7 +154,7 @@ def included_quantities(
     newest = {(book, product, start): quantity for book, product, start, quantity in rows}
     found: dict[tuple[int, str], list[Included]] = defaultdict(list)
     for (book, product, start), quantity in sorted(newest.items(), key=lambda item: item[0]):
-        found[book, product].append(Included(start, quantity or Decimal(0)))
+        found[book, product].append(Included(book, start, quantity or Decimal(0)))
     return found
 
 

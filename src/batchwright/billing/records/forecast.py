@@ -1,24 +1,46 @@
-"""The figures a forecast is summed from."""
+"""The figures a forecast is summed from.
+
+What is charged is told by the product and unit of the prices that it was charged with: the asset may have another
+product by now, and one schedule may hold usage in several units.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, RowMapping, or_, select
+from sqlalchemy import Column, Connection, RowMapping, Subquery, func, or_, select
 
 from batchwright.billing.exact import ZERO
 from batchwright.billing.records.billing_schedules import LIVE
-from batchwright.billing.records.pages import stream
-from batchwright.billing.tables import asset_line_item, billing_schedule, customer, usage_schedule
+from batchwright.billing.records.pages import chunks, stream
+from batchwright.billing.tables import (
+    asset_line_item,
+    billing_schedule,
+    customer,
+    price,
+    usage_input,
+    usage_schedule,
+)
 
 
 def figures(connection: Connection) -> Iterator[RowMapping]:
     """Draft beside rated of every live usage schedule that has one of them.
 
-    Quantities are summed by the caller: SQLite would add them up as floats.
+    `rated_product, rated_uom` are those of the prices it was charged with, empty where no input was; `several` is true
+    where these are several: see `charged_inputs`. `draft_product, draft_uom` are those of the asset's drafts, empty
+    where these are several. Quantities are summed by the caller: SQLite would add them up as floats.
     """
+    rated = _priced(usage_input.c.rated_schedule_key, usage_input.c.rated_price_key, "rated")
+    draft = _priced(usage_input.c.asset_key, usage_input.c.draft_price_key, "draft")
     statement = (
         select(
+            usage_schedule.c.id,
+            rated.c.product.label("rated_product"),
+            rated.c.uom.label("rated_uom"),
+            rated.c.several,
+            draft.c.product.label("draft_product"),
+            draft.c.uom.label("draft_uom"),
+            draft.c.several.label("several_drafts"),
             usage_schedule.c.period_start_date,
             usage_schedule.c.draft_rated_quantity,
             usage_schedule.c.draft_fee_amount,
@@ -34,6 +56,8 @@ def figures(connection: Connection) -> Iterator[RowMapping]:
         )
         .join(asset_line_item, asset_line_item.c.id == usage_schedule.c.asset_key)
         .join(customer, customer.c.id == asset_line_item.c.customer_key)
+        .outerjoin(rated, rated.c.key == usage_schedule.c.id)
+        .outerjoin(draft, draft.c.key == usage_schedule.c.asset_key)
         .where(
             LIVE,
             or_(
@@ -44,3 +68,32 @@ def figures(connection: Connection) -> Iterator[RowMapping]:
         )
     )
     return stream(connection, statement)
+
+
+def charged_inputs(connection: Connection, schedule_keys: Sequence[int]) -> Iterator[RowMapping]:
+    """Of the Rated inputs of these usage schedules: `schedule_key, product, product_uom, quantity, amount`."""
+    columns = (
+        usage_input.c.rated_schedule_key.label("schedule_key"),
+        price.c.product,
+        price.c.product_uom,
+        usage_input.c.quantity,
+        usage_input.c.rated_amount.label("amount"),
+    )
+    statement = select(*columns).join_from(usage_input, price, price.c.id == usage_input.c.rated_price_key)
+    for chunk in chunks(schedule_keys):
+        mine = statement.where(usage_input.c.rated_schedule_key.in_(chunk), usage_input.c.status == "Rated")
+        yield from stream(connection, mine.where(~usage_input.c.deleted))
+
+
+def _priced(key: Column[int], price_key: Column[int], name: str) -> Subquery:
+    """By this key product and unit of the prices that inputs have, and whether these are several."""
+    product, uom = func.min(price.c.product), func.min(price.c.product_uom)
+    several = or_(product != func.max(price.c.product), uom != func.max(price.c.product_uom))
+    statement = (
+        select(key.label("key"), product.label("product"), uom.label("uom"), several.label("several"))
+        .join_from(usage_input, price, price.c.id == price_key)
+        .where(~usage_input.c.deleted, key.is_not(None))
+    )
+    if name == "rated":
+        statement = statement.where(usage_input.c.status == "Rated")
+    return statement.group_by(key).subquery(name)

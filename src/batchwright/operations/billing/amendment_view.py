@@ -26,8 +26,9 @@ def preview(connection: Connection, plan: Plan) -> View:
         common = {**shown, "status": PENDING_BILLING, "billing_schedule_id": None, "fee_amount": 0}
         ready = {"ready_for_invoice_date": period.ready_for_invoice, "type": "Contracted"}
         bills.append(views.billing_schedule({**common, **_dates(period), **ready}))
-        for part in period.usage:
-            figures = {"included_quantity": included.at(asset, part.start), "actual_quantity": ZERO}
+        granted = included.granted(asset, [part.start for part in period.usage])
+        for part, quantity in zip(period.usage, granted, strict=True):
+            figures = {"included_quantity": quantity, "actual_quantity": ZERO}
             blank = {"usage_schedule_id": None, "draft_rated_quantity": None, "draft_fee_amount": None}
             meters.append(
                 views.usage_schedule({**common, **_dates(part), **figures, **blank, "type": "Usage"})
