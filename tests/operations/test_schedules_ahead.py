@@ -112,6 +112,29 @@ def test_a_schedule_recorded_a_year_ahead_fires_each_day_of_the_month_after_a_ch
 
 
 @pytest.mark.usefixtures("ahead")
+def test_three_workers_of_whom_one_was_a_year_ahead_fire_each_day_once_after_a_rewind(
+    app: Application, clock: FakeClock, scheduler: Scheduler
+) -> None:
+    others = [
+        Scheduler(database=app.database, clock=clock, firing=firing_of(app), seconds_between_looks=60)
+        for _ in range(2)
+    ]
+    for one in others:
+        one.look()
+    assert started(app) == 1
+    rewind_schedules(app, ["N"], actor=ACTOR)
+    before = started(app)
+    clock.sleep(DAY - 8.5 * 3600)
+    for day in range(30):
+        workers = [scheduler, *others]
+        for one in workers[day % 3 :] + workers[: day % 3]:
+            one.look()
+        clock.sleep(DAY)
+    assert started(app) - before == 30
+    assert len({fire["nominal_time"] for fire in list_fires(app, "N") if fire["decision"] == "started"}) == 30
+
+
+@pytest.mark.usefixtures("ahead")
 def test_what_is_recorded_ahead_is_in_the_list_in_the_log_and_in_one_mail(
     app: Application, capsys: pytest.CaptureFixture[str]
 ) -> None:
