@@ -53,6 +53,7 @@ NEED_A_DATABASE = [
     "schedules update N --cap 3",
     "schedules pause N",
     "schedules resume N",
+    "schedules rewind N",
     "schedules remove N",
     "schedules run-now N",
     "schedules next N",

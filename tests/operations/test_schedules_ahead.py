@@ -146,7 +146,7 @@ def test_what_is_recorded_ahead_is_in_the_list_in_the_log_and_in_one_mail(
     late = ScheduleLate(facts)
     assert (late.verdict, late.commands[0].value) == ("FIRES NOTHING", "batchwright schedules rewind N")
     assert "2024-07-03" in late.summary
-    assert capsys.readouterr().err.count("schedule fires nothing") == 1
+    assert capsys.readouterr().err.count('"late": "ahead"') == 1
 
 
 @pytest.mark.usefixtures("ahead")
