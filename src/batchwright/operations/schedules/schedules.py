@@ -194,11 +194,11 @@ def rewind_schedules(
     Their names are returned; they fire from now on. What is recorded up to now stays, `backfill` makes up for it; runs
     that were started for times to come stay, too. Refuses unknown names, and those of which nothing is recorded ahead.
     """
+    permit(app, actor, Right.OPERATE, "schedule.rewind")
     with app.database.read() as connection:
         given = [one.name for one in store.all_schedules(connection)] if names is None else list(names)
     for name in given:
         permit_change(app, actor, "schedule.rewind", name)
-    permit(app, actor, Right.OPERATE, "schedule.rewind")
     rewound: list[str] = []
     with app.database.write() as connection:
         store.lock_changes(connection)
