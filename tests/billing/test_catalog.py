@@ -26,7 +26,7 @@ CONTRACT = ContractRevision(
 
 def price(key: int, day: Day) -> PriceRevision:
     parts = {"model": "per_unit", "unit_price": str(key)}
-    return PriceRevision(key, day, "Each", False, "USD", Price.from_mapping(parts))
+    return PriceRevision(key, day, "Each", False, "USD", Price.from_mapping(parts), key)
 
 
 def catalog(*contracts: ContractRevision, prices: tuple[PriceRevision, ...] = ()) -> Catalog:

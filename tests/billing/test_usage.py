@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 
 from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision
+from batchwright.billing.counts import Counts, Share
 from batchwright.billing.money import BIGINT_MAX
 from batchwright.billing.periods import Day
 from batchwright.billing.rating import Price
 from batchwright.billing.records import assets_and_inputs as rows
 from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, ScheduleRow
+from batchwright.billing.records.counts import Count
 from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 
 BOOK, CUSTOMER = 5, 3
+NO_COUNTS = Counts()
 ASSET = AssetRow(
     *(1, "AL-1", CUSTOMER, None, "data"),
     *("2023-01-01", "2023-12-31", "2023-01-01", None, "USD"),
@@ -48,7 +51,7 @@ def used(key: int, day: str, quantity: str, **values: Any) -> InputRow:
 
 
 def priced(price: Mapping[str, Any], *, indexed: bool = False, currency: str = "USD") -> PriceRevision:
-    return PriceRevision(9, "2000-01-01", "Each", indexed, currency, Price.from_mapping(price))
+    return PriceRevision(9, "2000-01-01", "Each", indexed, currency, Price.from_mapping(price), 9)
 
 
 def good(usage: AssetUsage) -> list[Rated]:
@@ -70,9 +73,11 @@ def usage_of(
     *,
     asset: AssetRow = ASSET,
     contracts: Sequence[ContractRevision] = (CONTRACT,),
+    later: Sequence[PriceRevision] = (),
+    counts: Counts = NO_COUNTS,
 ) -> AssetUsage:
-    catalog = Catalog(contracts, {(BOOK, "data"): [price]})
-    [usage] = rate_assets([asset], inputs, sorted(schedules), catalog)
+    catalog = Catalog(contracts, {(BOOK, "data"): [price, *later]})
+    [usage] = rate_assets([asset], inputs, sorted(schedules), catalog, counts)
     return usage
 
 
@@ -92,7 +97,7 @@ class Case:
 
     def codes(self) -> list[str]:
         price = Price.from_mapping({"model": "volume", "tiers": [self.price]})
-        revision = PriceRevision(9, self.price_from, "Each", False, "USD", price)
+        revision = PriceRevision(9, self.price_from, "Each", False, "USD", price, 9)
         usage = usage_of([self.input], self.schedules, revision, asset=self.asset, contracts=self.contracts)
         assert len(usage.rated) + len(usage.bad) == 1
         return [bad.code for bad in usage.bad]
@@ -299,15 +304,56 @@ def test_rated_inputs_in_hand_do_not_count_twice() -> None:
         used(2, "2023-06-02", "4"),
         used(3, "2023-06-03", "2", unusual="Rated"),
     ]
-    usage = usage_of(inputs, [month(6, actual_quantity="13")], priced(TIERED, indexed=True))
+    counts = Counts([Count(6, 9, "13", 3)], [Share(6, 9, Decimal(8)), Share(6, 9, Decimal(2))])
+    june = month(6, actual_quantity="13", rated_inputs=3)
+    usage = usage_of(inputs, [june], priced(TIERED, indexed=True), counts=counts)
     # 13 were rated, 10 of them in hand: 3 came from others.
     assert priors(usage) == [Decimal(3), Decimal(11), Decimal(15)]
 
 
-def test_the_window_does_not_begin_below_zero() -> None:
+def test_a_window_counts_for_each_price_by_itself_and_goes_on_when_one_comes_back() -> None:
+    flat = replace(priced(FLAT, indexed=True), key=10, counts_as=10, effective_from="2023-06-10")
+    tiered = priced(TIERED, indexed=True)
+    back = replace(tiered, key=11, effective_from="2023-06-20")
+    days = ("2023-06-01", "2023-06-10", "2023-06-11", "2023-06-20")
+    inputs = [used(key, day, "8") for key, day in enumerate(days, 1)]
+    usage = usage_of(inputs, [month(6)], tiered, later=[flat, back])
+    assert [one.prior_quantity for one in good(usage)] == [None, None, "8", "8"]
+    assert amounts(usage) == [2400, 9500, 0, 2 * 300 + 6 * 100]
+    tallies = usage.postings[6].tallies
+    assert {name: (str(tally.quantity), tally.inputs) for name, tally in tallies.items()} == {
+        9: ("16", 2),
+        10: ("16", 2),
+    }
+
+
+def test_what_was_counted_for_another_price_is_no_use_of_this_one() -> None:
+    schedules = [month(5, actual_quantity="9", rated_inputs=2), month(6, actual_quantity="4", rated_inputs=1)]
+    counts = Counts([Count(5, 9, "3", 1), Count(5, 8, "6", 1), Count(6, 9, "4", 1)])
+    assert priors(usage_of([INPUT], schedules, priced(TIERED, indexed=True), counts=counts)) == [Decimal(7)]
+
+
+@pytest.mark.parametrize(
+    ("first_day", "expected"), [("2023-06-01", 1), ("2023-05-01", 5), ("2023-06-02", 5), ("2023-06-05", 5)]
+)
+def test_an_imported_quantity_counts_for_the_price_in_force_on_the_schedule_s_first_day(
+    first_day: Day, expected: int
+) -> None:
+    # May was imported with 4, of June's 3 one was rated. Where May had no price, its quantity counts for every one.
+    schedules = [month(5, actual_quantity="4"), month(6, actual_quantity="1", rated_inputs=1)]
+    june = replace(priced(TIERED, indexed=True), effective_from=first_day)
+    earlier = replace(june, key=8, counts_as=8, effective_from="2023-05-01")
+    counts = Counts([Count(6, 9, "1", 1)])
+    prices = [earlier, june] if first_day == "2023-06-01" else [june]
+    usage = usage_of([INPUT], schedules, prices[0], later=prices[1:], counts=counts)
+    assert priors(usage) == [Decimal(expected)]
+
+
+def test_a_schedule_imported_with_less_than_was_rated_since_counts_what_was_rated() -> None:
+    counts = Counts([Count(6, 9, "8", 1)], [Share(6, 9, Decimal(8))])
     inputs = [used(1, "2023-06-01", "8", unusual="Rated")]
-    usage = usage_of(inputs, [month(6, actual_quantity="5")], priced(TIERED, indexed=True))
-    assert priors(usage) == [Decimal(0)]
+    june = month(6, actual_quantity="5", rated_inputs=1)
+    assert priors(usage_of(inputs, [june], priced(TIERED, indexed=True), counts=counts)) == [Decimal(0)]
 
 
 def test_a_first_input_of_nothing_pays_the_window_s_fee_and_the_next_one_does_not() -> None:
@@ -351,7 +397,7 @@ def test_each_asset_s_inputs_fall_on_its_own_schedules() -> None:
     inputs = [INPUT._replace(asset_key=asset, key=key) for asset, key in ((1, 4), (1, 5), (3, 1))]
     schedules = [month(6, asset_key=key, key=10 * key) for key in (1, 2, 3)]
     catalog = Catalog([CONTRACT], {(BOOK, "data"): [priced(PER_UNIT)]})
-    usages = rate_assets(assets, inputs, schedules, catalog)
+    usages = rate_assets(assets, inputs, schedules, catalog, NO_COUNTS)
     assert [
         (usage.asset.key, [one.key for one in good(usage)], list(usage.postings)) for usage in usages
     ] == [

@@ -8,9 +8,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from batchwright.billing import tables
+from batchwright.billing.exact import EXACT
 from tests.support.records import Books
 
 Tier = tuple[str | None, str | None, str | None]
@@ -101,6 +102,32 @@ class Company(Books):
         """A usage schedule of a month of 2023."""
         start, end = date(2023, month, 1), last_day(month)
         return self.usage_schedule(asset, bill, name, period_start_date=start, period_end_date=end, **values)
+
+    def rated(self, usage_input: int, meter: str, price: int, amount: int = 0) -> None:
+        """Make an input Rated, by that price, and add it to the figures and the count of its usage schedule."""
+        one, schedule, count = tables.usage_input, tables.usage_schedule, tables.usage_count
+        quantity = self._to.execute(select(one.c.quantity).where(one.c.id == usage_input)).scalar_one()
+        row = self._to.execute(select(schedule).where(schedule.c.usage_schedule_id == meter)).one()
+        here = (count.c.usage_schedule_key == row.id) & (count.c.price_key == price)
+        before = self._to.execute(select(count.c.quantity, count.c.inputs).where(here)).one_or_none()
+        counted, inputs = before or (Decimal(0), 0)
+        self._to.execute(delete(count).where(here))
+        self._to.execute(
+            insert(count).values(
+                usage_schedule_key=row.id,
+                price_key=price,
+                quantity=EXACT.add(counted, quantity),
+                inputs=inputs + 1,
+            )
+        )
+        figures = {
+            "actual_quantity": EXACT.add(row.actual_quantity, quantity),
+            "fee_amount": row.fee_amount + amount,
+            "rated_inputs": row.rated_inputs + 1,
+        }
+        self._to.execute(update(schedule).where(schedule.c.id == row.id).values(figures))
+        rests_on = {"rated_price_key": price, "rated_schedule_key": row.id, "rated_amount": amount}
+        self._to.execute(update(one).where(one.c.id == usage_input).values(status="Rated", **rests_on))
 
     def account(self, name: str, customer_id: str = "CU-1") -> int:
         """An account of the customer."""

@@ -41,7 +41,10 @@ class Used:
 
 @dataclass
 class Metered:
-    """An asset: `prices` are those from the start and those from NEW_PRICES on; `rated` is by month."""
+    """An asset: `prices` are those from the start and those from NEW_PRICES on.
+
+    `imported` is what schedules were taken over with, by month.
+    """
 
     name: str
     product: str
@@ -51,11 +54,12 @@ class Metered:
     discount: str | None
     own_book: bool
     months_per_bill: int
-    rated: dict[int, Decimal] = field(default_factory=dict)
+    imported: dict[int, Decimal] = field(default_factory=dict)
     inputs: list[Used] = field(default_factory=list)
 
-    def window(self, day: date) -> int:
-        return (day.month - 1) // self.months_per_bill
+    def window(self, day: date) -> tuple[int, bool]:
+        """The billing period, and whether the new prices are in force: it counts for each price by itself."""
+        return (day.month - 1) // self.months_per_bill, day >= NEW_PRICES
 
 
 def drawn(seed: int, *, assets: int = 2 * len(MODELS), inputs: int = 8) -> list[Metered]:
@@ -78,9 +82,8 @@ def _asset(chance: Random, number: int, inputs: int) -> Metered:
         own_book=chance.random() < 0.5,
         months_per_bill=chance.choice([1, 3, 6]),
     )
-    asset.rated = {month: Decimal(0) for month in range(1, MONTHS + 1)}
     if chance.random() < 0.5:
-        asset.rated[chance.randint(1, MONTHS)] = random_quantity(chance, asset.prices[0])
+        asset.imported[chance.randint(1, MONTHS)] = random_quantity(chance, asset.prices[0])
     for place in range(inputs):
         used = Used(
             f"{chance.choice('aAbB')}{place}-{name}",
@@ -94,17 +97,16 @@ def _asset(chance: Random, number: int, inputs: int) -> Metered:
             used = replace(used, quantity=Decimal(-1))
         elif fault < 0.25:
             used = replace(used, status="Rated")
-            asset.rated[used.day.month] += used.quantity
         asset.inputs.append(used)
     return asset
 
 
 def write_company(books: Company, company: list[Metered], chance: Random) -> None:
     """Write the assets; their inputs arrive in an order of their own, asset among asset."""
-    keys = {}
+    keys, prices = {}, {}
     for asset in company:
         book = books.price_book(f"book of {asset.name}", asset.currency)
-        _write_prices(books, book, asset)
+        prices[asset.name] = _write_prices(books, book, asset)
         customer = books.customer(f"customer of {asset.name}")
         discount = None if asset.discount is None else Decimal(asset.discount)
         books.contract(customer, book, f"contract of {asset.name}", discount_percent=discount)
@@ -113,7 +115,7 @@ def write_company(books: Company, company: list[Metered], chance: Random) -> Non
             asset.product,
             months=MONTHS,
             months_per_bill=asset.months_per_bill,
-            actual={month: format(quantity, "f") for month, quantity in asset.rated.items()},
+            actual={month: format(quantity, "f") for month, quantity in asset.imported.items()},
             customer_id=f"customer of {asset.name}",
             currency=asset.currency,
             price_book_key=book if asset.own_book else None,
@@ -123,23 +125,26 @@ def write_company(books: Company, company: list[Metered], chance: Random) -> Non
     for asset, used in arrivals:
         asset.inputs.remove(used)  # an asset's inputs stand in order of arrival
         asset.inputs.append(used)
-        books.usage_input(
-            keys[asset.name],
-            used.name,
-            usage_date=used.day,
-            quantity=used.quantity,
-            status=used.status,
-            product_uom=used.uom,
+        key = books.usage_input(
+            keys[asset.name], used.name, usage_date=used.day, quantity=used.quantity, product_uom=used.uom
         )
+        if used.status == "Rated":
+            books.rated(
+                key, f"US-{asset.name}-{used.day.month:02}", prices[asset.name][used.day >= NEW_PRICES]
+            )
 
 
-def _write_prices(books: Company, book: int, asset: Metered) -> None:
+def _write_prices(books: Company, book: int, asset: Metered) -> list[int]:
+    keys = []
     for price, day in zip(asset.prices, (date(2000, 1, 1), NEW_PRICES), strict=True):
         values = {name: value for name, value in price.items() if name != "tiers"}
         tiers = [(tier["to"], tier["unit_price"], tier["flat_fee"]) for tier in price.get("tiers", [])]
-        books.priced_in(
-            book, asset.product, tiers=tiers, effective_from=day, usage_indexing=asset.indexed, **values
+        keys.append(
+            books.priced_in(
+                book, asset.product, tiers=tiers, effective_from=day, usage_indexing=asset.indexed, **values
+            )
         )
+    return keys
 
 
 @dataclass
@@ -169,12 +174,13 @@ def expected_of(company: list[Metered], *, include_rated: bool) -> Expected:
 
 
 def _metered(asset: Metered, in_hand: list[Used]) -> Iterator[tuple[Used, int | None]]:
-    before: dict[int, list[Fraction]] = defaultdict(list)
-    for month, quantity in asset.rated.items():
-        of_month = [used for used in in_hand if used.day.month == month and used.status == "Rated"]
-        rest = Fraction(quantity) - sum(Fraction(used.quantity) for used in of_month)
-        if rest:
-            before[asset.window(date(2023, month, 1))].append(rest)
+    before: dict[tuple[int, bool], list[Fraction]] = defaultdict(list)
+    for month, quantity in asset.imported.items():
+        if quantity:
+            before[asset.window(date(2023, month, 1))].append(Fraction(quantity))
+    for used in asset.inputs:
+        if used.status == "Rated" and used not in in_hand:
+            before[asset.window(used.day)].append(Fraction(used.quantity))
     # Sorting is stable, so those of one day stay in order of arrival.
     for used in sorted(in_hand, key=lambda used: used.day):
         so_far = before[asset.window(used.day)]
@@ -216,7 +222,7 @@ def to_rate(seed: int, indexed: bool | None = None) -> list[Metered]:
     """A company of every model in which nothing is rated yet."""
     company = drawn(seed)
     for asset in company:
-        asset.rated = dict.fromkeys(asset.rated, Decimal(0))
+        asset.imported = {}
         asset.inputs = [used for used in asset.inputs if used.status == "Loaded"]
         asset.indexed = asset.indexed if indexed is None else indexed
     return company

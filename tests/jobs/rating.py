@@ -6,7 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
@@ -96,14 +96,18 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def assert_books_balance(app: Application) -> None:
-    """Schedules in force hold just what their Rated inputs sum to. For companies whose schedules began with nothing.
+    """Schedules in force hold just what their Rated inputs sum to, and count them for the prices they were rated by.
+
+    For companies whose schedules began with nothing.
 
     Superseded ones hold what they held when they were amended away, and no Rated input is part of them.
     """
     meter, bill, one = tables.usage_schedule, tables.billing_schedule, tables.usage_input
     sums: dict[int, tuple[Decimal, int, int]] = defaultdict(lambda: (Decimal(0), 0, 0))
     of_bills: dict[int, int] = defaultdict(int)
+    counts: dict[tuple[int, int], tuple[Decimal, int]] = defaultdict(lambda: (Decimal(0), 0))
     with app.database.read() as connection:
+        same = _first_of_same(connection)
         for row in connection.execute(select(one).where(one.c.status == "Rated")):
             quantity, fee, inputs = sums[row.rated_schedule_key]
             sums[row.rated_schedule_key] = (
@@ -111,8 +115,12 @@ def assert_books_balance(app: Application) -> None:
                 fee + row.rated_amount,
                 inputs + 1,
             )
+            counted, number = counts[key := (row.rated_schedule_key, same[row.rated_price_key])]
+            counts[key] = EXACT.add(counted, row.quantity), number + 1
         in_force = set(connection.execute(select(bill.c.id).where(LIVE)).scalars())
+        live = {}
         for row in connection.execute(select(meter)):
+            live[row.id] = row.billing_schedule_key in in_force
             if row.billing_schedule_key not in in_force:
                 assert row.id not in sums, row.usage_schedule_id
                 continue
@@ -121,6 +129,26 @@ def assert_books_balance(app: Application) -> None:
             of_bills[row.billing_schedule_key] += row.fee_amount
         for row in connection.execute(select(bill).where(LIVE)):
             assert row.fee_amount == of_bills[row.id], row.billing_schedule_id
+        found_counts = {
+            (schedule, price): (quantity, inputs)
+            for schedule, price, quantity, inputs in connection.execute(select(tables.usage_count))
+            if live[schedule]
+        }
+    assert found_counts == counts
+
+
+def _first_of_same(connection: Connection) -> dict[int, int]:
+    """By price revision the first of the same book, product and day with its model, unit and package size."""
+    first: dict[tuple[Any, ...], int] = {}
+    table = tables.price.c
+    columns = (
+        *(table.price_book_key, table.product, table.effective_from),
+        *(table.model, table.product_uom, table.package_size),
+    )
+    return {
+        key: first.setdefault(tuple(identity), key)
+        for key, *identity in connection.execute(select(table.id, *columns).order_by(table.revision))
+    }
 
 
 def previewed(app: Application, run: View, kind: str) -> dict[str, View]:

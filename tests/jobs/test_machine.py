@@ -1,7 +1,7 @@
 """Everything that may happen to a company, in any order: the books always balance, and nothing invoiced changes.
 
-Import, draft, rate, unrate, reset, edit, amend, invoice, price change and recalculation; hypothesis looks for an
-order that breaks a promise of `World.check`, and shortens it.
+Import, draft, rate, unrate, reset, edit, amend, invoice, price changes (also within a window) and recalculation;
+hypothesis looks for an order that breaks a promise of `World.check`, and shortens it.
 """
 
 from __future__ import annotations
@@ -105,6 +105,10 @@ class Machine(RuleBasedStateMachine):
     @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3))
     def reprice(self, product: str, factor: int) -> None:
         self.world.reprice(product, factor)
+
+    @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3), day=DAYS)
+    def change_price(self, product: str, factor: int, day: date) -> None:
+        self.world.change_price(product, factor, day)
 
     @rule(months=st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True))
     def recalculate(self, months: list[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,46 +19,15 @@ from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.previews import apply_run
 from tests.jobs.conftest import Open
 from tests.jobs.drafting import billing_rows, empty
+from tests.jobs.fractions import DIGITS, Rule, decimal_of, minor_units, random_rule, write_price
 from tests.jobs.rating import assert_books_balance, invoice, rate, rated
 from tests.jobs.recalculating import Contracted, recalculate
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
 
-DIGITS = {"USD": 2, "JPY": 0, "BHD": 3}
-TIERS = ((Fraction(10), Fraction(3)), (Fraction(25), Fraction("1.995")), (None, Fraction("0.5")))
 CHANGE = date(2023, 4, 11)
 """From this day on prices are others, and by the second contract, too."""
 KINDS = ("percentage_charge", "percentage_discount", "fixed_charge", "fixed_discount")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A price: its model, whether it is indexed, its number, and the included quantity."""
-
-    model: str
-    indexed: bool
-    number: Fraction
-    included: Fraction
-
-    def charge(self, quantity: Fraction, prior: Fraction, first: bool) -> Fraction:
-        nothing = Fraction(0)
-        quantity -= min(max(self.included - prior, nothing), quantity)
-        start = max(prior - self.included, nothing) if self.indexed else nothing
-        if self.model == "per_unit":
-            return quantity * self.number
-        if self.model == "flat":
-            return self.number if first or not self.indexed else nothing
-        if self.model == "package":
-            return (math.ceil((start + quantity) / 10) - math.ceil(start / 10)) * self.number
-        if self.model == "volume":
-            reached = next(price for to, price in TIERS if to is None or start + quantity <= to)
-            return quantity * reached * self.number
-        total, low, end = nothing, nothing, start + quantity
-        for to, price in TIERS:
-            high = end if to is None else to
-            total += max(min(end, high) - max(start, low), nothing) * price * self.number
-            low = high
-        return total
 
 
 @dataclass
@@ -86,48 +54,16 @@ class Story:
     contracts: list[tuple[date, str, Fraction]] = field(default_factory=list)
     items: list[tuple[str, str, Fraction, str | None]] = field(default_factory=list)
 
-    def rule(self) -> Rule:
-        model = self.chance.choice(("per_unit", "flat", "package", "volume", "tiered"))
-        included = Fraction(self.chance.choice((0, 0, 7)))
-        return Rule(model, self.chance.random() < 0.6, Fraction(self.chance.randint(1, 900), 125), included)
-
     @property
     def unit(self) -> int:
         """Minor units in one of the currency."""
         return int(10 ** DIGITS[self.currency])
 
     def minor(self, exact: Fraction) -> int:
-        shifted = abs(exact) * self.unit
-        whole = math.floor(shifted + Fraction(1, 2))
-        return whole if exact >= 0 else -whole
+        return minor_units(exact, self.currency)
 
     def text(self, minor: int) -> str:
         return f"{Decimal(minor).scaleb(-DIGITS[self.currency]):f}"
-
-
-def _write_price(books: Contracted, book: int, product: str, start: date, rule: Rule, revision: int) -> None:
-    number = _decimal(rule.number)
-    tiers = [
-        (None if to is None else str(to), str(_decimal(price * rule.number)), None) for to, price in TIERS
-    ]
-    named: dict[str, Any] = {
-        "per_unit": {"unit_price": str(number)},
-        "flat": {"flat_fee": str(number)},
-        "package": {"unit_price": str(number), "package_size": "10"},
-    }.get(rule.model, {"tiers": tiers})
-    if rule.included:
-        named["included_quantity"] = str(rule.included)
-    books.priced_in(
-        *(book, product, rule.model),
-        effective_from=start,
-        revision=revision,
-        usage_indexing=rule.indexed,
-        **{"unit_price": None, **named},
-    )
-
-
-def _decimal(exact: Fraction) -> Decimal:
-    return Decimal(exact.numerator) / Decimal(exact.denominator)
 
 
 def _begin(app: Application, story: Story) -> None:
@@ -140,14 +76,16 @@ def _begin(app: Application, story: Story) -> None:
             key = books.price_book(book, story.currency)
             for product in ("data", "calls"):
                 for start in (date(2000, 1, 1), CHANGE):
-                    rule = story.rules[book, product, start] = story.rule()
-                    _write_price(books, key, product, start, rule, 1)
+                    rule = story.rules[book, product, start] = random_rule(story.chance)
+                    write_price(books, key, product, start, rule, 1)
         discount = Fraction(chance.choice((0, 10, 33)), 2)
         split = chance.choice((None, date(2023, 5, 1), date(2023, 5, 18)))
         until = None if split is None else split - timedelta(days=1)
         earlier = books.key_of(tables.price_book, "PB-A")
         story.contracts.append((date(2000, 1, 1), "PB-A", discount))
-        books.contract(books.customer(), earlier, "CO-1", end_date=until, discount_percent=_decimal(discount))
+        books.contract(
+            books.customer(), earlier, "CO-1", end_date=until, discount_percent=decimal_of(discount)
+        )
         if split is not None:
             later = books.key_of(tables.price_book, "PB-B")
             story.contracts.append((split, "PB-B", Fraction(5)))
@@ -187,7 +125,7 @@ def _asset(books: Contracted, story: Story, number: int) -> None:
         for place in range(chance.randint(0, 2 * months)):
             when = window[0] + timedelta(days=chance.randrange((window[1] - window[0]).days + 1))
             name, quantity = f"IN-{number}-{first}-{place}", Fraction(chance.randint(1, 160), 8)
-            books.usage_input(key, name, usage_date=when, quantity=_decimal(quantity))
+            books.usage_input(key, name, usage_date=when, quantity=decimal_of(quantity))
             story.inputs.append(Used(name, number, when, quantity, window))
 
 
@@ -212,12 +150,12 @@ def _live(app: Application, story: Story) -> None:
         books = Contracted(connection)
         for (book, product, start), _ in list(story.rules.items()):
             if chance.random() < 0.6:
-                rule = story.rules[book, product, start] = story.rule()
-                _write_price(books, books.key_of(tables.price_book, book), product, start, rule, 2)
+                rule = story.rules[book, product, start] = random_rule(story.chance)
+                write_price(books, books.key_of(tables.price_book, book), product, start, rule, 2)
         for place, kind in enumerate(KINDS):
             item = f"L-{place}", kind, Fraction(chance.randint(1, 999), 8), chance.choice((None, "AC-1"))
             last = f"CO-{len(story.contracts)}"
-            books.line_item(item[0], kind, str(_decimal(item[2])), item[3], contract_id=last)
+            books.line_item(item[0], kind, str(decimal_of(item[2])), item[3], contract_id=last)
             story.items.append(item)
 
 
@@ -234,24 +172,29 @@ def _amounts(story: Story, months: list[str]) -> dict[str, int]:
         }
         if not spanned & set(months):
             continue
-        prior, first = Fraction(0), True
+        used: dict[tuple[Any, ...], Fraction] = {}
         arrived = sorted(inputs, key=lambda one: (not one.billed, one.day, story.inputs.index(one)))
         for one in arrived:
-            rule, discount = _in_force(story, number, one.day, months)
-            exact = rule.charge(one.quantity, prior, first) * (1 - discount / 100)
-            amounts[one.name] = story.minor(exact)
-            prior, first = prior + one.quantity, False
+            price, rule, discount = _in_force(story, number, one.day, months)
+            # A window counts for each price by itself; revisions of one model are one.
+            count = (*price, rule.model)
+            exact = rule.charge(one.quantity, used.get(count, Fraction(0)), count not in used)
+            amounts[one.name] = story.minor(exact * (1 - discount / 100))
+            used[count] = used.get(count, Fraction(0)) + one.quantity
     return amounts
 
 
-def _in_force(story: Story, number: int, day: date, months: list[str]) -> tuple[Rule, Fraction]:
+def _in_force(
+    story: Story, number: int, day: date, months: list[str]
+) -> tuple[tuple[str, str, date], Rule, Fraction]:
     """The contract of the month's last day in the months that are recalculated, else of the day; the newest price."""
     last = (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     judged = last if str(day)[:7] in months else day
     _, book, discount = [one for one in story.contracts if one[0] <= judged][-1]
     asset = story.assets[number]
     start = CHANGE if day >= CHANGE else date(2000, 1, 1)
-    return story.rules[asset["book"] or book, asset["product"], start], discount
+    price = asset["book"] or book, asset["product"], start
+    return price, story.rules[price], discount
 
 
 def _charges(story: Story, months: list[str], amounts: dict[str, int]) -> list[tuple[str, ...]]:

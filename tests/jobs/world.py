@@ -33,6 +33,7 @@ from tests.jobs.rating import assert_books_balance, rate, unrate
 from tests.support.application import ACTOR
 
 FIRST_DAY, MONTHS = date(2023, 1, 1), 6
+FIRST_PRICES = date(2000, 1, 1)
 VOLUME_TIERS: tuple[Tier, ...] = (("20", "200", None), ("40", "400", None))
 """The vendor's; more than 40 is an error, `no_tier`."""
 
@@ -150,7 +151,9 @@ class World:
         dearer = [(to, str(Decimal(unit or 0) * factor), fee) for to, unit, fee in tiers]
         with self.app.database.write() as connection:
             revision: int = connection.execute(
-                select(func.max(tables.price.c.revision)).where(tables.price.c.product == product)
+                select(func.max(tables.price.c.revision)).where(
+                    tables.price.c.product == product, tables.price.c.effective_from == FIRST_PRICES
+                )
             ).scalar_one()
             Company(connection).priced(
                 product,
@@ -158,6 +161,18 @@ class World:
                 tiers=dearer,
                 usage_indexing=product == "data",
                 revision=revision + 1,
+            )
+
+    def change_price(self, product: str, factor: int, day: date) -> None:
+        """From that day on, within a window perhaps, the product has a price of another model."""
+        with self.app.database.write() as connection:
+            table = tables.price.c
+            there = (table.product == product) & (table.effective_from == day)
+            revisions = connection.execute(select(func.count()).where(there)).scalar_one()
+            model, number = ("flat", "flat_fee") if product == "data" else ("per_unit", "unit_price")
+            numbers: dict[str, Any] = {number: str(7 * factor)}
+            Company(connection).priced(
+                *(product, model), effective_from=day, usage_indexing=True, revision=revisions + 1, **numbers
             )
 
     def recalculate(self, months: Sequence[int]) -> View:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 
 from batchwright.billing.records.usage_files import imported_at
 from batchwright.engine.store import schedules
 from batchwright.engine.store.database import Database
+from tests.migrations.revisions import migrate
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -30,16 +28,6 @@ CAUSES = {
     None: None,
 }
 """Every reason that revision 0010 wrote, and that of a run; with the cause of revision 0011."""
-
-
-def migrate(database: Database, revision: str) -> None:
-    """Bring the database to a revision."""
-    config = Config()
-    config.set_main_option("script_location", str(files("batchwright.migrations")))
-    config.set_main_option("path_separator", "os")
-    with database.write() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 def test_times_that_were_not_run_get_the_cause_that_their_reason_begins_with(

@@ -28,7 +28,7 @@ from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
-from tests.jobs.mixture import drawn, write_company
+from tests.jobs.mixture import to_rate, write_company
 from tests.jobs.rating import invoice
 from tests.support.application import ACTOR
 
@@ -151,7 +151,7 @@ def test_an_input_without_an_amount_has_no_explanation(app: Application, write: 
 def test_every_amount_of_any_mixture_is_explained_to_the_cent(
     app: Application, write: Write, job: str
 ) -> None:
-    company = drawn(3, inputs=4)
+    company = to_rate(3)
     write(lambda books: write_company(books, company, Random(3)))
     run(app, job)
     kind = "rated" if job == "usage-rating" else "draft"

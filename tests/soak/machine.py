@@ -59,6 +59,10 @@ def _acts(world: World, chance: Random, some: list[str]) -> Mapping[str, Callabl
         for bill in chance.sample(world.bills(), 10):
             world.set_status(bill, chance.choice(_STATUSES))
 
+    def change_price() -> None:
+        day = FIRST_DAY + timedelta(days=chance.randrange(180))
+        world.change_price(chance.choice(["data", "plans"]), chance.randint(1, 3), day)
+
     return {
         "load": lambda: world.load(some_inputs(chance, 50, len(world.assets))),
         "forecast": lambda: world.forecast({"include_rated": chance.random() < 0.5}),
@@ -72,5 +76,6 @@ def _acts(world: World, chance: Random, some: list[str]) -> Mapping[str, Callabl
         "edit": edit,
         "amend": amend,
         "invoice": invoice,
+        "change price": change_price,
         "reprice": lambda: world.reprice(chance.choice(["data", "plans"]), chance.randint(1, 3)),
     }

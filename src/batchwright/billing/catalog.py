@@ -56,6 +56,8 @@ class PriceRevision:
     usage_indexing: bool
     currency: str
     price: Price
+    counts_as: int
+    """The key of the price that windows count it for, whatever its revision (``records.counts``)."""
     charging: Charging = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

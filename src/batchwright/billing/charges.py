@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from batchwright.billing.counts import Counts, Share, Tally
 from batchwright.billing.exact import EXACT, ZERO, canonical
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import END, SCHEDULE_KEY, START, USAGE_DATE
+from batchwright.billing.records.counts import Count
 from batchwright.billing.records.ratings import Charged, LateBill, LateMeter, NewFee, NewFigures
 from batchwright.billing.usage import AssetUsage, BillEntry, Posting
 
@@ -26,16 +28,18 @@ class Charges:
     """What is to be written to schedules.
 
     ``late_meters`` are usage schedules to be made under billing schedules that are there, ``late`` those to be made
-    with one of their own; both by the key of the billed schedule beside which they stand.
+    with one of their own; both by the key of the billed schedule beside which they stand. A key below zero in
+    ``counts`` is that of such a schedule.
     """
 
     figures: list[NewFigures] = field(default_factory=list)
     fees: list[NewFee] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
     late_meters: dict[int, LateMeter] = field(default_factory=dict)
     late: list[LatePlan] = field(default_factory=list)
 
 
-def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged]) -> Charges:
+def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged], counts: Counts) -> Charges:
     """What a rating writes to schedules; those on which only bad inputs fell are left alone."""
     charges = Charges()
     for usage in usages:
@@ -43,6 +47,12 @@ def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged]) -> 
             postings = {key: usage.postings[key] for key in bill.meters if usage.postings[key].inputs}
             if postings:
                 _charge(charges, usage, bill, postings, charged)
+                charges.counts += counts.after(
+                    (key, counts_as, tally)
+                    for key, posting in postings.items()
+                    for counts_as, tally in posting.tallies.items()
+                    if tally.inputs
+                )
     return charges
 
 
@@ -88,18 +98,19 @@ def _first_day(usage: AssetUsage, postings: Mapping[int, Posting]) -> Day:
 
 
 def taken_back(
-    taken: Iterable[tuple[int, Decimal, int]], charged: Mapping[int, Charged]
+    taken: Iterable[tuple[Share, int]], charged: Mapping[int, Charged]
 ) -> tuple[list[NewFigures], list[NewFee]]:
-    """What an unrating writes to schedules: of each input the key of its usage schedule, quantity and amount."""
+    """What an unrating writes to schedules: of each input what it is of a count, and its amount."""
     sums: dict[int, Posting] = {}
     fees: dict[int, int] = {}
     had: dict[int, int] = {}
-    for key, quantity, amount in taken:
-        posting = sums.setdefault(key, Posting())
-        posting.quantity = EXACT.add(posting.quantity, quantity)
+    for share, amount in taken:
+        posting = sums.setdefault(share.schedule_key, Posting())
         posting.fee += amount
-        posting.inputs += 1
-        before = charged[key]
+        tally = posting.tally_of(share.counts_as)
+        tally.quantity = EXACT.add(tally.quantity, share.quantity)
+        tally.inputs += 1
+        before = charged[share.schedule_key]
         had[before.billing_key] = before.billing_fee
         fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) - amount
     figures = [
@@ -107,3 +118,11 @@ def taken_back(
         for key, posting in sums.items()
     ]
     return figures, [(fee, key, had[key]) for key, fee in fees.items()]
+
+
+def counts_without(taken: Iterable[Share], counts: Counts) -> list[Count]:
+    """What counts come to when inputs are taken back."""
+    return counts.after(
+        (share.schedule_key, share.counts_as, Tally(EXACT.subtract(ZERO, share.quantity), -1))
+        for share in taken
+    )

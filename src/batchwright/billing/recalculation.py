@@ -6,17 +6,21 @@ DoiT: «Contract rules from the currently active contract are applied to the sel
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from typing import Final, NamedTuple
 
 from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
+from batchwright.billing.counts import Counts, Share, Tally
+from batchwright.billing.exact import EXACT, ZERO
 from batchwright.billing.money import money_text
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, InputTuple, ScheduleTuple
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
+from batchwright.billing.records.counts import Count
 from batchwright.billing.records.ratings import Charged, NewFee, NewFigures
 from batchwright.billing.records.recalculation import NewAmount, Span, Standing
 from batchwright.billing.usage import AssetUsage, Bad, Rated, rate_assets
@@ -121,12 +125,14 @@ def recalculate(
     standing: Mapping[int, Standing],
     schedules: Sequence[ScheduleTuple],
     charged: Mapping[int, Charged],
+    counts: Counts,
     catalog: Catalog,
 ) -> list[Recalculated]:
     """Rate Rated inputs again, asset by asset; ``inputs`` are those in hand, ``standing`` what each came to.
 
     In each window what is billed comes first, whatever its day: it stays, so what is still pending was used after it,
-    as when it was rated. An input that cannot be priced stays, too, and counts as usage before the others.
+    as when it was rated. It counts for the price in force now, since what that would come to is told. An input that
+    cannot be priced stays, too, and counts for its own price as usage before the others.
     """
     done: dict[int, Recalculated] = {asset.key: Recalculated(asset) for asset in assets}
     hand = sorted(
@@ -135,7 +141,7 @@ def recalculate(
     )
     again = list(assets)
     while again:
-        usages = rate_assets(again, hand, schedules, catalog)
+        usages = rate_assets(again, hand, schedules, catalog, counts.without(_shares(hand, standing)))
         again = []
         out: set[int] = set()
         for usage in usages:
@@ -151,6 +157,12 @@ def recalculate(
         left = {asset.key for asset in again}
         hand = [row for row in hand if row.asset_key in left and row.key not in out]
     return list(done.values())
+
+
+def _shares(hand: Iterable[InputRow], standing: Mapping[int, Standing]) -> Iterator[Share]:
+    for row in hand:
+        one = standing[row.key]
+        yield Share(one.schedule_key, one.counts_as, Decimal(row.quantity))
 
 
 def _is_pending(one: Standing, charged: Mapping[int, Charged]) -> bool:
@@ -205,3 +217,17 @@ def difference_told(before: int, after: int, currency: str) -> str:
     difference = ("+" if after > before else "") + money_text(after - before, currency)
     stays, would = money_text(before, currency), money_text(after, currency)
     return f"stays at {stays} {currency}, and would be {would} (difference {difference})"
+
+
+def new_counts(results: Iterable[Recalculated], counts: Counts) -> list[Count]:
+    """What is written to counts: the inputs that are priced by another price now count for that."""
+    changes: list[tuple[int, int, Tally]] = []
+    for result in results:
+        for before, after in result.redone:
+            now = after.terms.price.counts_as
+            if now != before.counts_as:
+                quantity = Decimal(InputRow._make(after.input).quantity)
+                taken = Tally(EXACT.subtract(ZERO, quantity), -1)
+                changes.append((before.schedule_key, before.counts_as, taken))
+                changes.append((before.schedule_key, now, Tally(quantity, 1)))
+    return counts.after(changes)

@@ -216,6 +216,18 @@ usage_schedule = Table(
     ),
 )
 
+# How far windows have come: a window counts for each price by itself. What a schedule's actual quantity has beyond its
+# counts is what it was imported with. No foreign keys, as below: a run writes a row for nearly every schedule.
+usage_count = Table(
+    "usage_count",
+    metadata,
+    Column("usage_schedule_key", BigKey, primary_key=True),
+    Column("price_key", BigKey, primary_key=True, comment="the first revision that counts as the same price"),
+    Column("quantity", ExactDecimal, nullable=False, comment="of the Rated inputs on it, priced by that"),
+    Column("inputs", Integer, nullable=False, comment="how many these are"),
+    sqlite_with_rowid=False,
+)
+
 # Inputs a forecast takes: loaded ones, and those that a forecast put in Error. Written once, for the queries and
 # for the index that answers them without a look at the years of rated inputs beside them.
 DRAFT_CANDIDATE = text("NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'draft'))")

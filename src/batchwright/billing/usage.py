@@ -5,16 +5,18 @@ Pure: rows in, results out. A forecast and a rating compute alike; what they wri
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import reduce
 from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 from batchwright.billing.catalog import Catalog, Terms
-from batchwright.billing.exact import ZERO, canonical, exactly
+from batchwright.billing.counts import Counts, Tally
+from batchwright.billing.exact import EXACT, ZERO, canonical, exactly
 from batchwright.billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
 from batchwright.billing.periods import FIRST_DAY, LAST_DAY, Day
 from batchwright.billing.rating import Bill, RatingError, rate
@@ -38,7 +40,6 @@ from batchwright.billing.records.assets_and_inputs import (
     ScheduleTuple,
 )
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
-from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 
 
@@ -51,7 +52,7 @@ class Rated(NamedTuple):
     contract_key: int | None
     discount_percent: str
     prior_quantity: str | None
-    """None for the first input of its window; "0" where only inputs of nothing came before."""
+    """Of that price in the window. None for its first input; "0" where only inputs of nothing came before."""
     key: int
     input: InputTuple
     schedule_key: int
@@ -89,11 +90,28 @@ class Bad(NamedTuple):
 
 @dataclass(slots=True)
 class Posting:
-    """What the good inputs of a schedule sum to."""
+    """What the good inputs of a schedule sum to; ``tallies`` by what their prices count as."""
 
-    quantity: Decimal = ZERO
     fee: int = 0
-    inputs: int = 0
+    tallies: dict[int, Tally] = field(default_factory=dict)
+
+    @property
+    def quantity(self) -> Decimal:
+        """Of all of them."""
+        first, *others = self.tallies.values() or (Tally(),)
+        return reduce(EXACT.add, [tally.quantity for tally in others], first.quantity)
+
+    @property
+    def inputs(self) -> int:
+        """How many they are."""
+        return sum([tally.inputs for tally in self.tallies.values()])
+
+    def tally_of(self, counts_as: int) -> Tally:
+        """What those of a price sum to."""
+        tally = self.tallies.get(counts_as)
+        if tally is None:
+            tally = self.tallies[counts_as] = Tally()
+        return tally
 
 
 @dataclass(slots=True)
@@ -153,7 +171,7 @@ class _Unpriced(Exception):
 
 @dataclass(slots=True)
 class _Window:
-    """How far the usage of one window has come."""
+    """How far the usage of one window has come, of one price."""
 
     so_far: Decimal
     begun: bool
@@ -164,30 +182,26 @@ def rate_assets(
     inputs: Iterable[InputTuple],
     schedules: Iterable[ScheduleTuple],
     catalog: Catalog,
+    counts: Counts,
     charged: Mapping[int, Charged] | None = None,
 ) -> list[AssetUsage]:
     """Rate the inputs in hand of each asset; inputs and schedules come sorted.
 
-    «So far» is the quantity rated in the window, less that of inputs in hand (they would count twice), plus the
-    good inputs in hand that come before. ``charged`` says, for a rating, what the schedules have been charged with:
-    usage of a schedule that is no longer pending then falls on one to be made beside it. A forecast has none of it.
+    «So far» is what was rated in the window by the same price (``counts``, without the inputs in hand), plus the good
+    inputs in hand that come before and are priced by it. ``charged`` says, for a rating, what the schedules have been
+    charged with: usage of a schedule that is no longer pending then falls on one to be made beside it. A forecast has
+    none of it.
     """
     inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
     usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
     terms_of = _Terms(catalog)
     with exactly():
         for usage in usages:
-            _rate_into(usage, inputs_of.get(usage.asset.key, ()), terms_of, charged)
+            _rate_into(usage, inputs_of.get(usage.asset.key, ()), _Rates(usage, terms_of, counts, charged))
     return usages
 
 
-def _rate_into(
-    usage: AssetUsage,
-    inputs: Sequence[InputTuple],
-    terms_of: _Terms,
-    charged: Mapping[int, Charged] | None,
-) -> None:
-    rates = _Rates(usage, inputs, terms_of, charged)
+def _rate_into(usage: AssetUsage, inputs: Sequence[InputTuple], rates: _Rates) -> None:
     for row in inputs:
         day = row[USAGE_DATE]
         try:
@@ -209,14 +223,11 @@ class _Rates:
     """
 
     def __init__(
-        self,
-        usage: AssetUsage,
-        inputs: Sequence[InputTuple],
-        terms_of: _Terms,
-        charged: Mapping[int, Charged] | None,
+        self, usage: AssetUsage, terms_of: _Terms, counts: Counts, charged: Mapping[int, Charged] | None
     ) -> None:
         self._usage = usage
-        self._index = _ScheduleIndex(usage.schedules, inputs)
+        self._index = _ScheduleIndex(usage.schedules)
+        self._windows = _Windows(self._index, counts, self._counted_on)
         self._headroom = None if charged is None else _Headroom(usage, self._index, charged)
         self._terms_of = terms_of
         self._terms_since, self._terms_until = _NEVER
@@ -239,7 +250,9 @@ class _Rates:
             self._terms = terms = self._terms_of(asset, day)
             self._terms_since, self._terms_until = terms.since, terms.until
             self._basis, self._rating_inputs = terms.basis, terms.rating_inputs
-        self._window = self._index.window(schedule)
+        counts_as = self._terms.price.counts_as
+        self._window = self._windows.of(schedule, counts_as)
+        self._tally = self._posting.tally_of(counts_as)
         if self._headroom is not None:
             self._limit = self._headroom.limit(schedule)
         start, end = schedule[START], schedule[END]
@@ -257,7 +270,7 @@ class _Rates:
         charge, product_uom, currency, in_minor_units = self._rating_inputs
         if uom != product_uom:
             raise _Unpriced("uom_mismatch", f"the input is in {uom}, its price in {product_uom}")
-        window, posting = self._window, self._posting
+        window, posting, tally = self._window, self._posting, self._tally
         quantity, so_far = Decimal(text), window.so_far
         gross, _ = charge(quantity, so_far, not window.begun)
         amount = whole_minor(gross * in_minor_units, currency)
@@ -268,42 +281,38 @@ class _Rates:
         prior = canonical(so_far) if so_far else "0" if window.begun else None
         window.so_far = so_far + quantity
         window.begun = True
-        posting.quantity += quantity
+        tally.quantity += quantity
+        tally.inputs += 1
         posting.fee = fee
-        posting.inputs += 1
         price_key, contract_key, discount = self._basis
         return amount, price_key, contract_key, discount, prior, key, row, self._schedule_key, self._terms
 
+    def _counted_on(self, day: Day) -> int | None:
+        """What the price in force on that day counts as; None where there is none."""
+        try:
+            return self._terms_of(self._usage.asset, day).price.counts_as
+        except _Unpriced:
+            return None
+
 
 class _ScheduleIndex:
-    """An asset's schedules that are not superseded, found by day, and how far the usage of their windows has come."""
+    """An asset's schedules that are not superseded, found by day."""
 
-    def __init__(self, schedules: Sequence[ScheduleTuple], inputs: Sequence[InputTuple]) -> None:
+    def __init__(self, schedules: Sequence[ScheduleTuple]) -> None:
         self.schedules = [row for row in schedules if row[STATUS] != SUPERSEDED]
         self.superseded = schedules if len(self.schedules) < len(schedules) else ()
         self._begun = 0  # how many of them have, by the day asked for last
-        rated = InputStatus.RATED
-        self._rated = [row for row in inputs if row[UNUSUAL] == rated]
-        self._windows: dict[tuple[Day, Day], _Window] = {}
 
-    def on(self, asset_key: int, day: Day) -> ScheduleTuple | None:
-        """The schedule that covers a day."""
-        return self._covering(day, bisect_right(self.schedules, (asset_key, day, _AFTER_PENDING)))
-
-    def next_on(self, day: Day) -> ScheduleTuple | None:
-        """The same, quick where days are asked for in their order."""
+    def on(self, day: Day) -> ScheduleTuple | None:
+        """The schedule that covers a day; quick where days are asked for in their order."""
         schedules, begun = self.schedules, self._begun
         if begun and day < schedules[begun - 1][START]:
             begun = 0
         while begun < len(schedules) and schedules[begun][START] <= day:
             begun += 1
         self._begun = begun
-        return self._covering(day, begun)
-
-    def _covering(self, day: Day, begun: int) -> ScheduleTuple | None:
-        """Of the schedules that have begun by that day the last, if it has not ended."""
-        if begun and day <= self.schedules[begun - 1][END]:
-            return self.schedules[begun - 1]
+        if begun and day <= schedules[begun - 1][END]:
+            return schedules[begun - 1]
         return None
 
     def open_beside(self, billed: ScheduleTuple) -> ScheduleTuple:
@@ -327,31 +336,38 @@ class _ScheduleIndex:
                 return row[SCHEDULE_KEY]
         return None
 
-    def window(self, schedule: ScheduleTuple) -> _Window:
-        """The window that the schedule lies in."""
-        period = schedule[WINDOW:]
-        window = self._windows.get(period)
+
+class _Windows:
+    """How far the usage of an asset's windows has come, for each price by itself."""
+
+    def __init__(
+        self, index: _ScheduleIndex, counts: Counts, counted_on: Callable[[Day], int | None]
+    ) -> None:
+        self._index = index
+        self._counts = counts
+        self._counted_on = counted_on
+        self._windows: dict[tuple[tuple[Day, Day], int], _Window] = {}
+
+    def of(self, schedule: ScheduleTuple, counts_as: int) -> _Window:
+        """The window that the schedule lies in, as it counts for that price."""
+        key = schedule[WINDOW:], counts_as
+        window = self._windows.get(key)
         if window is None:
-            window = self._windows[period] = self._window_of(period)
+            window = self._windows[key] = self._begin(*key)
         return window
 
-    def _window_of(self, period: tuple[Day, Day]) -> _Window:
+    def _begin(self, period: tuple[Day, Day], counts_as: int) -> _Window:
         so_far, inputs = ZERO, 0
-        for row in self.schedules:
+        for row in self._index.schedules:
             if (row[RATED_INPUTS] or row[ACTUAL_QUANTITY] != "0") and row[WINDOW:] == period:
-                so_far += Decimal(row[ACTUAL_QUANTITY])
-                inputs += row[RATED_INPUTS]
-        for asset_key, day, _, quantity, *_ in self._rated:
-            schedule = self.on(asset_key, day)
-            if schedule is not None and schedule[WINDOW:] == period:
-                # Not below zero: schedules taken over from elsewhere need not hold what our inputs say.
-                so_far = max(ZERO, so_far - Decimal(quantity))
-                inputs -= 1
+                rated = self._counts.of(row[SCHEDULE_KEY]).get(counts_as)
+                if rated is not None:
+                    so_far += rated.quantity
+                    inputs += rated.inputs
+                imported = self._counts.imported(row[SCHEDULE_KEY], Decimal(row[ACTUAL_QUANTITY]))
+                if imported and self._counted_on(row[START]) in (None, counts_as):
+                    so_far += imported
         return _Window(so_far, begun=bool(so_far) or inputs > 0)
-
-
-_AFTER_PENDING = 2
-"""Sorts behind every schedule of the same start."""
 
 
 class _Headroom:
@@ -399,7 +415,7 @@ def _schedule_of(asset: AssetRow, day: Day, index: _ScheduleIndex) -> ScheduleTu
             "before_first_billing_date",
             f"{day} is before the first billing date {asset.first_billing_date} of {asset.asset_line_item_id}",
         )
-    found = index.next_on(day)
+    found = index.on(day)
     if found is not None:
         return found
     if any(row[START] <= day <= row[END] for row in index.superseded):  # no live one does

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
+from batchwright.billing.counts import Counts
 from batchwright.billing.explain import explained, figures_changed
 from batchwright.billing.recalculation import (
     Recalculated,
@@ -22,6 +23,7 @@ from batchwright.billing.recalculation import (
     RetroactiveCatalog,
     difference_told,
     new_amounts,
+    new_counts,
     new_sums,
     recalculate,
     span_of,
@@ -29,6 +31,7 @@ from batchwright.billing.recalculation import (
 from batchwright.billing.records import (
     assets_and_inputs,
     charges,
+    counts,
     preview,
     ratings,
     recalculation,
@@ -54,17 +57,18 @@ from batchwright.engine.run import Run
 from batchwright.jobs.recalculation_charges import charging, tell
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
-from batchwright.jobs.usage_selection import eligible, expect
+from batchwright.jobs.usage_selection import counts_of, eligible, expect
 
 BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
 
 
 @dataclass(frozen=True, slots=True)
 class Recalculation:
-    """What a scope's Rated inputs come to now, asset by asset, and what their schedules have been charged with."""
+    """What a scope's Rated inputs come to now, asset by asset, and their schedules' charges and counts before."""
 
     results: list[Recalculated]
     charged: Mapping[int, Charged]
+    counts: Counts
 
 
 class DataRecalculationJob(DryRunJob):
@@ -140,12 +144,13 @@ class DataRecalculationJob(DryRunJob):
         standing = recalculation.read_standing(connection, [row.key for row in map(InputRow._make, rows)])
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         charged = ratings.read_charged(connection, scope.groups)
+        counted = counts_of(connection, schedules)
         prices = self._catalogs.load(connection, locked)
-        results = recalculate(locked, rows, standing, schedules, charged, prices)
+        results = recalculate(locked, rows, standing, schedules, charged, counted, prices)
         for result in results:
             _report(scope, result)
         _report_billed(scope, results, charged)
-        return Recalculation(results, charged)
+        return Recalculation(results, charged, counted)
 
     def apply(self, scope: Scope, computed: Recalculation) -> None:
         """Write amounts and sums; an amount moves only from the one that was read."""
@@ -154,6 +159,8 @@ class DataRecalculationJob(DryRunJob):
         expect(recalculation.write_amounts(scope.connection, scope.run.id, amounts), amounts)
         expect(ratings.write_figures(scope.connection, figures), figures)
         expect(ratings.write_fees(scope.connection, fees), fees)
+        counted = new_counts(computed.results, computed.counts)
+        expect(counts.write_counts(scope.connection, counted), counted)
 
     def preview(self, scope: Scope, computed: Recalculation) -> Iterator[Preview]:
         """One line for each input that is rated again, and for each usage schedule whose fee changes."""

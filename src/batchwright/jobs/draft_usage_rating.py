@@ -13,10 +13,17 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
+from batchwright.billing.counts import Counts, Share
 from batchwright.billing.exact import canonical, quantity_text
 from batchwright.billing.explain import explained
-from batchwright.billing.records import assets_and_inputs, candidates, drafts, preview, selection
-from batchwright.billing.records.assets_and_inputs import HAS_DRAFT, PENDING, SCHEDULE_KEY, InputRow
+from batchwright.billing.records import assets_and_inputs, candidates, counts, drafts, preview, selection
+from batchwright.billing.records.assets_and_inputs import (
+    HAS_DRAFT,
+    PENDING,
+    SCHEDULE_KEY,
+    InputRow,
+    InputTuple,
+)
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.drafts import DraftOfSchedule
@@ -25,7 +32,7 @@ from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Group, Preview, Schema, Scope
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line, lost
-from batchwright.jobs.usage_selection import UsageJob, UsageParameters, expect, report
+from batchwright.jobs.usage_selection import UsageJob, UsageParameters, counts_of, expect, report
 
 TOTAL = "draft_fee_amount"
 
@@ -115,7 +122,10 @@ class DraftUsageRatingJob(UsageJob):
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
-        usages = rate_assets(locked, inputs, schedules, catalog)
+        counted = counts_of(connection, schedules)
+        if self.parameters.include_rated:
+            counted = _without(connection, counted, inputs)
+        usages = rate_assets(locked, inputs, schedules, catalog, counted)
         report(scope, usages, TOTAL)
         forecast = Forecast(usages, self._partial_assets(scope))
         _warn_of_partial_assets(scope, forecast)
@@ -182,6 +192,15 @@ class DraftUsageRatingJob(UsageJob):
         named = set(scope.planned_keys)
         found = candidates.candidates_of(scope.connection, scope.groups, Candidates.DRAFT)
         return frozenset(asset for asset, keys in found.items() if not named.issuperset(keys))
+
+
+def _without(connection: Connection, counted: Counts, inputs: Sequence[InputTuple]) -> Counts:
+    """The counts but for the Rated inputs that are in hand again."""
+    rated = [key for _, _, key, *_, unusual in inputs if unusual == InputStatus.RATED]
+    return counted.without(
+        Share(schedule, counts_as, Decimal(quantity))
+        for schedule, counts_as, quantity in counts.read_shares(connection, rated)
+    )
 
 
 def _warn_of_partial_assets(scope: Scope, forecast: Forecast) -> None:

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection
 
 from batchwright.billing.charges import Charges, charges_of, figures_after
+from batchwright.billing.counts import Counts
 from batchwright.billing.explain import explained, figures_changed
-from batchwright.billing.records import assets_and_inputs, preview, ratings, selection
+from batchwright.billing.records import assets_and_inputs, counts, preview, ratings, selection
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
@@ -25,7 +26,7 @@ from batchwright.billing.usage import AssetUsage, Rated, rate_assets
 from batchwright.engine.job import Amount, Finish, Preview, Schema, Scope
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
-from batchwright.jobs.usage_selection import UsageJob, UsageParameters, expect, report
+from batchwright.jobs.usage_selection import UsageJob, UsageParameters, counts_of, expect, report
 
 TOTAL = "rated_amount"
 NOTHING_YET = Charged(0, 0, "0", 0, 0, 0, PENDING_BILLING)
@@ -43,10 +44,11 @@ class Parameters(UsageParameters):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a scope's inputs come to, asset by asset, and what their schedules were charged with before."""
+    """What a scope's inputs come to, asset by asset, and what their schedules were charged with and counted before."""
 
     usages: list[AssetUsage]
     charged: Mapping[int, Charged]
+    counts: Counts
 
 
 class UsageRatingJob(UsageJob):
@@ -95,21 +97,26 @@ class UsageRatingJob(UsageJob):
         catalog = self._catalogs.load(connection, locked)
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         charged = ratings.read_charged(connection, scope.groups)
+        counted = counts_of(connection, schedules)
         inputs = self.eligible(scope)
         self.tell_log(scope, locked, inputs)
-        usages = rate_assets(locked, inputs, schedules, catalog, charged)
+        usages = rate_assets(locked, inputs, schedules, catalog, counted, charged)
         report(scope, usages, TOTAL)
-        return Rating(usages, charged)
+        return Rating(usages, charged, counted)
 
     def apply(self, scope: Scope, computed: Rating) -> None:
         """Write amounts, errors and sums; every status moves only from the one that was read."""
         connection = scope.connection
-        charges = charges_of(computed.usages, computed.charged)
+        charges = charges_of(computed.usages, computed.charged, computed.counts)
         made = _make_late(connection, charges)
         rated = [
             (amount, price_key, contract_key, discount, prior, made[-beside] if beside < 0 else beside, key)
             for usage in computed.usages
             for amount, price_key, contract_key, discount, prior, key, _, beside, _ in usage.rated
+        ]
+        counted = [
+            one._replace(schedule_key=made[-one.schedule_key]) if one.schedule_key < 0 else one
+            for one in charges.counts
         ]
         mended = [key for usage in computed.usages for key in usage.mended()]
         errors = self.errors(scope, computed.usages)
@@ -118,6 +125,7 @@ class UsageRatingJob(UsageJob):
         expect(ratings.write_errors(connection, errors), errors)
         expect(ratings.write_figures(connection, charges.figures), charges.figures)
         expect(ratings.write_fees(connection, charges.fees), charges.fees)
+        expect(counts.write_counts(connection, counted), counted)
 
     def preview(self, scope: Scope, computed: Rating) -> Iterator[Preview]:
         """One line for each input that would be rated, and each usage schedule that would be charged.

@@ -12,15 +12,19 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
-from batchwright.billing.records import assets_and_inputs, candidates, selection
+from batchwright.billing.counts import Counts
+from batchwright.billing.records import assets_and_inputs, candidates, counts, selection
 from batchwright.billing.records.assets_and_inputs import (
     ASSET_KEY,
+    RATED_INPUTS,
+    SCHEDULE_KEY,
     UNUSUAL,
     USAGE_DATE,
     AssetRow,
     ErrorOfInput,
     InputRow,
     InputTuple,
+    ScheduleTuple,
 )
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.inputs import InputStatus
@@ -268,6 +272,13 @@ def eligible(
         else:
             scope.skip(row.key, "not_eligible", why_not(row))
     return taken
+
+
+def counts_of(connection: Connection, schedules: Iterable[ScheduleTuple]) -> Counts:
+    """What these usage schedules hold of each price."""
+    return Counts(
+        counts.read_counts(connection, [row[SCHEDULE_KEY] for row in schedules if row[RATED_INPUTS]])
+    )
 
 
 def report(scope: Scope, usages: Iterable[AssetUsage], total: str) -> None:

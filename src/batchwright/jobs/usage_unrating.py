@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from batchwright.billing.charges import taken_back
+from batchwright.billing.charges import counts_without, taken_back
+from batchwright.billing.counts import Counts, Share
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.explain import figures_changed
-from batchwright.billing.records import assets_and_inputs, preview, ratings, selection
+from batchwright.billing.records import assets_and_inputs, counts, preview, ratings, selection
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
@@ -34,13 +35,19 @@ class Taken:
     quantity: Decimal
     owed: Owed
 
+    @property
+    def share(self) -> Share:
+        """What it is of a count."""
+        return Share(self.owed.schedule_key, self.owed.counts_as, self.quantity)
+
 
 @dataclass(frozen=True, slots=True)
 class Unrating:
-    """What is taken back of a scope, and what the schedules were charged with before."""
+    """What is taken back of a scope, and what the schedules were charged with and counted before."""
 
     taken: list[Taken]
     charged: Mapping[int, Charged]
+    counts: Counts
 
 
 class UsageUnratingJob(UsageJob):
@@ -81,7 +88,8 @@ class UsageUnratingJob(UsageJob):
         for one in taken:
             scope.pay(one.owed.currency, [(one.key, one.owed.amount)])
             scope.add_total(TOTAL, one.owed.currency, one.owed.amount)
-        return Unrating(taken, charged)
+        schedules = sorted({one.owed.schedule_key for one in taken})
+        return Unrating(taken, charged, Counts(counts.read_counts(connection, schedules)))
 
     def apply(self, scope: Scope, computed: Unrating) -> None:
         """Write statuses and sums; every status moves only from Rated."""
@@ -91,6 +99,8 @@ class UsageUnratingJob(UsageJob):
         expect(ratings.write_unrated(connection, keys), keys)
         expect(ratings.write_figures(connection, figures), figures)
         expect(ratings.write_fees(connection, fees), fees)
+        counted = counts_without((one.share for one in computed.taken), computed.counts)
+        expect(counts.write_counts(connection, counted), counted)
 
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
         """One line for each input and each usage schedule: what would be taken back."""
@@ -117,5 +127,5 @@ def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charge
         scope.skip(one.key, "invoiced", message)
 
 
-def _sums_of(computed: Unrating) -> Iterator[tuple[int, Decimal, int]]:
-    return ((one.owed.schedule_key, one.quantity, one.owed.amount) for one in computed.taken)
+def _sums_of(computed: Unrating) -> Iterator[tuple[Share, int]]:
+    return ((one.share, one.owed.amount) for one in computed.taken)

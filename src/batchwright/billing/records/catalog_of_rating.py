@@ -14,6 +14,7 @@ from batchwright.billing.exact import ZERO, canonical
 from batchwright.billing.periods import Day
 from batchwright.billing.rating import Price
 from batchwright.billing.records.assets_and_inputs import AssetRow
+from batchwright.billing.records.counts import COUNTS_AS
 from batchwright.billing.records.driver import Driver
 
 MOST_CACHED_PRICES = 20_000
@@ -52,12 +53,13 @@ class _PriceRow(NamedTuple):
     minimum_amount: _Number
     maximum_amount: _Number
     flat_fee_per: str
+    counts_as: int
 
 
 _COLUMNS = (
     "p.id, p.price_book_key, p.product, {day:p.effective_from}, p.product_uom, p.usage_indexing, k.currency,"
     " p.model, p.unit_price, p.flat_fee, p.percentage, p.package_size, p.included_quantity,"
-    " p.minimum_amount, p.maximum_amount, p.flat_fee_per"
+    f" p.minimum_amount, p.maximum_amount, p.flat_fee_per, {COUNTS_AS}"
 )
 
 
@@ -146,6 +148,7 @@ def _made(driver: Driver, rows: Sequence[_PriceRow]) -> dict[int, PriceRevision]
             bool(row.usage_indexing),
             row.currency,
             _price(row, tiers.get(row.key)),
+            row.counts_as,
         )
         for row in rows
     }

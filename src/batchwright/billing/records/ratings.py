@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import ErrorOfInput
+from batchwright.billing.records.counts import COUNTS_AS
 from batchwright.billing.records.driver import Driver
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.loading import Stored, insert_rows, new_keys
@@ -71,11 +72,13 @@ class LateMeter(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """The rated amount of an input in minor units, its currency, and the usage schedule that it is part of."""
+    """The rated amount of an input in minor units, its currency, the usage schedule that it is part of, and what its
+    price counts as there."""
 
     amount: int
     currency: str
     schedule_key: int
+    counts_as: int
 
 
 class LeftInError(NamedTuple):
@@ -129,7 +132,7 @@ def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:
     """The rated amounts of these Rated inputs, by key."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT u.id, u.rated_amount, k.currency, u.rated_schedule_key FROM usage_input AS u"
+        f"SELECT u.id, u.rated_amount, k.currency, u.rated_schedule_key, {COUNTS_AS} FROM usage_input AS u"
         " JOIN price AS p ON p.id = u.rated_price_key JOIN price_book AS k ON k.id = p.price_book_key"
         " WHERE u.id {among}",
         driver.keys(keys),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import ScheduleRow, read_schedules
 from batchwright.billing.records.billing_schedules import SUPERSEDED
+from batchwright.billing.records.counts import COUNTS_AS
 from batchwright.billing.records.driver import Driver
 
 _ASSETS_PER_PAGE = 500
@@ -25,7 +26,7 @@ class Standing(NamedTuple):
     """What a Rated input's amount is, and what it rests on.
 
     ``amount`` is minor units; discount and prior quantity are canonical texts, the latter ``None`` for the first of
-    its window.
+    its window. ``counts_as`` is what its price counts as.
     """
 
     key: int
@@ -35,6 +36,7 @@ class Standing(NamedTuple):
     contract_key: int | None
     discount_percent: str
     prior_quantity: str | None
+    counts_as: int
 
     @property
     def basis(self) -> tuple[int, int, int | None, str, str | None]:
@@ -127,9 +129,10 @@ def read_standing(connection: Connection, keys: Sequence[int]) -> dict[int, Stan
     """The amounts of those of these inputs that are Rated, by key."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT id, rated_amount, rated_schedule_key, rated_price_key, rated_contract_key,"
-        " {number:rated_discount_percent}, {number:rated_prior_quantity} FROM usage_input"
-        " WHERE id {among} AND status = 'Rated'",
+        "SELECT u.id, u.rated_amount, u.rated_schedule_key, u.rated_price_key, u.rated_contract_key,"
+        f" {{number:u.rated_discount_percent}}, {{number:u.rated_prior_quantity}}, {COUNTS_AS}"
+        " FROM usage_input AS u JOIN price AS p ON p.id = u.rated_price_key"
+        " WHERE u.id {among} AND u.status = 'Rated'",
         driver.keys(keys),
     )
     return {row.key: row for row in map(Standing._make, rows)}

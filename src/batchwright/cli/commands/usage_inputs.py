@@ -249,7 +249,7 @@ def _write_explanation(title: str, found: View) -> None:
     revision = f"{price['price_book_id']} {price['product']} from {price['effective_from']}"
     indexing = "with" if price["usage_indexing"] else "without"
     agreed = "none" if contract is None else f"{contract['contract_id']}, revision {contract['revision']}"
-    first = ", the first input of the window" if found["first_in_window"] else ""
+    first = ", its first input by this price" if found["first_in_window"] else " by this price"
     facts = [
         ("  Run", found["run_id"]),
         ("  Price", f"{revision}, revision {price['revision']}: {price['model']}, {indexing} usage indexing"),

@@ -1,0 +1,444 @@
+"""Prices that change within a window: random walks of acts, after each of which every amount is what fractions say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.billing.amendments import amend_asset_line_item
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
+from batchwright.operations.billing.explanations import explain_usage_input
+from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from tests.jobs.company import Company
+from tests.jobs.conftest import Open, Write
+from tests.jobs.drafting import amounts, draft, empty
+from tests.jobs.fractions import DIGITS, Rule, decimal_of, minor_units, random_rule, write_price
+from tests.jobs.rating import assert_books_balance, invoice, rate, rated, stored, unrate
+from tests.jobs.recalculating import Contracted, recalculate
+from tests.support.application import ACTOR
+from tests.support.rungs import depth
+
+FREQUENCIES = {1: "Monthly", 3: "Quarterly", 6: "Half Yearly"}
+STEPS = 6
+
+Price = tuple[date, str]
+"""What a window counts for: the first day of a price, and its model; unit and package size are the same here."""
+
+
+@dataclass
+class Used:
+    """An input; `price` and `amount` (minor units) while it is Rated."""
+
+    name: str
+    day: date
+    quantity: Fraction
+    price: Price | None = None
+    amount: int | None = None
+    billed: bool = False
+
+
+@dataclass
+class Walk:
+    """An asset whose prices change, what was done to it, and what its inputs come to."""
+
+    app: Application
+    chance: Random
+    currency: str = "USD"
+    months: int = 1
+    discount: Fraction = Fraction(0)
+    rules: dict[date, Rule] = field(default_factory=dict)
+    revisions: dict[date, int] = field(default_factory=dict)
+    inputs: dict[str, Used] = field(default_factory=dict)
+    imported: dict[int, Fraction] = field(default_factory=dict)
+    billed: set[int] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """A contract with a book of one price, and an asset of six months, some taken over with a quantity."""
+        chance = self.chance
+        empty(self.app)
+        self.currency, self.months = chance.choice(list(DIGITS)), chance.choice(list(FREQUENCIES))
+        self.discount = Fraction(chance.choice((0, 0, 15)), 2)
+        if chance.random() < 0.3:
+            self.imported[chance.randint(1, 6)] = Fraction(chance.randint(1, 80), 8)
+        with self.app.database.write() as connection:
+            books = Contracted(connection)
+            account = books.account("AC-1")
+            book = books.price_book("PB-1", self.currency)
+            books.contract(books.customer(), book, "CO-1", discount_percent=decimal_of(self.discount))
+            self._price(books, date(2000, 1, 1))
+            books.metered(
+                months=6,
+                months_per_bill=self.months,
+                actual={month: str(decimal_of(quantity)) for month, quantity in self.imported.items()},
+                currency=self.currency,
+                account_key=account,
+                price_book_key=None,
+                billing_frequency=FREQUENCIES[self.months],
+                end_date=date(2023, 6, 30),
+            )
+        self.load(12)
+
+    # --- acts --------------------------------------------------------------------------------------------------
+
+    def load(self, number: int = 3) -> None:
+        """Usage arrives, of days of a few weeks, so that windows fill."""
+        with self.app.database.write() as connection:
+            books = Contracted(connection)
+            asset = books.key_of(tables.asset_line_item, "AL-1")
+            for _ in range(number):
+                day = date(2023, 1, 1) + timedelta(days=self.chance.randrange(100))
+                one = Used(f"IN-{len(self.inputs)}", day, Fraction(self.chance.randint(0, 120), 8))
+                books.usage_input(asset, one.name, usage_date=day, quantity=decimal_of(one.quantity))
+                self.inputs[one.name] = one
+
+    def change_price(self) -> None:
+        """A price from another day on, or a new revision of one that is there, of the same model or another."""
+        day = date(2023, 1, 1) + timedelta(days=self.chance.randrange(100))
+        if self.chance.random() < 0.5:
+            day = self.chance.choice(list(self.rules))
+        with self.app.database.write() as connection:
+            self._price(Contracted(connection), day)
+
+    def rate(self) -> None:
+        loaded = [one for one in self.inputs.values() if one.amount is None]
+        some = self._some(loaded)
+        if some:
+            rate(self.app, {} if some == loaded else {"usage_input_ids": [one.name for one in some]})
+        for one, price, amount in self._comes_to(some, self._begun([])):
+            one.price, one.amount = price, amount
+
+    def forecast(self) -> None:
+        again = self.chance.random() < 0.5
+        draft(self.app, {"include_rated": again})
+        hand = [one for one in self.inputs.values() if again or one.amount is None]
+        left_out = hand if again else []
+        expected = {one.name: amount for one, _, amount in self._comes_to(hand, self._begun(left_out))}
+        found = amounts(self.app)
+        assert {name: found[name] for name in expected} == self._texts(expected)
+
+    def unrate(self) -> None:
+        some = self._some([one for one in self.inputs.values() if one.amount is not None])
+        if some:
+            unrate(self.app, {"usage_input_ids": [one.name for one in some]})
+            reset_usage_inputs(self.app, status="Error", actor=ACTOR)
+        for one in some:
+            if not one.billed:
+                one.price = one.amount = None
+
+    def invoice(self) -> None:
+        """What is pending of a window is invoiced."""
+        window = self.chance.randrange(6 // self.months)
+        start = date(2023, window * self.months + 1, 1).isoformat()
+        pending = [
+            row["billing_schedule_id"]
+            for row in list_billing_schedules(self.app)
+            if (row["period_start_date"], row["status"]) == (start, "Pending Billing")
+        ]
+        if pending:
+            invoice(self.app, *pending)
+            self.billed.add(window)
+        for one in self.inputs.values():
+            one.billed |= self._window(one.day) == window and one.amount is not None
+
+    def amend(self) -> None:
+        """What is pending is superseded, and what was taken over with it is charged elsewhere."""
+        if len(self.billed) == 6 // self.months:
+            return
+        amend_asset_line_item(self.app, "AL-1", actor=ACTOR)
+        for one in self.inputs.values():
+            if not one.billed:
+                one.price = one.amount = None
+        self.imported = {
+            month: quantity
+            for month, quantity in self.imported.items()
+            if self._window(date(2023, month, 1)) in self.billed
+        }
+
+    def recalculate(self) -> None:
+        months = self.chance.sample(range(1, 7), self.chance.randint(1, 3))
+        recalculate(self.app, [f"2023-{month:02}" for month in months])
+        windows = {self._window(date(2023, month, 1)) for month in months}
+        hand = [
+            one for one in self.inputs.values() if one.amount is not None and self._window(one.day) in windows
+        ]
+        for one, price, amount in self._comes_to(hand, self._begun(hand), billed_first=True):
+            if not one.billed:
+                one.price, one.amount = price, amount
+
+    # --- what must hold ----------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        expected = {one.name: one.amount for one in self.inputs.values() if one.amount is not None}
+        found = {name: text for name, text in rated(self.app).items() if self.inputs[name].amount is not None}
+        assert found == self._texts(expected)
+        if not self.imported:
+            assert_books_balance(self.app)
+
+    def _begun(self, left_out: Iterable[Used]) -> dict[tuple[int, Price], Fraction]:
+        """What windows have used by price: what is Rated, but for these, and what was taken over."""
+        used: dict[tuple[int, Price], Fraction] = {}
+        names = {one.name for one in left_out}
+        for one in self.inputs.values():
+            if one.price is not None and one.name not in names:
+                key = self._window(one.day), one.price
+                used[key] = used.get(key, Fraction(0)) + one.quantity
+        for month, quantity in self.imported.items():
+            day = date(2023, month, 1)
+            key = self._window(day), self._in_force(day)
+            used[key] = used.get(key, Fraction(0)) + quantity
+        return used
+
+    def _comes_to(
+        self, hand: Iterable[Used], used: dict[tuple[int, Price], Fraction], *, billed_first: bool = False
+    ) -> list[tuple[Used, Price, int]]:
+        """The inputs in hand, each with its price and amount, in their order."""
+        found = []
+        for one in sorted(
+            hand, key=lambda one: (billed_first and not one.billed, one.day, int(one.name[3:]))
+        ):
+            price = self._in_force(one.day)
+            key = self._window(one.day), price
+            exact = self.rules[price[0]].charge(one.quantity, used.get(key, Fraction(0)), key not in used)
+            found.append((one, price, minor_units(exact * (1 - self.discount / 100), self.currency)))
+            used[key] = used.get(key, Fraction(0)) + one.quantity
+        return found
+
+    def _in_force(self, day: date) -> Price:
+        start = max(start for start in self.rules if start <= day)
+        return start, self.rules[start].model
+
+    def _window(self, day: date) -> int:
+        return (day.month - 1) // self.months
+
+    def _some(self, of: list[Used]) -> list[Used]:
+        """All of them, some, or one."""
+        number = self.chance.choice((len(of), len(of) // 2, 1))
+        return of if number >= len(of) else self.chance.sample(of, number)
+
+    def _texts(self, expected: dict[str, int]) -> dict[str, str]:
+        digits = DIGITS[self.currency]
+        return {
+            name: f"{decimal_of(Fraction(minor, 10**digits)):.{digits}f}" for name, minor in expected.items()
+        }
+
+    def _price(self, books: Contracted, day: date) -> None:
+        rule = self.rules[day] = random_rule(self.chance)
+        revision = self.revisions[day] = self.revisions.get(day, 0) + 1
+        write_price(books, books.key_of(tables.price_book, "PB-1"), "data", day, rule, revision)
+
+
+def walk(app: Application, seed: int) -> list[str]:
+    """The acts of a walk; raises AssertionError where one breaks a promise."""
+    one = Walk(app, Random(seed))
+    one.begin()
+    acts: tuple[Callable[[], None], ...] = (
+        *(one.rate, one.rate, one.forecast, one.change_price, one.change_price),
+        *(one.load, one.unrate, one.invoice, one.amend, one.recalculate),
+    )
+    done: list[str] = []
+    for _ in range(STEPS):
+        act = one.chance.choice(acts)
+        done.append(act.__name__)
+        try:
+            act()
+            one.check()
+        except AssertionError as error:
+            raise AssertionError(f"walk {seed}, after {', '.join(done)}: {error}") from error
+    return done
+
+
+# Cases of one price until the 15th of June and another from the 16th on
+
+
+def fee_from_the_16th(books: Contracted) -> None:
+    """Nobody paid the new fee before."""
+    books.begin("data", "per_unit", unit_price="1", usage_indexing=True)
+    books.priced(
+        *("data", "flat"),
+        unit_price=None,
+        flat_fee="99",
+        usage_indexing=True,
+        effective_from=date(2023, 6, 16),
+    )
+    asset = books.of_account()
+    books.used(asset, "before", "06-10", "10")
+    books.used(asset, "after", "06-20", "5")
+
+
+def terabytes_from_the_16th(books: Contracted) -> None:
+    """500 GB are no 500 TB."""
+    cheaper = [("100", "1", None), (None, "0.5", None)]
+    books.begin("data", "tiered", tiers=cheaper, product_uom="GB", usage_indexing=True)
+    books.priced(
+        *("data", "tiered"),
+        tiers=[("1", "900", None), (None, "400", None)],
+        product_uom="TB",
+        usage_indexing=True,
+        effective_from=date(2023, 6, 16),
+    )
+    asset = books.of_account()
+    books.used(asset, "before", "06-10", "500", product_uom="GB")
+    books.used(asset, "after", "06-20", "2", product_uom="TB")
+
+
+def included_from_the_16th(books: Contracted) -> None:
+    """Each price grants what it includes."""
+    books.begin("data", "per_unit", unit_price="1", included_quantity="8")
+    books.priced(
+        *("data", "per_unit"), unit_price="2", included_quantity="3", effective_from=date(2023, 6, 16)
+    )
+    asset = books.of_account()
+    books.used(asset, "before", "06-10", "10")
+    books.used(asset, "after", "06-20", "5")
+
+
+def at_once(app: Application) -> None:
+    rate(app)
+
+
+def one_by_one(app: Application) -> None:
+    for name in ("before", "after"):
+        rate(app, {"usage_input_ids": [name]})
+
+
+def the_other_way_round(app: Application) -> None:
+    for name in ("after", "before"):
+        rate(app, {"usage_input_ids": [name]})
+
+
+def late(app: Application) -> None:
+    rate(app, {"usage_input_ids": ["before"]})
+    invoice(app, "BS-AL-1-06")
+    rate(app)
+
+
+def unrated_and_rated_again(app: Application) -> None:
+    for name in ("before", "after"):
+        rate(app)
+        unrate(app, {"usage_input_ids": [name]})
+        reset_usage_inputs(app, status="Error", actor=ACTOR)
+    rate(app)
+
+
+def amended(app: Application) -> None:
+    rate(app)
+    amend_asset_line_item(app, "AL-1", actor=ACTOR)
+    rate(app)
+
+
+def recalculated(app: Application) -> None:
+    rate(app)
+    recalculate(app)
+
+
+WAYS = (at_once, one_by_one, the_other_way_round, late, unrated_and_rated_again, amended, recalculated)
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize(
+    ("case", "before", "after"),
+    [
+        (fee_from_the_16th, "10.00", "99.00"),
+        (terabytes_from_the_16th, "300.00", "1300.00"),
+        (included_from_the_16th, "2.00", "4.00"),
+    ],
+)
+def test_a_window_counts_for_each_price_by_itself_whichever_way_it_is_rated(
+    app: Application, case: Callable[[Contracted], None], before: str, after: str
+) -> None:
+    for way in WAYS:
+        empty(app)
+        with app.database.write() as connection:
+            case(Contracted(connection))
+        draft(app)
+        assert amounts(app) == {"before": before, "after": after}
+        way(app)
+        assert rated(app) == {"before": before, "after": after}, way
+        draft(app, {"include_rated": True})
+        assert amounts(app) == {"before": before, "after": after}, way
+        assert_books_balance(app)
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes_on"),
+    [
+        ({}, True),
+        ({"unit_price": "7", "included_quantity": "1", "usage_indexing": False}, True),
+        ({"package_size": "5"}, False),
+        ({"model": "per_unit", "package_size": None}, False),
+        ({"effective_from": date(2023, 6, 16)}, False),
+    ],
+)
+def test_a_revision_of_a_price_goes_on_where_model_unit_and_package_size_are_the_same(
+    app: Application, write: Write, changes: dict[str, Any], goes_on: bool
+) -> None:
+    def revise(books: Company) -> None:
+        price = {
+            "model": "package",
+            "unit_price": "3",
+            "package_size": "10",
+            "usage_indexing": True,
+            "revision": 2,
+        }
+        books.priced("data", **{**price, **changes})
+
+    def begin(books: Company) -> None:
+        books.priced("data", "package", unit_price="2", package_size="10", usage_indexing=True)
+        asset = books.metered()
+        books.used(asset, "before", "06-10", "7")
+        books.used(asset, "after", "06-20", "2")
+
+    write(begin)
+    rate(app, {"usage_input_ids": ["before"]})
+    write(revise)
+    rate(app)
+    assert stored(app, "after")["rated_prior_quantity"] == (7 if goes_on else None)
+    found = explain_usage_input(app, "after")["explanation"]["rated"]
+    assert (found["prior_quantity"], found["first_in_window"]) == (
+        ("7.00", False) if goes_on else ("0.00", True)
+    )
+    assert_books_balance(app)
+
+
+def test_a_recalculation_by_another_price_moves_what_its_inputs_are_counted_for(
+    app: Application, write: Write
+) -> None:
+    def fill(books: Contracted) -> None:
+        books.begin("data", "flat", unit_price=None, flat_fee="99", usage_indexing=True)
+        asset = books.of_account()
+        for name, day in (("first", "06-10"), ("second", "06-12"), ("later", "06-20")):
+            books.used(asset, name, day)
+
+    with app.database.write() as connection:
+        fill(Contracted(connection))
+    rate(app, {"usage_input_ids": ["first", "second"]})
+    write(lambda books: books.priced("data", unit_price="1", usage_indexing=True, revision=2))
+    recalculate(app)
+    assert_books_balance(app)
+    write(
+        lambda books: books.priced(
+            "data", "flat", unit_price=None, flat_fee="50", usage_indexing=True, revision=3
+        )
+    )
+    rate(app)
+    assert rated(app) == {"first": "10.00", "second": "10.00", "later": "50.00"}
+    assert_books_balance(app)
+
+
+# Random walks
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_whatever_happens_while_prices_change_amounts_are_what_fractions_say(
+    applications: Open, kind: str
+) -> None:
+    for seed in range(depth(20, 300)):
+        walk(applications(kind), seed if kind == "sqlite" else 1_000_000 + seed)
