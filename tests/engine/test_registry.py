@@ -113,6 +113,25 @@ def test_a_job_that_cannot_be_used_is_told_with_the_reason(folder: Path, source:
         registry.get("sweep")
 
 
+def test_an_import_that_hangs_is_told_and_the_other_jobs_are_there(folder: Path) -> None:
+    (folder / "chores_gate.py").write_text("import threading\nGATE = threading.Event()\n")
+    (folder / "chores_hang.py").write_text("from chores_gate import GATE\nGATE.wait(60)\n")
+    (folder / "chores_good.py").write_text(JOB.format(name="sweep"))
+    registry = Registry(["chores_hang:Sweep", "chores_good:Sweep"])
+    registry.load(seconds=0.2)
+    assert registry.names() == sorted([*OURS, "sweep"])
+    (said,) = registry.broken()
+    assert "'chores_hang:Sweep': TimeoutError: its import takes longer than 0.2 s" in said
+    sys.modules["chores_gate"].GATE.set()
+
+
+def test_an_import_with_a_limit_tells_what_the_module_raised(folder: Path) -> None:
+    (folder / "chores_exit.py").write_text("raise SystemExit('not here')\n")
+    registry = Registry(["chores_exit:Sweep"])
+    registry.load(seconds=60)
+    assert registry.broken() == ["cannot import the job 'chores_exit:Sweep': SystemExit: not here"]
+
+
 def test_two_jobs_of_one_name_are_refused_with_the_places_of_both(folder: Path) -> None:
     for module in ("chores_one", "chores_two"):
         (folder / f"{module}.py").write_text(JOB.format(name="sweep"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -100,21 +101,25 @@ class Registry:
         self._load()
         return list(self._broken)
 
-    def _load(self) -> dict[str, type[BatchJob]]:
+    def load(self, *, seconds: float) -> None:
+        """Import the jobs now. One whose import takes longer than that is as one that cannot be imported."""
+        self._load(seconds)
+
+    def _load(self, seconds: float | None = None) -> dict[str, type[BatchJob]]:
         if not self._loaded:
             self._broken = []
-            self._import_all(point.value for point in entry_points(group=ENTRY_POINT_GROUP))
+            self._import_all((point.value for point in entry_points(group=ENTRY_POINT_GROUP)), seconds)
             if self._import_paths:
                 with _working_directory_first():
-                    self._import_all(self._import_paths)
+                    self._import_all(self._import_paths, seconds)
             self._loaded = True
         return self._jobs
 
-    def _import_all(self, paths: Iterable[str]) -> None:
+    def _import_all(self, paths: Iterable[str], seconds: float | None) -> None:
         for path in paths:
             try:
                 with JOB_CODE:
-                    job = _import(path)
+                    job = _import(path) if seconds is None else _import_within(path, seconds)
             except Exception as error:  # whatever its module raises is no reason to do without the others
                 self._broken.append(f"cannot import the job {path!r}: {error_text(error)}")
             else:
@@ -136,6 +141,30 @@ def _working_directory_first() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+def _import_within(path: str, seconds: float) -> type[BatchJob]:
+    """Import it on a thread of its own, which is left behind where it takes longer than that."""
+    found: list[type[BatchJob]] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with JOB_CODE:
+                found.append(_import(path))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name=f"import of {path}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    for error in raised:
+        raise error
+    if not found:
+        raise TimeoutError(
+            f"its import takes longer than {seconds:g} s; start the worker again once it does not"
+        )
+    return found[0]
 
 
 def _import(path: str) -> type[BatchJob]:

@@ -30,6 +30,8 @@ LOOKS_PER_LEASE = 4
 SECONDS_TO_END = 8.0
 """So long after `drain` everything but scopes at hand is over; and so long after those:"""
 SECONDS_FOR_DUTIES = 3.0
+SECONDS_TO_IMPORT = 15.0
+"""A job whose import takes longer is left to other workers, as one that cannot be imported."""
 
 log = structlog.get_logger()
 
@@ -39,7 +41,9 @@ class WorkerProcess:
 
     def __init__(self, app: Application) -> None:
         app.database.require()
-        app.registry.names()  # a mistake in the settings is told now
+        app.registry.load(seconds=SECONDS_TO_IMPORT)
+        for reason in app.registry.broken():
+            log.error("a job is left to other workers", reason=reason)
         self._database = app.database
         self._drained_at = time.monotonic()
         self._wake = wake_of(app.database)
