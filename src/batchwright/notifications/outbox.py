@@ -139,25 +139,20 @@ _SENT = (
     .values(status=SENT, sent_at=bindparam("now"), next_attempt_at=None, error=None)
 )
 
-# The claim goes on, of an attempt that takes long.
-_KEEP_CLAIM = (
-    update(mail)
-    .where(
-        mail.c.id == bindparam("wanted"),
-        mail.c.status == WAITING,
-        mail.c.attempts == bindparam("own_attempt"),
-    )
-    .values(next_attempt_at=bindparam("held_until"))
+# Nobody else has taken the mail since.
+_OF_OWN_ATTEMPT = (
+    mail.c.id == bindparam("wanted"),
+    mail.c.status == WAITING,
+    mail.c.attempts == bindparam("own_attempt"),
 )
+
+# The claim goes on, of an attempt that takes long.
+_KEEP_CLAIM = update(mail).where(*_OF_OWN_ATTEMPT).values(next_attempt_at=bindparam("held_until"))
 
 # Not accepted: only by the sender whose attempt it was.
 _NOT_SENT = (
     update(mail)
-    .where(
-        mail.c.id == bindparam("wanted"),
-        mail.c.status == WAITING,
-        mail.c.attempts == bindparam("own_attempt"),
-    )
+    .where(*_OF_OWN_ATTEMPT)
     .values(status=bindparam("new_status"), next_attempt_at=bindparam("next_time"), error=bindparam("reason"))
 )
 
