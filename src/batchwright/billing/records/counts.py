@@ -48,11 +48,18 @@ def read_shares(connection: Connection, keys: Sequence[int]) -> list[tuple[int, 
     if not keys:
         return []
     driver = Driver(connection)
-    return driver.rows(
-        f"SELECT u.rated_schedule_key, {COUNTS_AS}, {{number:u.quantity}} FROM usage_input AS u"
-        " JOIN price AS p ON p.id = u.rated_price_key WHERE u.id {among} AND u.status = 'Rated'",
+    rated = driver.rows(
+        "SELECT rated_schedule_key, rated_price_key, {number:quantity} FROM usage_input"
+        " WHERE id {among} AND status = 'Rated'",
         driver.keys(keys),
     )
+    prices = {price for _, price, _ in rated}  # few: asked for once each, not for every input
+    counts_as = dict(
+        driver.rows(
+            f"SELECT p.id, {COUNTS_AS} FROM price AS p WHERE p.id {{among}}", driver.keys(list(prices))
+        )
+    )
+    return [(schedule, counts_as[price], quantity) for schedule, price, quantity in rated]
 
 
 def write_counts(connection: Connection, counts: Sequence[Count]) -> int:
