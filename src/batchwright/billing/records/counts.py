@@ -50,7 +50,7 @@ def read_shares(connection: Connection, keys: Sequence[int]) -> list[tuple[int, 
     driver = Driver(connection)
     rated = driver.rows(
         "SELECT rated_schedule_key, rated_price_key, {number:quantity} FROM usage_input"
-        " WHERE id {among} AND status = 'Rated'",
+        " WHERE id {among} AND status = 'Rated' AND rated_price_key IS NOT NULL",  # one loaded as Rated has none
         driver.keys(keys),
     )
     prices = {price for _, price, _ in rated}  # few: asked for once each, not for every input
