@@ -1,7 +1,7 @@
 """Everything that may happen to a company, in any order: the books always balance, and nothing invoiced changes.
 
-Import, draft, rate, unrate, reset, edit, amend, invoice, price changes (also within a window) and recalculation;
-hypothesis looks for an order that breaks a promise of `World.check`, and shortens it.
+Import (also with `--update`), draft, rate, unrate, reset, edit, amend, invoice, price changes (also within a window)
+and recalculation; hypothesis looks for an order that breaks a promise of `World.check`, and shortens it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ DAYS = st.integers(0, 185).map(lambda number: FIRST_DAY + timedelta(days=number)
 ASSETS = st.sampled_from(["AL-0", "AL-1"])
 INPUT = st.tuples(ASSETS, DAYS, QUANTITIES)
 SOME = st.lists(st.integers(0, INPUTS - 1), min_size=1, max_size=12, unique=True)
+CELLS = st.fixed_dictionaries(
+    {},
+    optional={
+        "included_quantity": st.sampled_from(["", "0", "5"]),
+        "minimum_amount": st.sampled_from(["", "1"]),
+        "maximum_amount": st.sampled_from(["", "900"]),
+    },
+)
 FREQUENCIES = st.sampled_from(["Monthly", "Quarterly", "Half Yearly", "Yearly"])
 
 
@@ -109,6 +117,10 @@ class Machine(RuleBasedStateMachine):
     @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3), day=DAYS)
     def change_price(self, product: str, factor: int, day: date) -> None:
         self.world.change_price(product, factor, day)
+
+    @rule(product=st.sampled_from(["data", "plans"]), cells=CELLS)
+    def update_price(self, product: str, cells: dict[str, str]) -> None:
+        self.world.update_price(product, cells)
 
     @rule(months=st.lists(st.integers(1, 6), min_size=1, max_size=3, unique=True))
     def recalculate(self, months: list[int]) -> None:

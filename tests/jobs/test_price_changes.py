@@ -1,4 +1,7 @@
-"""Prices that change within a window: random walks of acts, after each of which every amount is what fractions say."""
+"""Prices that change within a window: random walks of acts, after each of which every amount is what fractions say.
+
+Inputs go wrong and are edited, too, and prices and contracts are updated by files that name some of their columns.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,16 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.amendments import amend_asset_line_item
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
 from batchwright.operations.billing.explanations import explain_usage_input
-from batchwright.operations.billing.usage_inputs import reset_usage_inputs
+from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
-from tests.jobs.drafting import amounts, draft, empty
+from tests.jobs.drafting import amounts, draft, empty, statuses
 from tests.jobs.fractions import DIGITS, Rule, decimal_of, minor_units, random_rule, write_price
 from tests.jobs.rating import assert_books_balance, invoice, rate, rated, stored, unrate
 from tests.jobs.recalculating import Contracted, recalculate
+from tests.jobs.updates import update, updated_rule
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
 
@@ -35,7 +41,7 @@ Price = tuple[date, str]
 
 @dataclass
 class Used:
-    """An input; `price` and `amount` (minor units) while it is Rated."""
+    """An input; `price` and `amount` (minor units) while it is Rated, `error_by` while it is in Error."""
 
     name: str
     day: date
@@ -43,6 +49,18 @@ class Used:
     price: Price | None = None
     amount: int | None = None
     billed: bool = False
+    error_by: str | None = None
+
+    @property
+    def bad(self) -> bool:
+        return self.quantity < 0
+
+    @property
+    def status(self) -> tuple[str, str | None]:
+        """With its code."""
+        if self.error_by is None:
+            return ("Loaded" if self.amount is None else "Rated"), None
+        return "Error", "unrated" if self.error_by == "unrating" else "negative_quantity"
 
 
 @dataclass
@@ -94,44 +112,96 @@ class Walk:
             books = Contracted(connection)
             asset = books.key_of(tables.asset_line_item, "AL-1")
             for _ in range(number):
-                day = date(2023, 1, 1) + timedelta(days=self.chance.randrange(100))
-                one = Used(f"IN-{len(self.inputs)}", day, Fraction(self.chance.randint(0, 120), 8))
+                one = Used(f"IN-{len(self.inputs)}", self._day(), self._quantity())
+                day = one.day
                 books.usage_input(asset, one.name, usage_date=day, quantity=decimal_of(one.quantity))
                 self.inputs[one.name] = one
 
     def change_price(self) -> None:
         """A price from another day on, or a new revision of one that is there, of the same model or another."""
-        day = date(2023, 1, 1) + timedelta(days=self.chance.randrange(100))
+        day = self._day()
         if self.chance.random() < 0.5:
             day = self.chance.choice(list(self.rules))
         with self.app.database.write() as connection:
             self._price(Contracted(connection), day)
 
+    def update_price(self) -> None:
+        """A file with fewer columns revises a price, or makes one of another day, which inherits nothing."""
+        day = self._day()
+        if self.chance.random() < 0.7:
+            day = self.chance.choice(list(self.rules))
+        self.rules[day], cells, tiers = updated_rule(self.chance, self.rules.get(day))
+        self.revisions[day] = self.revisions.get(day, 0) + 1
+        name = {"price_book_id": "PB-1", "product": "data", "effective_from": day.isoformat()}
+        line = {**name, "product_uom": "Each", **cells}
+        update(self.app, prices=[line], price_tiers=[{**name, **tier} for tier in tiers])
+
+    def update_contract(self) -> None:
+        """A file revises the contract; its discount stays where the file has none."""
+        line = {"contract_id": "CO-1", "customer_id": "CU-1", "price_book_id": "PB-1", "status": "Active"}
+        line["start_date"] = "2000-01-01"
+        discount = self.chance.choice((None, "", "2.5"))
+        if discount is not None:
+            line["discount_percent"] = discount
+            self.discount = Fraction(discount or 0)
+        update(self.app, contracts=[line])
+
     def rate(self) -> None:
-        loaded = [one for one in self.inputs.values() if one.amount is None]
+        loaded = [one for one in self.inputs.values() if one.status == ("Loaded", None)]
+        in_error = [one for one in self.inputs.values() if one.error_by is not None]
         some = self._some(loaded)
         if some:
-            rate(self.app, {} if some == loaded else {"usage_input_ids": [one.name for one in some]})
+            everything = some == loaded
+            run = rate(self.app, {} if everything else {"usage_input_ids": [one.name for one in some]})
+            self._check_told(run, in_error if everything else [])
         for one, price, amount in self._comes_to(some, self._begun([])):
             one.price, one.amount = price, amount
+        for one in some:
+            one.error_by = "rating" if one.bad else None
+
+    def edit(self) -> None:
+        """What is not Rated, first what is in Error, gets another day and quantity: a reset of what was unrated."""
+        some = [one for one in self.inputs.values() if one.amount is None]
+        some = [one for one in some if one.error_by is not None] or some
+        for one in self._some(some)[:3]:
+            one.day, one.quantity = self._day(), self._quantity()
+            quantity = str(decimal_of(one.quantity))
+            edit_usage_input(
+                self.app, one.name, usage_date=one.day.isoformat(), quantity=quantity, actor=ACTOR
+            )
+            if one.error_by != "unrating":
+                one.error_by = None
+
+    def reset(self) -> None:
+        reset_usage_inputs(self.app, status="Error", actor=ACTOR)
+        for one in self.inputs.values():
+            one.error_by = None
 
     def forecast(self) -> None:
         again = self.chance.random() < 0.5
         draft(self.app, {"include_rated": again})
-        hand = [one for one in self.inputs.values() if again or one.amount is None]
+        hand = [
+            one
+            for one in self.inputs.values()
+            if one.error_by in (None, "draft") and (again or one.amount is None)
+        ]
         left_out = hand if again else []
         expected = {one.name: amount for one, _, amount in self._comes_to(hand, self._begun(left_out))}
         found = amounts(self.app)
         assert {name: found[name] for name in expected} == self._texts(expected)
+        for one in hand:
+            one.error_by = "draft" if one.bad else None
 
     def unrate(self) -> None:
         some = self._some([one for one in self.inputs.values() if one.amount is not None])
         if some:
             unrate(self.app, {"usage_input_ids": [one.name for one in some]})
-            reset_usage_inputs(self.app, status="Error", actor=ACTOR)
         for one in some:
             if not one.billed:
                 one.price = one.amount = None
+                one.error_by = "unrating"
+        if self.chance.random() < 0.5:
+            self.reset()
 
     def invoice(self) -> None:
         """What is pending of a window is invoiced."""
@@ -179,8 +249,23 @@ class Walk:
         expected = {one.name: one.amount for one in self.inputs.values() if one.amount is not None}
         found = {name: text for name, text in rated(self.app).items() if self.inputs[name].amount is not None}
         assert found == self._texts(expected)
+        assert statuses(self.app) == {one.name: one.status for one in self.inputs.values()}
         if not self.imported:
             assert_books_balance(self.app)
+
+    def _check_told(self, run: View, left: Iterable[Used]) -> None:
+        """A rating tells of these inputs in Error where a usage schedule of their day is still to be billed."""
+        pending = [
+            (row["period_start_date"], row["period_end_date"])
+            for row in list_usage_schedules(self.app)
+            if row["status"] == "Pending Billing"
+        ]
+        told = {"not_rated": 0, "unrated": 0}
+        for one in left:
+            if any(start <= one.day.isoformat() <= end for start, end in pending):
+                told["unrated" if one.error_by == "unrating" else "not_rated"] += 1
+        found = {warning["code"]: int(warning["message"].split()[0]) for warning in run["warnings"]}
+        assert found == {code: number for code, number in told.items() if number}
 
     def _begun(self, left_out: Iterable[Used]) -> dict[tuple[int, Price], Fraction]:
         """What windows have used by price: what is Rated, but for these, and what was taken over."""
@@ -199,10 +284,11 @@ class Walk:
     def _comes_to(
         self, hand: Iterable[Used], used: dict[tuple[int, Price], Fraction], *, billed_first: bool = False
     ) -> list[tuple[Used, Price, int]]:
-        """The inputs in hand, each with its price and amount, in their order."""
+        """The good inputs in hand, each with its price and amount, in their order."""
         found = []
         for one in sorted(
-            hand, key=lambda one: (billed_first and not one.billed, one.day, int(one.name[3:]))
+            (one for one in hand if not one.bad),
+            key=lambda one: (billed_first and not one.billed, one.day, int(one.name[3:])),
         ):
             price = self._in_force(one.day)
             key = self._window(one.day), price
@@ -214,6 +300,13 @@ class Walk:
     def _in_force(self, day: date) -> Price:
         start = max(start for start in self.rules if start <= day)
         return start, self.rules[start].model
+
+    def _day(self) -> date:
+        return date(2023, 1, 1) + timedelta(days=self.chance.randrange(100))
+
+    def _quantity(self) -> Fraction:
+        """One in ten is bad."""
+        return Fraction(-1 if self.chance.random() < 0.1 else self.chance.randint(0, 120), 8)
 
     def _window(self, day: date) -> int:
         return (day.month - 1) // self.months
@@ -240,8 +333,9 @@ def walk(app: Application, seed: int) -> list[str]:
     one = Walk(app, Random(seed))
     one.begin()
     acts: tuple[Callable[[], None], ...] = (
-        *(one.rate, one.rate, one.forecast, one.change_price, one.change_price),
-        *(one.load, one.unrate, one.invoice, one.amend, one.recalculate),
+        *(one.rate, one.rate, one.rate, one.forecast, one.change_price, one.update_price, one.update_price),
+        *(one.update_contract, one.load, one.edit, one.edit, one.reset, one.unrate, one.invoice),
+        *(one.amend, one.recalculate),
     )
     done: list[str] = []
     for _ in range(STEPS):

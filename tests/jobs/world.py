@@ -30,6 +30,7 @@ from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
 from tests.jobs.drafting import draft, empty
 from tests.jobs.rating import assert_books_balance, rate, unrate
+from tests.jobs.updates import update
 from tests.support.application import ACTOR
 
 FIRST_DAY, MONTHS = date(2023, 1, 1), 6
@@ -125,12 +126,19 @@ class World:
         reset_usage_inputs(self.app, status="Error", actor=ACTOR)
 
     def edit(self, an_id: str, day: date, quantity: str) -> bool:
-        """Change an input; False where it is Rated and the edit was refused."""
-        return _done(
+        """Change an input, which is Loaded then unless it was unrated; False where it is Rated: that is refused."""
+        [before] = [row for row in self.inputs() if row.usage_input_id == an_id]
+        done = _done(
             lambda: edit_usage_input(
                 self.app, an_id, usage_date=day.isoformat(), quantity=quantity, actor=ACTOR
             )
         )
+        [after] = [row for row in self.inputs() if row.usage_input_id == an_id]
+        stays = not done or before.error_by == "unrating"
+        assert (after.status, after.code, after.message) == (
+            (before.status, before.code, before.message) if stays else ("Loaded", None, None)
+        ), an_id
+        return done
 
     def amend(self, asset: str, **changes: Any) -> bool:
         """Amend an asset; False where that was refused."""
@@ -162,6 +170,16 @@ class World:
                 usage_indexing=product == "data",
                 revision=revision + 1,
             )
+
+    def update_price(self, product: str, cells: Mapping[str, str]) -> None:
+        """Revise the first price of a product by a file that names these columns of amounts; the others stand."""
+        before = self._newest_price(product)
+        start = before["effective_from"].isoformat()
+        line = {"price_book_id": "PB-USD", "product": product, "effective_from": start}
+        line |= {"model": before["model"], "product_uom": before["product_uom"], **cells}
+        update(self.app, prices=[line])
+        named = {name: Decimal(cell) if cell else None for name, cell in cells.items()}
+        assert self._newest_price(product) == {**before, **named, "revision": before["revision"] + 1}
 
     def change_price(self, product: str, factor: int, day: date) -> None:
         """From that day on, within a window perhaps, the product has a price of another model."""
@@ -272,6 +290,18 @@ class World:
             if row.asset_key in visited and row.asset_key not in partial and row.status == PENDING_BILLING:
                 self.drafts[row.id] = (None, None)
         self.drafts.update(sums)
+
+    def _newest_price(self, product: str) -> dict[str, Any]:
+        """The newest revision of the first price of a product, with its tiers."""
+        table, tier = tables.price, tables.price_tier
+        first = (table.c.product == product) & (table.c.effective_from == FIRST_PRICES)
+        columns = [column for column in tier.c if column.name not in ("id", "price_key")]
+        with self.app.database.read() as connection:
+            statement = select(table).where(first).order_by(table.c.revision.desc()).limit(1)
+            price = dict(connection.execute(statement).one()._mapping)
+            tiers = select(*columns).where(tier.c.price_key == price["id"]).order_by(tier.c.ordinal)
+            price["tiers"] = [tuple(row) for row in connection.execute(tiers)]
+        return {name: value for name, value in price.items() if name not in ("id", "created_at")}
 
     def _asset_keys(self) -> dict[str, int]:
         table = tables.asset_line_item.c

@@ -77,5 +77,8 @@ def _acts(world: World, chance: Random, some: list[str]) -> Mapping[str, Callabl
         "amend": amend,
         "invoice": invoice,
         "change price": change_price,
+        "update price": lambda: world.update_price(
+            chance.choice(["data", "plans"]), {"included_quantity": chance.choice(["", "5"])}
+        ),
         "reprice": lambda: world.reprice(chance.choice(["data", "plans"]), chance.randint(1, 3)),
     }
