@@ -1,0 +1,114 @@
+"""Pages of a listing, and the cursors between them.
+
+A cursor says behind which place the next page begins, as text that whoever pages hands back unread. It is good for the
+listing and the filter that it was made for, and for no other: there its place would mean something else.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from batchwright.engine.errors import Refused, storable
+
+Item = TypeVar("Item")
+Filter = Mapping[str, Any]
+
+VERSION = 1
+PAGE = 100
+"""Items of a page of which no length was given."""
+LONGEST_PAGE = 1_000
+LONGEST_CURSOR = 4_000
+_KEYS = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Some items of a listing, and the cursor of the page after them: `None` at the end, and nowhere else."""
+
+    items: list[Item]
+    next: str | None
+
+
+def check_page(limit: int) -> None:
+    """Refuse a length of a page below 1 or above 1,000."""
+    if not 1 <= limit <= LONGEST_PAGE:
+        raise Refused(
+            f"a page of {limit} items",
+            field="limit",
+            remedy=f"Give a whole number from 1 to {LONGEST_PAGE:,}; `after` leads to the next page",
+        )
+
+
+def cursor(listing: str, wanted: Filter, place: Sequence[int | str | date]) -> str:
+    """The cursor of the page that begins behind `place`, the sort key of an item; times at full precision."""
+    parts = [VERSION, _digest(listing, wanted), *(_text(part) for part in place)]
+    return urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_after(after: str, listing: str, wanted: Filter, kinds: Sequence[type]) -> tuple[Any, ...]:
+    """The place that a cursor names, its parts of these kinds: `int`, `str`, `date` or `datetime` (in UTC).
+
+    Refuses, naming `after`, what is no cursor, or one of another listing, filter or version.
+    """
+    try:
+        given = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4))[:LONGEST_CURSOR])
+        version, digest, *parts = given
+        place = tuple(_part(part, kind) for part, kind in zip(parts, kinds, strict=True))
+        # Made again it is the same text, or it was not made here: every place has one cursor.
+        is_ours = (version, cursor(listing, wanted, place)) == (VERSION, after)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise _refused("it is none that a page of this listing gave") from None
+    if not is_ours:
+        other = version == VERSION and digest != _digest(listing, wanted)
+        raise _refused(
+            "it belongs to another listing or filter"
+            if other
+            else "it is none that a page of this listing gave"
+        )
+    return place
+
+
+def _refused(why: str) -> Refused:
+    return Refused(
+        f"cannot go on after that cursor: {why}",
+        field="after",
+        remedy="Give the `next` of the page before with the same filter, or leave it out to begin anew",
+    )
+
+
+def _digest(listing: str, wanted: Filter) -> str:
+    """Of the listing and of what is asked of it; a filter that is not set is none."""
+    asked = {name: value for name, value in sorted(wanted.items()) if value is not None}
+    said = json.dumps([listing, asked], default=_text, sort_keys=True)
+    return blake2b(said.encode(), digest_size=9).hexdigest()
+
+
+def _text(part: Any) -> int | str:
+    if isinstance(part, datetime):
+        return part.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(part, date):
+        return part.isoformat()
+    return part if isinstance(part, int) else str(part)
+
+
+def _part(part: Any, kind: type) -> Any:
+    if kind is int and type(part) is int and part in _KEYS:
+        return part
+    if kind is int or not isinstance(part, str):
+        raise TypeError(part)
+    if kind is datetime:
+        instant = datetime.fromisoformat(part)
+        if instant.tzinfo is None:
+            raise ValueError(part)
+        return instant.astimezone(UTC)
+    if kind is date:
+        return date.fromisoformat(part)
+    if storable(part) != part:  # a NUL or half of a surrogate pair: no database takes it
+        raise ValueError(part)
+    return part
