@@ -33,7 +33,7 @@ from tests.support.application import ACTOR
 from tests.support.rungs import depth
 
 FREQUENCIES = {1: "Monthly", 3: "Quarterly", 6: "Half Yearly"}
-STEPS = 6
+STEPS = 12
 
 Price = tuple[date, str]
 """What a window counts for: the first day of a price, and its model; unit and package size are the same here."""
@@ -534,5 +534,5 @@ def test_a_recalculation_by_another_price_moves_what_its_inputs_are_counted_for(
 def test_whatever_happens_while_prices_change_amounts_are_what_fractions_say(
     applications: Open, kind: str
 ) -> None:
-    for seed in range(depth(20, 300)):
+    for seed in range(depth(12, 200)):
         walk(applications(kind), seed if kind == "sqlite" else 1_000_000 + seed)
