@@ -82,6 +82,29 @@ def test_a_finish_that_raises_fails_the_run_with_its_text_and_one_mail(rig: Rig,
     assert rig.published[-1] == events.RunEnded(run.run_id, "parcels", State.FAILED, run.error)
 
 
+def test_a_retry_of_a_run_that_failed_at_its_end_does_the_end_alone_with_that_run(
+    rig: Rig, spy: type[Parcels]
+) -> None:
+    seen: list[tuple[str, int, dict[str, dict[str, int]]]] = []
+
+    def finish(self: Parcels, finish: Finish) -> None:
+        seen.append((finish.run.run_id, finish.run.processed, {**finish.totals}))
+        if len(seen) < 3:
+            raise RuntimeError("no charges today")
+        finish.totals["charges"] = {"EUR": 5}
+
+    spy.finish = finish  # type: ignore[method-assign]
+    rig.fill(12)
+    failed = rig.drive(parameters={"ids": (1, 2, 3)})
+    again = rig.drive(parameters={"ids": (1, 2, 3)}, trigger="retry", parent=failed)
+    assert (again.state, again.total, again.not_reached) == (State.FAILED, 0, 0)
+    ended = rig.drive(parameters={"ids": (1, 2, 3)}, trigger="retry", parent=again)
+    assert seen == [(failed.run_id, 3, {"worth": {"USD": 6}})] * 3
+    assert (ended.state, ended.total) == (State.COMPLETED, 0)
+    assert ended.totals == {"worth": {"USD": 6}, "charges": {"EUR": 5}}
+    assert sum(rig.handled().values()) == 3
+
+
 def test_the_end_and_its_mail_commit_together(rig: Rig) -> None:
     class PowerCut(BaseException):
         """Nobody catches it."""

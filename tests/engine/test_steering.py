@@ -101,6 +101,21 @@ def test_a_paused_run_goes_on_where_it_stopped_once_it_is_resumed(rig: Rig) -> N
     assert set(rig.handled().values()) == {1}
 
 
+@pytest.mark.parametrize("selects_records", [True, False])
+def test_records_named_by_id_are_not_reached_where_a_run_is_aborted_before_its_plan(
+    rig: Rig, spy: type[Parcels], selects_records: bool
+) -> None:
+    spy.selects_records = selects_records  # type: ignore[assignment]
+    rig.fill(RECORDS)
+    run = rig.claimed(rig.submit(parameters={"ids": (1, 2, 3)}))
+    ask(rig, run, Ask.ABORT)
+    with rig.database.write() as connection:
+        runs.raise_fence(connection, run, "taker/2")
+    ended = rig.dispatcher().work(rig.read(run))
+    assert (ended.state, ended.not_reached) == (State.ABORTED, 3 if selects_records else 0)
+    assert rig.ledger(ended)["not_reached"] == ended.not_reached
+
+
 @pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
 def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
     rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch, wanted: Ask

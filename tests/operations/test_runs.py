@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
+from batchwright.engine.job import Finish
 from batchwright.engine.lease import heart
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
@@ -29,6 +30,7 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted, resu
 from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
+from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW, make_settings
@@ -420,6 +422,38 @@ def test_there_is_nothing_to_retry_in_a_run_without_errors_or_one_that_works(
         retry_run(app, waiting["run_id"], actor=ACTOR)
     assert "runs resume" in (refusal.value.remedy or "")
     assert len(list_runs(app)) == len(entries()) == 2
+
+
+@pytest.mark.usefixtures("company")
+def test_a_retry_of_a_run_that_failed_at_its_end_does_no_record_again(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(self: object, finish: Finish) -> None:
+        raise ValueError("no charges today")
+
+    job = app.registry.get(JOB)
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "finish", finish)
+        parent = run(app, {"asset_line_item_ids": ["AL-1"]})
+        dry = run(app, {"asset_line_item_ids": ["AL-1"]}, mode="dry_run")
+    assert (parent["status"], parent["processed"], parent["not_reached"]) == ("Failed", 2, 0)
+    retry = drive_run(app, retry_run(app, parent["run_id"], actor=ACTOR).run_id)
+    assert (retry["status"], retry["total"], retry["totals"]) == ("Completed", 0, parent["totals"])
+    assert (retry["trigger"], retry["parent_run_id"]) == ("retry", parent["run_id"])
+    for refused, mode in ((parent, "dry_run"), (dry, None)):
+        with pytest.raises(Refused, match="after its last record"):
+            retry_run(app, refused["run_id"], actor=ACTOR, mode=mode)
+
+
+@pytest.mark.usefixtures("company")
+def test_a_waiting_run_that_is_aborted_has_not_reached_what_it_names(app: Application) -> None:
+    named = submit(app, {"usage_input_ids": ["IN-1a", "IN-2a"]})
+    of_assets = submit(app, {"asset_line_item_ids": ["AL-1"]})
+    aborted = [abort_run(app, one["run_id"], actor=ACTOR) for one in (named, of_assets)]
+    assert [one["not_reached"] for one in aborted] == [2, 0]
+    left = [entry["record_id"] for entry in run_outcomes(app, named["run_id"], outcome="not_reached")]
+    assert left == ["IN-1a", "IN-2a"]
+    assert retry_run(app, named["run_id"], actor=ACTOR).view["status"] in ("Holding", "Queued")
 
 
 @pytest.mark.usefixtures("company")

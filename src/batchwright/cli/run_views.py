@@ -98,7 +98,8 @@ def next_commands(run: Run) -> list[str]:
     if run["status"] == "Paused":
         return [f"batchwright runs resume {run_id}"]
     if run["status"] in ("Failed", "Aborted"):
-        has_left = run["errored"] or run["not_reached"]
+        at_the_end = run["status"] == "Failed" and run["total"] and run["mode"] != "dry_run"
+        has_left = run["errored"] or run["not_reached"] or at_the_end
         return [
             f"batchwright runs show {run_id}",
             *([f"batchwright runs retry {run_id}"] if has_left else []),

@@ -22,7 +22,6 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Executor, Inline
 from batchwright.engine.faults import MAX_ATTEMPTS, is_transient, pause_before, reason_of
 from batchwright.engine.finishing import Finishing
-from batchwright.engine.job import BatchJob
 from batchwright.engine.lease import Lease
 from batchwright.engine.limits import MAX_TAKEOVERS, CeilingReached, GivenUp, SameFault
 from batchwright.engine.plan import GivenTwice
@@ -76,7 +75,9 @@ class Dispatcher:
         self._executor = executor or Inline()
         self._apart = apart or Inline()
         self._lease_seconds = lease_seconds
-        self.endings = Endings(announce=announce, clock=clock, max_active_runs=max_active_runs)
+        self.endings = Endings(
+            registry=registry, announce=announce, clock=clock, max_active_runs=max_active_runs
+        )
         self._leases = LeaseStore(database)
         self._standby = Standby(database)
         self.claims = Claims(
@@ -177,7 +178,6 @@ class Dispatcher:
             self._events.publish(events.RunHandedBack(run.run_id))
 
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
-        job: BatchJob | None = None
         try:
             # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
             if run.fence > 1 and self._with_retries(lambda: self._asked(run), stop) is not None:
@@ -206,7 +206,7 @@ class Dispatcher:
                 told = raised(error)
                 reason = told.message
                 log.error("the run raised an exception", error=reason, traceback=told.traceback)
-            return self._with_retries(lambda: self._finishing.fail(run, job, session, reason), stop)
+            return self._with_retries(lambda: self._finishing.fail(run, session, reason), stop)
 
     def _asked(self, run: Run) -> steering.Asked | None:
         with self._database.read_autocommit() as connection:

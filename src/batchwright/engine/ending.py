@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 
 import structlog
 from sqlalchemy import Connection
@@ -12,9 +15,12 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.errors import error_text
 from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Warn
+from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.queue import fill_slots
+from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Ask, Run, State, Totals
 from batchwright.engine.store import runs, scopes, steering
+from batchwright.engine.submit import stored_selection
 
 log = structlog.get_logger()
 
@@ -28,7 +34,8 @@ class Endings:
     that becomes free goes to the next run of the flex queue. All raise ``FenceLost`` when the run is not as shown.
     """
 
-    def __init__(self, *, announce: Announce, clock: Clock, max_active_runs: int) -> None:
+    def __init__(self, *, registry: Registry, announce: Announce, clock: Clock, max_active_runs: int) -> None:
+        self._registry = registry
         self._announce = announce
         self._clock = clock
         self._max_active_runs = max_active_runs
@@ -58,10 +65,34 @@ class Endings:
         fill_slots(connection, self._max_active_runs)
         return ended
 
-    def abort(self, connection: Connection, run: Run, actor: str) -> Run:
+    def names_records(self, run: Run) -> bool:
+        """Whether the run's selection are its records, as far as this process can tell.
+
+        Calls code of the job: not to be called under a lock.
+        """
+        if run.total is not None or run.preview_key is not None:
+            return False
+        try:
+            with JOB_CODE:
+                return bool(self._registry.make(run.job, run.parameters).selects_records)
+        except Exception:
+            return False
+
+    def without_plan(self, connection: Connection, run: Run, *, names_records: bool) -> Run:
+        """The run, if it is not planned yet, without the half of a plan: that says nothing about the other half.
+
+        Records that it names by id are those it does not reach then.
+        """
+        if run.total is not None:
+            return run
+        scopes.delete_plan(connection, run.id)
+        if not names_records or runs.whose_finish(connection, run) is not None:
+            return run
+        return replace(run, total=_plan_selection(connection, run))
+
+    def abort(self, connection: Connection, run: Run, actor: str, *, names_records: bool) -> Run:
         """End the run for ``actor``; what was committed stays, the rest is not reached."""
-        if run.total is None:
-            scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
+        run = self.without_plan(connection, run, names_records=names_records)
         return self.end(connection, run, State.ABORTED, run.totals, f"aborted by {actor}")
 
     def pause(self, connection: Connection, run: Run) -> Run:
@@ -71,7 +102,7 @@ class Endings:
         fill_slots(connection, self._max_active_runs)
         return runs.by_key(connection, run.id)
 
-    def apply_request(self, connection: Connection, run: Run) -> Run:
+    def apply_request(self, connection: Connection, run: Run, *, names_records: bool) -> Run:
         """Do what is asked of an active run that this process drives, once no scope is in flight.
 
         For whoever got an answer from ``runs.hold_fence``. Returns the run as it stands: Paused or Aborted; as it is
@@ -83,7 +114,7 @@ class Endings:
             return run
         if asked.asked is Ask.PAUSE:
             return self.pause(connection, run)
-        return self.abort(connection, run, asked.actor)
+        return self.abort(connection, run, asked.actor, names_records=names_records)
 
     def _announce_safely(self, connection: Connection, run: Run) -> None:
         """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""
@@ -99,3 +130,13 @@ class Endings:
             runs.add_warnings(
                 connection, run.id, None, [Warn("no_mail", f"no mail recorded: {error_text(error)}", None)]
             )
+
+
+def _plan_selection(connection: Connection, run: Run) -> int:
+    """Store the records that were named as scopes which nobody has executed, for the ledger; how many they are."""
+    records = 0
+    for number, keys in zip(count(1), stored_selection(connection, run.id), strict=False):
+        scope = scopes.PlannedScope(number, records + 1, array("q", keys), array("q"))
+        scopes.insert_scopes(connection, run.id, [scope])
+        records += len(keys)
+    return records

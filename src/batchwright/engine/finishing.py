@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import tzinfo
-from itertools import count
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -20,10 +17,10 @@ from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.scope import RunSession
-from batchwright.engine.store import runs, scopes
+from batchwright.engine.store import runs
 from batchwright.engine.store.engines import let_wait
 from batchwright.engine.store.lending import lent
-from batchwright.engine.submit import stored_selection, submit_next
+from batchwright.engine.submit import submit_next
 
 
 class Ending(NamedTuple):
@@ -57,7 +54,7 @@ class Finishing:
     def complete(self, connection: Connection, run: Run, job: BatchJob) -> Ending:
         """The same on a connection whose COMMIT is still to come: then ``committed`` is to be called."""
         if runs.hold_run(connection, run) is not None:
-            return Ending(self._endings.apply_request(connection, run))
+            return Ending(self._endings.apply_request(connection, run, names_records=False))
         run = runs.by_key(connection, run.id)
         if run.state not in ACTIVE:  # the connection was lost in COMMIT, after the database had committed
             return Ending(run)
@@ -79,26 +76,23 @@ class Finishing:
             self._events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
         return ending.run
 
-    def fail(self, run: Run, job: BatchJob | None, session: RunSession, reason: str) -> Run:
-        """End a run as Failed; ``job`` where it could be made. Records named by id are not reached where no plan was
-        made of them.
-        """
+    def fail(self, run: Run, session: RunSession, reason: str) -> Run:
+        """End a run as Failed. Records named by id are not reached where no plan was made of them."""
+        names_records = self._endings.names_records(run)
         with session.transaction() as connection:
             runs.hold_run(connection, run)
             run = runs.by_key(connection, run.id)
             if run.ended:
                 return run
-            if run.state is State.PREPARING:
-                scopes.delete_plan(connection, run.id)  # half of it says nothing about the other half
-                if job is not None and run.preview_key is None and job.selects_records:
-                    run = replace(run, total=_plan_selection(connection, run))
+            run = self._endings.without_plan(connection, run, names_records=names_records)
             return self._endings.end(connection, run, State.FAILED, run.totals, reason)
 
     def leave(self, run: Run, session: RunSession) -> Run:
         """Do what is asked of the run, now that no scope is in flight; else hand it back, to be claimed again."""
+        names_records = self._endings.names_records(run)
         with session.transaction() as connection:
             if runs.hold_run(connection, run) is not None:
-                return self._endings.apply_request(connection, run)
+                return self._endings.apply_request(connection, run, names_records=names_records)
             run = runs.by_key(connection, run.id)
             # Else the connection was lost in COMMIT, after the database had committed.
             if run.state in ACTIVE:
@@ -120,18 +114,9 @@ class Finishing:
                 zone=self._zone,
             )
 
-        totals = {name: dict(amounts) for name, amounts in run.totals.items()}
-        return Finish(run=run, connection=connection, now=now, totals=totals, chain=chain)
-
-
-def _plan_selection(connection: Connection, run: Run) -> int:
-    """Store the records that were named as scopes which nobody has executed, for the ledger; how many they are."""
-    records = 0
-    for number, keys in zip(count(1), stored_selection(connection, run.id), strict=False):
-        scope = scopes.PlannedScope(number, records + 1, array("q", keys), array("q"))
-        scopes.insert_scopes(connection, run.id, [scope])
-        records += len(keys)
-    return records
+        done = runs.whose_finish(connection, run) or run
+        totals = {name: dict(amounts) for name, amounts in done.totals.items()}
+        return Finish(run=done, connection=connection, now=now, totals=totals, chain=chain)
 
 
 def _call_finish(connection: Connection, run: Run, job: BatchJob, finish: Finish) -> None:

@@ -186,7 +186,8 @@ class Scope:
 class Finish:
     """What ``finish`` works with: the run with its final counts and totals, in the transaction that ends it.
 
-    ``totals`` may be changed, ``warn`` and ``submit`` may be called; all of it is saved with the run.
+    ``totals`` may be changed, ``warn`` and ``submit`` may be called; all of it is saved with the run. Where only this
+    is done again, by a retry, ``run`` and ``totals`` are those of the run whose records were done.
     """
 
     run: Run

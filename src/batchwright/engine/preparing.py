@@ -125,9 +125,13 @@ class Preparing:
 
 
 def _planned(reading: Connection, run: Run, job: BatchJob) -> Iterator[scopes.PlannedScope]:
-    """The scopes of a run; of one that applies a preview those of the preview, whatever came since."""
+    """The scopes of a run; of one that applies a preview those of the preview, whatever came since; none where it is
+    the end of another run that is done again.
+    """
     if run.preview_key is not None:
         return scopes.planned_as(reading, run.preview_key)
+    if runs.whose_finish(reading, run) is not None:
+        return iter(())
     context = StartContext(reading, lambda: stored_selection(reading, run.id))
     with JOB_CODE:
         records = job.start(context)

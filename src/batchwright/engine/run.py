@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+RETRY = "retry"
 APPLY = "apply"
 """The trigger of a run that applies the preview of its parent."""
 
@@ -145,7 +146,7 @@ class Run(NewRun):
 
 def parent_caption(trigger: str | None) -> str:
     """What the run's parent is to it, for the line that names it."""
-    return {"retry": "Retry of", APPLY: "Preview of it"}.get(trigger or "", "Submitted by")
+    return {RETRY: "Retry of", APPLY: "Preview of it"}.get(trigger or "", "Submitted by")
 
 
 def badge(run: Run) -> str:

@@ -272,12 +272,14 @@ class RunEnded:
 
     @property
     def retry(self) -> Line | None:
-        if self.dry_run or not (self.errored or self.not_reached):
+        if self.dry_run or not (self.errored or self.not_reached or self._failed_at_the_end):
             return None
         return Line("When the causes are put right", f"batchwright runs retry {self.run_id}")
 
     @property
     def retry_note(self) -> str:
+        if self._failed_at_the_end:
+            return f"Every {self.noun} is done; a retry does only what comes after the last of them again."
         unit = self.facts.get("retry_unit") or self.noun
         if unit in ("record", self.noun):
             return f"A retry takes the {words.plural(self.noun)} with errors and those not reached, and no others."
@@ -285,6 +287,10 @@ class RunEnded:
             f"A retry takes whole {words.plural(unit)}: every one with a {self.noun} that has an error or was "
             "not reached is done again completely."
         )
+
+    @property
+    def _failed_at_the_end(self) -> bool:
+        return self.status == "failed" and bool(self.total) and not (self.errored or self.not_reached)
 
     @property
     def error_note(self) -> str:

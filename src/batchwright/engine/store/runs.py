@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, inser
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused, storable
 from batchwright.engine.job import Warn
-from batchwright.engine.run import ENDED, MOVES, Ask, NewRun, Run, State
+from batchwright.engine.run import ENDED, MOVES, RETRY, Ask, NewRun, Run, State
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
@@ -180,6 +180,20 @@ def by_id(connection: Connection, run_id: str) -> Run:
     """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
     row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
     return _with_live_count(connection, _there(row, run_id))
+
+
+def whose_finish(connection: Connection, run: Run) -> Run | None:
+    """The run whose ``finish`` a retry does again, and nothing else: its parent had no record left to do again.
+
+    ``None`` for a run that has records, or looks for them, of its own.
+    """
+    found = None
+    while run.trigger == RETRY and run.parent_id is not None:
+        run = by_key(connection, run.parent_id)
+        if run.errored + run.not_reached:
+            break
+        found = run
+    return found
 
 
 def listing(

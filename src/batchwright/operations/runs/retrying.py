@@ -10,7 +10,7 @@ from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
-from batchwright.engine.run import Run
+from batchwright.engine.run import RETRY, Run, State
 from batchwright.engine.store import runs
 from batchwright.operations.access.permissions import permit_for_run
 from batchwright.operations.actor import Actor
@@ -30,8 +30,9 @@ def retry_run(
     """Submit a run that does what errored, or was not reached, in an ended run again.
 
     What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
-    line item, whose schedules are overwritten). A dry run is retried dry. `here` is as in `submit_run`; `terms` that
-    are not given are the parent's.
+    line item, whose schedules are overwritten). Of a run whose records are all done, and which failed after them, it
+    is `finish` alone, with that run and its totals. A dry run is retried dry. `here` is as in `submit_run`; `terms`
+    that are not given are the parent's.
     Refuses when there is nothing to retry.
     """
     permit_for_run(app, actor, run_id, "run.retry")
@@ -39,14 +40,17 @@ def retry_run(
     def make(connection: Connection) -> tuple[BatchJob, RunRequest]:
         parent = runs.by_id(connection, run_id)
         _refuse_retry(parent)
-        job_class = app.registry.get(parent.job)
-        keys = ledger.keys_to_retry(connection, parent)
-        with JOB_CODE:
-            job = job_class(**job_class(**parent.parameters).retry_parameters(connection, parent, keys))
+        job = app.registry.make(parent.job, parent.parameters)
+        if parent.errored + parent.not_reached:
+            keys = ledger.keys_to_retry(connection, parent)
+            with JOB_CODE:
+                job = type(job)(**job.retry_parameters(connection, parent, keys))
+        else:
+            _refuse_finish(connection, parent, mode)
         return job, RunRequest(
             actor=actor,
             mode=mode or ("dry_run" if parent.is_dry else "batch"),
-            trigger="retry",
+            trigger=RETRY,
             parent=parent,
             **terms_after(parent, terms),
         )
@@ -61,9 +65,19 @@ def _refuse_retry(parent: Run) -> None:
             field="run_id",
             remedy=f"Go on with it: `batchwright runs resume {parent.run_id}`",
         )
-    if not parent.errored + parent.not_reached:
-        raise Refused(
-            f"{parent.run_id} has no record that errored or was not reached: there is nothing to retry",
-            field="run_id",
-            remedy="Submit the job again to do all of it once more",
-        )
+
+
+def _refuse_finish(connection: Connection, parent: Run, mode: str | None) -> None:
+    """Refuse to do again the end of a run unless it failed there. What a preview has foretold is compared with what is
+    done in one run: the lines of a dry run, and the end of an applied one, are never had from two.
+    """
+    began = parent.total or runs.whose_finish(connection, parent) is not None
+    if parent.state is not State.FAILED or not began:
+        reason = "has no record that errored or was not reached: there is nothing to retry"
+    elif parent.is_dry or mode == "dry_run" or parent.preview_key is not None:
+        reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"
+    else:
+        return
+    raise Refused(
+        f"{parent.run_id} {reason}", field="run_id", remedy="Submit the job again to do all of it once more"
+    )

@@ -42,11 +42,12 @@ def abort_run(
     ``MoveRefused`` a run that has ended or was asked to abort before.
     """
     permit(app, actor, Right.OPERATE, "run.abort")
+    names_records = _names_records(app, run_id)
 
     def act(connection: Connection, run: Run) -> Facts:
         if run.state in WAITING:
             queue.lock_queue(connection)
-            app.dispatcher.endings.abort(connection, run, actor.name)
+            app.dispatcher.endings.abort(connection, run, actor.name, names_records=names_records)
             return {}
         return _ask(app, connection, run, Ask.ABORT, actor)
 
@@ -211,6 +212,14 @@ def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, rea
     if steered.state is not before.state:
         _tell(app, steered)
     return view
+
+
+def _names_records(app: Application, run_id: str) -> bool:
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+        if run.state not in WAITING or not runs.selection_page(connection, run.id, -(2**63), 1):
+            return False
+    return app.dispatcher.endings.names_records(run)
 
 
 def _is_held(app: Application, run_id: str) -> bool:
