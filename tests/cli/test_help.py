@@ -38,6 +38,12 @@ EXPECTED = {
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],
     "billing-schedules": ["list", "show", "set-status"],
+    "customers": ["list", "show"],
+    "accounts": ["list", "show"],
+    "price-books": ["list", "show"],
+    "prices": ["list", "show"],
+    "contracts": ["list", "show"],
+    "custom-line-items": ["list", "show"],
     "asset-line-items": ["list", "show", "amend"],
     "schedules": [
         "add",

@@ -23,6 +23,12 @@ LISTINGS = {
     "usage-schedules list": "usage_schedule_id",
     "billing-schedules list": "billing_schedule_id",
     "asset-line-items list": "asset_line_item_id",
+    "customers list": "customer_id",
+    "accounts list": "account_id",
+    "price-books list": "price_book_id",
+    "prices list": "price_book_id",
+    "contracts list": "contract_id",
+    "custom-line-items list": "line_item_id",
     "forecast": "month",
     "jobs list": "name",
     "mail list": "mail_id",
@@ -34,6 +40,12 @@ RECORDS = [
     "usage-inputs show IN-00007052",
     "billing-schedules show BS-01311820",
     "asset-line-items show ALI-0001",
+    "customers show C-1001",
+    "accounts show HL-EAST",
+    "price-books show PB-US-2023",
+    "prices show PB-EU-2023/Messages --on 2023-06-30",
+    "contracts show CT-HL-2023",
+    "custom-line-items show CLI-001",
     "jobs show draft-usage-rating",
     "mail show ML-00000001",
     "mail preview draft-usage-rating",
@@ -125,6 +137,19 @@ def test_the_forecast_of_a_month_stands_beside_what_is_rated(rated: str, batchwr
     }
     assert usd["2023-06"]["fee_amount"] == "0.00"
     assert float(usd["2023-06"]["draft_fee_amount"]) >= 4000
+
+
+def test_what_was_loaded_is_written_as_the_files_that_load_it(
+    company: str, batchwright: Batchwright, working_directory: Path
+) -> None:
+    nouns = ("customers", "accounts", "price-books", "prices", "contracts", "custom-line-items")
+    before = {noun: rows(batchwright, noun, "list") for noun in nouns}
+    for noun in nouns:
+        file = working_directory / f"{noun.replace('-', '_')}.csv"
+        file.write_text(batchwright(noun, "list", "--format", "csv").stdout, encoding="utf-8")
+    imported = batchwright("import", ".", "--update")
+    assert imported.exit_code == 0, imported.stderr
+    assert {noun: rows(batchwright, noun, "list") for noun in nouns} == before
 
 
 @pytest.mark.parametrize("by", ["month", "customer", "product"])

@@ -40,6 +40,7 @@ from batchwright.operations.billing.billing_schedules import (
 from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.loaded import Kind, list_loaded, show_loaded
 from batchwright.operations.billing.recalculation import list_account_charges, recalculation_offer
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
@@ -97,6 +98,8 @@ NEEDED = {
         "list_asset_line_items",
         "show_asset_line_item",
         "list_account_charges",
+        "list_loaded",
+        "show_loaded",
         "list_billing_schedules",
         "show_billing_schedule",
         "explain_usage_input",
@@ -237,6 +240,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
     return {
         "list_asset_line_items": lambda: list_asset_line_items(app, actor=actor),
         "show_asset_line_item": lambda: show_asset_line_item(app, "x", actor=actor),
+        "list_loaded": lambda: list_loaded(app, Kind.PRICE, actor=actor),
+        "show_loaded": lambda: show_loaded(app, Kind.PRICE, "x", actor=actor),
         "list_account_charges": lambda: list_account_charges(app, actor=actor),
         "list_billing_schedules": lambda: list_billing_schedules(app, actor=actor),
         "show_billing_schedule": lambda: show_billing_schedule(app, "x", actor=actor),

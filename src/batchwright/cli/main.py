@@ -35,6 +35,12 @@ COMMANDS = {
         "batchwright.cli.commands.billing_schedules:billing_schedules",
         "Billing schedules and their status.",
     ),
+    "customers": ("batchwright.cli.commands.loaded:customers", "Customers."),
+    "accounts": ("batchwright.cli.commands.loaded:accounts", "Linked management accounts."),
+    "price-books": ("batchwright.cli.commands.loaded:price_books", "Price books."),
+    "prices": ("batchwright.cli.commands.loaded:prices", "Prices, their tiers and revisions."),
+    "contracts": ("batchwright.cli.commands.loaded:contracts", "Contracts and their revisions."),
+    "custom-line-items": ("batchwright.cli.commands.loaded:custom_line_items", "Custom line items."),
     "asset-line-items": ("batchwright.cli.commands.asset_line_items:asset_line_items", "Asset line items."),
     "forecast": ("batchwright.cli.commands.forecast:forecast", "Draft amounts beside rated ones."),
     "recalculation": (

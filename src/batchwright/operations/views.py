@@ -179,7 +179,7 @@ def asset_line_item(row: Row) -> View:
         "price_book_id": row["price_book_id"],
         "selling_frequency": row["selling_frequency"],
         "price_type": row["price_type"],
-        "list_price": _price(row["list_price"], row["currency"]),
+        "list_price": price(row["list_price"], row["currency"]),
         "currency": row["currency"],
     }
 
@@ -216,7 +216,8 @@ def money(minor: int | None, currency: str | None) -> str | None:
     return money_text(minor, currency)
 
 
-def _price(value: Decimal | None, currency: str | None) -> str | None:
+def price(value: Decimal | None, currency: str | None) -> str | None:
+    """A price as text, exact, with the currency's decimals at least: "100.00", "0.0005"."""
     if value is None or currency is None:
         return quantity(value)
     return price_text(value, currency)

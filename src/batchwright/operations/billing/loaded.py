@@ -1,0 +1,237 @@
+"""What was loaded: customers, accounts, price books, prices, contracts and custom line items, as people look at them.
+
+A list has the columns of the file that a kind is imported from, no more and no less, so that it can be imported
+again; a record that is shown has the same columns with the same values, and what a day makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping
+
+from batchwright.billing.importing import cells
+from batchwright.billing.importing.contracts import CONTRACTS, CUSTOM_ITEMS
+from batchwright.billing.importing.parties import ACCOUNTS, CUSTOMERS
+from batchwright.billing.importing.prices import BOOKS, PRICES, TIERS
+from batchwright.billing.importing.shape import FileKind
+from batchwright.billing.records import loaded
+from batchwright.billing.tables import contract
+from batchwright.engine.errors import Refused
+from batchwright.engine.store import pages
+from batchwright.operations import views
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.billing.fields import read_field
+from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.views import View
+
+Detail = Callable[[Connection, RowMapping, date], View]
+
+
+class Kind(StrEnum):
+    """A kind of records that only an import makes."""
+
+    CUSTOMER = "customer"
+    ACCOUNT = "account"
+    PRICE_BOOK = "price_book"
+    PRICE = "price"
+    CONTRACT = "contract"
+    CUSTOM_LINE_ITEM = "custom_line_item"
+
+    @property
+    def noun(self) -> str:
+        """As it is called: "price book"."""
+        return self.replace("_", " ")
+
+
+def columns_of(kind: Kind) -> list[str]:
+    """The columns that a list of the kind has: those of its file."""
+    return _columns(_KINDS[kind].file)
+
+
+def list_loaded(
+    app: Application, kind: Kind, limit: int | None = None, *, actor: Actor | None = None
+) -> Iterator[View]:
+    """The records of a kind with the columns of its file, each in its newest revision; streamed.
+
+    By id; prices by price book in order of arrival, product and first day. `account_ids` is a list, empty for all.
+    """
+    permit(app, actor, Right.LOOK, f"{kind}.list")
+    check_limit(limit)
+    found = _KINDS[kind]
+    return map(partial(_view, found.file), pages.rows(app.database, found.records.listing(limit)))
+
+
+def show_loaded(
+    app: Application, kind: Kind, record_id: str, on: str | None = None, *, actor: Actor | None = None
+) -> View:
+    """One record: the columns of a list, and what a day makes of it; the day is `on` (YYYY-MM-DD), today without.
+
+    A price's id is `BOOK/PRODUCT/YYYY-MM-DD` with its first day, a `/` within the first two written `%2F`, a `%`
+    `%25`; `BOOK/PRODUCT` is the price of the product that is in force on the day.
+
+    Adds `on`, and of a customer `account_count, contract_count, contracts_in_force`, of an account
+    `contracts_in_force` (ids of those that cover it), of a price book `price_count, products_in_force`, of a price
+    `price_id, revision, created_at, currency, tiers, in_force, price_in_force, revisions`, of a contract `revision,
+    created_at, currency, in_force, revisions`, of a custom line item `currency, in_force`.
+    """
+    permit(app, actor, Right.LOOK, f"{kind}.show")
+    day = app.clock.now().astimezone(app.zone).date() if on is None else read_field(cells.day, on, field="on")
+    found = _KINDS[kind]
+    with app.database.read() as connection:
+        row = (
+            _priced(connection, record_id, day)
+            if kind is Kind.PRICE
+            else found.records.named(connection, [record_id])
+        )
+        if row is None:
+            raise Unknown(kind.noun, [record_id], field=_id_field(kind))
+        return {
+            **_view(found.file, row),
+            **found.detail(connection, row, day),
+            "on": views.day(day),
+        }
+
+
+def price_id(row: RowMapping) -> str:
+    """The id of a price: `BOOK/PRODUCT/YYYY-MM-DD`."""
+    parts = (row["price_book_id"], row["product"], str(row["effective_from"]))
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def _priced(connection: Connection, record_id: str, on: date) -> RowMapping | None:
+    parts = [part.replace("%2F", "/").replace("%25", "%") for part in record_id.split("/")]
+    if len(parts) not in (2, 3):
+        raise Refused(
+            f"{record_id!r} is no id of a price",
+            field="price_id",
+            remedy="Write BOOK/PRODUCT/YYYY-MM-DD, or BOOK/PRODUCT for the one in force; a / within is %2F",
+        )
+    book, product, *day = parts
+    if day:
+        first_day = read_field(cells.day, day[0], field="price_id")
+        return loaded.PRICES.named(connection, [book, product, first_day])
+    if not (book.isprintable() and product.isprintable()):
+        return None
+    return loaded.price_on(connection, book, product, on)
+
+
+def _id_field(kind: Kind) -> str:
+    return "price_id" if kind is Kind.PRICE else _columns(_KINDS[kind].file)[0]
+
+
+def _columns(file: FileKind[Any]) -> list[str]:
+    return [column.name for column in file.columns]
+
+
+def _view(file: FileKind[Any], row: views.Row, left_out: Sequence[str] = ()) -> View:
+    """The columns of a file, but for those that are `left_out`."""
+    return {name: _value(name, row) for name in _columns(file) if name not in left_out}
+
+
+_PRICES: Final = ("unit_price", "flat_fee", "minimum_amount", "maximum_amount")
+
+
+def _value(name: str, row: views.Row) -> Any:
+    value = row[name]
+    if name == "account_ids":
+        return sorted(value.split(";")) if value else []
+    if isinstance(value, date):
+        return views.day(value)
+    if isinstance(value, Decimal):
+        is_price = name in _PRICES or (name == "amount" and row["kind"].startswith("fixed_"))
+        return views.price(value, row["currency"]) if is_price else views.quantity(value)
+    return value
+
+
+def _of_customer(connection: Connection, row: RowMapping, on: date) -> View:
+    accounts, contracts = loaded.counts_of_customer(connection, row["id"])
+    in_force = loaded.contracts_on(connection, on, contract.c.customer_key == row["id"])
+    return {"account_count": accounts, "contract_count": contracts, "contracts_in_force": in_force}
+
+
+def _of_account(connection: Connection, row: RowMapping, on: date) -> View:
+    return {"contracts_in_force": loaded.contracts_on(connection, on, loaded.covers_account(row["id"]))}
+
+
+def _of_price_book(connection: Connection, row: RowMapping, on: date) -> View:
+    prices, products = loaded.counts_of_book(connection, row["id"], on)
+    return {"price_count": prices, "products_in_force": products}
+
+
+def _of_price(connection: Connection, row: RowMapping, on: date) -> View:
+    revisions = loaded.price_revisions(connection, row)
+    tiers = loaded.tiers(connection, [revision["id"] for revision in revisions])
+    in_force = loaded.price_on(connection, row["price_book_id"], row["product"], on)
+
+    def tiers_of(revision: RowMapping) -> list[View]:
+        # A tier's prices are in the currency of its price.
+        listed = ({**tier, "currency": row["currency"]} for tier in tiers[revision["id"]])
+        return [_view(TIERS, tier, _IDENTITY) for tier in listed]
+
+    def terms_of(revision: RowMapping) -> View:
+        return {**_view(PRICES, revision, _IDENTITY), "tiers": tiers_of(revision)}
+
+    return {
+        "price_id": price_id(row),
+        **_revision(row),
+        "currency": row["currency"],
+        "tiers": tiers_of(row),
+        "in_force": in_force is not None and in_force["id"] == row["id"],
+        "price_in_force": in_force and price_id(in_force),
+        "revisions": [{**_revision(one), **terms_of(one)} for one in revisions],
+    }
+
+
+def _of_contract(connection: Connection, row: RowMapping, on: date) -> View:
+    revisions = loaded.contract_revisions(connection, row["contract_id"])
+    own = contract.c.contract_id == row["contract_id"]
+    return {
+        **_revision(row),
+        "currency": row["currency"],
+        "in_force": bool(loaded.contracts_on(connection, on, own)),
+        "revisions": [
+            {**_revision(one), **_view(CONTRACTS, one, ("contract_id", "customer_id"))} for one in revisions
+        ],
+    }
+
+
+def _of_custom_line_item(connection: Connection, row: RowMapping, on: date) -> View:
+    end = row["end_date"]
+    within = row["start_date"] <= on and (end is None or on <= end)
+    under = loaded.contracts_on(connection, on, contract.c.contract_id == row["contract_id"])
+    return {"currency": row["currency"], "in_force": within and bool(under)}
+
+
+def _revision(row: RowMapping) -> View:
+    return {"revision": row["revision"], "created_at": views.instant(row["created_at"])}
+
+
+_IDENTITY: Final = ("price_book_id", "product", "effective_from")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How a kind is shown: the file it comes from, where it stands, and what its detail adds."""
+
+    file: FileKind[Any]
+    records: loaded.Records
+    detail: Detail
+
+
+_KINDS: Final[Mapping[Kind, _Shown]] = {
+    Kind.CUSTOMER: _Shown(CUSTOMERS, loaded.CUSTOMERS, _of_customer),
+    Kind.ACCOUNT: _Shown(ACCOUNTS, loaded.ACCOUNTS, _of_account),
+    Kind.PRICE_BOOK: _Shown(BOOKS, loaded.PRICE_BOOKS, _of_price_book),
+    Kind.PRICE: _Shown(PRICES, loaded.PRICES, _of_price),
+    Kind.CONTRACT: _Shown(CONTRACTS, loaded.CONTRACTS, _of_contract),
+    Kind.CUSTOM_LINE_ITEM: _Shown(CUSTOM_ITEMS, loaded.CUSTOM_LINE_ITEMS, _of_custom_line_item),
+}
