@@ -123,6 +123,8 @@ def test_the_run_log_has_the_columns_of_the_run_queue_and_log(rated: str, batchw
 
 def test_usage_inputs_are_narrowed_down_by_asset_and_status(rated: str, batchwright: Batchwright) -> None:
     of_asset = rows(batchwright, "usage-inputs", "list", "--asset-line-item", "ALI-0001")
+    where = "asset_line_item_id=ALI-0001,from=2023-01-01"
+    assert rows(batchwright, "usage-inputs", "list", "--where", where) == of_asset
     assert [row["usage_input_id"] for row in of_asset] == ["IN-00007052", "IN-00007053"]
     assert {row["status"] for row in rows(batchwright, "usage-inputs", "list", "--status", "Error")} == {
         "Error"

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from batchwright.billing import tables
-from batchwright.billing.records import charges, inputs
+from batchwright.billing.records import assets, charges, inputs
 from batchwright.engine import ledger
 from batchwright.engine.store import pages
 from batchwright.operations.access.audit_trail import list_audit
@@ -163,5 +163,7 @@ def test_a_page_is_no_longer_than_what_was_asked_for(app: Application, rows: Cal
 
 def test_a_transaction_reads_a_listing_as_one(app: Application, rows: Callable[[str], Any]) -> None:
     with app.database.read() as connection:
-        read = [row["usage_input_id"] for row in pages.rows_within(connection, inputs.listing(limit=5))]
-    assert read == [row["usage_input_id"] for row in list_usage_inputs(app, limit=5)]
+        asset = assets.key_of(connection, "AL-3")
+        assert asset is not None
+        read = [row["usage_input_id"] for row in pages.rows_within(connection, inputs.listing(asset))]
+    assert read == [row["usage_input_id"] for row in list_usage_inputs(app, "AL-3")]

@@ -50,6 +50,7 @@ from batchwright.operations.billing.usage_inputs import (
     list_usage_inputs,
     reset_usage_inputs,
     show_usage_input,
+    usage_inputs_page,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, preview_mail, retry_mail, retry_mails, show_mail
@@ -123,6 +124,7 @@ NEEDED = {
         "what_is_asked",
         "list_usage_inputs",
         "show_usage_input",
+        "usage_inputs_page",
         "list_usage_schedules",
         "list_workers",
     },
@@ -266,6 +268,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "show_schedule": lambda: show_schedule(app, "x", actor=actor),
         "what_is_asked": lambda: what_is_asked(app, "x", actor=actor),
         "list_usage_inputs": lambda: list_usage_inputs(app, actor=actor),
+        "usage_inputs_page": lambda: usage_inputs_page(app, actor=actor),
         "show_usage_input": lambda: show_usage_input(app, "x", actor=actor),
         "list_usage_schedules": lambda: list_usage_schedules(app, actor=actor),
         "list_workers": lambda: list_workers(app, actor=actor),

@@ -158,7 +158,7 @@ asset_line_item = Table(
     Column("asset_number", Text, nullable=False),
     Column("customer_key", BigKey, ForeignKey("customer.id"), nullable=False, index=True),
     Column("account_key", BigKey, ForeignKey("account.id")),
-    Column("product", PublicId, nullable=False),
+    Column("product", PublicId, nullable=False, index=True),
     Column("start_date", Date, nullable=False),
     Column("end_date", Date, nullable=False),
     Column("billing_frequency", String(16), nullable=False),
@@ -235,6 +235,10 @@ DRAFT_CANDIDATE = text("NOT deleted AND (status = 'Loaded' OR (status = 'Error' 
 # Inputs in Error: a rating counts those that it leaves behind, a reset looks for them.
 IN_ERROR = text("NOT deleted AND status = 'Error'")
 
+# Lists leave out what is deleted. A rating takes its inputs out of the second index, and writes nothing there.
+PRESENT = text("NOT deleted")
+NOT_RATED = text("NOT deleted AND status <> 'Rated'")
+
 # What an amount rests on (draft_run_key … draft_prior_quantity, and the same of the rated amount) names rows without a
 # foreign key: PostgreSQL would look each one up again for every input a run writes. A prior quantity is what the
 # window had used before; it is empty where the input was the first of its window.
@@ -281,6 +285,9 @@ usage_input = Table(
         postgresql_where=DRAFT_CANDIDATE,
     ),
     Index("ix_usage_input_error", "asset_key", "id", sqlite_where=IN_ERROR, postgresql_where=IN_ERROR),
+    Index("ix_usage_input_error_code", "code", "id", sqlite_where=IN_ERROR, postgresql_where=IN_ERROR),
+    Index("ix_usage_input_not_rated", "status", "id", sqlite_where=NOT_RATED, postgresql_where=NOT_RATED),
+    Index("ix_usage_input_usage_date", "usage_date", "id", sqlite_where=PRESENT, postgresql_where=PRESENT),
 )
 
 # Files of usage inputs that brought lines without ids: the same lines would be charged again, and no id tells.

@@ -18,6 +18,13 @@ limit_option = click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many; all without."
 )
 actor_option = click.option("--actor", metavar="WHO", help="Who acts; the setting `actor` without.")
+where_option = click.option(
+    "--where",
+    metavar="FILTER",
+    help="Only usage inputs that match, such as status=Error,code=no_price. Names are status, code, customer_id, "
+    "asset_line_item_id, product, from and before (usage dates, the last one left out); one that is repeated asks for "
+    "either value.",
+)
 reason_option = click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, insert, select
 
 from batchwright.billing.records.pages import chunks, update_as_seen
 from batchwright.billing.tables import asset_line_item, usage_input
@@ -59,14 +59,10 @@ NO_RATING: Final[Mapping[str, Any]] = {
 NO_ERROR: Final[Mapping[str, Any]] = {"error_by": None, "code": None, "message": None}
 
 
-def listing(asset_key: int | None = None, status: str | None = None, limit: int | None = None) -> Listing:
-    """Every usage input that is not deleted, in order of arrival, `limit` of them at most."""
-    statement = _shown().where(usage_input.c.deleted.is_(False))
-    if asset_key is not None:
-        statement = statement.where(usage_input.c.asset_key == asset_key)
-    if status is not None:
-        statement = statement.where(usage_input.c.status == status)
-    return Listing(statement, (usage_input.c.id,), limit)
+def listing(asset_key: int) -> Listing:
+    """Every usage input of an asset that is not deleted, in order of arrival."""
+    mine = (usage_input.c.deleted.is_(False), usage_input.c.asset_key == asset_key)
+    return Listing(shown().where(*mine), (usage_input.c.id,))
 
 
 def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
@@ -74,7 +70,7 @@ def by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping
     found: dict[str, RowMapping] = {}
     # An id is printable; other text is nobody's id, and PostgreSQL could not even be asked for it.
     for chunk in chunks([an_id for an_id in ids if an_id.isprintable()]):
-        rows = connection.execute(_shown().where(usage_input.c.usage_input_id.in_(chunk))).mappings()
+        rows = connection.execute(shown().where(usage_input.c.usage_input_id.in_(chunk))).mappings()
         found.update((row["usage_input_id"], row) for row in rows)
     return found
 
@@ -115,10 +111,11 @@ def _errored(code: str | None, asset_key: int | None, *columns: ColumnElement[An
     return statement
 
 
-def _shown() -> Select[Any]:
+def shown(rows: FromClause = usage_input) -> Select[Any]:
+    """The statement of inputs with what is shown of their assets; ``rows`` may be some of the inputs."""
     return select(
-        usage_input,
+        rows,
         asset_line_item.c.asset_line_item_id,
         asset_line_item.c.asset_number,
         asset_line_item.c.currency,
-    ).join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)
+    ).join_from(rows, asset_line_item, asset_line_item.c.id == rows.c.asset_key)

@@ -8,7 +8,14 @@ import click
 
 from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, ids_from_option, limit_option, reason_option
+from batchwright.cli.options import (
+    actor_option,
+    as_json_option,
+    ids_from_option,
+    limit_option,
+    reason_option,
+    where_option,
+)
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant, joined
 from batchwright.notifications.words import counted
@@ -65,16 +72,21 @@ def usage_inputs() -> None:
 
 
 @usage_inputs.command(
-    "list", example="batchwright usage-inputs list --asset-line-item ALI-0001 --status Loaded"
+    "list",
+    example="batchwright usage-inputs list --asset-line-item ALI-0001 --status Loaded\n"
+    "batchwright usage-inputs list --where customer_id=C-1002,code=no_price,from=2023-06-01,before=2023-07-01",
 )
 @click.option("--asset-line-item", metavar="ID", help="Only those of one asset line item.")
 @click.option("--status", metavar="S", help="Only those in one status: Loaded, Rated or Error.")
+@where_option
 @limit_option
 @as_json_option
-def list_(asset_line_item: str | None, status: str | None, limit: int | None, as_json: bool) -> None:
-    """List usage inputs in order of arrival."""
+def list_(
+    asset_line_item: str | None, status: str | None, where: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List usage inputs in order of arrival; asset by asset, or by usage date, where those are asked for."""
     with application() as app:
-        rows = operation.list_usage_inputs(app, asset_line_item, status, limit)
+        rows = operation.list_usage_inputs(app, asset_line_item, status, limit, where=where)
         write_rows(
             rows, COLUMNS, format="json" if as_json else "table", nothing="There is no such usage input."
         )

@@ -6,15 +6,17 @@ so that no run and no second person works on its inputs meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from batchwright.billing.importing import cells
-from batchwright.billing.records import assets, inputs
+from batchwright.billing.records import assets, input_filter, inputs
 from batchwright.billing.records.ids import next_ids
+from batchwright.billing.records.input_filter import InputFilter
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
@@ -23,12 +25,15 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.billing.asset_line_items import asset_key_of, filter_key
+from batchwright.operations.billing.asset_line_items import asset_key_of
 from batchwright.operations.billing.fields import read_field
+from batchwright.operations.billing.input_filter import checked_filter, filter_text, pairs_of
 from batchwright.operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
+from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.views import View
 
 NOUN = "usage input"
+LISTING = "usage_inputs"
 READ_UOM = cells.short_text(cells.MAX_ID)
 
 
@@ -38,18 +43,51 @@ def list_usage_inputs(
     status: str | None = None,
     limit: int | None = None,
     *,
+    where: str | None = None,
     actor: Actor | None = None,
 ) -> Iterator[View]:
-    """The usage inputs in order of arrival, deleted ones left out; streamed.
+    """The usage inputs that match, deleted ones left out; streamed in the order of `input_filter.page`.
 
-    Refuses an unknown asset or status before the first one is given.
+    `where` is a filter as text, see `operations.billing.input_filter`. Refuses one that cannot be read, and what
+    nobody has, before the first input is given.
     """
     permit(app, actor, Right.LOOK, "usage_input.list")
     check_limit(limit)
-    if status is not None:
-        check_one_of(status, list(InputStatus), field="status")
-    listing = inputs.listing(filter_key(app, asset_line_item_id), status, limit)
-    return map(views.usage_input, pages.rows(app.database, listing))
+    named = {"asset_line_item_id": asset_line_item_id, "status": status}
+    pairs = [] if where is None else pairs_of(where)
+    pairs += [(name, value) for name, value in named.items() if value is not None]
+    with app.database.read() as connection:
+        wanted = checked_filter(connection, pairs)
+    return map(views.usage_input, islice(_streamed(app, wanted, limit), limit))
+
+
+def usage_inputs_page(
+    app: Application,
+    pairs: Iterable[tuple[str, str]] = (),
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """A page of the same list; the filter as pairs of name and value. It may be short, and yet not the last."""
+    permit(app, actor, Right.LOOK, "usage_input.list")
+    check_page(limit)
+    with app.database.read() as connection:
+        wanted = checked_filter(connection, pairs)
+        asked = {"where": filter_text(wanted)}
+        place = None
+        if after is not None:
+            place = place_after(after, LISTING, asked, input_filter.order_of(wanted))
+        rows, last = input_filter.page(connection, wanted, place, limit)
+    following = None if last is None else cursor(LISTING, asked, last)
+    return Page(list(map(views.usage_input, rows)), following)
+
+
+def _streamed(app: Application, wanted: InputFilter, limit: int | None) -> Iterator[RowMapping]:
+    size = min(limit or pages.ROWS_AT_A_TIME, pages.ROWS_AT_A_TIME)
+    return pages.pages(
+        app.database, lambda connection, after: input_filter.page(connection, wanted, after, size)
+    )
 
 
 def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:

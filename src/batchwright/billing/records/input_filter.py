@@ -1,0 +1,186 @@
+"""Which usage inputs a filter matches, and a page of them, as quick at the end of a long list as at its beginning.
+
+A page follows an index from where the one before it ended. What the index does not tell is looked up on the way, of
+``MOST_LOOKED_AT`` inputs at most: a page may be short, or empty, and yet not be the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    TextClause,
+    literal_column,
+    select,
+    tuple_,
+)
+
+from batchwright.billing.records import inputs
+from batchwright.billing.records.inputs import InputStatus
+from batchwright.billing.tables import (
+    DRAFT_CANDIDATE,
+    IN_ERROR,
+    NOT_RATED,
+    PRESENT,
+    asset_line_item,
+    customer,
+    usage_input,
+)
+
+MOST_LOOKED_AT: Final = 20_000
+ASSETS_AT_A_TIME: Final = 200
+MOST_ASSETS: Final = 10_000
+
+Place = tuple[Any, ...]
+"""The key of an input in the order of its list; the next page begins after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFilter:
+    """Usage inputs that are not deleted; of each field one of the values has to fit, and any where there is none.
+
+    Their usage dates run from ``usage_from`` to the day before ``usage_before``. A ``code`` is that of an Error.
+    """
+
+    status: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    customer_id: tuple[str, ...] = ()
+    asset_line_item_id: tuple[str, ...] = ()
+    product: tuple[str, ...] = ()
+    usage_from: date | None = None
+    usage_before: date | None = None
+
+    @property
+    def names_assets(self) -> bool:
+        """Whether it is narrowed down to some assets."""
+        return bool(self.customer_id or self.asset_line_item_id or self.product)
+
+
+def matching(where: InputFilter) -> list[ColumnElement[bool]]:
+    """The conditions on ``usage_input``."""
+    _, told, rest = _walk(where)
+    if where.names_assets:
+        rest.append(usage_input.c.asset_key.in_(select(asset_line_item.c.id).where(*_of_assets(where))))
+    return told + rest
+
+
+def order_of(where: InputFilter) -> tuple[type, ...]:
+    """Of what types the places of its pages are."""
+    if where.names_assets:
+        return int, int
+    return tuple(one.type.python_type for one in _walk(where)[0])
+
+
+def known(connection: Connection, name: str, values: Sequence[str]) -> set[str]:
+    """Those of the values that somebody has: customers, assets, products of assets."""
+    column = customer.c.customer_id if name == "customer_id" else asset_line_item.c[name]
+    return set(connection.execute(select(column).where(column.in_(values)).distinct()).scalars())
+
+
+def page(
+    connection: Connection, where: InputFilter, after: Place | None, size: int
+) -> tuple[list[RowMapping], Place | None]:
+    """The inputs after a place, ``size`` of them at most, and the place to go on from: ``None`` at the end.
+
+    Asset by asset where assets are named; by usage date where dates are, but for Loaded and for Error alone; else in
+    order of arrival, as are those of an asset and of a day.
+    """
+    if where.names_assets:
+        return _page_by_asset(connection, where, after, size)
+    key, told, rest = _walk(where)
+    after_place = [] if after is None else [tuple_(*key) > after]
+    end = None
+    if rest:
+        walked = select(*key).where(*told, *after_place).order_by(*key).offset(MOST_LOOKED_AT - 1).limit(1)
+        end = connection.execute(walked).first()
+    found = inputs.shown().where(*told, *rest, *after_place).order_by(*key).limit(size)
+    if end is not None:
+        found = found.where(tuple_(*key) <= tuple(end))
+    shown = list(connection.execute(found).mappings())
+    if len(shown) == size:
+        return shown, tuple(shown[-1][one.name] for one in key)
+    return shown, None if end is None else tuple(end)
+
+
+def _page_by_asset(
+    connection: Connection, where: InputFilter, after: Place | None, size: int
+) -> tuple[list[RowMapping], Place | None]:
+    last, shown = after or (0, 0), list[RowMapping]()
+    key, (_, told, rest) = (asset_line_item.c.id, usage_input.c.id), _walk(where)
+    for _ in range(MOST_ASSETS // ASSETS_AT_A_TIME):
+        these = [*_of_assets(where), asset_line_item.c.id >= last[0]]
+        following = select(asset_line_item.c.id).where(*these).order_by(asset_line_item.c.id)
+        assets = connection.execute(following.limit(ASSETS_AT_A_TIME)).scalars().all()
+        if not assets:
+            return shown, None
+        found = inputs.shown().where(*these, asset_line_item.c.id <= assets[-1], tuple_(*key) > last)
+        found = found.where(*told, *rest).order_by(*key).limit(size - len(shown))
+        shown += connection.execute(found).mappings()
+        if len(shown) == size:
+            return shown, (shown[-1]["asset_key"], shown[-1]["id"])
+        last = (assets[-1] + 1, 0)
+    return shown, last
+
+
+class _Walk(NamedTuple):
+    """The columns of the index by which inputs are read, what it tells of the filter, and what else is asked."""
+
+    key: tuple[Column[Any], ...]
+    told: list[ColumnElement[bool]]
+    rest: list[ColumnElement[bool]]
+
+
+def _walk(where: InputFilter) -> _Walk:
+    dates = _dates(where)
+    codes: list[ColumnElement[bool]] = [usage_input.c.code.in_(where.code)] if where.code else []
+    statuses: list[ColumnElement[bool]] = [usage_input.c.status.in_(where.status)] if where.status else []
+    by_asset = where.names_assets
+    # In the words of the index's own condition: SQLite would not find that the one implies the other.
+    if where.code and where.status in ((), (InputStatus.ERROR,)) and (by_asset or len(where.code) == 1):
+        told: list[ColumnElement[bool]] = [literal_column(f"{IN_ERROR}"), *codes]
+        return _Walk((usage_input.c.id,), told, dates)
+    if where.status in _INDEXES:  # alone; few inputs are so for long
+        words = _INDEXES[where.status][by_asset]
+        told = [literal_column(f"{words} AND status = '{where.status[0]}'")]
+        return _Walk((usage_input.c.id,), told, codes + dates)
+    told = [literal_column(f"{PRESENT}")]
+    if dates:
+        return _Walk((usage_input.c.usage_date, usage_input.c.id), told + dates, statuses + codes)
+    return _Walk((usage_input.c.id,), told, statuses + codes)
+
+
+_INDEXES: Final[Mapping[tuple[str, ...], tuple[TextClause, TextClause]]] = {
+    (InputStatus.LOADED,): (NOT_RATED, DRAFT_CANDIDATE),
+    (InputStatus.ERROR,): (NOT_RATED, IN_ERROR),
+}
+"""The condition of the index of a status in order of arrival, and of that by asset."""
+
+
+def _of_assets(where: InputFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.customer_id:
+        owners = select(customer.c.id).where(customer.c.customer_id.in_(where.customer_id))
+        one = len(where.customer_id) == 1  # then the index on customers gives its assets in order
+        key = asset_line_item.c.customer_key
+        conditions.append(key == owners.scalar_subquery() if one else key.in_(owners))
+    if where.asset_line_item_id:
+        conditions.append(asset_line_item.c.asset_line_item_id.in_(where.asset_line_item_id))
+    if where.product:
+        conditions.append(asset_line_item.c.product.in_(where.product))
+    return conditions
+
+
+def _dates(where: InputFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.usage_from is not None:
+        conditions.append(usage_input.c.usage_date >= where.usage_from)
+    if where.usage_before is not None:
+        conditions.append(usage_input.c.usage_date < where.usage_before)
+    return conditions
