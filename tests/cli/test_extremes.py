@@ -45,6 +45,7 @@ def test_a_number_beyond_what_a_database_counts_to_is_refused_clearly(
     [
         ("LEASE_SECONDS", "1e300"),
         ("LEASE_SECONDS", "86401"),
+        ("LEASE_SECONDS", "0.001"),
         ("MAX_ACTIVE_RUNS", BIG),
         ("MAX_ACTIVE_RUNS", "1000001"),
         ("SCOPE_SIZE", BIG),

@@ -117,7 +117,7 @@ def test_all_problems_of_all_sources_are_shown_together(tmp_path: Path) -> None:
         "mail.smtp_port = 99999 (from batchwright.toml, key mail.smtp_port): "
         "it should be less than or equal to 65535. Give a port from 1 to 65535, such as 25 or 587.",
         "lease_seconds = soon (from environment variable BATCHWRIGHT_LEASE_SECONDS): it should be a valid "
-        "number, unable to parse string as a number. Give a number of seconds above 0.",
+        "number, unable to parse string as a number. Give a number of seconds from 0.1, such as 30.",
     ]
 
 
@@ -186,7 +186,7 @@ def test_an_unknown_key_in_a_table_is_refused(tmp_path: Path) -> None:
         ("ACTORS__JANE", "Jane", "is not a mail address"),
         ("MAX_ACTIVE_RUNS", "0", "greater than or equal to 1"),
         ("MAX_ACTIVE_RUNS", "many", "valid integer"),
-        ("LEASE_SECONDS", "0", "greater than 0"),
+        ("LEASE_SECONDS", "0", "greater than or equal to 0.1"),
         ("LEASE_SECONDS", "inf", "finite number"),
         ("SCOPE_SIZE", "2.5", "valid integer"),
         ("ERROR_CEILING", "101%", "more than all records"),

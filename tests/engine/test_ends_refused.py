@@ -92,6 +92,15 @@ def slip_by(connection: Connection) -> None:
             return
 
 
+def slip_by_and_err(connection: Connection) -> None:
+    """The same, and another one begun, in which something goes wrong: nothing can be asked in that."""
+    if connection.dialect.name == "postgresql":
+        several = "UPDATE parcel SET handled = 7 WHERE id = 15; COMMIT; BEGIN; SELECT 1 / 0"
+        connection.exec_driver_sql(several, execution_options={"no_parameters": True})
+    else:
+        slip_by(connection)
+
+
 def the_transactions_own(connection: Connection) -> None:
     transaction = connection.get_transaction()
     assert transaction is not None
@@ -101,7 +110,10 @@ def the_transactions_own(connection: Connection) -> None:
         return
 
 
-@pytest.mark.parametrize(("way", "raises"), [(slip_by, False), (slip_by, True), (the_transactions_own, True)])
+@pytest.mark.parametrize(
+    ("way", "raises"),
+    [(slip_by, False), (slip_by, True), (slip_by_and_err, True), (the_transactions_own, True)],
+)
 def test_a_transaction_that_was_ended_all_the_same_fails_the_run_and_nothing_is_done_twice(
     rig: Rig, spy: type[Parcels], way: Callable[[Connection], None], raises: bool
 ) -> None:
@@ -170,3 +182,19 @@ def test_a_savepoint_is_the_jobs_own(rig: Rig, spy: type[Parcels]) -> None:
     run: Run = rig.drive()
     assert (run.state, run.processed) == (State.COMPLETED, 10)
     assert set(rig.handled().values()) == {1}
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize("divisor", [1, 0])
+def test_the_end_of_a_block_in_a_statement_ends_no_transaction(
+    rig: Rig, spy: type[Parcels], divisor: int
+) -> None:
+    def execute(scope: Scope) -> None:
+        if 15 in scope.keys:
+            scope.connection.exec_driver_sql(f"DO $$ BEGIN PERFORM 1 / {divisor}; END $$")
+
+    spy.on_execute = staticmethod(execute)
+    rig.fill(30)
+    run = rig.drive()
+    errors = int(not divisor)
+    assert (run.state, run.processed, run.errored) == (State.COMPLETED, 30 - errors, errors)

@@ -125,6 +125,22 @@ def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(
     assert store.sessions(run.id, run.fence) == []
 
 
+def test_a_heartbeat_goes_on_whatever_one_of_its_beats_raises(
+    rig: Rig, store: LeaseStore, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat, kinds, later = store.beat, iter([SystemExit, MemoryError, ValueError]), threading.Event()
+
+    def raises(name: str, fence: int) -> bool:
+        for kind in kinds:
+            raise kind("not now")
+        later.set()
+        return beat(name, fence)
+
+    monkeypatch.setattr(store, "beat", raises)
+    with Lease(store, run, 0.05):
+        assert later.wait(20)
+
+
 def test_a_beat_under_an_old_fence_raises_nothing(store: LeaseStore, run: Run) -> None:
     store.begin(heart(run), 2)
     assert not store.beat(heart(run), 1)

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from batchwright.engine import events, worker
 from batchwright.engine.clock import SystemClock
@@ -287,6 +288,23 @@ def test_a_pool_whose_program_cannot_be_started_says_so() -> None:
     future = pool.send(Task("JR-1", 1, 1, 1, 1, "nowhere"))
     assert isinstance(future.exception(SECONDS), PoolUnavailable)
     pool.close()
+
+
+@pytest.mark.parametrize("kind", [MemoryError, SystemExit])
+def test_a_thread_of_a_pool_that_ends_is_told_of_and_ends_the_pool(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    def no_process(self: ProcessPool) -> None:
+        raise kind("no more")
+
+    monkeypatch.setattr(ProcessPool, "_start_process", no_process)
+    with capture_logs() as logs:
+        pool = ProcessPool([sys.executable], 1)
+        pool.close()
+    assert not pool.starting
+    with pytest.raises(PoolUnavailable, match=f"{kind.__name__}: no more"):
+        pool.check()
+    assert [line["log_level"] for line in logs] == ["critical"]
 
 
 def test_what_a_pool_is_sent_holds_no_password(rig: Rig) -> None:

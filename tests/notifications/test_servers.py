@@ -34,6 +34,18 @@ def test_ten_minutes_are_waited_for_the_answer_after_the_final_dot(
     assert line(database, SECOND).attempts == 0  # a server that does not answer is not asked for each mail
 
 
+def test_a_mail_has_a_limit_for_all_its_answers(
+    database: Database, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = transports.CONNECT_SECONDS + 2 * (transports.COMMAND_SECONDS + transports.MESSAGE_SECONDS)
+    assert transports.MESSAGE_SECONDS < transports.LETTER_SECONDS <= longest
+    monkeypatch.setattr(transports, "LETTER_SECONDS", 0.1)
+    add_mail(database, "jane@example.com")
+    with ScriptedSmtp(RCPT=SILENCE) as server:
+        sender_to(server, database, clock).send_due()
+    assert "did not answer in time" in (line(database).error or "")
+
+
 @pytest.mark.on_both
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA", "DOT"])
 def test_an_answer_in_latin_1_is_kept_readable_and_the_next_mail_goes(

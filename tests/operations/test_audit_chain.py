@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 from structlog.testing import capture_logs
 
+from batchwright.cli.show import instant as instant_in_cli
 from batchwright.config.logging import configure_logging
 from batchwright.operations import audit_store
 from batchwright.operations.access.audit import record
@@ -237,7 +238,7 @@ def test_a_long_trail_is_sealed_in_several_transactions(app: Application) -> Non
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-@pytest.mark.parametrize("column", ["actor", "os_user", "act", "subject", "reason", "before", "after"])
+@pytest.mark.parametrize("column", ["at", "actor", "os_user", "act", "subject", "reason", "before", "after"])
 @pytest.mark.parametrize("is_sealed", [True, False])
 def test_an_entry_with_bytes_in_place_of_text_is_listed_sealed_and_told_of(
     app: Application, column: str, is_sealed: bool
@@ -255,3 +256,13 @@ def test_an_entry_with_bytes_in_place_of_text_is_listed_sealed_and_told_of(
     assert seal_committed(app) == (0 if is_sealed else 1)
     if not is_sealed:
         assert verify_audit(app)["problems"] == []
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("text", ["yesterday", "", "9999-12-31T23:59:59-14:00"])
+def test_an_entry_of_no_time_is_listed_as_damaged(app: Application, text: str) -> None:
+    with app.database.write() as connection:
+        record(connection, actor=ACTOR, act="test", subject="one", now=NOW)
+        connection.exec_driver_sql("UPDATE audit_entry SET at = ?", (text,))
+    assert (next(iter(list_audit(app)))["at"], seal_committed(app)) == (f"damaged: {text}", 1)
+    assert (instant_in_cli(f"damaged: {text}"), verify_audit(app)["problems"]) == (f"damaged: {text}", [])

@@ -84,6 +84,18 @@ def test_a_sent_or_unknown_mail_is_not_retried_and_leaves_no_entry(
     assert entries() == before
 
 
+def test_a_mail_that_was_sent_goes_once_more_where_that_is_asked_for(
+    app: Application, unsent: str, entries: Entries
+) -> None:
+    app.settings.mail.directory.unlink()
+    retry_mail(app, unsent, actor=ACTOR)
+    (written,) = app.settings.mail.directory.glob("*.eml")
+    written.unlink()
+    sent = retry_mail(app, unsent, again=True, actor=ACTOR)
+    assert (sent["status"], written.exists()) == ("sent", True)
+    assert entries()[0]["before"]["status"] == "sent"
+
+
 def test_mails_are_listed_newest_first_and_as_many_as_asked_for(app: Application) -> None:
     for _ in range(2):
         drive_run(app, submit_run(app, JOB, {}, actor=ACTOR).run_id)

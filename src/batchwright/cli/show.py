@@ -11,8 +11,10 @@ LONGEST_SENTENCE = 120
 
 
 def instant(text: str | None) -> str:
-    """A time in UTC to the second, without the letters: ``2026-11-21 23:05:00``."""
-    return "" if text is None else datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+    """A time in UTC to the second, without the letters: ``2026-11-21 23:05:00``; what is damaged as it is."""
+    if text is None or text.startswith("damaged"):
+        return text or ""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(seconds: float | None) -> str:

@@ -58,6 +58,8 @@ __all__ = [
 
 _URLS = ("database_url", "base_url", "executor", "mail.smtp_host")
 DEFAULT = "default"
+MIN_LEASE_SECONDS = 0.1
+"""Four beats and four looks a lease: below that nothing else would be done, and healthy owners look dead."""
 
 
 def operating_system_user() -> str:
@@ -190,10 +192,10 @@ class Settings(_Model):
     max_active_runs: Number[int] = Field(5, ge=1, le=1_000_000, description="a whole number from 1")
     lease_seconds: Number[float] = Field(
         30.0,
-        gt=0,
+        ge=MIN_LEASE_SECONDS,
         le=86_400,
         allow_inf_nan=False,
-        description="a number of seconds above 0",
+        description=f"a number of seconds from {MIN_LEASE_SECONDS:g}, such as 30",
     )
     scope_size: Number[int] | None = Field(
         None, ge=1, le=10**9, description="a whole number of records from 1"

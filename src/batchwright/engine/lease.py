@@ -114,7 +114,7 @@ class Lease:
                 if self._standby is not None:
                     self._standby.start()
                     self._standby.has_turn(name)
-            except Exception as error:  # a thread that ended here would make a healthy run look dead
+            except BaseException as error:  # a thread that ended here would make a healthy run look dead
                 reason = reason_of(error)
                 log.warning("heartbeat failed", run_id=self._run.run_id, reason=reason)
 

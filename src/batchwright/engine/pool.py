@@ -20,6 +20,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+import structlog
+
+from batchwright.engine.errors import error_text
 from batchwright.engine.executors import PoolUnavailable, ProcessDied, Task, TaskResult
 from batchwright.engine.store.lock_holders import is_stopped
 
@@ -32,6 +35,8 @@ SECONDS_BETWEEN_LOOKS = 0.5
 """How often who waits for a process looks whether it is stopped."""
 LENGTH = struct.Struct(">Q")
 """Before each answer stands how many bytes it has."""
+
+log = structlog.get_logger()
 
 
 class ProcessPool:
@@ -94,7 +99,16 @@ class ProcessPool:
             thread.join(SECONDS_TO_END)
 
     def _serve(self) -> None:
-        """One place in the pool: a process, and another one after it when it dies."""
+        """One place in the pool; whatever ends it ends the pool, whose scopes would wait for it for ever."""
+        try:
+            self._serve_tasks()
+        except BaseException as error:
+            log.critical("a thread of the pool has ended", exc_info=True)
+            self._unavailable = f"a thread of the pool has ended: {error_text(error)}"
+            self._ready.set()
+
+    def _serve_tasks(self) -> None:
+        """A process, and another one after it when it dies."""
         process = self._start_process()
         while (given := self._queue.get()) is not None:
             future, task = given

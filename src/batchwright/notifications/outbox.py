@@ -184,6 +184,13 @@ _MAKE_DUE = (
     .values(status=WAITING, next_attempt_at=bindparam("now"))
 )
 
+# Sent once more, by hand.
+_AGAIN = (
+    update(mail)
+    .where(mail.c.mail_id == bindparam("wanted"), mail.c.status == SENT)
+    .values(status=WAITING, next_attempt_at=bindparam("now"), sent_at=None)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MailLine:
@@ -405,8 +412,12 @@ def awake(connection: Connection, mail_ids: Sequence[str], now: datetime) -> lis
     return [row.mail_id for row in sorted(rows, key=lambda row: int(row.id))]
 
 
-def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
-    """Make a waiting or failed mail due at once. Raises ``Refused`` where that makes no sense."""
+def make_due(connection: Connection, mail_id: str, now: datetime, *, again: bool = False) -> None:
+    """Make a waiting or failed mail due at once, with ``again`` also one that was sent. Raises ``Refused`` where that
+    makes no sense.
+    """
+    if again and connection.execute(_AGAIN, {"wanted": mail_id, "now": now}).rowcount == 1:
+        return
     values = {"wanted": mail_id, "now": now, "no_claim": now + HOLD}
     if connection.execute(_MAKE_DUE, values).rowcount == 1:
         return
@@ -415,7 +426,7 @@ def make_due(connection: Connection, mail_id: str, now: datetime) -> None:
         raise Refused(
             f"{mail_id} was sent to {found.recipient} at {found.sent_at:%Y-%m-%d %H:%M:%S} UTC",
             field="mail_id",
-            remedy="What has arrived is not sent twice",
+            remedy=f"If it has not arrived: `batchwright mail retry {mail_id} --again`",
         )
     if found.status == NO_RECIPIENT:
         raise Refused(

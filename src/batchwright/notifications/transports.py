@@ -30,6 +30,9 @@ COMMAND_SECONDS = 300
 MESSAGE_SECONDS = 600
 """For the answer to DATA, and for that after the final dot (RFC 5321, 4.5.3.2.6): who gives up earlier makes copies."""
 
+LETTER_SECONDS = 1_800
+"""For all of it, connection and all: a server that lets nearly each of these limits pass keeps no sender for hours."""
+
 QUIT_SECONDS = 1
 """For the answer to QUIT, of which nothing depends."""
 
@@ -179,14 +182,15 @@ class _SmtpLine:
     async def send(self, letter: Letter) -> None:
         was_used = self._client is not None
         try:
-            try:
-                await self._send(letter)
-            except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPSenderRefused) as error:
-                # Many servers take so many messages over one connection, then close it or take no more.
-                if not was_used or self.handed_over or getattr(error, "code", 421) >= 500:
-                    raise
-                await self.close()
-                await self._send(letter)
+            async with asyncio.timeout(LETTER_SECONDS):
+                try:
+                    await self._send(letter)
+                except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPSenderRefused) as error:
+                    # Many servers take so many messages over one connection, then close it or take no more.
+                    if not was_used or self.handed_over or getattr(error, "code", 421) >= 500:
+                        raise
+                    await self.close()
+                    await self._send(letter)
         except asyncio.CancelledError:
             self._abandon()
             raise

@@ -45,14 +45,20 @@ def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> 
 
 
 def retry_mail(
-    app: Application, mail_id: str, *, actor: Actor, reason: str | None = None, stop: Stop = lambda: False
+    app: Application,
+    mail_id: str,
+    *,
+    again: bool = False,
+    actor: Actor,
+    reason: str | None = None,
+    stop: Stop = lambda: False,
 ) -> View:
-    """Try to send a waiting or failed mail now, and return it as it is afterwards.
+    """Try to send a waiting or failed mail now, and return it as it is afterwards; with `again` also one that was sent.
 
-    Refuses one that was sent, that has no recipient, that another process is sending, or that leaves by another route
-    than mail does here.
+    Refuses one that was sent otherwise, one without a recipient, one that another process is sending, and one that
+    leaves by another route than mail does here.
     """
-    (view,) = retry_mails(app, [mail_id], actor=actor, reason=reason, stop=stop)
+    (view,) = retry_mails(app, [mail_id], again=again, actor=actor, reason=reason, stop=stop)
     return view
 
 
@@ -61,6 +67,7 @@ def retry_mails(
     mail_ids: Sequence[str] = (),
     *,
     status: str | None = None,
+    again: bool = False,
     actor: Actor,
     reason: str | None = None,
     stop: Stop = lambda: False,
@@ -80,7 +87,7 @@ def retry_mails(
         for mail_id in wanted:
             before = outbox.by_id(connection, mail_id)
             _check_route(before, route)
-            outbox.make_due(connection, mail_id, now)
+            outbox.make_due(connection, mail_id, now, again=again)
             audit.record(
                 connection,
                 actor=actor,

@@ -187,6 +187,9 @@ def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
             tasks.put(pickle.load(incoming))
     except (EOFError, OSError, pickle.UnpicklingError):
         os._exit(0)  # nobody is left to hear of it; the database rolls back what was begun
+    except BaseException:  # what it is sent cannot be read: it would wait for ever, and be waited for
+        log.critical("a process of the pool cannot read what it is sent", exc_info=True)
+        os._exit(1)
 
 
 def _send(outgoing: BinaryIO, answer: TaskResult | str | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import UTC
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text, false, text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, String, Table, Text, false, text
 
 from batchwright.engine.store.tables import metadata
 from batchwright.engine.store.types import BigKey, UtcTime
@@ -15,11 +16,25 @@ Name = String(254).with_variant(String(254, collation="C"), "postgresql")
 UNSEALED: Final = text("NOT sealed")
 """Also where the sealer looks: SQLite takes a partial index only for the very words of its condition."""
 
+
+class TimeOfEntry(UtcTime):
+    """A time that somebody may have changed: what is none is given as it stands."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        try:
+            found = super().process_result_value(value, dialect)
+            return found and found.astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            return value
+
+
 audit_entry = Table(
     "audit_entry",
     metadata,
     Column("id", BigKey, primary_key=True),
-    Column("at", UtcTime, nullable=False),
+    Column("at", TimeOfEntry, nullable=False),
     Column("actor", Text, nullable=False, comment="who it was, as claimed"),
     Column("os_user", Text, nullable=False, comment="who it was, as the operating system says"),
     Column("act", String(64), nullable=False),

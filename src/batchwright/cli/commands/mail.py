@@ -61,14 +61,21 @@ def show(mail_id: str, as_json: bool) -> None:
 @mail.command("retry", example="batchwright mail retry ML-00000001\nbatchwright mail retry --status failed")
 @click.argument("mail_ids", metavar="[ID]...", nargs=-1)
 @click.option("--status", metavar="S", help="All mail in this status: failed or waiting.")
+@click.option("--again", is_flag=True, help="Also mail that was sent, where it has not arrived.")
 @actor_option
 @as_json_option
-def retry(mail_ids: tuple[str, ...], status: str | None, actor: str | None, as_json: bool) -> None:
+def retry(
+    mail_ids: tuple[str, ...], status: str | None, again: bool, actor: str | None, as_json: bool
+) -> None:
     """Try now to deliver mail that waits or has failed. Ctrl-C leaves what is not sent yet."""
     if bool(mail_ids) == (status is not None):
         raise click.UsageError("Give ids of mails, or --status failed.")
+    if again and not mail_ids:
+        raise click.UsageError("Give ids of mails with --again.")
     with application() as app, StopOnInterrupt(MAIL_IS_LEFT) as stop:
-        retried = operation.retry_mails(app, mail_ids, status=status, actor=acting(app, actor), stop=stop)
+        retried = operation.retry_mails(
+            app, mail_ids, status=status, again=again, actor=acting(app, actor), stop=stop
+        )
     if status is None and len(mail_ids) == 1:
         if as_json:
             write_json(retried[0])

@@ -23,6 +23,9 @@ _END = re.compile(
     r"|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b))\b",
     re.IGNORECASE | re.DOTALL,
 )
+_SEVERAL = re.compile(f";{_END.pattern}", re.IGNORECASE | re.DOTALL)
+"""What may be several statements of which a later one ends the transaction; or a text, or the body of a function."""
+_SAVEPOINT = "batchwright_several"
 _LENT = "batchwright_lent"
 _AUTHORIZED = "batchwright_authorized"
 
@@ -77,7 +80,22 @@ def _has_ended(driver: Any, began: object) -> bool:
         # No statement of the job's can begin another one there: the driver refuses it.
         return not driver.in_transaction
     status = driver.info.transaction_status.name
+    if status == "INERROR":
+        return _is_savepoint_gone(driver)
     return status == "IDLE" or (status == "INTRANS" and _began(driver) != began)
+
+
+def _is_savepoint_gone(driver: Any) -> bool:
+    """Whether the transaction that failed is another one than that in which the watchful cursor set its savepoint."""
+    from psycopg.errors import InvalidSavepointSpecification
+
+    if not getattr(driver, _SAVEPOINT, False):
+        return False
+    try:
+        driver.execute(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+    except InvalidSavepointSpecification:
+        return True
+    return False
 
 
 @contextmanager
@@ -104,6 +122,7 @@ def _refuse(*_: object) -> NoReturn:
 @contextmanager
 def _psycopg_refuses(driver: Any) -> Iterator[None]:
     before = driver.cursor_factory
+    vars(driver).pop(_SAVEPOINT, None)
     driver.commit = driver.rollback = _refuse
     driver.cursor_factory = _watchful_cursor()
     try:
@@ -120,8 +139,12 @@ def _watchful_cursor() -> type[Any]:
     class WatchfulCursor(Cursor[Any]):
         def execute(self, query: Any, *args: Any, **options: Any) -> Any:
             text = query.decode(errors="replace") if isinstance(query, bytes) else query
-            if _END.match(text if isinstance(text, str) else query.as_string(self)):
+            text = text if isinstance(text, str) else query.as_string(self)
+            if _END.match(text):
                 _refuse()
+            if _SEVERAL.search(text):
+                super().execute(f"SAVEPOINT {_SAVEPOINT}")
+                setattr(self.connection, _SAVEPOINT, True)
             return super().execute(query, *args, **options)
 
     return WatchfulCursor

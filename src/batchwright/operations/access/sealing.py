@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -29,7 +30,9 @@ log = structlog.get_logger()
 def next_hash(previous: str, number: int, entry: Mapping[str, Any]) -> str:
     """The seal of an entry: SHA-256, in hexadecimal, of the seal before it, its number and every column."""
     columns = ("actor", "os_user", "act", "subject", "reason", "before", "after")
-    values = [previous, number, entry["id"], instant(entry["at"]), *(entry[column] for column in columns)]
+    at = entry["at"]
+    shown = instant(at) if isinstance(at, datetime) else at
+    values = [previous, number, entry["id"], shown, *(entry[column] for column in columns)]
     return sha256(json.dumps(values, separators=(",", ":"), default=_blob).encode()).hexdigest()
 
 
