@@ -89,3 +89,36 @@ def test_files_of_usage_inputs_imported_before_are_known_by_the_hashes_of_the_au
         assert imported_at(connection, "f" * 64, "a" * 64) == BEGIN + HOUR
         assert imported_at(connection, "f" * 64, "f" * 64) is None
     database.close()
+
+
+def test_mail_from_before_routes_leaves_by_that_of_the_settings_it_was_recorded_under(
+    database_url: str,
+) -> None:
+    database = Database(database_url)
+    migrate(database, "0017")
+    mail = (
+        "INSERT INTO mail (mail_id, kind, recipient, facts, status, message_id, attempts, created_at)"
+        " VALUES (:name, 'run_ended', 'eve@example.com', :facts, :status, :name, 0, :at)"
+    )
+    recorded: dict[str, tuple[str, dict[str, object]]] = {
+        "ML-1": ("waiting", {"mail_only_to_files": True}),
+        "ML-2": ("waiting", {"mail_only_to_files": False, "reason": '"mail_only_to_files": true'}),
+        "ML-3": ("for_digest", {"mail_only_to_files": False}),
+        "ML-4": ("waiting", {}),
+        "ML-5": ("sent", {"mail_only_to_files": False}),
+    }
+    with database.write() as connection:
+        for name, (status, facts) in recorded.items():
+            values = {"name": name, "status": status, "facts": json.dumps(facts)}
+            connection.execute(text(mail), {**values, "at": f"{BEGIN:%Y-%m-%dT%H:%M:%S.%fZ}"})
+    migrate(database, "head")
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT mail_id, route FROM mail")).all()
+    database.close()
+    assert {row.mail_id: row.route for row in rows} == {
+        "ML-1": "file",
+        "ML-2": "smtp",
+        "ML-3": "smtp",
+        "ML-4": None,
+        "ML-5": None,  # nobody knows, and nobody asks
+    }
