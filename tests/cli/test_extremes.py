@@ -87,6 +87,35 @@ def test_a_pipe_in_place_of_a_csv_file_is_refused_at_once(
         assert "customers.csv: is no plain file" in done.stderr
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize(
+    "words",
+    ["schedules apply FILE", "run draft-usage-rating --ids-from FILE", "usage-inputs reset --ids-from FILE"],
+)
+def test_a_pipe_into_which_nobody_writes_and_a_stream_without_end_are_refused(
+    batchwright: Batchwright,
+    database: str,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+) -> None:
+    os.mkfifo(working_directory / "pipe")
+    monkeypatch.setattr("batchwright.cli.options.LONGEST_TEXT", 1000)
+    for file, said in (("pipe", "nobody writes into it"), ("/dev/zero", "more than 1,000 bytes")):
+        done = batchwright(*words.replace("FILE", file).split())
+        assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_pipe_in_place_of_the_database_keeps_nobody_waiting(
+    batchwright: Batchwright, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(working_directory / "pipe")
+    monkeypatch.setenv("BATCHWRIGHT_DATABASE_URL", "sqlite:///pipe")
+    for words in ("runs list", "db upgrade", "db check", "import ."):
+        done = batchwright(*words.split())
+        assert done.exit_code == 2, done.stderr
+
+
 @pytest.mark.parametrize(
     ("environ", "is_coloured"),
     [

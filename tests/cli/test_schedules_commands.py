@@ -59,7 +59,7 @@ def test_a_schedule_is_made_listed_and_shown(database: str, batchwright: Batchwr
         "next_fire_at": "2029-12-31T23:00:00.000Z",
         "last_fire_at": None,
     }
-    assert answer(batchwright, "schedules", "list") == [made]
+    assert answer(batchwright, "schedules", "list") == [{**made, "trouble": None}]
     shown = answer(batchwright, "schedules", "show", "Nightly")
     assert {**shown, **made} == shown
     assert (shown["ping"], shown["reason"], shown["mail_owner"]) == ("https://hc-ping.com/1", "Close", False)
@@ -142,7 +142,7 @@ def test_run_now_drives_the_run_here_and_leaves_the_schedule_alone(
     assert result.exit_code == 3, result.output
     run = json.loads(result.stdout)
     assert (run["status"], run["job"], run["schedule"]) == ("Completed", "draft-usage-rating", None)
-    assert answer(batchwright, "schedules", "list") == [made]
+    assert answer(batchwright, "schedules", "list") == [{**made, "trouble": None}]
     assert answer(batchwright, "schedules", "fires", "Nightly") == []
     queued = answer(batchwright, "schedules", "run-now", "Nightly", "--enqueue")
     assert queued["status"] in ("Holding", "Queued")

@@ -195,6 +195,8 @@ def test_an_unknown_key_in_a_table_is_refused(tmp_path: Path) -> None:
         ("BASE_URL", "batchwright.example.com", "address of a web server"),
         ("TIME_ZONE", "Mars/Olympus", "IANA"),
         ("TIME_ZONE", "../etc/passwd", "IANA"),
+        ("TIME_ZONE", "localtime", "no time zone of its own"),
+        ("TIME_ZONE", "posix/Europe/Berlin", "no time zone of its own"),
         ("JOBS", "my_package.my_job", "'my_package.my_job' is not an import path"),
     ],
 )
@@ -371,6 +373,14 @@ def test_another_user_reads_their_own_file_and_that_of_root() -> None:
 def test_a_pipe_in_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "batchwright.toml")
     assert "is no plain file" in problems_of(tmp_path)[0]
+    named = {"BATCHWRIGHT_CONFIG": "batchwright.toml"}
+    for environ, said in (
+        (named, "is no plain file"),
+        ({"BATCHWRIGHT_CONFIG": "/dev/zero"}, "more than 1,000,000"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            load_settings(environ, tmp_path)
+    assert load_settings({"BATCHWRIGHT_CONFIG": "/dev/null"}, tmp_path).time_zone == "UTC"
 
 
 @pytest.mark.parametrize(

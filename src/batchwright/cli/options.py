@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +14,9 @@ import click
 from batchwright.cli.answers import Format
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_TEXT = 2**28
+"""Bytes of the longest file of ids or schedules: ten million ids are less."""
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
 limit_option = click.option(
@@ -48,6 +53,31 @@ def format_option(command: F) -> F:
     )(command)
 
 
+def read_text(file: str, param_hint: str | None = None) -> str:
+    """The text of a file that somebody names, of standard input for `-`. Raises ``click.BadParameter``."""
+    try:
+        data = sys.stdin.buffer.read(LONGEST_TEXT + 1) if file == "-" else _bytes_of(file)
+        if len(data) > LONGEST_TEXT:
+            raise OSError(errno.EFBIG, f"it has more than {LONGEST_TEXT:,} bytes")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        reason = f"cannot read {file!r}: {error.strerror}."
+        raise click.BadParameter(reason, param_hint=param_hint) from None
+    except UnicodeDecodeError as error:
+        reason = f"{file!r} is not UTF-8 text (byte {error.start + 1})."
+        raise click.BadParameter(reason, param_hint=param_hint) from None
+
+
+def _bytes_of(file: str) -> bytes:
+    # Without O_NONBLOCK the opening of a pipe would wait for a writer, which may never come.
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        os.set_blocking(stream.fileno(), True)
+        data = stream.read(LONGEST_TEXT + 1)
+        if not data and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.ENXIO, "nobody writes into it")
+    return data
+
+
 def _read_ids(_ctx: click.Context, _param: click.Parameter, file: str | None) -> list[str] | None:
     """The ids in a file, one a line, blank lines left out; ``None`` where no file was given.
 
@@ -55,13 +85,7 @@ def _read_ids(_ctx: click.Context, _param: click.Parameter, file: str | None) ->
     """
     if file is None:
         return None
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise click.BadParameter(f"cannot read {file!r}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{file!r} is not UTF-8 text (byte {error.start + 1}).") from None
+    lines = read_text(file).splitlines()
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise click.BadParameter(f"{file!r} holds no id.")

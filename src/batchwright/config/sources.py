@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import stat
 import tomllib
@@ -16,6 +17,7 @@ from batchwright.config.errors import Problem
 PREFIX = "BATCHWRIGHT_"
 CONFIG_VARIABLE = "BATCHWRIGHT_CONFIG"
 FILE_NAME = "batchwright.toml"
+LONGEST_FILE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _read_file(gathered: Gathered, names: Names, environ: Mapping[str, str], dir
         return
     where = str(path) if named else FILE_NAME
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8") if named else _read_found(path))
+        content = tomllib.loads(_text_of(path, is_trusted=bool(named)))
     except _NotTrusted as error:
         remedy = f"Take it away, or name it in {CONFIG_VARIABLE} if you trust it."
         gathered.problems.append(Problem("file", "the working directory", str(path), str(error), remedy))
@@ -143,20 +145,30 @@ class _NotTrusted(Exception):
     """A settings file that somebody else may have put into the working directory."""
 
 
-def _read_found(path: Path) -> str:
-    """The text of the file in the working directory. It can name code, so it must be the caller's or root's.
+def _text_of(path: Path, *, is_trusted: bool) -> str:
+    """The text of the file. One that is only found, and not named, can name code: it must be the caller's or root's.
 
     Raises `_NotTrusted`. What is judged is what was opened: the name may lead elsewhere a moment later.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        opened, link = os.fstat(file.fileno()), os.lstat(path)
-        if not stat.S_ISREG(opened.st_mode):
-            raise _NotTrusted("the settings file is no plain file")
-        if {opened.st_uid, link.st_uid} - {0, os.geteuid()}:
-            raise _NotTrusted("the settings file belongs neither to you nor to root")
-        if opened.st_mode & stat.S_IWOTH:
-            raise _NotTrusted("the settings file may be written by anybody")
-        return file.read().decode("utf-8")
+        opened = os.fstat(file.fileno())
+        if not is_trusted:
+            _refuse_untrusted(path, opened)
+        elif not (stat.S_ISREG(opened.st_mode) or stat.S_ISCHR(opened.st_mode)):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        content = file.read(LONGEST_FILE + 1)
+    if len(content) > LONGEST_FILE:
+        raise OSError(errno.EFBIG, f"it has more than {LONGEST_FILE:,} bytes")
+    return content.decode("utf-8")
+
+
+def _refuse_untrusted(path: Path, opened: os.stat_result) -> None:
+    if not stat.S_ISREG(opened.st_mode):
+        raise _NotTrusted("the settings file is no plain file")
+    if {opened.st_uid, os.lstat(path).st_uid} - {0, os.geteuid()}:
+        raise _NotTrusted("the settings file belongs neither to you nor to root")
+    if opened.st_mode & stat.S_IWOTH:
+        raise _NotTrusted("the settings file may be written by anybody")
 
 
 def _take_content(gathered: Gathered, names: Names, content: Mapping[str, Any], where: str) -> None:

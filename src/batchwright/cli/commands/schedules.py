@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +11,7 @@ import click
 from batchwright.cli.answers import say, write_facts, write_json, write_rows
 from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
+from batchwright.cli.options import actor_option, as_json_option, limit_option, read_text, reason_option
 from batchwright.cli.schedule_options import Moment, schedule_options
 from batchwright.cli.schedule_views import (
     BACKFILL_COLUMNS,
@@ -85,13 +83,12 @@ def list_(limit: int | None, as_json: bool) -> None:
     """List schedules by name."""
     with application() as app:
         rows = operation.list_schedules(app, limit)
-        troubles = {} if as_json else operation.list_troubles(app)
+        troubles = operation.list_troubles(app)
         hold = operation.read_hold(app)
     if hold["held_at"] is not None and hold["released_at"] is None:
         since = instant(hold["held_at"])
         say(f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True)
-    if troubles:
-        rows = [{**row, "trouble": troubles.get(row["name"], "")} for row in rows]
+    rows = [{**row, "trouble": troubles.get(row["name"])} for row in rows]
     columns = (*SCHEDULE_COLUMNS, TROUBLE_COLUMN) if troubles else SCHEDULE_COLUMNS
     write_rows(rows, columns, format=_format(as_json), nothing="There is no schedule.")
 
@@ -269,7 +266,7 @@ def apply(
     All of it is one transaction. A line is an expression (of Salesforce, Quartz or Unix), the schedule's name in double
     quotes, a job and options; crontab.example explains. FILE may be - for standard input.
     """
-    text = _read_text(file)
+    text = read_text(file, "FILE")
     with application() as app:
         difference = apply_schedules(
             app, text, file=file, actor=acting(app, actor), reason=reason, dry_run=dry_run, prune=prune
@@ -362,18 +359,6 @@ def _answer(view: View, said: str, *, as_json: bool) -> None:
 def _parameters(app: Application, job: str, texts: Sequence[str]) -> dict[str, Any]:
     app.database.require()
     return read_parameters(described_job(app, job)["parameters"], texts)
-
-
-def _read_text(file: str) -> str:
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise click.BadParameter(f"cannot read {file!r}: {error.strerror}.", param_hint="FILE") from None
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(
-            f"{file!r} is not UTF-8 text (byte {error.start + 1}).", param_hint="FILE"
-        ) from None
 
 
 def _format(as_json: bool) -> Any:

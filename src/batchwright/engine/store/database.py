@@ -297,6 +297,8 @@ class Database:
         """Whether an SQLite file has tables of something else alone. Nothing in it is changed for that, as our own
         connections would: they put it into WAL mode. What cannot be told so is told by those.
         """
+        if not Path(self.url.database or "").is_file():
+            return False  # to open a pipe would take for ever
         file = f"file:{quote(self.url.database or '')}?mode=ro"
         # A look that does without locks leaves no file behind, but may meet a checkpoint half done.
         return _has_foreign_tables(f"{file}&immutable=1") and _has_foreign_tables(file)

@@ -18,9 +18,14 @@ NEW_DATABASE = 0o660
 
 
 def make_database(file: Path) -> None:
-    """Make an empty file for a database where there is none, open to nobody but its owner and group."""
+    """Make an empty file for a database where there is none, open to nobody but its owner and group.
+
+    Raises ``OSError``, also where something else than a plain file is there.
+    """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, NEW_DATABASE))
+    if not stat.S_ISREG(os.stat(file).st_mode):
+        raise OSError(errno.EINVAL, "what is there is no plain file", os.fspath(file))
 
 
 def open_side_file(file: Path, database: Path) -> int:
