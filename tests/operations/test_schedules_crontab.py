@@ -196,6 +196,8 @@ BAD = [
     ('TZ=UTC @daily "A" usage-rating', "TZ", "stands before an expression"),
     ('0 0 * * * root "A" usage-rating', "user", "'root' is the user of a line of /etc/crontab"),
     ('@daily\twww-data "A" usage-rating', "user", "'www-data' is the user"),
+    ('*/5 * * * *\twww-data\t"A" usage-rating', "user", "'www-data' is the user"),
+    ('*/5 * * * * svc.billing "A" usage-rating', "user", "'svc.billing' is the user"),
     ('0 0 0 * * ? billing_1 "A" usage-rating', "user", "'billing_1' is the user"),
 ]
 

@@ -69,8 +69,10 @@ OVERLAPPED = Fire(
 )
 
 
-def check_of(fire: Fire = STARTED, hold: Hold = NO_HOLD, **terms: Any) -> LateCheck | None:
-    return late_check_of(replace(SCHEDULE, **terms), hold, fire, NOW)
+def check_of(
+    fire: Fire = STARTED, hold: Hold = NO_HOLD, now: datetime = NOW, **terms: Any
+) -> LateCheck | None:
+    return late_check_of(replace(SCHEDULE, **terms), hold, fire, now)
 
 
 def judged(minutes: float, run: RunTimes | None, **terms: Any) -> Sequence[str]:
@@ -112,9 +114,13 @@ def test_a_run_that_was_pruned_is_not_late() -> None:
 
 def test_minutes_count_from_the_end_of_a_pause_or_a_hold() -> None:
     end = NOW + 30 * MINUTE
-    for check in (check_of(resumed_at=end), check_of(hold=Hold(NOW - MINUTE, end))):
-        assert check is not None
-        assert check.start_by == end + 10 * MINUTE
+    for terms in ({"resumed_at": end}, {"hold": Hold(NOW - MINUTE, end)}):
+        after, before = (check_of(now=now, **terms) for now in (end, NOW))
+        assert after is not None
+        assert after.start_by == end + 10 * MINUTE
+        # An end that lies ahead is of a clock that was ahead.
+        assert before is not None
+        assert before.start_by == NOW + 10 * MINUTE
 
 
 def test_of_times_that_were_not_run_somebody_is_told_at_once() -> None:

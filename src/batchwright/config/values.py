@@ -134,7 +134,9 @@ def web_address(text: str) -> str:
 
 
 def time_zone(text: str) -> str:
-    """The name of an IANA time zone."""
+    """The name of an IANA time zone, which not every file of its database is; schedules refuse the same."""
+    if text in ("localtime", "posixrules", "Factory") or text.startswith(("posix/", "right/")):
+        raise ValueError("is a file of the zone database and no time zone of its own")
     try:
         ZoneInfo(text)
     except (LookupError, ValueError, OSError) as error:

@@ -27,7 +27,8 @@ def late_check_of(
         is_wanted = is_wanted or is_refused or (limits != (None, None) and not fire.cause.is_intended)
         start_by, finish_by, ping = (now if is_wanted else None), None, None
     else:
-        ends = (end for end in (schedule.resumed_at, hold.released_at) if end is not None)
+        # One that lies ahead is of a clock that was ahead, and puts nothing off.
+        ends = (end for end in (schedule.resumed_at, hold.released_at) if end is not None and end <= now)
         since = max([fire.nominal_time, *ends])
         start_by, finish_by = (
             None if minutes is None else since + timedelta(minutes=minutes) for minutes in limits

@@ -29,7 +29,7 @@ Fields = dict[str, Any]
 SchemaOf = Callable[[str], Schema]
 """The JSON schema of a job's parameters, by its name. Raises `Refused` for a job that is not there."""
 
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{1,31}\$?")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{1,31}\$?")
 _NAMES = frozenset(name for field in (MONTH, DAY_OF_WEEK) for name in field.names) | {"L", "LW"}
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(.*)")
 _LINE_REMEDY = (
@@ -208,11 +208,11 @@ def _read_line(content: str, variables: Fields, schema_of: SchemaOf) -> Schedule
 
 def _check_user_column(text: str, time_zone: str) -> None:
     """Refuse the user of a line of /etc/crontab, which stands behind the expression."""
-    before, _, user = text.rpartition(" ") if " " in text else text.rpartition("\t")
-    if not before or not _USER.fullmatch(user) or user.upper() in _NAMES:
+    before, user = text.rsplit(None, 1) if len(text.split()) > 1 else (text, "")
+    if not _USER.fullmatch(user) or user.upper() in _NAMES:
         return
     try:
-        read_expression(before.strip(), time_zone, from_crontab=True)
+        read_expression(before, time_zone, from_crontab=True)
     except Refused:
         return
     raise Refused(
