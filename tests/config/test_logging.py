@@ -44,6 +44,18 @@ def test_lines_are_json_on_stderr_and_nothing_is_on_stdout() -> None:
     assert events[4].endswith("UserWarning: old")
 
 
+def test_no_line_has_the_password_of_a_url() -> None:
+    program = (
+        "import logging, structlog\n"
+        "from batchwright.config.logging import configure_logging\n"
+        "configure_logging()\n"
+        "structlog.get_logger().warning('lost', reason='to postgresql://u:hush@host/db')\n"
+        "logging.getLogger('driver').warning('lost postgresql://u:hush@host/db')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stderr.count("u:****@host/db"), "hush" in done.stderr) == (2, False)
+
+
 def test_bound_facts_are_on_each_line_of_their_block_and_on_no_other() -> None:
     first, library, outside, *_ = map(json.loads, output_of(1).stderr.splitlines())
     assert (first["run_id"], first["scope"], first["processed"]) == ("JR-00000042", 3, 200)

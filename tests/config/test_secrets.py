@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from batchwright.cli.main import main
 from batchwright.config.secrets import url_without_password, without_password
 from batchwright.config.settings import SettingsError, load_settings
 from batchwright.config.tracebacks import said_by
@@ -74,6 +76,8 @@ def test_other_text_stays(plain: str) -> None:
         ("BASE_URL", "https://u:hush@host"),
         ("EXECUTOR", "dask://u:hush@host:1"),
         ("MAIL__SMTP_HOST", "u:hush@host"),
+        ("JOBS", "postgresql://u:hush@host/db"),
+        ("TIME_ZONE", "postgresql://u:hush@host/db"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_told_without_its_password(
@@ -82,6 +86,24 @@ def test_a_setting_that_cannot_be_used_is_told_without_its_password(
     with pytest.raises(SettingsError) as refusal:
         load_settings({f"BATCHWRIGHT_{variable}": value}, tmp_path)
     assert "hush" not in str(refusal.value)
+
+
+def test_a_password_in_a_setting_that_is_taken_is_not_shown(tmp_path: Path) -> None:
+    settings = load_settings({"BATCHWRIGHT_ACTOR": "postgresql://u:hush@host/db"}, tmp_path)
+    assert "hush" not in str(settings.lines())
+
+
+def test_whatever_ends_a_command_is_told_without_a_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise LookupError("nothing at postgresql://u:hush@host/db")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("batchwright.cli.session.load_settings", fail)
+    done = CliRunner().invoke(main, ["runs", "list", "--json"])
+    assert (done.exit_code, "u:****@host/db" in done.stdout) == (1, True)
+    assert "hush" not in done.output
 
 
 def test_a_database_is_named_without_a_password() -> None:

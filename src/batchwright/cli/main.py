@@ -142,7 +142,7 @@ def failure_of(error: BaseException) -> Failure:
     # Not at the top: the engine brings the database library, and a misspelt command needs neither.
     from batchwright.config.errors import SettingsError
     from batchwright.engine.errors import Refused
-    from batchwright.engine.faults import in_words
+    from batchwright.engine.faults import in_words, reason_of
 
     if isinstance(error, Refused):
         return Failure(REFUSED, error.message, error.field, error.remedy)
@@ -157,7 +157,7 @@ def failure_of(error: BaseException) -> Failure:
     if words is not None:
         return Failure(FAILED, words[0], None, words[1])
     remedy = "Run `batchwright -v …` with the same words to see the traceback"
-    return Failure(FAILED, f"{type(error).__name__}: {error}", None, remedy)
+    return Failure(FAILED, f"{type(error).__name__}: {reason_of(error)}", None, remedy)
 
 
 def _usage_failure(error: click.UsageError) -> Failure:
@@ -174,11 +174,14 @@ def _usage_failure(error: click.UsageError) -> Failure:
 
 
 def _say(failure: Failure, *, as_json: bool) -> None:
+    from batchwright.config.secrets import without_password
+
+    message = without_password(failure.message)
     if as_json:
-        error = {"message": failure.message, "field": failure.field, "remedy": failure.remedy}
+        error = {"message": message, "field": failure.field, "remedy": failure.remedy}
         write_json({"error": error})
     say("Error: ", fg="red", bold=True, nl=False, err=True)
-    say(failure.message, err=True)
+    say(message, err=True)
     for name, text in (("Field", failure.field), ("Remedy", failure.remedy)):
         if text:
             say(f"  {name}: {text}", err=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from batchwright.config.secrets import without_password
 from batchwright.config.stderr import lines_lost
 from batchwright.config.texts import clean, wants_no_colour
 from batchwright.config.tracebacks import traceback_text, write_traceback
@@ -70,6 +71,7 @@ def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _without_passwords,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
 
@@ -86,6 +88,10 @@ def _renderers() -> list[Processor]:
             structlog.processors.ExceptionRenderer(_formatted), structlog.processors.JSONRenderer(default=str)
         )
     ]
+
+
+def _without_passwords(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    return {key: without_password(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _harmless(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

@@ -336,7 +336,7 @@ def _field_info(name: str) -> Any:
 
 def _reason(detail: ErrorDetails) -> str:
     """Pydantic's sentence ("Input should be …") as the rest of ours ("it should be …")."""
-    message = detail["msg"].removeprefix("Value error, ")
+    message = without_password(detail["msg"].removeprefix("Value error, "))
     return message.replace("Input should", "it should", 1).replace("Input ", "it ", 1)
 
 
@@ -375,4 +375,4 @@ def _text(name: str, value: object) -> str | None:
         "jobs": ", ".join,
         "lease_seconds": "{:g}".format,
     }.get(name, str)
-    return shown(value) if value != () else None
+    return without_password(shown(value)) if value != () else None

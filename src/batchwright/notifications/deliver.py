@@ -292,7 +292,7 @@ class Mailer:
             raise
         # A library's own, over an answer that nobody foresaw: the next mail is not to suffer.
         except Exception as fault:
-            raise NotDelivered(f"{type(fault).__name__}: {fault}") from fault
+            raise NotDelivered(f"{type(fault).__name__}: {reason_of(fault)}") from fault
         finally:
             sending.cancel()
             await asyncio.wait({sending})
@@ -333,7 +333,7 @@ class Mailer:
         except Exception as fault:
             if isinstance(fault, DBAPIError) and is_transient(fault):
                 raise
-            return NotDelivered(f"the records cannot be read: {type(fault).__name__}: {fault}")
+            return NotDelivered(f"the records cannot be read: {type(fault).__name__}: {reason_of(fault)}")
         return self._compose(mail, of_run)
 
     def _compose(self, mail: Mail, records: RunRecords) -> Composed:
@@ -346,7 +346,7 @@ class Mailer:
             return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
         # A template of the user's own can raise anything; the mail waits for its repair.
         except Exception as fault:
-            return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {fault}")
+            return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {reason_of(fault)}")
 
     def _put_off(self, mail: Mail, trouble: NotDelivered | CalledOff) -> Attempt:
         own = mail.attempts + 1
@@ -378,7 +378,7 @@ class Mailer:
 
 
 def _shortened(trouble: Exception) -> str:
-    return clean_line(str(trouble))[:_ERROR_CHARACTERS]
+    return clean_line(reason_of(trouble))[:_ERROR_CHARACTERS]
 
 
 def _letter(composed: Composed) -> Letter:
