@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from batchwright.config.settings import load_settings
-from batchwright.operations.actor import default_actor
 from batchwright.operations.app import make_application
 from batchwright.operations.runs.submitting import submit_run
 from tests.cli.conftest import PROGRAM, Batchwright
@@ -30,7 +29,7 @@ def slow_run(database: str, working_directory: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(str(working_directory))
     app = make_application(load_settings(os.environ, working_directory))
     try:
-        run_id = submit_run(app, "slow", {}, actor=default_actor(app.settings)).run_id
+        run_id = submit_run(app, "slow", {}, actor=app.default_actor()).run_id
     finally:
         app.close()
     return run_id

@@ -85,6 +85,8 @@ NEED_A_DATABASE = [
     "users role erika@example.com viewer",
     "users password erika@example.com --password-stdin",
     "users token erika@example.com",
+    "users tokens erika@example.com",
+    "users revoke-token erika@example.com nightly",
     "users disable erika@example.com",
     "users enable erika@example.com",
     "users preferences erika@example.com --mail never",

@@ -96,10 +96,55 @@ def test_a_token_is_alone_on_stdout_and_kept_as_its_hash(database: str, batchwri
     assert token.split() == [token]
     opened = Database(database)
     with opened.read() as connection:
-        kept = connection.execute(text("SELECT token_hash FROM app_user")).scalar_one()
+        kept = connection.execute(text("SELECT hash FROM user_token")).scalar_one()
     opened.close()
     assert kept == sha256(token.encode()).hexdigest()
     assert token not in json.dumps(answer(batchwright, "audit", "list"))
+
+
+def test_tokens_are_made_beside_each_other_listed_and_revoked(
+    database: str, batchwright: Batchwright
+) -> None:
+    add(batchwright, "ada@example.com", "administrator", "--os-user", ME)
+    words = ["ada@example.com", "--name", "nightly", "--role", "Billing Utilities Admin", "--expires"]
+    made = answer(batchwright, "users", "token", *words, "2099-12-31")
+    answer(batchwright, "users", "token", "ada@example.com")
+    first, second = answer(batchwright, "users", "tokens", "ada@example.com")
+    assert made == {"email": "ada@example.com", "token": made["token"], **first}
+    assert list(first) == [
+        "token_id",
+        "name",
+        "prefix",
+        "role",
+        "status",
+        "created_at",
+        "created_by",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    ]
+    assert (first["name"], second["name"]) == ("nightly", "token-1")
+    titles, line, _ = batchwright("users", "tokens", "ada@example.com").stdout.splitlines()
+    assert titles.split()[:2] == ["Token", "Name"]
+    assert line.split()[1:3] == ["nightly", first["prefix"]]
+    assert made["token"] not in line
+    revoked = answer(batchwright, "users", "revoke-token", "ada@example.com", "nightly")
+    assert (revoked["status"], answer(batchwright, "users", "tokens", "ada@example.com")) == (
+        "revoked",
+        [revoked, second],
+    )
+    result = batchwright("users", "revoke-token", "ada@example.com", "nightly")
+    assert result.exit_code == 2
+    assert "no active token 'nightly'" in result.stderr
+
+
+def test_the_audit_trail_shows_the_door(database: str, batchwright: Batchwright) -> None:
+    add(batchwright, "ada@example.com", "administrator", "--os-user", ME)
+    entry = answer(batchwright, "audit", "list", "--limit", "1")[0]
+    assert list(entry)[3:7] == ["os_user", "door", "credential", "address"]
+    assert (entry["door"], entry["credential"], entry["address"]) == ("cli", None, None)
+    titles, line = batchwright("audit", "list", "--limit", "1").stdout.splitlines()
+    assert line[titles.index("Door") :].split()[0] == "cli"
 
 
 @pytest.mark.parametrize(

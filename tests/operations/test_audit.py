@@ -11,7 +11,8 @@ from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.audit import record, subject_of
 from batchwright.operations.access.audit_trail import list_audit
-from batchwright.operations.app import Actor, Application, default_actor
+from batchwright.operations.actor import Door
+from batchwright.operations.app import Actor, Application, make_application
 from tests.support.application import ACTOR, NOW, make_settings
 
 
@@ -56,8 +57,8 @@ def test_a_subject_is_the_one_id_or_their_number() -> None:
 
 
 def test_the_default_actor_is_who_the_settings_claim_and_who_the_system_says(tmp_path: Path) -> None:
-    actor = default_actor(make_settings("sqlite:///x.db", tmp_path, actor="erika"))
-    assert (actor.name, actor.os_user) == ("erika", operating_system_user())
+    app = make_application(make_settings("sqlite:///x.db", tmp_path, actor="erika"), door=Door.CLI)
+    assert app.default_actor() == Actor("erika", operating_system_user(), Door.CLI)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "erika\nBcc: all@example.com", "erika\x00"])

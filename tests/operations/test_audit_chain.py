@@ -14,10 +14,11 @@ from batchwright.config.logging import configure_logging
 from batchwright.operations import audit_store
 from batchwright.operations.access.audit import record
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
-from batchwright.operations.access.sealing import AT_ONCE, seal_committed
+from batchwright.operations.access.sealing import AT_ONCE, LATER, seal_committed
+from batchwright.operations.actor import Actor, Door, Principal
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.tables import audit_entry, audit_head, audit_seal
-from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR, ADDRESS, NOW, make_settings
 
 pytestmark = pytest.mark.on_both
 
@@ -79,6 +80,11 @@ def test_an_empty_trail_has_an_empty_chain(app: Application) -> None:
     [
         {"actor": "eve"},
         {"os_user": "eve"},
+        {"door": "api"},
+        {"door": None},
+        {"door": ""},
+        {"credential": "token 1"},
+        {"address": "203.0.113.7"},
         {"act": "other.act"},
         {"subject": "thre"},
         {"reason": "none"},
@@ -90,6 +96,29 @@ def test_an_empty_trail_has_an_empty_chain(app: Application) -> None:
 def test_an_edited_entry_is_named_whatever_was_edited(sealed: Application, values: dict[str, Any]) -> None:
     tamper(sealed, update(audit_entry).where(audit_entry.c.id == 3).values(**values))
     assert problems(sealed) == [("edited", 3)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"door": "console"},
+        {"credential": None},
+        {"credential": "token 2"},
+        {"address": None},
+        {"address": "token 1", "credential": ADDRESS},
+        {"door": None, "credential": None, "address": None},
+    ],
+)
+def test_an_edited_door_token_or_address_of_a_web_act_is_named(
+    app: Application, values: dict[str, Any]
+) -> None:
+    jane = Actor("jane@example.com", "service", Door.API, Principal(1, 1, ADDRESS))
+    with app.database.write() as connection:
+        record(connection, actor=jane, act="test.act", subject="one", now=NOW)
+    seal_committed(app)
+    assert problems(app) == OK
+    tamper(app, update(audit_entry).values(**values))
+    assert problems(app) == [("edited", 1)]
 
 
 def test_a_deleted_entry_is_named(sealed: Application) -> None:
@@ -238,7 +267,9 @@ def test_a_long_trail_is_sealed_in_several_transactions(app: Application) -> Non
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
-@pytest.mark.parametrize("column", ["at", "actor", "os_user", "act", "subject", "reason", "before", "after"])
+@pytest.mark.parametrize(
+    "column", ["at", "actor", "os_user", *LATER, "act", "subject", "reason", "before", "after"]
+)
 @pytest.mark.parametrize("is_sealed", [True, False])
 def test_an_entry_with_bytes_in_place_of_text_is_listed_sealed_and_told_of(
     app: Application, column: str, is_sealed: bool

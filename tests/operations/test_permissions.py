@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,17 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
+from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token
 from batchwright.operations.access.users import (
     add_user,
     disable_user,
     enable_user,
     list_users,
-    make_token,
     set_mail,
     set_password,
     set_role,
 )
+from batchwright.operations.actor import Door
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
 from batchwright.operations.billing.asset_line_items import list_asset_line_items, show_asset_line_item
@@ -91,7 +93,8 @@ from batchwright.operations.schedules.schedules import (
     update_schedule,
 )
 from batchwright.operations.workers import list_workers
-from tests.support.application import NOW
+from tests.support.application import NOW, remove_user, web_actor
+from tests.support.rungs import depth
 
 # The table of roles: what each operation needs.
 NEEDED = {
@@ -175,6 +178,8 @@ NEEDED = {
         "enable_user",
         "list_users",
         "make_token",
+        "list_tokens",
+        "revoke_token",
         "set_mail",
         "set_password",
         "set_role",
@@ -199,6 +204,7 @@ NO_ACT = {
     "own_files": "part of imports and backups, which ask",
     "file_to_write": "part of imports and backups, which ask",
     "permit": "the question itself",
+    "authenticate_token": "comes before the question",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
@@ -315,6 +321,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "enable_user": lambda: enable_user(app, "x", actor=actor),
         "list_users": lambda: list_users(app, actor=actor),
         "make_token": lambda: make_token(app, "x", actor=actor),
+        "list_tokens": lambda: list_tokens(app, "x", actor=actor),
+        "revoke_token": lambda: revoke_token(app, "x", "x", actor=actor),
         "set_mail": lambda: set_mail(app, "x", "x", actor=actor),
         "set_password": lambda: set_password(app, "x", "x", actor=actor),
         "set_role": lambda: set_role(app, "x", "x", actor=actor),
@@ -345,30 +353,50 @@ def people(app: Application) -> dict[str, Actor]:
     return people
 
 
+def through(app: Application, door: Door, people: dict[str, Actor]) -> dict[str, Actor]:
+    """The same people at that door. Behind a web door nobody is who was a user when they were authenticated."""
+    if not door.is_web:
+        return {role: replace(actor, door=door) for role, actor in people.items()}
+    ada = people[Right.ADMINISTER]
+    add_user(app, "gone@example.com", Right.ADMINISTER, os_user="u-nobody", actor=ada)
+    emails = {user["os_user"]: user["email"] for user in list_users(app, actor=ada)}
+    callers = {
+        role: web_actor(app, emails[actor.os_user], door=door, by=ada) for role, actor in people.items()
+    }
+    remove_user(app, "gone@example.com")
+    return callers
+
+
 def test_every_operation_is_in_the_table_of_roles_or_is_no_act() -> None:
     assert set(FOUND) == set(ACTS) | set(NO_ACT)
 
 
 @pytest.mark.on_both
+@pytest.mark.parametrize("door", depth([Door.PYTHON, Door.API], list(Door)))
 def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_else(
-    app: Application, people: dict[str, Actor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Application, people: dict[str, Actor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Door
 ) -> None:
     roles = list(Right)
+    callers = through(app, door, people)
     assert calls(app, people["nobody"], tmp_path).keys() == ACTS.keys()
     for name, needed in ACTS.items():
-        for role, actor in people.items():
-            # Operations without an actor among their values act as the settings say.
-            monkeypatch.setattr(
-                "batchwright.operations.access.permissions.default_actor", lambda _, actor=actor: actor
-            )
-            monkeypatch.setattr(
-                "batchwright.operations.runs.batches.default_actor", lambda _, actor=actor: actor
-            )
-            monkeypatch.setattr(
-                "batchwright.operations.schedules.schedules.default_actor", lambda _, actor=actor: actor
-            )
+        for role, actor in callers.items():
+            # Operations without an actor among their values act as the default.
+            monkeypatch.setattr(Application, "default_actor", lambda _, actor=actor: actor)
             allowed = role != "nobody" and roles.index(Right(role)) >= roles.index(needed)
             assert is_forbidden(calls(app, actor, tmp_path)[name]) is not allowed, (name, role)
+
+
+@pytest.mark.parametrize("door", Door)
+def test_a_role_has_the_same_rights_at_every_door(
+    app: Application, people: dict[str, Actor], door: Door
+) -> None:
+    roles = list(Right)
+    for role, actor in through(app, door, people).items():
+        for right in Right:
+            allowed = role != "nobody" and roles.index(Right(role)) >= roles.index(right)
+            forbidden = is_forbidden(lambda: permit(app, actor, right, "act"))  # noqa: B023
+            assert forbidden is not allowed, (role, right)
 
 
 @pytest.mark.on_both
@@ -391,8 +419,7 @@ def test_every_refusal_leaves_one_audit_entry_that_names_the_act_and_the_role(
 def test_the_services_of_billing_are_forbidden_to_a_viewer(
     app: Application, people: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for where in ("access.permissions", "billing.service"):
-        monkeypatch.setattr(f"batchwright.operations.{where}.default_actor", lambda _: people[Right.LOOK])
+    monkeypatch.setattr(Application, "default_actor", lambda _: people[Right.LOOK])
     service = BillingService(app)
     flavours: list[Callable[[], object]] = [
         lambda: service.draft_pending_usage_input(),

@@ -12,14 +12,14 @@ import click
 
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import Settings, load_settings
-from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.actor import Actor, Door
 from batchwright.operations.app import Application, make_application
 
 
 @contextmanager
-def application() -> Iterator[Application]:
+def application(door: Door = Door.CLI) -> Iterator[Application]:
     """The application of the settings in force, closed at the end. Raises ``SettingsError``."""
-    app = make_application(current_settings())
+    app = make_application(current_settings(), door=door)
     context = click.get_current_context(silent=True)
     given = None if context is None else context.find_object(Verbosity)
     if given is not None and given.timeout is not None:
@@ -37,5 +37,5 @@ def current_settings() -> Settings:
 
 def acting(app: Application, claimed: str | None) -> Actor:
     """Who acts: the operating system's user, under the name given with `--actor`."""
-    actor = default_actor(app.settings)
+    actor = app.default_actor()
     return replace(actor, name=claimed) if claimed else actor

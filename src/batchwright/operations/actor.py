@@ -1,25 +1,67 @@
-"""Who acts: the operating system's user, and the name they claim."""
+"""Who acts: the operating system's user under the name they claim, or whom a web door authenticated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from batchwright.config.settings import Settings, operating_system_user
 from batchwright.engine.errors import Refused
+
+
+class Door(StrEnum):
+    """Which way an act comes in."""
+
+    CLI = "cli"
+    PYTHON = "python"
+    API = "api"
+    CONSOLE = "console"
+    SCHEDULE = "schedule"
+    WORKER = "worker"
+
+    @property
+    def is_web(self) -> bool:
+        """Whether who comes in is somebody else than the operating system's user, and has to be authenticated."""
+        return self in (Door.API, Door.CONSOLE)
+
+
+class Unauthenticated(Refused):
+    """Nobody is known to act (HTTP: 401)."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Whom a web door authenticated: the keys of the user and of their token, and the address that they called from.
+
+    It is no right yet: `permit` looks up both rows again at each act.
+    """
+
+    user_key: int
+    token_key: int
+    address: str
+
+    @property
+    def credential(self) -> str:
+        """By what they were authenticated, as the audit trail says it: "token 17"."""
+        return f"token {self.token_key}"
 
 
 @dataclass(frozen=True)
 class Actor:
     """`name` is who it is, as claimed (`--actor`, the setting); `os_user` is who it is, as the system says.
 
+    Behind a web door the name is the mail address of the principal's user, and `os_user` only whose process serves it.
     Raises `Refused` for a name that is empty or could forge a line of a log or a mail.
     """
 
     name: str
     os_user: str
+    door: Door = Door.PYTHON
+    principal: Principal | None = None
 
     def __post_init__(self) -> None:
         check_actor(self.name)
+        if self.door.is_web is (self.principal is None):
+            raise ValueError(f"an actor at the door {self.door} with the principal {self.principal}")
 
 
 def check_actor(name: str, field: str = "actor") -> str:
@@ -31,8 +73,3 @@ def check_actor(name: str, field: str = "actor") -> str:
             remedy="Give a name or a mail address",
         )
     return name
-
-
-def default_actor(settings: Settings) -> Actor:
-    """The actor that the settings name: by default the operating system's user, who is kept either way."""
-    return Actor(name=settings.actor, os_user=operating_system_user())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import reprlib
 import sys
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from batchwright.config.logging import log_to_stderr
-from batchwright.config.settings import Settings, load_settings
+from batchwright.config.settings import Settings, load_settings, operating_system_user
 from batchwright.engine import processes
 from batchwright.engine.clock import Clock, SystemClock
 from batchwright.engine.dispatch import Dispatcher
@@ -22,7 +23,7 @@ from batchwright.engine.executors import Apart, Executor, Inline, Local
 from batchwright.engine.registry import Registry
 from batchwright.engine.store.database import Database
 from batchwright.engine.subscribers import installed_subscribers
-from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.actor import Actor, Door, Unauthenticated
 from batchwright.operations.announce import Announcer
 from batchwright.operations.outcomes import outcome_rows
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from batchwright.notifications.compose import Composer
     from batchwright.notifications.deliver import Mailer
 
-__all__ = ["POOL", "Actor", "Application", "default_actor", "default_application", "make_application"]
+__all__ = ["POOL", "Actor", "Application", "default_application", "make_application"]
 
 # By name: what runs in another process makes its application there, from this module.
 POOL = "batchwright.operations.pool"
@@ -41,11 +42,25 @@ POOL = "batchwright.operations.pool"
 class Application:
     """The parts of one application. What mail and metrics need is heavy, and loaded when first asked for."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, door: Door = Door.PYTHON) -> None:
         self.settings = settings
         self.clock = clock
+        self.door = door
+        self.token_uses: dict[int, datetime] = {}
+        """By key of token the hour in which this process last noted that it was used."""
         self.database = Database(settings.database_url)
         self.registry = Registry(settings.jobs)
+
+    def default_actor(self) -> Actor:
+        """Who acts where nobody is named: the operating system's user, under the name that the settings give them.
+
+        Behind a web door that is nobody: it raises `Unauthenticated`.
+        """
+        if self.door.is_web:
+            raise Unauthenticated(
+                "nobody is named who acts", field="actor", remedy="Sign in, or give a token"
+            )
+        return Actor(self.settings.actor, operating_system_user(), self.door)
 
     @cached_property
     def events(self) -> Events:
@@ -141,13 +156,16 @@ class Application:
         self.database.close()
 
 
-def make_application(settings: Settings, *, clock: Clock | None = None) -> Application:
+def make_application(
+    settings: Settings, *, clock: Clock | None = None, door: Door = Door.PYTHON
+) -> Application:
     """The application that the settings describe; its clock is the machine's where none is given.
 
-    Where the program has not said how it logs, warnings go to stderr.
+    `door` is the way in of those who act without being named. Where the program has not said how it logs, warnings go
+    to stderr.
     """
     log_to_stderr()
-    return Application(settings, clock or SystemClock())
+    return Application(settings, clock or SystemClock(), door)
 
 
 def check_application(app: object) -> None:

@@ -19,7 +19,7 @@ from batchwright.engine.store.wake import tell
 from batchwright.files import CannotWrite, NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
-from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.own_files import file_to_write
 
@@ -35,7 +35,7 @@ def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[st
     with app.database.write() as connection:
         audit.record(
             connection,
-            actor=actor or default_actor(app.settings),
+            actor=actor or app.default_actor(),
             act="database.upgrade",
             subject=app.database.display_url,
             before={"revision": before},

@@ -1,17 +1,32 @@
-"""The audit trail with the chain that seals it, and the users with their roles."""
+"""The audit trail with the chain that seals it, and the users with their roles and tokens."""
 
 from __future__ import annotations
 
 from datetime import UTC
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, String, Table, Text, false, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from batchwright.engine.store.tables import metadata
 from batchwright.engine.store.types import BigKey, UtcTime
 
 # Mail addresses and login names compare byte by byte, whatever collation the database has.
 Name = String(254).with_variant(String(254, collation="C"), "postgresql")
+
+LONGEST_TOKEN_NAME: Final = 64
+TokenName = String(LONGEST_TOKEN_NAME).with_variant(String(LONGEST_TOKEN_NAME, collation="C"), "postgresql")
 
 UNSEALED: Final = text("NOT sealed")
 """Also where the sealer looks: SQLite takes a partial index only for the very words of its condition."""
@@ -37,6 +52,11 @@ audit_entry = Table(
     Column("at", TimeOfEntry, nullable=False),
     Column("actor", Text, nullable=False, comment="who it was, as claimed"),
     Column("os_user", Text, nullable=False, comment="who it was, as the operating system says"),
+    Column(
+        "door", String(16), comment="cli, python, api, console, schedule, worker; empty: before that was kept"
+    ),
+    Column("credential", Text, comment="what a web door knew them by: token and its number"),
+    Column("address", Text, comment="where they called a web door from"),
     Column("act", String(64), nullable=False),
     Column("subject", Text, nullable=False, comment="id of what was acted on, or a count of them"),
     Column("reason", Text),
@@ -73,8 +93,25 @@ app_user = Table(
     Column("role", String(32), nullable=False),
     Column("os_user", Name, unique=True, comment="who they are for the operating system"),
     Column("password_hash", Text, comment="argon2"),
-    Column("token_hash", String(64), unique=True, comment="SHA-256"),
     Column("mail", String(8), nullable=False, comment="always, errors, never or digest"),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+)
+
+user_token = Table(
+    "user_token",
+    metadata,
+    Column("id", BigKey, primary_key=True, comment="given once, also on SQLite: audit entries name it"),
+    Column("user_id", BigKey, ForeignKey("app_user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", TokenName, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True, comment="SHA-256"),
+    Column("prefix", String(16), comment="its first characters, to tell it by"),
+    Column("role", String(32), comment="what it allows at most; empty: all its user may"),
+    Column("created_at", UtcTime, comment="empty: before that was kept"),
+    Column("created_by", Text, comment="who made it, as claimed"),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("told_at", UtcTime, comment="when its user was told that it expires"),
+    Column("last_used_at", UtcTime, comment="to the hour"),
+    Column("revoked_at", UtcTime),
+    sqlite_autoincrement=True,
 )

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, text, update
 
-from batchwright.operations.tables import app_user
+from batchwright.operations.actor import Actor
+from batchwright.operations.tables import app_user, user_token
 
 # Before every act, so it is made once: the making takes longer than the answer.
-_FOR_PERMISSION = select(app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled).where(
-    or_(
-        app_user.c.os_user == bindparam("os_user"),
-        app_user.c.os_user.in_(bindparam("names", expanding=True)),
-        app_user.c.email.in_(bindparam("names", expanding=True)),
-        app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
+_FOR_PERMISSION = (
+    select(
+        *(app_user.c.id, app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled),
+        *(user_token.c.id.label("token_id"), user_token.c.role.label("token_role")),
+    )
+    .join_from(
+        app_user,
+        user_token,
+        (user_token.c.id == bindparam("token_id"))
+        & (user_token.c.user_id == app_user.c.id)
+        & user_token.c.revoked_at.is_(None)
+        & (user_token.c.expires_at > bindparam("now")),
+        isouter=True,
+    )
+    .where(
+        or_(
+            app_user.c.id == bindparam("user_id"),
+            app_user.c.os_user == bindparam("os_user"),
+            app_user.c.os_user.in_(bindparam("names", expanding=True)),
+            app_user.c.email.in_(bindparam("names", expanding=True)),
+            app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
+        )
     )
 )
 
 
 def users_for_permission(
-    connection: Connection, os_user: str, names: Collection[str]
+    connection: Connection, actor: Actor, names: Collection[str], now: datetime
 ) -> Sequence[RowMapping]:
-    """The users of that login name or one of these names; where there are others only, the first of all."""
-    values = {"os_user": os_user, "names": list(names)}
+    """The users that the actor may be, and those of one of these names; where there are others only, the first of all.
+
+    Beside the actor's principal `token_id` and `token_role` of their token, as long as that is good.
+    """
+    principal = actor.principal
+    values = {
+        "os_user": actor.os_user if principal is None else None,
+        "user_id": principal and principal.user_key,
+        "token_id": principal and principal.token_key,
+        "names": list(names),
+        "now": now,
+    }
     return connection.execute(_FOR_PERMISSION, values).mappings().all()
 
 

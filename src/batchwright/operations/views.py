@@ -186,7 +186,7 @@ def asset_line_item(row: Row) -> View:
 
 def audit_entry(row: Row) -> View:
     """An audit entry; `before` and `after` are JSON values, and what is none of its kind is shown as `damaged: …`."""
-    texts = ("actor", "os_user", "act", "subject", "reason")
+    texts = ("actor", "os_user", "door", "credential", "address", "act", "subject", "reason")
     return {
         "at": instant(row["at"]) if isinstance(row["at"], datetime) else _damaged(row["at"]),
         **{name: row[name] if isinstance(row[name], str | None) else _damaged(row[name]) for name in texts},

@@ -18,6 +18,7 @@ COLUMNS = (
     Column("at", "At (UTC)", show=instant),
     Column("actor", "Actor"),
     Column("os_user", "System user"),
+    Column("door", "Door"),
     Column("act", "Act"),
     Column("subject", "Subject"),
     Column("reason", "Reason"),

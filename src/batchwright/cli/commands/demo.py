@@ -27,7 +27,6 @@ from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
 from batchwright.files import CannotWrite, new_file
-from batchwright.operations.actor import default_actor
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
@@ -156,7 +155,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _show(app: Application, verbosity: Verbosity) -> int:
-    actor = default_actor(app.settings)
+    actor = app.default_actor()
     _title("The sample company is loaded")
     report = import_paths(app, [sample.folder()], actor=actor)
     write_table(report["files"], (Column("file", "File"), Column("loaded", "Loaded", numeric=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -11,6 +12,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
+from batchwright.operations.access import tokens as operations_on_tokens
 from batchwright.operations.access import users as operation
 from batchwright.operations.views import View
 
@@ -23,6 +25,19 @@ COLUMNS = (
     Column("has_password", "Password", show=lambda has: "yes" if has else "no"),
     Column("has_token", "Token", show=lambda has: "yes" if has else "no"),
     Column("created_at", "Created UTC", show=instant),
+)
+
+TOKEN_COLUMNS = (
+    Column("token_id", "Token", numeric=True),
+    Column("name", "Name"),
+    Column("prefix", "Begins with"),
+    Column("role", "At most"),
+    Column("status", "Status"),
+    Column("expires_at", "Expires UTC", show=instant),
+    Column("last_used_at", "Last used UTC", show=instant),
+    Column("created_at", "Created UTC", show=instant),
+    Column("created_by", "Created by"),
+    Column("revoked_at", "Revoked UTC", show=instant),
 )
 
 
@@ -97,19 +112,57 @@ def password(email: str, from_stdin: bool, reason: str | None, actor: str | None
         _answer(operation.set_password(app, email, text, actor=who, reason=reason), as_json)
 
 
-@users.command("token", example="batchwright users token jane@example.com")
+@users.command("token", example="batchwright users token jane@example.com --name nightly --role operator")
 @click.argument("email", metavar="EMAIL")
+@click.option("--name", metavar="N", help="What to call it; token-1 and so on without.")
+@click.option("--role", metavar="R", help="What it allows at most; all that the user may without.")
+@click.option("--expires", metavar="DATE", help="The last day on which it is good; a year without.")
 @reason_option
 @actor_option
 @as_json_option
-def token(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
-    """Make a new token for the API and print it, this once. The one before it is worth nothing any more."""
+def token(
+    email: str,
+    name: str | None,
+    role: str | None,
+    expires: str | None,
+    reason: str | None,
+    actor: str | None,
+    as_json: bool,
+) -> None:
+    """Make a token for the API, beside those they have, and print it, this once."""
     with application() as app:
-        made = operation.make_token(app, email, actor=acting(app, actor), reason=reason)
+        who = acting(app, actor)
+        made = operations_on_tokens.make_token(
+            app, email, name=name, role=role, expires=expires, actor=who, reason=reason
+        )
     if as_json:
-        write_json({"email": email, "token": made})
+        write_json({"email": email, "token": made.text, **made.view})
     else:
-        say(made)
+        say(made.text)
+
+
+@users.command("tokens", example="batchwright users tokens jane@example.com")
+@click.argument("email", metavar="EMAIL")
+@as_json_option
+def tokens(email: str, as_json: bool) -> None:
+    """List the tokens that a user ever had, oldest first; what they are made of is kept nowhere."""
+    with application() as app:
+        rows = operations_on_tokens.list_tokens(app, email)
+    write_rows(rows, TOKEN_COLUMNS, format="json" if as_json else "table", nothing="They never had a token.")
+
+
+@users.command("revoke-token", example="batchwright users revoke-token jane@example.com nightly")
+@click.argument("email", metavar="EMAIL")
+@click.argument("name", metavar="NAME")
+@reason_option
+@actor_option
+@as_json_option
+def revoke_token(email: str, name: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+    """End a token of a user at once."""
+    with application() as app:
+        who = acting(app, actor)
+        revoked = operations_on_tokens.revoke_token(app, email, name, actor=who, reason=reason)
+    _answer(revoked, as_json, TOKEN_COLUMNS)
 
 
 @users.command("disable", example="batchwright users disable jane@example.com --reason 'has left'")
@@ -148,8 +201,8 @@ def preferences(email: str, mail: str, reason: str | None, actor: str | None, as
         _answer(operation.set_mail(app, email, mail, actor=acting(app, actor), reason=reason), as_json)
 
 
-def _answer(user: View, as_json: bool) -> None:
+def _answer(row: View, as_json: bool, columns: Sequence[Column] = COLUMNS) -> None:
     if as_json:
-        write_json(user)
+        write_json(row)
     else:
-        write_facts((column.title, column.text(user)) for column in COLUMNS)
+        write_facts((column.title, column.text(row)) for column in columns)

@@ -17,6 +17,7 @@ from batchwright.config.logging import configure_logging
 from batchwright.config.stderr import write_at_once
 from batchwright.engine.errors import DatabaseReplaced, error_text
 from batchwright.engine.job_code import end_at_once
+from batchwright.operations.actor import Door
 from batchwright.operations.worker.worker import WorkerProcess
 
 STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
@@ -32,7 +33,7 @@ def worker(verbosity: Verbosity) -> int:
     on elsewhere after the scope at hand.
     """
     configure_logging(verbosity.level + 1)
-    with application() as app:
+    with application(Door.WORKER) as app:
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))

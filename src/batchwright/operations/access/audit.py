@@ -56,10 +56,14 @@ def subject_of(ids: Sequence[str], noun: str) -> str:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
+    principal = entry.actor.principal
     return {
         "at": entry.now,
         "actor": entry.actor.name,
         "os_user": entry.actor.os_user,
+        "door": entry.actor.door,
+        "credential": principal and principal.credential,
+        "address": principal and principal.address,
         "act": entry.act,
         "subject": entry.subject,
         "reason": entry.reason,

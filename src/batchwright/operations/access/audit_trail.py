@@ -18,7 +18,9 @@ from batchwright.operations.views import View
 
 
 def list_audit(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> Iterator[View]:
-    """The audit entries, newest first: `entry_id, at, actor, os_user, act, subject, reason, before, after`."""
+    """The audit entries, newest first: `entry_id, at, actor, os_user, door, credential, address, act, subject, reason,
+    before, after`; the three after `os_user` are `None` of entries older than they are.
+    """
     permit(app, actor, Right.ADMINISTER, "audit.list")
     check_limit(limit)
     listing = audit_store.list_audit_entries(limit)

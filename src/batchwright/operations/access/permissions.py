@@ -18,7 +18,7 @@ from batchwright.engine.store import runs
 from batchwright.notifications.addresses import parse_address
 from batchwright.operations import user_store
 from batchwright.operations.access import audit
-from batchwright.operations.actor import Actor, default_actor
+from batchwright.operations.actor import Actor, Principal
 from batchwright.operations.app import Application
 
 log = structlog.get_logger()
@@ -46,28 +46,40 @@ class Forbidden(Refused):
 
 
 def permit(
-    app: Application, actor: Actor | None, right: Right, act: str, connection: Connection | None = None
+    app: Application,
+    actor: Actor | None,
+    right: Right,
+    act: str,
+    connection: Connection | None = None,
+    *,
+    owner: str | None = None,
 ) -> None:
     """Refuse with `Forbidden` unless the actor has the right; the attempt is then in the audit trail.
 
     Call it before anything else, and outside a transaction of yours: the entry of a refusal has its own. Refuses a
     database that is not there, too.
 
-    The authenticated person is the operating system's user. With a user row they have its role. Without one they are
-    an administrator on an embedded database file that they own, and on a server database without a user; elsewhere
-    they may do nothing. Where the actor's name is that of a user, that user's role has to allow the act as well.
+    Behind a web door the authenticated person is the actor's principal: a user who is there now and not disabled, with
+    a token that is good now; they have the lower of the roles of both. Elsewhere it is the operating system's user.
+    With a user row they have its role. Without one they are an administrator on an embedded database file that they
+    own, and on a server database without a user; otherwise they may do nothing. Where the actor's name is that of a
+    user, that user's role has to allow the act as well.
 
     Args:
-        actor: `None` stands for who the settings name, as for `default_actor`.
+        actor: `None` stands for the `default_actor` of the application, which behind a web door is nobody.
         act: what they are about to do, as in the audit trail: "usage_input.edit", "run.list".
         connection: where the caller of an operation handed in a transaction of theirs, that one.
+        owner: in whose name it will be done; where that is a user, their role has to allow the act as well.
     """
-    actor = actor or default_actor(app.settings)
+    actor = actor or app.default_actor()
     if connection is None:
         app.database.require()
     with app.database.read_autocommit() if connection is None else nullcontext(connection) as reading:
-        users = user_store.users_for_permission(reading, actor.os_user, _names(actor))
+        names = _names(actor, owner)
+        users = user_store.users_for_permission(reading, actor, names, app.clock.now())
     refusal = _refusal(app, actor, users, right)
+    claimed = (user for user in users if user["email"] in names or user["os_user"] in names)
+    refusal = refusal or next(filter(None, (_lack(user, right) for user in claimed)), None)
     if refusal is not None:
         _record(app, connection, actor, right, act, refusal)
         raise refusal
@@ -106,21 +118,44 @@ def owns_file(app: Application, os_user: str) -> bool:
 
 
 def _refusal(app: Application, actor: Actor, users: Sequence[RowMapping], right: Right) -> Forbidden | None:
+    """Why the authenticated person may not, or `None` if they may."""
+    if actor.principal is not None:
+        return _refusal_of_principal(actor.name, actor.principal, users, right)
     own = user_of(users, actor)
     if own is not None:
-        refusal = _lack(own, right)
-    elif owns_file(app, actor.os_user) or not (users or app.database.is_sqlite):
-        refusal = None
-    else:
-        refusal = Forbidden(
-            f"{actor.os_user} is no user of this database, and this needs the role {right}",
+        return _lack(own, right)
+    if owns_file(app, actor.os_user) or not (users or app.database.is_sqlite):
+        return None
+    return Forbidden(
+        f"{actor.os_user} is no user of this database, and this needs the role {right}",
+        field="actor",
+        remedy=f"Ask an administrator: `batchwright users add EMAIL --role {typed(right)} "
+        f"--os-user {actor.os_user}`",
+    )
+
+
+def _refusal_of_principal(
+    email: str, principal: Principal, users: Iterable[RowMapping], right: Right
+) -> Forbidden | None:
+    # By both: SQLite gives the key of a row that is gone to another.
+    own = next((user for user in users if (user["id"], user["email"]) == (principal.user_key, email)), None)
+    if own is None:
+        return Forbidden(
+            f"{email} is no user of this database any more",
             field="actor",
-            remedy=f"Ask an administrator: `batchwright users add EMAIL --role {typed(right)} "
-            f"--os-user {actor.os_user}`",
+            remedy=f"Ask an administrator: `batchwright users add {email} --role {typed(right)}`",
         )
-    names = _names(actor)
-    claimed = (user for user in users if user["email"] in names or user["os_user"] in names)
-    return refusal or next(filter(None, (_lack(user, right) for user in claimed)), None)
+    remedy = f"Ask an administrator for another: `batchwright users token {email}`"
+    if own["token_id"] is None and not own["disabled"]:
+        message = f"{principal.credential} of {email} was revoked or has expired"
+        return Forbidden(message, field="actor", remedy=remedy)
+    ceiling = own["token_role"]
+    if ceiling is not None and ROLES.index(ceiling) < ROLES.index(right) and _lack(own, right) is None:
+        message = (
+            f"this needs the role {right}, and {principal.credential} of {email} allows {ceiling} at most"
+        )
+        return Forbidden(message, field="actor", remedy=remedy)
+    return _lack(own, right)
 
 
 def _lack(user: RowMapping, right: Right) -> Forbidden | None:
@@ -159,11 +194,14 @@ def _record(
         log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
 
 
-def _names(actor: Actor) -> set[str]:
-    """What a user row may have for the actor's name: as it stands, and the bare address in lower case."""
-    names = {actor.name, actor.name.lower()}
+def _names(actor: Actor, owner: str | None) -> set[str]:
+    """What a user row may have for a name that is claimed: as it stands, and the bare address in lower case."""
+    if owner is None and actor.principal is not None:
+        return set()  # who is authenticated by name claims none
+    name = actor.name if owner is None else owner
+    names = {name, name.lower()}
     with suppress(Refused):  # where it is no address
-        names.add(parse_address(actor.name).addr_spec.lower())
+        names.add(parse_address(name).addr_spec.lower())
     return names
 
 

@@ -24,15 +24,24 @@ FIRST_HASH: Final = "0" * 64
 AT_ONCE = 1000
 """Entries sealed in one transaction."""
 
+LATER: Final = ("door", "credential", "address")
+"""Columns that came after the first seals."""
+
 log = structlog.get_logger()
 
 
 def next_hash(previous: str, number: int, entry: Mapping[str, Any]) -> str:
-    """The seal of an entry: SHA-256, in hexadecimal, of the seal before it, its number and every column."""
+    """The seal of an entry: SHA-256, in hexadecimal, of the seal before it, its number and every column.
+
+    Entries of a time before `LATER` were sealed without: they have none of these, and any that is put in shows.
+    """
     columns = ("actor", "os_user", "act", "subject", "reason", "before", "after")
     at = entry["at"]
     shown = instant(at) if isinstance(at, datetime) else at
     values = [previous, number, entry["id"], shown, *(entry[column] for column in columns)]
+    later = [entry[column] for column in LATER]
+    if any(value is not None for value in later):
+        values += later
     return sha256(json.dumps(values, separators=(",", ":"), default=_blob).encode()).hexdigest()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping
-from hashlib import sha256
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
@@ -13,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from batchwright.engine.errors import Refused
 from batchwright.notifications.addresses import check_address, parse_address
 from batchwright.notifications.preferences import CHOICES, bare
-from batchwright.operations import user_store
+from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import ROLES, Right, owns_file, permit, typed
 from batchwright.operations.actor import Actor
@@ -56,7 +54,7 @@ def add_user(
             values = {"email": address, "role": role, "os_user": os_user, "mail": "always", "disabled": False}
             user_store.add_user(connection, {**values, "created_at": app.clock.now()})
             _check_administered(app, connection)
-            added = _user(_existing(connection, address))
+            added = _user(existing_user(connection, address), holders=())
             audit.record(
                 connection, actor, "user.add", address, reason=reason, after=added, now=app.clock.now()
             )
@@ -70,7 +68,8 @@ def list_users(app: Application, limit: int | None = None, *, actor: Actor | Non
     permit(app, actor, Right.ADMINISTER, "user.list")
     check_limit(limit)
     with app.database.read() as connection:
-        return [_user(row) for row in user_store.list_users(connection, limit=limit)]
+        holders = token_store.holders(connection, app.clock.now())
+        return [_user(row, holders) for row in user_store.list_users(connection, limit=limit)]
 
 
 def set_role(
@@ -98,9 +97,9 @@ def set_role(
 
 
 def disable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
-    """Let a user do nothing any more; their token is gone. Refuses for the last who may manage users."""
+    """Let a user do nothing any more; their tokens are revoked. Refuses for the last who may manage users."""
     permit(app, actor, Right.ADMINISTER, "user.disable")
-    return _change(app, email, {"disabled": True, "token_hash": None}, actor, "user.disable", reason)
+    return _change(app, email, {"disabled": True}, actor, "user.disable", reason)
 
 
 def enable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -127,24 +126,6 @@ def set_password(
     return _change(app, email, {"password_hash": hashed}, actor, "user.password", reason)
 
 
-def make_token(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> str:
-    """A new token for a user, in place of any they had. Only its hash is kept: it is never shown again."""
-    permit(app, actor, Right.ADMINISTER, "user.token")
-    token = f"bw_{secrets.token_urlsafe(32)}"
-    hashed = sha256(token.encode()).hexdigest()
-
-    def refuse_disabled(user: RowMapping) -> None:
-        if user["disabled"]:
-            raise Refused(
-                f"the user {user['email']} is disabled",
-                field="email",
-                remedy=f"Enable them first: `batchwright users enable {user['email']}`",
-            )
-
-    _change(app, email, {"token_hash": hashed}, actor, "user.token", reason, check=refuse_disabled)
-    return token
-
-
 def set_mail(app: Application, email: str, mail: str, *, actor: Actor, reason: str | None = None) -> View:
     """Say which mail of ended runs a user gets: a key of `CHOICES`. Everybody may say so for themselves."""
     permit(app, actor, _right_to_choose(app, email, actor), "user.preferences")
@@ -156,7 +137,8 @@ def _right_to_choose(app: Application, email: str, actor: Actor) -> Right:
     app.database.require()
     with app.database.read() as connection:
         own = user_store.user_by_os_user(connection, actor.os_user)
-    return Right.LOOK if own is not None and own["email"] == bare(email) else Right.ADMINISTER
+    own_email = actor.name if actor.principal is not None else own and own["email"]
+    return Right.LOOK if own_email == bare(email) else Right.ADMINISTER
 
 
 def _change(
@@ -166,29 +148,25 @@ def _change(
     actor: Actor,
     act: str,
     reason: str | None,
-    check: Callable[[RowMapping], None] = lambda user: None,
 ) -> View:
+    now = app.clock.now()
     with app.database.write() as connection:
         user_store.lock_users(connection)
-        before = _existing(connection, email)
-        check(before)
-        user_store.change_user(connection, before["id"], values)
+        user = existing_user(connection, email)
+        before = _user(user, token_store.holders(connection, now))
+        user_store.change_user(connection, user["id"], values)
+        if values.get("disabled"):
+            token_store.revoke_all(connection, user["id"], now)
         _check_administered(app, connection)
-        after = _user(_existing(connection, email))
+        after = _user(existing_user(connection, email), token_store.holders(connection, now))
         audit.record(
-            connection,
-            actor,
-            act,
-            before["email"],
-            reason=reason,
-            before=_user(before),
-            after=after,
-            now=app.clock.now(),
+            connection, actor, act, user["email"], reason=reason, before=before, after=after, now=now
         )
     return after
 
 
-def _existing(connection: Connection, email: str) -> RowMapping:
+def existing_user(connection: Connection, email: str) -> RowMapping:
+    """The user of that address. Refuses one that there is not."""
     user = user_store.user_by_email(connection, bare(email))
     if user is None:
         raise Refused(
@@ -268,7 +246,7 @@ def _tied(app: Application, os_user: str | None) -> Refused:
     )
 
 
-def _user(row: RowMapping) -> View:
+def _user(row: RowMapping, holders: Collection[int]) -> View:
     return {
         "email": row["email"],
         "role": row["role"],
@@ -276,6 +254,6 @@ def _user(row: RowMapping) -> View:
         "mail": row["mail"],
         "disabled": row["disabled"],
         "has_password": row["password_hash"] is not None,
-        "has_token": row["token_hash"] is not None,
+        "has_token": row["id"] in holders,
         "created_at": instant(row["created_at"]),
     }

@@ -133,8 +133,9 @@ def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
             before, after = ({name: side[name] for name in changed} for side in (before, after))
         if before is None and told["act"] in ACTS_ON_SEVERAL:
             continue  # its id stands there for something else
-        del told["subject"], told["os_user"]  # that one is for who may look at the audit trail
-        yield {**told, "before": before, "after": after}
+        # The rest of an entry is for who may look at the audit trail.
+        shown = {name: told[name] for name in ("at", "actor", "act", "reason")}
+        yield {**shown, "before": before, "after": after}
 
 
 def _history(connection: Connection, row: RowMapping) -> Iterator[View]:

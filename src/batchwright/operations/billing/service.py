@@ -7,7 +7,7 @@ from typing import Any
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import permit, right_to_run
-from batchwright.operations.app import Application, check_application, default_actor, default_application
+from batchwright.operations.app import Application, check_application, default_application
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.views import View
@@ -98,7 +98,7 @@ class BillingService:
             self._app,
             job,
             parameters,
-            actor=default_actor(self._app.settings),
+            actor=self._app.default_actor(),
             mode="sync" if sync else "batch",
             mail_actor=mail_actor,
             trigger="python",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from batchwright.engine.job import BatchJob
 from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
-from batchwright.operations.app import Application, check_application, default_actor, default_application
+from batchwright.operations.app import Application, check_application, default_application
 from batchwright.operations.checks import check_connection, check_job
 from batchwright.operations.runs.submitting import RunRequest, enqueue, tell_submitted
 
@@ -33,7 +33,7 @@ def execute_batch(
     app = app or default_application()
     if connection is not None:
         join_transaction(connection)
-    actor = default_actor(app.settings)
+    actor = app.default_actor()
     permit(app, actor, right_to_run(app, job.name), "run.submit", connection)
     app.registry.check(job)
     request = RunRequest(actor=actor, scope_size=scope_size)

@@ -13,7 +13,7 @@ from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
 from batchwright.engine.submit import CheckedRun
 from batchwright.operations import user_store
-from batchwright.operations.actor import Actor
+from batchwright.operations.actor import Actor, Door
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import RunRequest, check_ahead, enqueue_set
 
@@ -81,7 +81,7 @@ def _disabled(schedule: Schedule) -> Refused:
 
 def _request(schedule: Schedule, os_user: str, after_earlier: bool) -> RunRequest:
     return RunRequest(
-        actor=Actor(name=schedule.owner, os_user=os_user),
+        actor=Actor(schedule.owner, os_user, Door.SCHEDULE),
         reason=schedule.reason,
         explanation=schedule.explanation,
         notify=schedule.notify,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import date, datetime
 from functools import cache
 from typing import Any, get_type_hints
@@ -44,7 +44,7 @@ def permit_schedule(
     for right in sorted(rights, key=list(Right).index):
         permit(app, actor, right, act)
         if owner is not None:
-            permit(app, replace(actor, name=check_actor(owner, "owner")), right, act)
+            permit(app, actor, right, act, owner=check_actor(owner, "owner"))
 
 
 def check_request(

@@ -24,7 +24,7 @@ from batchwright.operations import user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
-from batchwright.operations.app import Application, check_application, default_actor, default_application
+from batchwright.operations.app import Application, check_application, default_application
 from batchwright.operations.checks import Unknown, check_job, check_limit
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.schedules.changes import (
@@ -118,7 +118,7 @@ def schedule(name: str, cron: str, job: BatchJob, app: Application | None = None
     check_job(job)
     check_application(app)
     app = app or default_application()
-    actor = default_actor(app.settings)
+    actor = app.default_actor()
     permit_schedule(app, actor, "schedule.add", jobs=[job.name], owner=fields.get("owner"))
     app.registry.check(job)
     parameters = job.parameters.model_dump(mode="json")

@@ -1,0 +1,57 @@
+"""Statements on tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+
+from batchwright.operations.tables import app_user, user_token
+
+# Before every call of the API, so it is made once.
+_BY_HASH = (
+    select(user_token, app_user.c.email, app_user.c.disabled)
+    .join_from(user_token, app_user)
+    .where(user_token.c.hash == bindparam("hash"))
+)
+
+
+def token_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
+    """The token, good or not, with `email` and `disabled` of its user."""
+    return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
+
+
+def tokens_of(connection: Connection, user_id: int) -> Sequence[RowMapping]:
+    """All tokens that a user ever had, oldest first."""
+    statement = select(user_token).where(user_token.c.user_id == user_id).order_by(user_token.c.id)
+    return connection.execute(statement).mappings().all()
+
+
+def holders(connection: Connection, now: datetime) -> set[int]:
+    """The keys of users who have a token that is good."""
+    good = user_token.c.revoked_at.is_(None) & (user_token.c.expires_at > now)
+    return set(connection.scalars(select(user_token.c.user_id).where(good)))
+
+
+def add_token(connection: Connection, user_id: int, values: Mapping[str, Any]) -> RowMapping:
+    """Add a token of that user, and give it back as it is read."""
+    statement = insert(user_token).values(user_id=user_id, **values).returning(user_token)
+    return connection.execute(statement).mappings().one()
+
+
+def revoke_token(connection: Connection, key: int, now: datetime) -> None:
+    """End one token."""
+    connection.execute(update(user_token).where(user_token.c.id == key).values(revoked_at=now))
+
+
+def revoke_all(connection: Connection, user_id: int, now: datetime) -> None:
+    """End the tokens of a user."""
+    theirs = (user_token.c.user_id == user_id) & user_token.c.revoked_at.is_(None)
+    connection.execute(update(user_token).where(theirs).values(revoked_at=now))
+
+
+def note_use(connection: Connection, key: int, hour: datetime) -> None:
+    """Write down in which hour a token was used last."""
+    connection.execute(update(user_token).where(user_token.c.id == key).values(last_used_at=hour))
