@@ -104,7 +104,7 @@ def test_who_may_only_read_the_database_may_not_even_read_what_is_beside_it(
         (tmp_path / f"batchwright.db{name}").chmod(0o644)
     with used(url):
         found = modes(tmp_path)
-    assert {found[f"batchwright.db{name}"] for name in ("-turn", "-next", "-lease")} == {beside}
+    assert {found[f"batchwright.db{name}"] for name in ("-turn", "-next", "-lease", "-shm")} == {beside}
 
 
 @needs_root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import READ_ONLY, is_damage, reason_of
 from batchwright.engine.store.lock_holders import end_stopped_writer, shown, write_lock_holder
-from batchwright.engine.store.side_files import make_side_file
+from batchwright.engine.store.side_files import adjust_side_file, make_side_file
 from batchwright.engine.store.tables import heartbeat, lease_metadata
 from batchwright.engine.store.turnstile import SECONDS_BEFORE_NAMING, locked_by
 
@@ -46,6 +47,7 @@ def open_engine(url: URL, longest_wait: Callable[[], float]) -> Engine:
     # A process drives several runs at once, each on connections of its own: none may wait for another's.
     engine, database = create_engine(url, max_overflow=-1), Path(url.database or "")
     event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda *_: _narrow_shared_memory(database))
     event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, database, longest_wait))
     return engine
 
@@ -244,6 +246,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "wal_autocheckpoint=20000",
         "journal_size_limit=67108864",
     )
+
+
+def _narrow_shared_memory(database: Path) -> None:
+    """SQLite makes the file of its locks as open as the database; to lock, and keep writers out, reading is enough."""
+    with contextlib.suppress(OSError):  # gone with the last connection of another process, which made it
+        file = database.resolve()
+        adjust_side_file(file.with_name(f"{file.name}-shm"), file)
 
 
 def _set_up(connection: Any, *pragmas: str) -> None:

@@ -44,6 +44,11 @@ def make_side_file(file: Path, database: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    adjust_side_file(file, database)
+
+
+def adjust_side_file(file: Path, database: Path) -> None:
+    """Give a file beside the database owner, group and mode, if we may. Raises ``OSError`` as ``make_side_file``."""
     if sys.platform != "linux":
         return
     # An ordinary descriptor would, when it is closed, take SQLite's locks on this file from the whole process.
