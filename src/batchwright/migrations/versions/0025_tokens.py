@@ -9,8 +9,8 @@ from alembic import op
 
 from batchwright.engine.store.types import BigKey, UtcTime
 
-revision = "0024"
-down_revision: str | None = "0023"
+revision = "0025"
+down_revision: str | None = "0024"
 branch_labels: str | None = None
 depends_on: str | None = None
 
