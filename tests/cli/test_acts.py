@@ -70,6 +70,27 @@ def test_acts_say_in_words_what_was_done(rated: str, batchwright: Batchwright) -
     assert again.stdout == "Set 0 billing schedules to Invoiced.\nInvoiced already: BS-01311820\n"
 
 
+def test_billing_schedules_move_on_by_a_day_or_a_file_after_their_numbers_were_said(
+    company: str, batchwright: Batchwright
+) -> None:
+    look = ("billing-schedules", "list", "--ready-by", "2023-07-01", "--status", "pending_billing")
+    move = ("billing-schedules", "set-status", "--ready-by", "2023-07-01", "--status", "Pending Invoice")
+    ready = [row["billing_schedule_id"] for row in answer(batchwright, *look)]
+    number = f"{len(ready)} billing schedules"
+
+    told = batchwright(*move, "--dry-run").stdout.splitlines()
+    assert told[:2] == [f"To Pending Invoice: {number}", f"  from Pending Billing: {len(ready)}"]
+    assert answer(batchwright, *move, "--dry-run")["moving"] == len(ready)
+    assert [row["billing_schedule_id"] for row in answer(batchwright, *look)] == ready
+
+    done = batchwright(*move).stdout.splitlines()
+    assert done == [*told[:-1], f"Set {number} to Pending Invoice."]
+    assert answer(batchwright, *look) == []
+    ids = "\n".join(ready)
+    back = ("billing-schedules", "set-status", "--ids-from", "-", "--status", "pending_billing", "--json")
+    assert json.loads(batchwright(*back, stdin=ids).stdout) == {"moved": ready, "untouched": []}
+
+
 def test_inputs_in_error_are_reset_by_id_by_code_and_from_a_file(
     rated: str, batchwright: Batchwright
 ) -> None:

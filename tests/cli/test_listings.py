@@ -141,6 +141,16 @@ def test_the_forecast_of_a_month_stands_beside_what_is_rated(rated: str, batchwr
     assert float(usd["2023-06"]["draft_fee_amount"]) >= 4000
 
 
+def test_billing_schedules_in_csv_have_the_fields_of_their_json(
+    company: str, batchwright: Batchwright
+) -> None:
+    words = ("billing-schedules", "list", "--period", "2023-06", "--customer", "C-1001")
+    lines = list(csv.DictReader(io.StringIO(batchwright(*words, "--format", "csv").stdout)))
+    expected = rows(batchwright, *words)
+    assert len(lines) > 1
+    assert lines == [{**row, "superseded": "false"} for row in expected]
+
+
 def test_what_was_loaded_is_written_as_the_files_that_load_it(
     company: str, batchwright: Batchwright, working_directory: Path
 ) -> None:

@@ -15,7 +15,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
 from batchwright.operations.app import Application
 from batchwright.operations.billing.imports import import_paths
-from batchwright.operations.billing.loaded import Kind, columns_of, list_loaded, show_loaded
+from batchwright.operations.billing.loaded import Kind, columns_of, list_loaded, loaded_page, show_loaded
 from batchwright.operations.checks import Unknown
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
@@ -154,6 +154,16 @@ def random_number(random: Random) -> str:
 
 def listed(app: Application) -> dict[Kind, list[Row]]:
     return {kind: list(list_loaded(app, kind)) for kind in Kind}
+
+
+def paged(app: Application, kind: Kind) -> list[Row]:
+    """The same in pages of one record."""
+    page = loaded_page(app, kind, limit=1)
+    rows = page.items
+    while page.next is not None:
+        page = loaded_page(app, kind, limit=1, after=page.next)
+        rows += page.items
+    return rows
 
 
 def id_of(kind: Kind, row: Row) -> str:
@@ -355,6 +365,7 @@ def test_a_list_of_several_pages_loses_nothing_and_names_nothing_twice(
     whole = listed(app)
     monkeypatch.setattr(pages, "ROWS_AT_A_TIME", 1)
     assert listed(app) == whole
+    assert {kind: paged(app, kind) for kind in Kind} == whole
     assert list(list_loaded(app, Kind.PRICE, 2)) == whole[Kind.PRICE][:2]
     rows = list_loaded(app, Kind.CONTRACT)
     seen = [next(rows)["contract_id"]]

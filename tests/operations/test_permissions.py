@@ -35,14 +35,16 @@ from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
 from batchwright.operations.billing.asset_line_items import list_asset_line_items, show_asset_line_item
 from batchwright.operations.billing.billing_schedules import (
+    billing_schedules_page,
     list_billing_schedules,
+    preview_billing_schedule_status,
     set_billing_schedule_status,
     show_billing_schedule,
 )
 from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
-from batchwright.operations.billing.loaded import Kind, list_loaded, show_loaded
+from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import list_account_charges, recalculation_offer
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
@@ -103,6 +105,8 @@ NEEDED = {
         "show_asset_line_item",
         "list_account_charges",
         "list_loaded",
+        "loaded_page",
+        "billing_schedules_page",
         "show_loaded",
         "list_billing_schedules",
         "show_billing_schedule",
@@ -163,6 +167,7 @@ NEEDED = {
     },
     Right.BILLING: {
         "set_billing_schedule_status",
+        "preview_billing_schedule_status",
         "import_paths",
         "recalculation_offer",
     },
@@ -249,6 +254,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_asset_line_items": lambda: list_asset_line_items(app, actor=actor),
         "show_asset_line_item": lambda: show_asset_line_item(app, "x", actor=actor),
         "list_loaded": lambda: list_loaded(app, Kind.PRICE, actor=actor),
+        "loaded_page": lambda: loaded_page(app, Kind.PRICE, actor=actor),
+        "billing_schedules_page": lambda: billing_schedules_page(app, actor=actor),
         "show_loaded": lambda: show_loaded(app, Kind.PRICE, "x", actor=actor),
         "list_account_charges": lambda: list_account_charges(app, actor=actor),
         "list_billing_schedules": lambda: list_billing_schedules(app, actor=actor),
@@ -307,6 +314,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "delete_usage_inputs": lambda: delete_usage_inputs(app, ids, actor=actor),
         "edit_usage_input": lambda: edit_usage_input(app, "x", actor=actor),
         "reset_usage_inputs": lambda: reset_usage_inputs(app, actor=actor),
+        "preview_billing_schedule_status": lambda: preview_billing_schedule_status(
+            app, ids, "x", actor=actor
+        ),
         "set_billing_schedule_status": lambda: set_billing_schedule_status(app, ids, "x", actor=actor),
         "import_paths": lambda: import_paths(app, [folder / "x"], actor=actor),
         "recalculation_offer": lambda: recalculation_offer(app, actor=actor),

@@ -96,5 +96,5 @@ ids_from_option = click.option(
     "--ids-from",
     metavar="FILE",
     callback=_read_ids,
-    help="Usage input ids from a file, one a line; - reads standard input.",
+    help="Ids from a file, one a line; - reads standard input.",
 )

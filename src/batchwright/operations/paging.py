@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import RowMapping
+
 from batchwright.engine.errors import Refused, storable
+from batchwright.engine.store.database import Database
+from batchwright.engine.store.pages import Listing
 
 Item = TypeVar("Item")
 Filter = Mapping[str, Any]
@@ -24,6 +28,7 @@ PAGE = 100
 """Items of a page of which no length was given."""
 LONGEST_PAGE = 1_000
 LONGEST_CURSOR = 4_000
+LONGEST_WALK = 20_000
 _KEYS = range(-(2**63), 2**63)
 
 
@@ -72,6 +77,38 @@ def place_after(after: str, listing: str, wanted: Filter, kinds: Sequence[type])
             else "it is none that a page of this listing gave"
         )
     return place
+
+
+def page_of(
+    database: Database,
+    name: str,
+    listing: Listing,
+    wanted: Filter,
+    view: Callable[[RowMapping], Item],
+    *,
+    limit: int,
+    after: str | None,
+    walk: Listing | None = None,
+) -> Page[Item]:
+    """A page of a listing that is kept in the order of columns; its whole sort key is the place in a cursor.
+
+    With `walk`, the same listing without what no index finds, a page looks at the next `LONGEST_WALK` rows of that at
+    most: it may be short, and yet not the last.
+    """
+    check_page(limit)
+    kinds = [column.type.python_type for column in listing.key]
+    place = None if after is None else place_after(after, name, wanted, kinds)
+    columns = [column.name for column in listing.key]
+    last = None if place is None else dict(zip(columns, place, strict=True))
+    with database.read() as connection:
+        end = None
+        if walk is not None:
+            end = connection.execute(walk.page(last, 1).offset(LONGEST_WALK)).mappings().one_or_none()
+        rows = connection.execute(listing.page(last, limit + 1, end)).mappings().all()
+    leads_on = rows[limit - 1] if len(rows) > limit else end
+    place_of = None if leads_on is None else [leads_on[column] for column in columns]
+    following = None if place_of is None else cursor(name, wanted, place_of)
+    return Page(list(map(view, rows[:limit])), following)
 
 
 def _refused(why: str) -> Refused:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, select
 
 from batchwright.billing.records.pages import chunks, update_as_seen
 from batchwright.billing.tables import asset_line_item, billing_schedule, usage_schedule
@@ -23,13 +24,43 @@ A superseded schedule was replaced by an amendment; it keeps its own figures as 
 """
 
 
-def list_billing(asset_key: int | None = None, limit: int | None = None) -> Listing:
-    """The billing schedules, superseded ones too, by asset and period."""
-    statement = _billing()
+_IN_ORDER = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
+
+
+def list_billing(
+    asset_key: int | None = None, limit: int | None = None, narrowed: Sequence[ColumnElement[bool]] = ()
+) -> Listing:
+    """The billing schedules that meet the conditions, superseded ones too, by asset and period."""
+    statement = _billing().where(*narrowed)
     if asset_key is not None:
         statement = statement.where(billing_schedule.c.asset_key == asset_key)
-    key = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
-    return Listing(statement, key, limit)
+    return Listing(statement, _IN_ORDER, limit)
+
+
+def walk_billing(status: str | None) -> Listing:
+    """What an index alone leads through: the sort keys of all billing schedules, or of those in one status."""
+    statement = select(*_IN_ORDER)
+    return Listing(statement if status is None else statement.where(has_status(status)), _IN_ORDER)
+
+
+def of_customer(customer_key: int) -> ColumnElement[bool]:
+    """The condition that a schedule is of an asset of this customer."""
+    return asset_line_item.c.customer_key == customer_key
+
+
+def has_status(*statuses: str) -> ColumnElement[bool]:
+    """The condition that a schedule has one of these statuses."""
+    return billing_schedule.c.status.in_(statuses)
+
+
+def within(first: date, last: date) -> ColumnElement[bool]:
+    """The condition that a schedule's period has one of these days."""
+    return and_(billing_schedule.c.period_start_date <= last, billing_schedule.c.period_end_date >= first)
+
+
+def ready_by(day: date) -> ColumnElement[bool]:
+    """The condition that a schedule is ready for invoice on a day."""
+    return billing_schedule.c.ready_for_invoice_date <= day
 
 
 def list_usage(asset_key: int | None = None, limit: int | None = None) -> Listing:
@@ -55,6 +86,12 @@ def billing_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, Ro
         rows = connection.execute(_billing().where(billing_schedule.c.billing_schedule_id.in_(chunk)))
         found.update((row["billing_schedule_id"], row) for row in rows.mappings())
     return found
+
+
+def billing_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[RowMapping]:
+    """The billing schedules that meet the conditions, in order of key."""
+    statement = _billing().where(*conditions).order_by(billing_schedule.c.id)
+    return list(connection.execute(statement).mappings())
 
 
 def set_status(connection: Connection, seen: Iterable[RowMapping], status: str) -> int:

@@ -6,7 +6,7 @@ writing its ``-wal`` back. A row that changes between two pages shows as it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,14 +33,28 @@ class Listing:
     limit: int | None = None
     newest_first: bool = False
 
-    def page(self, last: RowMapping | None, size: int | None) -> Select[Any]:
-        """The statement of the page after the row ``last``, or of the first."""
+    def page(
+        self,
+        last: RowMapping | Mapping[str, Any] | None,
+        size: int | None,
+        end: RowMapping | None = None,
+    ) -> Select[Any]:
+        """The statement of the page after the row ``last``, or of the first; not beyond the row ``end``, if any."""
         columns = [column.desc() for column in self.key] if self.newest_first else self.key
         statement = self.statement.order_by(*columns).limit(size)
-        if last is None:
-            return statement
-        key, seen = tuple_(*self.key), tuple(last[column.name] for column in self.key)
-        return statement.where(key < seen if self.newest_first else key > seen)
+        key = tuple_(*self.key)
+        if last is not None:
+            statement = statement.where(
+                key < self._seen(last) if self.newest_first else key > self._seen(last)
+            )
+        if end is not None:
+            statement = statement.where(
+                key >= self._seen(end) if self.newest_first else key <= self._seen(end)
+            )
+        return statement
+
+    def _seen(self, row: RowMapping | Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[column.name] for column in self.key)
 
 
 def rows(database: Database, listing: Listing) -> Iterator[RowMapping]:

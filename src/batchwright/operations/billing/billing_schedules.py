@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from calendar import monthrange
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, TypedDict, Unpack
 
 from sqlalchemy import Connection, RowMapping
 
+from batchwright.billing.importing import cells
 from batchwright.billing.records import assets, billing_schedules
 from batchwright.billing.records.billing_schedules import (
     INVOICED,
     PENDING_BILLING,
     PENDING_INVOICE,
     SUPERSEDED,
+    walk_billing,
 )
+from batchwright.billing.records.charges import customers
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
+from batchwright.engine.store.pages import Listing
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
+from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import (
     Unknown,
     check_known,
     check_limit,
-    check_one_of,
     distinct_ids,
     shortened,
 )
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 NOUN = "billing schedule"
@@ -39,7 +48,10 @@ STATUSES: Final[Mapping[str, str]] = {
     "pending_invoice": PENDING_INVOICE,
     "invoiced": INVOICED,
 }
-"""What a person writes, and the status it stands for."""
+"""What a person may set, in snake case, and the status it stands for."""
+
+ALL_STATUSES: Final = (*STATUSES.values(), SUPERSEDED)
+ACT: Final = "billing_schedule.set_status"
 
 MOVES: Final[Mapping[tuple[str, str], str]] = {
     (PENDING_BILLING, PENDING_INVOICE): "an invoice is being made of it",
@@ -54,18 +66,52 @@ The invoicing system tells us; amending an asset is the only way to Superseded, 
 """
 
 
+class Narrowing(TypedDict, total=False):
+    """What narrows a list of billing schedules down, as a person writes it."""
+
+    status: str | None
+    """As it is shown ("Pending Invoice"), or in snake case."""
+    customer_id: str | None
+    period: str | None
+    """A month, YYYY-MM: periods that have a day of it."""
+    ready_by: str | None
+    """A day, YYYY-MM-DD: what is ready for invoice by then."""
+
+
 def list_billing_schedules(
     app: Application,
     asset_line_item_id: str | None = None,
     limit: int | None = None,
     *,
     actor: Actor | None = None,
+    **narrowing: Unpack[Narrowing],
 ) -> Iterator[View]:
     """The billing schedules by asset and period, superseded ones too; streamed. Refuses an unknown asset."""
     permit(app, actor, Right.LOOK, "billing_schedule.list")
     check_limit(limit)
-    listing = billing_schedules.list_billing(filter_key(app, asset_line_item_id), limit)
+    listing = _narrowed(app, asset_line_item_id, limit, narrowing)
     return map(views.billing_schedule, pages.rows(app.database, listing))
+
+
+def billing_schedules_page(
+    app: Application,
+    asset_line_item_id: str | None = None,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+    **narrowing: Unpack[Narrowing],
+) -> Page[View]:
+    """A page of the same list. One that is narrowed down by days may be short, and yet not the last."""
+    permit(app, actor, Right.LOOK, "billing_schedule.list")
+    listing = _narrowed(app, asset_line_item_id, None, narrowing)
+    wanted = {"asset_line_item_id": asset_line_item_id, **narrowing}
+    by_days = narrowing.get("period") or narrowing.get("ready_by")
+    is_wide = by_days and asset_line_item_id is None and narrowing.get("customer_id") is None
+    status = narrowing.get("status")
+    walk = walk_billing(status and read_status(status, ALL_STATUSES)) if is_wide else None
+    view = views.billing_schedule
+    return page_of(app.database, NOUN, listing, wanted, view, limit=limit, after=after, walk=walk)
 
 
 def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: Actor | None = None) -> View:
@@ -78,47 +124,179 @@ def show_billing_schedule(app: Application, billing_schedule_id: str, *, actor: 
     return views.billing_schedule(row)
 
 
+def preview_billing_schedule_status(
+    app: Application,
+    ids: Sequence[str] | None,
+    status: str,
+    *,
+    ready_by: str | None = None,
+    actor: Actor | None = None,
+) -> View:
+    """What `set_billing_schedule_status` would do, in numbers; refuses what that would refuse. Changes nothing.
+
+    Returns `status, moving, untouched, by_status, fee_amounts`: how many move, how many have the status already, how
+    many move from each status, and their fee amounts by currency.
+    """
+    permit(app, actor, Right.BILLING, ACT)
+    chosen = _Chosen.read(ids, status, ready_by)
+    with app.database.read() as connection:
+        return chosen.plan(chosen.rows(connection))
+
+
 def set_billing_schedule_status(
-    app: Application, ids: Sequence[str], status: str, *, actor: Actor, reason: str | None = None
+    app: Application,
+    ids: Sequence[str] | None,
+    status: str,
+    *,
+    ready_by: str | None = None,
+    foreseen: View | None = None,
+    actor: Actor,
+    reason: str | None = None,
 ) -> dict[str, list[str]]:
-    """Move billing schedules to `status` (a key of `STATUSES`), all of them or none; usage schedules follow.
+    """Move billing schedules to `status`, all of them or none; usage schedules follow.
+
+    `status` is one of `STATUSES`, as it is shown or in snake case. The schedules are those of the `ids`, or all that
+    are ready for invoice by a day (`ready_by`, YYYY-MM-DD) and not as far yet.
 
     Returns the ids as `{"moved", "untouched"}`; untouched are those that have the status already. Refuses a move
-    that is not one of `MOVES`.
+    that is not one of `MOVES`, naming the schedules, and, where an answer of `preview_billing_schedule_status` is
+    given as `foreseen`, to do anything else than it says.
     """
-    permit(app, actor, Right.BILLING, "billing_schedule.set_status")
-    check_one_of(status, STATUSES, field="status")
-    target = STATUSES[status]
-    ids = distinct_ids(ids, field="billing_schedule_ids")
+    permit(app, actor, Right.BILLING, ACT)
+    chosen = _Chosen.read(ids, status, ready_by)
     with app.database.write(patient=True) as connection:
-        rows = _locked(connection, ids)
-        movable = [row for row in rows if row["status"] != target]
-        _refuse_forbidden(movable, target)
-        if billing_schedules.set_status(connection, movable, target) != len(movable):
+        rows = _locked(connection, chosen)
+        plan = chosen.plan(rows)
+        if foreseen is not None and foreseen != plan:
+            raise Refused(
+                "billing schedules were changed after this was shown",
+                remedy="Look at what it would do now, and try again",
+            )
+        movable = [row for row in rows if row["status"] != chosen.target]
+        if billing_schedules.set_status(connection, movable, chosen.target) != len(movable):
             raise Refused(
                 "somebody else moved these billing schedules at the same moment", remedy="Look, and try again"
             )
-        moved = [row["billing_schedule_id"] for row in movable]
         audit.record(
             connection,
             actor=actor,
-            act="billing_schedule.set_status",
-            subject=audit.subject_of(ids, NOUN),
+            act=ACT,
+            subject=audit.subject_of([row["billing_schedule_id"] for row in rows], NOUN),
             reason=reason,
             before={row["billing_schedule_id"]: row["status"] for row in movable},
-            after={"status": target},
+            after={"status": chosen.target},
             now=app.clock.now(),
         )
-    return {"moved": moved, "untouched": [an_id for an_id in ids if an_id not in set(moved)]}
+    untouched = [row["billing_schedule_id"] for row in rows if row["status"] == chosen.target]
+    return {"moved": [row["billing_schedule_id"] for row in movable], "untouched": untouched}
 
 
-def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
-    """The schedules of these ids as they are while we hold their assets; a schedule never changes its asset."""
-    found = billing_schedules.billing_by_ids(connection, ids)
-    check_known(NOUN, ids, found, field="billing_schedule_ids")
-    assets.lock(connection, {row["asset_key"] for row in found.values()})
-    found = billing_schedules.billing_by_ids(connection, ids)
-    return [found[an_id] for an_id in ids]
+def read_status(text: str, statuses: Collection[str]) -> str:
+    """The status that a person wrote, as it is shown or in snake case. Refuses what is none of `statuses`."""
+    named = {status.replace(" ", "_").lower(): status for status in statuses}
+    status = text if text in statuses else named.get(text)
+    if status is None:
+        raise Refused(
+            f"status {text!r} is not known",
+            field="status",
+            remedy=f"Use one of {', '.join(statuses)}, or in snake case {', '.join(named)}",
+        )
+    return status
+
+
+def _narrowed(app: Application, asset_line_item_id: str | None, limit: int | None, by: Narrowing) -> Listing:
+    conditions = []
+    if (status := by.get("status")) is not None:
+        conditions.append(billing_schedules.has_status(read_status(status, ALL_STATUSES)))
+    if (period := by.get("period")) is not None:
+        conditions.append(billing_schedules.within(*_days_of(period)))
+    if (day := by.get("ready_by")) is not None:
+        conditions.append(billing_schedules.ready_by(read_field(cells.day, day, field="ready_by")))
+    if (customer_id := by.get("customer_id")) is not None:
+        conditions.append(billing_schedules.of_customer(_customer_key(app, customer_id)))
+    return billing_schedules.list_billing(filter_key(app, asset_line_item_id), limit, conditions)
+
+
+def _days_of(month: str) -> tuple[date, date]:
+    try:
+        first = cells.day(f"{month}-01")
+    except cells.CellError:
+        raise Refused(
+            f"period {month!r} is no month", field="period", remedy="Write it as YYYY-MM, such as 2023-06"
+        ) from None
+    return first, first.replace(day=monthrange(first.year, first.month)[1])
+
+
+def _customer_key(app: Application, customer_id: str) -> int:
+    with app.database.read() as connection:
+        found = customers(connection, customer_id)
+    if not found:
+        raise Unknown("customer", [customer_id], field="customer_id")
+    return found[0].key
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The schedules that a person chose, and the status that they are to get."""
+
+    target: str
+    ids: Sequence[str]
+    ready_by: date | None
+
+    @classmethod
+    def read(cls, ids: Sequence[str] | None, status: str, ready_by: str | None) -> _Chosen:
+        target = read_status(status, STATUSES.values())
+        if ready_by is None:
+            return cls(target, distinct_ids(ids or (), field="billing_schedule_ids"), None)
+        if ids is not None:
+            raise Refused(
+                "ids were given together with a day",
+                field="ready_by",
+                remedy="Give either the ids or the day",
+            )
+        if target == PENDING_BILLING:
+            raise Refused(
+                f"by a day billing schedules move on only, not back to {PENDING_BILLING}",
+                field="ready_by",
+                remedy="Name those whose invoices were cancelled",
+            )
+        return cls(target, (), read_field(cells.day, ready_by, field="ready_by"))
+
+    def rows(self, connection: Connection) -> list[RowMapping]:
+        """The schedules as they are. Refuses ids that nobody has."""
+        if self.ready_by is not None:
+            before = [before for before, after in MOVES if after == self.target]
+            ready = billing_schedules.ready_by(self.ready_by)
+            return billing_schedules.billing_where(connection, billing_schedules.has_status(*before), ready)
+        found = billing_schedules.billing_by_ids(connection, self.ids)
+        check_known(NOUN, self.ids, found, field="billing_schedule_ids")
+        return [found[an_id] for an_id in self.ids]
+
+    def plan(self, rows: Sequence[RowMapping]) -> View:
+        """What becomes of these schedules, in numbers. Refuses moves that nobody may make."""
+        movable = [row for row in rows if row["status"] != self.target]
+        _refuse_forbidden(movable, self.target)
+        fees = Counter[str]()
+        for row in movable:
+            if row["currency"] is not None:  # else its amount is zero
+                fees[row["currency"]] += row["fee_amount"]
+        return {
+            "status": self.target,
+            "moving": len(movable),
+            "untouched": len(rows) - len(movable),
+            "by_status": dict(Counter(row["status"] for row in movable)),
+            "fee_amounts": {currency: views.money(fees[currency], currency) for currency in sorted(fees)},
+        }
+
+
+def _locked(connection: Connection, chosen: _Chosen) -> list[RowMapping]:
+    """The schedules as they are while we hold their assets; a schedule never changes its asset.
+
+    Of an asset whose first schedule came to be chosen just now, none.
+    """
+    held = {row["asset_key"] for row in chosen.rows(connection)}
+    assets.lock(connection, held)
+    return [row for row in chosen.rows(connection) if row["asset_key"] in held]
 
 
 def _refuse_forbidden(rows: Sequence[RowMapping], target: str) -> None:

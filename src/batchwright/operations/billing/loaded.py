@@ -31,6 +31,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 Detail = Callable[[Connection, RowMapping, date], View]
@@ -68,6 +69,16 @@ def list_loaded(
     check_limit(limit)
     found = _KINDS[kind]
     return map(partial(_view, found.file), pages.rows(app.database, found.records.listing(limit)))
+
+
+def loaded_page(
+    app: Application, kind: Kind, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the same list."""
+    permit(app, actor, Right.LOOK, f"{kind}.list")
+    found = _KINDS[kind]
+    view = partial(_view, found.file)
+    return page_of(app.database, kind, found.records.listing(), {}, view, limit=limit, after=after)
 
 
 def show_loaded(
