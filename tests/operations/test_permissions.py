@@ -46,6 +46,7 @@ from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import list_account_charges, recalculation_offer
+from batchwright.operations.billing.selections import select_usage_inputs
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
@@ -160,6 +161,7 @@ NEEDED = {
         "move_run",
         "pause_run",
         "release_run",
+        "select_usage_inputs",
         "add_usage_input",
         "delete_usage_inputs",
         "edit_usage_input",
@@ -227,6 +229,7 @@ NO_ACT = {
     "permit_change": "the question itself",
     "seal_committed": "the worker's act",
     "make_digests": "the worker's act",
+    "prune_selections": "the worker's act",
 }
 
 
@@ -308,6 +311,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "move_run": lambda: move_run(app, "x", actor=actor),
         "pause_run": lambda: pause_run(app, "x", actor=actor),
         "release_run": lambda: release_run(app, "x", actor=actor),
+        "select_usage_inputs": lambda: select_usage_inputs(app, [("x", "x")], actor=actor),
         "add_usage_input": lambda: add_usage_input(
             app, asset_line_item_id="x", usage_date="x", quantity="x", product_uom="x", actor=actor
         ),

@@ -146,7 +146,16 @@ def test_the_option_of_a_parameter_is_its_name_for_one_value(
     assert option_of(parameter, is_list) == option
 
 
-WITHOUT_A_PLACE = {"--sync", "--batch", "--enqueue", "--json", "--ids-from", "--timeout", "--dry-run"}
+WITHOUT_A_PLACE = {
+    "--sync",
+    "--batch",
+    "--enqueue",
+    "--json",
+    "--ids-from",
+    "--where",
+    "--timeout",
+    "--dry-run",
+}
 
 
 @pytest.mark.parametrize("job", sorted(run_command.commands))
@@ -164,7 +173,7 @@ def test_every_option_of_batchwright_run_is_read_or_refused_with_a_reason(job: s
         else:
             assert len(read(line)) == 1, line
         tried.add(name)
-    assert tried > WITHOUT_A_PLACE - {"--ids-from"}
+    assert tried > WITHOUT_A_PLACE - {"--ids-from", "--where"}
 
 
 BAD = [

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -294,6 +295,24 @@ usage_input = Table(
     Index("ix_usage_input_error_code", "code", "id", sqlite_where=IN_ERROR, postgresql_where=IN_ERROR),
     Index("ix_usage_input_not_rated", "status", "id", sqlite_where=NOT_RATED, postgresql_where=NOT_RATED),
     Index("ix_usage_input_usage_date", "usage_date", "id", sqlite_where=PRESENT, postgresql_where=PRESENT),
+)
+
+# The usage inputs that matched a filter when somebody asked: an act on them takes just these, in the status they had.
+input_selection = Table(
+    "input_selection",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("selection_id", PublicId, nullable=False, unique=True),
+    Column("actor", Text, nullable=False, comment="who made it, and alone may use it"),
+    Column("filter", Text, nullable=False, comment="as people write it"),
+    Column("count", Integer, nullable=False),
+    Column(
+        "loaded", LargeBinary, nullable=False, comment="64-bit little-endian keys, rising, of Loaded ones"
+    ),
+    Column("rated", LargeBinary, nullable=False, comment="the same of Rated ones"),
+    Column("errored", LargeBinary, nullable=False, comment="the same of those in Error"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False, index=True),
 )
 
 # Files of usage inputs that brought lines without ids: the same lines would be charged again, and no id tells.

@@ -8,7 +8,16 @@ from batchwright.cli.driving import finish_submitted
 from batchwright.cli.run_options import RunOptions
 from batchwright.cli.session import acting, application
 from batchwright.cli.verbosity import Verbosity
+from batchwright.operations.billing.input_filter import pairs_of
+from batchwright.operations.billing.selections import select_usage_inputs
 from batchwright.operations.runs.submitting import submit_run
+
+
+def selected(where: str, claimed: str | None) -> dict[str, Any]:
+    """The parameter that names a selection of what the filter matches now."""
+    with application() as app:
+        selection = select_usage_inputs(app, pairs_of(where), actor=acting(app, claimed))
+    return {"selection_id": selection["selection_id"]}
 
 
 def submit_and_drive(

@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
 from batchwright.billing.counts import Counts
-from batchwright.billing.records import assets_and_inputs, candidates, counts, selection
+from batchwright.billing.records import assets_and_inputs, candidates, counts, input_selections, selection
 from batchwright.billing.records.assets_and_inputs import (
     ASSET_KEY,
     RATED_INPUTS,
@@ -27,6 +27,7 @@ from batchwright.billing.records.assets_and_inputs import (
     ScheduleTuple,
 )
 from batchwright.billing.records.candidates import Candidates
+from batchwright.billing.records.input_selections import Selection
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.usage import AssetUsage, Rated
 from batchwright.engine import ledger
@@ -42,9 +43,9 @@ MOVED = "it was given to another asset line item after the run was submitted; ru
 
 
 class UsageParameters(BaseModel):
-    """No arguments: every candidate. Usage input ids, or asset line item ids; not both.
+    """No arguments: every candidate. Usage input ids, asset line item ids, or a selection; one of them at most.
 
-    ``retry_of``, in place of either, is the run whose records that errored or were not reached are meant; a retry
+    ``retry_of``, in place of these, is the run whose records that errored or were not reached are meant; a retry
     of many sets it.
     """
 
@@ -52,14 +53,14 @@ class UsageParameters(BaseModel):
 
     usage_input_ids: list[str] | None = None
     asset_line_item_ids: list[str] | None = None
+    selection_id: str | None = None
     retry_of: SkipJsonSchema[str | None] = None
 
     @model_serializer(mode="wrap")
-    def _without_what_only_a_retry_has(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_few_runs_have(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dumped: dict[str, Any] = dump(self)
-        if self.retry_of is None:
-            del dumped["retry_of"]
-        return dumped
+        rare = ("selection_id", "retry_of")
+        return {name: value for name, value in dumped.items() if name not in rare or value is not None}
 
     @field_validator("usage_input_ids", "asset_line_item_ids")
     @classmethod
@@ -100,12 +101,21 @@ class UsageJob(DryRunJob):
                 field="asset_line_item_ids",
                 remedy="Leave one of them out, or both to take everything",
             )
+        if more.get("selection_id") is not None and (
+            usage_input_ids is not None or asset_line_item_ids is not None or more.get("retry_of") is not None
+        ):
+            raise Refused(
+                "a selection says which usage inputs are meant: give no ids beside it",
+                field="selection_id",
+                remedy="Leave the selection out, or the ids",
+            )
         super().__init__(
             usage_input_ids=_listed(usage_input_ids),
             asset_line_item_ids=_listed(asset_line_item_ids),
             **more,
         )
         self._customer_ids: dict[int, str] = {}
+        self._selection: Selection | None = None
 
     @property
     @abstractmethod
@@ -126,6 +136,8 @@ class UsageJob(DryRunJob):
             return selection.input_keys(connection, self.parameters.usage_input_ids)
         if self.parameters.asset_line_item_ids is not None:
             return selection.asset_keys(connection, self.parameters.asset_line_item_ids)
+        if self.parameters.selection_id is not None:
+            return self._selected(connection).keys()
         if self.parameters.retry_of is not None:
             return self._keys_again(connection, self.parameters.retry_of)
         return ()
@@ -148,8 +160,24 @@ class UsageJob(DryRunJob):
         return super().count(context, at_most)
 
     def eligible(self, scope: Scope) -> list[InputTuple]:
-        """The inputs of the scope that the job takes, as they are now; the others are reported."""
-        return eligible(scope, self.usual, self.takes, self.why_not)
+        """The inputs of the scope that the job takes, as they are now; the others are reported.
+
+        Of a selection it takes none that changed its status since.
+        """
+        rows = eligible(scope, self.usual, self.takes, self.why_not)
+        if self.parameters.selection_id is None:
+            return rows
+        selection, taken = self._selected(scope.connection), []
+        for row in rows:
+            one = InputRow._make(row)
+            status = selection.status_of(one.key)
+            if status == one.status:
+                taken.append(row)
+            else:
+                scope.skip(
+                    one.key, "not_eligible", f"it was {status} when it was selected, and is {one.status} now"
+                )
+        return taken
 
     def tell_log(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
         """Say for the log whose assets these are, and which months the usage dates of the inputs span."""
@@ -198,13 +226,25 @@ class UsageJob(DryRunJob):
     @property
     def _takes_everything(self) -> bool:
         given = self.parameters
-        return given.usage_input_ids is None and given.asset_line_item_ids is None and given.retry_of is None
+        return (given.usage_input_ids, given.asset_line_item_ids, given.selection_id, given.retry_of) == (
+            None,
+        ) * 4
 
     @property
     def _takes_inputs(self) -> bool:
         """Whether what it selects are inputs; else they are assets, or there is no selection."""
         given = self.parameters
-        return given.usage_input_ids is not None or (given.retry_of is not None and not self.retries_assets)
+        if given.retry_of is not None:
+            return not self.retries_assets
+        return given.usage_input_ids is not None or given.selection_id is not None
+
+    def _selected(self, connection: Connection) -> Selection:
+        """The selection, read once."""
+        if self._selection is None:
+            self._selection = input_selections.read(connection, self.parameters.selection_id)
+        if self._selection is None:
+            raise no_selection(self.parameters.selection_id)
+        return self._selection
 
     def _keys_again(self, connection: Connection, run_id: str) -> Sequence[int]:
         run = runs.by_id(connection, run_id)
@@ -292,6 +332,15 @@ def report(scope: Scope, usages: Iterable[AssetUsage], total: str) -> None:
     for currency, theirs in paid.items():
         scope.pay(currency, map(_KEY_AND_AMOUNT, chain.from_iterable([usage.rated for usage in theirs])))
         scope.add_total(total, currency, sum(one.fee for usage in theirs for one in usage.postings.values()))
+
+
+def no_selection(selection_id: str) -> Refused:
+    """There is none of that id for whoever asks."""
+    return Refused(
+        f"there is no selection {selection_id!r} of yours: it has expired, or never was",
+        field="selection_id",
+        remedy="Select again; a selection is good for an hour, and for who made it",
+    )
 
 
 def _all_deleted(run_id: str) -> Refused:

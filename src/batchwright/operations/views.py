@@ -50,7 +50,7 @@ def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: d
         "errored": run.errored,
         "skipped": run.skipped,
         "not_reached": run.not_reached,
-        "totals": _totals(run.totals),
+        "totals": totals(run.totals),
         "warnings": [warning._asdict() for warning in warnings],
         "error": run.error,
         "created_at": instant(run.created_at),
@@ -240,8 +240,8 @@ def instant(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _totals(totals: object) -> dict[str, dict[str, str]]:
-    """Those of a version that let anything through keep nobody from the other runs."""
+def totals(totals: object) -> dict[str, dict[str, str]]:
+    """Amounts by name and currency. Those of a version that let anything through keep nobody from the other runs."""
     if not isinstance(totals, Mapping):
         return {"damaged": {"damaged": f"damaged: {totals}"}}
     return {str(name): _amounts(amounts) for name, amounts in totals.items()}

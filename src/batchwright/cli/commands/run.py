@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from batchwright.billing.recalculation import REASONS
 from batchwright.cli.job_commands import RunGroup
-from batchwright.cli.options import ids_from_option
+from batchwright.cli.options import ids_from_option, where_option
 from batchwright.cli.run_options import RunOptions, dry_run_option, run_options
-from batchwright.cli.submitting import submit_and_drive
+from batchwright.cli.submitting import selected, submit_and_drive
 from batchwright.cli.verbosity import Verbosity
 
 
@@ -23,7 +24,7 @@ def run() -> None:
     """
 
 
-def _usage_command(name: str, about: str) -> None:
+def _usage_command(name: str, about: str, status: str = "Loaded") -> None:
     """`batchwright run NAME` for a job over usage inputs: all of them, or those that are named."""
 
     @run.command(
@@ -31,6 +32,7 @@ def _usage_command(name: str, about: str) -> None:
         help=about,
         example=f"batchwright run {name}\n"
         f"batchwright run {name} --asset-line-item ALI-0001 --dry-run\n"
+        f"batchwright run {name} --where status={status},customer_id=C-1002\n"
         f"batchwright run {name} --usage-input IN-00007052 --usage-input IN-00007053 --sync",
     )
     @click.option(
@@ -44,6 +46,7 @@ def _usage_command(name: str, about: str) -> None:
         help="Only the inputs of this one; may be repeated.",
     )
     @ids_from_option
+    @where_option
     @dry_run_option
     @run_options
     @click.pass_obj
@@ -52,10 +55,15 @@ def _usage_command(name: str, about: str) -> None:
         usage_inputs: Sequence[str],
         asset_line_items: Sequence[str],
         ids_from: list[str] | None,
+        where: str | None,
         dry_run: bool,
         options: RunOptions,
     ) -> int:
         parameters = _named(usage_inputs, asset_line_items, ids_from)
+        if where is not None:
+            if parameters:
+                raise click.UsageError("Give a filter with --where, or ids, not both.")
+            parameters = selected(where, options.actor)
         return submit_and_drive(verbosity, name, parameters, dry_run, options)
 
 
@@ -70,6 +78,7 @@ _usage_command(
     "usage-unrating",
     "Take the rating of usage inputs back, of all that are Rated or of those that are named.\n\n"
     "They are left in Error; `usage-inputs reset` makes them Loaded again.",
+    "Rated",
 )
 
 
@@ -121,7 +130,7 @@ def data_recalculation(
 
 def _named(
     usage_inputs: Sequence[str], asset_line_items: Sequence[str], ids_from: list[str] | None
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     """The parameters; what was not given is left out, since an empty list is not *everything*."""
     usage_input_ids = [*usage_inputs, *(ids_from or ())]
     named = {"usage_input_ids": usage_input_ids, "asset_line_item_ids": list(asset_line_items)}

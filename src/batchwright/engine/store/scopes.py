@@ -272,20 +272,20 @@ def preview_sums(connection: Connection, run_key: int, kind: str) -> Iterator[tu
     mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)
     named = (preview_line.c.customer_id.is_not(None), preview_line.c.currency.is_not(None))
     by = (preview_line.c.customer_id, preview_line.c.currency)
-    statement = select(*by, *_halves(_BEFORE), *_halves(_AFTER)).where(*mine, *named)
+    statement = select(*by, *halves(_BEFORE), *halves(_AFTER)).where(*mine, *named)
     for customer_id, currency, *sums in connection.execute(statement.group_by(*by)):
-        before, after = _whole(*sums[:2]), _whole(*sums[2:])
+        before, after = whole(*sums[:2]), whole(*sums[2:])
         yield customer_id, Change(before, after, currency)
 
 
-def _halves(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+def halves(column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
     """Sums of a column that cannot overflow: SQLite's integers end at 64 bits, and so do its sums."""
     half: ColumnElement[int] = literal_column(f"{_HALF}")  # PostgreSQL shifts by plain integers only
     mask: ColumnElement[int] = literal_column(f"{2**_HALF - 1}")
     return func.sum(column.op(">>")(half)), func.sum(column.op("&")(mask))
 
 
-def _whole(high: Any, low: Any) -> int | None:
+def whole(high: Any, low: Any) -> int | None:
     """The sum of two halves; blank where every amount was."""
     return None if high is None else (int(high) << _HALF) + int(low)
 

@@ -6,7 +6,7 @@ Every door reads them here: `--where`, the parameters of the API, the filter of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -37,23 +37,21 @@ _EXAMPLE: Final = """Write it as status=Error,code=no_price; a value with a comm
 _PAIR: Final = re.compile(r"""([^=,"]*)=(?:\s*"((?:[^"]|"")*)"\s*|([^",]*))(?:,|$)""")
 
 
-def pairs_of(text: str) -> list[tuple[str, str]]:
+def pairs_of(text: str) -> Iterator[tuple[str, str]]:
     """The pairs of a text of `NAME=VALUE` with commas between them.
 
     A value with a comma or blanks around it stands in double quotes, a quote in it twice. Refuses an empty text: what
     was to narrow down must not end up meaning everything.
     """
-    pairs: list[tuple[str, str]] = []
     place = 0
-    while place < len(text) or not pairs or text[place - 1] == ",":
+    while place < len(text) or place == 0 or text[place - 1] == ",":
         match = _PAIR.match(text, place)
         if match is None:
             rest = repr(text[place:]) if text[place:].strip() else "its end"
             raise Refused(f"the filter cannot be read from {rest} on", field=FIELD, remedy=_EXAMPLE)
         name, quoted, plain = match.groups()
-        pairs.append((name.strip(), plain.strip() if quoted is None else quoted.replace('""', '"')))
+        yield name.strip(), plain.strip() if quoted is None else quoted.replace('""', '"')
         place = match.end()
-    return pairs
 
 
 def filter_of(pairs: Iterable[tuple[str, str]]) -> InputFilter:

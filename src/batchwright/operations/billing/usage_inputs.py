@@ -54,7 +54,7 @@ def list_usage_inputs(
     permit(app, actor, Right.LOOK, "usage_input.list")
     check_limit(limit)
     named = {"asset_line_item_id": asset_line_item_id, "status": status}
-    pairs = [] if where is None else pairs_of(where)
+    pairs = [] if where is None else list(pairs_of(where))
     pairs += [(name, value) for name, value in named.items() if value is not None]
     with app.database.read() as connection:
         wanted = checked_filter(connection, pairs)

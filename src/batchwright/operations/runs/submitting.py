@@ -10,12 +10,14 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection
 
+from batchwright.billing.records import input_selections
 from batchwright.engine import events
 from batchwright.engine.claim import Claim, NotOurs
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Warn
 from batchwright.engine.run import Run
 from batchwright.engine.submit import CheckedRun, Request, check_run, submit_set
+from batchwright.jobs.usage_selection import UsageJob, no_selection
 from batchwright.notifications.addresses import address_of, check_address
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import permit, right_to_run
@@ -159,6 +161,7 @@ def enqueue_set(
     mapped = cache(lambda: people(connection, app.settings).addresses)
     for place, (job, request) in enumerate(wanted):
         try:
+            _check_selection(connection, job, request.actor, app.clock.now())
             requests[place] = job, _checked(app, mapped, request)
         except Refused as refusal:
             results[place] = refusal
@@ -180,6 +183,7 @@ def check_ahead(app: Application, job: BatchJob, request: RunRequest) -> Checked
     """Call the job's code that a submit calls, before it and under no lock: it may take as long as it likes."""
     with app.database.read() as connection:
         mapped = cache(lambda: people(connection, app.settings).addresses)
+        _check_selection(connection, job, request.actor, app.clock.now())
         return check_run(connection, job, _checked(app, mapped, request), app.clock.now())
 
 
@@ -199,6 +203,15 @@ def _entry(request: RunRequest, act: str, run: Run, now: datetime) -> audit.Entr
 def tell_submitted(app: Application, run: Run) -> None:
     """Publish, after the commit, that a run was submitted."""
     app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+
+
+def _check_selection(connection: Connection, job: BatchJob, actor: Actor, now: datetime) -> None:
+    """Refuse a selection that has expired, or that somebody else made: as one that never was."""
+    selection_id = getattr(job.parameters, "selection_id", None)
+    if isinstance(job, UsageJob) and selection_id is not None:
+        owned = input_selections.owned(connection, selection_id)
+        if owned is None or owned["actor"] != actor.name or owned["expires_at"] <= now:
+            raise no_selection(selection_id)
 
 
 def _checked(app: Application, mapped: Callable[[], Mapping[str, str]], request: RunRequest) -> Request:

@@ -74,6 +74,8 @@ _NOT_HERE: Mapping[str, str] = {
     "json": "Leave it out: nobody reads an answer",
     "dry-run": "Leave it out, and look at the preview of a run by hand",
     "timeout": "Leave it out: the scheduler waits for its turn as long as it takes",
+    "where": "Name the ids, or leave it out for everything: what a filter selects is good for an hour",
+    "selection-id": "Name the ids, or leave it out for everything: a selection is good for an hour",
     "ids-from": "Name the ids themselves: the parameters of a schedule are frozen, a file is not",
 }
 

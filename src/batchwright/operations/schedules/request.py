@@ -18,6 +18,7 @@ from batchwright.engine.faults import is_transient
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.schedule import Misfire, Overlap, Schedule, ScheduleRequest, ScheduleSpec
 from batchwright.engine.submit import CEILING
+from batchwright.jobs.usage_selection import UsageJob
 from batchwright.notifications.addresses import check_address
 from batchwright.notifications.ping import check_ping
 from batchwright.operations.access.permissions import Right, permit, right_to_run
@@ -194,4 +195,7 @@ def _checked_parameters(app: Application, connection: Connection, request: Sched
             remedy=f"Give each as --param NAME=VALUE; see `batchwright jobs show {request.job}`",
         ) from error
     parameters: dict[str, Any] = job.parameters.model_dump(mode="json")
+    if isinstance(job, UsageJob) and job.parameters.selection_id is not None:
+        problem, remedy = "a selection is good for an hour", "Name the ids, or leave it out for everything"
+        raise Refused(problem, field="selection_id", remedy=remedy)
     return parameters

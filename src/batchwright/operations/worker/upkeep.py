@@ -1,5 +1,5 @@
-"""What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, and tells
-of mail that nobody sends.
+"""What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
+selections that have expired, and tells of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from batchwright.engine.store.leases import LeaseStore
 from batchwright.notifications import outbox
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
+from batchwright.operations.billing.selections import prune_selections
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.workers import Presence
 
@@ -70,6 +71,7 @@ class Upkeep:
                 "heartbeats of processes that are gone could not be looked for", lambda app: peers.look()
             )
             self._try("the daily digests could not be made; they wait", self._digests)
+            self._try("selections that have expired could not be deleted", prune_selections)
             self._try("mail that nobody sends could not be looked for", self._tell_of_untouched)
             self._stop.wait(SECONDS_BETWEEN)
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())

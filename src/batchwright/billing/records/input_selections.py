@@ -1,0 +1,164 @@
+"""Selections of usage inputs: which ones matched a filter at one moment, and in which status."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+
+from batchwright.billing.records import input_filter
+from batchwright.billing.records.input_filter import InputFilter
+from batchwright.billing.records.inputs import InputStatus
+from batchwright.billing.tables import DRAFT_CANDIDATE, asset_line_item, input_selection, usage_input
+from batchwright.engine.run import ENDED, Totals
+from batchwright.engine.store.scopes import halves, pack, unpack, whole
+from batchwright.engine.store.tables import run
+
+_COLUMNS: Final = {
+    InputStatus.LOADED: input_selection.c.loaded,
+    InputStatus.RATED: input_selection.c.rated,
+    InputStatus.ERROR: input_selection.c.errored,
+}
+
+
+class Selection:
+    """Keys of usage inputs by the status that they had."""
+
+    def __init__(self, keys: Mapping[InputStatus, array[int]]) -> None:
+        self._keys = keys
+
+    def keys(self) -> list[int]:
+        """All of them, rising."""
+        return sorted(key for keys in self._keys.values() for key in keys)
+
+    def status_of(self, key: int) -> InputStatus | None:
+        """The status that the input had; ``None`` where it was not selected."""
+        for status, keys in self._keys.items():
+            place = bisect_left(keys, key)
+            if place < len(keys) and keys[place] == key:
+                return status
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a filter matches now: keys by status, what their amounts sum to, and of how many assets they are.
+
+    ``partial_assets`` are those of which a forecast would take other inputs, too.
+    """
+
+    keys: Mapping[InputStatus, array[int]]
+    sums: Totals
+    assets: int
+    partial_assets: int
+
+
+def count(connection: Connection, where: InputFilter, at_most: int) -> int:
+    """How many inputs match; counted no further than one beyond ``at_most``."""
+    some = select(usage_input.c.id).where(*input_filter.matching(where)).limit(at_most + 1).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def match(connection: Connection, where: InputFilter) -> Match:
+    """What matches, in a transaction that sees one state of the database."""
+    keys: dict[InputStatus, list[int]] = {status: [] for status in _COLUMNS}
+    sums: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
+    for status, currency, some, *parts in connection.execute(_by_status_and_currency(where)):
+        keys[InputStatus(status)] += json.loads(f"[{some}]")
+        for name, half in zip(sums, (parts[:2], parts[2:]), strict=True):
+            if (amount := whole(*half)) is not None and currency is not None:
+                sums[name][currency] = sums[name].get(currency, 0) + amount
+    assets, partial = connection.execute(_assets(where)).one()
+    return Match({status: array("q", sorted(of)) for status, of in keys.items()}, sums, assets, partial or 0)
+
+
+def _by_status_and_currency(where: InputFilter) -> Any:
+    by = (usage_input.c.status, asset_line_item.c.currency)
+    amounts = (*halves(usage_input.c.rated_amount), *halves(usage_input.c.draft_rated_amount))
+    return (
+        select(*by, func.aggregate_strings(cast(usage_input.c.id, String), ","), *amounts)
+        .join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)
+        .where(*input_filter.matching(where))
+        .group_by(*by)
+    )
+
+
+def _assets(where: InputFilter) -> Any:
+    """How many assets there are inputs of, and for how many of them candidates of a forecast are left out."""
+    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
+    mine = (
+        select(usage_input.c.asset_key, func.sum(candidate).label("number"))
+        .where(*input_filter.matching(where))
+        .group_by(usage_input.c.asset_key)
+        .subquery("mine")
+    )
+    every = (
+        select(usage_input.c.asset_key, func.count().label("number"))
+        .where(literal_column(f"{DRAFT_CANDIDATE}"))
+        .group_by(usage_input.c.asset_key)
+        .subquery("every")
+    )
+    more: ColumnElement[int] = literal_column("CASE WHEN every.number > mine.number THEN 1 ELSE 0 END")
+    joined = mine.outerjoin(every, every.c.asset_key == mine.c.asset_key)
+    return select(func.count(), func.sum(more)).select_from(joined)
+
+
+def add(connection: Connection, values: Mapping[str, Any], keys: Mapping[InputStatus, array[int]]) -> None:
+    """Store a selection."""
+    packed = {column.name: pack(keys[status]) for status, column in _COLUMNS.items()}
+    connection.execute(insert(input_selection).values({**values, **packed}))
+
+
+def owned(connection: Connection, selection_id: str) -> RowMapping | None:
+    """``actor``, ``count`` and ``expires_at`` of a selection; ``None`` where there is none."""
+    columns = (input_selection.c.actor, input_selection.c.count, input_selection.c.expires_at)
+    statement = select(*columns).where(input_selection.c.selection_id == selection_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def read(connection: Connection, selection_id: str) -> Selection | None:
+    """A selection, whoever made it; ``None`` where there is none, any more."""
+    row = connection.execute(
+        select(*_COLUMNS.values()).where(input_selection.c.selection_id == selection_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Selection({status: unpack(packed) for status, packed in zip(_COLUMNS, row, strict=True)})
+
+
+def any_expired(connection: Connection, before: datetime) -> bool:
+    """Whether any expired before then."""
+    expired = select(input_selection.c.id).where(input_selection.c.expires_at < before)
+    return connection.execute(expired.limit(1)).first() is not None
+
+
+def prune(connection: Connection, before: datetime) -> int:
+    """Delete what expired before then, but for what a run that has not ended works on; how many these were."""
+    used = set(_used(connection))
+    expired = input_selection.c.expires_at < before
+    return connection.execute(
+        delete(input_selection).where(expired, input_selection.c.selection_id.not_in(used))
+    ).rowcount
+
+
+def _used(connection: Connection) -> Iterator[str]:
+    live = select(run.c.parameters).where(run.c.state.not_in(list(ENDED)))
+    for text in connection.execute(live.where(run.c.parameters.contains("selection_id"))).scalars():
+        yield str(json.loads(text).get("selection_id"))
