@@ -7,8 +7,8 @@ from alembic import op
 
 from batchwright.engine.store.types import BigKey, PublicId, UtcTime
 
-revision = "0026"
-down_revision: str | None = "0025"
+revision = "0027"
+down_revision: str | None = "0026"
 branch_labels: str | None = None
 depends_on: str | None = None
 
