@@ -113,6 +113,24 @@ def test_a_limit_cuts_a_listing_that_is_whole_without(
     assert rows(batchwright, *words, "--limit", "1") == whole[:1]
 
 
+def test_the_run_log_is_filtered_by_all_that_is_asked(rated: str, batchwright: Batchwright) -> None:
+    every = rows(batchwright, "runs", "list")
+    [run] = every
+    day, actor = run["started_at"][:10], run["actor"]
+    asked = ["--status", "failed", "--status", "complete", "--from", day, "--actor", actor, "--errors"]
+    assert rows(batchwright, "runs", "list", *asked) == every
+    for other in (
+        ["--before", day],
+        ["--from", "2999-01-01T00:00+02:00"],
+        ["--customer", "C"],
+        ["--schedule", "N"],
+    ):
+        assert rows(batchwright, "runs", "list", *other) == []
+    refused = batchwright("runs", "list", "--before", "noon", "--json")
+    assert refused.exit_code == 2
+    assert json.loads(refused.stdout)["error"]["field"] == "--before"
+
+
 def test_the_run_log_has_the_columns_of_the_run_queue_and_log(rated: str, batchwright: Batchwright) -> None:
     titles, line = batchwright("runs", "list").stdout.splitlines()
     columns = ["Job ID", "Type", "Status", "Customer", "Period", "Reason", "Actor", "Started UTC", "Duration"]

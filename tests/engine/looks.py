@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, event
 
-from batchwright.engine.store import runs, schedules, scopes
+from batchwright.engine.run import State
+from batchwright.engine.store import run_log, runs, schedules, scopes
+from batchwright.engine.store.run_log import Place, Wanted
 from batchwright.operations import audit_store
 
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+RUN_LISTS = {
+    "all": (Wanted(), "ix_run_begun_at_id"),
+    "from, before": (Wanted(since=AT, before=AT + timedelta(days=1)), "ix_run_begun_at_id"),
+    "period": (Wanted(period="2026-01"), "ix_run_begun_at_id_periods"),
+    "errors": (Wanted(with_errors=True), "ix_run_begun_at_id_errored"),
+    "state": (Wanted(states=(State.COMPLETED,)), "ix_run_state_begun_at_id"),
+    **{
+        name: (Wanted(equal={name: "a"}), f"ix_run_{name}_begun_at_id")
+        for name in ("job", "customer_id", "actor", "schedule", "trigger")
+    },
+}
+"""A filter of each kind, with the index that gives its runs in order."""
+
+
+def _listed(wanted: Wanted) -> Callable[[Connection], Any]:
+    """A page in the middle of the log."""
+    return lambda connection: run_log.page(connection, wanted, 20, Place(50, AT, 50))
+
+
 LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
-    "runs list": (lambda connection: runs.listing(connection, limit=20), "ix_run_begun"),
-    "runs list --job": (
-        lambda connection: runs.listing(connection, job="usage-rating", limit=20),
-        "ix_run_job_begun",
+    **{f"runs list, {name}": (_listed(wanted), index) for name, (wanted, index) in RUN_LISTS.items()},
+    "runs list, by two states": (
+        _listed(Wanted(states=(State.FAILED, State.QUEUED))),
+        "ix_run_state_begun_at_id",
     ),
+    "runs list, started meanwhile": (_listed(Wanted()), "ix_run_start_number"),
     "overlap": (lambda connection: schedules.newest_live(connection, ["a"]), "ix_run_schedule_live"),
     "dedup key": (lambda connection: runs.live_with_key(connection, "a", "b"), "ix_run_job_dedup_key"),
     "recorded ahead": (

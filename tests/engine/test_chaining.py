@@ -18,6 +18,7 @@ from batchwright.engine.store.tables import run_selection
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.support.faults import sqlite_busy
+from tests.support.run_log import every_run
 
 
 class Next(BatchJob):
@@ -181,7 +182,7 @@ def test_nobody_sees_the_next_run_before_the_first_has_ended(rig: Rig, spy: type
         finish.submit(Next())
         other = Database(rig.database.url.render_as_string(hide_password=False))
         with other.read() as connection:
-            seen.append(len(runs.listing(connection)))
+            seen.append(len(every_run(connection)))
         other.close()
 
     at_finish(spy, submit_and_look)

@@ -18,6 +18,7 @@ from batchwright.engine.store import runs
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.submit import Request, submit, submit_set
 from tests.engine.rig import Rig
+from tests.support.run_log import every_run
 
 
 class Wanted(BaseModel):
@@ -89,7 +90,7 @@ class Alone(OnFridays):
     name = "alone"
 
     def check(self, connection: Connection, now: datetime) -> None:
-        others = runs.listing(connection)
+        others = every_run(connection)
         if others:
             raise Refused(f"{others[0].run_id} is there")
 

@@ -19,6 +19,7 @@ from batchwright.engine.store.wake import wake_of
 from batchwright.engine.submit import Request, submit
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
+from tests.support.run_log import every_run
 
 pytestmark = pytest.mark.on_both
 
@@ -78,7 +79,7 @@ def test_a_submit_that_is_rolled_back_claims_nothing(rig: Rig) -> None:
     with pytest.raises(Undone):
         undone()
     with rig.database.read() as connection:
-        assert runs.listing(connection) == []
+        assert every_run(connection) == []
 
 
 def test_a_run_claimed_at_submit_is_driven_under_its_first_fence(rig: Rig) -> None:

@@ -15,11 +15,11 @@ from batchwright.engine.job import Scope
 from batchwright.engine.ledger import keys_to_retry, outcomes, preview_lines
 from batchwright.engine.limits import CeilingReached, check_ceiling
 from batchwright.engine.run import State
-from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database, upgrade
 from batchwright.engine.store.tables import outcome
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
+from tests.support.run_log import every_run
 from tests.support.rungs import depth
 
 pytestmark = pytest.mark.on_both
@@ -191,7 +191,7 @@ def test_counts_are_live_while_a_run_works(rig: Rig, spy: type[Parcels]) -> None
 
     def look() -> bool:
         with rig.database.read() as connection:
-            (run,) = runs.listing(connection)
+            (run,) = every_run(connection)
             seen.append((run.processed, run.errored, run.total))
         return False
 

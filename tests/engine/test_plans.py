@@ -6,8 +6,9 @@ import pytest
 
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.run_log import Place, page
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY
-from tests.engine.looks import LOOKS, planned
+from tests.engine.looks import AT, LOOKS, RUN_LISTS, planned
 
 
 @pytest.mark.parametrize("name", LOOKS)
@@ -21,6 +22,31 @@ def test_a_statement_on_a_long_history_uses_its_index(migrated_url: str, name: s
             with planned(connection) as plans:
                 look(connection)
             assert any(index in plan for plan in plans for index in indexes.split("|")), plans
+    finally:
+        database.close()
+
+
+SORTS = ("USE TEMP B-TREE", "Sort", "Seq Scan", "SCAN run\n")
+
+
+@pytest.mark.parametrize("name", RUN_LISTS)
+def test_a_page_of_the_run_log_sorts_nothing_but_what_is_live_or_started_since(
+    migrated_url: str, name: str
+) -> None:
+    wanted, _ = RUN_LISTS[name]
+    database = Database(migrated_url)
+    try:
+        with database.read() as connection:
+            if not database.is_sqlite:
+                for way in ("seqscan", "bitmapscan"):
+                    connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+            with planned(connection) as plans:
+                page(connection, wanted, 20, Place(50, AT, 50))
+            few = [plan for plan in plans if "ix_run_start_number" in plan or "scope" in plan]
+            in_order = [f"{plan}\n" for plan in plans if plan not in few]
+            assert len(few) == (2 if wanted.with_errors else 1), plans
+            assert in_order
+            assert not [plan for plan in in_order for word in SORTS if word in plan]
     finally:
         database.close()
 

@@ -21,6 +21,7 @@ from tests.engine.jobs import Parcels
 from tests.engine.owners import Owner, owner_at
 from tests.engine.rig import NOW, Rig
 from tests.support.concurrency import wait_until_blocked
+from tests.support.run_log import every_run
 
 __all__ = ["owner_at"]
 
@@ -130,7 +131,7 @@ def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
             and next(portions) == "first"
         ):
             with rig.database.read() as connection:
-                run = runs.listing(connection)[0]
+                run = every_run(connection)[0]
             assert run.state is State.PREPARING
             ask(rig, run, wanted)
 

@@ -21,12 +21,12 @@ from sqlalchemy import insert
 from batchwright.engine.run import Run, State
 from batchwright.engine.schedule import Misfire, Overlap, ScheduleSpec
 from batchwright.engine.schedules import due
-from batchwright.engine.store import runs
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database, upgrade
 from batchwright.engine.store.schedules import Fire, StoredFire
 from batchwright.engine.store.tables import run as run_table
 from bench.empty_job import EmptyJob
+from tests.support.run_log import every_run
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 JOB: Final = EmptyJob.name
@@ -172,7 +172,7 @@ def kill_by_turns(url: str, folder: Path, *, seconds: float, seed: int, say: Say
         _check_codes(found, workers)
         found.seconds_late = workers.seconds_late()
     with database.read() as connection:
-        fires, all_runs = store.fires(connection, schedule.id), runs.listing(connection)
+        fires, all_runs = store.fires(connection, schedule.id), every_run(connection)
     # The one that is ahead may have fired what had not come for the one that paused.
     until_time = max((fire.last_nominal_time for fire in fires), default=schedule.created_at)
     wanted = list(due.each(schedule.expression, schedule.created_at, until_time))
@@ -206,7 +206,7 @@ def all_at_once(url: str, folder: Path, *, schedules: int, workers: int, say: Sa
         _check_codes(found, running)
     with database.read() as connection:
         fires = [fire for one in store.all_schedules(connection) for fire in store.fires(connection, one.id)]
-        all_runs = runs.listing(connection)
+        all_runs = every_run(connection)
     started = Counter(fire.run_id for fire in fires if fire.decision == "started" and fire.nominal_time == at)
     if len(fires) != schedules or len(started) != schedules or len(all_runs) != schedules:
         found.faults.append(f"{schedules} schedules: {len(fires)} records and {len(all_runs)} runs")
@@ -272,7 +272,7 @@ def _wait_for_runs(database: Database, found: Found) -> None:
     while left and time.monotonic() < until:
         time.sleep(0.5)
         with database.read() as connection:
-            left = sum(not run.ended for run in runs.listing(connection))
+            left = sum(not run.ended for run in every_run(connection))
     if left:
         found.faults.append(f"{left} runs have not ended")
 

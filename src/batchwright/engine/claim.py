@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -90,6 +90,7 @@ class Claims:
     def claim_on_submit(self, connection: Connection, run: Run) -> Claim:
         """Claim a run in the transaction that submits it, unless it has to wait for a slot, or for its turn."""
         if run.in_caller:
+            queue.lock_queue(connection)
             return self._claim(connection, run, no_extra_write)
         slots = promote(connection, self._max_active_runs, self.abilities.doable())
         promoted = next((queued for queued in slots.queued if queued.id == run.id), None)
@@ -269,12 +270,14 @@ class Claims:
             return None
 
     def _claim(self, connection: Connection, before: Run, extra: ExtraWrite) -> Claimed:
+        """Claim a run in a transaction that has locked the queue: runs are numbered as they start."""
         self._leases.open()  # else nobody could tell that it is at work, or take it over
         run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
-        started = run.started_at or self._clock.now()
-        owner = processes.owner_name()
-        run = runs.move(connection, run, to, fence=run.fence + 1, owner=owner, started_at=started)
+        first: dict[str, Any] = {}
+        if run.started_at is None:
+            first = {"started_at": self._clock.now(), "start_number": runs.next_start_number(connection)}
+        run = runs.move(connection, run, to, fence=run.fence + 1, owner=processes.owner_name(), **first)
         extra(connection, before)
         return Claimed(run if run.total is None else runs.by_key(connection, run.id))
 

@@ -127,6 +127,12 @@ class Run(NewRun):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    start_number: int | None
+
+    @property
+    def begun_at(self) -> datetime:
+        """By what runs are listed: the start, or the creation while it waits."""
+        return self.started_at or self.created_at
 
     @property
     def is_dry(self) -> bool:

@@ -22,6 +22,7 @@ from batchwright.engine.store.schedules import StoredFire
 from batchwright.engine.submit import Request, submit_set
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import Rig
+from tests.support.run_log import every_run
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -101,13 +102,13 @@ class Bench:
     def runs(self, schedule: Schedule) -> list[Run]:
         """Its runs, oldest first."""
         with self.database.read() as connection:
-            listed = runs.listing(connection)
+            listed = every_run(connection)
         return sorted((run for run in listed if run.schedule == schedule.name), key=lambda run: run.id)
 
     def end_runs(self) -> None:
         """Let every run that has not ended be aborted."""
         with self.database.write() as connection:
-            for run in runs.listing(connection):
+            for run in every_run(connection):
                 if not run.ended:
                     runs.move(connection, run, State.ABORTED)
 

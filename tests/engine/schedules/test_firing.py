@@ -21,11 +21,12 @@ from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
 from batchwright.engine.schedules.firing import SECONDS_TO_OTHERS
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.store import late_checks, runs, schedules
+from batchwright.engine.store import late_checks, schedules
 from batchwright.engine.store.schedules import Fire
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, spec
+from tests.support.run_log import every_run
 
 pytestmark = pytest.mark.on_both
 
@@ -228,7 +229,7 @@ def test_more_than_a_set_are_fired_together(bench: Bench) -> None:
     made = [bench.add(f"number {number}", MINUTELY) for number in range(firing.SET + 5)]
     bench.fire_at(NOW + MINUTE, *made)
     with bench.database.read() as connection:
-        assert len(runs.listing(connection)) == len(made)
+        assert len(every_run(connection)) == len(made)
         assert set(schedules.last_started(connection)) == {schedule.id for schedule in made}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import click
 
@@ -24,10 +24,13 @@ from batchwright.cli.run_views import (
     steered,
     what_was_asked,
 )
+from batchwright.cli.schedule_options import Moment
 from batchwright.cli.session import acting, application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.run import parent_caption
 from batchwright.operations.runs import driving, looking, previews, retrying, steering
+from batchwright.operations.runs.run_filter import RunFilter
+from batchwright.operations.schedules.cron import bound_of
 from batchwright.operations.views import View
 
 PREVIEW_COLUMNS = (
@@ -44,24 +47,45 @@ COMPUTED_WITH = Column("detail", "Computed with")
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
 
 
+FIELDS: dict[Literal["since", "before"], str] = {"since": "--from", "before": "--before"}
+
+
 @click.group("runs", cls=Group, example="batchwright runs list --limit 10")
 def runs() -> None:
     """The run queue and log: look, steer, retry."""
 
 
-@runs.command("list", example="batchwright runs list --status Completed --job draft-usage-rating --limit 10")
+@runs.command("list", example="batchwright runs list --status Failed --from 2026-11-01 --limit 10")
 @click.option(
     "--status",
+    multiple=True,
     metavar="S",
-    help="Only runs in this state, such as Holding or Failed; also Running, Complete.",
+    help="Only runs in this state, such as Holding or Failed; also Running, Complete. Repeat it for several.",
 )
 @click.option("--job", metavar="J", help="Only runs of this job.")
+@click.option("--customer", "customer_id", metavar="ID", help="Only runs about this customer alone.")
+@click.option("--actor", "run_actor", metavar="A", help="Only runs that this actor asked for.")
+@click.option("--schedule", metavar="NAME", help="Only runs of this schedule.")
+@click.option(
+    "--from",
+    "since",
+    type=Moment(),
+    metavar="T",
+    help="Started then or later, ISO 8601; UTC where T names no zone.",
+)
+@click.option(
+    "--before", type=Moment(), metavar="T", help="Started earlier. One that waits counts from its creation."
+)
+@click.option("--errors", is_flag=True, help="Only runs with records that errored.")
 @limit_option
 @as_json_option
-def list_(status: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
+def list_(limit: int | None, as_json: bool, **asked: Unpack[RunFilter]) -> None:
     """List runs, the newest first."""
+    for name, field in FIELDS.items():
+        if (moment := asked[name]) is not None:
+            asked[name] = bound_of(moment, "UTC", field=field)
     with application() as app:
-        rows = looking.list_runs(app, status, job, limit)
+        rows = looking.list_runs(app, limit, **asked)
     columns = (*LOG_COLUMNS, *COUNT_COLUMNS)
     write_rows(rows, columns, format="json" if as_json else "table", nothing="There is no such run.")
 

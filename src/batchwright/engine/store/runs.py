@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cache
@@ -24,6 +24,8 @@ AnyRow = Row[*tuple[Any, ...]]
 
 # The run with this key, as it stands.
 _BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
+
+_NEXT_START = select(func.coalesce(func.max(run_table.c.start_number), 0) + 1)
 
 # Keys of runs to be: they are named and placed by them in the statement that inserts them.
 _NEXT_KEYS = text("SELECT nextval(pg_get_serial_sequence('run', 'id')) FROM generate_series(1, :number)")
@@ -196,22 +198,6 @@ def whose_finish(connection: Connection, run: Run) -> Run | None:
     return found
 
 
-def listing(
-    connection: Connection,
-    states: Collection[State] | None = None,
-    job: str | None = None,
-    limit: int | None = None,
-) -> list[Run]:
-    """Runs, newest first by start; one that waits counts from its creation. With `states` only those in one of them."""
-    begun = func.coalesce(run_table.c.started_at, run_table.c.created_at)
-    statement = select(run_table).order_by(begun.desc(), run_table.c.id.desc())
-    if states is not None:
-        statement = statement.where(run_table.c.state.in_(states))
-    if job is not None:
-        statement = statement.where(run_table.c.job == job)
-    return _with_live_counts(connection, connection.execute(statement.limit(limit)).all())
-
-
 def children(connection: Connection, run_key: int) -> list[str]:
     """Ids of the runs that were submitted from this one, oldest first."""
     statement = select(run_table.c.run_id).where(run_table.c.parent_id == run_key).order_by(run_table.c.id)
@@ -284,6 +270,14 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
         raise FenceLost(run.run_id)
     return moved
+
+
+def next_start_number(connection: Connection) -> int:
+    """The number of the next run to start. For who has locked the queue: numbers are committed in their order, so that
+    a reader who sees one sees all before it.
+    """
+    number: int = connection.execute(_NEXT_START).scalar_one()
+    return number
 
 
 def raise_fence(connection: Connection, run: Run, owner: str, *, died: bool = True) -> None:
@@ -372,11 +366,12 @@ def _there(row: AnyRow | None, name: str) -> AnyRow:
 
 
 def _with_live_count(connection: Connection, row: AnyRow) -> Run:
-    (run,) = _with_live_counts(connection, [row])
+    (run,) = with_live_counts(connection, [row])
     return run
 
 
-def _with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
+def with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
+    """The runs of rows of the table, with live counts."""
     working = [row.id for row in rows if row.state not in ENDED and row.total is not None]
     live = _sums(connection, working)
     return [from_row(row, live.get(row.id)) for row in rows]
@@ -411,6 +406,7 @@ def add_totals(into: dict[str, dict[str, int]], more: Any) -> None:
 def from_row(row: AnyRow, live: dict[str, Any] | None = None) -> Run:
     """The run of a row of the table, with the counts of its scopes while it works; without them they are 0."""
     values = dict(row._mapping)
+    del values["begun_at"]
     for name in _JSON_COLUMNS:
         if values[name] is not None:
             values[name] = json.loads(values[name])

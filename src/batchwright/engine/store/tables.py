@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     Float,
     ForeignKey,
     Index,
@@ -32,8 +33,12 @@ metadata = MetaData(
     }
 )
 
-BEGUN = text("coalesce(started_at, created_at)")
-"""By what runs are listed: the start, or the creation of one that waits."""
+BEGUN = "coalesce(started_at, created_at)"
+ERRORED = text("errored > 0")
+"""Which rows of ``run`` have ended with errors."""
+
+OF_PERIODS = text("periods IS NOT NULL")
+"""Which rows of ``run`` are about months."""
 
 LIVE_DEDUP_KEY = text("dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
 """Which rows of ``run`` keep others out by their dedup key."""
@@ -115,9 +120,30 @@ run = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
-    Index("ix_run_state", "state"),
-    Index("ix_run_begun", BEGUN, "id"),
-    Index("ix_run_job_begun", "job", BEGUN, "id"),
+    Column(
+        "begun_at",
+        UtcTime,
+        Computed(BEGUN),
+        comment="by what runs are listed: start, or creation while it waits",
+    ),
+    Column(
+        "start_number", BigInteger, comment="1, 2, 3 … in the order in which runs were committed as started"
+    ),
+    Index("ix_run_begun_at_id", "begun_at", "id"),
+    *(
+        Index(f"ix_run_{name}_begun_at_id", name, "begun_at", "id")
+        for name in ("state", "job", "customer_id", "actor", "schedule", "trigger")
+    ),
+    Index(
+        "ix_run_begun_at_id_periods",
+        "begun_at",
+        "id",
+        "periods",
+        sqlite_where=OF_PERIODS,
+        postgresql_where=OF_PERIODS,
+    ),
+    Index("ix_run_begun_at_id_errored", "begun_at", "id", sqlite_where=ERRORED, postgresql_where=ERRORED),
+    Index("ix_run_start_number", "start_number", unique=True),
     Index(
         "ix_run_job_dedup_key",
         "job",
@@ -129,6 +155,7 @@ run = Table(
     Index(
         "ix_run_schedule_live",
         "schedule",
+        "state",  # who looks needs nothing of the row: else SQLite takes the index above
         sqlite_where=LIVE_OF_SCHEDULE,
         postgresql_where=LIVE_OF_SCHEDULE,
     ),

@@ -17,6 +17,7 @@ from batchwright.billing.records.pages import chunks
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run, State
 from batchwright.engine.store import runs
+from batchwright.engine.store.run_log import Wanted, page
 from batchwright.jobs.recalculation_terms import NAME
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -51,7 +52,7 @@ def recalculation_offer(
                 field="customer_id",
                 remedy="See `batchwright recalculation offer` for those that can be recalculated",
             )
-        earlier = _seconds_per_month(runs.listing(connection, [State.COMPLETED], NAME, RUNS_FOR_ESTIMATE))
+        earlier = _seconds_per_month(_newest_completed(connection))
         offered: list[View] = []
         for some in chunks(customers):
             contracts = catalog.contracts_of(connection, [one.key for one in some])
@@ -106,6 +107,11 @@ def _charge(row: RowMapping) -> View:
         "run_id": row["run_id"],
         "computed_at": views.instant(row["created_at"]),
     }
+
+
+def _newest_completed(connection: Connection) -> list[Run]:
+    wanted = Wanted(states=(State.COMPLETED,), equal={"job": NAME})
+    return page(connection, wanted, RUNS_FOR_ESTIMATE)[0]
 
 
 def _seconds_per_month(earlier: Sequence[Run]) -> Mapping[str, list[float]]:

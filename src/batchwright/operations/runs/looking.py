@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Unpack
+
+from sqlalchemy import Connection
 
 from batchwright.engine import ledger
-from batchwright.engine.run import State
 from batchwright.engine.store import runs
+from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
+from batchwright.engine.store.run_log import Place, page
 from batchwright.notifications import outbox
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -14,37 +20,56 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.outcomes import Row, outcome_rows
+from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
+from batchwright.operations.runs.run_filter import RunFilter, wanted_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import why_no_worker
 
+LISTING = "runs"
+
 
 def list_runs(
-    app: Application,
-    status: str | None = None,
-    job: str | None = None,
-    limit: int | None = None,
-    *,
-    actor: Actor | None = None,
+    app: Application, limit: int | None = None, *, actor: Actor | None = None, **asked: Unpack[RunFilter]
 ) -> list[View]:
-    """The runs, newest first by start (by creation while one waits).
-
-    `status` is a state, or what the log shows and no state is called: `Complete`, `Running`; in any case.
-    """
+    """The runs, newest first by start (by creation while one waits); all of them without a `limit`."""
     permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
-    states = None if status is None else _states(status)
+    wanted, left = wanted_of(asked), limit
+
+    def read(connection: Connection, after: Place | None) -> tuple[list[View], Place | None]:
+        nonlocal left
+        size = ROWS_AT_A_TIME if left is None else min(left, ROWS_AT_A_TIME)
+        listed, last = page(connection, wanted, size, after)
+        left = None if left is None else left - len(listed)
+        return list(views_of(connection, listed, app.clock.now())), last if left != 0 else None
+
+    return list(pages(app.database, read))
+
+
+def page_of_runs(
+    app: Application,
+    after: str | None = None,
+    limit: int = PAGE,
+    *,
+    actor: Actor | None = None,
+    **asked: Unpack[RunFilter],
+) -> Page[View]:
+    """The same a page at a time: `limit` runs after the cursor that the page before gave.
+
+    Each run comes once, also one that starts meanwhile: it stays where it stood when the first page was read.
+    """
+    permit(app, actor, Right.LOOK, "run.list")
+    check_page(limit)
+    wanted = wanted_of(asked)
+    of_filter = asdict(wanted)
+    place = None
+    if after is not None:
+        place = Place(*place_after(after, LISTING, of_filter, (int, datetime, int)))
     with app.database.read() as connection:
-        listed = runs.listing(connection, states, job, limit)
-        return list(views_of(connection, listed, app.clock.now()))
-
-
-def _states(status: str) -> list[State]:
-    named = {state.lower(): [state] for state in State}
-    named |= {"complete": [State.COMPLETED], "running": [State.PREPARING, State.PROCESSING, State.PAUSED]}
-    if status.lower() not in named:
-        check_one_of(status, [*State, "Complete", "Running"], field="status")
-    return named[status.lower()]
+        listed, last = page(connection, wanted, limit, place)
+        items = list(views_of(connection, listed, app.clock.now()))
+    return Page(items, None if last is None else cursor(LISTING, of_filter, last))
 
 
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:

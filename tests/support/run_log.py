@@ -1,0 +1,13 @@
+"""The whole run log at once."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from batchwright.engine.run import Run
+from batchwright.engine.store.run_log import Wanted, page
+
+
+def every_run(connection: Connection, wanted: Wanted | None = None) -> list[Run]:
+    """The runs, newest first."""
+    return page(connection, wanted or Wanted(), 1_000_000)[0]
