@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from batchwright.operations.schedules.schedules import (
     add_schedule,
     list_fires,
     list_troubles,
+    rewind_schedules,
     update_schedule,
 )
 from batchwright.operations.worker import late_runs
@@ -256,3 +258,35 @@ def test_a_schedule_of_a_disabled_owner_says_so(app: Application) -> None:
     assert list_troubles(app)["N"] == "its owner olga@example.com is a user who is disabled"
     update_schedule(app, "N", {"owner": "ada@example.com"}, actor=ACTOR)
     assert list_troubles(app) == {}
+
+
+@pytest.mark.on_both
+def test_a_time_that_cannot_be_recorded_keeps_no_other_schedule_waiting(
+    app: Application, clock: FakeClock
+) -> None:
+    bad, good = added(app, start_within_minutes=5), added(app, name="Z")
+    coming = replace(check(bad, start_by=NOW), nominal_time=NOW.replace(second=0) + MINUTE)
+    with app.database.write() as connection:
+        late_checks.add(connection, [coming])
+    clock.sleep(60)
+    firing_of(app).fire([bad.id, good.id])
+    assert [fire["decision"] for fire in list_fires(app, "Z")] == ["started"]
+    assert list_fires(app, "N") == []
+
+
+@pytest.mark.on_both
+def test_a_time_that_a_clock_ahead_fired_is_fired_again_when_it_comes_though_its_run_is_watched(
+    app: Application, clock: FakeClock
+) -> None:
+    schedule = added(app, overlap="allow", finish_within_minutes=60)
+    firing = firing_of(app)
+    clock.sleep(180)
+    firing.fire([schedule.id])
+    clock.sleep(-180)
+    rewind_schedules(app, ["N"], actor=ACTOR)
+    clock.sleep(180)
+    firing.fire([schedule.id])
+    assert [(fire["decision"], fire["count"]) for fire in list_fires(app, "N")] == [
+        ("started", 1),
+        ("not_run", 2),
+    ]

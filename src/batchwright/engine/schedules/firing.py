@@ -229,7 +229,17 @@ class Firing:
                     return []
             else:
                 log.exception("a schedule cannot be fired", schedule_key=key)
-            return self._fire_set({key: _Plan(refused=_refused(_why(error)))})
+            return self._refuse(key, error, faults)
+
+    def _refuse(self, key: int, refused: Exception, faults: list[Exception]) -> list[Schedule]:
+        """Record a time as refused. Where not even that can be, it is tried again later, and keeps nobody waiting."""
+        try:
+            return self._fire_set({key: _Plan(refused=_refused(_why(refused)))})
+        except Exception as error:
+            self._check_database(error)
+            self._fails_for_good(key, error)
+            faults.append(error)
+            return []
 
     def _check_database(self, error: Exception) -> None:
         """Raise the error where it is one of losing the connection, and nobody answers now either."""
@@ -399,6 +409,7 @@ def rewind(connection: Connection, schedule: Schedule, now: datetime) -> Schedul
     known = (schedule.created_at, schedule.timed_at, schedule.last_nominal_time, schedule.resumed_at)
     if all(at is None or at <= now for at in known):
         return schedule
+    late_checks.forget(connection, schedule.id, after=now)
     for fire in store.forget_ahead(connection, schedule, now):
         if fire.nominal_time <= now:
             expression, before = schedule.expression, fire.nominal_time - due.A_MOMENT

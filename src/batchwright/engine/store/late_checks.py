@@ -181,9 +181,10 @@ def put_off_ping(connection: Connection, check: StoredLateCheck, until: datetime
     connection.execute(update(check_table).where(*own).values(ping_at=until))
 
 
-def forget(connection: Connection, schedule_key: int) -> None:
-    """Delete the checks of a schedule: nothing more is told of it."""
-    connection.execute(delete(check_table).where(check_table.c.schedule_id == schedule_key))
+def forget(connection: Connection, schedule_key: int, after: datetime | None = None) -> None:
+    """Delete the checks of a schedule, all or those of times after ``after``: nothing more is told of them."""
+    statement = delete(check_table).where(check_table.c.schedule_id == schedule_key)
+    connection.execute(statement if after is None else statement.where(check_table.c.nominal_time > after))
 
 
 def _late_check(row: Row[*tuple[Any, ...]]) -> StoredLateCheck:
