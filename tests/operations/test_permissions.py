@@ -45,7 +45,11 @@ from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
-from batchwright.operations.billing.recalculation import list_account_charges, recalculation_offer
+from batchwright.operations.billing.recalculation import (
+    find_recalculation_customers,
+    list_account_charges,
+    recalculation_offer,
+)
 from batchwright.operations.billing.selections import select_usage_inputs
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
@@ -173,6 +177,7 @@ NEEDED = {
         "preview_billing_schedule_status",
         "import_paths",
         "recalculation_offer",
+        "find_recalculation_customers",
     },
     Right.ADMINISTER: {
         "list_audit",
@@ -325,6 +330,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         ),
         "set_billing_schedule_status": lambda: set_billing_schedule_status(app, ids, "x", actor=actor),
         "import_paths": lambda: import_paths(app, [folder / "x"], actor=actor),
+        "find_recalculation_customers": lambda: find_recalculation_customers(app, "x", actor=actor),
         "recalculation_offer": lambda: recalculation_offer(app, actor=actor),
         "list_audit": lambda: list_audit(app, actor=actor),
         "verify_audit": lambda: verify_audit(app, actor=actor),

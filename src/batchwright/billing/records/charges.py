@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, insert, select
+from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, insert, or_, select
 
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets import lock_where
@@ -96,6 +96,25 @@ def customers(connection: Connection, customer_id: str | None = None) -> list[Cu
             return []  # nobody's id, and PostgreSQL could not even be asked for it
         statement = statement.where(customer.c.customer_id == customer_id)
     return [Customer(*row) for row in connection.execute(statement.order_by(customer.c.customer_id))]
+
+
+def customers_found(connection: Connection, words: str, limit: int) -> list[Customer]:
+    """The first customers with these words in their id or name, whatever the case; those that begin so come first.
+
+    SQLite tells capitals from small letters outside ASCII.
+    """
+    if not words.isprintable():
+        return []
+    texts = [func.lower(customer.c.customer_id), func.lower(customer.c.name)]
+    asked = words.lower()
+    begins = or_(*(text.startswith(asked, autoescape=True) for text in texts))
+    has = or_(
+        *(text.contains(asked, autoescape=True) for text in texts),
+        customer.c.name.contains(words, autoescape=True),
+    )
+    statement = select(customer.c.id, customer.c.customer_id, customer.c.name).where(has)
+    ordered = statement.order_by(case((begins, 0), else_=1), customer.c.customer_id).limit(limit)
+    return [Customer(*row) for row in connection.execute(ordered)]
 
 
 def accounts_of(connection: Connection, customer_keys: Sequence[int]) -> dict[int, dict[int, str]]:

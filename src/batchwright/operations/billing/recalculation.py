@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from itertools import islice
 from statistics import median
 
@@ -12,6 +13,7 @@ from batchwright.billing.exact import canonical
 from batchwright.billing.offers import active_on, linked, offered_months
 from batchwright.billing.recalculation import REASONS
 from batchwright.billing.records import catalog, charges
+from batchwright.billing.records.catalog import Terms
 from batchwright.billing.records.charges import Customer
 from batchwright.billing.records.pages import chunks
 from batchwright.engine.errors import Refused
@@ -28,6 +30,9 @@ from batchwright.operations.views import View
 
 RUNS_FOR_ESTIMATE = 200
 """How many of the newest runs an estimate rests on, at most."""
+
+CUSTOMERS_FOUND = 20
+"""How many customers are found for words that a person types."""
 
 
 def recalculation_offer(
@@ -54,26 +59,34 @@ def recalculation_offer(
             )
         earlier = _seconds_per_month(_newest_completed(connection))
         offered: list[View] = []
-        for some in chunks(customers):
-            contracts = catalog.contracts_of(connection, [one.key for one in some])
-            accounts = charges.accounts_of(connection, [one.key for one in some])
-            for one in some:
-                of_one = accounts.get(one.key, {})
-                active = linked(active_on(contracts.get(one.key, ()), today), of_one)
-                if active:
-                    covered = [of_one[key] for key in of_one if any(terms.covers(key) for terms in active)]
-                    offered.append(
-                        {
-                            "customer_id": one.customer_id,
-                            "name": one.name,
-                            "contract_ids": [terms.contract_id for terms in active],
-                            "account_ids": covered,
-                            "periods": offered_months(active, today),
-                            "estimated_seconds_per_period": _estimate(earlier, one.customer_id),
-                            "live": _live(connection, one),
-                        }
-                    )
+        for one, active, accounts in _under_contract(connection, customers, today):
+            contracts = linked(active, accounts)
+            if contracts:
+                offered.append(
+                    {
+                        **_parties(one, contracts, accounts),
+                        "periods": offered_months(contracts, today),
+                        "estimated_seconds_per_period": _estimate(earlier, one.customer_id),
+                        "live": _live(connection, one),
+                    }
+                )
     return {"today": views.day(today), "reasons": list(REASONS), "customers": offered}
+
+
+def find_recalculation_customers(app: Application, words: str, *, actor: Actor | None = None) -> list[View]:
+    """The first 20 customers with these words in their id or name, whatever the case, as a person types them.
+
+    Each `customer_id, name, contract_ids, account_ids, missing`: the active contracts with the accounts under them, and
+    why the customer cannot be recalculated today, `None` where it can. `recalculation_offer` tells the months of one.
+    """
+    permit(app, actor, Right.BILLING, "recalculation.offer")
+    today = app.clock.now().astimezone(app.zone).date()
+    with app.database.read() as connection:
+        customers = charges.customers_found(connection, words.strip(), CUSTOMERS_FOUND)
+        return [
+            {**_parties(one, linked(active, accounts), accounts), "missing": _missing(active, accounts)}
+            for one, active, accounts in _under_contract(connection, customers, today)
+        ]
 
 
 def list_account_charges(
@@ -88,6 +101,33 @@ def list_account_charges(
     permit(app, actor, Right.LOOK, "account_charge.list")
     check_limit(limit)
     return map(_charge, islice(charges.listing(app.database, customer_id), limit))
+
+
+def _under_contract(
+    connection: Connection, customers: Sequence[Customer], today: date
+) -> Iterator[tuple[Customer, list[Terms], Mapping[int, str]]]:
+    """Each customer with the contracts that are active today and the accounts there are, ids by key."""
+    for some in chunks(customers):
+        contracts = catalog.contracts_of(connection, [one.key for one in some])
+        accounts = charges.accounts_of(connection, [one.key for one in some])
+        for one in some:
+            yield one, active_on(contracts.get(one.key, ()), today), accounts[one.key]
+
+
+def _parties(customer: Customer, contracts: Sequence[Terms], accounts: Mapping[int, str]) -> View:
+    covered = [accounts[key] for key in accounts if any(terms.covers(key) for terms in contracts)]
+    return {
+        "customer_id": customer.customer_id,
+        "name": customer.name,
+        "contract_ids": [terms.contract_id for terms in contracts],
+        "account_ids": covered,
+    }
+
+
+def _missing(active: Sequence[Terms], accounts: Mapping[int, str]) -> str | None:
+    if not active:
+        return "no contract is active today"
+    return None if linked(active, accounts) else "no account is under its active contracts"
 
 
 def _charge(row: RowMapping) -> View:

@@ -1,0 +1,87 @@
+"""Customers that a person types some letters of, to recalculate one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from batchwright.billing import tables
+from batchwright.operations.app import Application
+from batchwright.operations.billing.recalculation import (
+    CUSTOMERS_FOUND,
+    find_recalculation_customers,
+    recalculation_offer,
+)
+from tests.support.records import Books
+
+Write = Callable[[Callable[[Books], Any]], Any]
+
+
+@pytest.fixture
+def company(app: Application, write: Write) -> None:
+    def fill(books: Books) -> list[int]:
+        book = books.price_book()
+        names = {"C-1": "Harbour Light", "C-2": "Alpenglow", "C-3": "Lighthouse 100%", "C-4": "Öl_AG"}
+        keys = [books.customer(an_id, name) for an_id, name in names.items()]
+        books.contract(keys[0], book, "CT-1")
+        books.contract(keys[1], book, "CT-2", end_date=date(2023, 6, 30))
+        books.contract(keys[2], book, "CT-3")
+        return keys
+
+    keys = write(fill)
+    with app.database.write() as connection:
+        for number in (0, 1):
+            row = {"account_id": f"A-{number}", "customer_key": keys[number], "name": "x"}
+            connection.execute(insert(tables.account).values(row))
+
+
+def found(app: Application, words: str) -> list[str]:
+    return [one["customer_id"] for one in find_recalculation_customers(app, words)]
+
+
+@pytest.mark.on_both
+@pytest.mark.usefixtures("company")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("light", ["C-3", "C-1"]),  # that which begins so comes first
+        ("LIGHT", ["C-3", "C-1"]),
+        (" c-2 ", ["C-2"]),
+        ("", ["C-1", "C-2", "C-3", "C-4"]),
+        ("Öl", ["C-4"]),
+        ("100%", ["C-3"]),
+        ("%", ["C-3"]),
+        ("_", ["C-4"]),
+        ("\\", []),
+        ("\0", []),
+        ("nobody", []),
+    ],
+)
+def test_customers_are_found_by_letters_of_their_id_or_name(
+    words: str, expected: list[str], app: Application
+) -> None:
+    assert found(app, words) == expected
+
+
+@pytest.mark.usefixtures("company")
+def test_each_says_why_it_cannot_be_recalculated_and_those_that_can_are_offered(app: Application) -> None:
+    by_id = {one["customer_id"]: one for one in find_recalculation_customers(app, "")}
+    assert {an_id: one["missing"] for an_id, one in by_id.items()} == {
+        "C-1": None,
+        "C-2": "no contract is active today",
+        "C-3": "no account is under its active contracts",
+        "C-4": "no contract is active today",
+    }
+    [offered] = recalculation_offer(app)["customers"]
+    assert {name: offered[name] for name in by_id["C-1"] if name != "missing"} == {
+        name: value for name, value in by_id["C-1"].items() if name != "missing"
+    }
+
+
+def test_of_many_the_first_are_found(app: Application, write: Write) -> None:
+    write(lambda books: [books.customer(f"C-{number:03}") for number in range(CUSTOMERS_FOUND + 5)])
+    assert found(app, "c-") == [f"C-{number:03}" for number in range(CUSTOMERS_FOUND)]
