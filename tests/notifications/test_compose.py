@@ -281,7 +281,7 @@ def test_a_template_of_ones_own_goes_before_ours_file_by_file(tmp_path: Path) ->
     assert "What to do next" in text_of(message)
 
 
-def test_the_frame_of_all_three_mails_stands_in_one_template(tmp_path: Path) -> None:
+def test_the_frame_of_all_mails_stands_in_one_template(tmp_path: Path) -> None:
     (tmp_path / "frame.html").write_text("<h6>Ours</h6>{% block title %}{% endblock %}")
     late = {
         "schedule": "N",
@@ -290,12 +290,44 @@ def test_the_frame_of_all_three_mails_stands_in_one_template(tmp_path: Path) -> 
         "nominal_time": "2026-11-21T23:00:00Z",
         "reason": "r",
     }
-    kinds = {"run_ended": facts(), "schedule_late": late, "digest": digest_facts([facts()])}
+    kinds = {
+        "run_ended": facts(),
+        "schedule_late": late,
+        "digest": digest_facts([facts()]),
+        "token_expires": TOKEN,
+    }
     for kind, about in kinds.items():
         records = gather(ordinary_source(), "JR-00000042", LIMIT)
         html = html_of(composer(tmp_path).compose(replace(mail(about), kind=kind), records, NOW))
         assert "Ours</h6>" in html
         assert "See more" not in html
+
+
+TOKEN: dict[str, Any] = {
+    "email": "jane@example.com",
+    "name": "nightly & <b>",
+    "prefix": "bw_Ab12Cd34",
+    "role": "Billing Utilities Admin",
+    "expires_at": "2026-12-01T23:00:00.000Z",
+    "last_used_at": "2026-11-21T22:00:00.000Z",
+    "expired": False,
+    "database": "sqlite:///x.db",
+    "mail_only_to_files": False,
+}
+
+
+def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it() -> None:
+    message = composer().compose(replace(mail(TOKEN), kind="token_expires"), EMPTY, NOW)
+    assert message["Subject"] == "Token nightly & <b> expires on 2026-12-01"
+    text = text_of(message)
+    assert "expires at 2026-12-01 23:00:00 UTC: a program" in text.replace("\n", " ")
+    assert "batchwright users token jane@example.com --role 'Billing Utilities Admin'" in text
+    assert "batchwright users revoke-token jane@example.com 'nightly & <b>'" in text
+    assert "nightly &amp; &lt;b&gt;" in html_of(message)
+    about = {**TOKEN, "expired": True, "last_used_at": None, "role": None, "prefix": None}
+    message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)
+    assert message["Subject"] == "Token nightly & <b> EXPIRED on 2026-12-01"
+    assert "never used, so perhaps nobody needs it" in text_of(message).replace("\n", " ")
 
 
 def test_a_whole_template_of_ones_own_needs_no_frame(tmp_path: Path) -> None:

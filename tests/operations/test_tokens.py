@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -19,10 +20,13 @@ from batchwright.engine.errors import Refused
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Forbidden, Right, permit
 from batchwright.operations.access.tokens import a_year_after, list_tokens, make_token, revoke_token
-from batchwright.operations.access.users import add_user, disable_user, list_users
+from batchwright.operations.access.users import add_user, disable_user, list_users, set_mail
 from batchwright.operations.actor import Unauthenticated
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.mail import list_mail, show_mail
 from batchwright.operations.tables import user_token
+from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
+from batchwright.operations.worker.upkeep import Upkeep
 from batchwright.testing.clock import FakeClock
 from tests.support.application import ACTOR, ADDRESS, NOW, make_settings
 
@@ -197,3 +201,70 @@ def test_tokens_of_an_unknown_user_are_refused(app: Application) -> None:
     ):
         with pytest.raises(Refused, match=r"there is no user 'x@example\.com'"):
             act()
+
+
+def told(app: Application) -> list[tuple[str | None, str, bool]]:
+    """Whom mail about tokens went to, and what of it."""
+    mails = [show_mail(app, mail["mail_id"]) for mail in reversed(list(list_mail(app)))]
+    return [
+        (mail["recipient"], mail["facts"]["name"], mail["facts"]["expired"])
+        for mail in mails
+        if mail["kind"] == "token_expires"
+    ]
+
+
+@pytest.mark.on_both
+def test_a_user_is_told_once_fourteen_days_before_a_token_expires_whatever_mail_they_want(
+    app: Application, tmp_path: Path
+) -> None:
+    set_mail(app, JANE, "never", actor=ACTOR)
+    make_token(app, JANE, name="year", actor=ACTOR)
+    make_token(app, JANE, name="short", expires="2023-07-14", actor=ACTOR)
+    make_token(app, JANE, name="fifteen", expires="2023-07-15", actor=ACTOR)
+    make_token(app, JANE, name="revoked", expires="2023-08-01", actor=ACTOR)
+    revoke_token(app, JANE, "revoked", actor=ACTOR)
+    clock = FakeClock(NOW)
+    url = app.database.url.render_as_string(hide_password=False)
+    worker = make_application(make_settings(url, tmp_path), clock=clock)
+    expected: list[tuple[str, str, bool]] = []
+    for day, news in (
+        (datetime(2023, 7, 1, 23, 59, tzinfo=UTC), []),
+        (datetime(2023, 7, 2, tzinfo=UTC), [(JANE, "fifteen", False)]),
+        (datetime(2024, 6, 17, 8, 29, tzinfo=UTC), []),
+        (datetime(2024, 6, 17, 8, 30, tzinfo=UTC), [(JANE, "year", False)]),
+        (datetime(2025, 1, 1, tzinfo=UTC), []),
+    ):
+        clock.sleep((day - clock.now()).total_seconds())
+        assert tell_of_expiring_tokens(worker) == len(news)
+        assert tell_of_expiring_tokens(worker) == 0
+        expected += news
+        assert told(worker) == expected
+    worker.close()
+
+
+def test_a_worker_s_upkeep_tells_of_a_token_that_expired_while_no_worker_looked(
+    app: Application, tmp_path: Path
+) -> None:
+    make_token(app, JANE, name="year", actor=ACTOR)
+    url = app.database.url.render_as_string(hide_password=False)
+    worker = make_application(make_settings(url, tmp_path), clock=FakeClock(NOW + timedelta(days=400)))
+    looks: list[None] = []
+    upkeep = Upkeep(worker, lambda: looks.append(None))
+    upkeep.start()
+    assert upkeep.stop()
+    assert len(looks) == 1
+    assert told(worker) == [(JANE, "year", True)]
+    worker.close()
+
+
+@pytest.mark.on_both
+def test_of_several_workers_one_tells(app: Application, tmp_path: Path) -> None:
+    make_token(app, JANE, name="year", actor=ACTOR)
+    url = app.database.url.render_as_string(hide_password=False)
+    later = FakeClock(NOW + timedelta(days=360))
+    workers = [make_application(make_settings(url, tmp_path), clock=later) for _ in range(3)]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        assert sum(pool.map(tell_of_expiring_tokens, workers)) == 1
+    for worker in workers:
+        worker.close()
+    assert told(app) == [(JANE, "year", False)]

@@ -25,6 +25,7 @@ from batchwright.notifications.outbox import Mail
 from batchwright.notifications.records import RunRecords
 from batchwright.notifications.run_ended import RunEnded
 from batchwright.notifications.schedule_late import SCHEDULE_LATE, ScheduleLate
+from batchwright.notifications.token_expires import TOKEN_EXPIRES, TokenExpires
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -81,6 +82,8 @@ def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
         return {"digest": Digest(mail.facts)}
     if mail.kind == SCHEDULE_LATE:
         return {"late": ScheduleLate(mail.facts)}
+    if mail.kind == TOKEN_EXPIRES:
+        return {"token": TokenExpires(mail.facts)}
     return {"run": RunEnded(mail.facts, records)}
 
 

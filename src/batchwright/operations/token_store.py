@@ -52,6 +52,28 @@ def revoke_all(connection: Connection, user_id: int, now: datetime) -> None:
     connection.execute(update(user_token).where(theirs).values(revoked_at=now))
 
 
+def tokens_to_tell_of(connection: Connection, until: datetime) -> Sequence[RowMapping]:
+    """Tokens that expire until then and whose users were not told, with `email` of these; the first to expire first."""
+    statement = (
+        select(user_token, app_user.c.email)
+        .join_from(user_token, app_user)
+        .where(
+            user_token.c.told_at.is_(None),
+            user_token.c.revoked_at.is_(None),
+            user_token.c.expires_at <= until,
+        )
+        .order_by(user_token.c.expires_at, user_token.c.id)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def note_told(connection: Connection, key: int, now: datetime) -> bool:
+    """Mark that a token's user is told that it expires; `False` where they were, or it was revoked meanwhile."""
+    untold = user_token.c.told_at.is_(None) & user_token.c.revoked_at.is_(None)
+    marked = update(user_token).where(user_token.c.id == key, untold).values(told_at=now)
+    return connection.execute(marked).rowcount == 1
+
+
 def note_use(connection: Connection, key: int, hour: datetime) -> None:
     """Write down in which hour a token was used last."""
     connection.execute(update(user_token).where(user_token.c.id == key).values(last_used_at=hour))

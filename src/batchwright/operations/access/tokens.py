@@ -25,6 +25,9 @@ from batchwright.operations.views import Row, View, instant
 SHOWN: Final = 11
 """Characters of a token that are kept and shown: "bw_" and 48 bits of 256."""
 
+TOLD_AHEAD: Final = timedelta(days=14)
+"""How long before a token expires its user is told."""
+
 
 class MadeToken(NamedTuple):
     """A token's text, which is kept nowhere, and what `list_tokens` says of it."""
@@ -71,6 +74,8 @@ def make_token(
             "created_at": now,
             "created_by": actor.name,
             "expires_at": expires_at,
+            # One made for so short is no news to anybody.
+            "told_at": now if expires_at <= now + TOLD_AHEAD else None,
         }
         view = _view(token_store.add_token(connection, user["id"], made), now)
         audit.record(connection, actor, "user.token", user["email"], reason=reason, after=view, now=now)

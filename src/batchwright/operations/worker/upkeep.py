@@ -1,5 +1,5 @@
 """What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
-selections that have expired, and tells of mail that nobody sends.
+selections that have expired, and tells of tokens that expire and of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.billing.selections import prune_selections
 from batchwright.operations.worker.digests import make_digests
+from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
 from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
@@ -70,15 +71,22 @@ class Upkeep:
             self._try(
                 "heartbeats of processes that are gone could not be looked for", lambda app: peers.look()
             )
-            self._try("the daily digests could not be made; they wait", self._digests)
+            self._try("the daily digests could not be made; they wait", self._mails(make_digests))
             self._try("selections that have expired could not be deleted", prune_selections)
+            self._try(
+                "users could not be told of tokens that expire; it waits",
+                self._mails(tell_of_expiring_tokens),
+            )
             self._try("mail that nobody sends could not be looked for", self._tell_of_untouched)
             self._stop.wait(SECONDS_BETWEEN)
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
 
-    def _digests(self, app: Application) -> None:
-        if make_digests(app):
-            self._on_mail()
+    def _mails(self, record: Callable[[Application], int]) -> Callable[[Application], None]:
+        def duty(app: Application) -> None:
+            if record(app):
+                self._on_mail()
+
+        return duty
 
     def _tell_of_untouched(self, app: Application) -> None:
         now = app.clock.now()

@@ -1,0 +1,76 @@
+"""What the templates of ``token_expires`` see: a token that soon lets nobody in any more, put into words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from batchwright.notifications import words
+from batchwright.notifications.run_ended import Line
+
+TOKEN_EXPIRES = "token_expires"
+"""The kind of this mail."""
+
+
+class TokenExpires:
+    """A token of the reader that expires, or has: ``token`` in the templates.
+
+    ``facts``: ``email``, ``name``, ``prefix``, ``role``, ``expires_at``, ``last_used_at``, ``expired`` (already, when
+    the mail was recorded), ``database``, ``mail_only_to_files``.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = facts
+        self.name: str = words.one_line(facts["name"], 64)
+
+    @property
+    def verdict(self) -> str:
+        """What happens, as the subject says it."""
+        return f"{'EXPIRED' if self.facts['expired'] else 'expires'} on {self.facts['expires_at'][:10]}"
+
+    @property
+    def summary(self) -> str:
+        """The same in sentences."""
+        when = words.instant(self.facts["expires_at"])
+        if self.facts["expired"]:
+            said = f"Your token {self.name} expired at {when}: a program that gives it is refused."
+        else:
+            said = (
+                f"Your token {self.name} expires at {when}: a program that gives it is refused from then on."
+            )
+        if self.facts.get("last_used_at"):
+            return f"{said} Make another, give it to the program, and revoke this one."
+        return f"{said} It was never used, so perhaps nobody needs it."
+
+    @property
+    def details(self) -> tuple[Line, ...]:
+        """Names and values about the token."""
+        facts = self.facts
+        rows = (
+            ("User", facts["email"]),
+            ("Token", self.name),
+            ("Begins with", facts.get("prefix")),
+            ("Allows at most", facts.get("role")),
+            ("Last used", words.instant(facts.get("last_used_at"))),
+            ("Database", facts.get("database")),
+        )
+        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+
+    @property
+    def commands(self) -> tuple[Line, ...]:
+        """What an administrator types to replace it."""
+        email, role = shlex.quote(self.facts["email"]), self.facts.get("role")
+        held = f" --role {shlex.quote(role)}" if role else ""
+        return (
+            Line("To make another", f"batchwright users token {email}{held}"),
+            Line("To end this one", f"batchwright users revoke-token {email} {shlex.quote(self.name)}"),
+        )
+
+    @property
+    def footer(self) -> str:
+        """Why the reader gets it."""
+        why = "You get this mail because the token is yours; an administrator makes and revokes tokens."
+        if self.facts.get("mail_only_to_files"):
+            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why
