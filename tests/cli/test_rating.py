@@ -57,6 +57,28 @@ def test_unrating_takes_back_and_reset_makes_loaded_again(company: str, batchwri
     assert reset["reset"] == ["IN-00007052", "IN-00007053"]
 
 
+def test_runs_show_tells_what_an_unrating_restated(company: str, batchwright: Batchwright) -> None:
+    hours = ["--asset-line-item", "ALI-0003", "--usage-date", "2024-03-05", "--product-uom", "Hour"]
+    first, second = (
+        answer(batchwright, "usage-inputs", "add", *hours, "--quantity", "50")["usage_input_id"]
+        for _ in range(2)
+    )
+    answer(batchwright, "run", "usage-rating", "--usage-input", first, "--usage-input", second)
+    had = answer(batchwright, "usage-inputs", "show", second)["rated_amount"]
+    run = answer(batchwright, "run", "usage-unrating", "--usage-input", first)
+    assert run["totals"] == {"unrated_amount": {"USD": "0.00"}, "restated_amount": {"USD": f"-{had}"}}
+    assert answer(batchwright, "runs", "show", run["run_id"])["restated"] == [
+        {"record_id": second, "before": had, "after": "0.00", "currency": "USD"}
+    ]
+    shown = batchwright("runs", "show", run["run_id"]).stdout.splitlines()
+    assert [line.split() for line in shown[-2:]] == [
+        ["Restated", "Currency", "Before", "After"],
+        [second, "USD", had, "0.00"],
+    ]
+    last = batchwright("usage-inputs", "show", second).stdout.splitlines()[-1]
+    assert f"{had} before: an input ahead of it in its window was unrated" in last
+
+
 def test_a_dry_rating_says_what_it_would_charge(company: str, batchwright: Batchwright) -> None:
     run = answer(batchwright, "run", "usage-rating", *SEED, "--dry-run")
     assert (run["mode"], run["totals"]) == ("dry_run", {"rated_amount": {"USD": "6000.00"}})

@@ -5,12 +5,13 @@ Inputs go wrong and are edited, too, and prices and contracts are updated by fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,6 +22,7 @@ from batchwright.operations.billing.billing_schedules import list_billing_schedu
 from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.looking import show_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
 from tests.jobs.conftest import Open, Write
@@ -39,17 +41,36 @@ Price = tuple[date, str]
 """What a window counts for: the first day of a price, and its model; unit and package size are the same here."""
 
 
+class Charge(NamedTuple):
+    """What an input comes to, in minor units, and what that rests on."""
+
+    amount: int
+    price: Price
+    rule: Rule
+    discount: Fraction
+    prior: Fraction
+    first: bool
+
+
 @dataclass
 class Used:
-    """An input; `price` and `amount` (minor units) while it is Rated, `error_by` while it is in Error."""
+    """An input; `charge` while it is Rated, and its `place` among all that were; `error_by` while it is in Error."""
 
     name: str
     day: date
     quantity: Fraction
-    price: Price | None = None
-    amount: int | None = None
+    charge: Charge | None = None
+    place: int = 0
     billed: bool = False
     error_by: str | None = None
+
+    @property
+    def amount(self) -> int | None:
+        return self.charge and self.charge.amount
+
+    @property
+    def price(self) -> Price | None:
+        return self.charge and self.charge.price
 
     @property
     def bad(self) -> bool:
@@ -77,6 +98,7 @@ class Walk:
     inputs: dict[str, Used] = field(default_factory=dict)
     imported: dict[int, Fraction] = field(default_factory=dict)
     billed: set[int] = field(default_factory=set)
+    places: Iterator[int] = field(default_factory=count)
 
     def begin(self) -> None:
         """A contract with a book of one price, and an asset of six months, some taken over with a quantity."""
@@ -154,8 +176,8 @@ class Walk:
             everything = some == loaded
             run = rate(self.app, {} if everything else {"usage_input_ids": [one.name for one in some]})
             self._check_told(run, in_error if everything else [])
-        for one, price, amount in self._comes_to(some, self._begun([])):
-            one.price, one.amount = price, amount
+        for one, charge in self._comes_to(some, self._begun([])):
+            one.charge, one.place = charge, next(self.places)
         for one in some:
             one.error_by = "rating" if one.bad else None
 
@@ -186,7 +208,7 @@ class Walk:
             if one.error_by in (None, "draft") and (again or one.amount is None)
         ]
         left_out = hand if again else []
-        expected = {one.name: amount for one, _, amount in self._comes_to(hand, self._begun(left_out))}
+        expected = {one.name: charge.amount for one, charge in self._comes_to(hand, self._begun(left_out))}
         found = amounts(self.app)
         assert {name: found[name] for name in expected} == self._texts(expected)
         for one in hand:
@@ -195,11 +217,15 @@ class Walk:
     def unrate(self) -> None:
         some = self._some([one for one in self.inputs.values() if one.amount is not None])
         if some:
-            unrate(self.app, {"usage_input_ids": [one.name for one in some]})
-        for one in some:
-            if not one.billed:
-                one.price = one.amount = None
+            dry = unrate(self.app, {"usage_input_ids": [one.name for one in some]}, mode="dry_run")
+            run = unrate(self.app, {"usage_input_ids": [one.name for one in some]})
+            assert dry["totals"] == run["totals"]
+            taken = [one for one in some if not one.billed]
+            for one in taken:
                 one.error_by = "unrating"
+            self._check_restated(run, self._restate(taken))
+            for one in taken:
+                one.charge = None
         if self.chance.random() < 0.5:
             self.reset()
 
@@ -225,7 +251,7 @@ class Walk:
         amend_asset_line_item(self.app, "AL-1", actor=ACTOR)
         for one in self.inputs.values():
             if not one.billed:
-                one.price = one.amount = None
+                one.charge = None
         self.imported = {
             month: quantity
             for month, quantity in self.imported.items()
@@ -239,9 +265,10 @@ class Walk:
         hand = [
             one for one in self.inputs.values() if one.amount is not None and self._window(one.day) in windows
         ]
-        for one, price, amount in self._comes_to(hand, self._begun(hand), billed_first=True):
+        for one, charge in self._comes_to(hand, self._begun(hand), billed_first=True):
+            one.place = next(self.places)
             if not one.billed:
-                one.price, one.amount = price, amount
+                one.charge = charge
 
     # --- what must hold ----------------------------------------------------------------------------------------
 
@@ -283,8 +310,8 @@ class Walk:
 
     def _comes_to(
         self, hand: Iterable[Used], used: dict[tuple[int, Price], Fraction], *, billed_first: bool = False
-    ) -> list[tuple[Used, Price, int]]:
-        """The good inputs in hand, each with its price and amount, in their order."""
+    ) -> list[tuple[Used, Charge]]:
+        """The good inputs in hand, each with what it comes to, in their order."""
         found = []
         for one in sorted(
             (one for one in hand if not one.bad),
@@ -292,10 +319,51 @@ class Walk:
         ):
             price = self._in_force(one.day)
             key = self._window(one.day), price
-            exact = self.rules[price[0]].charge(one.quantity, used.get(key, Fraction(0)), key not in used)
-            found.append((one, price, minor_units(exact * (1 - self.discount / 100), self.currency)))
+            basis = price, self.rules[price[0]], self.discount, used.get(key, Fraction(0)), key not in used
+            found.append((one, self._charge(one, *basis)))
             used[key] = used.get(key, Fraction(0)) + one.quantity
         return found
+
+    def _charge(
+        self, one: Used, price: Price, rule: Rule, discount: Fraction, prior: Fraction, first: bool
+    ) -> Charge:
+        exact = rule.charge(one.quantity, prior, first) * (1 - discount / 100)
+        return Charge(minor_units(exact, self.currency), price, rule, discount, prior, first)
+
+    def _restate(self, taken: list[Used]) -> dict[str, tuple[int, int]]:
+        """What came after these in their windows starts earlier; what came to something else, by name."""
+        changed = {}
+        names = {one.name for one in taken}
+        stay = [one for one in self.inputs.values() if one.charge is not None and one.name not in names]
+        for one in sorted(stay, key=lambda one: one.place):
+            before = [other for other in taken if self._goes_before(other, one)]
+            if before and one.charge is not None:
+                had, price, rule, discount, prior, _ = one.charge
+                prior -= sum(other.quantity for other in before)
+                first = not prior and not any(self._goes_before(other, one) for other in stay)
+                one.charge = self._charge(one, price, rule, discount, prior, first)
+                if one.charge.amount != had:
+                    changed[one.name] = had, one.charge.amount
+        return changed
+
+    def _goes_before(self, one: Used, other: Used) -> bool:
+        same = (self._window(one.day), one.price) == (self._window(other.day), other.price)
+        return same and one.place < other.place
+
+    def _check_restated(self, run: View, expected: dict[str, tuple[int, int]]) -> None:
+        """Each is a line of the run and explained anew, and the total is what they come to more."""
+        shown = show_run(self.app, run["run_id"])["restated"]
+        lines = {line["record_id"]: (line["before"], line["after"]) for line in shown}
+        before = self._texts({name: change[0] for name, change in expected.items()})
+        after = self._texts({name: change[1] for name, change in expected.items()})
+        assert lines == {name: (before[name], after[name]) for name in expected}
+        total = sum(change[1] - change[0] for change in expected.values())
+        told = run["totals"].get("restated_amount")
+        assert told == ({self.currency: self._texts({"": total})[""]} if expected else None)
+        for name in expected:
+            explained = explain_usage_input(self.app, name)
+            assert explained["explanation"]["rated"]["amount"] == after[name]
+            assert explained["history"][-1]["outcome"] == "restated"
 
     def _in_force(self, day: date) -> Price:
         start = max(start for start in self.rules if start <= day)

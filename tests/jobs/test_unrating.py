@@ -96,7 +96,7 @@ def test_a_part_that_was_unrated_and_is_rated_again_comes_after_what_stayed(
     rate(app)
     assert (rated(app)["may"], rated(app)["june"]) == ("27.00", "9.00")
     unrate(app, {"usage_input_ids": ["may"]})
-    assert rated(app)["june"] == "9.00"  # as it was computed, behind what is taken back now
+    assert rated(app)["june"] == "12.00"  # it begins the window now
     reset_usage_inputs(app, ids=["may"], actor=ACTOR)
     rate(app)
     # Nine units from the fourth on: six at 3, three at 2.

@@ -98,21 +98,28 @@ def _first_day(usage: AssetUsage, postings: Mapping[int, Posting]) -> Day:
 
 
 def taken_back(
-    taken: Iterable[tuple[Share, int]], charged: Mapping[int, Charged]
+    taken: Iterable[tuple[Share, int]], restated: Iterable[tuple[int, int]], charged: Mapping[int, Charged]
 ) -> tuple[list[NewFigures], list[NewFee]]:
-    """What an unrating writes to schedules: of each input what it is of a count, and its amount."""
+    """What an unrating writes to schedules.
+
+    ``taken`` is, of each input that is taken back, what it is of a count, and its amount; ``restated``, of each that
+    comes to something else now, its usage schedule and what it comes to more.
+    """
     sums: dict[int, Posting] = {}
-    fees: dict[int, int] = {}
-    had: dict[int, int] = {}
     for share, amount in taken:
         posting = sums.setdefault(share.schedule_key, Posting())
         posting.fee += amount
         tally = posting.tally_of(share.counts_as)
         tally.quantity = EXACT.add(tally.quantity, share.quantity)
         tally.inputs += 1
-        before = charged[share.schedule_key]
+    for key, difference in restated:
+        sums.setdefault(key, Posting()).fee -= difference
+    fees: dict[int, int] = {}
+    had: dict[int, int] = {}
+    for key, posting in sums.items():
+        before = charged[key]
         had[before.billing_key] = before.billing_fee
-        fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) - amount
+        fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) - posting.fee
     figures = [
         figures_after(charged[key], EXACT.subtract(ZERO, posting.quantity), -posting.fee, -posting.inputs)
         for key, posting in sums.items()

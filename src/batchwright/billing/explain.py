@@ -9,6 +9,7 @@ from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import Bill
 from batchwright.billing.records.assets_and_inputs import InputRow
+from batchwright.billing.restating import Restated
 from batchwright.billing.usage import Rated
 
 
@@ -34,6 +35,19 @@ def explained(one: Rated) -> dict[str, Any]:
         "price_revision": terms.price.key,
         "contract_revision": None if terms.contract is None else terms.contract.key,
         "discount_percent": quantity_text(terms.discount_percent),
+        "lines": lines_of(one.bill()),
+    }
+
+
+def restated_explained(one: Restated) -> dict[str, Any]:
+    """Where a restated input started, and starts now; what its amount rests on, and its lines."""
+    before = one.before
+    return {
+        "quantity": quantity_text(Decimal(before.quantity)),
+        "prior_quantity_before": quantity_text(Decimal(before.prior_quantity or 0)),
+        "prior_quantity": quantity_text(Decimal(one.prior_quantity or 0)),
+        "price_revision": one.price.key,
+        "discount_percent": quantity_text(Decimal(before.discount_percent or 0)),
         "lines": lines_of(one.bill()),
     }
 

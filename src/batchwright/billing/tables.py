@@ -315,6 +315,19 @@ input_selection = Table(
     Column("expires_at", UtcTime, nullable=False, index=True),
 )
 
+# Rated inputs that came after one that a run took back: they start elsewhere in their window, and their amount is
+# another one. They are no records of that run.
+restatement = Table(
+    "restatement",
+    metadata,
+    Column("run_key", BigKey, primary_key=True),
+    Column("input_key", BigKey, primary_key=True, index=True),
+    Column("amount_before", BigInteger, nullable=False, comment="minor units"),
+    Column("amount_after", BigInteger, nullable=False, comment="minor units"),
+    Column("currency", String(3), nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Files of usage inputs that brought lines without ids: the same lines would be charged again, and no id tells.
 usage_file = Table(
     "usage_file",

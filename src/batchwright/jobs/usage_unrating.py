@@ -1,7 +1,8 @@
 """Usage unrating: a rating taken back (Conga: *processRatedUsageInput*).
 
 Takes Rated inputs. What each added to its schedules is taken off again, its rated amount is blanked, and it becomes
-Error with the code ``unrated``; a reset makes it Loaded. What is on its way to an invoice stays.
+Error with the code ``unrated``; a reset makes it Loaded. What is on its way to an invoice stays. Inputs that came
+after it in its window are restated: they start where they would without it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,17 @@ from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.billing.records.ratings import Charged, Owed
+from batchwright.billing.records.ratings import Charged, NewFee, NewFigures, Owed
+from batchwright.billing.restating import Restated
 from batchwright.engine.job import Amount, Preview, Scope
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
+from batchwright.jobs.usage_restating import (
+    report_hindered,
+    report_restated,
+    restated_lines,
+    restated_without,
+    write_restated,
+)
 from batchwright.jobs.usage_selection import UsageJob, expect
 
 TOTAL = "unrated_amount"
@@ -43,9 +52,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Unrating:
-    """What is taken back of a scope, and what the schedules were charged with and counted before."""
+    """What is taken back of a scope and restated, and what the schedules were charged with and counted before."""
 
     taken: list[Taken]
+    restated: list[Restated]
     charged: Mapping[int, Charged]
     counts: Counts
 
@@ -84,33 +94,40 @@ class UsageUnratingJob(UsageJob):
         billed = [one for one in taken if charged[one.owed.schedule_key].status != PENDING_BILLING]
         _skip_billed(scope, billed, charged)
         left = {one.key for one in billed}
+        schedule_of = {one.key: one.owed.schedule_key for one in taken if one.key not in left}
+        restating = restated_without(scope, schedule_of, charged)
+        left |= report_hindered(scope, restating.hindered)
+        restated = report_restated(scope, restating.later, charged)
         taken = [one for one in taken if one.key not in left]
         for one in taken:
             scope.pay(one.owed.currency, [(one.key, one.owed.amount)])
             scope.add_total(TOTAL, one.owed.currency, one.owed.amount)
         schedules = sorted({one.owed.schedule_key for one in taken})
-        return Unrating(taken, charged, Counts(counts.read_counts(connection, schedules)))
+        return Unrating(taken, restated, charged, Counts(counts.read_counts(connection, schedules)))
 
     def apply(self, scope: Scope, computed: Unrating) -> None:
         """Write statuses and sums; every status moves only from Rated."""
         connection = scope.connection
         keys = [one.key for one in computed.taken]
-        figures, fees = taken_back(_sums_of(computed), computed.charged)
+        figures, fees = _sums_of(computed)
         expect(ratings.write_unrated(connection, keys), keys)
+        write_restated(scope, computed.restated)
         expect(ratings.write_figures(connection, figures), figures)
         expect(ratings.write_fees(connection, fees), fees)
         counted = counts_without((one.share for one in computed.taken), computed.counts)
         expect(counts.write_counts(connection, counted), counted)
 
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
-        """One line for each input and each usage schedule: what would be taken back."""
+        """One line for each input and each usage schedule: what would be taken back, and what restated."""
         connection = scope.connection
         inputs = preview.inputs(connection, [one.key for one in computed.taken], "rated")
         for one in computed.taken:
             detail = {"quantity": quantity_text(one.quantity)}
             yield line(INPUT, inputs[one.key], Amount(one.owed.amount, one.owed.currency), None, detail)
-        figures, _ = taken_back(_sums_of(computed), computed.charged)
+        yield from restated_lines(scope, computed.restated)
+        figures, _ = _sums_of(computed)
         currencies = {one.owed.schedule_key: one.owed.currency for one in computed.taken}
+        currencies |= {one.before.schedule_key: one.price.currency for one in computed.restated}
         schedules = preview.schedules(connection, list(currencies), "rated")
         for quantity, fee, _, key, had in figures:
             currency = currencies[key]
@@ -127,5 +144,7 @@ def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charge
         scope.skip(one.key, "invoiced", message)
 
 
-def _sums_of(computed: Unrating) -> Iterator[tuple[Share, int]]:
-    return ((one.share, one.owed.amount) for one in computed.taken)
+def _sums_of(computed: Unrating) -> tuple[list[NewFigures], list[NewFee]]:
+    taken = ((one.share, one.owed.amount) for one in computed.taken)
+    restated = ((one.before.schedule_key, one.difference) for one in computed.restated if one.difference)
+    return taken_back(taken, restated, computed.charged)

@@ -48,6 +48,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """An amount of another record that the run changed."""
+
+    id: str
+    before: str
+    after: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The first records of one outcome. ``note`` says how many are not shown, and where all of them are."""
 
@@ -69,8 +79,8 @@ class RunEnded:
     """A run that has ended, in words: ``run`` in the templates.
 
     ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
-    ``error_note`` and ``mail_only_to_files``; all but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or
-    ``None``.
+    ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first, and ``number_restated``. All but
+    ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -207,6 +217,28 @@ class RunEnded:
         else:
             where = f"too many to attach; `{self._outcomes_command(outcome)} --format csv` fetches all"
         return f"{words.count(shown)} of {of} shown; {where}."
+
+    @property
+    def restated(self) -> tuple[Change, ...]:
+        """The first of what the run restated beside its records."""
+        return tuple(
+            Change(
+                words.one_line(one["record_id"], 64),
+                words.grouped(one["before"]),
+                words.grouped(one["after"]),
+                one["currency"],
+            )
+            for one in self.facts.get("restated") or ()
+        )
+
+    @property
+    def restated_note(self) -> str:
+        shown, number = len(self.restated), self.facts.get("number_restated") or 0
+        came = f"They came after {words.plural(self.noun)} that were taken back, and start earlier in their window."
+        if number <= shown:
+            return came
+        all_of_them = f"`batchwright runs show {self.run_id} --json` has all"
+        return f"{words.count(shown)} of {words.count(number)} shown; {all_of_them}. {came}"
 
     @property
     def warnings(self) -> tuple[Line, ...]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy import Connection
 
+from batchwright.billing.records import restating
 from batchwright.config.settings import Settings
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused, error_text
@@ -21,6 +22,7 @@ from batchwright.engine.run import Run
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address, recipients
 from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
+from batchwright.notifications.records import SHOWN
 from batchwright.operations import views
 from batchwright.operations.people import people
 from batchwright.operations.run_view import view_of
@@ -79,6 +81,7 @@ class Announcer:
     def _facts(self, connection: Connection, run: Run) -> dict[str, Any]:
         return {
             **view_of(connection, run, self._clock.now()),
+            **_restated(connection, run),
             **self._words_of_job(run.job),
             **self._surroundings(),
         }
@@ -101,6 +104,15 @@ class Announcer:
             "retry_unit": job.retry_unit,
             "error_note": job.error_note,
         }
+
+
+def _restated(connection: Connection, run: Run) -> dict[str, Any]:
+    """What it restated: the first of them, and how many."""
+    number = restating.number_restated(connection, run.id)
+    if not number:
+        return {}
+    first = restating.restatements_in(connection, run.id, SHOWN)
+    return {"restated": list(map(views.restatement, first)), "number_restated": number}
 
 
 def record_wanted(

@@ -17,6 +17,7 @@ from sqlalchemy import RowMapping
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import CurrencyError, money_text, price_text
 from batchwright.billing.records.billing_schedules import SUPERSEDED
+from batchwright.billing.records.restating import Restatement
 from batchwright.engine.job import Preview, Warn
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run, badge
@@ -69,6 +70,16 @@ def outcome(record: RecordOutcome) -> dict[str, str | None]:
         "message": record.message,
         "amount": record.amount and _amount(record.amount.minor, record.amount.currency),
         "currency": record.amount and record.amount.currency,
+    }
+
+
+def restatement(restated: Restatement) -> View:
+    """What a run restated beside its records."""
+    return {
+        "record_id": restated.record_id,
+        "before": _amount(restated.before, restated.currency),
+        "after": _amount(restated.after, restated.currency),
+        "currency": restated.currency,
     }
 
 

@@ -118,14 +118,14 @@ class CatalogLoader:
         }
 
 
-def price_revision(connection: Connection, key: int) -> PriceRevision:
-    """The price revision of that key, whether or not it is in force."""
+def price_revisions(connection: Connection, keys: Collection[int]) -> dict[int, PriceRevision]:
+    """The price revisions of these keys, whether or not they are in force."""
     driver = Driver(connection)
     rows = driver.rows(
         f"SELECT {_COLUMNS} FROM price AS p JOIN price_book AS k ON k.id = p.price_book_key WHERE p.id {{among}}",
-        driver.keys([key]),
+        driver.keys(list(keys)),
     )
-    return _made(driver, list(map(_PriceRow._make, rows)))[key]
+    return _made(driver, list(map(_PriceRow._make, rows)))
 
 
 def _made(driver: Driver, rows: Sequence[_PriceRow]) -> dict[int, PriceRevision]:

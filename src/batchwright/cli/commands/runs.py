@@ -45,6 +45,13 @@ PREVIEW_COLUMNS = (
 COMPUTED_WITH = Column("detail", "Computed with")
 """Too long for a table that people read; a file has it."""
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
+RESTATED_COLUMNS = (
+    Column("record_id", "Restated"),
+    Column("currency", "Currency"),
+    Column("before", "Before", numeric=True),
+    Column("after", "After", numeric=True),
+)
+RESTATED_SHOWN = 50
 
 
 FIELDS: dict[Literal["since", "before"], str] = {"since": "--from", "before": "--before"}
@@ -105,6 +112,12 @@ def show(run_id: str, as_json: bool) -> None:
     if run["warnings"]:
         say()
         write_table(run["warnings"], WARNING_COLUMNS)
+    restated = run.get("restated", [])
+    if restated:
+        say()
+        write_table(restated[:RESTATED_SHOWN], RESTATED_COLUMNS)
+    if len(restated) > RESTATED_SHOWN:
+        say(f"{RESTATED_SHOWN} of {len(restated):,} restated are shown; --json has all.")
 
 
 def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[tuple[str, object]]:

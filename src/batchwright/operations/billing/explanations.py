@@ -11,10 +11,11 @@ from batchwright.billing.exact import ZERO
 from batchwright.billing.explain import lines_of
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import rate
-from batchwright.billing.records import basis
-from batchwright.billing.records.catalog_of_rating import price_revision
+from batchwright.billing.records import basis, restating
+from batchwright.billing.records.catalog_of_rating import price_revisions
 from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
+from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
 from batchwright.jobs import DataRecalculationJob, DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
 from batchwright.operations import audit_store, views
@@ -49,8 +50,9 @@ def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor |
     it; for one that an amendment took to zero `amendment` (`at, actor, reason`, and `before`: the asset line
     item, the schedules that were superseded, status and amounts) and no lines; `None` where there is no amount.
     `history` are its outcomes by run, oldest first: `run_id, type, mode, started_at, actor, reason, outcome, code,
-    message, amount, currency`. `acts` are what people did to it, oldest first: `at, actor, act, reason, before,
-    after`, the last two with what changed of it.
+    message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
+    `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
+    changed of it.
     """
     permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
@@ -70,7 +72,7 @@ def _explanation(
     price_key = row[f"{kind}_price_key"]
     if price_key is None:
         return _left_by_amendment(row, AMOUNTS[kind], acts)
-    revision = price_revision(connection, price_key)
+    revision = price_revisions(connection, [price_key])[price_key]
     prior, discount = row[f"{kind}_prior_quantity"], row[f"{kind}_discount_percent"]
     bill = rate(
         revision.price,
@@ -139,6 +141,30 @@ def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
 
 
 def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
+    """What became of it in runs whose record it was, and in those that restated it."""
+    told = [*_outcomes(connection, row), *_restatements(connection, row)]
+    for run, what in sorted(told, key=lambda one: one[0].id):
+        yield {
+            "run_id": run.run_id,
+            "type": run.type,
+            "mode": run.mode,
+            "started_at": views.instant(run.started_at),
+            "actor": run.actor,
+            "reason": run.reason,
+            **what,
+        }
+
+
+def _restatements(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
+    for run_key, restated in restating.restatements_of(connection, row["id"]).items():
+        shown = views.restatement(restated)
+        message = f"{shown['before']} before: an input ahead of it in its window was unrated"
+        named = {"outcome": "restated", "code": None, "message": message, "amount": shown["after"]}
+        del shown["record_id"]
+        yield runs.by_key(connection, run_key), {**named, **shown}
+
+
+def _outcomes(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
     """Outcomes are kept by scope, and a scope knows between which assets its records lie."""
     names = [job.name for job in JOBS]
     for scope_key, run_key in scopes.scopes_around(connection, names, row["asset_key"]):
@@ -162,12 +188,4 @@ def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
         )
         what = views.outcome(record)
         del what["record_id"]
-        yield {
-            "run_id": run.run_id,
-            "type": run.type,
-            "mode": run.mode,
-            "started_at": views.instant(run.started_at),
-            "actor": run.actor,
-            "reason": run.reason,
-            **what,
-        }
+        yield run, what

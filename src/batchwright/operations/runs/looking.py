@@ -9,10 +9,13 @@ from typing import Unpack
 
 from sqlalchemy import Connection
 
+from batchwright.billing.records import restating
 from batchwright.engine import ledger
+from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 from batchwright.engine.store.run_log import Place, page
+from batchwright.jobs import UsageUnratingJob
 from batchwright.notifications import outbox
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -75,6 +78,7 @@ def page_of_runs(
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
+    An unrating also with what it `restated`, inputs that are no records of it: `record_id, before, after, currency`.
     While no worker that is there can do it, with `no_worker`: why.
     """
     permit(app, actor, Right.LOOK, "run.show")
@@ -85,8 +89,15 @@ def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> Vi
             **view_of(connection, run, app.clock.now()),
             "children": runs.children(connection, run.id),
             "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
+            **_restated(connection, run),
             **({} if no_worker is None else {"no_worker": no_worker}),
         }
+
+
+def _restated(connection: Connection, run: Run) -> View:
+    if run.job != UsageUnratingJob.name:
+        return {}
+    return {"restated": list(map(views.restatement, restating.restatements_in(connection, run.id)))}
 
 
 def run_outcomes(
