@@ -19,7 +19,7 @@ def file_to_write(
 
     Refuses what cannot be written, also while it is written; `field` is the parameter that names it.
     """
-    protected = own_files(app) | dict.fromkeys(sources, "one of the files to import")
+    protected = dict.fromkeys(sources, "one of the files to import") | own_files(app)
     try:
         with new_file(path, sources=sources, protected=protected, may_replace=may_replace) as file:
             yield file
