@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -223,3 +224,25 @@ def test_events_are_told_in_the_publishers_thread_whatever_a_subscriber_raises()
     events.subscribe(told.append)
     events.publish("anything")  # type: ignore[arg-type]
     assert told == ["anything"]
+
+
+def test_a_copy_of_the_process_that_a_job_makes_ends_with_its_work(rig: Rig, spy: type[Parcels]) -> None:
+    copies: list[int] = []
+
+    def execute(scope: Scope) -> None:
+        if copy := os.fork():
+            copies.append(copy)
+        else:
+            sys.exit("its work is done")
+
+    spy.on_execute = staticmethod(execute)
+    rig.fill(10)
+    owner = os.getpid()
+    try:
+        run = rig.drive()
+    finally:
+        if os.getpid() != owner:
+            os._exit(77)
+    assert (run.state, run.processed) == (State.COMPLETED, 10)
+    (copy,) = copies
+    assert os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pydantic
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -11,8 +12,9 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Finish
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import State
+from batchwright.engine.submit import Request, submit
 from tests.engine.jobs import Parcels
-from tests.engine.rig import Rig
+from tests.engine.rig import NOW, Rig
 
 
 async def nothing(self: object, given: object) -> None:
@@ -31,15 +33,45 @@ def test_an_async_method_is_refused_at_registration(method: str, body: object) -
         Registry().add(job)
 
 
+@pytest.mark.parametrize("method", ["execute", "finish", "check", "apply"])
+def test_a_method_that_yields_where_nobody_iterates_is_refused_at_registration(method: str) -> None:
+    def yields(self: object, *given: object) -> Any:
+        yield given
+
+    with pytest.raises(Refused, match=f"{method} yields"):
+        Registry().add(type("Yielding", (Parcels,), {method: yields}))
+
+
+@pytest.mark.parametrize("given", [lambda: nothing(None, None), lambda: (one for one in "x")])
+@pytest.mark.parametrize("method", ["execute", "finish", "apply"])
+def test_what_only_gives_something_to_await_or_iterate_is_not_done(
+    rig: Rig, spy: type[Parcels], method: str, given: Any
+) -> None:
+    setattr(spy, method, lambda self, *args: given())
+    rig.fill(2)
+    run = rig.drive()
+    said = [run.error or "", *(one.message or "" for one in rig.outcomes(run))]
+    assert "nothing of it was done" in "".join(said)
+    assert (run.state, run.errored) == ((State.FAILED, 0) if method == "finish" else (State.COMPLETED, 2))
+
+
 class Secret(BaseModel):
     api_key: SecretStr
+
+
+class SecretWithin(BaseModel):
+    api_key: dict[str, Secret | None]
+
+
+class SecretNumber(BaseModel):
+    api_key: pydantic.Secret[int]
 
 
 class SecretInAList(BaseModel):
     api_keys: list[SecretBytes] | None = None
 
 
-@pytest.mark.parametrize("parameters", [Secret, SecretInAList])
+@pytest.mark.parametrize("parameters", [Secret, SecretInAList, SecretWithin, SecretNumber])
 def test_a_secret_parameter_is_refused_with_the_way_to_read_it(parameters: type[BaseModel]) -> None:
     job = type("Secretive", (Parcels,), {"Parameters": parameters})
     with pytest.raises(Refused, match=r"os\.environ\['API_KEYS?'\]"):
@@ -72,11 +104,18 @@ def test_a_dry_run_leaves_out_a_follower_that_cannot_run_dry(rig: Rig, spy: type
     assert [one is None for one in submitted] == [True, False]
 
 
-def test_a_run_that_ends_holds_no_dedup_key_against_its_own_follower(rig: Rig, spy: type[Parcels]) -> None:
+@pytest.mark.parametrize("by_itself", [False, True])
+def test_a_run_that_ends_holds_no_dedup_key_against_its_own_follower(
+    rig: Rig, spy: type[Parcels], by_itself: bool
+) -> None:
     submitted: list[str | None] = []
 
     def finish(self: Parcels, finish: Finish) -> None:
-        if not submitted:
+        if submitted:
+            return
+        if by_itself:
+            submitted.append(submit(finish.connection, spy(), Request(actor="dana"), NOW).run_id)
+        else:
             submitted.append(finish.submit(spy()))
 
     spy.dedup_key = "one at a time"  # type: ignore[method-assign, assignment]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from batchwright.config.settings import Settings
-from batchwright.engine.job import Amount, Change, Finish, Preview, Scope
+from batchwright.engine.job import Amount, Change, Finish, Outcome, Preview, Scope
 from batchwright.engine.run import State
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
@@ -38,6 +38,8 @@ BAD: list[Callable[[Scope], None]] = [
     lambda scope: scope.attribute("C-1", []),
     lambda scope: scope.attribute([], ["2026-13"]),
     lambda scope: scope.attribute([], [202601]),  # type: ignore[list-item]
+    lambda scope: scope.amounts.update(POINTS={3: 1}),
+    lambda scope: scope.outcomes.update({3: Outcome("odd", "", "")}),
     lambda scope: scope.error(3, "", "no code"),
     lambda scope: scope.error(3, "x" * 65, "long code"),
     lambda scope: scope.error(3, 404, "a number"),  # type: ignore[arg-type]

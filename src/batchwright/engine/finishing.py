@@ -13,7 +13,7 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.ending import Endings
 from batchwright.engine.events import Events
 from batchwright.engine.job import BatchJob, Finish
-from batchwright.engine.job_code import JOB_CODE
+from batchwright.engine.job_code import JOB_CODE, check_done
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.scope import RunSession
@@ -62,7 +62,7 @@ class Finishing:
         finish = self._at_finish(run, connection)
         if run.is_dry or run.preview_key is not None or type(job).finish is not BatchJob.finish:
             let_wait(connection)
-            with lent(connection, "finish"):
+            with lent(connection, "finish"), runs.ending(connection, run):
                 _call_finish(connection, run, job, finish)
         self._events.publish(events.Reached(run.run_id, "finish called"))
         runs.add_warnings(connection, run.id, None, finish.warnings)
@@ -125,7 +125,7 @@ def _call_finish(connection: Connection, run: Run, job: BatchJob, finish: Finish
     if run.preview_key is not None:
         preview_check.check_finish(connection, run.preview_key, job, run)
     with JOB_CODE:
-        job.finish(finish)
+        check_done(job.finish(finish))  # type: ignore[func-returns-value]
         reports.check_totals(finish.totals)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine import reports
 from batchwright.engine.errors import Refused
+from batchwright.engine.job_code import check_done
 from batchwright.engine.run import Run, Totals
 
 Schema = type[BaseModel]
@@ -354,7 +355,7 @@ class DryRunJob(BatchJob):
         if scope.run.is_dry or scope.run.preview_key is not None:
             scope.previews.extend(map(check_line, self.preview(scope, computed)))
         if not scope.run.is_dry:
-            self.apply(scope, computed)
+            check_done(self.apply(scope, computed))
 
 
 def _warning(code: str, message: str, record_id: str | None) -> Warn:

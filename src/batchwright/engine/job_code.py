@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from inspect import isawaitable, isgenerator
 from types import FrameType, TracebackType
 from typing import TypeVar
 
@@ -46,6 +47,15 @@ JOB_CODE = _JobCode()
 """A block that calls what an author wrote. Raises ``JobExit`` in place of what is no ``Exception``, but for a Ctrl-C of
 whoever sits at the program.
 """
+
+
+def check_done(returned: object) -> None:
+    """Raise ``TypeError`` where what a job's method gave has yet to be awaited, or iterated: nothing is done then."""
+    if isawaitable(returned) or isgenerator(returned):
+        kind = type(returned).__name__
+        if isinstance(returned, Coroutine | Generator):
+            returned.close()
+        raise TypeError(f"it gave a {kind}, so that nothing of it was done: do it, and give nothing")
 
 
 def each(given: Iterable[T]) -> Iterator[T]:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import isabstract, isasyncgenfunction, iscoroutinefunction
-from typing import Any
+from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, get_args
 
 from batchwright.engine.errors import Refused, error_text
 from batchwright.engine.job import BatchJob
@@ -33,6 +33,8 @@ CALLED = (
     *("retry_parameters", "record_ids", "record_facts"),
 )
 """What the engine calls of a job."""
+DOING = ("execute", "finish", "check", "apply")
+"""Those of which nobody looks at what they give."""
 ENTRY_POINT_GROUP = "batchwright.jobs"
 
 
@@ -190,13 +192,26 @@ def _problem(job: type[BatchJob]) -> str | None:
             return (
                 f"{name} is async, and nobody would await it: define it with def, or call asyncio.run in it"
             )
+        if name in DOING and isgeneratorfunction(method):
+            return f"{name} yields, so that nothing of it would be done: leave out the yield"
     for name, field in job.Parameters.model_fields.items():
-        if any(secret in repr(field.annotation) for secret in ("SecretStr", "SecretBytes")):
+        if _is_secret(field.annotation, ()):
             return (
                 f"its parameter {name!r} is a secret, and parameters are stored and shown: read it from the"
                 f" environment, as os.environ[{name.upper()!r}], where the job works"
             )
     return None
+
+
+def _is_secret(annotation: Any, seen: tuple[Any, ...]) -> bool:
+    """Whether a secret is in values of that type, at whatever depth."""
+    if any(secret in repr(annotation) for secret in ("SecretStr", "SecretBytes", "Secret[")):
+        return True
+    if any(annotation is one for one in seen):
+        return False
+    fields = getattr(annotation, "model_fields", None) or {}
+    parts = [*get_args(annotation), *(field.annotation for field in fields.values())]
+    return any(_is_secret(part, (*seen, annotation)) for part in parts)
 
 
 def _where(job: type[BatchJob]) -> str:

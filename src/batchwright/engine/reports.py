@@ -69,6 +69,14 @@ def check_totals(totals: object) -> None:
             check_whole(minor)
 
 
+def check_kinds(outcomes: Iterable[object]) -> None:
+    """Raise ``ValueError`` for what a job cannot say that a record came to."""
+    if strange := set(outcomes) - {"error", "skipped"}:
+        raise ValueError(
+            f"{strange.pop()!r} is no outcome that a job reports: call error or skip of the scope"
+        )
+
+
 def check_key(key: object) -> None:
     """Raise ``TypeError`` for what is no key of a record."""
     if not isinstance(key, int) or isinstance(key, bool):

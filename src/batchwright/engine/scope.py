@@ -26,7 +26,7 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.errors import FenceLost, PreviewOutdated, Raised, TransactionEnded, raised, storable
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import ENDED_PROCESS, UNFORESEEN, BatchJob, Outcome, Scope
-from batchwright.engine.job_code import JOB_CODE
+from batchwright.engine.job_code import JOB_CODE, check_done
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.store import leases, runs, scopes
 from batchwright.engine.store.database import Database
@@ -225,8 +225,11 @@ class ScopeRunner:
         self._reached("scope read", stored.number)
         if keys or (stored.groups and not bare):
             with _gc_paused(), lent(connection, f"scope {stored.number}", stored.began), JOB_CODE:
-                self.job.execute(scope)
+                check_done(self.job.execute(scope))
         reports.check_totals(scope.totals)
+        reports.check_kinds(entry.outcome for entry in scope.outcomes.values())
+        for currency in scope.amounts:
+            reports.check_currency(currency)
         self._reached("scope executed", stored.number)
         ours = set(keys)
         told: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]

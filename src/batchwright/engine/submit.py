@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob, StartContext, Warn
-from batchwright.engine.job_code import JOB_CODE
+from batchwright.engine.job_code import JOB_CODE, check_done
 from batchwright.engine.registry import Registry
-from batchwright.engine.reports import checked_months, checked_name
+from batchwright.engine.reports import checked_months, checked_name, checked_text
 from batchwright.engine.run import NewRun, Run, State
 from batchwright.engine.store import runs
 
@@ -118,7 +118,7 @@ def check_run(connection: Connection, job: BatchJob, request: Request, now: date
         _check(job, request)
         after_run = runs.last_key(connection) if type(job).check is not BatchJob.check else 0
         selection = sorted(set(job.select(connection)))
-        job.check(connection, now.astimezone(request.zone))
+        check_done(job.check(connection, now.astimezone(request.zone)))  # type: ignore[func-returns-value]
         if request.in_caller:
             _check_sync_limit(connection, job, selection)
         return CheckedRun(_new_run(job, request), selection, request.warnings, after_run)
@@ -150,8 +150,6 @@ def submit_next(
 ) -> Run:
     """Enqueue a run that follows ``parent``, on its behalf. Raises ``Refused`` as ``submit`` and the registry do."""
     registry.check(job)
-    if parent.job == job.name and parent.dedup_key is not None:
-        runs.release_key(connection, parent.id)  # it ends in this transaction, or nothing of it stays
     request = Request(
         actor=parent.actor,
         mode="dry_run" if parent.is_dry else "batch",
@@ -183,8 +181,8 @@ def _new_run(job: BatchJob, request: Request) -> NewRun:
         mode=request.mode,
         in_caller=request.in_caller,
         actor=request.actor,
-        reason=job.reason or request.reason,
-        explanation=job.explanation or request.explanation,
+        reason=checked_text("reason", job.reason) if job.reason else request.reason,
+        explanation=checked_text("explanation", job.explanation) if job.explanation else request.explanation,
         parameters=job.parameters.model_dump(mode="json"),
         trigger=request.trigger,
         schedule=request.schedule,
@@ -223,7 +221,9 @@ def _check(job: BatchJob, request: Request) -> None:
             remedy="Give a count such as 100, or a percentage such as 5%",
         )
     key = job.dedup_key
-    if key is not None and not (0 < len(key) <= DEDUP_KEY_LIMIT and key.isprintable()):
+    if key is not None and not (
+        isinstance(key, str) and 0 < len(key) <= DEDUP_KEY_LIMIT and key.isprintable()
+    ):
         raise Refused(
             f"{key!r:.80} is no dedup key",
             field="dedup_key",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -51,9 +52,14 @@ def lent(connection: Connection, where: str, began: object = None) -> Iterator[N
             connection.invalidate()
             raise TransactionEnded(where)
 
+    process = os.getpid()
     try:
         with _ends_refused(connection, driver):
-            yield
+            try:
+                yield
+            finally:
+                if os.getpid() != process:
+                    os._exit(1)  # a copy, by a fork: its work, and this connection, are the original's
     except Exception as error:
         try:
             check()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cache
@@ -63,6 +64,8 @@ But not a run that gets a slot: who could claim it was told when it was submitte
 
 _INSERTS: dict[str, Any] = {}
 
+_ENDING = "batchwright_ending"
+
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
 
 
@@ -91,6 +94,10 @@ def insert_runs(connection: Connection, new: Sequence[NewRun], now: datetime) ->
             if key in made:
                 results[place] = made[key]
             elif dedup_key is not None and (first := live_with_key(connection, job, dedup_key)) is not None:
+                if first == connection.info.get(_ENDING):
+                    of_first = update(run_table).where(run_table.c.run_id == first)
+                    connection.execute(of_first.values(dedup_key=None))
+                    continue
                 said = f"{first} of {job} has the key {dedup_key!r} and has not ended"
                 results[place] = KeyInUse(first, said)
             # else the first has ended in between, or somebody took the key of the row: once more
@@ -134,9 +141,16 @@ def live_with_key(connection: Connection, job: str, dedup_key: str) -> str | Non
     return connection.execute(select(run_table.c.run_id).where(*mine)).scalar()
 
 
-def release_key(connection: Connection, run_key: int) -> None:
-    """Let the run keep nobody out by its dedup key any more."""
-    connection.execute(update(run_table).where(run_table.c.id == run_key).values(dedup_key=None))
+@contextmanager
+def ending(connection: Connection, run: Run) -> Iterator[None]:
+    """In the block the run keeps nobody out by its dedup key who is submitted on this connection: it ends in this
+    transaction, or nothing of it stays.
+    """
+    connection.info[_ENDING] = run.run_id
+    try:
+        yield
+    finally:
+        connection.info.pop(_ENDING, None)
 
 
 def live_of_customer(connection: Connection, job: str, customer_id: str) -> list[Run]:
