@@ -47,12 +47,12 @@ def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged], cou
             postings = {key: usage.postings[key] for key in bill.meters if usage.postings[key].inputs}
             if postings:
                 _charge(charges, usage, bill, postings, charged)
-                charges.counts += counts.after(
-                    (key, counts_as, tally)
+                charges.counts += [
+                    counts.plus(key, counts_as, tally)
                     for key, posting in postings.items()
                     for counts_as, tally in posting.tallies.items()
                     if tally.inputs
-                )
+                ]
     return charges
 
 

@@ -60,11 +60,19 @@ class Counts:
         """What the schedule was imported with: the part of its quantity that no Rated input stands for."""
         return max(ZERO, EXACT.subtract(actual_quantity, self._rated.get(schedule_key, ZERO)))
 
+    def plus(self, schedule_key: int, counts_as: int, tally: Tally) -> Count:
+        """What a count comes to when a tally is added to it."""
+        quantity, inputs = tally.quantity, tally.inputs
+        before = self.of(schedule_key).get(counts_as)
+        if before is not None:
+            quantity, inputs = EXACT.add(before.quantity, quantity), before.inputs + inputs
+        return Count(schedule_key, counts_as, canonical(quantity), inputs)
+
     def after(self, changes: Iterable[tuple[int, int, Tally]]) -> list[Count]:
         """What counts come to when tallies are added to them: each with the keys of its usage schedule and price."""
-        sums: dict[tuple[int, int], Tally] = {}
+        sums: dict[tuple[int, int], Tally] = defaultdict(Tally)
         for schedule, price, change in changes:
-            before = sums.get((schedule, price)) or self.of(schedule).get(price) or Tally()
-            quantity = EXACT.add(before.quantity, change.quantity)
-            sums[schedule, price] = Tally(quantity, before.inputs + change.inputs)
-        return [Count(*keys, canonical(tally.quantity), tally.inputs) for keys, tally in sums.items()]
+            tally = sums[schedule, price]
+            tally.quantity = EXACT.add(tally.quantity, change.quantity)
+            tally.inputs += change.inputs
+        return [self.plus(*keys, tally) for keys, tally in sums.items()]

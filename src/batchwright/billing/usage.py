@@ -6,7 +6,7 @@ Pure: rows in, results out. A forecast and a rating compute alike; what they wri
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import reduce
@@ -98,8 +98,7 @@ class Posting:
     @property
     def quantity(self) -> Decimal:
         """Of all of them."""
-        first, *others = self.tallies.values() or (Tally(),)
-        return reduce(EXACT.add, [tally.quantity for tally in others], first.quantity)
+        return reduce(EXACT.add, [tally.quantity for tally in self.tallies.values()], ZERO)
 
     @property
     def inputs(self) -> int:
@@ -227,7 +226,7 @@ class _Rates:
     ) -> None:
         self._usage = usage
         self._index = _ScheduleIndex(usage.schedules)
-        self._windows = _Windows(self._index, counts, self._counted_on)
+        self._windows = _Windows(usage.asset, self._index, counts, terms_of)
         self._headroom = None if charged is None else _Headroom(usage, self._index, charged)
         self._terms_of = terms_of
         self._terms_since, self._terms_until = _NEVER
@@ -287,13 +286,6 @@ class _Rates:
         price_key, contract_key, discount = self._basis
         return amount, price_key, contract_key, discount, prior, key, row, self._schedule_key, self._terms
 
-    def _counted_on(self, day: Day) -> int | None:
-        """What the price in force on that day counts as; None where there is none."""
-        try:
-            return self._terms_of(self._usage.asset, day).price.counts_as
-        except _Unpriced:
-            return None
-
 
 class _ScheduleIndex:
     """An asset's schedules that are not superseded, found by day."""
@@ -340,12 +332,11 @@ class _ScheduleIndex:
 class _Windows:
     """How far the usage of an asset's windows has come, for each price by itself."""
 
-    def __init__(
-        self, index: _ScheduleIndex, counts: Counts, counted_on: Callable[[Day], int | None]
-    ) -> None:
+    def __init__(self, asset: AssetRow, index: _ScheduleIndex, counts: Counts, terms_of: _Terms) -> None:
+        self._asset = asset
         self._index = index
         self._counts = counts
-        self._counted_on = counted_on
+        self._terms_of = terms_of
         self._windows: dict[tuple[tuple[Day, Day], int], _Window] = {}
 
     def of(self, schedule: ScheduleTuple, counts_as: int) -> _Window:
@@ -368,6 +359,13 @@ class _Windows:
                 if imported and self._counted_on(row[START]) in (None, counts_as):
                     so_far += imported
         return _Window(so_far, begun=bool(so_far) or inputs > 0)
+
+    def _counted_on(self, day: Day) -> int | None:
+        """What the price in force on that day counts as; None where there is none."""
+        try:
+            return self._terms_of(self._asset, day).price.counts_as
+        except _Unpriced:
+            return None
 
 
 class _Headroom:

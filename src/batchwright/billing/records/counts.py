@@ -76,6 +76,9 @@ def write_counts(connection: Connection, counts: Sequence[Count]) -> int:
         " ON CONFLICT (usage_schedule_key, price_key)"
         " DO UPDATE SET quantity = excluded.quantity, inputs = excluded.inputs",
     )
-    return written + driver.each(
-        "DELETE FROM usage_count WHERE usage_schedule_key = ? AND price_key = ?", gone
+    return written + driver.update(
+        gone,
+        "DELETE FROM usage_count AS c USING unnest(%s::bigint[], %s::bigint[]) AS d (schedule, price)"
+        " WHERE c.usage_schedule_key = d.schedule AND c.price_key = d.price",
+        "DELETE FROM usage_count WHERE usage_schedule_key = ? AND price_key = ?",
     )

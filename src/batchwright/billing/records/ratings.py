@@ -132,12 +132,21 @@ def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:
     """The rated amounts of these Rated inputs, by key."""
     driver = Driver(connection)
     rows = driver.rows(
-        f"SELECT u.id, u.rated_amount, k.currency, u.rated_schedule_key, {COUNTS_AS} FROM usage_input AS u"
-        " JOIN price AS p ON p.id = u.rated_price_key JOIN price_book AS k ON k.id = p.price_book_key"
-        " WHERE u.id {among}",
-        driver.keys(keys),
+        "SELECT u.id, u.rated_amount, u.rated_schedule_key, u.rated_price_key"
+        " FROM {each} JOIN usage_input AS u ON u.id = k.value WHERE u.rated_price_key IS NOT NULL",
+        driver.keys(sorted(keys)),
     )
-    return {key: Owed(*owed) for key, *owed in rows}
+    prices = driver.rows(  # few: asked for once each, not for every input
+        f"SELECT p.id, k.currency, {COUNTS_AS} FROM price AS p JOIN price_book AS k ON k.id = p.price_book_key"
+        " WHERE p.id {among}",
+        driver.keys(sorted({price for *_, price in rows})),
+    )
+    of_price = {price: (currency, counts_as) for price, currency, counts_as in prices}
+    owed: dict[int, Owed] = {}
+    for key, amount, schedule, price in rows:
+        currency, counts_as = of_price[price]
+        owed[key] = Owed(amount, currency, schedule, counts_as)
+    return owed
 
 
 def write_rated(connection: Connection, run_key: int, rated: Sequence[RatedInput]) -> int:
