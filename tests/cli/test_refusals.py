@@ -99,6 +99,7 @@ NEED_A_DATABASE = [
 MAKE_OR_NEED_NONE = {
     ("demo",),
     ("import",),
+    ("serve",),
     ("cron", "explain"),
     ("cron", "next"),
     ("db", "upgrade"),

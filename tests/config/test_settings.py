@@ -297,7 +297,7 @@ def test_the_lines_show_every_setting_with_its_origin_and_no_password(tmp_path: 
     toml = "scope_size = 3\n[mail]\nsmtp_username = 'ann'\n[actors]\njane = 'jane@example.com'\n"
     settings = flagged(tmp_path, {"lease_seconds": 2.5}, toml, **environ)
     lines = {line.name: (line.value, line.origin) for line in settings.lines()}
-    assert len(lines) == 21
+    assert len(lines) == 22
     assert lines["database_url"] == (
         "postgresql+psycopg://ann:****@db/books?password=****",
         "environment variable BATCHWRIGHT_DATABASE_URL",

@@ -59,6 +59,10 @@ COMMANDS = {
         "batchwright.cli.commands.audit:audit",
         "Who did what, and when; and whether anybody changed that afterwards.",
     ),
+    "serve": (
+        "batchwright.cli.commands.serve:serve",
+        "Answer HTTP requests, with a worker beside it.",
+    ),
     "worker": (
         "batchwright.cli.commands.worker:worker",
         "Drive runs and send mail, until SIGTERM or Ctrl-C.",

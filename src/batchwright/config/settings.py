@@ -206,6 +206,13 @@ class Settings(_Model):
     base_url: Annotated[str, AfterValidator(values.web_address)] = Field(
         "http://127.0.0.1:8000", description="an address such as https://batchwright.example.com"
     )
+    proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(values.ip_network)], ...], BeforeValidator(_comma_separated)
+    ] = Field(
+        (),
+        description="addresses of the proxies in front of `serve` whose X-Forwarded-For and -Proto are believed,"
+        " such as 10.0.0.5 or 10.0.0.0/24, in the environment comma separated",
+    )
     time_zone: Annotated[str, AfterValidator(values.time_zone)] = Field(
         "UTC", description="an IANA name, such as Europe/Berlin or America/New_York"
     )
@@ -373,6 +380,7 @@ def _text(name: str, value: object) -> str | None:
         "mail.smtp_password": lambda _: HIDDEN,
         "database_url": url_without_password,
         "jobs": ", ".join,
+        "proxies": ", ".join,
         "lease_seconds": "{:g}".format,
     }.get(name, str)
     return without_password(shown(value)) if value != () else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from ipaddress import ip_network as network
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -131,6 +132,14 @@ def web_address(text: str) -> str:
     if "@" in parts.netloc:
         raise ValueError("has a user name or a password in it, and is shown in every mail")
     return text.rstrip("/")
+
+
+def ip_network(text: str) -> str:
+    """An address of IP version 4 or 6, or a network of them."""
+    try:
+        return str(network(text)) if "/" in text else str(network(text).network_address)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address or network of IP") from error
 
 
 def time_zone(text: str) -> str:

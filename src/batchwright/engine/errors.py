@@ -26,6 +26,10 @@ class Refused(Exception):
         return f"{self.message}. {self.remedy}" if self.remedy else self.message
 
 
+class NotFound(Refused):
+    """There is nothing of that name or id; ``field`` says what was named."""
+
+
 class MoveRefused(Refused):
     """The run's state forbids this move."""
 

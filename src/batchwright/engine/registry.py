@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, get_args
 
-from batchwright.engine.errors import Refused, error_text
+from batchwright.engine.errors import NotFound, Refused, error_text
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
 
@@ -73,7 +73,7 @@ class Registry:
         near = get_close_matches(name, jobs)
         remedy = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(sorted(jobs))}"
         said = "; ".join([f"there is no job named {name!r}", *self._broken])
-        raise Refused(said, field="job", remedy=remedy)
+        raise NotFound(said, field="job", remedy=remedy)
 
     def make(self, name: str, parameters: Mapping[str, Any]) -> BatchJob:
         """The job of that name, made with its parameters. Raises ``Refused`` for what does not fit, and whatever else

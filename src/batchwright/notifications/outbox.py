@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.store.tables import run
 from batchwright.notifications.tables import mail
 
@@ -315,7 +315,7 @@ def by_id(connection: Connection, mail_id: str) -> Mail:
     """One mail with its facts. Raises ``Refused`` for an unknown id."""
     row = connection.execute(_MAIL, {"wanted": mail_id}).one_or_none()
     if row is None:
-        raise Refused(
+        raise NotFound(
             f"there is no mail {mail_id!r}", field="mail_id", remedy="See `batchwright mail list` for the ids"
         )
     line = _line(row)

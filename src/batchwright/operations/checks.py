@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.job import BatchJob
 
 NAMED_AT_MOST = 20
 LONGEST_LIST = 2**31 - 1
 
 
-class Unknown(Refused):
+class Unknown(NotFound):
     """Ids that nobody has. Names the first 20 and says how many there are."""
 
     def __init__(self, noun: str, ids: Sequence[str], *, field: str) -> None:

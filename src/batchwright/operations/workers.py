@@ -58,6 +58,17 @@ def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> Vi
     }
 
 
+def missing_parts(app: Application, *, worker_expected: bool) -> list[str]:
+    """What the service lacks to do its work, of `database`, `schema`, `worker`; asks for no right and names nothing."""
+    if not app.database.exists():
+        return ["database"]
+    if app.database.revision() != newest_revision():
+        return ["schema"]
+    with app.database.read() as connection:
+        there = any(_is_there(one, app.clock.now()) for one in workers.listing(connection))
+    return [] if there or not worker_expected else ["worker"]
+
+
 def why_no_worker(connection: Connection, run: Run, now: datetime) -> str | None:
     """Why no worker that is there can do a run that needs one; `None` where one can, or none is needed."""
     if run.state not in (State.HOLDING, State.QUEUED, *ACTIVE):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from types import FrameType
 
 import click
@@ -24,8 +26,9 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 
 
 @click.command("worker", cls=Command, example="batchwright worker")
+@click.option("--until-closed", is_flag=True, hidden=True, help="Stop when standard input is closed, too.")
 @click.pass_obj
-def worker(verbosity: Verbosity) -> int:
+def worker(verbosity: Verbosity, until_closed: bool) -> int:
     """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
     Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
@@ -37,6 +40,8 @@ def worker(verbosity: Verbosity) -> int:
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))
+        if until_closed:
+            threading.Thread(target=_drain_at_end_of_input, args=(process,), daemon=True).start()
         say(f"Working on {app.database.display_url}, process {os.getpid()}.", err=True)
         try:
             ended = process.run()
@@ -58,6 +63,13 @@ def worker(verbosity: Verbosity) -> int:
     if not ended:
         os._exit(code)  # Python would let the threads that were left get in its way
     return code
+
+
+def _drain_at_end_of_input(process: WorkerProcess) -> None:
+    """Drain when nobody holds the other end of standard input any more: who started this process is gone."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    process.drain()
 
 
 class _Drain:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, insert, select, text, update
 
-from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, Refused, storable
+from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, storable
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, RETRY, Ask, NewRun, Run, State
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
@@ -375,7 +375,7 @@ def _of_key(connection: Connection, run_key: int) -> AnyRow:
 
 def _there(row: AnyRow | None, name: str) -> AnyRow:
     if row is None:
-        raise Refused(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
+        raise NotFound(f"there is no run {name!r}", field="run_id", remedy="See `batchwright runs list`")
     return row
 
 

@@ -31,6 +31,20 @@ def read(connection: Connection, run_key: int) -> Asked | None:
     return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
 
 
+Version = tuple[str, str | None]
+"""What of a run a waiter waits for a change of: its state, and what is asked of it."""
+
+
+def versions(connection: Connection, run_ids: Sequence[str]) -> dict[str, Version]:
+    """The versions of runs by their ids; an id that there is not has none."""
+    statement = (
+        select(run_table.c.run_id, run_table.c.state, steering.c.asked)
+        .outerjoin(steering, steering.c.run_id == run_table.c.id)
+        .where(run_table.c.run_id.in_(run_ids))
+    )
+    return {row.run_id: (row.state, row.asked) for row in connection.execute(statement)}
+
+
 def ask(connection: Connection, run: Run, asked: Asked) -> None:
     """Ask an active run, in place of what was asked before.
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.notifications.addresses import check_address, parse_address
 from batchwright.notifications.preferences import CHOICES, bare
 from batchwright.operations import token_store, user_store
@@ -169,7 +169,7 @@ def existing_user(connection: Connection, email: str) -> RowMapping:
     """The user of that address. Refuses one that there is not."""
     user = user_store.user_by_email(connection, bare(email))
     if user is None:
-        raise Refused(
+        raise NotFound(
             f"there is no user {email!r}",
             field="email",
             remedy="See `batchwright users list` for who there is",

@@ -1,0 +1,71 @@
+"""`batchwright serve`: the HTTP API, and a worker beside it."""
+
+from __future__ import annotations
+
+import click
+
+from batchwright.cli.answers import say
+from batchwright.cli.exits import FAILED
+from batchwright.cli.groups import Command
+from batchwright.cli.session import application
+from batchwright.cli.verbosity import Verbosity
+from batchwright.config.logging import configure_logging
+from batchwright.operations.app import Application
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command("serve", cls=Command, example="batchwright serve\nbatchwright serve --port 8080 --no-worker")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Listen on this port; 0 takes a free one and names it.",
+)
+@click.option("--no-worker", is_flag=True, help="Answer requests only; workers run elsewhere.")
+@click.option(
+    "--allow-http",
+    is_flag=True,
+    help="Listen beyond this machine though people come by http: their tokens can be read on the way.",
+)
+@click.pass_obj
+def serve(verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_http: bool) -> int:
+    """Answer HTTP requests until SIGTERM or Ctrl-C, and have a worker beside it.
+
+    The API is below /api/v1, its description at /api/openapi.json; /healthz says that the process is alive, /readyz
+    that database, schema and a worker are there. An embedded database that is missing is made. Listens on this
+    machine alone unless --host says otherwise, and then only with a base_url of https, or with --allow-http.
+    """
+    configure_logging(verbosity.level + 1)
+    with application() as app:
+        _check_reach(app, host, allow_http)
+        if app.database.is_sqlite and not app.database.exists():
+            app.database.upgrade()
+        app.database.require()
+        from batchwright.console import server  # the web is heavy: only this command loads it
+
+        try:
+            listening = server.listen(host, port)
+        except OSError as error:
+            say(
+                f"Cannot listen on {host} port {port}: {error.strerror}. Give another --host or --port.",
+                err=True,
+            )
+            return FAILED
+        where = listening.getsockname()
+        name = f"[{where[0]}]" if ":" in where[0] else where[0]
+        say(f"Serving {app.database.display_url} at http://{name}:{where[1]}", err=True)
+        code = server.serve(app, listening, host=host, worker=not no_worker, proxies=app.settings.proxies)
+    say("Stopped.", err=True)
+    return code
+
+
+def _check_reach(app: Application, host: str, allow_http: bool) -> None:
+    if host in LOOPBACK or allow_http or app.settings.base_url.startswith("https:"):
+        return
+    raise click.UsageError(
+        f"{host} is reached from other machines, and the setting base_url, {app.settings.base_url}, is not https:"
+        " tokens could be read on the way. Put a proxy with https in front and set base_url, or give --allow-http."
+    )

@@ -1,0 +1,88 @@
+"""The API put together: doors under ``/api/v1``, one shape for every error, the document that describes it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from batchwright.console.api.routes import runs
+from batchwright.console.envelope import unforeseen
+from batchwright.console.problems import Fault, Problem, problem_of
+from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.faults import ReadOnlyDatabase
+from batchwright.operations.app import Application
+
+PREFIX = "/api/v1"
+
+
+def add_api(web: FastAPI) -> None:
+    """Add the doors to the application of the web, and what makes problem documents of its errors."""
+    for module in (runs,):
+        web.include_router(module.doors, prefix=PREFIX)
+    web.add_exception_handler(RequestValidationError, _of_validation)
+    web.add_exception_handler(HTTPException, _of_http)
+    for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, Exception):
+        web.add_exception_handler(kind, _of_exception)
+
+
+def make_web(app: Application) -> FastAPI:
+    """The application of the web, without what surrounds it (`console.server`)."""
+    web = FastAPI(
+        title="Batchwright",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        strict_content_type=False,  # a body of another type is told by our own shape (`bodies`)
+    )
+    web.state.application = app
+    add_api(web)
+    return web
+
+
+async def _of_exception(request: Request, error: Exception) -> Response:
+    problem = problem_of(error) or unforeseen()
+    if isinstance(error, NotFound) and error.field not in request.path_params:
+        problem.status = HTTPStatus.UNPROCESSABLE_ENTITY  # it was named in the body, not in the address
+    return problem.response(request.state.request_id)
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Problem):  # of the body; FastAPI makes an error of its own of it
+        return error.__cause__.response(request.state.request_id)
+    status = HTTPStatus(error.status_code)
+    told = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at this address",
+    }.get(status, status.phrase)
+    return Problem(status, told, headers=error.headers or {}).response(request.state.request_id)
+
+
+async def _of_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [_fault(one) for one in error.errors()]
+    of_address = any(one["loc"][:1] == ("path",) for one in error.errors())
+    status = HTTPStatus.NOT_FOUND if of_address else HTTPStatus.UNPROCESSABLE_ENTITY
+    first = faults[0]
+    problem = Problem(
+        status,
+        f"{first.field}: {first.detail}" if len(faults) == 1 else f"{len(faults)} parameters are wrong",
+        first.field,
+        "See `errors` for each of them" if len(faults) > 1 else None,
+        errors=faults,
+    )
+    return problem.response(request.state.request_id)
+
+
+def _fault(told: Any) -> Fault:
+    """What pydantic says, without the value that was given: it may be a secret."""
+    place = [str(part) for part in told["loc"]]
+    name = "/" + "/".join(place[1:]) if place[0] == "body" else ".".join(place[1:])
+    return Fault(name or place[0], told["msg"].removeprefix("Value error, "))

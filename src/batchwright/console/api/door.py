@@ -1,0 +1,211 @@
+"""A door of the API: one path and method that lead to one operation, and what all doors have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+from fastapi.params import Form
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from batchwright.console.api.bodies import StrictRequest, check_type
+from batchwright.console.problems import MEDIA_TYPE, Problem
+from batchwright.operations.access.authentication import authenticate_token
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+BEARER: Final = "Bearer "
+
+
+class Body(BaseModel):
+    """What a request may hold; a name that is not known is refused, so that a typo never means *all*."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """The parameters of a listing, all of them in the address; unknown ones are refused, too."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemDocument(BaseModel):
+    """An error (RFC 9457): `detail` says what is wrong, `field` where, `remedy` what to do about it."""
+
+    class Fault(BaseModel):
+        """One of several things that are wrong."""
+
+        field: str
+        detail: str
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    field: str | None
+    remedy: str | None
+    errors: list[Fault]
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One authenticated request: what a door hands on to its operation."""
+
+    app: Application
+    actor: Actor
+    request: Request
+
+
+def _call(request: Request) -> Call:
+    call: Call = request.state.call
+    return call
+
+
+CALL: Final = Depends(_call)
+"""The default of a door's parameter ``call``."""
+
+
+class _Route(APIRoute):
+    """Authenticates and permits before it reads parameters: 401 before 403 before 422."""
+
+    def get_route_handler(self) -> Handler:
+        """The handler, with what comes before it."""
+        handle = super().get_route_handler()
+        known = {field.alias for field in self.dependant.query_params}
+        models = [getattr(field.field_info, "annotation", None) for field in self.dependant.query_params]
+        for model in models:
+            if isinstance(model, type) and issubclass(model, BaseModel):
+                known |= {field.alias or name for name, field in model.model_fields.items()}
+        right = Right(self.openapi_extra["x-role"]) if self.openapi_extra else Right.ADMINISTER
+        wanted = _media_type(self)
+
+        async def answer(request: Request) -> Response:
+            request.state.call = await to_thread.run_sync(_enter, request, right, self.operation_id or "")
+            _refuse_unknown(request, known)
+            if wanted is not None:
+                check_type(request, wanted)
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return answer
+
+
+def _media_type(route: APIRoute) -> str | None:
+    """What a body has to be; ``None`` where there is none."""
+    if route.body_field is None:
+        return None
+    return "multipart/form-data" if isinstance(route.body_field.field_info, Form) else "application/json"
+
+
+def _enter(request: Request, right: Right, act: str) -> Call:
+    """Who calls, if they may. Raises `Unauthenticated` and `Forbidden`."""
+    app: Application = request.app.state.application
+    header = request.headers.get("authorization", "")
+    token = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER.lower() else ""
+    actor = authenticate_token(app, token.strip(), request.client.host if request.client else "unknown")
+    request.state.user, request.state.door = actor.name, str(actor.door)
+    permit(app, actor, right, act)
+    return Call(app, actor, request)
+
+
+def _refuse_unknown(request: Request, known: set[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"There is no parameter {name!r} here",
+                name,
+                f"There are: {', '.join(sorted(known))}" if known else "Leave it out: there are none here",
+            )
+
+
+class Doors(APIRouter):
+    """The doors of one noun, which is their tag in the documentation."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(tags=[noun], route_class=_Route)
+
+    def door(
+        self,
+        method: str,
+        path: str,
+        operation: Callable[..., Any],
+        right: Right,
+        *,
+        answers: Mapping[int, Any],
+        others: Sequence[HTTPStatus] = (),
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Make the decorated function the door of an operation, whose name is its ``operationId``.
+
+        Args:
+            right: what the caller needs before anything is read; the operation may ask for more.
+            answers: the model of each successful answer by its status; ``None`` for one without a body.
+            others: refusals beyond those of every door.
+        """
+        usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
+        if method != "GET":
+            usual |= {400, 409, 413, 415}
+        told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
+        for status, model in answers.items():
+            told[status] = {} if model is None else {"model": model}
+        return self.api_route(
+            path,
+            methods=[method],
+            operation_id=operation.__name__,
+            name=operation.__name__,
+            response_model=None,
+            status_code=min(answers),
+            responses=told,
+            summary=_first_line(operation),
+            description=_rest(operation),
+            openapi_extra={"x-role": right.value},
+        )
+
+
+def _refusal_of(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    return {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _first_line(operation: Callable[..., Any]) -> str:
+    return (operation.__doc__ or "").strip().partition("\n")[0]
+
+
+def _rest(operation: Callable[..., Any]) -> str:
+    return ""
+
+
+def answer(
+    content: Any,
+    *,
+    request: Request | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The JSON answer. With the ``request`` it has an ``ETag`` of its body, and is left out where the caller has it."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    told = dict(headers or {})
+    if request is not None:
+        tag = etag_of(body)
+        told["ETag"] = tag
+        told["Cache-Control"] = "private, no-cache"
+        if tag in {one.strip() for one in request.headers.get("if-none-match", "").split(",")}:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=told)
+    return Response(body, status, told, media_type="application/json")
+
+
+def etag_of(body: bytes) -> str:
+    """The weak validator of a body: the same for everybody who sees the same."""
+    return f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'

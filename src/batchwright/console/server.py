@@ -1,0 +1,94 @@
+"""`serve`: the web in this process, and a worker as its child."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Collection
+from types import FrameType
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from batchwright.console.api.application import make_web
+from batchwright.console.envelope import Envelope
+from batchwright.console.probes import Probes
+from batchwright.console.worker_child import WorkerChild
+from batchwright.operations.app import Application
+
+SECONDS_TO_END = 10
+"""So long requests at hand may take after a signal."""
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+log = structlog.get_logger()
+
+
+def make_asgi(app: Application, *, host: str, worker_expected: bool) -> ASGIApp:
+    """The whole of the web: doors, probes, and what surrounds every request."""
+    web = make_web(app)
+    web.router.routes.extend(Probes(app, worker_expected=worker_expected).routes())
+    base = urlsplit(app.settings.base_url)
+    hosts = {*LOOPBACK, _as_host(host), (base.hostname or "").lower()}
+    return Envelope(web, hosts=hosts, https=base.scheme == "https")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, on a free port where it is 0. Raises ``OSError`` where the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=512)
+
+
+def serve(
+    app: Application, listening: socket.socket, *, host: str, worker: bool, proxies: Collection[str] = ()
+) -> int:
+    """Answer requests on the socket until SIGTERM or SIGINT; returns the worker's exit code, 0 without one.
+
+    The requests at hand are answered first; then the worker drains. A second signal ends both at once.
+
+    Args:
+        proxies: addresses whose ``X-Forwarded-…`` headers are believed.
+    """
+    child = WorkerChild() if worker else None
+    config = uvicorn.Config(
+        make_asgi(app, host=host, worker_expected=worker),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        server_header=False,
+        date_header=True,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=SECONDS_TO_END,
+        ws="none",
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Server(config, child)
+    if child is not None:
+        child.start()
+    server.run(sockets=[listening])
+    return child.stop() if child is not None else 0
+
+
+class _Server(uvicorn.Server):
+    """Hands a signal on to the worker; the second one ends both at once."""
+
+    def __init__(self, config: uvicorn.Config, child: WorkerChild | None) -> None:
+        super().__init__(config)
+        self._child = child
+        self._signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        self._signals += 1
+        if self._child is not None:
+            self._child.signal(signal.SIGTERM if self._signals == 1 else signal.SIGKILL)
+        if self._signals > 1:
+            os._exit(128 + sig)
+        self.should_exit = True
+
+
+def _as_host(host: str) -> str:
+    return f"[{host.lower()}]" if ":" in host else host.lower()

@@ -1,0 +1,56 @@
+"""The web on an application of its own, called in this process, and users with tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.console.server import make_asgi
+from batchwright.operations.access.tokens import make_token
+from batchwright.operations.access.users import add_user
+from batchwright.operations.app import Application, make_application
+from batchwright.testing.clock import StandingClock
+from tests.support.application import ACTOR, NOW, make_settings
+
+Caller = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    """The clock of `app`."""
+    return StandingClock(NOW)
+
+
+@pytest.fixture
+def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[Application]:
+    """An application on a migrated database without a record."""
+    application = make_application(make_settings(migrated_url, tmp_path), clock=clock)
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def web(app: Application) -> Iterator[TestClient]:
+    """Calls the web as `serve` would answer, without a worker."""
+    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False)
+    with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def caller(app: Application) -> Caller:
+    """Headers with the token of a user of that role, who is made at the first call; first of all an administrator."""
+    add_user(app, "root@example.com", "administrator", os_user=ACTOR.os_user, actor=ACTOR)
+    made: dict[str, dict[str, str]] = {}
+
+    def headers(role: str) -> dict[str, str]:
+        if role not in made:
+            email = f"{role.split()[0].lower()}@example.com"
+            add_user(app, email, role, actor=ACTOR)
+            made[role] = {"Authorization": f"Bearer {make_token(app, email, actor=ACTOR).text}"}
+        return made[role]
+
+    return headers
