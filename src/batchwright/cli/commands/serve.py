@@ -10,6 +10,7 @@ from batchwright.cli.groups import Command
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
+from batchwright.operations.actor import Door
 from batchwright.operations.app import Application
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -39,7 +40,7 @@ def serve(verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_htt
     machine alone unless --host says otherwise, and then only with a base_url of https, or with --allow-http.
     """
     configure_logging(verbosity.level + 1)
-    with application() as app:
+    with application(Door.API) as app:
         _check_reach(app, host, allow_http)
         if app.database.is_sqlite and not app.database.exists():
             app.database.upgrade()
