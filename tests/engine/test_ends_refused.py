@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from batchwright.engine.executors import Local, TaskResult
 from batchwright.engine.job import Finish, Record, Scope, StartContext
 from batchwright.engine.run import Run, State
+from batchwright.engine.submit import Request, submit
 from tests.engine.jobs import Parcels
-from tests.engine.rig import Rig
+from tests.engine.rig import NOW, Rig
 
 pytestmark = pytest.mark.on_both
 
@@ -79,6 +80,40 @@ def test_the_connections_of_start_and_finish_refuse_it_too(
     assert "begin_nested" in (run.error or "")
     assert "test_ends_refused.py" in (run.error or "")
     assert rig.handled() == {key: int(where == "finish") for key in range(1, 11)}
+
+
+@pytest.mark.parametrize("way", ["commit", "close", "a driver's COMMIT"])
+@pytest.mark.parametrize("where", ["select", "check"])
+def test_the_transaction_of_who_submits_is_not_the_jobs_to_end(
+    rig: Rig, spy: type[Parcels], where: str, way: str
+) -> None:
+    def ends(self: Parcels, connection: Connection, *_: object) -> list[int]:
+        WAYS[way](connection)
+        return []
+
+    setattr(spy, where, ends)
+    rig.fill(1)
+
+    def submit_after_a_change() -> None:
+        with rig.database.write() as connection:
+            connection.exec_driver_sql("UPDATE parcel SET handled = 7")
+            submit(connection, spy(), Request(actor="dana"), NOW)
+
+    with pytest.raises(RuntimeError, match="begin_nested"):
+        submit_after_a_change()
+    assert rig.handled() == {1: 0}
+
+
+@pytest.mark.parametrize("way", ["rollback", "a cursor's ROLLBACK"])
+def test_what_a_job_says_of_its_records_ends_no_transaction(rig: Rig, spy: type[Parcels], way: str) -> None:
+    def ends(self: Parcels, connection: Connection, keys: object) -> dict[int, str]:
+        WAYS[way](connection)
+        return {}
+
+    rig.fill(2)
+    run = rig.drive()
+    spy.record_ids = ends  # type: ignore[method-assign]
+    assert [one.record_id for one in rig.outcomes(run)] == ["1 (damaged)", "2 (damaged)"]
 
 
 def slip_by(connection: Connection) -> None:

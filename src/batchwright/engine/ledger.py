@@ -22,6 +22,7 @@ from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.lending import ends_refused
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 
 log = structlog.get_logger()
@@ -139,7 +140,7 @@ def _known(
     raised: dict[int, str],
 ) -> Iterator[tuple[int, T]]:
     try:
-        with connection.begin_nested(), JOB_CODE:
+        with connection.begin_nested(), ends_refused(connection), JOB_CODE:
             known = dict(ask(connection, keys))
     except Exception as error:
         if is_transient(error):

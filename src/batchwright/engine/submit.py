@@ -16,6 +16,7 @@ from batchwright.engine.registry import Registry
 from batchwright.engine.reports import checked_months, checked_name, checked_text
 from batchwright.engine.run import NewRun, Run, State
 from batchwright.engine.store import runs
+from batchwright.engine.store.lending import ends_refused
 
 SYNC_LIMIT = 1_000
 """Most records of a synchronous run, as Conga's API has it."""
@@ -92,7 +93,7 @@ def submit_set(
                 checked[place] = check_run(connection, job, request, now)
                 continue
             if has_check and one.after_run != runs.last_key(connection):
-                with JOB_CODE:
+                with ends_refused(connection), JOB_CODE:
                     job.check(connection, now.astimezone(request.zone))
             new = replace(one.new, after_earlier=request.after_earlier)
             checked[place] = replace(one, new=new, warnings=request.warnings)
@@ -114,7 +115,7 @@ class CheckedRun:
 
 def check_run(connection: Connection, job: BatchJob, request: Request, now: datetime) -> CheckedRun:
     """Call all of the job's code that a submit calls; also on a connection that only reads, under no lock."""
-    with JOB_CODE:
+    with ends_refused(connection), JOB_CODE:
         _check(job, request)
         after_run = runs.last_key(connection) if type(job).check is not BatchJob.check else 0
         selection = sorted(set(job.select(connection)))

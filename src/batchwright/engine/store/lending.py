@@ -54,7 +54,7 @@ def lent(connection: Connection, where: str, began: object = None) -> Iterator[N
 
     process = os.getpid()
     try:
-        with _ends_refused(connection, driver):
+        with ends_refused(connection):
             try:
                 yield
             finally:
@@ -105,7 +105,15 @@ def _is_savepoint_gone(driver: Any) -> bool:
 
 
 @contextmanager
-def _ends_refused(connection: Connection, driver: Any) -> Iterator[None]:
+def ends_refused(connection: Connection) -> Iterator[None]:
+    """Have a connection and its driver's refuse to end their transaction in the block, but for savepoints.
+
+    For code of a job that is called aside: without a question to the database, and so without ``lent``'s proof.
+    """
+    if "commit" in vars(connection):  # it is lent already
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
     names = ("commit", "rollback", "close")
     for name in names:
         setattr(connection, name, _refuse)

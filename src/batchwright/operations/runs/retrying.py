@@ -12,6 +12,7 @@ from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import RETRY, Run, State
 from batchwright.engine.store import runs
+from batchwright.engine.store.lending import ends_refused
 from batchwright.operations.access.permissions import permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
@@ -43,7 +44,7 @@ def retry_run(
         job = app.registry.make(parent.job, parent.parameters)
         if parent.errored + parent.not_reached:
             keys = ledger.keys_to_retry(connection, parent)
-            with JOB_CODE:
+            with ends_refused(connection), JOB_CODE:
                 job = type(job)(**job.retry_parameters(connection, parent, keys))
         else:
             _refuse_finish(connection, parent, mode)
