@@ -54,6 +54,20 @@ def test_an_input_is_added_edited_and_deleted_each_with_an_audit_entry(
     assert batchwright("usage-inputs", "show", an_id).exit_code == 2
 
 
+def test_what_a_filter_matches_is_reset_and_deleted_with_an_outcome_for_each(
+    rated: str, batchwright: Batchwright
+) -> None:
+    reset = answer(batchwright, "usage-inputs", "reset", "--where", "code=no_price", "--reason", "priced")
+    assert (reset["job"], reset["reason"]) == ("usage-input-reset", "priced")
+    assert {row["outcome"] for row in reset["outcomes"]} == {"ok"}
+    where = "asset_line_item_id=ALI-0001"
+    rerated = answer(batchwright, "run", "usage-rating", "--where", where, "--no-mail")
+    assert (rerated["total"], rerated["processed"]) == (2, 2)
+    deleted = answer(batchwright, "usage-inputs", "delete", "--where", where)
+    assert {row["code"] for row in deleted["outcomes"]} == {"not_eligible"}
+    assert batchwright("usage-inputs", "reset", "IN-1", "--where", where).exit_code == 2
+
+
 def test_acts_say_in_words_what_was_done(rated: str, batchwright: Batchwright) -> None:
     added = batchwright(*ADD, "--quantity", "5", "--id", "MINE-1").stdout
     assert added.splitlines()[0].split() == ["Input", "id", "MINE-1"]

@@ -20,7 +20,14 @@ TREE = dict(commands())
 WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
 EXPECTED = {
     "": ["demo", "import", "forecast", "worker"],
-    "run": ["draft-usage-rating", "usage-rating", "usage-unrating", "data-recalculation"],
+    "run": [
+        "draft-usage-rating",
+        "usage-rating",
+        "usage-unrating",
+        "usage-input-reset",
+        "usage-input-deletion",
+        "data-recalculation",
+    ],
     "recalculation": ["offer", "charges"],
     "runs": [
         "list",

@@ -56,7 +56,7 @@ def test_the_list_of_jobs_to_run_has_those_of_ones_own_and_names_what_cannot_be_
     letters: str, batchwright: Batchwright
 ) -> None:
     shown = batchwright("run", "--help").stdout
-    ours, own = shown.index("draft-usage-rating"), shown.index("post-letters        Posts letters.")
+    ours, own = shown.index("draft-usage-rating"), shown.index("post-letters          Posts letters.")
     assert ours < own < shown.index("Not in the list:") < shown.index("'own_broken:Job': SyntaxError")
 
 
@@ -112,7 +112,14 @@ def test_the_jobs_are_listed_whole_beside_one_that_cannot_be_imported(
     letters: str, batchwright: Batchwright
 ) -> None:
     listed = batchwright("jobs", "list", "--json")
-    ours = ["data-recalculation", "draft-usage-rating", "usage-rating", "usage-unrating"]
+    ours = [
+        "data-recalculation",
+        "draft-usage-rating",
+        "usage-input-deletion",
+        "usage-input-reset",
+        "usage-rating",
+        "usage-unrating",
+    ]
     assert sorted(job["name"] for job in json.loads(listed.stdout)) == sorted(["post-letters", *ours])
     assert "cannot import the job 'own_broken:Job': SyntaxError" in listed.stderr
 

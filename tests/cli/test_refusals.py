@@ -18,6 +18,8 @@ NEED_A_DATABASE = [
     "run draft-usage-rating",
     "run usage-rating",
     "run usage-unrating",
+    "run usage-input-reset --usage-input IN-1",
+    "run usage-input-deletion --where status=Error",
     "run data-recalculation --customer C --period 2023-06 --reason Other",
     "recalculation offer",
     "recalculation charges",

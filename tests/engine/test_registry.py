@@ -13,7 +13,14 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.registry import Registry
 from tests.engine.jobs import Parcels
 
-OURS = ["data-recalculation", "draft-usage-rating", "usage-rating", "usage-unrating"]
+OURS = [
+    "data-recalculation",
+    "draft-usage-rating",
+    "usage-input-deletion",
+    "usage-input-reset",
+    "usage-rating",
+    "usage-unrating",
+]
 JOB = """
 from batchwright.engine import BatchJob
 

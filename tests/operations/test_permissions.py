@@ -50,7 +50,7 @@ from batchwright.operations.billing.recalculation import (
     list_account_charges,
     recalculation_offer,
 )
-from batchwright.operations.billing.selections import select_usage_inputs
+from batchwright.operations.billing.selections import select_usage_inputs, submit_on_selection
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
@@ -167,6 +167,7 @@ NEEDED = {
         "pause_run",
         "release_run",
         "select_usage_inputs",
+        "submit_on_selection",
         "add_usage_input",
         "delete_usage_inputs",
         "edit_usage_input",
@@ -319,6 +320,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "move_run": lambda: move_run(app, "x", actor=actor),
         "pause_run": lambda: pause_run(app, "x", actor=actor),
         "release_run": lambda: release_run(app, "x", actor=actor),
+        "submit_on_selection": lambda: submit_on_selection(app, "x", "x", actor=actor),
         "select_usage_inputs": lambda: select_usage_inputs(app, [("x", "x")], actor=actor),
         "add_usage_input": lambda: add_usage_input(
             app, asset_line_item_id="x", usage_date="x", quantity="x", product_uom="x", actor=actor

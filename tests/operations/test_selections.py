@@ -16,7 +16,11 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing import selections
-from batchwright.operations.billing.selections import prune_selections, select_usage_inputs
+from batchwright.operations.billing.selections import (
+    prune_selections,
+    select_usage_inputs,
+    submit_on_selection,
+)
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     list_usage_inputs,
@@ -25,6 +29,7 @@ from batchwright.operations.billing.usage_inputs import (
 )
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes
+from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import add_schedule
 from batchwright.testing.clock import FakeClock
@@ -217,6 +222,58 @@ def test_a_selection_has_no_place_in_a_schedule(app: Application, write: Write) 
     with pytest.raises(Refused, match="good for an hour") as refused:
         add_schedule(app, request, actor=ACTOR)
     assert refused.value.field == "selection_id"
+
+
+@pytest.mark.on_both
+def test_a_reset_and_a_deletion_leave_what_changed_since(app: Application, write: Write) -> None:
+    ids = make_inputs(app, write, 3)
+    write(lambda books: books.usage_input(1, "BAD", **BY_DRAFT))
+    write(lambda books: books.usage_input(1, "MENDED", **BY_DRAFT))
+    errors, loaded = chosen(app, ("code", "no_price")), chosen(app, ("status", "Loaded"))
+    reset_usage_inputs(app, ids=["MENDED"], actor=ACTOR)
+    assert outcomes(act(app, "usage-input-reset", errors)) == {"BAD": "ok", "MENDED": "skipped"}
+    assert show_usage_input(app, "BAD")["code"] is None
+    run(app, "usage-rating", {"usage_input_ids": ids[:1]})
+    deleted = outcomes(act(app, "usage-input-deletion", loaded))
+    assert deleted == {ids[0]: "skipped", ids[1]: "ok", ids[2]: "ok"}
+    left = [row["usage_input_id"] for row in list_usage_inputs(app)]
+    assert left == [ids[0], "BAD", "MENDED"]
+    again = act(app, "usage-input-deletion", loaded)
+    assert {row["code"] for row in again["outcomes"]} == {"not_eligible", "not_found"}
+
+
+def act(app: Application, job: str, selection: dict[str, Any]) -> dict[str, Any]:
+    return drive_submitted(app, submit_on_selection(app, job, selection["selection_id"], actor=ACTOR))
+
+
+def outcomes(run: dict[str, Any]) -> dict[str, str]:
+    assert run["mode"] == "sync"
+    return {row["record_id"]: row["outcome"] for row in run["outcomes"]}
+
+
+def test_a_reset_of_more_than_a_thousand_is_a_run_in_batch_mode(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_inputs(app, write, 3)
+    monkeypatch.setattr(selections, "SYNC_LIMIT", 2)
+    reset = act(app, "usage-input-reset", chosen(app))
+    assert (reset["mode"], reset["total"], reset["skipped"]) == ("batch", 3, 3)
+
+
+def test_a_dry_run_of_a_deletion_shows_each_line_and_deletes_nothing(app: Application, write: Write) -> None:
+    make_inputs(app, write, 2)
+    dry = run_selected(app, "usage-input-deletion", chosen(app), mode="dry_run")
+    lines = list(run_preview(app, dry["run_id"]))
+    assert [(line["record_id"], line["detail"]) for line in lines] == [
+        (an_id, {"status": "Loaded", "deleted_after": True}) for an_id in ("MINE-0", "MINE-1")
+    ]
+    assert len(list(list_usage_inputs(app))) == 2
+
+
+@pytest.mark.parametrize("job", ["usage-input-reset", "usage-input-deletion"])
+def test_a_reset_or_deletion_of_everything_is_refused(app: Application, job: str) -> None:
+    with pytest.raises(Refused, match="no usage inputs were named"):
+        submit_run(app, job, {}, actor=ACTOR)
 
 
 def test_ids_beside_a_selection_are_refused(app: Application, write: Write) -> None:

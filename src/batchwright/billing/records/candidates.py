@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.billing.records.driver import Driver
-from batchwright.billing.tables import DRAFT_CANDIDATE
+from batchwright.billing.tables import DRAFT_CANDIDATE, IN_ERROR, NOT_RATED
 
 ASSETS_PER_PAGE = 500
 _PAGE = 20_000
@@ -25,6 +25,8 @@ class Candidates(Enum):
     LOADED = f"{DRAFT_CANDIDATE} AND status = 'Loaded'"
     LOADED_AND_ERRORS = "NOT deleted AND (status = 'Loaded' OR (status = 'Error' AND error_by = 'rating'))"
     RATED = "NOT deleted AND status = 'Rated'"
+    ERRORS = f"{IN_ERROR}"
+    NOT_RATED = f"{NOT_RATED}"
 
 
 def count_candidates(connection: Connection, wanted: Candidates) -> int:

@@ -92,7 +92,9 @@ def add(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(insert(usage_input).values({"status": InputStatus.LOADED, "deleted": False, **values}))
 
 
-def change(connection: Connection, seen: Iterable[RowMapping], values: Mapping[str, Any]) -> int:
+def change(
+    connection: Connection, seen: Iterable[RowMapping | Mapping[str, Any]], values: Mapping[str, Any]
+) -> int:
     """Set `values` on the inputs that still have the status they were `seen` with, and return how many those were.
 
     The caller holds the lock of their assets.

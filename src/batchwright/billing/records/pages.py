@@ -28,7 +28,7 @@ def chunks(items: Sequence[T]) -> Iterator[list[T]]:
 def update_as_seen(
     connection: Connection,
     table: Table,
-    seen: Iterable[RowMapping],
+    seen: Iterable[RowMapping | Mapping[str, Any]],
     values: Mapping[str, Any],
     *conditions: ColumnElement[bool],
 ) -> int:

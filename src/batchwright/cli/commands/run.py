@@ -80,6 +80,15 @@ _usage_command(
     "They are left in Error; `usage-inputs reset` makes them Loaded again.",
     "Rated",
 )
+_usage_command(
+    "usage-input-reset",
+    "Set usage inputs in Error back to Loaded, those that are named or match a filter.",
+    "Error",
+)
+_usage_command(
+    "usage-input-deletion",
+    "Delete usage inputs that are not Rated, those that are named or match a filter. Their ids stay taken.",
+)
 
 
 @run.command(

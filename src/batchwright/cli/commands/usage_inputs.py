@@ -18,6 +18,9 @@ from batchwright.cli.options import (
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant, joined
+from batchwright.cli.submitting import act_on_match
+from batchwright.cli.verbosity import Verbosity
+from batchwright.engine.errors import Refused
 from batchwright.notifications.words import counted
 from batchwright.operations.billing import usage_inputs as operation
 from batchwright.operations.billing.explanations import explain_usage_input
@@ -186,19 +189,42 @@ def edit(
         _answer(edited, as_json)
 
 
-@usage_inputs.command("delete", example="batchwright usage-inputs delete IN-00007052 IN-00007053")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@usage_inputs.command(
+    "delete",
+    example="batchwright usage-inputs delete IN-00007052 IN-00007053\n"
+    "batchwright usage-inputs delete --where status=Error,customer_id=C-1002",
+)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@where_option
 @actor_option
 @reason_option
 @as_json_option
-def delete(ids: Sequence[str], actor: str | None, reason: str | None, as_json: bool) -> None:
-    """Delete usage inputs that are not rated: all of them, or none. Their ids stay taken."""
+@click.pass_obj
+def delete(
+    verbosity: Verbosity,
+    ids: Sequence[str],
+    where: str | None,
+    actor: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> int | None:
+    """Delete usage inputs that are not rated: all that are named, or none. Their ids stay taken.
+
+    With a filter it is a run: what is rated, or changes its status meanwhile, is skipped.
+    """
+    if not ids and where is None:
+        raise Refused("Missing argument", field="ID...", remedy="Give ids, or a filter with --where")
+    if ids and where is not None:
+        raise click.UsageError("Give ids, or a filter with --where, not both.")
+    if where is not None:
+        return act_on_match(verbosity, "usage-input-deletion", where, actor, reason, as_json=as_json)
     with application() as app:
         deleted = operation.delete_usage_inputs(app, ids, actor=acting(app, actor), reason=reason)
     if as_json:
         write_json({"deleted": deleted})
     else:
         say(f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
+    return None
 
 
 @usage_inputs.command("reset", example="batchwright usage-inputs reset --status Error --code no_price")
@@ -207,22 +233,33 @@ def delete(ids: Sequence[str], actor: str | None, reason: str | None, as_json: b
 @click.option("--code", metavar="C", help="With --status: only those with this code.")
 @click.option("--asset-line-item", metavar="ID", help="With --status: only those of one asset line item.")
 @ids_from_option
+@where_option
 @actor_option
 @reason_option
 @as_json_option
+@click.pass_obj
 def reset(
+    verbosity: Verbosity,
     ids: Sequence[str],
     status: str | None,
     code: str | None,
     asset_line_item: str | None,
     ids_from: list[str] | None,
+    where: str | None,
     actor: str | None,
     reason: str | None,
     as_json: bool,
-) -> None:
-    """Set usage inputs in Error back to Loaded, so that they are rated again."""
+) -> int | None:
+    """Set usage inputs in Error back to Loaded, so that they are rated again.
+
+    With a filter it is a run: what is not in Error, or changes its status meanwhile, is skipped.
+    """
     if ids and ids_from:
         raise click.UsageError("Give the ids as arguments or with --ids-from, not both.")
+    if where is not None:
+        if ids or ids_from or status or code or asset_line_item:
+            raise click.UsageError("Give a filter with --where, or ids or a status, not both.")
+        return act_on_match(verbosity, "usage-input-reset", where, actor, reason, as_json=as_json)
     with application() as app:
         report = operation.reset_usage_inputs(
             app,
@@ -239,6 +276,7 @@ def reset(
         say(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
         if report["untouched"]:
             say(f"Loaded already: {joined(report['untouched'])}")
+    return None
 
 
 def _write_explanations(explanation: View) -> None:

@@ -17,7 +17,14 @@ from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
-from batchwright.jobs import DataRecalculationJob, DraftUsageRatingJob, UsageRatingJob, UsageUnratingJob
+from batchwright.jobs import (
+    DataRecalculationJob,
+    DraftUsageRatingJob,
+    UsageInputDeletionJob,
+    UsageInputResetJob,
+    UsageRatingJob,
+    UsageUnratingJob,
+)
 from batchwright.operations import audit_store, views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -31,6 +38,8 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (
     UsageRatingJob,
     UsageUnratingJob,
     DataRecalculationJob,
+    UsageInputResetJob,
+    UsageInputDeletionJob,
 )
 """The jobs whose records are usage inputs, by asset line item."""
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Unpack
 
 from batchwright.billing.records import input_selections
 from batchwright.engine.errors import Refused
+from batchwright.engine.submit import SYNC_LIMIT
 from batchwright.operations import views
-from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.access.permissions import Right, permit, right_to_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.input_filter import checked_filter, filter_text
+from batchwright.operations.runs.submitting import RunTerms, Submitted, submit_run
 from batchwright.operations.views import View
 
 MOST: Final = 1_000_000
@@ -58,6 +60,31 @@ def select_usage_inputs(app: Application, pairs: Iterable[tuple[str, str]], *, a
         "partial_assets": found.partial_assets,
         "expires_at": views.instant(now + GOOD_FOR),
     }
+
+
+def submit_on_selection(
+    app: Application,
+    job_name: str,
+    selection_id: str,
+    *,
+    actor: Actor,
+    trigger: str = "cli",
+    here: bool = True,
+    **terms: Unpack[RunTerms],
+) -> Submitted:
+    """Submit a run of the job on a selection: up to 1,000 inputs as a synchronous run, more in batch mode.
+
+    Whoever calls drives it with `drive_submitted`; without `here` a worker drives one in batch mode. For resets and
+    deletions, that people expect to be done at once. Refuses as `submit_run` does.
+    """
+    permit(app, actor, right_to_run(app, job_name), "run.submit")
+    with app.database.read() as connection:
+        owned = input_selections.owned(connection, selection_id)
+    few = owned is not None and owned["count"] <= SYNC_LIMIT
+    mode, parameters = "sync" if few else "batch", {"selection_id": selection_id}
+    return submit_run(
+        app, job_name, parameters, actor=actor, mode=mode, trigger=trigger, here=here or few, **terms
+    )
 
 
 def prune_selections(app: Application) -> None:
