@@ -14,9 +14,15 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from batchwright.engine.faults import is_transient
+from batchwright.engine.run import State
+from batchwright.engine.store import turnstile
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore, Pulse
+from batchwright.engine.store.side_files import open_side_file
 from batchwright.engine.store.turnstile import Turnstile
+from tests.engine.jobs import Parcels
+from tests.engine.rig import Rig
 from tests.support.concurrency import is_next_held
 
 PROCESSES = 4
@@ -169,3 +175,36 @@ def test_heartbeats_work_while_another_process_holds_the_write_lock(database: Da
     holder.join(60)
     shell.close()
     store.close()
+
+
+def test_descriptors_that_have_run_out_are_a_fault_that_passes_and_fail_no_run(
+    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    faults = iter([OSError(number, "no more") for number in turnstile.OF_THE_SURROUNDINGS])
+
+    def opened(file: Path, database: Path) -> int:
+        if begun and (fault := next(faults, None)):
+            raise fault
+        return open_side_file(file, database)
+
+    spy.on_execute = staticmethod(lambda scope: begun.append(scope.number))
+    monkeypatch.setattr(turnstile, "open_side_file", opened)
+    rig.fill(30)
+    ended = rig.drive()
+    assert (ended.state, ended.processed, list(faults)) == (State.COMPLETED, 30, [])
+
+
+def test_threads_that_have_run_out_are_a_fault_that_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    database = tmp_path / "batchwright.db"
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with Turnstile(database).turn(), pytest.raises(OperationalError) as raised, Turnstile(database).turn():
+        pass
+    assert is_transient(raised.value)
+    with Turnstile(database).turn():
+        pass

@@ -10,6 +10,7 @@ A process that is stopped with one of them is ended; one that works is named to 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -30,6 +31,12 @@ SECONDS_BETWEEN_LOOKS = 3.0
 SECONDS_BEFORE_NAMING = 3.0
 LONGEST_SECONDS = 60.0
 """As long as SQLite itself waits for its lock (``engines.SQLITE_BUSY_MILLISECONDS``)."""
+
+OF_THE_SURROUNDINGS = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE),
+)
+"""Why a file cannot be opened now, and can later."""
 
 log = structlog.get_logger()
 
@@ -53,7 +60,8 @@ class Turnstile:
         """
         if not self._are_ready:
             for file in (self._next, self._turn):
-                make_side_file(file, self._database)
+                with _faults_that_pass(file):
+                    make_side_file(file, self._database)
             self._are_ready = True
         upcoming = self._locked(self._next)
         try:
@@ -67,7 +75,8 @@ class Turnstile:
 
     def _locked(self, file: Path) -> int:
         """A descriptor of the file with the lock on it."""
-        descriptor = open_side_file(file, self._database)
+        with _faults_that_pass(file):
+            descriptor = open_side_file(file, self._database)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,7 +88,11 @@ class Turnstile:
 
 
 def _wait_for_lock(descriptor: int, file: Path, longest: Callable[[], float]) -> None:
-    waiting = _Waiting(descriptor)
+    try:
+        waiting = _Waiting(descriptor)
+    except RuntimeError as error:  # the system gives no more threads
+        os.close(descriptor)
+        raise _cannot_wait(str(error)) from error
     began, named = time.monotonic(), False
     try:
         while not waiting.is_over(min(SECONDS_BETWEEN_LOOKS, longest())):
@@ -96,6 +109,23 @@ def _wait_for_lock(descriptor: int, file: Path, longest: Callable[[], float]) ->
         if not waiting.give_up():
             os.close(descriptor)
         raise
+
+
+@contextmanager
+def _faults_that_pass(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OF_THE_SURROUNDINGS:
+            raise
+        raise _cannot_wait(f"unable to open {file.name}: {error.strerror}") from error
+
+
+def _cannot_wait(reason: str) -> OperationalError:
+    """A fault that passes, as SQLite says it where it has no descriptor left, or no room."""
+    error = sqlite3.OperationalError(reason)
+    error.sqlite_errorname = "SQLITE_CANTOPEN"
+    return OperationalError("BEGIN IMMEDIATE", None, error)
 
 
 def locked_by(who: str) -> sqlite3.OperationalError:
