@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -135,6 +136,41 @@ def assert_books_balance(app: Application) -> None:
             if live[schedule]
         }
     assert found_counts == counts
+
+
+def assert_windows_are_whole(app: Application, but: Collection[str] = ()) -> None:
+    """In each window, for each price, one input starts where those before it ended, and the first at nothing.
+
+    Left out are windows of the billing schedules ``but``: what was invoiced states where it started then.
+    """
+    meter, bill, one = tables.usage_schedule, tables.billing_schedule, tables.usage_input
+    window = (bill.c.asset_key, bill.c.period_start_date, bill.c.period_end_date)
+    joined = select(one, bill.c.billing_schedule_id, *window).select_from(
+        one.join(meter, meter.c.id == one.c.rated_schedule_key).join(
+            bill, bill.c.id == meter.c.billing_schedule_key
+        )
+    )
+    with app.database.read() as connection:
+        same = _first_of_same(connection)
+        bills = connection.execute(select(*window).where(bill.c.billing_schedule_id.in_(list(but))))
+        left_out = {tuple(row) for row in bills}
+        parts: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+        for row in connection.execute(joined.where(one.c.status == "Rated")):
+            parts[row[-3:], same[row.rated_price_key]].append(row)
+    for (of_window, _), rows in parts.items():
+        if tuple(of_window) in left_out:
+            continue
+        rows.sort(
+            key=lambda row: (
+                row.rated_prior_quantity or 0,
+                row.rated_prior_quantity is not None,
+                row.quantity > 0,
+            )
+        )
+        so_far = Decimal(0)
+        for place, row in enumerate(rows):
+            assert row.rated_prior_quantity == (so_far if place else None), row.usage_input_id
+            so_far = EXACT.add(so_far, row.quantity)
 
 
 def _first_of_same(connection: Connection) -> dict[int, int]:

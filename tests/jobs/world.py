@@ -29,7 +29,7 @@ from batchwright.operations.runs.looking import run_outcomes
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company, Tier, last_day
 from tests.jobs.drafting import draft, empty
-from tests.jobs.rating import assert_books_balance, rate, unrate
+from tests.jobs.rating import assert_books_balance, assert_windows_are_whole, rate, unrate
 from tests.jobs.updates import update
 from tests.support.application import ACTOR
 
@@ -48,13 +48,14 @@ class World:
     """The company, and what drafts and bills must still be by what was done so far.
 
     `drafts` are the draft figures by usage schedule, as the run that last wrote them left them. `billed` are the rows
-    of what is invoiced, as they were when it was invoiced.
+    of what is invoiced, as they were when it was invoiced; `invoiced_once` has what no longer is, too.
     """
 
     app: Application
     assets: list[str] = field(default_factory=list)
     drafts: dict[int, Figures] = field(default_factory=dict)
     billed: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    invoiced_once: set[str] = field(default_factory=set)
 
     def begin(self, inputs: Iterable[Input], assets: int = 2) -> None:
         """Every other asset is billed quarterly by indexed tiers, the others monthly, at a discount, by volume."""
@@ -149,6 +150,8 @@ class World:
         if not _done(lambda: set_billing_schedule_status(self.app, [bill], status, actor=ACTOR)):
             return False
         self.billed.pop(bill, None)
+        if status != "pending_billing":
+            self.invoiced_once.add(bill)
         if status == "invoiced":
             self.billed[bill] = self._rows_of(bill)
         return True
@@ -210,6 +213,7 @@ class World:
     def check_books(self) -> None:
         """The promises about rated amounts: schedules are the sums of their inputs, nothing invoiced changes."""
         assert_books_balance(self.app)
+        assert_windows_are_whole(self.app, but=self.invoiced_once)
         self._check_inputs()
         for bill, rows in self.billed.items():
             assert self._rows_of(bill) == rows, f"{bill} is invoiced and changed"
