@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import select
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
@@ -54,13 +55,17 @@ class Charge(NamedTuple):
 
 @dataclass
 class Used:
-    """An input; `charge` while it is Rated, and its `place` among all that were; `error_by` while it is in Error."""
+    """An input; `charge` while it is Rated, and its `place` among all that were; `error_by` while it is in Error.
+
+    `start` is what its window used before it by now: of what is invoiced it may be less than it was charged with.
+    """
 
     name: str
     day: date
     quantity: Fraction
     charge: Charge | None = None
     place: int = 0
+    start: Fraction = Fraction(0)
     billed: bool = False
     error_by: str | None = None
 
@@ -97,7 +102,7 @@ class Walk:
     revisions: dict[date, int] = field(default_factory=dict)
     inputs: dict[str, Used] = field(default_factory=dict)
     imported: dict[int, Fraction] = field(default_factory=dict)
-    billed: set[int] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)
     places: Iterator[int] = field(default_factory=count)
 
     def begin(self) -> None:
@@ -177,7 +182,7 @@ class Walk:
             run = rate(self.app, {} if everything else {"usage_input_ids": [one.name for one in some]})
             self._check_told(run, in_error if everything else [])
         for one, charge in self._comes_to(some, self._begun([])):
-            one.charge, one.place = charge, next(self.places)
+            one.charge, one.place, one.start = charge, next(self.places), charge.prior
         for one in some:
             one.error_by = "rating" if one.bad else None
 
@@ -240,23 +245,41 @@ class Walk:
         ]
         if pending:
             invoice(self.app, *pending)
-            self.billed.add(window)
-        for one in self.inputs.values():
-            one.billed |= self._window(one.day) == window and one.amount is not None
+        self._note_billed()
+
+    def cancel_invoice(self) -> None:
+        """Of one billing schedule, though late usage beside it may stay invoiced."""
+        invoiced = [
+            row["billing_schedule_id"]
+            for row in list_billing_schedules(self.app)
+            if row["status"] == "Invoiced"
+        ]
+        if invoiced:
+            invoice(self.app, self.chance.choice(invoiced), status="pending_billing")
+        self._note_billed()
+
+    def _note_billed(self) -> None:
+        status_of = {row["usage_schedule_id"]: row["status"] for row in list_usage_schedules(self.app)}
+        one, meter = tables.usage_input, tables.usage_schedule
+        joined = one.join(meter, meter.c.id == one.c.rated_schedule_key)
+        with self.app.database.read() as connection:
+            found = connection.execute(
+                select(one.c.usage_input_id, meter.c.usage_schedule_id).select_from(joined)
+            )
+            on = {name: status_of[schedule] for name, schedule in found}
+        for name, used in self.inputs.items():
+            used.billed = on.get(name) == "Invoiced"
+        self.kept = {month for month in self.imported if status_of[f"US-AL-1-{month:02}"] == "Invoiced"}
 
     def amend(self) -> None:
         """What is pending is superseded, and what was taken over with it is charged elsewhere."""
-        if len(self.billed) == 6 // self.months:
+        if all(row["status"] != "Pending Billing" for row in list_billing_schedules(self.app)):
             return
         amend_asset_line_item(self.app, "AL-1", actor=ACTOR)
         for one in self.inputs.values():
             if not one.billed:
                 one.charge = None
-        self.imported = {
-            month: quantity
-            for month, quantity in self.imported.items()
-            if self._window(date(2023, month, 1)) in self.billed
-        }
+        self.imported = {month: quantity for month, quantity in self.imported.items() if month in self.kept}
 
     def recalculate(self) -> None:
         months = self.chance.sample(range(1, 7), self.chance.randint(1, 3))
@@ -266,7 +289,7 @@ class Walk:
             one for one in self.inputs.values() if one.amount is not None and self._window(one.day) in windows
         ]
         for one, charge in self._comes_to(hand, self._begun(hand), billed_first=True):
-            one.place = next(self.places)
+            one.place, one.start = next(self.places), charge.prior
             if not one.billed:
                 one.charge = charge
 
@@ -338,10 +361,12 @@ class Walk:
         for one in sorted(stay, key=lambda one: one.place):
             before = [other for other in taken if self._goes_before(other, one)]
             if before and one.charge is not None:
-                had, price, rule, discount, prior, _ = one.charge
-                prior -= sum(other.quantity for other in before)
-                first = not prior and not any(self._goes_before(other, one) for other in stay)
-                one.charge = self._charge(one, price, rule, discount, prior, first)
+                had, price, rule, discount, *_ = one.charge
+                one.start -= sum(other.quantity for other in before)
+                if one.billed:
+                    continue
+                first = not one.start and not any(self._goes_before(other, one) for other in stay)
+                one.charge = self._charge(one, price, rule, discount, one.start, first)
                 if one.charge.amount != had:
                     changed[one.name] = had, one.charge.amount
         return changed
@@ -402,8 +427,8 @@ def walk(app: Application, seed: int) -> list[str]:
     one.begin()
     acts: tuple[Callable[[], None], ...] = (
         *(one.rate, one.rate, one.rate, one.forecast, one.change_price, one.update_price, one.update_price),
-        *(one.update_contract, one.load, one.edit, one.edit, one.reset, one.unrate, one.invoice),
-        *(one.amend, one.recalculate),
+        *(one.update_contract, one.load, one.edit, one.edit, one.reset, one.unrate, one.unrate, one.invoice),
+        *(one.cancel_invoice, one.amend, one.recalculate),
     )
     done: list[str] = []
     for _ in range(STEPS):
