@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TREE = dict(commands())
 WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
 EXPECTED = {
-    "": ["demo", "import", "forecast", "worker"],
+    "": ["demo", "import", "forecast", "serve", "worker"],
     "run": [
         "draft-usage-rating",
         "usage-rating",
@@ -147,9 +147,9 @@ def test_a_list_of_commands_cuts_no_summary_short(words: tuple[str, ...], batchw
             assert "".join((command.help or "").partition("\n\n")[0].split()) in shown
 
 
-def test_every_command_but_the_demo_and_the_worker_answers_in_json_where_asked() -> None:
+def test_every_command_but_the_demo_the_worker_and_serve_answers_in_json_where_asked() -> None:
     with_json = {words for words in leaves() if any("--json" in p.opts for p in TREE[words].params)}
-    assert set(leaves()) - with_json == {("demo",), ("worker",)}
+    assert set(leaves()) - with_json == {("demo",), ("worker",), ("serve",)}
 
 
 def test_every_command_is_in_the_document_with_an_example() -> None:

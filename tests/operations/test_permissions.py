@@ -238,6 +238,7 @@ NO_ACT = {
     "make_digests": "the worker's act",
     "prune_selections": "the worker's act",
     "tell_of_expiring_tokens": "the worker's act",
+    "missing_parts": "what machines probe, before they are anybody; it names no record",
 }
 
 

@@ -61,7 +61,7 @@ COMMANDS = {
     ),
     "serve": (
         "batchwright.cli.commands.serve:serve",
-        "Answer HTTP requests, with a worker beside it.",
+        "Answer HTTP requests until SIGTERM or Ctrl-C, and have a worker beside it.",
     ),
     "worker": (
         "batchwright.cli.commands.worker:worker",
