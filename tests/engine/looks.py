@@ -52,11 +52,11 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "schedule_fire_schedule_id_nominal_time|sqlite_autoindex_schedule_fire_1",
     ),
     "what became of a record": (
-        lambda connection: scopes.scopes_around(connection, ["a"], 7),
+        lambda connection: scopes.scopes_around(connection, ["a"], 7, 10**9, 100),
         "ix_scope_run_id_last_group_first_group",
     ),
     "what people did to a record": (
-        lambda connection: audit_store.acts_on(connection, "IN-1", ["a"], ["b"]),
+        lambda connection: audit_store.acts_on(connection, "IN-1", ["a"]),
         "ix_audit_entry_subject|ix_audit_entry_act",
     ),
 }

@@ -14,9 +14,10 @@ import pytest
 from batchwright.billing.exact import exactly
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
+from batchwright.operations.billing import explanations
 from batchwright.operations.billing.amendments import amend_asset_line_item
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
-from batchwright.operations.billing.explanations import explain_usage_input
+from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     delete_usage_inputs,
@@ -314,6 +315,32 @@ def test_the_history_has_an_input_s_outcomes_by_run_oldest_first(app: Applicatio
         *("outcome", "code", "message", "amount", "currency"),
     ]
     assert (history[0]["type"], history[-1]["type"]) == ("Draft usage rating", "Usage unrating")
+
+
+@pytest.mark.on_both
+def test_the_history_comes_in_pages_newest_first_whatever_runs_lie_between(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explanations, "MOST_RUNS", 3)
+    write(fill)
+    write(lambda books: books.used(books.metered("AL-9"), "third", "06-05"))
+    for place in range(4):
+        run(app, "draft-usage-rating", {"usage_input_ids": ["second", "first"] if place % 2 else ["second"]})
+    run(app, "usage-rating")
+    for _ in range(4):
+        run(app, "draft-usage-rating", {"usage_input_ids": ["third"]})
+    run(app, "usage-unrating", {"usage_input_ids": ["first"]})
+    pages, after = list[list[str]](), None
+    while True:
+        page = usage_input_history(app, "second", limit=2, after=after)
+        pages.append([line["run_id"] for line in page.items])
+        after = page.next
+        if after is None:
+            break
+    assert any(len(page) < 2 for page in pages[:-1])
+    assert [an_id for page in pages for an_id in page] == [f"JR-{n:08d}" for n in (10, 5, 4, 3, 2, 1)]
+    with pytest.raises(Refused, match="belongs to another listing"):
+        usage_input_history(app, "first", after=usage_input_history(app, "second").next)
 
 
 def test_the_history_has_errors_with_their_message_and_what_was_not_reached(

@@ -41,7 +41,7 @@ from batchwright.operations.billing.billing_schedules import (
     set_billing_schedule_status,
     show_billing_schedule,
 )
-from batchwright.operations.billing.explanations import explain_usage_input
+from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
@@ -116,6 +116,7 @@ NEEDED = {
         "list_billing_schedules",
         "show_billing_schedule",
         "explain_usage_input",
+        "usage_input_history",
         "forecast",
         "list_jobs",
         "show_job",
@@ -272,6 +273,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_account_charges": lambda: list_account_charges(app, actor=actor),
         "list_billing_schedules": lambda: list_billing_schedules(app, actor=actor),
         "show_billing_schedule": lambda: show_billing_schedule(app, "x", actor=actor),
+        "usage_input_history": lambda: usage_input_history(app, "x", actor=actor),
         "explain_usage_input": lambda: explain_usage_input(app, "x", actor=actor),
         "forecast": lambda: forecast(app, actor=actor),
         "list_jobs": lambda: list_jobs(app, actor=actor),

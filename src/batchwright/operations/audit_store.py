@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, update
 
 from batchwright.engine.store.pages import Listing
-from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_seal
+from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_record, audit_seal
 
 EDITS = ("usage_input.edit",)
 """Acts that change what a job says of a record."""
@@ -25,22 +25,23 @@ def add_audit_entries(connection: Connection, rows: Sequence[dict[str, Any]]) ->
         connection.execute(_ADD, rows)
 
 
+def add_audit_entry(connection: Connection, row: dict[str, Any], record_ids: Collection[str]) -> None:
+    """Write the entry of an act on several records, and of which."""
+    entry_id = connection.execute(_ADD.returning(audit_entry.c.id), row).scalar_one()
+    rows = [{"record_id": record_id, "entry_id": entry_id} for record_id in record_ids]
+    connection.execute(insert(audit_record), rows)
+
+
 def list_audit_entries(limit: int | None = None) -> Listing:
     """The entries, newest first, `limit` of them at most."""
     return Listing(select(audit_entry), (audit_entry.c.id,), limit, newest_first=True)
 
 
-def acts_on(
-    connection: Connection, an_id: str, acts: Collection[str], acts_on_several: Collection[str]
-) -> Sequence[RowMapping]:
-    """The entries of `acts` on the record of that id, oldest first; and of acts on several those that may name it."""
-    named = audit_entry.c.before.contains(json.dumps(an_id, ensure_ascii=False), autoescape=True)
-    statement = select(audit_entry).where(
-        or_(
-            audit_entry.c.act.in_(acts) & (audit_entry.c.subject == an_id),
-            audit_entry.c.act.in_(acts_on_several) & named,
-        )
-    )
+def acts_on(connection: Connection, an_id: str, acts: Collection[str]) -> Sequence[RowMapping]:
+    """The entries of `acts` on the record of that id alone, and of those on several; oldest first."""
+    several = select(audit_record.c.entry_id).where(audit_record.c.record_id == an_id)
+    alone = audit_entry.c.act.in_(acts) & (audit_entry.c.subject == an_id)
+    statement = select(audit_entry).where(or_(alone, audit_entry.c.id.in_(several)))
     return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
 
 

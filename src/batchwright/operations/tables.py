@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from batchwright.engine.store.tables import metadata
-from batchwright.engine.store.types import BigKey, UtcTime
+from batchwright.engine.store.types import BigKey, PublicId, UtcTime
 
 # Mail addresses and login names compare byte by byte, whatever collation the database has.
 Name = String(254).with_variant(String(254, collation="C"), "postgresql")
@@ -67,6 +67,14 @@ audit_entry = Table(
     Index("ix_audit_entry_subject", "subject"),
     Index("ix_audit_entry_act", "act"),
     Index("ix_audit_entry_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
+)
+
+# The records of an act on several, by the ids that people see: an entry says how many they are.
+audit_record = Table(
+    "audit_record",
+    metadata,
+    Column("record_id", PublicId, primary_key=True),
+    Column("entry_id", BigInteger, primary_key=True),
 )
 
 audit_seal = Table(

@@ -23,7 +23,8 @@ from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.errors import Refused
 from batchwright.notifications.words import counted
 from batchwright.operations.billing import usage_inputs as operation
-from batchwright.operations.billing.explanations import explain_usage_input
+from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
+from batchwright.operations.paging import LONGEST_PAGE
 from batchwright.operations.views import View
 
 COLUMNS = (
@@ -97,11 +98,15 @@ def list_(
 
 @usage_inputs.command("show", example="batchwright usage-inputs show IN-00007052")
 @click.argument("usage_input_id", metavar="ID")
+@click.option("--whole-history", is_flag=True, help="What became of it in every run, not in the last twenty.")
 @as_json_option
-def show(usage_input_id: str, as_json: bool) -> None:
-    """Show one usage input: how its amounts came about, and what became of it in every run."""
+def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
+    """Show one usage input: how its amounts came about, and what became of it in the last twenty runs."""
     with application() as app:
         shown = explain_usage_input(app, usage_input_id)
+        while whole_history and shown["history_next"] is not None:
+            page = usage_input_history(app, usage_input_id, limit=LONGEST_PAGE, after=shown["history_next"])
+            shown |= {"history": page.items[::-1] + shown["history"], "history_next": page.next}
     if as_json:
         write_json(shown)
         return
@@ -113,6 +118,8 @@ def show(usage_input_id: str, as_json: bool) -> None:
     if history:
         say("\nHistory")
         write_table(history, HISTORY_COLUMNS, indent="  ")
+    if shown["history_next"] is not None:
+        say(f"  Earlier runs: batchwright usage-inputs show {usage_input_id} --whole-history")
 
 
 @usage_inputs.command(

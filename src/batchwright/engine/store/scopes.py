@@ -335,12 +335,25 @@ def _stored(row: Any, began: object = None) -> StoredScope:
     )
 
 
-def scopes_around(connection: Connection, jobs: Sequence[str], group: int) -> list[tuple[int, int]]:
-    """(scope key, run key) of the scopes of these jobs that may hold records of the group, oldest first."""
-    statement = (
-        select(scope.c.id, scope.c.run_id)
-        .join_from(scope, run_table, run_table.c.id == scope.c.run_id)
-        .where(run_table.c.job.in_(jobs), scope.c.first_group <= group, scope.c.last_group >= group)
-        .order_by(scope.c.run_id, scope.c.number)
+def scopes_around(
+    connection: Connection, jobs: Sequence[str], group: int, before_run: int, most_runs: int
+) -> tuple[list[tuple[int, int]], int | None]:
+    """(run key, scope key) of the scopes that may hold records of a group, newest run first.
+
+    Of the last ``most_runs`` runs of these jobs before a run, which hold their groups in rising order; then the key of
+    the earliest of them, or ``None`` where there are none before it.
+    """
+    some = select(run_table.c.id).where(run_table.c.job.in_(jobs), run_table.c.id < before_run)
+    some = some.order_by(run_table.c.id.desc()).limit(most_runs)
+    runs = some.subquery()
+    around = scope.alias("around")  # of a run the one that holds the group, or the one after its place
+    first = select(around.c.id).where(around.c.run_id == runs.c.id, around.c.last_group >= group)
+    first = first.order_by(around.c.last_group).limit(1)
+    held = (
+        select(runs.c.id, scope.c.id)
+        .join_from(runs, scope, scope.c.id == first.scalar_subquery())
+        .where(scope.c.first_group <= group)
+        .order_by(runs.c.id.desc())
     )
-    return [(scope_key, run_key) for scope_key, run_key in connection.execute(statement)]
+    found = [(run_key, scope_key) for run_key, scope_key in connection.execute(held)]
+    return found, connection.execute(some.limit(1).offset(most_runs - 1)).scalar_one_or_none()

@@ -18,7 +18,7 @@ class Entry(NamedTuple):
 
     `act` is what was done, a noun and a verb: "usage_input.edit"; `subject` the id of what it was done to, or their
     number, see `subject_of`; `before` and `after` what of it changed, as JSON values (an import gives file hashes
-    and counts).
+    and counts). `records` are the ids of what an act on several was done to.
     """
 
     actor: Actor
@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     reason: str | None = None
     before: Any = None
     after: Any = None
+    records: Sequence[str] = ()
 
 
 def record(
@@ -39,15 +40,20 @@ def record(
     reason: str | None = None,
     before: Any = None,
     after: Any = None,
+    records: Sequence[str] = (),
     now: datetime,
 ) -> None:
     """Write the one entry of an act, see `Entry`."""
-    record_all(connection, [Entry(actor, act, subject, now, reason, before, after)])
+    record_all(connection, [Entry(actor, act, subject, now, reason, before, after, records)])
 
 
 def record_all(connection: Connection, entries: Iterable[Entry]) -> None:
     """Write the entries of several acts, in their order."""
-    audit_store.add_audit_entries(connection, [_row(entry) for entry in entries])
+    entries = list(entries)
+    audit_store.add_audit_entries(connection, [_row(entry) for entry in entries if not entry.records])
+    for entry in entries:
+        if entry.records:
+            audit_store.add_audit_entry(connection, _row(entry), entry.records)
 
 
 def subject_of(ids: Sequence[str], noun: str) -> str:

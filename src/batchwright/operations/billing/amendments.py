@@ -85,14 +85,16 @@ def amend_asset_line_item(
             )
         _carry_out(connection, plan)
         view = result(connection, plan, view)
+        before = audit_values(plan, view, "before")
         audit.record(
             connection,
             actor=actor,
             act=ACT,
             subject=asset_line_item_id,
             reason=reason,
-            before=audit_values(plan, view, "before"),
+            before=before,
             after=audit_values(plan, view, "after"),
+            records=list(before["usage_inputs"]),
             now=app.clock.now(),
         )
     return view

@@ -17,6 +17,7 @@ from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
+from batchwright.engine.store.scopes import StoredScope
 from batchwright.jobs import (
     DataRecalculationJob,
     DraftUsageRatingJob,
@@ -31,6 +32,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing import amendments
 from batchwright.operations.billing.usage_inputs import existing_inputs
+from batchwright.operations.paging import Page, check_page, cursor, place_after
 from batchwright.operations.views import View
 
 JOBS: Final[tuple[type[BatchJob], ...]] = (
@@ -43,6 +45,12 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (
 )
 """The jobs whose records are usage inputs, by asset line item."""
 
+
+LISTING: Final = "usage_input_history"
+HISTORY_PAGE: Final = 20
+MOST_RUNS: Final = 2_000
+"""Runs that are looked at for a page."""
+NEWEST: Final = 2**63 - 1
 
 RESET: Final = "usage_input.reset"
 ACTS: Final = ("usage_input.add", "usage_input.edit")
@@ -58,7 +66,8 @@ def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor |
     `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
     it; for one that an amendment took to zero `amendment` (`at, actor, reason`, and `before`: the asset line
     item, the schedules that were superseded, status and amounts) and no lines; `None` where there is no amount.
-    `history` are its outcomes by run, oldest first: `run_id, type, mode, started_at, actor, reason, outcome, code,
+    `history` are its outcomes in the last runs, the newest of them last; `history_next` leads `usage_input_history` to
+    those before: `None` where there are none. Each has `run_id, type, mode, started_at, actor, reason, outcome, code,
     message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
     `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
     changed of it.
@@ -67,10 +76,12 @@ def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor |
     with app.database.read() as connection:
         row = existing_inputs(connection, [usage_input_id])[0]
         acts = list(_acts(connection, usage_input_id))
+        history = _history(connection, row, HISTORY_PAGE)
         return {
             **views.usage_input(row),
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
-            "history": list(_history(connection, row)),
+            "history": history.items[::-1],
+            "history_next": history.next,
             "acts": acts,
         }
 
@@ -131,7 +142,7 @@ def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> Vi
 
 def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
     """What people did to the input alone; of entries about several records what they say of it."""
-    for entry in audit_store.acts_on(connection, usage_input_id, ACTS, ACTS_ON_SEVERAL):
+    for entry in audit_store.acts_on(connection, usage_input_id, ACTS):
         told = views.audit_entry(entry)
         before, after = told["before"], told["after"]
         if told["act"] == amendments.ACT:
@@ -149,11 +160,36 @@ def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
         yield {**shown, "before": before, "after": after}
 
 
-def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
-    """What became of it in runs whose record it was, and in those that restated it."""
-    told = [*_outcomes(connection, row), *_restatements(connection, row)]
-    for run, what in sorted(told, key=lambda one: one[0].id):
-        yield {
+def usage_input_history(
+    app: Application,
+    usage_input_id: str,
+    *,
+    limit: int = HISTORY_PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """What became of the input by run, newest first, as in `explain_usage_input`.
+
+    A page may be short, and yet not be the last: runs are looked at one by one, `MOST_RUNS` at a time.
+    """
+    permit(app, actor, Right.LOOK, "usage_input.explain")
+    check_page(limit)
+    with app.database.read() as connection:
+        row = existing_inputs(connection, [usage_input_id])[0]
+        return _history(connection, row, limit, after)
+
+
+def _history(connection: Connection, row: RowMapping, limit: int, after: str | None = None) -> Page[View]:
+    asked = {"usage_input_id": row["usage_input_id"]}
+    (before_run,) = (NEWEST,) if after is None else place_after(after, LISTING, asked, (int,))
+    told, earliest = _outcomes(connection, row, before_run, limit)
+    restated = [one for one in _restatements(connection, row) if (earliest or 0) <= one[0].id < before_run]
+    newest_first = sorted([*told, *restated], key=lambda one: -one[0].id)
+    if len(newest_first) > limit:
+        newest_first = newest_first[:limit]
+        earliest = newest_first[-1][0].id
+    lines = [
+        {
             "run_id": run.run_id,
             "type": run.type,
             "mode": run.mode,
@@ -162,6 +198,9 @@ def _history(connection: Connection, row: RowMapping) -> Iterator[View]:
             "reason": run.reason,
             **what,
         }
+        for run, what in newest_first
+    ]
+    return Page(lines, None if earliest is None else cursor(LISTING, asked, (earliest,)))
 
 
 def _restatements(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
@@ -173,28 +212,40 @@ def _restatements(connection: Connection, row: RowMapping) -> Iterator[tuple[Run
         yield runs.by_key(connection, run_key), {**named, **shown}
 
 
-def _outcomes(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
-    """Outcomes are kept by scope, and a scope knows between which assets its records lie."""
+def _outcomes(
+    connection: Connection, row: RowMapping, before_run: int, limit: int
+) -> tuple[list[tuple[Run, View]], int | None]:
+    """Outcomes of the newest runs before one, and the key of the earliest run that was looked at: ``None`` at the end.
+
+    They are kept by scope, and a scope knows between which assets its records lie.
+    """
+    told: list[tuple[Run, View]] = []
     names = [job.name for job in JOBS]
-    for scope_key, run_key in scopes.scopes_around(connection, names, row["asset_key"]):
+    around, earliest = scopes.scopes_around(connection, names, row["asset_key"], before_run, MOST_RUNS)
+    for run_key, scope_key in around:
         scope = scopes.read(connection, scope_key)
-        if row["id"] not in scope.keys:
-            continue
-        run = runs.by_key(connection, run_key)
-        if not scope.done and not run.ended:
-            continue  # nothing became of it yet
-        found = Outcome("ok" if scope.done else "not_reached", "", "")
-        if scope.errored or scope.skipped:
-            found = scopes.outcomes_of(connection, scope_key).get(row["id"], found)
-        record = RecordOutcome(
-            record_key=row["id"],
-            record_id=row["usage_input_id"],
-            outcome=found.outcome,
-            code=found.code or None,
-            message=found.message or None,
-            amount=scope.amount_of(scope.keys.index(row["id"])),
-            facts={},
-        )
-        what = views.outcome(record)
-        del what["record_id"]
-        yield run, what
+        if row["id"] in scope.keys:
+            run = runs.by_key(connection, run_key)
+            if scope.done or run.ended:  # or nothing became of it yet
+                told.append((run, _outcome(connection, row, scope)))
+        if len(told) == limit:
+            return told, run_key
+    return told, earliest
+
+
+def _outcome(connection: Connection, row: RowMapping, scope: StoredScope) -> View:
+    found = Outcome("ok" if scope.done else "not_reached", "", "")
+    if scope.errored or scope.skipped:
+        found = scopes.outcomes_of(connection, scope.id).get(row["id"], found)
+    record = RecordOutcome(
+        record_key=row["id"],
+        record_id=row["usage_input_id"],
+        outcome=found.outcome,
+        code=found.code or None,
+        message=found.message or None,
+        amount=scope.amount_of(scope.keys.index(row["id"])),
+        facts={},
+    )
+    what = views.outcome(record)
+    del what["record_id"]
+    return what

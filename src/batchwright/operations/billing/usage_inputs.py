@@ -246,6 +246,7 @@ def reset_usage_inputs(
             reason=reason,
             before={row["usage_input_id"]: _error(row) for row in errored},
             after={"status": InputStatus.LOADED},
+            records=reset,
             now=app.clock.now(),
         )
     return {"reset": reset, "untouched": untouched}
