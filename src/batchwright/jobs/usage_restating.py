@@ -29,7 +29,9 @@ def restated_without(
     if not schedule_of or live == len(schedule_of):
         return Restating()
     schedules = _windows_left(scope, Counter(schedule_of.values()))
-    inputs = restating.read_windows(scope.connection, scope.groups, list(schedules)) if schedules else []
+    if not schedules:
+        return Restating()
+    inputs = restating.read_windows(scope.connection, scope.groups, list(schedules))
     prices = price_revisions(scope.connection, {one.price_key for one in inputs})
     return restate(inputs, schedule_of.keys(), schedules, prices)
 
