@@ -21,6 +21,7 @@ from batchwright.operations.billing.billing_schedules import list_billing_schedu
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs, show_usage_input
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses
@@ -412,7 +413,7 @@ def test_a_preview_changes_nothing_and_says_what_the_amendment_does(app: Applica
     changes: dict[str, Any] = {"end_date": "2024-01-31", "billing_frequency": "Quarterly"}
     foreseen = preview_amendment(app, "AL-1", **changes)
     assert billing_rows(app) == before
-    done = amend(app, **changes, foreseen=foreseen)
+    done = amend(app, **changes, seen=[version_of(foreseen)])
     assert {name: done[name] for name in ("terms", "usage_inputs")} == {
         name: foreseen[name] for name in ("terms", "usage_inputs")
     }
@@ -436,8 +437,8 @@ def test_what_was_changed_after_it_was_shown_is_refused_and_nothing_is_done(app:
     foreseen = preview_amendment(app, "AL-1")
     rate(app)
     before = billing_rows(app)
-    with pytest.raises(Refused, match="changed after this amendment of it was shown"):
-        amend(app, foreseen=foreseen)
+    with pytest.raises(Refused, match="AL-1 was changed after this was shown"):
+        amend(app, seen=[version_of(foreseen)])
     assert billing_rows(app) == before
 
 

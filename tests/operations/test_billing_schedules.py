@@ -22,6 +22,7 @@ from batchwright.operations.billing.billing_schedules import (
     set_billing_schedule_status,
     show_billing_schedule,
 )
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 from tests.support.application import ACTOR
 from tests.support.records import Books
@@ -127,7 +128,7 @@ def test_by_a_day_all_that_are_ready_and_not_as_far_move_on_as_was_told_in_numbe
     ready = [row for row in stock if meets(row, {"ready_by": "2023-06-30"}) and row["status"] in before]
     foreseen = preview_billing_schedule_status(app, None, status, ready_by="2023-06-30")
     moved = set_billing_schedule_status(
-        app, None, status, ready_by="2023-06-30", foreseen=foreseen, actor=ACTOR
+        app, None, status, ready_by="2023-06-30", seen=[version_of(foreseen)], actor=ACTOR
     )
     ids = {row["billing_schedule_id"] for row in ready}
     assert ids
@@ -155,7 +156,7 @@ def test_what_was_shown_is_done_or_nothing(app: Application, write: Write) -> No
     foreseen = preview_billing_schedule_status(app, ids, "invoiced")
     set_billing_schedule_status(app, ["BS-0"], "Pending Invoice", actor=ACTOR)
     with pytest.raises(Refused, match="changed after this was shown"):
-        set_billing_schedule_status(app, ids, "invoiced", foreseen=foreseen, actor=ACTOR)
+        set_billing_schedule_status(app, ids, "invoiced", seen=[version_of(foreseen)], actor=ACTOR)
     assert [row["status"] for row in list_billing_schedules(app)] == ["Pending Invoice", "Pending Billing"]
 
 

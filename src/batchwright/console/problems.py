@@ -11,8 +11,10 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from batchwright.engine.errors import (
+    Changed,
     DatabaseMissing,
     DatabaseReplaced,
+    Gone,
     KeyInUse,
     MoveRefused,
     NotFound,
@@ -31,7 +33,9 @@ RETRY_AFTER_SECONDS: Final = 5
 _STATUSES: Final[Sequence[tuple[type[Exception], HTTPStatus]]] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (Gone, HTTPStatus.GONE),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (Changed, HTTPStatus.PRECONDITION_FAILED),
     (MoveRefused, HTTPStatus.CONFLICT),
     (KeyInUse, HTTPStatus.CONFLICT),
     (PreviewOutdated, HTTPStatus.CONFLICT),

@@ -30,6 +30,17 @@ class NotFound(Refused):
     """There is nothing of that name or id; ``field`` says what was named."""
 
 
+class Gone(NotFound):
+    """There was something of that id, and it was deleted."""
+
+
+class Changed(Refused):
+    """What is to be acted on is not any more what whoever acts was shown."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} after this was shown", remedy="Look at it as it is now, and try again")
+
+
 class MoveRefused(Refused):
     """The run's state forbids this move."""
 

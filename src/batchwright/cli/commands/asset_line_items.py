@@ -15,6 +15,7 @@ from batchwright.cli.show import joined
 from batchwright.notifications.words import counted
 from batchwright.operations.billing import amendments
 from batchwright.operations.billing import asset_line_items as operation
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 
 COLUMNS = (
@@ -120,7 +121,7 @@ def amend(
                 say("Nothing was changed.", err=True)
                 return FAILED
             amended = amendments.amend_asset_line_item(
-                app, asset_line_item_id, foreseen=plan, actor=who, reason=reason, **changes
+                app, asset_line_item_id, seen=[version_of(plan)], actor=who, reason=reason, **changes
             )
     if as_json:
         write_json({"dry_run": dry_run, **amended})

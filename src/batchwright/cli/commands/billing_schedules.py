@@ -23,6 +23,7 @@ from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
 from batchwright.notifications.words import counted
 from batchwright.operations.billing import billing_schedules as operation
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 
 COLUMNS = (
@@ -138,7 +139,7 @@ def set_status(
             named,
             status,
             ready_by=ready_by,
-            foreseen=None if ids else plan,
+            seen=None if ids else [version_of(plan)],
             actor=who,
             reason=reason,
         )

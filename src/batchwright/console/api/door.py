@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends
 from fastapi.params import Form
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,8 @@ from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.paging import LONGEST_PAGE, PAGE, Page
+from batchwright.operations.versions import digest, encoded
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 BEARER: Final = "Bearer "
@@ -38,6 +39,13 @@ class Query(BaseModel):
     """The parameters of a listing, all of them in the address; unknown ones are refused, too."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class PageQuery(Query):
+    """What every listing in pages takes: how many items, and the `next` of the page before."""
+
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE)
+    after: str | None = None
 
 
 class ProblemDocument(BaseModel):
@@ -195,7 +203,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The JSON answer. With the ``request`` it has an ``ETag`` of its body, and is left out where the caller has it."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    body = encoded(content)
     told = dict(headers or {})
     if request is not None:
         tag = etag_of(body)
@@ -208,4 +216,27 @@ def answer(
 
 def etag_of(body: bytes) -> str:
     """The weak validator of a body: the same for everybody who sees the same."""
-    return f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return f'W/"{digest(body)}"'
+
+
+def page_answer(call: Call, page: Page[Any]) -> Response:
+    """A page of a listing, with the address of the next one in the header ``Link``."""
+    headers = {}
+    if page.next is not None:
+        asked = [(name, value) for name, value in call.request.query_params.multi_items() if name != "after"]
+        where = f"{quote(call.request.url.path)}?{urlencode([*asked, ('after', page.next)])}"
+        headers["Link"] = f'<{where}>; rel="next"'
+    return answer({"items": page.items, "next": page.next}, request=call.request, headers=headers)
+
+
+def versions_seen(call: Call) -> Sequence[str] | None:
+    """The versions of the header ``If-Match``; ``None`` for a ``*``. Raises `Problem` (428) where it is missing."""
+    given = call.request.headers.get("if-match", "").strip()
+    if not given:
+        raise Problem(
+            HTTPStatus.PRECONDITION_REQUIRED,
+            "Nothing says which version is meant",
+            "If-Match",
+            "Send the header ETag of what was shown as If-Match",
+        )
+    return None if given == "*" else [tag.strip().removeprefix("W/").strip('"') for tag in given.split(",")]

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from batchwright.billing.importing.generation import write_periods
 from batchwright.billing.records import amendment, assets
-from batchwright.engine.errors import Refused
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -24,6 +23,7 @@ from batchwright.operations.billing.amendment_plan import (
     plan_amendment,
 )
 from batchwright.operations.billing.amendment_view import audit_values, preview, result
+from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
 
 ACT: Final = "asset_line_item.amend"
@@ -55,7 +55,7 @@ def amend_asset_line_item(
     price_book_id: str | None = None,
     billing_frequency: str | None = None,
     usage_frequency: str | None = None,
-    foreseen: View | None = None,
+    seen: Seen = None,
     actor: Actor,
     reason: str | None = None,
 ) -> View:
@@ -67,8 +67,8 @@ def amend_asset_line_item(
     `before` (with the superseded schedules that they were on) and `after`, and whether a schedule is there for their
     day (`covered`).
 
-    Refuses what would change billed periods, and, where an answer of `preview_amendment` is given as `foreseen`,
-    to do anything else than it says.
+    Refuses what would change billed periods, and, where the version of an answer of `preview_amendment` is given as
+    `seen`, to do anything else than it says.
     """
     permit(app, actor, Right.OPERATE, ACT)
     changes = Changes.read(end_date, price_book_id, billing_frequency, usage_frequency)
@@ -78,11 +78,7 @@ def amend_asset_line_item(
         assets.lock(connection, [] if key is None else [key])
         plan = plan_amendment(connection, asset_line_item_id, changes)
         view = preview(connection, plan)
-        if foreseen is not None and foreseen != view:
-            raise Refused(
-                f"{asset_line_item_id} was changed after this amendment of it was shown",
-                remedy="Look at what it would do now, and try again",
-            )
+        check_seen(seen, view, f"{asset_line_item_id} was changed")
         _carry_out(connection, plan)
         view = result(connection, plan, view)
         before = audit_values(plan, view, "before")

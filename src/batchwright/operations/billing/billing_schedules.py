@@ -39,6 +39,7 @@ from batchwright.operations.checks import (
     shortened,
 )
 from batchwright.operations.paging import PAGE, Page, page_of
+from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
 
 NOUN = "billing schedule"
@@ -149,7 +150,7 @@ def set_billing_schedule_status(
     status: str,
     *,
     ready_by: str | None = None,
-    foreseen: View | None = None,
+    seen: Seen = None,
     actor: Actor,
     reason: str | None = None,
 ) -> dict[str, list[str]]:
@@ -159,19 +160,15 @@ def set_billing_schedule_status(
     are ready for invoice by a day (`ready_by`, YYYY-MM-DD) and not as far yet.
 
     Returns the ids as `{"moved", "untouched"}`; untouched are those that have the status already. Refuses a move
-    that is not one of `MOVES`, naming the schedules, and, where an answer of `preview_billing_schedule_status` is
-    given as `foreseen`, to do anything else than it says.
+    that is not one of `MOVES`, naming the schedules, and, where the version of an answer of
+    `preview_billing_schedule_status` is given as `seen`, to do anything else than it says.
     """
     permit(app, actor, Right.BILLING, ACT)
     chosen = _Chosen.read(ids, status, ready_by)
     with app.database.write(patient=True) as connection:
         rows = _locked(connection, chosen)
         plan = chosen.plan(rows)
-        if foreseen is not None and foreseen != plan:
-            raise Refused(
-                "billing schedules were changed after this was shown",
-                remedy="Look at what it would do now, and try again",
-            )
+        check_seen(seen, plan, "billing schedules were changed")
         movable = [row for row in rows if row["status"] != chosen.target]
         if billing_schedules.set_status(connection, movable, chosen.target) != len(movable):
             raise Refused(

@@ -31,7 +31,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing import amendments
-from batchwright.operations.billing.usage_inputs import existing_inputs
+from batchwright.operations.billing.usage_inputs import existing_input
 from batchwright.operations.paging import Page, check_page, cursor, place_after
 from batchwright.operations.views import View
 
@@ -74,7 +74,7 @@ def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor |
     """
     permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
-        row = existing_inputs(connection, [usage_input_id])[0]
+        row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
         history = _history(connection, row, HISTORY_PAGE)
         return {
@@ -175,7 +175,7 @@ def usage_input_history(
     permit(app, actor, Right.LOOK, "usage_input.explain")
     check_page(limit)
     with app.database.read() as connection:
-        row = existing_inputs(connection, [usage_input_id])[0]
+        row = existing_input(connection, usage_input_id)
         return _history(connection, row, limit, after)
 
 

@@ -18,7 +18,7 @@ from batchwright.billing.records import assets, input_filter, inputs
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.input_filter import InputFilter
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Gone, Refused
 from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access import audit
@@ -30,6 +30,7 @@ from batchwright.operations.billing.fields import read_field
 from batchwright.operations.billing.input_filter import checked_filter, filter_text, pairs_of
 from batchwright.operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
+from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
 
 NOUN = "usage input"
@@ -94,7 +95,7 @@ def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | No
     """The usage input of that id. A deleted one is refused as gone."""
     permit(app, actor, Right.LOOK, "usage_input.show")
     with app.database.read() as connection:
-        return views.usage_input(existing_inputs(connection, [usage_input_id])[0])
+        return views.usage_input(existing_input(connection, usage_input_id))
 
 
 def add_usage_input(
@@ -149,6 +150,7 @@ def edit_usage_input(
     quantity: str | None = None,
     usage_date: str | None = None,
     description: str | None = None,
+    seen: Seen = None,
     actor: Actor,
     reason: str | None = None,
 ) -> View:
@@ -157,22 +159,22 @@ def edit_usage_input(
     With another quantity or date its draft amount is of yesterday: it is blanked until the next forecast. The
     draft figures of its usage schedule stay until that forecast overwrites them. What a forecast or a rating put in
     Error becomes Loaded, without its code and message, so that the next rating charges it. What was unrated stays in
-    Error: only a reset says that it is to be charged again.
+    Error: only a reset says that it is to be charged again. Refuses an input of which none of the versions that were
+    `seen` (of `show_usage_input`) is the one that stands.
     """
     permit(app, actor, Right.OPERATE, "usage_input.edit")
     changes = _changes(quantity, usage_date, description)
     with app.database.write(patient=True) as connection:
-        row = _locked(connection, [usage_input_id])[0]
+        row = _locked(connection, [usage_input_id], field="usage_input_id")[0]
+        before = views.usage_input(row)
+        check_seen(seen, before, f"{usage_input_id} was changed")
         _refuse_rated([row], "edited")
         if any(changes[name] != row[name] for name in ("quantity", "usage_date") if name in changes):
             changes.update(inputs.NO_DRAFT)
         if row["status"] == InputStatus.ERROR and row["error_by"] in ("draft", "rating"):
             changes |= {"status": InputStatus.LOADED, **inputs.NO_ERROR}
         _change(connection, [row], changes)
-        before, after = (
-            views.usage_input(row),
-            views.usage_input(existing_inputs(connection, [usage_input_id])[0]),
-        )
+        after = views.usage_input(existing_input(connection, usage_input_id))
         audit.record(
             connection,
             actor=actor,
@@ -290,11 +292,13 @@ def _check_reset_choice(
         check_one_of(code, inputs.CODES, field="code")
 
 
-def _locked(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+def _locked(
+    connection: Connection, ids: Sequence[str], *, field: str = "usage_input_ids"
+) -> list[RowMapping]:
     """The inputs of these ids as they are while we hold their assets. Refuses unknown and deleted ones."""
-    held = {row["asset_key"] for row in existing_inputs(connection, ids)}
+    held = {row["asset_key"] for row in existing_inputs(connection, ids, field=field)}
     assets.lock(connection, held)
-    rows = existing_inputs(connection, ids)
+    rows = existing_inputs(connection, ids, field=field)
     _refuse_moved(rows, held)
     return rows
 
@@ -309,15 +313,22 @@ def _locked_errors(
     return [row for row in inputs.errors(connection, code, asset_key) if row["asset_key"] in held]
 
 
-def existing_inputs(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:
+def existing_input(connection: Connection, usage_input_id: str) -> RowMapping:
+    """The input of that id. Refuses an unknown and a deleted one."""
+    return existing_inputs(connection, [usage_input_id], field="usage_input_id")[0]
+
+
+def existing_inputs(
+    connection: Connection, ids: Sequence[str], *, field: str = "usage_input_ids"
+) -> list[RowMapping]:
     """The inputs of these ids, in their order. Refuses unknown and deleted ones, naming them."""
     found = inputs.by_ids(connection, ids)
-    check_known(NOUN, ids, found, field="usage_input_ids")
+    check_known(NOUN, ids, found, field=field)
     gone = [an_id for an_id in ids if found[an_id]["deleted"]]
     if gone:
-        raise Refused(
+        raise Gone(
             f"deleted: {shortened(gone)}",
-            field="usage_input_ids",
+            field=field,
             remedy="A deleted usage input is gone and its id stays taken; add it again under another id",
         )
     return [found[an_id] for an_id in ids]
