@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event
 from batchwright.engine.run import State
 from batchwright.engine.store import run_log, runs, schedules, scopes
 from batchwright.engine.store.run_log import Place, Wanted
+from batchwright.engine.store.scopes import ReportedPlace
 from batchwright.operations import audit_store
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -34,6 +35,15 @@ def _listed(wanted: Wanted) -> Callable[[Connection], Any]:
     return lambda connection: run_log.page(connection, wanted, 20, Place(50, AT, 50))
 
 
+def _reported(outcomes: tuple[str, ...], code: str | None) -> Callable[[Connection], Any]:
+    place = ReportedPlace("error", "no_price", 7)
+    return lambda connection: scopes.reported_page(connection, 1, outcomes, code, 20, place)
+
+
+def _of_scopes(outcome: str) -> Callable[[Connection], Any]:
+    return lambda connection: list(scopes.read_all(connection, 1, outcome, 50))
+
+
 LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
     **{f"runs list, {name}": (_listed(wanted), index) for name, (wanted, index) in RUN_LISTS.items()},
     "runs list, by two states": (
@@ -41,6 +51,27 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_run_state_begun_at_id",
     ),
     "runs list, started meanwhile": (_listed(Wanted()), "ix_run_start_number"),
+    "outcomes, by code": (_reported(("error",), "no_price"), "ix_outcome_run_id_outcome_code_id"),
+    "outcomes, errors and skips": (
+        _reported(("error", "skipped"), None),
+        "ix_outcome_run_id_outcome_code_id",
+    ),
+    **{
+        f"outcomes, {outcome}": (_of_scopes(outcome), "ix_scope_progress")
+        for outcome in ("ok", "error", "skipped", "not_reached")
+    },
+    "outcomes, counted": (
+        lambda connection: scopes.reported_counts(connection, 1),
+        "ix_outcome_run_id_outcome_code_id",
+    ),
+    "strip": (
+        lambda connection: scopes.strip(connection, 1, 200),
+        "USING COVERING INDEX ix_scope_progress|Only Scan using ix_scope_progress",
+    ),
+    "pace": (
+        lambda connection: scopes.newest_done(connection, 1, 2_000),
+        "USING COVERING INDEX ix_scope_progress|scope_run_id",
+    ),
     "overlap": (lambda connection: schedules.newest_live(connection, ["a"]), "ix_run_schedule_live"),
     "dedup key": (lambda connection: runs.live_with_key(connection, "a", "b"), "ix_run_job_dedup_key"),
     "recorded ahead": (

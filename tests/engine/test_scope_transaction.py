@@ -175,6 +175,7 @@ def test_a_scope_is_marked_once(rig: Rig) -> None:
         "amounts": None,
         "currencies": None,
         "about": None,
+        "done_at": None,
     }
     with rig.database.write() as connection:
         assert not scopes.mark_done(connection, key, values)

@@ -67,8 +67,16 @@ from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
 from batchwright.operations.runs.driving import drive_run, resume_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
-from batchwright.operations.runs.looking import list_runs, page_of_runs, run_outcomes, show_run
+from batchwright.operations.runs.looking import (
+    list_runs,
+    outcome_summary,
+    page_of_outcomes,
+    page_of_runs,
+    run_outcomes,
+    show_run,
+)
 from batchwright.operations.runs.previews import apply_run, run_preview
+from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.steering import (
     abort_run,
@@ -125,6 +133,9 @@ NEEDED = {
         "show_mail",
         "list_runs",
         "page_of_runs",
+        "page_of_outcomes",
+        "outcome_summary",
+        "run_progress",
         "run_outcomes",
         "run_preview",
         "show_run",
@@ -283,6 +294,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "show_mail": lambda: show_mail(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
         "page_of_runs": lambda: page_of_runs(app, actor=actor),
+        "page_of_outcomes": lambda: page_of_outcomes(app, "x", actor=actor),
+        "outcome_summary": lambda: outcome_summary(app, "x", actor=actor),
+        "run_progress": lambda: run_progress(app, "x", actor=actor),
         "run_outcomes": lambda: run_outcomes(app, "x", actor=actor),
         "run_preview": lambda: run_preview(app, "x", actor=actor),
         "show_run": lambda: show_run(app, "x", actor=actor),

@@ -114,6 +114,14 @@ def what_was_asked(asked: Mapping[str, Any] | None) -> str:
     )
 
 
+def owner(run: Run) -> str:
+    """Who drives a run, and when that was last heard of; empty where nobody does."""
+    if "owner" not in run:
+        return ""
+    age = run["owner_beat_seconds"]
+    return run["owner"] if age is None else f"{run['owner']}, last sign {show.duration(age)} ago"
+
+
 def steered(run: Run, act: str) -> str:
     """What an act of steering came to: done there and then, or asked of the run's process."""
     run_id, status = run["run_id"], run["status"]

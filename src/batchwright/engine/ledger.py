@@ -30,6 +30,14 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 OUTCOMES = ("ok", "error", "skipped", "not_reached")
+REPORTED = ("error", "skipped")
+"""Outcomes that have rows of their own, each with a code."""
+
+PLACE_OF_ROW = (str, str, int)
+"""Outcome, code and key of a row."""
+PLACE_IN_RUN = (int, int)
+"""Number of a scope, and the position of a record in it."""
+Place = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,75 @@ def outcome_pages(
     return pages(database, read)
 
 
+def place_of(outcome: str | None, code: str | None) -> tuple[type, ...]:
+    """What the places of a listing of that outcome and code are made of."""
+    return PLACE_IN_RUN if code is None and outcome not in REPORTED else PLACE_OF_ROW
+
+
+def page(
+    connection: Connection,
+    run: Run,
+    job: BatchJob | None,
+    size: int,
+    after: Place | None,
+    *,
+    outcome: str | None = None,
+    code: str | None = None,
+    with_facts: bool = False,
+) -> tuple[list[RecordOutcome], Place | None]:
+    """So many outcomes after a place, and the place of the last; ``None`` with the last of all.
+
+    Of one outcome or code that has rows by outcome, code and the order of their commits, found by an index; else in
+    the order of the run, from the scopes that an index says hold such records.
+    """
+    if place_of(outcome, code) is PLACE_OF_ROW:
+        return _page_of_rows(connection, run, job, size, after, outcome, code, with_facts)
+    number, position = after or (1, -1)
+    found: list[RecordOutcome] = []
+    places: list[Place] = []
+    at_a_time = min(50, -(-(size + 1) // run.scope_size))
+    for stored in scopes.read_all(connection, run.id, outcome, number - 1, at_a_time):
+        chosen = _chosen(connection, stored, outcome, None)
+        if stored.number == number:
+            chosen = [one for one in chosen if one[0] > position]
+        chosen = chosen[: size + 1 - len(places)]
+        places += ((stored.number, one[0]) for one in chosen)
+        found += _told_of(connection, stored, job, chosen, with_facts)
+        if len(places) > size:
+            return found[:size], places[size - 1]
+    return found, None
+
+
+def _page_of_rows(
+    connection: Connection,
+    run: Run,
+    job: BatchJob | None,
+    size: int,
+    after: Place | None,
+    outcome: str | None,
+    code: str | None,
+    with_facts: bool,
+) -> tuple[list[RecordOutcome], Place | None]:
+    outcomes = [one for one in REPORTED if outcome in (None, one)]
+    if after is not None and after[0] not in outcomes:
+        return [], None
+    place = None if after is None else scopes.ReportedPlace(*after)
+    rows = scopes.reported_page(connection, run.id, outcomes, code, size + 1, place) if outcomes else []
+    shown = rows[:size]
+    of_scopes: dict[int, list[int]] = {}
+    for row in shown:
+        of_scopes.setdefault(row.scope_id, []).append(row.record_key)
+    amounts = scopes.amounts_of(connection, of_scopes)
+    entries = [(row.record_key, Outcome(row.outcome, row.code, row.message)) for row in shown]
+    found = list(_described(connection, job, entries, amounts.get, with_facts))
+    last = shown[-1] if len(rows) > size else None
+    return found, None if last is None else (last.outcome, last.code, last.id)
+
+
+Chosen = tuple[int, int, Outcome]
+"""The position of a record in its scope, its key, what became of it."""
+
+
 def _of_scope(
     connection: Connection,
     stored: scopes.StoredScope,
@@ -93,26 +170,54 @@ def _of_scope(
     code: str | None,
     with_facts: bool,
 ) -> Iterator[RecordOutcome]:
+    chosen = _chosen(connection, stored, outcome, code)
+    return _told_of(connection, stored, job, chosen, with_facts)
+
+
+def _chosen(
+    connection: Connection, stored: scopes.StoredScope, outcome: str | None, code: str | None
+) -> list[Chosen]:
     reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
-    chosen = [
+    return [
         (position, key, entry)
         for position, key in enumerate(stored.keys)
         for entry in [_entry(stored.done, reported.get(key))]
         if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
     ]
-    keys = [key for _, key, _ in chosen]
+
+
+def _told_of(
+    connection: Connection,
+    stored: scopes.StoredScope,
+    job: BatchJob | None,
+    chosen: Sequence[Chosen],
+    with_facts: bool,
+) -> Iterator[RecordOutcome]:
+    places = {key: position for position, key, _ in chosen}
+    entries = [(key, entry) for _, key, entry in chosen]
+    return _described(connection, job, entries, lambda key: stored.amount_of(places[key]), with_facts)
+
+
+def _described(
+    connection: Connection,
+    job: BatchJob | None,
+    entries: Sequence[tuple[int, Outcome]],
+    amount_of: Callable[[int], Amount | None],
+    with_facts: bool,
+) -> Iterator[RecordOutcome]:
+    keys = [key for key, _ in entries]
     ids = _told(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
     facts: Mapping[int, Mapping[str, str]] = {}
     if job and with_facts:
         facts = _told(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
-    for position, key, entry in chosen:
+    for key, entry in entries:
         yield RecordOutcome(
             record_key=key,
             record_id=str(ids.get(key, key)),
             outcome=entry.outcome,
             code=entry.code or None,
             message=entry.message or None,
-            amount=stored.amount_of(position),
+            amount=amount_of(key),
             facts={str(name): str(value) for name, value in facts.get(key, {}).items()},
         )
 

@@ -334,6 +334,7 @@ class ScopeRunner:
             "amounts": amounts,
             "currencies": currencies,
             "about": attribution.encode(scope.customers, scope.months),
+            "done_at": self.clock.now(),
         }
         asked = runs.hold_fence(connection, self.run)
         if not scopes.mark_done(connection, stored.id, values):

@@ -22,6 +22,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Apart, Executor, Inline, Local
 from batchwright.engine.registry import Registry
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.live_counts import LiveCounts
 from batchwright.engine.subscribers import installed_subscribers
 from batchwright.operations.actor import Actor, Door, Unauthenticated
 from batchwright.operations.announce import Announcer
@@ -50,6 +51,7 @@ class Application:
         """By key of token the hour in which this process last noted that it was used."""
         self.database = Database(settings.database_url)
         self.registry = Registry(settings.jobs)
+        self.live_counts = LiveCounts(clock)
 
     def default_actor(self) -> Actor:
         """Who acts where nobody is named: the operating system's user, under the name that the settings give them.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.errors import NotFound, Refused, storable
 from batchwright.engine.job import BatchJob
 
 NAMED_AT_MOST = 20
@@ -61,6 +61,12 @@ def check_one_of(value: str, choices: Collection[str], *, field: str) -> None:
         raise Refused(
             f"{field} {value!r} is not known", field=field, remedy=f"Use one of {', '.join(choices)}"
         )
+
+
+def check_storable(value: str, *, field: str) -> None:
+    """Refuse a text that no database takes: nothing has it."""
+    if storable(value) != value:
+        raise Refused(f"{value!r} is in no database", field=field, remedy="Leave out what is no character")
 
 
 def distinct_ids(ids: Iterable[str], *, field: str) -> list[str]:

@@ -46,6 +46,22 @@ def outcome_rows(
     yield from _marked(database, run, rows) if mark_edited else rows
 
 
+def outcome_page(
+    database: Database,
+    registry: Registry,
+    run: Run,
+    size: int,
+    after: ledger.Place | None,
+    outcome: str | None,
+    code: str | None,
+) -> tuple[list[Row], ledger.Place | None]:
+    """So many of the outcomes of a run after a place, without facts, and the place of the last; see `ledger.page`."""
+    job = _job(registry, run, without_job=True)
+    with database.read() as connection:
+        found, last = ledger.page(connection, run, job, size, after, outcome=outcome, code=code)
+    return [views.outcome(record) for record in found], last
+
+
 def _marked(database: Database, run: Run, rows: Iterator[Row]) -> Iterator[Row]:
     """The rows. What the job knows of their records is of today: what was edited since the end of the run says so."""
     since = run.ended_at

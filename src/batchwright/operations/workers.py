@@ -85,6 +85,16 @@ def why_no_worker(connection: Connection, run: Run, now: datetime) -> str | None
     return f"no worker takes its parameters: {left[0]}" if with_job else f"no worker has the job {run.job!r}"
 
 
+def owner_of(connection: Connection, run: Run, now: datetime) -> View:
+    """The `owner` of a run at work, and the age of its beat, `owner_beat_seconds`: `None` where it is no worker."""
+    if run.state not in ACTIVE or run.owner is None:
+        return {}
+    beat_at = workers.last_beat(connection, run.owner)
+    # Never negative: the clocks of two machines differ.
+    age = None if beat_at is None else max(round((now - beat_at).total_seconds(), 3), 0.0)
+    return {"owner": run.owner, "owner_beat_seconds": age}
+
+
 def _is_there(one: StoredWorker, now: datetime) -> bool:
     return now - one.beat_at < SILENT_AFTER
 

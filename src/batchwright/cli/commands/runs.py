@@ -21,6 +21,7 @@ from batchwright.cli.run_views import (
     counts,
     mail_lines,
     next_commands,
+    owner,
     steered,
     what_was_asked,
 )
@@ -135,6 +136,7 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
         ("Followed by", shown.joined(run["children"])),
         ("Asked", what_was_asked(asked)),
         ("Waits", run.get("no_worker")),
+        ("Driven by", owner(run)),
         ("Created UTC", shown.instant(run["created_at"])),
         ("Ended UTC", shown.instant(run["ended_at"])),
         ("Mail", "\n".join(mail)),

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true, tuple_
 
 from batchwright.engine.run import ENDED, Run, State
+from batchwright.engine.store.live_counts import Counting, live_counts
 from batchwright.engine.store.runs import with_live_counts
 from batchwright.engine.store.tables import ERRORED, OF_PERIODS, scope
 from batchwright.engine.store.tables import run as run_table
@@ -55,14 +56,19 @@ class Place(NamedTuple):
 
 
 def page(
-    connection: Connection, wanted: Wanted, size: int, after: Place | None = None
+    connection: Connection,
+    wanted: Wanted,
+    size: int,
+    after: Place | None = None,
+    counts: Counting = live_counts,
 ) -> tuple[list[Run], Place | None]:
     """So many runs after a place, with live counts, and the place of the last; ``None`` with the last of all."""
     newest_start = connection.execute(_NEWEST_START).scalar_one() if after is None else after.newest_start
     found = [connection.execute(one.limit(size + 1)).all() for one in _parts(wanted, newest_start, after)]
     rows = list(islice(merge(*found, key=lambda row: _place(row, newest_start), reverse=True), size + 1))
     more = len(rows) > size
-    return with_live_counts(connection, rows[:size]), _place(rows[size - 1], newest_start) if more else None
+    last = _place(rows[size - 1], newest_start) if more else None
+    return with_live_counts(connection, rows[:size], counts), last
 
 
 def _place(row: Any, newest_start: int) -> Place:

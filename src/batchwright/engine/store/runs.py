@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, inser
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, storable
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, RETRY, Ask, NewRun, Run, State
+from batchwright.engine.store.live_counts import Counting, live_counts
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
@@ -189,13 +190,15 @@ def selection_page(connection: Connection, run_key: int, after: int, size: int) 
 
 def by_key(connection: Connection, run_key: int) -> Run:
     """The run of that key, with live counts."""
-    return _with_live_count(connection, _of_key(connection, run_key))
+    (run,) = with_live_counts(connection, [_of_key(connection, run_key)])
+    return run
 
 
-def by_id(connection: Connection, run_id: str) -> Run:
+def by_id(connection: Connection, run_id: str, counts: Counting = live_counts) -> Run:
     """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
     row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
-    return _with_live_count(connection, _there(row, run_id))
+    (run,) = with_live_counts(connection, [_there(row, run_id)], counts)
+    return run
 
 
 def whose_finish(connection: Connection, run: Run) -> Run | None:
@@ -379,45 +382,16 @@ def _there(row: AnyRow | None, name: str) -> AnyRow:
     return row
 
 
-def _with_live_count(connection: Connection, row: AnyRow) -> Run:
-    (run,) = with_live_counts(connection, [row])
-    return run
-
-
-def with_live_counts(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
+def with_live_counts(
+    connection: Connection, rows: Sequence[AnyRow], counts: Counting = live_counts
+) -> list[Run]:
     """The runs of rows of the table, with live counts."""
     working = [row.id for row in rows if row.state not in ENDED and row.total is not None]
-    live = _sums(connection, working)
+    live = counts(connection, working)
     return [from_row(row, live.get(row.id)) for row in rows]
 
 
-def _sums(connection: Connection, run_keys: Sequence[int]) -> dict[int, dict[str, Any]]:
-    if not run_keys:
-        return {}
-    columns = (scope_table.c.run_id, scope_table.c.ok, scope_table.c.errored, scope_table.c.skipped)
-    done = select(*columns, scope_table.c.totals).where(
-        scope_table.c.run_id.in_(run_keys), scope_table.c.state == "done"
-    )
-    sums: dict[int, dict[str, Any]] = {}
-    for row in connection.execute(done):
-        of_run = sums.setdefault(row.run_id, {"processed": 0, "errored": 0, "skipped": 0, "totals": {}})
-        of_run["processed"] += row.ok
-        of_run["errored"] += row.errored
-        of_run["skipped"] += row.skipped
-        add_totals(of_run["totals"], json.loads(row.totals))
-    return sums
-
-
-def add_totals(into: dict[str, dict[str, int]], more: Any) -> None:
-    """Add totals by name and currency. What is no such thing is left out: a run that said so must end all the same."""
-    for name, amounts in more.items() if isinstance(more, dict) else ():
-        sums = into.setdefault(name, {})
-        for currency, minor in amounts.items() if isinstance(amounts, dict) else ():
-            if isinstance(minor, int):
-                sums[currency] = sums.get(currency, 0) + minor
-
-
-def from_row(row: AnyRow, live: dict[str, Any] | None = None) -> Run:
+def from_row(row: AnyRow, live: Mapping[str, Any] | None = None) -> Run:
     """The run of a row of the table, with the counts of its scopes while it works; without them they are 0."""
     values = dict(row._mapping)
     del values["begun_at"]

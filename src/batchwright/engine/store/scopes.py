@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     bindparam,
+    case,
     delete,
     func,
     insert,
     literal_column,
     select,
     text,
+    tuple_,
 )
 
 from batchwright.engine.job import Amount, Change, Outcome, Preview
 from batchwright.engine.store.tables import outcome, preview_line, run_warning, scope
 from batchwright.engine.store.tables import run as run_table
+from batchwright.engine.store.types import UtcTime
 
 NO_AMOUNT = -(2**63)
 _HALF = 32
@@ -35,16 +39,18 @@ _READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
 _ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
-    " amounts = :amounts, currencies = :currencies, about = :about WHERE id = :id AND state <> 'done'"
-)
+    " amounts = :amounts, currencies = :currencies, about = :about, done_at = :done_at"
+    " WHERE id = :id AND state <> 'done'"
+).bindparams(bindparam("done_at", type_=UtcTime))
 
+_DONE = scope.c.state == "done"
 _HOLDING = {
-    "ok": scope.c.ok > 0,
-    "error": scope.c.errored > 0,
-    "skipped": scope.c.skipped > 0,
-    "not_reached": scope.c.state != "done",
+    "ok": (_DONE, scope.c.ok > 0),
+    "error": (_DONE, scope.c.errored > 0),
+    "skipped": (_DONE, scope.c.skipped > 0),
+    "not_reached": (scope.c.state == "pending",),
 }
-"""Which scopes hold records of an outcome."""
+"""Which scopes hold records of an outcome, as the index of progress tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +183,103 @@ def read_all(
     connection: Connection, run_key: int, outcome: str | None = None, after: int = 0, at_a_time: int = 50
 ) -> Iterator[StoredScope]:
     """The scopes of a run in order, from the one after number ``after``; with ``outcome`` those that may hold such."""
-    holding = [] if outcome is None else [_HOLDING[outcome]]
+    holding = () if outcome is None else _HOLDING[outcome]
     last = after
     while True:
-        page = select(scope).where(scope.c.run_id == run_key, scope.c.number > last, *holding)
-        rows = connection.execute(page.order_by(scope.c.number).limit(at_a_time)).all()
-        if not rows:
+        page = select(scope.c.number).where(scope.c.run_id == run_key, scope.c.number > last, *holding)
+        numbers = list(connection.execute(page.order_by(scope.c.number).limit(at_a_time)).scalars())
+        if not numbers:
             return
-        for row in rows:
+        rows = select(scope).where(scope.c.run_id == run_key, scope.c.number.in_(numbers))
+        for row in connection.execute(rows.order_by(scope.c.number)).all():
             yield _stored(row)
-        last = rows[-1].number
+        last = numbers[-1]
+
+
+class ReportedPlace(NamedTuple):
+    """Where an error or a skip stands among those of its run."""
+
+    outcome: str
+    code: str
+    key: int
+
+
+def reported_page(
+    connection: Connection,
+    run_key: int,
+    outcomes: Sequence[str],
+    code: str | None,
+    size: int,
+    after: ReportedPlace | None,
+) -> list[Any]:
+    """So many rows of errors and skips after a place: by outcome, in the order given, by code, as they were stored."""
+    rows: list[Any] = []
+    for one in outcomes[0 if after is None else outcomes.index(after.outcome) :]:
+        mine = select(outcome).where(outcome.c.run_id == run_key, outcome.c.outcome == one)
+        if code is not None:
+            mine = mine.where(outcome.c.code == code)
+        if after is not None and after.outcome == one:
+            mine = mine.where(tuple_(outcome.c.code, outcome.c.id) > (after.code, after.key))
+        in_order = mine.order_by(outcome.c.code, outcome.c.id).limit(size - len(rows))
+        rows += connection.execute(in_order).all()
+        if len(rows) == size:
+            break
+    return rows
+
+
+def amounts_of(connection: Connection, wanted: Mapping[int, Collection[int]]) -> dict[int, Amount]:
+    """What records came to, by key, of those that came to something; ``wanted`` are their keys by that of the scope."""
+    paid = select(scope).where(scope.c.id.in_(list(wanted)), scope.c.amounts.is_not(None))
+    found: dict[int, Amount] = {}
+    for row in connection.execute(paid):
+        stored = _stored(row)
+        for key in wanted[stored.id]:
+            if (amount := stored.amount_of(stored.keys.index(key))) is not None:
+                found[key] = amount
+    return found
+
+
+def reported_counts(connection: Connection, run_key: int) -> list[tuple[str, str, int]]:
+    """Outcome, code and number of a run's errors and skips."""
+    by = (outcome.c.outcome, outcome.c.code)
+    counted = select(*by, func.count()).where(outcome.c.run_id == run_key).group_by(*by).order_by(*by)
+    return [(one, code, number) for one, code, number in connection.execute(counted)]
+
+
+class Cell(NamedTuple):
+    """Scopes of a run, one after another: their numbers, how many are done, and their records."""
+
+    first: int
+    last: int
+    done: int
+    records: int
+    ok: int
+    errored: int
+    skipped: int
+
+
+def strip(connection: Connection, run_key: int, most: int) -> list[Cell]:
+    """The scopes of a run in their order, in ``most`` cells of equally many at most."""
+    last = select(func.coalesce(func.max(scope.c.number), 0)).where(scope.c.run_id == run_key)
+    each = max(1, -(-connection.execute(last).scalar_one() // most))
+    cell: ColumnElement[int] = literal_column(f"(scope.number - 1) / {each}")
+    sums = [
+        func.coalesce(func.sum(column), 0)
+        for column in (scope.c.records, scope.c.ok, scope.c.errored, scope.c.skipped)
+    ]
+    done = func.sum(case((_DONE, 1), else_=0))
+    cells = select(func.min(scope.c.number), func.max(scope.c.number), done, *sums)
+    cells = cells.where(scope.c.run_id == run_key).group_by(cell).order_by(func.min(scope.c.number))
+    return [Cell(*map(int, row)) for row in connection.execute(cells)]
+
+
+def newest_done(connection: Connection, run_key: int, most: int) -> list[tuple[datetime, int]]:
+    """When the newest scopes were done, and how many records each has, the newest first."""
+    newest = select(scope.c.done_at, scope.c.records).where(scope.c.run_id == run_key, _DONE)
+    newest = newest.where(scope.c.done_at.is_not(None)).order_by(
+        scope.c.done_at.desc(), scope.c.number.desc()
+    )
+    return [(row.done_at, row.records) for row in connection.execute(newest.limit(most))]
 
 
 def insert_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -225,8 +225,11 @@ scope = Table(
     Column(
         "about", Text, comment="JSON: whose records they are, two at most, and their first and last month"
     ),
+    Column("done_at", UtcTime, comment="when its records were through"),
     UniqueConstraint("run_id", "number"),
     Index("ix_scope_run_id_last_group_first_group", "run_id", "last_group", "first_group"),
+    # How far a run is, without the rows, of which keys and groups take most.
+    Index("ix_scope_progress", "run_id", "state", "number", "records", "ok", "errored", "skipped", "done_at"),
 )
 
 outcome = Table(
@@ -240,6 +243,7 @@ outcome = Table(
     Column("code", String(64), nullable=False),
     Column("message", Text, nullable=False),
     UniqueConstraint("run_id", "record_key"),
+    Index("ix_outcome_run_id_outcome_code_id", "run_id", "outcome", "code", "id"),
 )
 
 run_warning = Table(

@@ -75,6 +75,17 @@ def listing(connection: Connection, limit: int | None = None) -> list[StoredWork
     return [_worker(row) for row in connection.execute(newest.limit(limit))]
 
 
+def last_beat(connection: Connection, owner: str) -> datetime | None:
+    """When the worker that drives runs under this name last said that it was there; ``None`` where none does."""
+    host, _, process = owner.rpartition("/")
+    if not process.isdecimal():
+        return None
+    beats = select(func.max(worker_table.c.beat_at).label("at"))
+    mine = beats.where(worker_table.c.host == host, worker_table.c.process == int(process))
+    at: datetime | None = connection.execute(mine).scalar()
+    return at
+
+
 def driving(connection: Connection) -> dict[str, list[str]]:
     """Ids of the runs at work, by the name of their owner."""
     at_work = select(run_table.c.owner, run_table.c.run_id).where(run_table.c.state.in_(ACTIVE))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from batchwright.billing.records import restating
 from batchwright.engine import ledger
 from batchwright.engine.run import Run
-from batchwright.engine.store import runs
+from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 from batchwright.engine.store.run_log import Place, page
 from batchwright.jobs import UsageUnratingJob
@@ -21,13 +21,13 @@ from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.checks import check_limit, check_one_of
-from batchwright.operations.outcomes import Row, outcome_rows
+from batchwright.operations.checks import check_limit, check_one_of, check_storable
+from batchwright.operations.outcomes import Row, outcome_page, outcome_rows
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
 from batchwright.operations.runs.run_filter import RunFilter, wanted_of
 from batchwright.operations.views import View
-from batchwright.operations.workers import why_no_worker
+from batchwright.operations.workers import owner_of, why_no_worker
 
 LISTING = "runs"
 
@@ -43,7 +43,7 @@ def list_runs(
     def read(connection: Connection, after: Place | None) -> tuple[list[View], Place | None]:
         nonlocal left
         size = ROWS_AT_A_TIME if left is None else min(left, ROWS_AT_A_TIME)
-        listed, last = page(connection, wanted, size, after)
+        listed, last = page(connection, wanted, size, after, app.live_counts)
         left = None if left is None else left - len(listed)
         return list(views_of(connection, listed, app.clock.now())), last if left != 0 else None
 
@@ -70,7 +70,7 @@ def page_of_runs(
     if after is not None:
         place = Place(*place_after(after, LISTING, of_filter, (int, datetime, int)))
     with app.database.read() as connection:
-        listed, last = page(connection, wanted, limit, place)
+        listed, last = page(connection, wanted, limit, place, app.live_counts)
         items = list(views_of(connection, listed, app.clock.now()))
     return Page(items, None if last is None else cursor(LISTING, of_filter, last))
 
@@ -79,17 +79,20 @@ def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> Vi
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
     An unrating also with what it `restated`, inputs that are no records of it: `record_id, before, after, currency`.
-    While no worker that is there can do it, with `no_worker`: why.
+    While it is at work, with its `owner` and, where that is a worker, `owner_beat_seconds`: how long ago it last said
+    that it is there. While no worker that is there can do it, with `no_worker`: why.
     """
     permit(app, actor, Right.LOOK, "run.show")
+    now = app.clock.now()
     with app.database.read() as connection:
-        run = runs.by_id(connection, run_id)
-        no_worker = why_no_worker(connection, run, app.clock.now())
+        run = runs.by_id(connection, run_id, app.live_counts)
+        no_worker = why_no_worker(connection, run, now)
         return {
-            **view_of(connection, run, app.clock.now()),
+            **view_of(connection, run, now),
             "children": runs.children(connection, run.id),
             "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
             **_restated(connection, run),
+            **owner_of(connection, run, now),
             **({} if no_worker is None else {"no_worker": no_worker}),
         }
 
@@ -119,3 +122,41 @@ def run_outcomes(
     with app.database.read() as connection:
         runs.by_id(connection, run_id)
     return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
+
+
+def page_of_outcomes(
+    app: Application,
+    run_id: str,
+    outcome: str | None = None,
+    code: str | None = None,
+    after: str | None = None,
+    limit: int = PAGE,
+    *,
+    actor: Actor | None = None,
+) -> Page[Row]:
+    """What became of the records of a run, `limit` after the cursor that the page before gave.
+
+    Errors and skips by code, where only they are asked for; else in the order of the run.
+    """
+    permit(app, actor, Right.LOOK, "run.outcomes")
+    check_page(limit)
+    if outcome is not None:
+        check_one_of(outcome, ledger.OUTCOMES, field="outcome")
+    if code is not None:
+        check_storable(code, field="code")
+    listing, wanted = f"outcomes of {run_id}", {"outcome": outcome, "code": code}
+    place = None if after is None else place_after(after, listing, wanted, ledger.place_of(outcome, code))
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id, app.live_counts)
+    items, last = outcome_page(app.database, app.registry, run, limit, place, outcome, code)
+    return Page(items, None if last is None else cursor(listing, wanted, last))
+
+
+def outcome_summary(app: Application, run_id: str, *, actor: Actor | None = None) -> list[View]:
+    """How many records of a run have each `outcome` and `code`, as `count`; where there are any."""
+    permit(app, actor, Right.LOOK, "run.outcomes")
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id, app.live_counts)
+        reported = scopes.reported_counts(connection, run.id)
+    counted = [("ok", None, run.processed), *reported, ("not_reached", None, run.not_reached)]
+    return [{"outcome": one, "code": code, "count": number} for one, code, number in counted if number]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypedDict
 
-from batchwright.engine.errors import Refused, storable
+from batchwright.engine.errors import Refused
 from batchwright.engine.run import ACTIVE, State
 from batchwright.engine.store.run_log import Wanted
-from batchwright.operations.checks import check_one_of
+from batchwright.operations.checks import check_one_of, check_storable
 
 _STATES: Final[dict[str, tuple[State, ...]]] = {
     **{state.lower(): (state,) for state in State},
@@ -47,27 +47,24 @@ def wanted_of(asked: RunFilter) -> Wanted:
         raise Refused(
             f"{period!r} is no month", field="period", remedy="Write it as YYYY-MM, such as 2026-01"
         )
-    equal = {
+    columns = {
         "job": asked.get("job"),
         "customer_id": asked.get("customer_id"),
         "actor": asked.get("run_actor"),
         "schedule": asked.get("schedule"),
         "trigger": asked.get("trigger"),
     }
+    equal = {name: value for name, value in columns.items() if value is not None}
+    for name, value in equal.items():
+        check_storable(value, field=name)
     return Wanted(
         states=_states(asked.get("status")),
-        equal={name: _storable(value, name) for name, value in equal.items() if value is not None},
+        equal=equal,
         period=period,
         since=_with_zone(asked.get("since"), "since"),
         before=_with_zone(asked.get("before"), "before"),
         with_errors=bool(asked.get("errors")),
     )
-
-
-def _storable(value: str, name: str) -> str:
-    if storable(value) != value:
-        raise Refused(f"{value!r} is in no database", field=name, remedy="Leave out what is no character")
-    return value
 
 
 def _states(status: str | Sequence[str] | None) -> tuple[State, ...] | None:

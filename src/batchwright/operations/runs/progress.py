@@ -1,0 +1,82 @@
+"""How far a run is: how fast it goes, how long it will take, its scopes as a strip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from batchwright.engine.run import ACTIVE
+from batchwright.engine.store import runs, scopes
+from batchwright.engine.store.scopes import Cell
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.views import View, instant
+
+CELLS: Final = 200
+SCOPES: Final = 20
+TIME: Final = timedelta(seconds=60)
+"""The pace is that of so many scopes, or of those of so much time where that is more."""
+MOST_SCOPES: Final = 2_000
+STANDSTILL: Final = 10.0
+"""Where nothing was done for so many seconds, and ten times the usual, it stood still: paused, or without an owner."""
+USUAL: Final = 10
+
+Done = tuple[datetime, int]
+"""When a scope was done, and its records."""
+
+
+def run_progress(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
+    """How far a run is: `records_per_second`, `seconds_left`, `last_done_at`, `scopes`, `strip`.
+
+    The pace is that of the newest scopes, times in which it stood still left out; `None` before two of them, and
+    `seconds_left` also of a run that is not at work. `strip` has 200 cells at most, each of equally many scopes one
+    after another: `first_scope, last_scope, done, first_record, records, ok, errored, skipped`.
+    """
+    permit(app, actor, Right.LOOK, "run.progress")
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id, app.live_counts)
+        cells = scopes.strip(connection, run.id, CELLS)
+        newest = scopes.newest_done(connection, run.id, MOST_SCOPES)
+    pace = records_per_second(newest)
+    left = sum(cell.records - cell.ok - cell.errored - cell.skipped for cell in cells)
+    works = run.state in ACTIVE and run.total is not None
+    return {
+        "run_id": run.run_id,
+        "records_per_second": None if pace is None else round(pace, 3),
+        "seconds_left": round(left / pace, 3) if works and pace else None,
+        "last_done_at": instant(newest[0][0]) if newest else None,
+        "scopes": cells[-1].last if cells else 0,
+        "strip": list(_strip(cells)),
+    }
+
+
+def records_per_second(newest: Sequence[Done]) -> float | None:
+    """The pace of the newest of these scopes, which are newest first; `None` where no time lies between two of them."""
+    window = [one for place, one in enumerate(newest) if place <= SCOPES or newest[0][0] - one[0] <= TIME]
+    taken = [((later[0] - earlier[0]).total_seconds(), later[1]) for later, earlier in pairwise(window)]
+    if not taken:
+        return None
+    longest = max(USUAL * median(seconds for seconds, _ in taken), STANDSTILL)
+    at_work = [(seconds, records) for seconds, records in taken if seconds <= longest]
+    seconds = sum(seconds for seconds, _ in at_work)
+    return sum(records for _, records in at_work) / seconds if seconds else None
+
+
+def _strip(cells: Sequence[Cell]) -> Iterator[View]:
+    before = 0
+    for cell in cells:
+        yield {
+            "first_scope": cell.first,
+            "last_scope": cell.last,
+            "done": cell.done,
+            "first_record": before + 1,
+            "records": cell.records,
+            "ok": cell.ok,
+            "errored": cell.errored,
+            "skipped": cell.skipped,
+        }
+        before += cell.records
