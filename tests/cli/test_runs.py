@@ -253,14 +253,14 @@ def test_the_log_shows_of_whom_and_of_which_months_the_usage_was_and_show_why_a_
     assert "stopped at the error ceiling of 0" in shown
 
 
-def test_a_preview_is_applied_and_refused_the_second_time(company: str, batchwright: Batchwright) -> None:
+def test_a_preview_is_applied_once_and_fails_the_second_time(company: str, batchwright: Batchwright) -> None:
     batchwright("run", "usage-rating", *SEED[2:], "--dry-run")
     run = answer(batchwright, "runs", "apply", "JR-00000001")
     assert (run["parent_run_id"], run["trigger"], run["status"]) == ("JR-00000001", "apply", "Completed")
     assert run["totals"] == {"rated_amount": {"USD": "6000.00"}}
     again = batchwright("runs", "apply", "JR-00000001", "--json")
-    assert again.exit_code == 2
-    assert "IN-00007052 would be skipped not_eligible" in error_of(again)["message"]
+    assert again.exit_code == 1
+    assert "IN-00007052 would be skipped not_eligible" in json.loads(again.stdout)["error"]
     assert "Preview of it" in batchwright("runs", "show", run["run_id"]).stdout
     table = batchwright("runs", "preview", "JR-00000001", "--by", "customer").stdout
     assert [word for word in table.split() if word in ("Before", "After", "Difference")] == [

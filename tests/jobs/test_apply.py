@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,9 +14,10 @@ from sqlalchemy import insert, select
 
 from batchwright.billing import tables
 from batchwright.billing.usage import rate_assets
-from batchwright.engine import events
-from batchwright.engine.errors import PreviewOutdated, Refused
+from batchwright.engine import events, preview_check
+from batchwright.engine.errors import Refused
 from batchwright.engine.events import Event
+from batchwright.jobs.usage_rating import UsageRatingJob
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import delete_usage_inputs, edit_usage_input
@@ -24,6 +26,7 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, run_preview
 from batchwright.operations.runs.retrying import retry_run
+from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write
@@ -65,14 +68,26 @@ def test_an_applied_preview_can_be_asked_without_the_copies_and_the_ceiling_of_t
     assert (bare.notify, bare.error_ceiling, bare.scope_size) == ([], None, kept.scope_size)
 
 
-def refusal(app: Application, dry: View) -> str:
+def failure(app: Application, dry: View) -> str:
     """Why a preview is not applied; nothing may have changed by it."""
     before = billing_rows(app)
-    with pytest.raises(PreviewOutdated) as refused:
-        apply(app, dry)
+    run = apply(app, dry)
+    assert (run["status"], run["processed"], run["total"]) == ("Failed", 0, 0)
     assert billing_rows(app) == before
-    assert show_run(app, dry["run_id"])["children"] == []
-    return refused.value.message
+    assert "Run the job with --dry-run again" in run["error"]
+    return str(run["error"])
+
+
+@contextmanager
+def once_planned(app: Application, run_id: str, change_it: Callable[[], Any]) -> Iterator[None]:
+    """Somebody changes something when the preview of the run was held to be good."""
+
+    def notice(event: Event) -> None:
+        if isinstance(event, events.Reached) and (event.run_id, event.point) == (run_id, "planned"):
+            change_it()
+
+    app.events.subscribe(notice)
+    yield
 
 
 @pytest.mark.parametrize("job", [draft, rate])
@@ -118,10 +133,7 @@ def test_a_preview_is_applied_once(app: Application, write: Write) -> None:
     for job, said in ((draft, "the amount that stands there"), (rate, "would be skipped not_eligible")):
         dry = job(app, mode="dry_run")
         apply(app, dry)
-        before = billing_rows(app)
-        with pytest.raises(PreviewOutdated, match=said):
-            apply(app, dry)
-        assert billing_rows(app) == before
+        assert said in failure(app, dry)
 
 
 def edited(app: Application, write: Write) -> None:
@@ -182,13 +194,13 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("change_it", "said"), CHANGES, ids=[one.__name__ for one, _ in CHANGES])
-def test_a_preview_is_refused_where_something_it_rests_on_changed_and_says_what(
+def test_a_run_fails_before_it_begins_where_something_its_preview_rests_on_changed_and_says_what(
     app: Application, write: Write, change_it: Callable[[Application, Write], None], said: str
 ) -> None:
     write(fill)
     dry = rate(app, mode="dry_run")
     change_it(app, write)
-    message = refusal(app, dry)
+    message = failure(app, dry)
     assert re.search(said, message), message
 
 
@@ -201,14 +213,16 @@ def test_what_a_preview_does_not_rest_on_may_change(app: Application, write: Wri
     assert apply(app, dry)["totals"] == {"rated_amount": {"USD": "27.00"}}
 
 
-def test_a_change_after_the_submit_fails_the_run_at_its_scope_and_leaves_those_before_it(
+def test_a_change_after_the_check_fails_the_run_at_its_scope_and_leaves_those_before_it(
     app: Application, write: Write
 ) -> None:
     write(fill)
     dry = rate(app, mode="dry_run", scope_size=1)
     submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
-    edit_usage_input(app, "other", quantity="5", actor=ACTOR)
-    run = drive_submitted(app, submitted)
+    with once_planned(
+        app, submitted.run_id, lambda: edit_usage_input(app, "other", quantity="5", actor=ACTOR)
+    ):
+        run = drive_submitted(app, submitted)
     assert (run["status"], run["processed"], run["not_reached"]) == ("Failed", 2, 1)
     assert "other: lines, quantity 1.00 is now 5.00" in run["error"]
     assert rated(app) == {"may": "27.00", "june": "9.00", "other": None}
@@ -217,12 +231,12 @@ def test_a_change_after_the_submit_fails_the_run_at_its_scope_and_leaves_those_b
     assert (retried["totals"], rated(app)["other"]) == ({"rated_amount": {"USD": "15.00"}}, "15.00")
 
 
-def test_usage_that_comes_after_the_run_was_submitted_is_not_in_it(app: Application, write: Write) -> None:
+def test_usage_that_comes_after_the_check_is_not_in_the_run(app: Application, write: Write) -> None:
     write(fill)
     dry = rate(app, mode="dry_run")
     submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
-    came(app, write)
-    run = drive_submitted(app, submitted)
+    with once_planned(app, submitted.run_id, lambda: came(app, write)):
+        run = drive_submitted(app, submitted)
     assert (run["status"], run["total"], rated(app)["new"]) == ("Completed", 3, None)
 
 
@@ -244,6 +258,42 @@ def test_a_rival_that_rates_between_two_scopes_is_never_charged_again(app: Appli
     assert (run["status"], "other would be skipped not_eligible" in run["error"]) == ("Failed", True)
     assert figures(app)["US-AL-2-06"] == ("1.00", "3.00")
     assert_books_balance(app)
+
+
+def test_who_applies_a_preview_does_not_wait_for_its_check_and_what_came_before_that_counts(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(fill)
+    dry = rate(app, mode="dry_run")
+    looked: list[str] = []
+    monkeypatch.setattr(UsageRatingJob, "compute", lambda job, scope: looked.append("computed"))
+    submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
+    assert (submitted.view["status"], looked) == ("Holding", [])
+    monkeypatch.undo()
+    came(app, write)
+    run = drive_submitted(app, submitted)
+    assert (run["status"], "new came since" in run["error"]) == ("Failed", True)
+
+
+@pytest.mark.parametrize(("ask", "status"), [(abort_run, "Aborted"), (pause_run, "Paused")])
+def test_a_run_obeys_while_its_preview_is_checked(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., View], status: str
+) -> None:
+    write(fill)
+    dry = rate(app, mode="dry_run", scope_size=1)
+    submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
+    looked: list[int] = []
+
+    def slow(*arguments: Any) -> Any:
+        if not looked:
+            ask(app, submitted.run_id, actor=ACTOR)
+        looked.append(arguments[-1])
+        return changes(*arguments)
+
+    changes = preview_check._changes_now
+    monkeypatch.setattr(preview_check, "_changes_now", slow)
+    run = drive_submitted(app, submitted)
+    assert (run["status"], len(looked)) == (status, 1)
 
 
 def test_records_that_raised_in_the_dry_run_are_set_aside_again(

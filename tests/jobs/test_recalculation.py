@@ -11,7 +11,6 @@ from sqlalchemy import update
 
 from batchwright.billing import tables
 from batchwright.config.settings import operating_system_user
-from batchwright.engine.errors import PreviewOutdated
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.access.users import add_user
 from batchwright.operations.actor import Actor
@@ -428,8 +427,8 @@ def test_the_preview_of_a_recalculation_is_applied_or_refused_where_a_price_chan
     reprice(app, "3")
     dry = recalculate(app, mode="dry_run")
     reprice(app, "4")
-    with pytest.raises(PreviewOutdated, match="price revision"):
-        apply_run(app, dry["run_id"], actor=ACTOR)
+    failed = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
+    assert (failed["status"], "price revision" in failed["error"]) == ("Failed", True)
     assert rated(app) == {"IN-1": "20.00", "IN-2": "10.00"}
     dry = recalculate(app, mode="dry_run")
     run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)

@@ -93,7 +93,7 @@ class Dispatcher:
         self._finishing = Finishing(
             registry=registry, clock=clock, events=events, endings=self.endings, zone=zone
         )
-        self._preparing = Preparing(database=database, events=events, finishing=self._finishing)
+        self._preparing = Preparing(database=database, clock=clock, events=events, finishing=self._finishing)
         self._processing = Processing(
             database=database,
             clock=clock,

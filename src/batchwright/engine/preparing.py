@@ -11,14 +11,16 @@ from sqlalchemy import Connection
 
 from batchwright.engine import events
 from batchwright.engine.claim import Stop
+from batchwright.engine.clock import Clock
 from batchwright.engine.events import Events
 from batchwright.engine.finishing import Finishing
 from batchwright.engine.job import BatchJob, StartContext
 from batchwright.engine.job_code import JOB_CODE, each
 from batchwright.engine.plan import Ascent, GivenTwice, cut, first_twice
+from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
-from batchwright.engine.store import runs, scopes
+from batchwright.engine.store import runs, scopes, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.lending import lent
 from batchwright.engine.submit import stored_selection
@@ -42,21 +44,42 @@ class _PlannedBefore(Exception):
 
 
 class Preparing:
-    """Plans runs. One without a scope ends in the transaction that would have let it go on to them."""
+    """Plans runs. One without a scope ends in the transaction that would have let it go on to them.
 
-    def __init__(self, *, database: Database, events: Events, finishing: Finishing) -> None:
+    One that applies a preview is held against it first: it fails where that would come out otherwise by now.
+    """
+
+    def __init__(self, *, database: Database, clock: Clock, events: Events, finishing: Finishing) -> None:
         self._database = database
+        self._clock = clock
         self._events = events
         self._finishing = finishing
 
     def prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
-        """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop."""
+        """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop.
+
+        Raises ``PreviewOutdated`` where the preview that the run applies does not hold any more.
+        """
+        if not self._preview_holds(run, job, stop):
+            return run
         try:
             with self._database.read() as reading, lent(reading, "start"):
                 plan = self._plan(run, session, _planned(reading, run, job), stop)
             return run if plan is None else self._end_planning(run, job, session, plan)
         except _PlannedBefore as before:
             return before.run
+
+    def _preview_holds(self, run: Run, job: BatchJob, stop: Stop) -> bool:
+        """False when something asks to stop before all of the preview was computed again."""
+        if run.preview_key is None:
+            return True
+        with self._database.read() as connection:
+            preview = runs.by_key(connection, run.preview_key)
+        return check_preview(self._database, self._clock, preview, job, lambda: stop() or self._is_asked(run))
+
+    def _is_asked(self, run: Run) -> bool:
+        with self._database.read_autocommit() as connection:
+            return steering.read(connection, run.id) is not None
 
     def _plan(
         self, run: Run, session: RunSession, planned: Iterator[scopes.PlannedScope], stop: Stop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -44,18 +44,28 @@ class _RollBack(Exception):
     """Ends a scope that was executed for comparison: nothing of it may stay."""
 
 
-def check_preview(database: Database, clock: Clock, preview: Run, job: BatchJob) -> None:
+def check_preview(
+    database: Database, clock: Clock, preview: Run, job: BatchJob, stop: Callable[[], bool]
+) -> bool:
     """Raise ``PreviewOutdated`` where the job would do something else now than the dry run ``preview`` showed.
 
     Looks for new records, then computes scope after scope again as the dry run did, and at last what ``finish`` would
-    write; writes nothing.
+    write; writes nothing. ``False`` where ``stop`` says so before the last scope.
     """
     with database.read() as reading, lent(reading, "start"):
         _refuse(_new_records(reading, preview, job))
         keys = scopes.keys_of(reading, preview.id)
-    _refuse(change for key in keys for change in _changes_now(database, clock, preview, job, key))
+    found: list[str] = []
+    for key in keys:
+        if stop():
+            return False
+        found += _changes_now(database, clock, preview, job, key)
+        if len(found) > MOST_NAMED:
+            break
+    _refuse(found)
     with database.read() as reading:
         _refuse(_finish_changes(reading, preview.id, job, preview))
+    return True
 
 
 def check_scope(connection: Connection, preview_key: int, job: BatchJob, scope: Scope) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import Change, Preview
-from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import APPLY, Run, State
 from batchwright.engine.store import runs, scopes
 from batchwright.operations import views
@@ -83,11 +82,10 @@ def apply_run(
 ) -> Submitted:
     """Submit the run that a dry run foretold, as its child. `here` and `terms` are as in `retry_run`.
 
-    It does the records of the preview and writes just what that shows: all of it is computed again before the run is
-    submitted, each scope once more when it is executed, under its locks, and at last what its end writes. Refuses a
-    dry run that did not complete; with `PreviewOutdated`, which names what changed, one that would come to something
-    else now. Where something changes only after that, the run fails at that scope, and what it had done before is
-    what was foretold.
+    It does the records of the preview and writes just what that shows: all of it is computed again while the run is
+    Preparing, each scope once more when it is executed, under its locks, and at last what its end writes. Where it
+    would come to something else the run fails and names what changed: before it has done anything, or later at that
+    scope, and what it had done before is what was foretold. Refuses a dry run that did not complete.
     """
     permit_for_run(app, actor, run_id, "run.apply")
     with app.database.read() as connection:
@@ -95,7 +93,6 @@ def apply_run(
     _refuse_incomplete(preview)
     _refuse_other_scopes(preview, terms.get("scope_size"))
     job = app.registry.make(preview.job, preview.parameters)
-    check_preview(app.database, app.clock, preview, job)
     request = RunRequest(
         actor=actor,
         trigger=APPLY,
