@@ -288,10 +288,14 @@ class Walk:
         hand = [
             one for one in self.inputs.values() if one.amount is not None and self._window(one.day) in windows
         ]
-        for one, charge in self._comes_to(hand, self._begun(hand), billed_first=True):
-            one.place, one.start = next(self.places), charge.prior
+        found = self._comes_to(hand, self._begun(hand), billed_first=True)
+        pending = [one for one in hand if not one.billed]
+        for one in hand:
+            if one.billed:  # what is pending comes after it now
+                one.start -= sum(other.quantity for other in pending if self._goes_before(other, one))
+        for one, charge in found:
             if not one.billed:
-                one.charge = charge
+                one.charge, one.place, one.start = charge, next(self.places), charge.prior
 
     # --- what must hold ----------------------------------------------------------------------------------------
 
