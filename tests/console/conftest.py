@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchwright.console.server import make_asgi
+from batchwright.console.traffic import Limits, Traffic
+from batchwright.console.waiting import WATCHER
 from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
@@ -29,13 +32,17 @@ def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[App
     """An application on a migrated database without a record."""
     application = make_application(make_settings(migrated_url, tmp_path), clock=clock)
     yield application
+    for thread in threading.enumerate():
+        if thread.name == WATCHER:
+            thread.join(10)
     application.close()
 
 
 @pytest.fixture
 def web(app: Application) -> Iterator[TestClient]:
-    """Calls the web as `serve` would answer, without a worker."""
-    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False)
+    """Calls the web as `serve` would answer, without a worker, as often as a test wants."""
+    traffic = Traffic(app, Limits(burst=1_000_000))
+    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 

@@ -65,6 +65,11 @@ def test_who_has_seen_an_answer_is_sent_it_again_only_when_it_changed(
     again = caller("viewer") | {"If-None-Match": f'"other", {seen.headers["etag"]}'}
     same = web.get(ONE, headers=again)
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", seen.headers["etag"])
+    strong = seen.headers["etag"].removeprefix("W/")
+    for tags in ("*", strong, f'"a, b",{strong}'):
+        assert web.get(ONE, headers=caller("viewer") | {"If-None-Match": tags}).status_code == 304
+    for tags in ("", '"other"', strong.strip('"')):
+        assert web.get(ONE, headers=caller("viewer") | {"If-None-Match": tags}).status_code == 200
     aborted = web.post(f"{ONE}/abort", json={}, headers=caller("operator"))
     assert aborted.status_code == 202
     assert web.get(ONE, headers=again).status_code == 200

@@ -21,7 +21,7 @@ from batchwright.engine.errors import (
     PreviewOutdated,
     Refused,
 )
-from batchwright.engine.faults import in_words
+from batchwright.engine.faults import ReadTooLong, in_words
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.actor import Unauthenticated
 
@@ -108,6 +108,13 @@ def problem_of(error: Exception) -> Problem | None:
                 retry_after=away,
                 headers=CHALLENGE if status is HTTPStatus.UNAUTHORIZED else {},
             )
+    if isinstance(error, ReadTooLong):
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"This was ended: {error}",
+            remedy="Ask for less, by a filter or a smaller limit, or again when less is at work",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
     words = in_words(error)
     if words is None:
         return None

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from batchwright.console.api.application import make_web
 from batchwright.console.envelope import Envelope
 from batchwright.console.probes import Probes
+from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
 from batchwright.operations.app import Application
 
@@ -26,9 +27,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 log = structlog.get_logger()
 
 
-def make_asgi(app: Application, *, host: str, worker_expected: bool) -> ASGIApp:
+def make_asgi(
+    app: Application, *, host: str, worker_expected: bool, traffic: Traffic | None = None
+) -> ASGIApp:
     """The whole of the web: doors, probes, and what surrounds every request."""
-    web = make_web(app)
+    web = make_web(app, traffic or Traffic(app))
     web.router.routes.extend(Probes(app, worker_expected=worker_expected).routes())
     base = urlsplit(app.settings.base_url)
     hosts = {*LOOPBACK, _as_host(host), (base.hostname or "").lower()}
@@ -52,8 +55,9 @@ def serve(
         proxies: addresses whose ``X-Forwarded-…`` headers are believed.
     """
     child = WorkerChild() if worker else None
+    traffic = Traffic(app)
     config = uvicorn.Config(
-        make_asgi(app, host=host, worker_expected=worker),
+        make_asgi(app, host=host, worker_expected=worker, traffic=traffic),
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         server_header=False,
@@ -65,7 +69,7 @@ def serve(
         ws="none",
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = _Server(config, child)
+    server = _Server(config, child, traffic)
     if child is not None:
         child.start()
     server.run(sockets=[listening])
@@ -75,9 +79,10 @@ def serve(
 class _Server(uvicorn.Server):
     """Hands a signal on to the worker; the second one ends both at once."""
 
-    def __init__(self, config: uvicorn.Config, child: WorkerChild | None) -> None:
+    def __init__(self, config: uvicorn.Config, child: WorkerChild | None, traffic: Traffic) -> None:
         super().__init__(config)
         self._child = child
+        self._traffic = traffic
         self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -88,6 +93,11 @@ class _Server(uvicorn.Server):
         if self._signals > 1:
             os._exit(128 + sig)
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody wait for what comes, and end the requests at hand."""
+        self._traffic.watch.end()
+        await super().shutdown(sockets)
 
 
 def _as_host(host: str) -> str:

@@ -16,10 +16,12 @@ TRANSIENT_STATES = (
     *("57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "40001", "40P01", "55P03"),
     *("XX001", "XX002"),
 )
+SQLITE_INTERRUPTED = "SQLITE_INTERRUPT"
 # The disk is full, gone or damaged, or the file cannot be opened, as when descriptors have run out.
 SQLITE_TRANSIENT = (
     *("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL", "SQLITE_NOMEM"),
     *("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB"),
+    SQLITE_INTERRUPTED,
 )
 DRIVERS = ("psycopg", "sqlite3")
 READ_ONLY = "25006"
@@ -39,6 +41,13 @@ class ReadOnlyDatabase(Exception):
     """A write transaction met a database that only reads: a server that was the primary before a failover, a file
     whose disk was mounted anew.
     """
+
+
+class ReadTooLong(Exception):
+    """A read was ended since it took longer than the ``seconds`` for which its caller waits."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it would take longer than {seconds:g} seconds to read this")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -82,8 +91,11 @@ def is_damage(error: BaseException) -> bool:
 
 
 def is_cancelled(error: BaseException) -> bool:
-    """True for a statement that somebody called off: our own sessions have no limit of time for one."""
-    return getattr(getattr(error, "orig", error), "sqlstate", None) == CANCELLED
+    """True for a statement that was called off: by somebody, or since it took longer than `READ_SECONDS`."""
+    raised = getattr(error, "orig", error)
+    if getattr(raised, "sqlite_errorname", None) == SQLITE_INTERRUPTED:
+        return True
+    return getattr(raised, "sqlstate", None) == CANCELLED
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from batchwright.console.api.routes import runs
 from batchwright.console.envelope import unforeseen
 from batchwright.console.problems import Fault, Problem, problem_of
+from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import NotFound, Refused
-from batchwright.engine.faults import ReadOnlyDatabase
+from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
 PREFIX = "/api/v1"
@@ -28,11 +29,11 @@ def add_api(web: FastAPI) -> None:
         web.include_router(module.doors, prefix=PREFIX)
     web.add_exception_handler(RequestValidationError, _of_validation)
     web.add_exception_handler(HTTPException, _of_http)
-    for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, Exception):
+    for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, ReadTooLong, Exception):
         web.add_exception_handler(kind, _of_exception)
 
 
-def make_web(app: Application) -> FastAPI:
+def make_web(app: Application, traffic: Traffic) -> FastAPI:
     """The application of the web, without what surrounds it (`console.server`)."""
     web = FastAPI(
         title="Batchwright",
@@ -42,6 +43,7 @@ def make_web(app: Application) -> FastAPI:
         strict_content_type=False,  # a body of another type is told by our own shape (`bodies`)
     )
     web.state.application = app
+    web.state.traffic = traffic
     add_api(web)
     return web
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -15,9 +19,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from batchwright.console.api.bodies import StrictRequest, check_type
 from batchwright.console.problems import MEDIA_TYPE, Problem
+from batchwright.console.traffic import HEAVY_READS, PAGE_SECONDS, WAITS, Traffic
+from batchwright.engine.store.read_limit import READ_SECONDS
+from batchwright.engine.store.steering import Version
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -75,6 +83,20 @@ class Call:
     app: Application
     actor: Actor
     request: Request
+    traffic: Traffic
+    _held: ExitStack
+
+    def hold(self, what: str, most: int) -> None:
+        """Count this among what its caller has at work until it is answered to its last byte.
+
+        Raises `Problem` (429) where that would be more than `most` at a time.
+        """
+        self._held.enter_context(self.traffic.limits.at_a_time(what, self.actor.name, most))
+
+    async def changed(self, run_id: str, seen: Version | None, seconds: float) -> None:
+        """Wait for the run to be at another version than was seen."""
+        self.hold("waits", WAITS)
+        await self.traffic.watch.changed(self.request, run_id, seen, seconds)
 
 
 def _call(request: Request) -> Call:
@@ -89,6 +111,12 @@ CALL: Final = Depends(_call)
 class _Route(APIRoute):
     """Authenticates and permits before it reads parameters: 401 before 403 before 422."""
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request to its last byte, and let go of what it held."""
+        with ExitStack() as held:
+            scope.setdefault("state", {})["held"] = held
+            await super().handle(scope, receive, send)
+
     def get_route_handler(self) -> Handler:
         """The handler, with what comes before it."""
         handle = super().get_route_handler()
@@ -102,6 +130,8 @@ class _Route(APIRoute):
 
         async def answer(request: Request) -> Response:
             request.state.call = await to_thread.run_sync(_enter, request, right, self.operation_id or "")
+            if request.method == "GET":
+                READ_SECONDS.set(PAGE_SECONDS)
             _refuse_unknown(request, known)
             if wanted is not None:
                 check_type(request, wanted)
@@ -118,14 +148,16 @@ def _media_type(route: APIRoute) -> str | None:
 
 
 def _enter(request: Request, right: Right, act: str) -> Call:
-    """Who calls, if they may. Raises `Unauthenticated` and `Forbidden`."""
+    """Who calls, if they may. Raises `Unauthenticated`, `Problem` (429) and `Forbidden`."""
     app: Application = request.app.state.application
     header = request.headers.get("authorization", "")
     token = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER.lower() else ""
     actor = authenticate_token(app, token.strip(), request.client.host if request.client else "unknown")
     request.state.user, request.state.door = actor.name, str(actor.door)
+    traffic: Traffic = request.app.state.traffic
+    traffic.limits.admit(actor.name)
     permit(app, actor, right, act)
-    return Call(app, actor, request)
+    return Call(app, actor, request, traffic, request.state.held)
 
 
 def _refuse_unknown(request: Request, known: set[str]) -> None:
@@ -154,6 +186,7 @@ class Doors(APIRouter):
         *,
         answers: Mapping[int, Any],
         others: Sequence[HTTPStatus] = (),
+        heavy: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the door of an operation, whose name is its ``operationId``.
 
@@ -161,6 +194,7 @@ class Doors(APIRouter):
             right: what the caller needs before anything is read; the operation may ask for more.
             answers: the model of each successful answer by its status; ``None`` for one without a body.
             others: refusals beyond those of every door.
+            heavy: whether it reads much, and is kept to a lane of its own, with few at a time for each caller.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
         if method != "GET":
@@ -168,7 +202,7 @@ class Doors(APIRouter):
         told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
         for status, model in answers.items():
             told[status] = {} if model is None else {"model": model}
-        return self.api_route(
+        add = self.api_route(
             path,
             methods=[method],
             operation_id=operation.__name__,
@@ -180,6 +214,21 @@ class Doors(APIRouter):
             description=_rest(operation),
             openapi_extra={"x-role": right.value},
         )
+        return (lambda function: add(_in_lane(function))) if heavy else add
+
+
+def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The door of a heavy read, which waits for its lane."""
+
+    async def door(**given: Any) -> Any:
+        call: Call = given["call"]
+        call.hold("heavy reads", HEAVY_READS)
+        return await to_thread.run_sync(partial(function, **given), limiter=call.traffic.heavy_lane)
+
+    door.__doc__ = function.__doc__
+    # What FastAPI looks at; __wrapped__ would tell it to call this as a function of no event loop.
+    door.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    return door
 
 
 def _refusal_of(status: int) -> dict[str, Any]:
@@ -201,22 +250,32 @@ def answer(
     request: Request | None = None,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    version: str = "",
 ) -> Response:
-    """The JSON answer. With the ``request`` it has an ``ETag`` of its body, and is left out where the caller has it."""
+    """The JSON answer. With the ``request`` it has an ``ETag`` of its body, and is left out where the caller has it.
+
+    ``version`` is a part of the tag that stays where no more changed than what always does.
+    """
     body = encoded(content)
     told = dict(headers or {})
     if request is not None:
-        tag = etag_of(body)
+        tag = etag_of(body, version)
         told["ETag"] = tag
         told["Cache-Control"] = "private, no-cache"
-        if tag in {one.strip() for one in request.headers.get("if-none-match", "").split(",")}:
+        if seen_tags(request) & {tag.removeprefix("W/"), "*"}:
             return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=told)
     return Response(body, status, told, media_type="application/json")
 
 
-def etag_of(body: bytes) -> str:
+def etag_of(body: bytes, version: str = "") -> str:
     """The weak validator of a body: the same for everybody who sees the same."""
-    return f'W/"{digest(body)}"'
+    return f'W/"{version}{digest(body)}"'
+
+
+def seen_tags(request: Request) -> set[str]:
+    """The tags of ``If-None-Match``, in their quotes: whether they are weak makes no difference there (RFC 9110)."""
+    given = ",".join(request.headers.getlist("if-none-match"))
+    return {"*"} if given.strip() == "*" else set(re.findall(r'"[^"]*"', given))
 
 
 def page_answer(call: Call, page: Page[Any]) -> Response:

@@ -27,6 +27,7 @@ from batchwright.engine.store.engines import (
     open_lease_engine,
 )
 from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.read_limit import READ_SECONDS, limited
 from batchwright.engine.store.side_files import make_database
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
@@ -110,7 +111,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database and changes nothing."""
+        """A connection that sees one state of the database and changes nothing.
+
+        Raises ``ReadTooLong`` where it takes longer than ``READ_SECONDS``, if that is set.
+        """
         self._require_same_file()
         with self.engine.connect() as connection:
             if self.is_sqlite:
@@ -119,7 +123,7 @@ class Database:
                 connection = connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
-            with connection.begin() as transaction:
+            with connection.begin() as transaction, limited(connection):
                 yield connection
                 transaction.rollback()
 
@@ -128,7 +132,7 @@ class Database:
         """A connection to read by a single statement: on PostgreSQL it saves the way there and back for a transaction
         around it, twice.
         """
-        if self.is_sqlite:
+        if self.is_sqlite or READ_SECONDS.get() is not None:
             with self.read() as connection:
                 yield connection
             return

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from hashlib import sha256
+from typing import Annotated, Any, Literal
 
+from anyio import to_thread
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from batchwright.console.api.door import CALL, Body, Call, Doors, answer
+from batchwright.console.api.door import CALL, Body, Call, Doors, answer, seen_tags
 from batchwright.console.api.models import Run, RunWithOutcomes
+from batchwright.console.waiting import MOST_SECONDS
+from batchwright.engine.run import ENDED
+from batchwright.engine.store.steering import Version
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
+from batchwright.operations.views import View
 
 doors = Doors("runs")
 
@@ -55,10 +62,41 @@ def submit(new: NewRun, call: Call = CALL) -> Response:
     return answer(submitted.view, status=202, headers=where)
 
 
-@doors.door("GET", "/runs/{run_id}", show_run, Right.LOOK, answers={200: Run})
-def show(run_id: str, call: Call = CALL) -> Response:
-    """One run."""
-    return answer(show_run(call.app, run_id, actor=call.actor), request=call.request)
+Wait = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MOST_SECONDS,
+        description="Answer when the status, or what is asked of the run, is another than at the request (than in"
+        " the answer of If-None-Match), or after so many seconds.",
+    ),
+]
+
+
+@doors.door("GET", "/runs/{run_id}", show_run, Right.LOOK, answers={200: Run, 304: None})
+async def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response:
+    """One run, at once or when it has changed."""
+    seen, view = await to_thread.run_sync(_look, call, run_id)
+    if wait is not None and view["status"] not in ENDED and _has_seen(call, seen):
+        await call.changed(run_id, seen, wait)
+        seen, view = await to_thread.run_sync(_look, call, run_id)
+    return answer(view, request=call.request, version=_tag(seen))
+
+
+def _look(call: Call, run_id: str) -> tuple[Version | None, View]:
+    """The version first: what changes between the two is answered, and no news once more."""
+    version = call.traffic.watch.version(run_id)
+    return version, show_run(call.app, run_id, actor=call.actor)
+
+
+def _has_seen(call: Call, version: Version | None) -> bool:
+    """Whether the caller's last answer was of this version; who names none waits from now on."""
+    tags = seen_tags(call.request)
+    return not tags or "*" in tags or any(tag.startswith(f'"{_tag(version)}') for tag in tags)
+
+
+def _tag(version: Version | None) -> str:
+    return f"{sha256(repr(version).encode()).hexdigest()[:8]}-"
 
 
 @doors.door("POST", "/runs/{run_id}/abort", abort_run, Right.OPERATE, answers={202: Run})

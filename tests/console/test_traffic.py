@@ -1,0 +1,117 @@
+"""How much one caller may take of a process, and how long a page may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from batchwright.console.api.routes import runs
+from batchwright.console.problems import Problem
+from batchwright.console.server import make_asgi
+from batchwright.console.traffic import Limits, Traffic
+from batchwright.engine.faults import ReadTooLong
+from batchwright.engine.store.read_limit import READ_SECONDS
+from batchwright.operations.app import Application
+from batchwright.operations.runs.submitting import submit_run
+from tests.console.conftest import Caller
+from tests.support.application import ACTOR
+
+ONE = "/api/v1/runs/JR-00000001"
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
+def test_a_caller_sends_a_burst_and_then_so_many_requests_a_second() -> None:
+    now = [100.0]
+    limits = Limits(per_second=20, burst=60, now=lambda: now[0])
+
+    def admitted(caller: str) -> int:
+        for number in range(1_000):
+            try:
+                limits.admit(caller)
+            except Problem:
+                return number
+        return 1_000
+
+    assert [admitted("jane"), admitted("jane"), admitted("joe")] == [60, 0, 60]
+    now[0] += 0.5
+    assert admitted("jane") == 10
+    now[0] += 1_000
+    assert admitted("jane") == 60
+    assert limits.refused == {"requests": 5}
+
+
+def test_callers_who_have_been_quiet_are_forgotten() -> None:
+    now = [0.0]
+    limits = Limits(now=lambda: now[0])
+    for number in range(5_000):
+        now[0] += 1
+        limits.admit(f"caller {number}")
+    assert len(limits._allowances) <= 1_001
+
+
+def test_a_caller_has_so_many_at_a_time() -> None:
+    limits = Limits()
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(limits.at_a_time("heavy reads", "jane", 2))
+        with pytest.raises(Problem, match="more than 2 heavy reads at a time"):
+            held.enter_context(limits.at_a_time("heavy reads", "jane", 2))
+        held.enter_context(limits.at_a_time("heavy reads", "joe", 2))
+        held.enter_context(limits.at_a_time("waits", "jane", 2))
+    with limits.at_a_time("heavy reads", "jane", 1):
+        pass
+
+
+@on_sqlite
+def test_who_sends_too_many_requests_is_told_when_to_come_again(app: Application, caller: Caller) -> None:
+    asgi = make_asgi(
+        app, host="127.0.0.1", worker_expected=False, traffic=Traffic(app, Limits(1e-9, burst=2))
+    )
+    with TestClient(asgi, base_url="http://127.0.0.1") as web:
+        answers = [web.get(ONE, headers=caller("viewer")) for _ in range(3)]
+        assert [one.status_code for one in answers] == [404, 404, 429]
+        assert int(answers[2].headers["retry-after"]) >= 1
+        assert answers[2].headers["content-type"] == "application/problem+json"
+        assert web.get(ONE, headers=caller("operator")).status_code == 404
+        assert web.get("/healthz").status_code == 200
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """A read may take 20 ms."""
+    token = READ_SECONDS.set(0.02)
+    yield
+    READ_SECONDS.reset(token)
+
+
+def test_a_read_that_takes_too_long_is_ended_and_the_next_is_read(app: Application, impatient: None) -> None:
+    endless = text(
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1000000000)"
+        " SELECT count(*) FROM t"
+    )
+    for read in (app.database.read, app.database.read_autocommit):
+        with pytest.raises(ReadTooLong), read() as connection:
+            connection.execute(endless).scalar_one()
+    token = READ_SECONDS.set(30)
+    with app.database.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    READ_SECONDS.reset(token)
+
+
+@on_sqlite
+def test_who_asks_for_too_much_to_read_is_told_so(
+    web: TestClient, app: Application, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
+
+    def show_slowly(*_: object, **__: object) -> None:
+        raise ReadTooLong(READ_SECONDS.get() or 0)
+
+    monkeypatch.setattr(runs, "show_run", show_slowly)
+    told = web.get(ONE, headers=caller("viewer"))
+    assert (told.status_code, told.headers["retry-after"]) == (503, "5")
+    assert "longer than 5 seconds" in told.json()["detail"]
