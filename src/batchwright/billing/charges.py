@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from batchwright.billing.counts import Counts, Share, Tally
-from batchwright.billing.exact import EXACT, ZERO, canonical
+from batchwright.billing.counts import Counts, Share
+from batchwright.billing.exact import EXACT, canonical
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import END, SCHEDULE_KEY, START, USAGE_DATE
 from batchwright.billing.records.counts import Count
@@ -98,38 +98,32 @@ def _first_day(usage: AssetUsage, postings: Mapping[int, Posting]) -> Day:
 
 
 def taken_back(
-    taken: Iterable[tuple[Share, int]], restated: Iterable[tuple[int, int]], charged: Mapping[int, Charged]
-) -> tuple[list[NewFigures], list[NewFee]]:
+    taken: Iterable[tuple[Share, int]],
+    restated: Iterable[tuple[int, int]],
+    charged: Mapping[int, Charged],
+    counts: Counts,
+) -> Charges:
     """What an unrating writes to schedules.
 
     ``taken`` is, of each input that is taken back, what it is of a count, and its amount; ``restated``, of each that
     comes to something else now, its usage schedule and what it comes to more.
     """
-    sums: dict[int, Posting] = {}
+    charges, sums = Charges(), dict[int, Posting]()
     for share, amount in taken:
         posting = sums.setdefault(share.schedule_key, Posting())
-        posting.fee += amount
+        posting.fee -= amount
         tally = posting.tally_of(share.counts_as)
-        tally.quantity = EXACT.add(tally.quantity, share.quantity)
-        tally.inputs += 1
+        tally.quantity = EXACT.subtract(tally.quantity, share.quantity)
+        tally.inputs -= 1
     for key, difference in restated:
-        sums.setdefault(key, Posting()).fee -= difference
+        sums.setdefault(key, Posting()).fee += difference
     fees: dict[int, int] = {}
     had: dict[int, int] = {}
     for key, posting in sums.items():
         before = charged[key]
         had[before.billing_key] = before.billing_fee
-        fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) - posting.fee
-    figures = [
-        figures_after(charged[key], EXACT.subtract(ZERO, posting.quantity), -posting.fee, -posting.inputs)
-        for key, posting in sums.items()
-    ]
-    return figures, [(fee, key, had[key]) for key, fee in fees.items()]
-
-
-def counts_without(taken: Iterable[Share], counts: Counts) -> list[Count]:
-    """What counts come to when inputs are taken back."""
-    return counts.after(
-        (share.schedule_key, share.counts_as, Tally(EXACT.subtract(ZERO, share.quantity), -1))
-        for share in taken
-    )
+        fees[before.billing_key] = fees.get(before.billing_key, before.billing_fee) + posting.fee
+        charges.figures.append(figures_after(before, posting.quantity, posting.fee, posting.inputs))
+        charges.counts += [counts.plus(key, price, tally) for price, tally in posting.tallies.items()]
+    charges.fees += [(fee, key, had[key]) for key, fee in fees.items()]
+    return charges

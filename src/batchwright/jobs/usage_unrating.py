@@ -7,11 +7,12 @@ after it in its window are restated: they start where they would without it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from batchwright.billing.charges import counts_without, taken_back
+from batchwright.billing.charges import Charges, taken_back
 from batchwright.billing.counts import Counts, Share
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.explain import figures_changed
@@ -20,7 +21,7 @@ from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.billing.records.ratings import Charged, NewFee, NewFigures, Owed
+from batchwright.billing.records.ratings import Charged, Owed
 from batchwright.billing.restating import Restated
 from batchwright.engine.job import Amount, Preview, Scope
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
@@ -99,9 +100,7 @@ class UsageUnratingJob(UsageJob):
         left |= report_hindered(scope, restating.hindered)
         restated = report_restated(scope, restating.later, charged)
         taken = [one for one in taken if one.key not in left]
-        for one in taken:
-            scope.pay(one.owed.currency, [(one.key, one.owed.amount)])
-            scope.add_total(TOTAL, one.owed.currency, one.owed.amount)
+        _report(scope, taken)
         schedules = sorted({one.owed.schedule_key for one in taken})
         return Unrating(taken, restated, charged, Counts(counts.read_counts(connection, schedules)))
 
@@ -109,13 +108,12 @@ class UsageUnratingJob(UsageJob):
         """Write statuses and sums; every status moves only from Rated."""
         connection = scope.connection
         keys = [one.key for one in computed.taken]
-        figures, fees = _sums_of(computed)
+        charges = _charges_of(computed)
         expect(ratings.write_unrated(connection, keys), keys)
         write_restated(scope, computed.restated)
-        expect(ratings.write_figures(connection, figures), figures)
-        expect(ratings.write_fees(connection, fees), fees)
-        counted = counts_without((one.share for one in computed.taken), computed.counts)
-        expect(counts.write_counts(connection, counted), counted)
+        expect(ratings.write_figures(connection, charges.figures), charges.figures)
+        expect(ratings.write_fees(connection, charges.fees), charges.fees)
+        expect(counts.write_counts(connection, charges.counts), charges.counts)
 
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
         """One line for each input and each usage schedule: what would be taken back, and what restated."""
@@ -125,11 +123,10 @@ class UsageUnratingJob(UsageJob):
             detail = {"quantity": quantity_text(one.quantity)}
             yield line(INPUT, inputs[one.key], Amount(one.owed.amount, one.owed.currency), None, detail)
         yield from restated_lines(scope, computed.restated)
-        figures, _ = _sums_of(computed)
         currencies = {one.owed.schedule_key: one.owed.currency for one in computed.taken}
         currencies |= {one.before.schedule_key: one.price.currency for one in computed.restated}
         schedules = preview.schedules(connection, list(currencies), "rated")
-        for quantity, fee, _, key, had in figures:
+        for quantity, fee, _, key, had in _charges_of(computed).figures:
             currency = currencies[key]
             figured = figures_changed((computed.charged[key].quantity, had), (quantity, fee), currency)
             yield line(SCHEDULE, schedules[key], Amount(had - fee, currency), fee, figured)
@@ -144,7 +141,17 @@ def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charge
         scope.skip(one.key, "invoiced", message)
 
 
-def _sums_of(computed: Unrating) -> tuple[list[NewFigures], list[NewFee]]:
+def _report(scope: Scope, taken: list[Taken]) -> None:
+    """Tell the run what is taken back, by currency: there are few."""
+    amounts: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for one in taken:
+        amounts[one.owed.currency].append((one.key, one.owed.amount))
+    for currency, theirs in amounts.items():
+        scope.pay(currency, theirs)
+        scope.add_total(TOTAL, currency, sum(amount for _, amount in theirs))
+
+
+def _charges_of(computed: Unrating) -> Charges:
     taken = ((one.share, one.owed.amount) for one in computed.taken)
     restated = ((one.before.schedule_key, one.difference) for one in computed.restated if one.difference)
-    return taken_back(taken, restated, computed.charged)
+    return taken_back(taken, restated, computed.charged, computed.counts)
