@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchwright.console.api.routes import runs
+from batchwright.console.api.routes import outcome_files, runs
 from batchwright.console.envelope import unforeseen
 from batchwright.console.problems import Fault, Problem, problem_of
 from batchwright.console.traffic import Traffic
@@ -25,7 +25,7 @@ PREFIX = "/api/v1"
 
 def add_api(web: FastAPI) -> None:
     """Add the doors to the application of the web, and what makes problem documents of its errors."""
-    for module in (runs,):
+    for module in (runs, outcome_files):
         web.include_router(module.doors, prefix=PREFIX)
     web.add_exception_handler(RequestValidationError, _of_validation)
     web.add_exception_handler(HTTPException, _of_http)

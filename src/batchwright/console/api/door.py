@@ -18,7 +18,7 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from batchwright.console.api.bodies import StrictRequest, check_type
@@ -186,14 +186,17 @@ class Doors(APIRouter):
         *,
         answers: Mapping[int, Any],
         others: Sequence[HTTPStatus] = (),
+        form: str | None = None,
         heavy: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the door of an operation, whose name is its ``operationId``.
 
         Args:
             right: what the caller needs before anything is read; the operation may ask for more.
-            answers: the model of each successful answer by its status; ``None`` for one without a body.
+            answers: the model of each successful answer by its status, or the media type of a file; ``None`` for
+                one without a body.
             others: refusals beyond those of every door.
+            form: what sets a file apart from other answers of the operation, at the end of its ``operationId``.
             heavy: whether it reads much, and is kept to a lane of its own, with few at a time for each caller.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
@@ -201,12 +204,14 @@ class Doors(APIRouter):
             usual |= {400, 409, 413, 415}
         told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
         for status, model in answers.items():
-            told[status] = {} if model is None else {"model": model}
+            told[status] = _answer_of(model)
+        name = operation.__name__ if form is None else f"{operation.__name__}_{form}"
         add = self.api_route(
             path,
             methods=[method],
-            operation_id=operation.__name__,
-            name=operation.__name__,
+            operation_id=name,
+            name=name,
+            response_class=JSONResponse if form is None else Response,
             response_model=None,
             status_code=min(answers),
             responses=told,
@@ -229,6 +234,14 @@ def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
     # What FastAPI looks at; __wrapped__ would tell it to call this as a function of no event loop.
     door.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     return door
+
+
+def _answer_of(model: Any) -> dict[str, Any]:
+    if model is None:
+        return {}
+    return (
+        {"content": {model: {"schema": {"type": "string"}}}} if isinstance(model, str) else {"model": model}
+    )
 
 
 def _refusal_of(status: int) -> dict[str, Any]:

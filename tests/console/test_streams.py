@@ -1,0 +1,105 @@
+"""The outcomes of a run as files: whole, safe to open, and visibly broken where they break off."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.console.api.routes import outcome_files
+from batchwright.operations.app import Application
+from batchwright.operations.runs.submitting import submit_run
+from tests.console.conftest import Caller
+from tests.support.application import ACTOR
+
+ONE = "/api/v1/runs/JR-00000001/outcomes"
+
+pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+
+
+def _rows(number: int, fails: bool = False) -> Iterator[dict[str, str | None]]:
+    for count in range(number):
+        yield {
+            "record_id": f"IN-{count}",
+            "outcome": "error",
+            "code": "=1+1",
+            "message": 'two\nlines, "quoted"',
+            "amount": "-1.50",
+            "currency": None,
+        }
+    if fails:
+        raise RuntimeError("the disk is gone")
+
+
+def _give(monkeypatch: pytest.MonkeyPatch, rows: Iterator[Any]) -> None:
+    monkeypatch.setattr(outcome_files, "run_outcomes", lambda *_, **__: rows)
+
+
+def test_a_csv_file_is_safe_to_open_and_says_how_many_rows_it_has(
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _give(monkeypatch, _rows(1_201))
+    file = web.get(f"{ONE}.csv", headers=caller("viewer"))
+    assert file.headers["content-disposition"] == 'attachment; filename="JR-00000001-outcomes.csv"'
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    read = list(csv.reader(file.text.splitlines(keepends=True)))
+    assert read[0] == ["record_id", "outcome", "code", "message", "amount", "currency"]
+    assert read[1] == ["IN-0", "error", "'=1+1", 'two\nlines, "quoted"', "-1.50", ""]
+    assert (len(read), read[-1]) == (1_203, ["# 1201 rows"])
+
+
+def test_ndjson_has_an_object_a_line_and_ends_with_their_number(
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _give(monkeypatch, _rows(1_000))
+    file = web.get(f"{ONE}.ndjson", headers=caller("viewer"))
+    assert file.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in file.text.splitlines()]
+    assert (len(lines), lines[-1]) == (1_001, {"rows": 1_000})
+    assert lines[0] == next(_rows(1))
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_what_is_refused_is_told_before_a_file_begins(
+    web: TestClient, app: Application, caller: Caller, ending: str
+) -> None:
+    viewer = caller("viewer")
+    assert web.get(f"{ONE}.{ending}", headers=viewer).json()["field"] == "run_id"
+    submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
+    wrong = web.get(f"{ONE}.{ending}?outcome=bad", headers=viewer)
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "outcome")
+    empty = web.get(f"{ONE}.{ending}?outcome=ok&code=no_price", headers=viewer)
+    assert (empty.status_code, empty.text.splitlines()[-1]) == (
+        200,
+        "# 0 rows" if ending == "csv" else '{"rows": 0}',
+    )
+
+
+def test_a_file_that_breaks_off_has_no_end(
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _give(monkeypatch, _rows(1_000, fails=True))
+    file = web.get(f"{ONE}.csv", headers=caller("viewer"))
+    assert "# 1000 rows" not in file.text
+    log = capfd.readouterr().err
+    assert "the disk is gone" in log
+
+
+def test_a_caller_reads_two_files_at_a_time_and_may_read_again_when_one_has_ended(
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = web.app._app.state.traffic.limits  # type: ignore[attr-defined]
+    viewer = caller("viewer")
+    for fails in (False, True):
+        _give(monkeypatch, _rows(600, fails))
+        assert web.get(f"{ONE}.csv", headers=viewer).status_code == 200
+    with limits.at_a_time("heavy reads", "viewer@example.com", 2):
+        _give(monkeypatch, _rows(1))
+        assert web.get(f"{ONE}.csv", headers=viewer).status_code == 200
+        with limits.at_a_time("heavy reads", "viewer@example.com", 2):
+            full = web.get(f"{ONE}.csv", headers=viewer)
+            assert (full.status_code, full.headers["retry-after"]) == (429, "1")
