@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
-from batchwright.operations.access.audit_trail import list_audit, verify_audit
+from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
-from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token
+from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token, tokens_page
 from batchwright.operations.access.users import (
     add_user,
     disable_user,
@@ -29,6 +30,8 @@ from batchwright.operations.access.users import (
     set_mail,
     set_password,
     set_role,
+    show_me,
+    users_page,
 )
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Actor, Application
@@ -43,7 +46,7 @@ from batchwright.operations.billing.billing_schedules import (
 )
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast
-from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.imports import import_paths, import_uploads
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
@@ -62,7 +65,7 @@ from batchwright.operations.billing.usage_inputs import (
     usage_inputs_page,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
-from batchwright.operations.mail import list_mail, preview_mail, retry_mail, retry_mails, show_mail
+from batchwright.operations.mail import list_mail, mail_page, preview_mail, retry_mail, retry_mails, show_mail
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
 from batchwright.operations.runs.driving import drive_run, resume_run
@@ -91,6 +94,7 @@ from batchwright.operations.schedules.backfill import backfill_schedule, backfil
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
+    fires_page,
     hold_all,
     list_fires,
     list_schedules,
@@ -104,10 +108,11 @@ from batchwright.operations.schedules.schedules import (
     rewind_schedules,
     run_now,
     schedule,
+    schedules_page,
     show_schedule,
     update_schedule,
 )
-from batchwright.operations.workers import list_workers
+from batchwright.operations.workers import list_workers, workers_page
 from tests.support.application import NOW, remove_user, web_actor
 from tests.support.rungs import depth
 
@@ -129,6 +134,7 @@ NEEDED = {
         "list_jobs",
         "show_job",
         "list_mail",
+        "mail_page",
         "preview_mail",
         "show_mail",
         "list_runs",
@@ -140,7 +146,9 @@ NEEDED = {
         "run_preview",
         "show_run",
         "list_fires",
+        "fires_page",
         "list_schedules",
+        "schedules_page",
         "next_fires",
         "list_troubles",
         "backfill_window",
@@ -152,6 +160,8 @@ NEEDED = {
         "usage_inputs_page",
         "list_usage_schedules",
         "list_workers",
+        "workers_page",
+        "show_me",
     },
     Right.OPERATE: {
         "amend_asset_line_item",
@@ -189,11 +199,13 @@ NEEDED = {
         "set_billing_schedule_status",
         "preview_billing_schedule_status",
         "import_paths",
+        "import_uploads",
         "recalculation_offer",
         "find_recalculation_customers",
     },
     Right.ADMINISTER: {
         "list_audit",
+        "audit_page",
         "verify_audit",
         "backup_database",
         "hold_run",
@@ -203,8 +215,10 @@ NEEDED = {
         "disable_user",
         "enable_user",
         "list_users",
+        "users_page",
         "make_token",
         "list_tokens",
+        "tokens_page",
         "revoke_token",
         "set_mail",
         "set_password",
@@ -289,6 +303,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "forecast": lambda: forecast(app, actor=actor),
         "list_jobs": lambda: list_jobs(app, actor=actor),
         "show_job": lambda: show_job(app, "x", actor=actor),
+        "mail_page": lambda: mail_page(app, actor=actor),
         "list_mail": lambda: list_mail(app, actor=actor),
         "preview_mail": lambda: preview_mail(app, "x", actor=actor),
         "show_mail": lambda: show_mail(app, "x", actor=actor),
@@ -300,7 +315,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "run_outcomes": lambda: run_outcomes(app, "x", actor=actor),
         "run_preview": lambda: run_preview(app, "x", actor=actor),
         "show_run": lambda: show_run(app, "x", actor=actor),
+        "fires_page": lambda: fires_page(app, "x", actor=actor),
         "list_fires": lambda: list_fires(app, "x", actor=actor),
+        "schedules_page": lambda: schedules_page(app, actor=actor),
         "list_schedules": lambda: list_schedules(app, actor=actor),
         "list_troubles": lambda: list_troubles(app, actor=actor),
         "rewind_schedules": lambda: rewind_schedules(app, ["x"], actor=actor),
@@ -313,6 +330,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "usage_inputs_page": lambda: usage_inputs_page(app, actor=actor),
         "show_usage_input": lambda: show_usage_input(app, "x", actor=actor),
         "list_usage_schedules": lambda: list_usage_schedules(app, actor=actor),
+        "workers_page": lambda: workers_page(app, actor=actor),
+        "show_me": lambda: show_me(app, actor=actor),
         "list_workers": lambda: list_workers(app, actor=actor),
         "amend_asset_line_item": lambda: amend_asset_line_item(app, "x", actor=actor),
         "preview_amendment": lambda: preview_amendment(app, "x", actor=actor),
@@ -349,9 +368,11 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
             app, ids, "x", actor=actor
         ),
         "set_billing_schedule_status": lambda: set_billing_schedule_status(app, ids, "x", actor=actor),
+        "import_uploads": lambda: import_uploads(app, [("x", BytesIO())], actor=actor),
         "import_paths": lambda: import_paths(app, [folder / "x"], actor=actor),
         "find_recalculation_customers": lambda: find_recalculation_customers(app, "x", actor=actor),
         "recalculation_offer": lambda: recalculation_offer(app, actor=actor),
+        "audit_page": lambda: audit_page(app, actor=actor),
         "list_audit": lambda: list_audit(app, actor=actor),
         "verify_audit": lambda: verify_audit(app, actor=actor),
         "backup_database": lambda: backup_database(app, folder / "x" / "y", actor=actor),
@@ -361,8 +382,10 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "add_user": lambda: add_user(app, "x", "x", actor=actor),
         "disable_user": lambda: disable_user(app, "x", actor=actor),
         "enable_user": lambda: enable_user(app, "x", actor=actor),
+        "users_page": lambda: users_page(app, actor=actor),
         "list_users": lambda: list_users(app, actor=actor),
         "make_token": lambda: make_token(app, "x", actor=actor),
+        "tokens_page": lambda: tokens_page(app, "x", actor=actor),
         "list_tokens": lambda: list_tokens(app, "x", actor=actor),
         "revoke_token": lambda: revoke_token(app, "x", "x", actor=actor),
         "set_mail": lambda: set_mail(app, "x", "x", actor=actor),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    RowMapping,
     Select,
     and_,
     bindparam,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 )
 
 from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import run
 from batchwright.notifications.tables import mail
 
@@ -305,6 +307,12 @@ def listing(connection: Connection, limit: int | None = None, status: str | None
     return [_line(row) for row in connection.execute(statement)]
 
 
+def pages_of(status: str | None = None) -> Listing:
+    """The same for pages; `line_of` makes a mail of a row."""
+    statement = _LINES if status is None else _LINES.where(mail.c.status == status)
+    return Listing(statement, (mail.c.id,), newest_first=True)
+
+
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:
     """The mails of one run, in the order they were recorded."""
     statement = _LINES.where(mail.c.run_id == run_key).order_by(mail.c.id)
@@ -472,19 +480,24 @@ def _mark_not_sent(
 
 
 def _line(row: Row[*tuple[Any, ...]]) -> MailLine:
+    return line_of(row._mapping)
+
+
+def line_of(row: RowMapping) -> MailLine:
+    """The mail that a row holds."""
     return MailLine(
-        key=row.id,
-        mail_id=row.mail_id,
-        run_key=row.run_id,
-        run_id=row.run_name,
-        kind=row.kind,
-        recipient=row.recipient,
-        status=row.status,
-        message_id=row.message_id,
-        attempts=row.attempts,
-        next_attempt_at=row.next_attempt_at,
-        error=row.error,
-        created_at=row.created_at,
-        sent_at=row.sent_at,
-        route=row.route,
+        key=row["id"],
+        mail_id=row["mail_id"],
+        run_key=row["run_id"],
+        run_id=row["run_name"],
+        kind=row["kind"],
+        recipient=row["recipient"],
+        status=row["status"],
+        message_id=row["message_id"],
+        attempts=row["attempts"],
+        next_attempt_at=row["next_attempt_at"],
+        error=row["error"],
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+        route=row["route"],
     )

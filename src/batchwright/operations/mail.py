@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import structlog
+from sqlalchemy import RowMapping
 
 from batchwright.engine.claim import Stop
 from batchwright.engine.errors import Refused
@@ -19,6 +20,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 log = structlog.get_logger()
@@ -34,6 +36,26 @@ def list_mail(
         check_one_of(status, outbox.STATUSES, field="status")
     with app.database.read() as connection:
         return [views.mail(line) for line in outbox.listing(connection, limit, status)]
+
+
+def mail_page(
+    app: Application,
+    status: str | None = None,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """A page of every mail, or each in that `status`, newest first."""
+    permit(app, actor, Right.LOOK, "mail.list")
+    if status is not None:
+        check_one_of(status, outbox.STATUSES, field="status")
+
+    def view(row: RowMapping) -> View:
+        return views.mail(outbox.line_of(row))
+
+    wanted = {"status": status}
+    return page_of(app.database, "mail", outbox.pages_of(status), wanted, view, limit=limit, after=after)
 
 
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
+from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import app_user, user_token
 
 # Before every call of the API, so it is made once.
@@ -21,6 +22,16 @@ _BY_HASH = (
 def token_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
     """The token, good or not, with `email` and `disabled` of its user."""
     return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
+
+
+def token_by_key(connection: Connection, key: int) -> RowMapping | None:
+    """The token of that key, good or not."""
+    return connection.execute(select(user_token).where(user_token.c.id == key)).mappings().one_or_none()
+
+
+def token_listing(user_id: int) -> Listing:
+    """All tokens that a user ever had, oldest first."""
+    return Listing(select(user_token).where(user_token.c.user_id == user_id), (user_token.c.id,))
 
 
 def tokens_of(connection: Connection, user_id: int) -> Sequence[RowMapping]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, text, update
 
+from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import Actor
 from batchwright.operations.tables import app_user, user_token
 
@@ -59,6 +60,11 @@ def users_for_permission(
 def list_users(connection: Connection, *, limit: int | None = None) -> Sequence[RowMapping]:
     """The users by mail address, `limit` of them at most."""
     return connection.execute(select(app_user).order_by(app_user.c.email).limit(limit)).mappings().all()
+
+
+def user_listing() -> Listing:
+    """The users by mail address."""
+    return Listing(select(app_user), (app_user.c.email,))
 
 
 def disabled_users(connection: Connection, names: Collection[str]) -> Sequence[str]:

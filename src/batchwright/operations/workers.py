@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import workers
@@ -19,6 +19,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View, instant
 
 SILENT_AFTER = timedelta(minutes=1)
@@ -41,6 +42,20 @@ def list_workers(app: Application, limit: int | None = None, *, actor: Actor | N
     with app.database.read() as connection:
         driving = workers.driving(connection)
         return [_view(one, driving, app.clock.now()) for one in workers.listing(connection, limit)]
+
+
+def workers_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the workers of the last day, newest first."""
+    permit(app, actor, Right.LOOK, "worker.list")
+    with app.database.read() as connection:
+        driving = workers.driving(connection)
+
+    def view(row: RowMapping) -> View:
+        return _view(workers.worker_of(row), driving, app.clock.now())
+
+    return page_of(app.database, "workers", workers.pages_of(), {}, view, limit=limit, after=after)
 
 
 def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> View:

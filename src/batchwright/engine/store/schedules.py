@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, func, insert, select, true, update
 
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
+from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import LIVE_OF_SCHEDULE, schedule_fire, scheduling
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
@@ -153,6 +154,17 @@ def all_schedules(connection: Connection) -> list[Schedule]:
     return [
         _schedule(row) for row in connection.execute(select(schedule_table).order_by(schedule_table.c.name))
     ]
+
+
+def listing() -> Listing:
+    """All schedules by name; `schedule_of` makes one of a row."""
+    return Listing(select(schedule_table), (schedule_table.c.name,))
+
+
+def fire_listing(schedule_key: int) -> Listing:
+    """What became of a schedule's nominal times, newest first; `fire_of` makes one of a row."""
+    theirs = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
+    return Listing(theirs, (schedule_fire.c.nominal_time,), newest_first=True)
 
 
 def lock_free(connection: Connection, keys: Sequence[int]) -> list[Schedule]:
@@ -369,7 +381,12 @@ def _row(spec: ScheduleSpec) -> dict[str, Any]:
 
 
 def _schedule(row: AnyRow) -> Schedule:
-    values = dict(row._mapping)
+    return schedule_of(row._mapping)
+
+
+def schedule_of(row: RowMapping) -> Schedule:
+    """The schedule that a row holds."""
+    values = dict(row)
     return Schedule(
         **values
         | {
@@ -382,5 +399,10 @@ def _schedule(row: AnyRow) -> Schedule:
 
 
 def _fire(row: AnyRow) -> StoredFire:
-    cause = None if row.cause is None else NotRunCause(row.cause)
-    return StoredFire(**{**row._mapping, "cause": cause})
+    return fire_of(row._mapping)
+
+
+def fire_of(row: RowMapping) -> StoredFire:
+    """What a row of fires says."""
+    cause = None if row["cause"] is None else NotRunCause(row["cause"])
+    return StoredFire(**{**row, "cause": cause})

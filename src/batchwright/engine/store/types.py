@@ -28,6 +28,11 @@ class UtcTime(TypeDecorator[datetime]):
     impl = String(27)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[Any]:
+        """What a column of it gives, whatever it is kept as."""
+        return datetime
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name == "postgresql":
             return dialect.type_descriptor(TIMESTAMP(timezone=True))

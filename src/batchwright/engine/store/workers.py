@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from batchwright.engine.run import ACTIVE, State
+from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import worker as worker_table
 
@@ -72,7 +72,12 @@ def remove_silent(connection: Connection, since: datetime) -> None:
 def listing(connection: Connection, limit: int | None = None) -> list[StoredWorker]:
     """The workers, newest first; at most ``limit``."""
     newest = select(worker_table).order_by(worker_table.c.started_at.desc(), worker_table.c.id.desc())
-    return [_worker(row) for row in connection.execute(newest.limit(limit))]
+    return [worker_of(row._mapping) for row in connection.execute(newest.limit(limit))]
+
+
+def pages_of() -> Listing:
+    """The same for pages; `worker_of` makes one of a row."""
+    return Listing(select(worker_table), (worker_table.c.started_at, worker_table.c.id), newest_first=True)
 
 
 def last_beat(connection: Connection, owner: str) -> datetime | None:
@@ -105,14 +110,15 @@ def waiting_jobs(connection: Connection) -> dict[str, tuple[int, str]]:
     return {row.job: (row.number, row.first) for row in connection.execute(counted)}
 
 
-def _worker(row: Row[*tuple[Any, ...]]) -> StoredWorker:
+def worker_of(row: RowMapping) -> StoredWorker:
+    """The worker that a row holds."""
     return StoredWorker(
-        host=row.host,
-        process=row.process,
-        version=row.version,
-        revision=row.revision,
-        jobs=json.loads(row.jobs),
-        left_runs=json.loads(row.left_runs),
-        started_at=row.started_at,
-        beat_at=row.beat_at,
+        host=row["host"],
+        process=row["process"],
+        version=row["version"],
+        revision=row["revision"],
+        jobs=json.loads(row["jobs"]),
+        left_runs=json.loads(row["left_runs"]),
+        started_at=row["started_at"],
+        beat_at=row["beat_at"],
     )

@@ -14,6 +14,7 @@ from batchwright.operations.access.sealing import FIRST_HASH, next_hash
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 
@@ -24,7 +25,20 @@ def list_audit(app: Application, limit: int | None = None, *, actor: Actor | Non
     permit(app, actor, Right.ADMINISTER, "audit.list")
     check_limit(limit)
     listing = audit_store.list_audit_entries(limit)
-    return ({"entry_id": row["id"], **views.audit_entry(row)} for row in pages.rows(app.database, listing))
+    return map(_entry, pages.rows(app.database, listing))
+
+
+def audit_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the audit entries, newest first."""
+    permit(app, actor, Right.ADMINISTER, "audit.list")
+    listing = audit_store.list_audit_entries()
+    return page_of(app.database, "audit", listing, {}, _entry, limit=limit, after=after)
+
+
+def _entry(row: RowMapping) -> View:
+    return {"entry_id": row["id"], **views.audit_entry(row)}
 
 
 def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Actor | None = None) -> View:

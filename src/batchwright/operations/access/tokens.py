@@ -11,7 +11,9 @@ from itertools import count
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from batchwright.engine.errors import Refused
+from sqlalchemy import RowMapping
+
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import ROLES, Right, permit
@@ -19,6 +21,7 @@ from batchwright.operations.access.users import existing_user
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.tables import LONGEST_TOKEN_NAME
 from batchwright.operations.views import Row, View, instant
 
@@ -96,6 +99,22 @@ def list_tokens(app: Application, email: str, *, actor: Actor | None = None) -> 
         return [_view(row, now) for row in token_store.tokens_of(connection, user["id"])]
 
 
+def tokens_page(
+    app: Application, email: str, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the tokens that a user ever had, oldest first."""
+    permit(app, actor, Right.ADMINISTER, "user.tokens")
+    now = app.clock.now()
+    with app.database.read() as connection:
+        user = existing_user(connection, email)
+
+    def view(row: RowMapping) -> View:
+        return _view(row, now)
+
+    listing = token_store.token_listing(user["id"])
+    return page_of(app.database, "tokens", listing, {"email": user["email"]}, view, limit=limit, after=after)
+
+
 def revoke_token(app: Application, email: str, name: str, *, actor: Actor, reason: str | None = None) -> View:
     """End a token of a user at once."""
     permit(app, actor, Right.ADMINISTER, "user.revoke_token")
@@ -106,7 +125,7 @@ def revoke_token(app: Application, email: str, name: str, *, actor: Actor, reaso
         there = token_store.tokens_of(connection, user["id"])
         token = next((one for one in there if one["name"] == name and _status(one, now) == "active"), None)
         if token is None:
-            raise Refused(
+            raise NotFound(
                 f"{user['email']} has no active token {name!r}",
                 field="name",
                 remedy=f"See `batchwright users tokens {user['email']}` for those they have",

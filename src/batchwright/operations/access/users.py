@@ -17,6 +17,7 @@ from batchwright.operations.access.permissions import ROLES, Right, owns_file, p
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View, instant
 
 SHORTEST_PASSWORD: Final = 8
@@ -70,6 +71,52 @@ def list_users(app: Application, limit: int | None = None, *, actor: Actor | Non
     with app.database.read() as connection:
         holders = token_store.holders(connection, app.clock.now())
         return [_user(row, holders) for row in user_store.list_users(connection, limit=limit)]
+
+
+def users_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the users by address."""
+    permit(app, actor, Right.ADMINISTER, "user.list")
+    with app.database.read() as connection:
+        holders = token_store.holders(connection, app.clock.now())
+
+    def view(row: RowMapping) -> View:
+        return _user(row, holders)
+
+    return page_of(app.database, "users", user_store.user_listing(), {}, view, limit=limit, after=after)
+
+
+def show_me(app: Application, *, actor: Actor | None = None) -> View:
+    """Who acts: their user as in `list_users`, and `right`, the role that they act with, by their token or their own.
+
+    Refuses on the command line who is no user.
+    """
+    permit(app, actor, Right.LOOK, "user.me")
+    actor = actor or app.default_actor()
+    now = app.clock.now()
+    with app.database.read() as connection:
+        user = own_user(connection, actor)
+        key = None if actor.principal is None else actor.principal.token_key
+        token = None if key is None else token_store.token_by_key(connection, key)
+        if user is None:
+            raise NotFound(
+                f"{actor.os_user} is no user", remedy="`batchwright users add EMAIL --os-user NAME` makes one"
+            )
+        roles = [user["role"], *([token["role"]] if token and token["role"] else [])]
+        return {
+            **_user(user, token_store.holders(connection, now)),
+            "right": min(roles, key=ROLES.index),
+            "token": None if token is None else token["name"],
+            "token_expires_at": None if token is None else instant(token["expires_at"]),
+        }
+
+
+def own_user(connection: Connection, actor: Actor) -> RowMapping | None:
+    """The row of who acts: behind a web door of their address, elsewhere of the operating system's user."""
+    if actor.principal is not None:
+        return user_store.user_by_email(connection, actor.name)
+    return user_store.user_by_os_user(connection, actor.os_user)
 
 
 def set_role(
@@ -136,9 +183,8 @@ def set_mail(app: Application, email: str, mail: str, *, actor: Actor, reason: s
 def _right_to_choose(app: Application, email: str, actor: Actor) -> Right:
     app.database.require()
     with app.database.read() as connection:
-        own = user_store.user_by_os_user(connection, actor.os_user)
-    own_email = actor.name if actor.principal is not None else own and own["email"]
-    return Right.LOOK if own_email == bare(email) else Right.ADMINISTER
+        own = own_user(connection, actor)
+    return Right.LOOK if own is not None and own["email"] == bare(email) else Right.ADMINISTER
 
 
 def _change(

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import IO, Any, Final
 
 from batchwright.billing.importing import ImportReport, Progress, import_files
-from batchwright.billing.importing.importing import find_files
+from batchwright.billing.importing.importing import KINDS, find_files
+from batchwright.billing.importing.problems import shown
+from batchwright.engine.errors import Refused
 from batchwright.files import NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -17,6 +21,9 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.own_files import file_to_write
 from batchwright.operations.views import View
+
+FILE_NAMES: Final = tuple(kind.name for kind in KINDS)
+"""The files that can be imported, in the order they are loaded."""
 
 
 def import_paths(
@@ -67,6 +74,48 @@ def import_paths(
         "problems": [str(problem) for problem in report.problems],
         "seconds": seconds,
     }
+
+
+def import_uploads(
+    app: Application,
+    uploads: Sequence[tuple[str, IO[bytes]]],
+    *,
+    update: bool = False,
+    again: bool = False,
+    skip_bad: bool = False,
+    actor: Actor,
+    reason: str | None = None,
+) -> View:
+    """The same of files that somebody sends: the name of each, such as `customers.csv`, and what is in it.
+
+    Adds `bad_lines`: with `skip_bad` the lines that were left out, with the reason, as CSV; else `None`.
+    """
+    permit(app, actor, Right.BILLING, "import")
+    _check_names([name for name, _ in uploads])
+    with TemporaryDirectory(prefix="batchwright-import-") as folder:
+        paths = [Path(folder, name) for name, _ in uploads]
+        for path, (_, content) in zip(paths, uploads, strict=True):
+            with path.open("xb") as file:
+                copyfileobj(content, file)
+        bad = Path(folder, "bad_lines.csv") if skip_bad else None
+        report = import_paths(
+            app, paths, update=update, again=again, skip_bad=bad, actor=actor, reason=reason
+        )
+        return {**report, "bad_lines": None if bad is None else bad.read_text("utf-8")}
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Only names that an import knows become paths."""
+    for name in names:
+        if name not in FILE_NAMES or names.count(name) > 1:
+            twice = name in FILE_NAMES
+            raise Refused(
+                f"{shown(name)} is sent twice"
+                if twice
+                else f"{shown(name)} is not a file that can be imported",
+                field="files",
+                remedy="Send one after the other" if twice else f"Name it as one of {', '.join(FILE_NAMES)}",
+            )
 
 
 def _make_missing_database(app: Application, paths: Sequence[Path]) -> None:

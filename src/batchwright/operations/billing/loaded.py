@@ -74,7 +74,7 @@ def list_loaded(
 def loaded_page(
     app: Application, kind: Kind, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
 ) -> Page[View]:
-    """A page of the same list."""
+    """A page of the records of a kind, each in its newest revision, in the order of `list_loaded`."""
     permit(app, actor, Right.LOOK, f"{kind}.list")
     found = _KINDS[kind]
     view = partial(_view, found.file)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.cron import CronError
 from batchwright.engine.errors import MoveRefused, Refused
@@ -26,6 +26,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application, check_application, default_application
 from batchwright.operations.checks import Unknown, check_job, check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.runs.submitting import Submitted, submit_run
 from batchwright.operations.schedules.changes import (
     change_schedule,
@@ -39,6 +40,7 @@ from batchwright.operations.schedules.request import (
     field_values,
     permit_schedule,
 )
+from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View, instant
 
 NEXT = 10
@@ -72,11 +74,18 @@ def add_schedule(
 
 
 def update_schedule(
-    app: Application, name: str, changes: Mapping[str, Any], *, actor: Actor, reason: str | None = None
+    app: Application,
+    name: str,
+    changes: Mapping[str, Any],
+    *,
+    seen: Seen = None,
+    actor: Actor,
+    reason: str | None = None,
 ) -> View:
     """Change fields of a schedule, those of `ScheduleRequest` by name, and return its JSON.
 
-    Refuses what `add_schedule` refuses, and a call that changes nothing. A new expression or zone counts from now on;
+    Refuses what `add_schedule` refuses, a call that changes nothing, and a schedule of which none of the versions that
+    were `seen` (of `show_schedule`) is the one that stands. A new expression or zone counts from now on;
     what was due before is settled first.
     """
     before = permit_change(app, actor, "schedule.update", name)
@@ -87,6 +96,7 @@ def update_schedule(
         store.lock_changes(connection)
         now = app.clock.now()
         before = schedule_named(connection, name, lock=True)
+        check_seen(seen, _whole_view(connection, before, now), f"{name} was changed")
         request = ScheduleRequest(**{**field_values(before), **changes})
         is_kept = "cron" not in changes  # it may be a Unix line
         spec = check_request(
@@ -241,12 +251,18 @@ def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
 
 
 def run_now(
-    app: Application, name: str, *, actor: Actor, reason: str | None = None, here: bool = False
+    app: Application,
+    name: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    here: bool = False,
+    trigger: str = "cli",
 ) -> Submitted:
     """Submit a run of what a schedule runs, now; the schedule is left alone.
 
     The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
-    it. `here` is as for `submit_run`. Refuses what that refuses.
+    it. `here` and `trigger` are as for `submit_run`. Refuses what that refuses.
     """
     schedule = permit_change(app, actor, "schedule.run_now", name)
     return submit_run(
@@ -260,6 +276,7 @@ def run_now(
         scope_size=schedule.scope_size,
         error_ceiling=schedule.error_ceiling,
         here=here,
+        trigger=trigger,
     )
 
 
@@ -324,6 +341,22 @@ def list_schedules(app: Application, limit: int | None = None, *, actor: Actor |
         return [view_of(schedule, hold, fired.get(schedule.id), now) for schedule in listed]
 
 
+def schedules_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the schedules by name."""
+    permit(app, actor, Right.LOOK, "schedule.list")
+    with app.database.read() as connection:
+        now, hold = app.clock.now(), store.read_hold(connection)
+        fired = store.last_started(connection)
+
+    def view(row: RowMapping) -> View:
+        schedule = store.schedule_of(row)
+        return view_of(schedule, hold, fired.get(schedule.id), now)
+
+    return page_of(app.database, "schedules", store.listing(), {}, view, limit=limit, after=after)
+
+
 def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, str]:
     """By name of schedule, why it does not do what it should, in words; those that do are left out."""
     permit(app, actor, Right.LOOK, "schedule.list")
@@ -369,20 +402,7 @@ def show_schedule(app: Application, name: str, *, actor: Actor | None = None) ->
     permit(app, actor, Right.LOOK, "schedule.show")
     with app.database.read() as connection:
         schedule = schedule_named(connection, name)
-        return {
-            **_view(connection, schedule, app.clock.now()),
-            "description": _description(schedule),
-            "held": store.read_hold(connection).lasts,
-            "mail_owner": schedule.mail_owner,
-            "reason": schedule.reason,
-            "explanation": schedule.explanation,
-            "scope_size": schedule.scope_size,
-            "error_ceiling": schedule.error_ceiling,
-            "start_within_minutes": schedule.start_within_minutes,
-            "finish_within_minutes": schedule.finish_within_minutes,
-            "ping": schedule.ping,
-            "created_at": instant(schedule.created_at),
-        }
+        return _whole_view(connection, schedule, app.clock.now())
 
 
 def next_fires(app: Application, name: str, limit: int = NEXT, *, actor: Actor | None = None) -> list[View]:
@@ -403,17 +423,33 @@ def list_fires(
     check_limit(limit)
     with app.database.read() as connection:
         schedule = schedule_named(connection, name)
-        return [
-            {
-                "nominal_time": instant(fire.nominal_time),
-                "last_nominal_time": instant(fire.last_nominal_time),
-                "count": fire.count,
-                "run_id": fire.run_id,
-                "decision": fire.decision,
-                "reason": fire.reason,
-            }
-            for fire in store.fires(connection, schedule.id, limit)
-        ]
+        return [_fire_view(fire) for fire in store.fires(connection, schedule.id, limit)]
+
+
+def fires_page(
+    app: Application, name: str, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of what became of the nominal times of a schedule, newest first."""
+    permit(app, actor, Right.LOOK, "schedule.fires")
+    with app.database.read() as connection:
+        schedule = schedule_named(connection, name)
+
+    def view(row: RowMapping) -> View:
+        return _fire_view(store.fire_of(row))
+
+    listing = store.fire_listing(schedule.id)
+    return page_of(app.database, "fires", listing, {"name": name}, view, limit=limit, after=after)
+
+
+def _fire_view(fire: StoredFire) -> View:
+    return {
+        "nominal_time": instant(fire.nominal_time),
+        "last_nominal_time": instant(fire.last_nominal_time),
+        "count": fire.count,
+        "run_id": fire.run_id,
+        "decision": fire.decision,
+        "reason": fire.reason,
+    }
 
 
 def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
@@ -480,3 +516,20 @@ def _description(schedule: Schedule) -> str:
 def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
     fired = store.last_started(connection, [schedule.id]).get(schedule.id)
     return view_of(schedule, store.read_hold(connection), fired, now)
+
+
+def _whole_view(connection: Connection, schedule: Schedule, now: datetime) -> View:
+    return {
+        **_view(connection, schedule, now),
+        "description": _description(schedule),
+        "held": store.read_hold(connection).lasts,
+        "mail_owner": schedule.mail_owner,
+        "reason": schedule.reason,
+        "explanation": schedule.explanation,
+        "scope_size": schedule.scope_size,
+        "error_ceiling": schedule.error_ceiling,
+        "start_within_minutes": schedule.start_within_minutes,
+        "finish_within_minutes": schedule.finish_within_minutes,
+        "ping": schedule.ping,
+        "created_at": instant(schedule.created_at),
+    }
