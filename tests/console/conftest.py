@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.billing import sample
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Limits, Traffic
 from batchwright.console.waiting import WATCHER
 from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW, make_settings
 
@@ -36,6 +38,12 @@ def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[App
         if thread.name == WATCHER:
             thread.join(10)
     application.close()
+
+
+@pytest.fixture
+def company(app: Application) -> None:
+    """The sample company in the database of `app`."""
+    import_paths(app, [sample.folder()], actor=ACTOR)
 
 
 @pytest.fixture

@@ -12,7 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchwright.console.api.routes import outcome_files, runs
+from batchwright.console.api.routes import (
+    audit,
+    cron,
+    imports,
+    loaded,
+    mail,
+    me,
+    outcome_files,
+    runs,
+    schedules,
+    users,
+    workers,
+)
 from batchwright.console.envelope import unforeseen
 from batchwright.console.problems import Fault, Problem, problem_of
 from batchwright.console.traffic import Traffic
@@ -21,11 +33,12 @@ from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
 PREFIX = "/api/v1"
+ROUTES = (runs, outcome_files, schedules, cron, mail, users, audit, workers, me, loaded, imports)
 
 
 def add_api(web: FastAPI) -> None:
     """Add the doors to the application of the web, and what makes problem documents of its errors."""
-    for module in (runs, outcome_files):
+    for module in ROUTES:
         web.include_router(module.doors, prefix=PREFIX)
     web.add_exception_handler(RequestValidationError, _of_validation)
     web.add_exception_handler(HTTPException, _of_http)

@@ -43,6 +43,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Why(Body):
+    """Why an act is done; it stands in the audit trail."""
+
+    reason: str | None = None
+
+
 class Query(BaseModel):
     """The parameters of a listing, all of them in the address; unknown ones are refused, too."""
 
@@ -176,6 +182,8 @@ class Doors(APIRouter):
 
     def __init__(self, noun: str) -> None:
         super().__init__(tags=[noun], route_class=_Route)
+        self.operations: set[Callable[..., Any]] = set()
+        """What these doors lead to."""
 
     def door(
         self,
@@ -188,6 +196,7 @@ class Doors(APIRouter):
         others: Sequence[HTTPStatus] = (),
         form: str | None = None,
         heavy: bool = False,
+        name: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the door of an operation, whose name is its ``operationId``.
 
@@ -198,6 +207,7 @@ class Doors(APIRouter):
             others: refusals beyond those of every door.
             form: what sets a file apart from other answers of the operation, at the end of its ``operationId``.
             heavy: whether it reads much, and is kept to a lane of its own, with few at a time for each caller.
+            name: the ``operationId`` of one of several doors that lead to the same operation.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
         if method != "GET":
@@ -205,7 +215,8 @@ class Doors(APIRouter):
         told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
         for status, model in answers.items():
             told[status] = _answer_of(model)
-        name = operation.__name__ if form is None else f"{operation.__name__}_{form}"
+        name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
+        self.operations.add(operation)
         add = self.api_route(
             path,
             methods=[method],

@@ -59,6 +59,406 @@ class Outcome(BaseModel):
     currency: str | None
 
 
+class Schedule(BaseModel):
+    """A schedule."""
+
+    name: Annotated[str, Field(examples=["Draft Rating Job"])]
+    cron: Annotated[str, Field(examples=["0 0 0 ? * * *"])]
+    job: Annotated[str, Field(examples=["draft-usage-rating"])]
+    parameters: dict[str, Any]
+    time_zone: Annotated[str, Field(examples=["Europe/Berlin"])]
+    misfire: Literal["skip", "latest", "all"]
+    grace_seconds: int | None
+    cap: int
+    overlap: Literal["skip", "queue", "allow"]
+    start: Instant | None
+    end: Instant | None
+    owner: str
+    notify: list[str]
+    paused: bool
+    next_fire_at: Instant | None
+    last_fire_at: Instant | None
+
+
+class WholeSchedule(Schedule):
+    """A schedule with all that its line in a list leaves out."""
+
+    description: str
+    held: bool
+    mail_owner: bool
+    reason: str | None
+    explanation: str | None
+    scope_size: int | None
+    error_ceiling: str | None
+    start_within_minutes: int | None
+    finish_within_minutes: int | None
+    ping: str | None
+    created_at: Instant
+
+
+class Fire(BaseModel):
+    """What became of a nominal time of a schedule, or of a range of them that was not run, and why."""
+
+    nominal_time: Instant
+    last_nominal_time: Instant
+    count: int
+    run_id: str | None
+    decision: Literal["started", "not_run"]
+    reason: str | None
+
+
+LocalTime = Annotated[str, Field(examples=["2026-11-21T00:00:00+01:00"])]
+
+
+class NextFire(BaseModel):
+    """A nominal time to come, in UTC and as the schedule's zone has it."""
+
+    fire_at: Instant
+    local_time: LocalTime
+
+
+class NextFires(BaseModel):
+    """The first of the nominal times to come."""
+
+    times: list[NextFire]
+
+
+class Backfilled(BaseModel):
+    """A nominal time that had no run; `run_id` is `null` in a preview."""
+
+    nominal_time: Instant
+    local_time: LocalTime
+    run_id: str | None
+
+
+class Backfill(BaseModel):
+    """The nominal times of a window that had no run."""
+
+    times: list[Backfilled]
+
+
+class AppliedSchedules(BaseModel):
+    """What the text changed: names of schedules."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    unchanged: list[str]
+
+
+class Rewound(BaseModel):
+    """Names of the schedules that fire again."""
+
+    names: list[str]
+
+
+class Hold(BaseModel):
+    """The hold of all schedules; `released_at` is `null` while it lasts."""
+
+    held_at: Instant | None
+    released_at: Instant | None
+
+
+class Explanation(BaseModel):
+    """A cron expression in words."""
+
+    expression: Annotated[str, Field(examples=["0 0 22 ? * 6L"])]
+    description: str
+    clock_changes: str
+
+
+class WholeMail(Mail):
+    """A mail with the route it leaves by and the facts it is made from."""
+
+    route: str | None
+    facts: Any
+
+
+Role = Literal["viewer", "operator", "Billing Utilities Admin", "administrator"]
+
+
+class User(BaseModel):
+    """A user."""
+
+    email: Annotated[str, Field(examples=["jane@example.com"])]
+    role: Role
+    os_user: str | None
+    mail: Literal["always", "errors", "never", "digest"]
+    disabled: bool
+    has_password: bool
+    has_token: bool
+    created_at: Instant
+
+
+class Me(User):
+    """Who calls: `right` is the role that their token leaves them."""
+
+    right: Role
+    token: str | None
+    token_expires_at: Instant | None
+
+
+class Token(BaseModel):
+    """A token; `prefix` is how its text begins, `role` what it allows at most."""
+
+    token_id: int
+    name: Annotated[str, Field(examples=["token-1"])]
+    prefix: str | None
+    role: Role | None
+    status: Literal["active", "expired", "revoked"]
+    created_at: Instant | None
+    created_by: str | None
+    expires_at: Instant
+    last_used_at: Instant | None
+    revoked_at: Instant | None
+
+
+class NewTokenText(Token):
+    """A token that was made: this once with its text, which is kept nowhere."""
+
+    email: str
+    token: Annotated[str, Field(examples=["bw_…"])]
+
+
+class AuditEntry(BaseModel):
+    """An act that somebody did or tried; `before` and `after` are JSON values."""
+
+    entry_id: int
+    at: str
+    actor: str | None
+    os_user: str | None
+    door: str | None
+    credential: str | None
+    address: str | None
+    act: str | None
+    subject: str | None
+    reason: str | None
+    before: Any
+    after: Any
+
+
+class Unsealed(BaseModel):
+    """The entries that wait for their seal."""
+
+    count: int
+    first_entry_id: int | None
+    last_entry_id: int | None
+
+
+class AuditProblem(BaseModel):
+    """Where the audit trail is not as it was sealed."""
+
+    kind: Literal["edited", "missing", "cut_off"]
+    entry_id: int | None
+    message: str
+
+
+class AuditVerification(BaseModel):
+    """Whether the audit trail is as it was sealed: then there are no problems."""
+
+    sealed: int
+    newest_hash: str | None
+    unsealed: Unsealed
+    problems: list[AuditProblem]
+
+
+class Worker(BaseModel):
+    """A worker, as it says itself; `left_runs` are those that it leaves to others, with the reason."""
+
+    host: str
+    process: int
+    version: str
+    revision: str
+    jobs: list[str]
+    runs: list[str]
+    left_runs: dict[str, str]
+    silent: bool
+    started_at: Instant
+    beat_at: Instant
+
+
+class Customer(BaseModel):
+    """A customer."""
+
+    customer_id: Annotated[str, Field(examples=["C-1000"])]
+    name: str
+
+
+class WholeCustomer(Customer):
+    """A customer, and their contracts that are in force on the day `on`."""
+
+    account_count: int
+    contract_count: int
+    contracts_in_force: list[str]
+    on: Day
+
+
+class Account(BaseModel):
+    """A linked management account."""
+
+    account_id: str
+    customer_id: str
+    name: str
+
+
+class WholeAccount(Account):
+    """An account, and the contracts that cover it on the day `on`."""
+
+    contracts_in_force: list[str]
+    on: Day
+
+
+class PriceBook(BaseModel):
+    """A price book."""
+
+    price_book_id: str
+    name: str
+    currency: Annotated[str, Field(examples=["USD"])]
+
+
+class WholePriceBook(PriceBook):
+    """A price book, and how many of its products have a price on the day `on`."""
+
+    price_count: int
+    products_in_force: int
+    on: Day
+
+
+class PriceTerms(BaseModel):
+    """What a price says."""
+
+    model: str
+    product_uom: str
+    unit_price: Amount | None
+    flat_fee: Amount | None
+    percentage: Quantity | None
+    package_size: Quantity | None
+    included_quantity: Quantity | None
+    minimum_amount: Amount | None
+    maximum_amount: Amount | None
+    usage_indexing: bool
+    flat_fee_per: Literal["window", "input"]
+
+
+class Price(PriceTerms):
+    """A price of a product, from a day on, in its newest revision."""
+
+    price_book_id: str
+    product: str
+    effective_from: Day
+
+
+class PriceTier(BaseModel):
+    """A tier of a price; `to_quantity` is inclusive, `null` is open."""
+
+    from_quantity: Quantity
+    to_quantity: Quantity | None
+    unit_price: Amount | None
+    flat_fee: Amount | None
+
+
+class PriceRevision(PriceTerms):
+    """What a price said from a moment on."""
+
+    revision: int
+    created_at: Instant
+    tiers: list[PriceTier]
+
+
+class WholePrice(Price):
+    """A price with its tiers and revisions; `price_in_force` is the one of the product on the day `on`."""
+
+    price_id: Annotated[str, Field(examples=["PB-1/Storage/2023-01-01"])]
+    revision: int
+    created_at: Instant
+    currency: str
+    tiers: list[PriceTier]
+    in_force: bool
+    price_in_force: str | None
+    revisions: list[PriceRevision]
+    on: Day
+
+
+class ContractTerms(BaseModel):
+    """What a contract says; no `account_ids` are all of the customer's."""
+
+    price_book_id: str
+    start_date: Day
+    end_date: Day | None
+    status: Literal["Active", "Archived"]
+    discount_percent: Quantity | None
+    account_ids: list[str]
+
+
+class Contract(ContractTerms):
+    """A contract in its newest revision."""
+
+    contract_id: str
+    customer_id: str
+
+
+class ContractRevision(ContractTerms):
+    """What a contract said from a moment on."""
+
+    revision: int
+    created_at: Instant
+
+
+class WholeContract(Contract):
+    """A contract with its revisions, and whether it is in force on the day `on`."""
+
+    revision: int
+    created_at: Instant
+    currency: str
+    in_force: bool
+    revisions: list[ContractRevision]
+    on: Day
+
+
+class CustomLineItem(BaseModel):
+    """A charge or discount of a contract, per account and month; its amount is a percentage by its kind."""
+
+    line_item_id: str
+    contract_id: str
+    account_id: str | None
+    description: str
+    kind: Literal["fixed_discount", "fixed_charge", "percentage_charge", "percentage_discount"]
+    amount: Amount
+    start_date: Day
+    end_date: Day | None
+
+
+class WholeCustomLineItem(CustomLineItem):
+    """A custom line item, and whether it counts on the day `on`."""
+
+    currency: str
+    in_force: bool
+    on: Day
+
+
+class ImportedFile(BaseModel):
+    """What became of the lines of a file."""
+
+    file: Annotated[str, Field(examples=["usage_inputs.csv"])]
+    rows: int
+    loaded: int
+    updated: int
+    skipped: int
+    sha256: str
+
+
+class ImportReport(BaseModel):
+    """What an import did; `bad_lines` is a CSV file of those that were left out, if that was asked for."""
+
+    files: list[ImportedFile]
+    billing_schedules_made: int
+    usage_schedules_made: int
+    skipped: int
+    problems: list[str]
+    seconds: float
+    bad_lines: str | None
+
+
 class Run(BaseModel):
     """A run, as the run log shows it."""
 

@@ -10,7 +10,7 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from batchwright.console.api.door import CALL, Body, Call, Doors, answer, seen_tags
+from batchwright.console.api.door import CALL, Body, Call, Doors, Why, answer, seen_tags
 from batchwright.console.api.models import Run, RunWithOutcomes
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.engine.run import ENDED
@@ -35,12 +35,6 @@ class NewRun(Body):
     notify: list[str] = Field(default_factory=list)
     scope_size: int | None = None
     error_ceiling: str | None = None
-
-
-class Why(Body):
-    """Why an act on a run is done; it stands in the audit trail."""
-
-    reason: str | None = None
 
 
 @doors.door("POST", "/runs", submit_run, Right.OPERATE, answers={202: Run, 200: RunWithOutcomes})

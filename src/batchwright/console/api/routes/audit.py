@@ -1,0 +1,33 @@
+"""The audit trail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query as InQuery
+from starlette.responses import Response
+
+from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Query, answer, page_answer
+from batchwright.console.api.models import AuditEntry, AuditVerification, Page
+from batchwright.operations.access.audit_trail import audit_page, verify_audit
+from batchwright.operations.access.permissions import Right
+
+doors = Doors("audit")
+
+
+class KnownHash(Query):
+    """A hash that the log of a worker told; it has to be one of the seals."""
+
+    newest_hash: str | None = None
+
+
+@doors.door("GET", "/audit", audit_page, Right.ADMINISTER, answers={200: Page[AuditEntry]})
+def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Response:
+    """The entries, newest first."""
+    return page_answer(call, audit_page(call.app, limit=query.limit, after=query.after, actor=call.actor))
+
+
+@doors.door("GET", "/audit/verify", verify_audit, Right.ADMINISTER, answers={200: AuditVerification})
+def verify(query: Annotated[KnownHash, InQuery()], call: Call = CALL) -> Response:
+    """Compare every entry with its seal."""
+    return answer(verify_audit(call.app, query.newest_hash, actor=call.actor))

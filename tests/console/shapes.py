@@ -1,0 +1,12 @@
+"""Whether an answer has the shape that the document says, no more and no less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def assert_shape(model: type[BaseModel], value: Any) -> None:
+    """Fail unless the model takes the value, and tells all of it again."""
+    assert model.model_validate(value).model_dump(mode="json") == value
