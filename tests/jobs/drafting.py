@@ -21,7 +21,11 @@ from batchwright.operations.views import View
 from tests.support.application import ACTOR
 
 JOB = "draft-usage-rating"
-BILLING = [table for table in metadata.sorted_tables if table.name in vars(tables)]
+# But for what is only added up from the others, and what was selected.
+DERIVED = ("forecast_block", "forecast_change", "input_selection")
+BILLING = [
+    table for table in metadata.sorted_tables if table.name in vars(tables) and table.name not in DERIVED
+]
 BASIS = ("draft_price_key", "draft_contract_key", "draft_discount_percent", "draft_prior_quantity")
 
 

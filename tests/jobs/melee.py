@@ -14,6 +14,7 @@ from threading import Barrier
 
 from batchwright.engine.events import Event, ScopeRetried
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.billing.forecast import forecast, refresh_forecast
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.previews import apply_run
 from batchwright.testing.clock import StandingClock
@@ -101,6 +102,9 @@ def _acts(scope_size: int, rounds: int) -> dict[str, Act]:
         "unrate": _unrate,
         "apply": _several(_apply, 4 * rounds),
         "recalculate": lambda world, chance: world.recalculate(chance.sample(range(1, MONTHS + 1), 2)),
+        "look": _several(
+            lambda world, chance: [refresh_forecast(world.app), forecast(world.app)], 20 * rounds
+        ),
         "reset": _several(lambda world, chance: world.reset(), 5),
         "edit": _several(_edit, 20 * rounds),
         "amend": _several(_amend, 8 * rounds),
@@ -136,7 +140,7 @@ def _apply(world: World, chance: Random) -> None:
 
 def _edit(world: World, chance: Random) -> None:
     row = chance.choice(world.inputs())
-    world.edit(row.usage_input_id, row.usage_date, chance.choice(GOOD_QUANTITIES))
+    world.try_edit(row.usage_input_id, row.usage_date, chance.choice(GOOD_QUANTITIES))
 
 
 def _amend(world: World, chance: Random) -> None:

@@ -18,11 +18,13 @@ from sqlalchemy import Row, func, insert, select
 
 from batchwright.billing import tables
 from batchwright.billing.exact import EXACT
+from batchwright.billing.records import forecast_blocks
 from batchwright.billing.records.billing_schedules import LIVE, PENDING_BILLING, SUPERSEDED
 from batchwright.engine.errors import Refused
 from batchwright.operations.app import Application
 from batchwright.operations.billing.amendments import amend_asset_line_item
 from batchwright.operations.billing.billing_schedules import set_billing_schedule_status
+from batchwright.operations.billing.forecast import CHOICES, forecast, refresh_forecast
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import edit_usage_input, reset_usage_inputs
 from batchwright.operations.runs.looking import run_outcomes
@@ -129,17 +131,18 @@ class World:
     def edit(self, an_id: str, day: date, quantity: str) -> bool:
         """Change an input, which is Loaded then unless it was unrated; False where it is Rated: that is refused."""
         [before] = [row for row in self.inputs() if row.usage_input_id == an_id]
-        done = _done(
-            lambda: edit_usage_input(
-                self.app, an_id, usage_date=day.isoformat(), quantity=quantity, actor=ACTOR
-            )
-        )
+        done = self.try_edit(an_id, day, quantity)
         [after] = [row for row in self.inputs() if row.usage_input_id == an_id]
         stays = not done or before.error_by == "unrating"
         assert (after.status, after.code, after.message) == (
             (before.status, before.code, before.message) if stays else ("Loaded", None, None)
         ), an_id
         return done
+
+    def try_edit(self, an_id: str, day: date, quantity: str) -> bool:
+        """The same where others act, too: what it is then is not known."""
+        values = {"usage_date": day.isoformat(), "quantity": quantity}
+        return _done(lambda: edit_usage_input(self.app, an_id, **values, actor=ACTOR))
 
     def amend(self, asset: str, **changes: Any) -> bool:
         """Amend an asset; False where that was refused."""
@@ -217,6 +220,7 @@ class World:
         self._check_inputs()
         for bill, rows in self.billed.items():
             assert self._rows_of(bill) == rows, f"{bill} is invoiced and changed"
+        check_forecast(self.app)
 
     def _check_inputs(self) -> None:
         """A Rated input is part of a schedule in force, any other of none, and nothing is charged twice or lost."""
@@ -343,6 +347,19 @@ class _Covering:
 
     def on(self, asset: int, day: date) -> int | None:
         return self._on.get((asset, day))
+
+
+def check_forecast(app: Application) -> None:
+    """What is kept of the forecast is what it comes to when it is added up anew; all of it is kept then."""
+    kept = [forecast(app, by) for by in CHOICES]
+    with app.database.write() as connection:
+        forecast_blocks.mark_all_changed(connection)
+    assert kept == [forecast(app, by) for by in CHOICES]
+    while refresh_forecast(app):
+        pass
+    with app.database.read() as connection:
+        assert forecast_blocks.is_good(connection)
+    assert kept == [forecast(app, by) for by in CHOICES]
 
 
 def _but_drafts(columns: Iterable[Any]) -> list[Any]:

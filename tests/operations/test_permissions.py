@@ -263,6 +263,7 @@ NO_ACT = {
     "seal_committed": "the worker's act",
     "make_digests": "the worker's act",
     "prune_selections": "the worker's act",
+    "refresh_forecast": "the worker's act",
     "tell_of_expiring_tokens": "the worker's act",
     "missing_parts": "what machines probe, before they are anybody; it names no record",
 }

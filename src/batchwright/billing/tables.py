@@ -328,6 +328,24 @@ restatement = Table(
     sqlite_with_rowid=False,
 )
 
+# The forecast, added up for five hundred assets at a time; a block without a row is to be added up.
+forecast_block = Table(
+    "forecast_block",
+    metadata,
+    Column("block", BigInteger, primary_key=True, autoincrement=False, comment="key of the asset by 500"),
+    Column("month", Text, nullable=False, comment="JSON: the sums by month"),
+    Column("customer", Text, nullable=False, comment="JSON: the sums by customer"),
+    Column("product", Text, nullable=False, comment="JSON: the sums by product"),
+)
+
+# Written with each change of an asset's inputs and schedules: its blocks are to be added up anew.
+forecast_change = Table(
+    "forecast_change",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("blocks", LargeBinary, nullable=False, comment="64-bit little-endian; none: all there are"),
+)
+
 # Files of usage inputs that brought lines without ids: the same lines would be charged again, and no id tells.
 usage_file = Table(
     "usage_file",

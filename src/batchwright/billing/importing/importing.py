@@ -26,6 +26,7 @@ from batchwright.billing.importing.prices import BookLoader, Catalogue, PriceLoa
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, ImportRefused, Problem
 from batchwright.billing.importing.shape import FileKind, Line
 from batchwright.billing.importing.usage_inputs import UsageInputLoader
+from batchwright.billing.records.forecast_blocks import mark_all_changed
 
 # In the order they are loaded: what a file refers to stands before it.
 LOADERS: tuple[type[Loader[Any]], ...] = (
@@ -98,6 +99,8 @@ def import_files(
         loader.finish()
     if intake.count and not intake.skips:
         raise ImportRefused(intake.problems, intake.count, skippable=True)
+    if update or set(files) != {UsageInputLoader.kind.name}:  # new usage inputs alone change no figure
+        mark_all_changed(connection)
     return ImportReport(
         tuple(_report(file) for file in files.values()),
         taken_over.billing_schedules_made,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
+from batchwright.billing.records.forecast_blocks import mark_changed
 from batchwright.billing.records.pages import chunks, stream
 from batchwright.billing.tables import account, asset_line_item, customer, price_book
 from batchwright.engine.store.pages import Listing
@@ -31,9 +32,12 @@ def key_of(connection: Connection, asset_line_item_id: str) -> int | None:
 def lock(connection: Connection, keys: Iterable[int]) -> None:
     """Hold these assets until the transaction ends, so that nobody else changes their inputs and schedules.
 
-    In key order, so that two who want the same assets cannot wait for each other.
+    In key order, so that two who want the same assets cannot wait for each other. What the forecast knows of them is
+    not to be trusted from then on.
     """
-    for chunk in chunks(sorted(set(keys))):
+    keys = set(keys)
+    mark_changed(connection, keys)
+    for chunk in chunks(sorted(keys)):
         lock_where(connection, asset_line_item.c.id.in_(chunk))
 
 

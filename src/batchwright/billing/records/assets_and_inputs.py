@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
 from batchwright.billing.records.driver import Driver
+from batchwright.billing.records.forecast_blocks import mark_changed
 from batchwright.billing.records.inputs import InputStatus
 
 
@@ -123,7 +124,11 @@ class ErrorOfInput(NamedTuple):
 
 
 def lock_assets(connection: Connection, asset_keys: Sequence[int]) -> list[AssetRow]:
-    """The assets in order of key, locked until the transaction ends (on SQLite every writer is alone)."""
+    """The assets in order of key, locked until the transaction ends (on SQLite every writer is alone).
+
+    What the forecast knows of them is not to be trusted from then on.
+    """
+    mark_changed(connection, asset_keys)
     driver = Driver(connection)
     # No key changes: who only inserts rows that point at the assets, an import, need not wait.
     lock = " FOR NO KEY UPDATE" if driver.is_postgresql else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Column, Connection, RowMapping, Subquery, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Subquery, func, or_, select
 
 from batchwright.billing.exact import ZERO
 from batchwright.billing.records.billing_schedules import LIVE
@@ -23,15 +23,16 @@ from batchwright.billing.tables import (
 )
 
 
-def figures(connection: Connection) -> Iterator[RowMapping]:
-    """Draft beside rated of every live usage schedule that has one of them.
+def figures(connection: Connection, first_asset: int, last_asset: int) -> Iterator[RowMapping]:
+    """Draft beside rated of every live usage schedule of the assets with these keys that has one of them.
 
     `rated_product, rated_uom` are those of the prices it was charged with, empty where no input was; `several` is true
     where these are several: see `charged_inputs`. `draft_product, draft_uom` are those of the asset's drafts, empty
     where these are several. Quantities are summed by the caller: SQLite would add them up as floats.
     """
-    rated = _priced(usage_input.c.rated_schedule_key, usage_input.c.rated_price_key, "rated")
-    draft = _priced(usage_input.c.asset_key, usage_input.c.draft_price_key, "draft")
+    mine = usage_input.c.asset_key.between(first_asset, last_asset)
+    rated = _priced(usage_input.c.rated_schedule_key, usage_input.c.rated_price_key, "rated", mine)
+    draft = _priced(usage_input.c.asset_key, usage_input.c.draft_price_key, "draft", mine)
     statement = (
         select(
             usage_schedule.c.id,
@@ -60,6 +61,7 @@ def figures(connection: Connection) -> Iterator[RowMapping]:
         .outerjoin(draft, draft.c.key == usage_schedule.c.asset_key)
         .where(
             LIVE,
+            usage_schedule.c.asset_key.between(first_asset, last_asset),
             or_(
                 usage_schedule.c.draft_fee_amount.is_not(None),
                 usage_schedule.c.fee_amount != 0,
@@ -85,14 +87,14 @@ def charged_inputs(connection: Connection, schedule_keys: Sequence[int]) -> Iter
         yield from stream(connection, mine.where(~usage_input.c.deleted))
 
 
-def _priced(key: Column[int], price_key: Column[int], name: str) -> Subquery:
+def _priced(key: Column[int], price_key: Column[int], name: str, mine: ColumnElement[bool]) -> Subquery:
     """By this key product and unit of the prices that inputs have, and whether these are several."""
     product, uom = func.min(price.c.product), func.min(price.c.product_uom)
     several = or_(product != func.max(price.c.product), uom != func.max(price.c.product_uom))
     statement = (
         select(key.label("key"), product.label("product"), uom.label("uom"), several.label("several"))
         .join_from(usage_input, price, price.c.id == price_key)
-        .where(~usage_input.c.deleted, key.is_not(None))
+        .where(~usage_input.c.deleted, key.is_not(None), mine)
     )
     if name == "rated":
         statement = statement.where(usage_input.c.status == "Rated")

@@ -36,7 +36,7 @@ from batchwright.billing.tables import (
 
 MOST_LOOKED_AT: Final = 20_000
 ASSETS_AT_A_TIME: Final = 200
-MOST_ASSETS: Final = 10_000
+MOST_ASSETS: Final = 2_000
 
 Place = tuple[Any, ...]
 """The key of an input in the order of its list; the next page begins after it."""
@@ -61,6 +61,11 @@ class InputFilter:
     def names_assets(self) -> bool:
         """Whether it is narrowed down to some assets."""
         return bool(self.customer_id or self.asset_line_item_id or self.product)
+
+    @property
+    def takes_whole_assets(self) -> bool:
+        """Whether it tells no inputs of an asset apart."""
+        return not (self.status or self.code or self.usage_from or self.usage_before)
 
 
 def matching(where: InputFilter) -> list[ColumnElement[bool]]:

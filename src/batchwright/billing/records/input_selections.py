@@ -102,6 +102,9 @@ def _by_status_and_currency(where: InputFilter) -> Any:
 
 def _assets(where: InputFilter) -> Any:
     """How many assets there are inputs of, and for how many of them candidates of a forecast are left out."""
+    if where.takes_whole_assets:
+        number = func.count(usage_input.c.asset_key.distinct())
+        return select(number, literal_column("0")).where(*input_filter.matching(where))
     candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
     mine = (
         select(usage_input.c.asset_key, func.sum(candidate).label("number"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
-from batchwright.billing.exact import EXACT, ZERO
+from batchwright.billing.exact import EXACT, ZERO, canonical
+from batchwright.billing.records import forecast_blocks
 from batchwright.billing.records.forecast import charged_inputs, figures
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -18,7 +21,13 @@ from batchwright.operations.checks import check_one_of
 from batchwright.operations.views import View
 
 By = Literal["month", "customer", "product"]
-CHOICES: Final = ("month", "customer", "product")
+CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
+
+
+BLOCKS_AT_A_TIME: Final = 4
+"""Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
+
+_Sums = dict[tuple[str, str], "_Sum"]
 
 
 @dataclass
@@ -30,6 +39,20 @@ class _Sum:
     fee_amount: int = 0
     draft_units: set[str] = field(default_factory=set)
     units: set[str] = field(default_factory=set)
+
+    def add_draft(self, quantity: Decimal | None, fee: int | None, units: Iterable[str]) -> None:
+        """A draft and the units of it; blanks add nothing."""
+        if fee is not None:
+            self.draft_fee_amount = (self.draft_fee_amount or 0) + fee
+        if quantity is not None:
+            self.draft_rated_quantity = EXACT.add(self.draft_rated_quantity or ZERO, quantity)
+            self.draft_units.update(units)
+
+    def add(self, quantity: Decimal, fee: int, units: Iterable[str]) -> None:
+        """What is charged, and the units of it."""
+        self.actual_quantity = EXACT.add(self.actual_quantity, quantity)
+        self.fee_amount += fee
+        self.units.update(units)
 
 
 def forecast(app: Application, by: By = "month", *, actor: Actor | None = None) -> list[View]:
@@ -44,28 +67,61 @@ def forecast(app: Application, by: By = "month", *, actor: Actor | None = None) 
     """
     permit(app, actor, Right.LOOK, "forecast")
     check_one_of(by, CHOICES, field="by")
-    sums: dict[tuple[str, str], _Sum] = {}
+    sums: _Sums = {}
     with app.database.read() as connection:
-        several = {}
-        for row in figures(connection):
-            if row["draft_fee_amount"] is not None or row["draft_rated_quantity"] is not None:
-                _add_draft(_sum(sums, row, by, _draft_product(row)), row)
-            if row["several"]:
-                several[row["id"]] = row
-            elif row["rated_product"] or row["actual_quantity"] or row["fee_amount"]:
-                figure = (row["actual_quantity"], row["fee_amount"], row["rated_uom"])
-                _add(_sum(sums, row, by, row["rated_product"] or row["product"]), *figure)
-        left = {key: (row["actual_quantity"], row["fee_amount"]) for key, row in several.items()}
-        for one in charged_inputs(connection, list(several)):
-            key = one["schedule_key"]
-            total = _sum(sums, several[key], by, one["product"])
-            _add(total, one["quantity"], one["amount"], one["product_uom"])
-            quantity, fee = left[key]
-            left[key] = (EXACT.subtract(quantity, one["quantity"]), fee - one["amount"])
-        for key, (quantity, fee) in left.items():
-            if quantity or fee:  # what the schedule was imported with
-                _add(_sum(sums, several[key], by, several[key]["product"]), quantity, fee, None)
+        blocks = forecast_blocks.read(connection, by)
+        for text in blocks.good:
+            _merge(sums, text)
+        for first, last in blocks.stale:
+            _add_up(connection, first, last, {by: sums})
     return [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
+
+
+def refresh_forecast(app: Application) -> bool:
+    """Add up some blocks that have changed, so that a look need not; whether there were any."""
+    with app.database.read() as connection:
+        if forecast_blocks.is_good(connection):
+            return False
+    with app.database.write() as connection:
+        if not forecast_blocks.take_changes(connection):
+            return False
+        missing = forecast_blocks.missing(connection, BLOCKS_AT_A_TIME)
+        for block in missing:
+            every: dict[By, _Sums] = {by: {} for by in CHOICES}
+            _add_up(connection, block, block, every)
+            forecast_blocks.add(connection, block, {by: _dumped(sums) for by, sums in every.items()})
+    return bool(missing)
+
+
+def _add_up(connection: Connection, first: int, last: int, every: Mapping[By, _Sums]) -> None:
+    """Add the figures of the assets in these blocks to the sums by month, customer or product."""
+    several = {}
+    for row in figures(connection, *forecast_blocks.assets_of(first, last)):
+        if row["draft_fee_amount"] is not None or row["draft_rated_quantity"] is not None:
+            for by, sums in every.items():
+                draft = row["draft_rated_quantity"], row["draft_fee_amount"], _draft_units(row)
+                _sum(sums, row, by, _draft_product(row)).add_draft(*draft)
+        if row["several"]:
+            several[row["id"]] = row
+        elif row["rated_product"] or row["actual_quantity"] or row["fee_amount"]:
+            product, unit = row["rated_product"] or row["product"], row["rated_uom"]
+            _charge(every, row, product, row["actual_quantity"], row["fee_amount"], unit)
+    left = {key: (row["actual_quantity"], row["fee_amount"]) for key, row in several.items()}
+    for one in charged_inputs(connection, list(several)):
+        key, quantity, fee = one["schedule_key"], one["quantity"], one["amount"]
+        _charge(every, several[key], one["product"], quantity, fee, one["product_uom"])
+        left[key] = (EXACT.subtract(left[key][0], quantity), left[key][1] - fee)
+    for key, (quantity, fee) in left.items():
+        if quantity or fee:  # what the schedule was imported with
+            _charge(every, several[key], several[key]["product"], quantity, fee, None)
+
+
+def _charge(
+    every: Mapping[By, _Sums], row: RowMapping, product: str, quantity: Decimal, fee: int, unit: str | None
+) -> None:
+    units = {unit} if quantity and unit is not None else set()
+    for by, sums in every.items():
+        _sum(sums, row, by, product).add(quantity, fee, units)
 
 
 def _draft_product(row: RowMapping) -> str:
@@ -73,9 +129,45 @@ def _draft_product(row: RowMapping) -> str:
     return str(drafted or row["product"])
 
 
-def _sum(sums: dict[tuple[str, str], _Sum], row: RowMapping, by: By, product: str) -> _Sum:
-    names = _names(row, by, product)
-    key = (next(iter(names.values())), row["currency"] or "")
+def _draft_units(row: RowMapping) -> set[str]:
+    if not row["draft_rated_quantity"] or row["draft_uom"] is None:
+        return set()
+    return {row["draft_uom"], ""} if row["several_drafts"] else {row["draft_uom"]}
+
+
+def _dumped(sums: _Sums) -> str:
+    rows = []
+    for (_, currency), total in sums.items():
+        drafted = total.draft_rated_quantity
+        draft = (
+            None if drafted is None else canonical(drafted),
+            total.draft_fee_amount,
+            sorted(total.draft_units),
+        )
+        rows.append(
+            [
+                total.names,
+                currency,
+                *draft,
+                *(canonical(total.actual_quantity), total.fee_amount, sorted(total.units)),
+            ]
+        )
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def _merge(sums: _Sums, text: str) -> None:
+    for names, currency, drafted, draft_fee, draft_units, quantity, fee, units in json.loads(text):
+        total = _total(sums, names, currency)
+        total.add_draft(None if drafted is None else Decimal(drafted), draft_fee, draft_units)
+        total.add(Decimal(quantity), fee, units)
+
+
+def _sum(sums: _Sums, row: RowMapping, by: By, product: str) -> _Sum:
+    return _total(sums, _names(row, by, product), row["currency"] or "")
+
+
+def _total(sums: _Sums, names: dict[str, str], currency: str) -> _Sum:
+    key = (next(iter(names.values())), currency)
     return sums.setdefault(key, _Sum(names))
 
 
@@ -89,25 +181,6 @@ def _names(row: RowMapping, by: By, product: str) -> dict[str, str]:
     if by == "customer":
         return {"customer_id": row["customer_id"], "customer_name": row["customer_name"]}
     return {"product": product}
-
-
-def _add_draft(total: _Sum, row: RowMapping) -> None:
-    if row["draft_fee_amount"] is not None:
-        total.draft_fee_amount = (total.draft_fee_amount or 0) + row["draft_fee_amount"]
-    if row["draft_rated_quantity"] is not None:
-        drafted = total.draft_rated_quantity or ZERO
-        total.draft_rated_quantity = EXACT.add(drafted, row["draft_rated_quantity"])
-        if row["draft_rated_quantity"] and row["draft_uom"] is not None:
-            total.draft_units.add(row["draft_uom"])
-            if row["several_drafts"]:
-                total.draft_units.add("")
-
-
-def _add(total: _Sum, quantity: Decimal, fee: int, unit: str | None) -> None:
-    total.actual_quantity = EXACT.add(total.actual_quantity, quantity)
-    total.fee_amount += fee
-    if quantity and unit is not None:
-        total.units.add(unit)
 
 
 def _line(total: _Sum, currency: str | None) -> View:

@@ -1,5 +1,5 @@
 """What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
-selections that have expired, and tells of tokens that expire and of mail that nobody sends.
+selections that have expired, adds the forecast up, and tells of tokens that expire and of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from batchwright.engine.store.leases import LeaseStore
 from batchwright.notifications import outbox
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
+from batchwright.operations.billing.forecast import refresh_forecast
 from batchwright.operations.billing.selections import prune_selections
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
@@ -26,6 +27,9 @@ from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
 """How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
+
+REFRESHES = 5
+"""Of the forecast, one after the other, in a second."""
 
 UNTOUCHED_FOR = timedelta(days=1)
 """A mail that was due so long ago and that nobody has tried since is told of, once in that time."""
@@ -49,6 +53,7 @@ class Upkeep:
         self._on_mail = on_mail
         self._presence = Presence(app)
         self._told_at: datetime | None = None
+        self._added_up = False
         self._stop = threading.Event()
         self._thread = DutyThread("upkeep", self._loop, on_failure)
 
@@ -78,8 +83,24 @@ class Upkeep:
                 self._mails(tell_of_expiring_tokens),
             )
             self._try("mail that nobody sends could not be looked for", self._tell_of_untouched)
-            self._stop.wait(SECONDS_BETWEEN)
+            self._wait()
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
+
+    def _wait(self) -> None:
+        """Wait for the next time; as long as inputs change, the forecast is added up anew meanwhile, each second."""
+        deadline = self._app.clock.monotonic() + SECONDS_BETWEEN
+        self._added_up = True
+        while self._added_up and (left := deadline - self._app.clock.monotonic()) > 0:
+            self._added_up = False
+            self._try("the forecast could not be added up; who looks does so", self._add_up)
+            if self._stop.wait(1.0 if self._added_up else left):
+                return
+
+    def _add_up(self, app: Application) -> None:
+        for _ in range(REFRESHES):
+            if not refresh_forecast(app) or self._stop.is_set():
+                return
+            self._added_up = True
 
     def _mails(self, record: Callable[[Application], int]) -> Callable[[Application], None]:
         def duty(app: Application) -> None:

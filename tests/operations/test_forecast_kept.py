@@ -1,0 +1,98 @@
+"""What is kept of the forecast: by block of assets, good until a change of the block, never another answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from batchwright.billing.records import assets, forecast_blocks
+from batchwright.operations.app import Application
+from batchwright.operations.billing import forecast as forecasts
+from batchwright.operations.billing.forecast import forecast, refresh_forecast
+from tests.operations.test_forecast import add, drafted, rated
+from tests.support.records import Books
+
+Write = Callable[[Callable[[Books], Any]], Any]
+
+ASSETS = 9
+
+
+@pytest.fixture
+def company(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_blocks, "ASSETS", 2)
+    monkeypatch.setattr(forecasts, "BLOCKS_AT_A_TIME", 2)
+
+    def fill(books: Books) -> None:
+        for number in range(ASSETS):
+            asset = books.asset(f"AL-{number}", customer_id=f"CU-{number % 2}", product=f"P-{number % 3}")
+            figures = drafted("0.1", 100) if number % 2 else rated("5", 50)
+            add(books, asset, number, 1 + number % 4, **figures)
+
+    write(fill)
+
+
+def stale(app: Application) -> list[tuple[int, int]]:
+    with app.database.read() as connection:
+        return forecast_blocks.read(connection, "month").stale
+
+
+@pytest.mark.on_both
+@pytest.mark.usefixtures("company")
+def test_blocks_are_added_up_some_at_a_time_and_anew_after_a_change(app: Application, write: Write) -> None:
+    asked = [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    assert stale(app) == [(0, 4)]
+    assert refresh_forecast(app)
+    assert stale(app) == [(2, 4)]
+    assert asked == [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    while refresh_forecast(app):
+        pass
+    assert stale(app) == []
+    assert asked == [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    with app.database.write() as connection:
+        assets.lock(connection, [2, 3, 7])
+    assert stale(app) == [(1, 1), (3, 3)]
+    write(lambda books: add(books, 7, 100, 1, **rated("1", 1)))
+    [january, *_] = forecast(app)
+    assert (january["month"], january["fee_amount"]) == ("2023-01", "1.51")
+    while refresh_forecast(app):
+        pass
+    assert forecast(app)[0] == january
+    assert not refresh_forecast(app)
+
+
+@pytest.mark.usefixtures("company")
+def test_a_change_that_is_rolled_back_leaves_what_is_kept(app: Application) -> None:
+    while refresh_forecast(app):
+        pass
+    with pytest.raises(ZeroDivisionError):
+        lock_in_vain(app)
+    assert stale(app) == []
+
+
+def lock_in_vain(app: Application) -> None:
+    with app.database.write() as connection:
+        assets.lock(connection, [3])
+        raise ZeroDivisionError
+
+
+@pytest.mark.usefixtures("company")
+def test_a_look_writes_nothing(app: Application) -> None:
+    while refresh_forecast(app):
+        pass
+    with app.database.write() as connection:
+        assets.lock(connection, [3])
+    forecast(app)
+    assert stale(app) == [(1, 1)]
+
+
+@pytest.mark.on_both
+@pytest.mark.usefixtures("company")
+def test_one_process_adds_up_at_a_time_and_the_others_do_not_wait(app: Application) -> None:
+    if app.database.is_sqlite:
+        return  # every writer is alone there
+    with app.database.write() as connection:
+        assert forecast_blocks.take_changes(connection)
+        assert not refresh_forecast(app)
+    assert refresh_forecast(app)
