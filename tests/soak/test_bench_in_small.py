@@ -14,6 +14,8 @@ from bench.floor import touch_all
 from bench.growth import cases, fill_history, plans
 from bench.growth import measure as measure_growth
 from bench.measure import Pair, Result, measure
+from bench.pages import History, prepare, reads
+from bench.pages import measure as measure_pages
 from tests.engine.looks import LOOKS
 
 
@@ -88,6 +90,14 @@ def test_growth_tells_what_each_forecast_of_a_case_leaves_behind(tmp_path: Path)
         assert len(case.seconds) == 1
         assert case.size[0] > 0
         assert case.line().startswith(f"| {case.name} |")
+
+
+def test_each_read_of_the_pages_has_its_times_and_its_plan(migrated_url: str) -> None:
+    history = History(runs=400, large=3, records=4_000)
+    prepare(migrated_url, history, inputs=50)
+    lines = list(measure_pages(migrated_url, history, times=2))
+    assert [line.split(" | ")[0] for line in lines] == [read.name for read in reads(history)]
+    assert all("ix_" in line or "_index" in line or "uq_" in line or "_key" in line for line in lines), lines
 
 
 def test_growth_names_what_each_repeated_statement_reads(migrated_url: str) -> None:

@@ -25,7 +25,8 @@ from batchwright.engine.store.tables import run as run_table
 LIVE = tuple(state for state in State if state not in ENDED)
 _NEWEST_START = select(func.coalesce(func.max(run_table.c.start_number), 0))
 _HAS_ERRORS = and_(
-    run_table.c.total.is_not(None), exists().where(scope.c.run_id == run_table.c.id, scope.c.errored > 0)
+    run_table.c.total.is_not(None),
+    exists().where(scope.c.run_id == run_table.c.id, scope.c.state == "done", scope.c.errored > 0),
 )
 
 Condition = ColumnElement[bool]

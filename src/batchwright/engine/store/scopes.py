@@ -216,12 +216,12 @@ def reported_page(
     rows: list[Any] = []
     for one in outcomes[0 if after is None else outcomes.index(after.outcome) :]:
         mine = select(outcome).where(outcome.c.run_id == run_key, outcome.c.outcome == one)
+        order = (outcome.c.code, outcome.c.id) if code is None else (outcome.c.id,)
         if code is not None:
             mine = mine.where(outcome.c.code == code)
         if after is not None and after.outcome == one:
-            mine = mine.where(tuple_(outcome.c.code, outcome.c.id) > (after.code, after.key))
-        in_order = mine.order_by(outcome.c.code, outcome.c.id).limit(size - len(rows))
-        rows += connection.execute(in_order).all()
+            mine = mine.where(tuple_(*order) > ((after.code, after.key) if code is None else (after.key,)))
+        rows += connection.execute(mine.order_by(*order).limit(size - len(rows))).all()
         if len(rows) == size:
             break
     return rows
