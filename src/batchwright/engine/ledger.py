@@ -120,7 +120,7 @@ def page(
     found: list[RecordOutcome] = []
     places: list[Place] = []
     at_a_time = min(50, -(-(size + 1) // run.scope_size))
-    for stored in scopes.read_all(connection, run.id, outcome, number - 1, at_a_time):
+    for stored in scopes.read_all(connection, run.id, outcome, max(number, 1) - 1, at_a_time):
         chosen = _chosen(connection, stored, outcome, None)
         if stored.number == number:
             chosen = [one for one in chosen if one[0] > position]
