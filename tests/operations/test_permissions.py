@@ -68,7 +68,7 @@ from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, mail_page, preview_mail, retry_mail, retry_mails, show_mail
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
-from batchwright.operations.runs.driving import drive_run, resume_run
+from batchwright.operations.runs.driving import drive_run, driven_run, resume_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import (
     list_runs,
@@ -145,6 +145,7 @@ NEEDED = {
         "run_outcomes",
         "run_preview",
         "show_run",
+        "driven_run",
         "list_fires",
         "fires_page",
         "list_schedules",
@@ -264,6 +265,9 @@ NO_ACT = {
     "make_digests": "the worker's act",
     "prune_selections": "the worker's act",
     "refresh_forecast": "the worker's act",
+    "prune_keyed_calls": "the worker's act",
+    "answer_once": "around acts, which ask",
+    "kept_answer": "what one's own act was answered",
     "tell_of_expiring_tokens": "the worker's act",
     "missing_parts": "what machines probe, before they are anybody; it names no record",
 }
@@ -317,6 +321,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "run_preview": lambda: run_preview(app, "x", actor=actor),
         "show_run": lambda: show_run(app, "x", actor=actor),
         "fires_page": lambda: fires_page(app, "x", actor=actor),
+        "driven_run": lambda: driven_run(app, "x", actor=actor),
         "list_fires": lambda: list_fires(app, "x", actor=actor),
         "schedules_page": lambda: schedules_page(app, actor=actor),
         "list_schedules": lambda: list_schedules(app, actor=actor),

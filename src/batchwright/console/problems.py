@@ -24,6 +24,7 @@ from batchwright.engine.errors import (
 from batchwright.engine.faults import ReadTooLong, in_words
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.actor import Unauthenticated
+from batchwright.operations.idempotency import KeyConflict
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -39,6 +40,7 @@ _STATUSES: Final[Sequence[tuple[type[Exception], HTTPStatus]]] = (
     (MoveRefused, HTTPStatus.CONFLICT),
     (KeyInUse, HTTPStatus.CONFLICT),
     (PreviewOutdated, HTTPStatus.CONFLICT),
+    (KeyConflict, HTTPStatus.CONFLICT),
     (DatabaseMissing, HTTPStatus.SERVICE_UNAVAILABLE),
     (DatabaseReplaced, HTTPStatus.SERVICE_UNAVAILABLE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -11,9 +11,10 @@ from batchwright.config.tracebacks import said_by
 # PostgreSQL's SQLSTATE: connection exceptions, insufficient resources, system errors (input and output, files);
 # operator intervention (a statement cancelled or timed out, shutdown, restart, a session ended, also for standing
 # still or for a long transaction), serialization failure, deadlock, lock not available, damaged data and indexes.
+LOCK_NOT_AVAILABLE = "55P03"
 TRANSIENT_CLASSES = ("08", "53", "58")
 TRANSIENT_STATES = (
-    *("57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "40001", "40P01", "55P03"),
+    *("57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "40001", "40P01", LOCK_NOT_AVAILABLE),
     *("XX001", "XX002"),
 )
 SQLITE_INTERRUPTED = "SQLITE_INTERRUPT"
@@ -98,6 +99,11 @@ def is_cancelled(error: BaseException) -> bool:
     return getattr(raised, "sqlstate", None) == CANCELLED
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """True where PostgreSQL gave a lock to somebody else for longer than we wait for it."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == LOCK_NOT_AVAILABLE
+
+
 def reason_of(error: BaseException) -> str:
     """What the driver said, without the statement that SQLAlchemy adds; of any other exception its text."""
     return said_by(error)
@@ -116,7 +122,7 @@ def in_words(error: BaseException) -> tuple[str, str] | None:
         )
     if is_damage(error):
         return f"the database is damaged: {said}", "See `batchwright db check`, and restore a backup"
-    if code.startswith(("SQLITE_BUSY", "55P03")):
+    if code.startswith(("SQLITE_BUSY", LOCK_NOT_AVAILABLE)):
         return said, "Do it again when that process is done, or give it longer with --timeout SECONDS"
     return said, "Do it again; if it stays so, look at the database and its disk"
 

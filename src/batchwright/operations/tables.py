@@ -1,4 +1,6 @@
-"""The audit trail with the chain that seals it, and the users with their roles and tokens."""
+"""The audit trail with the chain that seals it, the users with their roles and tokens, and what their calls were
+answered.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     Index,
+    Integer,
+    LargeBinary,
     String,
     Table,
     Text,
+    UniqueConstraint,
     false,
     text,
 )
@@ -122,4 +127,27 @@ user_token = Table(
     Column("last_used_at", UtcTime, comment="to the hour"),
     Column("revoked_at", UtcTime),
     sqlite_autoincrement=True,
+)
+
+LONGEST_IDEMPOTENCY_KEY: Final = 255
+IdempotencyKey = String(LONGEST_IDEMPOTENCY_KEY).with_variant(
+    String(LONGEST_IDEMPOTENCY_KEY, collation="C"), "postgresql"
+)
+
+keyed_call = Table(
+    "keyed_call",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("user_id", BigKey, ForeignKey("app_user.id", ondelete="CASCADE"), nullable=False),
+    Column("key", IdempotencyKey, nullable=False, comment="as the caller chose it"),
+    Column("fingerprint", String(64), nullable=False, comment="SHA-256 of what was asked"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("run_id", PublicId, comment="of a synchronous run that was begun for it"),
+    Column(
+        "status", Integer, comment="of the answer; empty: the run is still at work, or its process is gone"
+    ),
+    Column("headers", Text, comment="JSON"),
+    Column("body", LargeBinary, comment="as it was sent; empty where it held a secret"),
+    UniqueConstraint("user_id", "key", name="uq_keyed_call_user_id_key"),
+    Index("ix_keyed_call_created_at", "created_at"),
 )

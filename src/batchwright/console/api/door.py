@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from batchwright.console.api.bodies import StrictRequest, check_type
+from batchwright.console.api.keyed import PARAMETER, keyed, outwait
 from batchwright.console.problems import MEDIA_TYPE, Problem
 from batchwright.console.traffic import HEAVY_READS, PAGE_SECONDS, WAITS, Traffic
 from batchwright.engine.store.read_limit import READ_SECONDS
@@ -30,7 +31,9 @@ from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.idempotency import StillAtWork
 from batchwright.operations.paging import LONGEST_PAGE, PAGE, Page
+from batchwright.operations.runs.driving import driven_run
 from batchwright.operations.versions import digest, encoded
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -141,7 +144,10 @@ class _Route(APIRoute):
             _refuse_unknown(request, known)
             if wanted is not None:
                 check_type(request, wanted)
-            return await handle(StrictRequest(request.scope, request.receive))
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except StillAtWork as first:
+                return await outwait(request.state.call, first, _of_run)
 
         return answer
 
@@ -197,6 +203,7 @@ class Doors(APIRouter):
         form: str | None = None,
         heavy: bool = False,
         name: str | None = None,
+        secret: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the door of an operation, whose name is its ``operationId``.
 
@@ -208,6 +215,7 @@ class Doors(APIRouter):
             form: what sets a file apart from other answers of the operation, at the end of its ``operationId``.
             heavy: whether it reads much, and is kept to a lane of its own, with few at a time for each caller.
             name: the ``operationId`` of one of several doors that lead to the same operation.
+            secret: whether the answer holds something that is told once: it is not kept for an `Idempotency-Key`.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
         if method != "GET":
@@ -217,6 +225,9 @@ class Doors(APIRouter):
             told[status] = _answer_of(model)
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
         self.operations.add(operation)
+        extra: dict[str, Any] = {"x-role": right.value}
+        if method == "POST":
+            extra["parameters"] = [PARAMETER]
         add = self.api_route(
             path,
             methods=[method],
@@ -228,9 +239,15 @@ class Doors(APIRouter):
             responses=told,
             summary=_first_line(operation),
             description=_rest(operation),
-            openapi_extra={"x-role": right.value},
+            openapi_extra=extra,
         )
-        return (lambda function: add(_in_lane(function))) if heavy else add
+
+        def add_as_told(function: Callable[..., Any]) -> Callable[..., Any]:
+            if method == "POST":
+                function = keyed(function, _of_run, secret=secret)
+            return add(_in_lane(function) if heavy else function)
+
+        return add_as_told
 
 
 def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -253,6 +270,11 @@ def _answer_of(model: Any) -> dict[str, Any]:
     return (
         {"content": {model: {"schema": {"type": "string"}}}} if isinstance(model, str) else {"model": model}
     )
+
+
+def _of_run(call: Call, run_id: str) -> Response | None:
+    view = driven_run(call.app, run_id, actor=call.actor)
+    return None if view is None else answer(view)
 
 
 def _refusal_of(status: int) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""The database of an application: how to open it, and the two ways to talk to it, ``read`` and ``write``."""
+"""The database of an application: how to open it, and the two ways to talk to it, ``read`` and ``write``.
+
+``joined`` makes one transaction of all that a thread reads and writes.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +26,8 @@ from batchwright.engine.store.engines import (
     LIMITED,
     SESSION_CHANGED,
     is_sqlite,
+    let_stand,
+    let_wait,
     open_engine,
     open_lease_engine,
 )
@@ -38,11 +43,29 @@ SIDE_FILES = (
 )
 
 
+class Joined:
+    """The transaction that all reads and writes of a thread to one database are part of, see ``Database.joined``."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._later: list[Callable[[], None]] = []
+        self.connection: Connection | None = None
+        """Its connection; none when it has ended."""
+        self.is_whole = True
+        """Whether it goes to the end of the block: it was not ended by ``commit``."""
+
+    def commit(self) -> None:
+        """Commit before the end of the block: what the thread does from here on stands for itself."""
+        self.is_whole = False
+        self._open.close()
+
+
 class _Writing(threading.local):
-    """Which databases this thread is writing to."""
+    """Which databases this thread is writing to, and which transactions its reads and writes are part of."""
 
     def __init__(self) -> None:
         self.to: set[str] = set()
+        self.joined: dict[str, Joined] = {}
 
 
 _writing = _Writing()
@@ -113,9 +136,13 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection that sees one state of the database and changes nothing.
 
-        Raises ``ReadTooLong`` where it takes longer than ``READ_SECONDS``, if that is set.
+        Raises ``ReadTooLong`` where it takes longer than ``READ_SECONDS``, if that is set. Where this thread has
+        ``joined`` a transaction it gives that one's, which has no limit and sees what was committed meanwhile, too.
         """
         self._require_same_file()
+        if (joined := self._joined_connection) is not None:
+            yield joined
+            return
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection = connection.execution_options(batchwright_read=True)
@@ -132,7 +159,7 @@ class Database:
         """A connection to read by a single statement: on PostgreSQL it saves the way there and back for a transaction
         around it, twice.
         """
-        if self.is_sqlite or READ_SECONDS.get() is not None:
+        if self.is_sqlite or READ_SECONDS.get() is not None or self._joined_connection is not None:
             with self.read() as connection:
                 yield connection
             return
@@ -145,8 +172,16 @@ class Database:
 
         On PostgreSQL it waits five seconds for a lock at most, a fault that passes, and loses its session when it
         stands still for ten; not when it is ``patient``: what waits for scopes, or calls a job.
+
+        Where this thread has ``joined`` a transaction it is a part of that; an exception takes back this part alone.
         """
         self._require_same_file()  # before a connection leads to another
+        if (joined := self._joined_connection) is not None:
+            if patient:
+                let_wait(joined)
+            with self._alone(), joined.begin_nested():
+                yield joined
+            return
         with self.engine.connect() as connection, self.transaction(connection, patient=patient):
             yield connection
 
@@ -157,13 +192,20 @@ class Database:
         Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read;
         on SQLite ``NestedWrite`` in the middle of another one of this thread, ``DatabaseReplaced`` for another file.
         """
+        if self._joined_connection is not None:
+            raise NestedWrite(self.display_url)  # on SQLite it would wait for itself
+        with self._alone(), self._begun(connection, patient=patient):
+            yield connection
+
+    @contextmanager
+    def _begun(self, connection: Connection, *, patient: bool) -> Iterator[None]:
         turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
         connection = connection.execution_options(**{LIMITED: not patient})
         try:
-            with self._alone(), turn:
+            with turn:
                 self._require_same_file()
                 with connection.begin():
-                    yield connection
+                    yield
             if SESSION_CHANGED in connection.info:
                 connection.invalidate()
         except Exception as error:
@@ -171,6 +213,50 @@ class Database:
                 raise
             connection.invalidate()
             raise ReadOnlyDatabase(reason_of(error)) from error
+
+    @contextmanager
+    def joined(self) -> Iterator[Joined]:
+        """One transaction of all that this thread reads and writes until the end of the block, also by other objects
+        of the same database. It commits there, or at ``Joined.commit``; an exception takes all of it back.
+
+        It waits for locks as ``write`` does, but may stand still: whatever is read is part of it. What works on a
+        connection of its own (scopes of a run) has to come after ``Joined.commit``; else it raises ``NestedWrite``.
+        """
+        self._require_same_file()
+        self.refuse_nested_write()
+        if self._place in _writing.joined:
+            raise NestedWrite(self.display_url)
+        joined = Joined()
+        try:
+            with joined._open as block:
+                connection = block.enter_context(self.engine.connect())
+                block.enter_context(self._begun(connection, patient=False))
+                let_stand(connection)
+                block.callback(self._part, joined)
+                joined.connection, _writing.joined[self._place] = connection, joined
+                yield joined
+        finally:
+            for act in joined._later:
+                act()
+
+    def _part(self, joined: Joined) -> None:
+        joined.connection = None
+        del _writing.joined[self._place]
+
+    @property
+    def _joined_connection(self) -> Connection | None:
+        joined = _writing.joined.get(self._place) if _writing.joined else None
+        return None if joined is None else joined.connection
+
+    def when_apart(self, act: Callable[[], None]) -> None:
+        """Call it now; where this thread has ``joined`` a transaction when that has ended, however it does: what it
+        writes stays, even if the transaction is taken back.
+        """
+        joined = _writing.joined.get(self._place)
+        if joined is None:
+            act()
+        else:
+            joined._later.append(act)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -137,6 +137,12 @@ def let_wait(connection: Connection) -> None:
         connection.execute(_LET_WAIT)
 
 
+def let_stand(connection: Connection) -> None:
+    """Let a short write transaction stand still for as long as its thread calculates; it still waits for no lock."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
 def _execute_unprepared(cursor: Any, statement: str, _context: Any) -> bool:
     """Several statements in one message cannot be prepared, as the driver does with what comes often."""
     cursor.execute(statement, prepare=False)

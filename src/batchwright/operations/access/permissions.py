@@ -178,20 +178,27 @@ def _lack(user: RowMapping, right: Right) -> Forbidden | None:
 def _record(
     app: Application, connection: Connection | None, actor: Actor, right: Right, act: str, refusal: Forbidden
 ) -> None:
-    try:
-        with app.database.write() if connection is None else nullcontext(connection) as writing:
-            audit.record(
-                writing,
-                actor=actor,
-                act="permission.refused",
-                subject=act,
-                after={"needed": right, "why": refusal.message},
-                now=app.clock.now(),
-            )
-    except (SQLAlchemyError, OSError) as error:
-        # Who may not write the file at all is refused all the same.
-        reason = reason_of(error)
-        log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
+    entry = audit.Entry(
+        actor=actor,
+        act="permission.refused",
+        subject=act,
+        after={"needed": right, "why": refusal.message},
+        now=app.clock.now(),
+    )
+
+    def write() -> None:
+        try:
+            with app.database.write() if connection is None else nullcontext(connection) as writing:
+                audit.record_all(writing, [entry])
+        except (SQLAlchemyError, OSError) as error:
+            # Who may not write the file at all is refused all the same.
+            reason = reason_of(error)
+            log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
+
+    if connection is None:
+        app.database.when_apart(write)
+    else:
+        write()
 
 
 def _names(actor: Actor, owner: str | None) -> set[str]:

@@ -11,6 +11,7 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.idempotency import go_on_apart
 from batchwright.operations.mail import send_due_mail
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.run_view import view_of
@@ -28,6 +29,7 @@ def drive_submitted(
     mail: bool = True,
 ) -> View:
     """Drive a run that the caller has just submitted, as `drive_run` does; who might submit it may drive it."""
+    go_on_apart(submitted.run_id)
     match submitted.claim:
         case Claimed(run):
             run = app.dispatcher.work(run, stop)
@@ -56,6 +58,14 @@ def drive_run(
     with app.database.read() as connection:
         run = runs.by_id(connection, run_id)
     return _driven(app, app.dispatcher.drive(run.id, stop), stop, on_progress, mail=mail)
+
+
+def driven_run(app: Application, run_id: str, *, actor: Actor) -> View | None:
+    """The JSON that `drive_submitted` gives of a run that it has driven to its end; `None` while it has not ended."""
+    permit(app, actor, Right.LOOK, "run.show")
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id)
+    return _view(app, run) if run.ended else None
 
 
 def resume_run(
@@ -100,6 +110,10 @@ def _driven(app: Application, run: Run, stop: Stop, on_progress: OnProgress, *, 
     run = _followed(app, run, stop, on_progress)
     if run.ended and mail:
         send_due_mail(app, run.run_id, stop)
+    return _view(app, run)
+
+
+def _view(app: Application, run: Run) -> View:
     with app.database.read() as connection:
         view = view_of(connection, runs.by_key(connection, run.id), app.clock.now())
     if run.in_caller and run.ended:

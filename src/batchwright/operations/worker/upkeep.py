@@ -1,5 +1,6 @@
 """What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
-selections that have expired, adds the forecast up, and tells of tokens that expire and of mail that nobody sends.
+selections that have expired and answers kept for long enough, adds the forecast up, and tells of tokens that expire and
+of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import refresh_forecast
 from batchwright.operations.billing.selections import prune_selections
+from batchwright.operations.idempotency import prune_keyed_calls
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
 from batchwright.operations.workers import Presence
@@ -78,6 +80,7 @@ class Upkeep:
             )
             self._try("the daily digests could not be made; they wait", self._mails(make_digests))
             self._try("selections that have expired could not be deleted", prune_selections)
+            self._try("answers of old calls could not be deleted", prune_keyed_calls)
             self._try(
                 "users could not be told of tokens that expire; it waits",
                 self._mails(tell_of_expiring_tokens),

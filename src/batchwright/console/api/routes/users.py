@@ -105,7 +105,9 @@ def tokens(email: str, query: Annotated[PageQuery, InQuery()], call: Call = CALL
     return page_answer(call, page)
 
 
-@doors.door("POST", "/users/{email}/tokens", make_token, Right.ADMINISTER, answers={201: NewTokenText})
+@doors.door(
+    "POST", "/users/{email}/tokens", make_token, Right.ADMINISTER, answers={201: NewTokenText}, secret=True
+)
 def token(email: str, new: NewToken, call: Call = CALL) -> Response:
     """Make a token; its text is in this answer alone."""
     made = make_token(
