@@ -88,6 +88,7 @@ def impatient() -> Iterator[None]:
     READ_SECONDS.reset(token)
 
 
+@pytest.mark.on_both
 def test_a_read_that_takes_too_long_is_ended_and_the_next_is_read(app: Application, impatient: None) -> None:
     endless = text(
         "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1000000000)"

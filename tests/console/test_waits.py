@@ -37,6 +37,7 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+@pytest.mark.on_both
 def test_any_number_of_waiters_takes_one_thread_and_all_hear_of_the_change(app: Application) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
     watch = RunWatch(app)

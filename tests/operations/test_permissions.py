@@ -269,6 +269,7 @@ NO_ACT = {
     "answer_once": "around acts, which ask",
     "kept_answer": "what one's own act was answered",
     "tell_of_expiring_tokens": "the worker's act",
+    "service_figures": "what machines measure; it names no record and nobody",
     "missing_parts": "what machines probe, before they are anybody; it names no record",
 }
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from batchwright.console.api.application import make_web
 from batchwright.console.envelope import Envelope
+from batchwright.console.metrics import MetricsDoor, registry_of
 from batchwright.console.probes import Probes
 from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
@@ -31,8 +32,10 @@ def make_asgi(
     app: Application, *, host: str, worker_expected: bool, traffic: Traffic | None = None
 ) -> ASGIApp:
     """The whole of the web: doors, probes, and what surrounds every request."""
-    web = make_web(app, traffic or Traffic(app))
+    traffic = traffic or Traffic(app)
+    web = make_web(app, traffic)
     web.router.routes.extend(Probes(app, worker_expected=worker_expected).routes())
+    web.router.routes.extend(MetricsDoor(app, registry_of(app, traffic)).routes())
     base = urlsplit(app.settings.base_url)
     hosts = {*LOOPBACK, _as_host(host), (base.hostname or "").lower()}
     return Envelope(web, hosts=hosts, https=base.scheme == "https")
@@ -45,7 +48,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: Application, listening: socket.socket, *, host: str, worker: bool, proxies: Collection[str] = ()
+    app: Application,
+    listening: socket.socket,
+    *,
+    host: str,
+    worker: bool,
+    proxies: Collection[str] = (),
+    traffic: Traffic | None = None,
 ) -> int:
     """Answer requests on the socket until SIGTERM or SIGINT; returns the worker's exit code, 0 without one.
 
@@ -55,7 +64,7 @@ def serve(
         proxies: addresses whose ``X-Forwarded-…`` headers are believed.
     """
     child = WorkerChild() if worker else None
-    traffic = Traffic(app)
+    traffic = traffic or Traffic(app)
     config = uvicorn.Config(
         make_asgi(app, host=host, worker_expected=worker, traffic=traffic),
         proxy_headers=bool(proxies),

@@ -383,6 +383,20 @@ def statuses(connection: Connection, run_key: int | None) -> dict[str, int]:
     return {row.status: row.number for row in connection.execute(statement)}
 
 
+MOST_COUNTED = 10_000
+NOT_SENT = ("waiting", "failed", "no_recipient")
+
+
+def backlog(connection: Connection) -> tuple[dict[str, int], datetime | None]:
+    """How many mails there are in each status but sent, 10,000 at most, and since when the first waiting is due."""
+    numbers = {}
+    for status in NOT_SENT:
+        some = select(mail.c.id).where(mail.c.status == status).limit(MOST_COUNTED).subquery()
+        numbers[status] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+    due = select(func.min(mail.c.next_attempt_at)).where(mail.c.status == "waiting")
+    return numbers, connection.execute(due).scalar()
+
+
 def claim(connection: Connection, line: MailLine, now: datetime) -> bool:
     """Take the mail for one attempt, if nobody else has. If the sender dies, it is due again after ``HOLD``."""
     values = {"wanted": line.key, "seen_attempts": line.attempts, "held_until": now + HOLD, **_times(now)}

@@ -7,6 +7,7 @@ import click
 from batchwright.cli.answers import say
 from batchwright.cli.exits import FAILED
 from batchwright.cli.groups import Command
+from batchwright.cli.metrics_port import expose, metrics_port_option
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
@@ -31,13 +32,17 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
     is_flag=True,
     help="Listen beyond this machine though people come by http: their tokens can be read on the way.",
 )
+@metrics_port_option
 @click.pass_obj
-def serve(verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_http: bool) -> int:
+def serve(
+    verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_http: bool, metrics_port: int | None
+) -> int:
     """Answer HTTP requests until SIGTERM or Ctrl-C, and have a worker beside it.
 
     The API is below /api/v1, its description at /api/openapi.json; /healthz says that the process is alive, /readyz
-    that database, schema and a worker are there. An embedded database that is missing is made. Listens on this
-    machine alone unless --host says otherwise, and then only with a base_url of https, or with --allow-http.
+    that database, schema and a worker are there, /metrics gives figures for Prometheus. An embedded database that is
+    missing is made. Listens on this machine alone unless --host says otherwise, and then only with a base_url of
+    https, or with --allow-http.
     """
     configure_logging(verbosity.level + 1)
     with application(Door.API) as app:
@@ -45,7 +50,15 @@ def serve(verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_htt
         if app.database.is_sqlite and not app.database.exists():
             app.database.upgrade()
         app.database.require()
-        from batchwright.console import server  # the web is heavy: only this command loads it
+        from batchwright.console import (
+            metrics,
+            server,
+            traffic,
+        )  # the web is heavy: only this command loads it
+
+        shared = traffic.Traffic(app)
+        if metrics_port is not None:
+            expose(metrics.registry_of(app, shared), metrics_port)
 
         try:
             listening = server.listen(host, port)
@@ -58,7 +71,14 @@ def serve(verbosity: Verbosity, host: str, port: int, no_worker: bool, allow_htt
         where = listening.getsockname()
         name = f"[{where[0]}]" if ":" in where[0] else where[0]
         say(f"Serving {app.database.display_url} at http://{name}:{where[1]}", err=True)
-        code = server.serve(app, listening, host=host, worker=not no_worker, proxies=app.settings.proxies)
+        code = server.serve(
+            app,
+            listening,
+            host=host,
+            worker=not no_worker,
+            proxies=app.settings.proxies,
+            traffic=shared,
+        )
     say("Stopped.", err=True)
     return code
 

@@ -13,6 +13,7 @@ import click
 from batchwright.cli.answers import say
 from batchwright.cli.exits import DONE, FAILED, OUTDATED
 from batchwright.cli.groups import Command
+from batchwright.cli.metrics_port import expose, metrics_port_option
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
@@ -27,8 +28,9 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 
 @click.command("worker", cls=Command, example="batchwright worker")
 @click.option("--until-closed", is_flag=True, hidden=True, help="Stop when standard input is closed, too.")
+@metrics_port_option
 @click.pass_obj
-def worker(verbosity: Verbosity, until_closed: bool) -> int:
+def worker(verbosity: Verbosity, until_closed: bool, metrics_port: int | None) -> int:
     """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
     Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
@@ -37,6 +39,8 @@ def worker(verbosity: Verbosity, until_closed: bool) -> int:
     """
     configure_logging(verbosity.level + 1)
     with application(Door.WORKER) as app:
+        if metrics_port is not None:
+            expose(app.metrics.registry, metrics_port)
         process = WorkerProcess(app)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _Drain(process))

@@ -162,14 +162,21 @@ def _media_type(route: APIRoute) -> str | None:
 def _enter(request: Request, right: Right, act: str) -> Call:
     """Who calls, if they may. Raises `Unauthenticated`, `Problem` (429) and `Forbidden`."""
     app: Application = request.app.state.application
+    actor = authenticated(request)
+    permit(app, actor, right, act)
+    return Call(app, actor, request, request.app.state.traffic, request.state.held)
+
+
+def authenticated(request: Request) -> Actor:
+    """Who calls. Raises `Unauthenticated`, and `Problem` (429) for one who calls too often."""
+    app: Application = request.app.state.application
     header = request.headers.get("authorization", "")
     token = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER.lower() else ""
     actor = authenticate_token(app, token.strip(), request.client.host if request.client else "unknown")
     request.state.user, request.state.door = actor.name, str(actor.door)
     traffic: Traffic = request.app.state.traffic
     traffic.limits.admit(actor.name)
-    permit(app, actor, right, act)
-    return Call(app, actor, request, traffic, request.state.held)
+    return actor
 
 
 def _refuse_unknown(request: Request, known: set[str]) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
+from sqlalchemy.pool import QueuePool
 
 from batchwright.config.secrets import url_without_password
 from batchwright.config.settings import login_name
@@ -293,6 +294,11 @@ class Database:
             return self.display_url
         url = self.url
         return f"{url.host}:{url.port}/{url.database}?{sorted(url.query.items())}"
+
+    def connections_in_use(self) -> int:
+        """How many connections of this object's pool are at work."""
+        pool = self.engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     def exists(self) -> bool:
         """True when a Batchwright database is there. Raises ``Refused`` when nobody answers at the address."""

@@ -323,7 +323,7 @@ schedule_fire = Table(
     Column("cause", String(16), comment="why they were not run, as a code; empty for a run"),
     Column("reason", Text, comment="why they were not run, for people; begins with the cause"),
     Column("run_id", PublicId, index=True, comment="the run that was started; kept when that is pruned"),
-    Column("recorded_at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False, index=True),
     UniqueConstraint("schedule_id", "nominal_time"),
 )
 
