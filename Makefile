@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-long check bench soak clean
+.PHONY: help .venv demo test test-long check openapi bench soak clean
 
 help:  ## this list
 	@grep -E '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ check: $(INSTALLED)  ## lint, format, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+openapi: $(INSTALLED)  ## docs/openapi.json as the doors of the API are now
+	$(BIN)/python -m batchwright.console.api > docs/openapi.json
 
 bench: $(INSTALLED)  ## records per second against the floor of the database
 	$(BIN)/python -m bench

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from batchwright.console.api.routes import (
     audit,
     cron,
+    documentation,
     imports,
     loaded,
     mail,
@@ -36,10 +37,16 @@ PREFIX = "/api/v1"
 ROUTES = (runs, outcome_files, schedules, cron, mail, users, audit, workers, me, loaded, imports)
 
 
-def add_api(web: FastAPI) -> None:
-    """Add the doors to the application of the web, and what makes problem documents of its errors."""
+def add_doors(web: FastAPI) -> None:
+    """Add the doors to the application of the web."""
     for module in ROUTES:
         web.include_router(module.doors, prefix=PREFIX)
+    web.include_router(documentation.doors, prefix="/api")
+
+
+def add_api(web: FastAPI) -> None:
+    """Add the doors to the application of the web, and what makes problem documents of its errors."""
+    add_doors(web)
     web.add_exception_handler(RequestValidationError, _of_validation)
     web.add_exception_handler(HTTPException, _of_http)
     for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, ReadTooLong, Exception):

@@ -228,6 +228,8 @@ class Doors(APIRouter):
         if method != "GET":
             usual |= {400, 409, 413, 415}
         told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
+        if method == "GET":
+            told[304] = {"description": "As it was when the caller saw it (If-None-Match)"}
         for status, model in answers.items():
             told[status] = _answer_of(model)
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")

@@ -280,8 +280,8 @@ class Worker(BaseModel):
 class Customer(BaseModel):
     """A customer."""
 
-    customer_id: Annotated[str, Field(examples=["C-1000"])]
-    name: str
+    customer_id: Annotated[str, Field(examples=["C-1001"])]
+    name: Annotated[str, Field(examples=["Harbour Light Internet Inc."])]
 
 
 class WholeCustomer(Customer):
@@ -296,7 +296,7 @@ class WholeCustomer(Customer):
 class Account(BaseModel):
     """A linked management account."""
 
-    account_id: str
+    account_id: Annotated[str, Field(examples=["HL-EAST"])]
     customer_id: str
     name: str
 
@@ -311,8 +311,8 @@ class WholeAccount(Account):
 class PriceBook(BaseModel):
     """A price book."""
 
-    price_book_id: str
-    name: str
+    price_book_id: Annotated[str, Field(examples=["PB-US-2023"])]
+    name: Annotated[str, Field(examples=["North America list 2023"])]
     currency: Annotated[str, Field(examples=["USD"])]
 
 
@@ -368,7 +368,7 @@ class PriceRevision(PriceTerms):
 class WholePrice(Price):
     """A price with its tiers and revisions; `price_in_force` is the one of the product on the day `on`."""
 
-    price_id: Annotated[str, Field(examples=["PB-1/Storage/2023-01-01"])]
+    price_id: Annotated[str, Field(examples=["PB-US-2023/Compute Hours/2023-01-01"])]
     revision: int
     created_at: Instant
     currency: str
@@ -393,8 +393,8 @@ class ContractTerms(BaseModel):
 class Contract(ContractTerms):
     """A contract in its newest revision."""
 
-    contract_id: str
-    customer_id: str
+    contract_id: Annotated[str, Field(examples=["CT-HL-2023"])]
+    customer_id: Annotated[str, Field(examples=["C-1001"])]
 
 
 class ContractRevision(ContractTerms):
@@ -418,7 +418,7 @@ class WholeContract(Contract):
 class CustomLineItem(BaseModel):
     """A charge or discount of a contract, per account and month; its amount is a percentage by its kind."""
 
-    line_item_id: str
+    line_item_id: Annotated[str, Field(examples=["CLI-001"])]
     contract_id: str
     account_id: str | None
     description: str
@@ -518,7 +518,7 @@ class UsageInput(BaseModel):
 class UsageSchedule(BaseModel):
     """A usage schedule; its draft figures are `null` until forecast."""
 
-    usage_schedule_id: str
+    usage_schedule_id: Annotated[str, Field(examples=["US-00008311"])]
     billing_schedule_id: str
     asset_line_item_id: str
     period_start_date: Day
@@ -537,7 +537,7 @@ class UsageSchedule(BaseModel):
 class BillingSchedule(BaseModel):
     """A billing schedule."""
 
-    billing_schedule_id: str
+    billing_schedule_id: Annotated[str, Field(examples=["BS-01311820"])]
     asset_line_item_id: str
     period_start_date: Day
     period_end_date: Day
@@ -552,7 +552,7 @@ class BillingSchedule(BaseModel):
 class AssetLineItem(BaseModel):
     """An asset line item: the columns of its CSV file, and its currency."""
 
-    asset_line_item_id: str
+    asset_line_item_id: Annotated[str, Field(examples=["ALI-0001"])]
     asset_number: str
     customer_id: str
     account_id: str | None

@@ -27,7 +27,9 @@ def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Respon
     return page_answer(call, audit_page(call.app, limit=query.limit, after=query.after, actor=call.actor))
 
 
-@doors.door("GET", "/audit/verify", verify_audit, Right.ADMINISTER, answers={200: AuditVerification})
+@doors.door(
+    "GET", "/audit/verify", verify_audit, Right.ADMINISTER, answers={200: AuditVerification}, heavy=True
+)
 def verify(query: Annotated[KnownHash, InQuery()], call: Call = CALL) -> Response:
     """Compare every entry with its seal."""
     return answer(verify_audit(call.app, query.newest_hash, actor=call.actor))
