@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
@@ -19,12 +20,16 @@ from batchwright.console.envelope import Envelope
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Traffic
 from batchwright.engine.dispatch import Dispatcher
+from batchwright.notifications.deliver import Mailer
 from batchwright.operations import idempotency, keyed_call_store
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.app import Application
 from batchwright.operations.idempotency import prune_keyed_calls
+from batchwright.operations.mail import list_mail
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import FakeClock
 from tests.console.conftest import Caller
 from tests.support.application import ACTOR, NOW
@@ -205,6 +210,29 @@ def test_who_waits_for_a_synchronous_run_gets_its_answer(
         assert (second.status_code, second.headers[REPLAYED]) == (200, "true")
         assert second.json() == first.result(60).json()
     assert number_of_runs(app) == 1
+
+
+@sqlite
+def test_mail_is_sent_when_the_call_has_committed(
+    app: Application, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True))
+    mail_id = list_mail(app, actor=ACTOR)[0]["mail_id"]
+    sent: list[tuple[object, ...]] = []
+
+    def is_kept() -> bool:
+        with app.database.read() as connection:
+            return keyed_call_store.any_before(connection, NOW + timedelta(1))
+
+    def send(_mailer: Mailer, *mail_ids: str, stop: object) -> None:
+        with ThreadPoolExecutor(1) as elsewhere:
+            sent.append((*mail_ids, elsewhere.submit(is_kept).result(60)))
+
+    monkeypatch.setattr(Mailer, "send", send)
+    for _ in range(2):
+        assert post({"again": True}, path=f"/api/v1/mail/{mail_id}/retry").status_code == 200
+    assert sent == [(mail_id, True)]
 
 
 @pytest.mark.on_both

@@ -71,7 +71,7 @@ def test_an_exception_takes_back_all_of_it_and_one_that_is_caught_its_own_write_
     assert notes(database) == []
 
 
-def test_what_is_done_apart_stays_whatever_becomes_of_the_rest(database: Database) -> None:
+def test_what_is_done_at_the_end_stays_whatever_becomes_of_the_rest(database: Database) -> None:
     def write(text: str) -> None:
         with database.write() as connection:
             note(connection, text)
@@ -79,13 +79,33 @@ def test_what_is_done_apart_stays_whatever_becomes_of_the_rest(database: Databas
     def fail() -> None:
         with database.joined():
             write("taken back")
-            database.when_apart(lambda: write("at the end"))
+            database.when_ended(lambda: write("at the end"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    database.when_apart(lambda: write("at once"))
+    database.when_ended(lambda: write("at once"))
     assert notes(database) == ["at once", "at the end"]
+
+
+def test_what_follows_a_commit_is_done_after_one_alone_and_cannot_undo_it(database: Database) -> None:
+    followed: list[list[str]] = []
+
+    def write(text: str, *, fails: bool) -> None:
+        with database.joined():
+            with database.write() as connection:
+                note(connection, text)
+            database.when_committed(lambda: 1 / 0)
+            database.when_committed(lambda: followed.append(elsewhere.submit(notes, database).result(30)))
+            if fails:
+                raise KeyError
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with pytest.raises(KeyError):
+            write("one", fails=True)
+        write("two", fails=False)
+    database.when_committed(lambda: followed.append([]))
+    assert followed == [["two"], []]
 
 
 def test_after_its_commit_each_write_stands_for_itself(database: Database) -> None:

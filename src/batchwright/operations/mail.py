@@ -121,7 +121,7 @@ def retry_mails(
                 now=now,
             )
     if wanted:
-        app.mailer.send(*wanted, stop=stop)
+        app.database.when_committed(lambda: app.mailer.send(*wanted, stop=stop))
     with app.database.read() as connection:
         return [views.mail(outbox.by_id(connection, mail_id)) for mail_id in wanted]
 
@@ -141,6 +141,10 @@ SECONDS_FOR_MAIL = 10.0
 
 def send_due_mail(app: Application, run_id: str | None = None, stop: Stop = lambda: False) -> None:
     """Send what is due, with `run_id` the mail of that run, for ten seconds at most; what cannot be sent waits."""
+    app.database.when_committed(lambda: _send_due_mail(app, run_id, stop))
+
+
+def _send_due_mail(app: Application, run_id: str | None, stop: Stop) -> None:
     until = time.monotonic() + SECONDS_FOR_MAIL
     try:
         run_key = None

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError
 from sqlalchemy.pool import QueuePool
@@ -49,7 +50,8 @@ class Joined:
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._later: list[Callable[[], None]] = []
+        self._when_committed: list[Callable[[], object]] = []
+        self._when_ended: list[Callable[[], None]] = []
         self.connection: Connection | None = None
         """Its connection; none when it has ended."""
         self.is_whole = True
@@ -59,6 +61,15 @@ class Joined:
         """Commit before the end of the block: what the thread does from here on stands for itself."""
         self.is_whole = False
         self._open.close()
+        self._committed()
+
+    def _committed(self) -> None:
+        acts, self._when_committed = self._when_committed, []
+        for act in acts:
+            try:
+                act()
+            except Exception:  # what is committed is done, and is told so
+                log.exception("what follows a transaction has failed")
 
 
 class _Writing(threading.local):
@@ -70,6 +81,8 @@ class _Writing(threading.local):
 
 
 _writing = _Writing()
+
+log = structlog.get_logger()
 
 
 class Database:
@@ -236,8 +249,9 @@ class Database:
                 block.callback(self._part, joined)
                 joined.connection, _writing.joined[self._place] = connection, joined
                 yield joined
+            joined._committed()
         finally:
-            for act in joined._later:
+            for act in joined._when_ended:
                 act()
 
     def _part(self, joined: Joined) -> None:
@@ -249,15 +263,23 @@ class Database:
         joined = _writing.joined.get(self._place) if _writing.joined else None
         return None if joined is None else joined.connection
 
-    def when_apart(self, act: Callable[[], None]) -> None:
-        """Call it now; where this thread has ``joined`` a transaction when that has ended, however it does: what it
-        writes stays, even if the transaction is taken back.
+    def when_committed(self, act: Callable[[], object]) -> None:
+        """Call it now; where this thread has ``joined`` a transaction when that has committed: what nobody can take
+        back, or what must not be kept waiting for, such as mail to be sent.
         """
         joined = _writing.joined.get(self._place)
         if joined is None:
             act()
         else:
-            joined._later.append(act)
+            joined._when_committed.append(act)
+
+    def when_ended(self, act: Callable[[], None]) -> None:
+        """The same, but also when the transaction was taken back: what stays on record of an act that was refused."""
+        joined = _writing.joined.get(self._place)
+        if joined is None:
+            act()
+        else:
+            joined._when_ended.append(act)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

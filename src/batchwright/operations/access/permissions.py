@@ -196,7 +196,7 @@ def _record(
             log.warning("a refused attempt could not be recorded", act=act, actor=actor.name, reason=reason)
 
     if connection is None:
-        app.database.when_apart(write)
+        app.database.when_ended(write)
     else:
         write()
 

@@ -7,6 +7,7 @@ scopes in flight.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -255,12 +256,13 @@ def _neighbour(connection: Connection, run: Run, run_id: str) -> int:
 
 
 def _tell(app: Application, run: Run) -> None:
+    told: events.Event | None = None
     if run.ended:
-        app.events.publish(
-            events.RunEnded(run.run_id, run.job, run.state, run.error, not_reached=run.not_reached)
-        )
+        told = events.RunEnded(run.run_id, run.job, run.state, run.error, not_reached=run.not_reached)
     elif run.state is State.PAUSED:
-        app.events.publish(events.RunPaused(run.run_id))
+        told = events.RunPaused(run.run_id)
+    if told is not None:
+        app.database.when_committed(partial(app.events.publish, told))
 
 
 def _not_paused(run: Run, asked: steering.Asked | None) -> MoveRefused:

@@ -202,7 +202,8 @@ def _entry(request: RunRequest, act: str, run: Run, now: datetime) -> audit.Entr
 
 def tell_submitted(app: Application, run: Run) -> None:
     """Publish, after the commit, that a run was submitted."""
-    app.events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
+    submitted = events.RunSubmitted(run.run_id, run.job, run.mode, run.actor)
+    app.database.when_committed(lambda: app.events.publish(submitted))
 
 
 def _check_selection(connection: Connection, job: BatchJob, actor: Actor, now: datetime) -> None:
