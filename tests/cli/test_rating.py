@@ -107,7 +107,7 @@ def test_show_tells_people_how_the_amount_came_about_and_what_became_of_the_inpu
     assert history.index("JR-00000001") < history.index("JR-00000002")
     assert history.count("4000.00") == 2
     document = answer(batchwright, "usage-inputs", "show", "IN-00007052")
-    assert list(document)[-3:] == ["explanation", "history", "acts"]
+    assert list(document)[-4:] == ["explanation", "history", "history_next", "acts"]
     assert document["explanation"]["rated"]["lines"] == [
         {"key": "tier:1:usage", "quantity": "20.00", "unit_price": "200.00", "amount": "4000.00"}
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,12 +13,26 @@ from batchwright.billing.records import assets, forecast_blocks
 from batchwright.operations.app import Application
 from batchwright.operations.billing import forecast as forecasts
 from batchwright.operations.billing.forecast import forecast, refresh_forecast
-from tests.operations.test_forecast import add, drafted, rated
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
 
 ASSETS = 9
+
+
+def add(books: Books, asset: int, number: int, month: int, **figures: Any) -> None:
+    """A schedule of that month of 2023 with these figures."""
+    period = {"period_start_date": date(2023, month, 1), "period_end_date": date(2023, month, 28)}
+    key = books.billing_schedule(asset, f"BS-{number}", **period)
+    books.usage_schedule(asset, key, f"US-{number}", **period, **figures)
+
+
+def drafted(quantity: str, amount: int) -> dict[str, Any]:
+    return {"draft_rated_quantity": Decimal(quantity), "draft_fee_amount": amount}
+
+
+def rated(quantity: str, amount: int) -> dict[str, Any]:
+    return {"actual_quantity": Decimal(quantity), "fee_amount": amount}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     String,
+    case,
     cast,
     delete,
     func,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from batchwright.billing.records import input_filter
+from batchwright.billing.records.driver import Driver
 from batchwright.billing.records.input_filter import InputFilter
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.tables import DRAFT_CANDIDATE, asset_line_item, input_selection, usage_input
@@ -78,49 +80,49 @@ def count(connection: Connection, where: InputFilter, at_most: int) -> int:
 
 def match(connection: Connection, where: InputFilter) -> Match:
     """What matches, in a transaction that sees one state of the database."""
-    keys: dict[InputStatus, list[int]] = {status: [] for status in _COLUMNS}
+    texts: dict[InputStatus, list[str]] = {status: [] for status in _COLUMNS}
     sums: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
-    for status, currency, some, *parts in connection.execute(_by_status_and_currency(where)):
-        keys[InputStatus(status)] += json.loads(f"[{some}]")
-        for name, half in zip(sums, (parts[:2], parts[2:]), strict=True):
+    candidates: dict[int, int] = {}
+    # A row for each asset, its keys as text: ten times fewer to fetch, and nothing has to be sorted.
+    for asset, currency, number, *parts in connection.execute(_by_asset(where)):
+        candidates[asset] = number
+        for of_status, text in zip(texts.values(), parts[:3], strict=True):
+            if text is not None:
+                of_status.append(text)
+        for name, half in zip(sums, (parts[3:5], parts[5:]), strict=True):
             if (amount := whole(*half)) is not None and currency is not None:
                 sums[name][currency] = sums[name].get(currency, 0) + amount
-    assets, partial = connection.execute(_assets(where)).one()
-    return Match({status: array("q", sorted(of)) for status, of in keys.items()}, sums, assets, partial or 0)
+    keys = {status: array("q", sorted(json.loads(f"[{','.join(some)}]"))) for status, some in texts.items()}
+    return Match(keys, sums, len(candidates), _partial(connection, where, candidates))
 
 
-def _by_status_and_currency(where: InputFilter) -> Any:
-    by = (usage_input.c.status, asset_line_item.c.currency)
+def _by_asset(where: InputFilter) -> Any:
+    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
+    keys = (
+        func.aggregate_strings(case((usage_input.c.status == status, cast(usage_input.c.id, String))), ",")
+        for status in _COLUMNS
+    )
+    asset, currency = usage_input.c.asset_key, func.max(asset_line_item.c.currency)
     amounts = (*halves(usage_input.c.rated_amount), *halves(usage_input.c.draft_rated_amount))
     return (
-        select(*by, func.aggregate_strings(cast(usage_input.c.id, String), ","), *amounts)
-        .join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)
+        select(asset, currency, func.sum(candidate), *keys, *amounts)
+        .join_from(usage_input, asset_line_item, asset_line_item.c.id == asset)
         .where(*input_filter.matching(where))
-        .group_by(*by)
+        .group_by(asset)
     )
 
 
-def _assets(where: InputFilter) -> Any:
-    """How many assets there are inputs of, and for how many of them candidates of a forecast are left out."""
+def _partial(connection: Connection, where: InputFilter, candidates: Mapping[int, int]) -> int:
+    """Of how many of the assets a forecast would take more than these candidates."""
     if where.takes_whole_assets:
-        number = func.count(usage_input.c.asset_key.distinct())
-        return select(number, literal_column("0")).where(*input_filter.matching(where))
-    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
-    mine = (
-        select(usage_input.c.asset_key, func.sum(candidate).label("number"))
-        .where(*input_filter.matching(where))
-        .group_by(usage_input.c.asset_key)
-        .subquery("mine")
+        return 0
+    driver = Driver(connection)
+    rows = driver.rows(
+        f"SELECT asset_key, count(*) FROM usage_input WHERE {DRAFT_CANDIDATE} AND asset_key {{among}}"
+        " GROUP BY asset_key",
+        driver.keys(list(candidates)),
     )
-    every = (
-        select(usage_input.c.asset_key, func.count().label("number"))
-        .where(literal_column(f"{DRAFT_CANDIDATE}"))
-        .group_by(usage_input.c.asset_key)
-        .subquery("every")
-    )
-    more: ColumnElement[int] = literal_column("CASE WHEN every.number > mine.number THEN 1 ELSE 0 END")
-    joined = mine.outerjoin(every, every.c.asset_key == mine.c.asset_key)
-    return select(func.count(), func.sum(more)).select_from(joined)
+    return sum(number > candidates[asset] for asset, number in rows)
 
 
 def add(connection: Connection, values: Mapping[str, Any], keys: Mapping[InputStatus, array[int]]) -> None:
