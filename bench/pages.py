@@ -266,7 +266,7 @@ def _a_page_of_runs(history: History, asked: RunFilter) -> Look:
         if chance is None:
             return page_of_runs(app, **asked)
         key = chance.randrange(1, history.runs)
-        place = Place(history.runs // 2, BEGIN + timedelta(minutes=5 * key), key)
+        place = Place(history.runs // 2, history.runs // 2, BEGIN + timedelta(minutes=5 * key), key)
         return page_of_runs(app, cursor(LISTING, wanted, place), **asked)
 
     return look

@@ -32,7 +32,7 @@ RUN_LISTS = {
 
 def _listed(wanted: Wanted) -> Callable[[Connection], Any]:
     """A page in the middle of the log."""
-    return lambda connection: run_log.page(connection, wanted, 20, Place(50, AT, 50))
+    return lambda connection: run_log.page(connection, wanted, 20, Place(50, 50, AT, 50))
 
 
 def _reported(outcomes: tuple[str, ...], code: str | None) -> Callable[[Connection], Any]:

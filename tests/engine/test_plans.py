@@ -41,7 +41,7 @@ def test_a_page_of_the_run_log_sorts_nothing_but_what_is_live_or_started_since(
                 for way in ("seqscan", "bitmapscan"):
                     connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
             with planned(connection) as plans:
-                page(connection, wanted, 20, Place(50, AT, 50))
+                page(connection, wanted, 20, Place(50, 50, AT, 50))
             few = [plan for plan in plans if "ix_run_start_number" in plan or "scope" in plan]
             in_order = [f"{plan}\n" for plan in plans if plan not in few]
             assert len(few) == (2 if wanted.with_errors else 1), plans

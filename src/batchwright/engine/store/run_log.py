@@ -23,7 +23,9 @@ from batchwright.engine.store.tables import ERRORED, OF_PERIODS, scope
 from batchwright.engine.store.tables import run as run_table
 
 LIVE = tuple(state for state in State if state not in ENDED)
-_NEWEST_START = select(func.coalesce(func.max(run_table.c.start_number), 0))
+_NEWEST = select(
+    func.coalesce(func.max(run_table.c.start_number), 0), func.coalesce(func.max(run_table.c.id), 0)
+)
 _HAS_ERRORS = and_(
     run_table.c.total.is_not(None),
     exists().where(scope.c.run_id == run_table.c.id, scope.c.state == "done", scope.c.errored > 0),
@@ -48,10 +50,18 @@ class Wanted:
     with_errors: bool = False
 
 
+class Newest(NamedTuple):
+    """The newest number of a start, and the newest key, when the first page was read."""
+
+    start: int
+    key: int
+
+
 class Place(NamedTuple):
-    """Where a run stands: as it did when ``newest_start`` was the number of the newest run to have started."""
+    """Where a run stands: as it did when the first page was read."""
 
     newest_start: int
+    newest_key: int
     at: datetime
     key: int
 
@@ -64,28 +74,29 @@ def page(
     counts: Counting = live_counts,
 ) -> tuple[list[Run], Place | None]:
     """So many runs after a place, with live counts, and the place of the last; ``None`` with the last of all."""
-    newest_start = connection.execute(_NEWEST_START).scalar_one() if after is None else after.newest_start
-    found = [connection.execute(one.limit(size + 1)).all() for one in _parts(wanted, newest_start, after)]
-    rows = list(islice(merge(*found, key=lambda row: _place(row, newest_start), reverse=True), size + 1))
+    newest = Newest(*(connection.execute(_NEWEST).one() if after is None else after[:2]))
+    found = [connection.execute(one.limit(size + 1)).all() for one in _parts(wanted, newest, after)]
+    rows = list(islice(merge(*found, key=lambda row: _place(row, newest), reverse=True), size + 1))
     more = len(rows) > size
-    last = _place(rows[size - 1], newest_start) if more else None
+    last = _place(rows[size - 1], newest) if more else None
     return with_live_counts(connection, rows[:size], counts), last
 
 
-def _place(row: Any, newest_start: int) -> Place:
-    has_started_since = (row.start_number or 0) > newest_start
-    return Place(newest_start, row.created_at if has_started_since else row.begun_at, row.id)
+def _place(row: Any, newest: Newest) -> Place:
+    has_started_since = (row.start_number or 0) > newest.start
+    return Place(*newest, row.created_at if has_started_since else row.begun_at, row.id)
 
 
-def _parts(wanted: Wanted, newest_start: int, after: Place | None) -> Iterator[Select[Any]]:
+def _parts(wanted: Wanted, newest: Newest, after: Place | None) -> Iterator[Select[Any]]:
     """Statements that give the runs, no run twice, each in the order of an index."""
     number = run_table.c.start_number
     for condition in _conditions(wanted):
-        as_then = or_(number.is_(None), number <= newest_start)
+        as_then = or_(number.is_(None), number <= newest.start)
         yield _in_order(run_table.c.begun_at, wanted, after).where(condition, as_then)
     if after is not None:
-        since = _in_order(run_table.c.created_at, wanted, after).where(number > newest_start)
-        yield since.where(or_(*_conditions(wanted, by_index=False)))
+        since = _in_order(run_table.c.created_at, wanted, after).where(number > newest.start)
+        was_there = func.coalesce(run_table.c.id, 0) <= newest.key
+        yield since.where(was_there, or_(*_conditions(wanted, by_index=False)))
 
 
 def _in_order(at: ColumnElement[datetime], wanted: Wanted, after: Place | None) -> Select[Any]:
@@ -106,9 +117,10 @@ def _conditions(wanted: Wanted, *, by_index: bool = True) -> Iterator[Condition]
         """The column; in a form that no index has, where the rows are found by another one already."""
         return run_table.c[name] if by_index else func.coalesce(run_table.c[name], "")
 
-    common = [of(name) == value for name, value in wanted.equal.items()]
+    common: list[Any] = [of(name) == value for name, value in wanted.equal.items()]
     if wanted.period is not None:
-        common += [and_(OF_PERIODS, run_table.c.periods.contains(f'"{wanted.period}"'))]
+        common += [OF_PERIODS] if by_index else []
+        common += [of("periods").contains(f'"{wanted.period}"')]
     states = wanted.states
     if wanted.with_errors:
         in_states = [] if states is None else [of("state").in_(states)]

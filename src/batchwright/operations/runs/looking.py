@@ -68,7 +68,7 @@ def page_of_runs(
     of_filter = asdict(wanted)
     place = None
     if after is not None:
-        place = Place(*place_after(after, LISTING, of_filter, (int, datetime, int)))
+        place = Place(*place_after(after, LISTING, of_filter, (int, int, datetime, int)))
     with app.database.read() as connection:
         listed, last = page(connection, wanted, limit, place, app.live_counts)
         items = list(views_of(connection, listed, app.clock.now()))
