@@ -21,6 +21,8 @@ def test_a_body_is_read_as_it_stands() -> None:
         (b'{"quantity": -Infinity}', None),
         (b'{"quantity": 12345678901234567890}', None),
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "c"),
+        (b'{"a": ["x", {"b": "\\ud800"}]}', "/a/1/b"),
+        (b'{"a": "x\\u0000"}', "/a"),
         (b'{"a": 1', None),
         (b"\xff{}", None),
         (b"", None),

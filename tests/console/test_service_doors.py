@@ -289,6 +289,16 @@ def test_a_file_of_another_name_is_refused_without_telling_places_of_the_machine
     assert "batchwright-import" not in refused.text
 
 
+def test_a_reason_that_no_database_keeps_is_refused(web: TestClient, caller: Caller) -> None:
+    refused = web.post(
+        f"{V1}/imports",
+        files=sent("customers.csv"),
+        data={"reason": "a\0b"},
+        headers=caller("Billing Utilities Admin"),
+    )
+    assert (refused.status_code, refused.json()["field"]) == (422, "reason")
+
+
 def test_an_import_that_is_no_form_is_refused(web: TestClient, caller: Caller) -> None:
     headers = caller("Billing Utilities Admin")
     assert web.post(f"{V1}/imports", json={}, headers=headers).status_code == 415

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
 
 from batchwright.console.problems import Problem
+from batchwright.engine.errors import storable
 
 MOST_DEPTH: Final = 20
 
@@ -53,7 +55,30 @@ def parsed(body: bytes) -> Any:
         ) from None
     if _is_deeper(value, MOST_DEPTH):
         raise _too_deep()
+    for place, text in _texts(value, ""):
+        check_text(text, place or None)
     return value
+
+
+def check_text(text: str, field: str | None, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+    """Raise `Problem` for a text that no database keeps as it is."""
+    if storable(text) != text:
+        raise Problem(
+            status, "A text holds a NUL or half of a surrogate pair", field, "Leave that character out"
+        )
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every text within, the names of members too, and where it is as a JSON pointer."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield place, name
+            yield from _texts(one, f"{place}/{name}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _texts(one, f"{place}/{number}")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

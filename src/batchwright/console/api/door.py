@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from batchwright.console.api.bodies import StrictRequest, check_type
+from batchwright.console.api.bodies import StrictRequest, check_text, check_type
 from batchwright.console.api.keyed import PARAMETER, keyed, outwait
 from batchwright.console.problems import MEDIA_TYPE, Problem
 from batchwright.console.traffic import HEAVY_READS, PAGE_SECONDS, WAITS, Traffic
@@ -142,6 +142,7 @@ class _Route(APIRoute):
             if request.method == "GET":
                 READ_SECONDS.set(PAGE_SECONDS)
             _refuse_unknown(request, known)
+            _check_address(request)
             if wanted is not None:
                 check_type(request, wanted)
             try:
@@ -188,6 +189,14 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
                 name,
                 f"There are: {', '.join(sorted(known))}" if known else "Leave it out: there are none here",
             )
+
+
+def _check_address(request: Request) -> None:
+    """Nothing has a name, and nothing is found by a text, that no database keeps."""
+    for name, text in request.path_params.items():
+        check_text(text, name, HTTPStatus.NOT_FOUND)
+    for name, text in request.query_params.multi_items():
+        check_text(text, name, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 class Doors(APIRouter):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import File, UploadFile
 from fastapi import Form as InForm
 from starlette.responses import Response
 
+from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import CALL, Call, Doors, answer
 from batchwright.console.api.models import ImportReport
 from batchwright.operations.access.permissions import Right
@@ -26,6 +28,8 @@ def import_files(
     call: Call = CALL,
 ) -> Response:
     """Load CSV files into the database: everything, or nothing, or with `skip_bad` the good lines."""
+    if reason is not None:
+        check_text(reason, "reason", HTTPStatus.UNPROCESSABLE_ENTITY)
     report = import_uploads(
         call.app,
         [(file.filename or "", file.file) for file in files],
