@@ -18,7 +18,9 @@ from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
+from tests.console.checked import CheckedClient
 from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.seed_table import FILES
 
 Caller = Callable[[str], dict[str, str]]
 
@@ -53,6 +55,25 @@ def web(app: Application) -> Iterator[TestClient]:
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def doors(app: Application) -> Iterator[CheckedClient]:
+    """The same, each answer held to what its door declares."""
+    traffic = Traffic(app, Limits(burst=1_000_000))
+    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
+    with CheckedClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def seed(app: Application, tmp_path: Path) -> None:
+    """The first table of the vendor's page: one asset with two inputs, of 20 and 10."""
+    folder = tmp_path / "seed"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    import_paths(app, [folder], actor=ACTOR)
 
 
 @pytest.fixture

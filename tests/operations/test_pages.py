@@ -21,13 +21,13 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import list_asset_line_items
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
-from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.billing.recalculation import list_account_charges, page_of_account_charges
 from batchwright.operations.billing.usage_inputs import edit_usage_input, list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes
-from batchwright.operations.runs.previews import run_preview
+from batchwright.operations.runs.previews import page_of_preview, run_preview
 from batchwright.operations.runs.submitting import submit_run
 from tests.support.application import ACTOR, NOW
 from tests.support.records import Books
@@ -167,3 +167,37 @@ def test_a_transaction_reads_a_listing_as_one(app: Application, rows: Callable[[
         assert asset is not None
         read = [row["usage_input_id"] for row in pages.rows_within(connection, inputs.listing(asset))]
     assert read == [row["usage_input_id"] for row in list_usage_inputs(app, "AL-3")]
+
+
+@pytest.mark.on_both
+def test_account_charges_in_pages_are_the_whole_list(
+    app: Application, rows: Callable[[str], Iterator[Row]]
+) -> None:
+    whole = list(rows("account charges"))
+    assert len(whole) == ASSETS * len(MONTHS)
+    for customer_id in (None, "CU-1"):
+        for limit in (1, 3, 1_000):
+            found, after = [], None
+            while True:
+                page = page_of_account_charges(app, customer_id, limit=limit, after=after)
+                found += page.items
+                after = page.next
+                if after is None:
+                    break
+            assert found == [one for one in whole if customer_id in (None, one["customer_id"])]
+
+
+@pytest.mark.on_both
+def test_a_preview_in_pages_is_the_whole_of_it(
+    app: Application, rows: Callable[[str], Iterator[Row]]
+) -> None:
+    whole = list(rows("preview"))
+    for limit in (1, 3, 1_000):
+        found, after = [], None
+        while True:
+            page = page_of_preview(app, RUN, after=after, limit=limit)
+            found += page.items
+            after = page.next
+            if after is None:
+                break
+        assert found == whole

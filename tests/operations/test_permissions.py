@@ -36,7 +36,11 @@ from batchwright.operations.access.users import (
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
-from batchwright.operations.billing.asset_line_items import list_asset_line_items, show_asset_line_item
+from batchwright.operations.billing.asset_line_items import (
+    asset_line_items_page,
+    list_asset_line_items,
+    show_asset_line_item,
+)
 from batchwright.operations.billing.billing_schedules import (
     billing_schedules_page,
     list_billing_schedules,
@@ -51,6 +55,7 @@ from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page
 from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
     list_account_charges,
+    page_of_account_charges,
     recalculation_offer,
 )
 from batchwright.operations.billing.selections import select_usage_inputs, submit_on_selection
@@ -64,7 +69,7 @@ from batchwright.operations.billing.usage_inputs import (
     show_usage_input,
     usage_inputs_page,
 )
-from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.billing.usage_schedules import list_usage_schedules, usage_schedules_page
 from batchwright.operations.mail import list_mail, mail_page, preview_mail, retry_mail, retry_mails, show_mail
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
@@ -78,7 +83,7 @@ from batchwright.operations.runs.looking import (
     run_outcomes,
     show_run,
 )
-from batchwright.operations.runs.previews import apply_run, run_preview
+from batchwright.operations.runs.previews import apply_run, page_of_preview, run_preview
 from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.steering import (
@@ -120,8 +125,10 @@ from tests.support.rungs import depth
 NEEDED = {
     Right.LOOK: {
         "list_asset_line_items",
+        "asset_line_items_page",
         "show_asset_line_item",
         "list_account_charges",
+        "page_of_account_charges",
         "list_loaded",
         "loaded_page",
         "billing_schedules_page",
@@ -144,6 +151,7 @@ NEEDED = {
         "run_progress",
         "run_outcomes",
         "run_preview",
+        "page_of_preview",
         "show_run",
         "driven_run",
         "list_fires",
@@ -160,6 +168,7 @@ NEEDED = {
         "show_usage_input",
         "usage_inputs_page",
         "list_usage_schedules",
+        "usage_schedules_page",
         "list_workers",
         "workers_page",
         "show_me",
@@ -268,6 +277,7 @@ NO_ACT = {
     "prune_keyed_calls": "the worker's act",
     "answer_once": "around acts, which ask",
     "kept_answer": "what one's own act was answered",
+    "is_small": "part of submits, which ask",
     "tell_of_expiring_tokens": "the worker's act",
     "service_figures": "what machines measure; it names no record and nobody",
     "missing_parts": "what machines probe, before they are anybody; it names no record",
@@ -296,12 +306,14 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
     request = ScheduleRequest(name="x", cron="x", job="x")
     return {
         "list_asset_line_items": lambda: list_asset_line_items(app, actor=actor),
+        "asset_line_items_page": lambda: asset_line_items_page(app, actor=actor),
         "show_asset_line_item": lambda: show_asset_line_item(app, "x", actor=actor),
         "list_loaded": lambda: list_loaded(app, Kind.PRICE, actor=actor),
         "loaded_page": lambda: loaded_page(app, Kind.PRICE, actor=actor),
         "billing_schedules_page": lambda: billing_schedules_page(app, actor=actor),
         "show_loaded": lambda: show_loaded(app, Kind.PRICE, "x", actor=actor),
         "list_account_charges": lambda: list_account_charges(app, actor=actor),
+        "page_of_account_charges": lambda: page_of_account_charges(app, actor=actor),
         "list_billing_schedules": lambda: list_billing_schedules(app, actor=actor),
         "show_billing_schedule": lambda: show_billing_schedule(app, "x", actor=actor),
         "usage_input_history": lambda: usage_input_history(app, "x", actor=actor),
@@ -320,6 +332,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "run_progress": lambda: run_progress(app, "x", actor=actor),
         "run_outcomes": lambda: run_outcomes(app, "x", actor=actor),
         "run_preview": lambda: run_preview(app, "x", actor=actor),
+        "page_of_preview": lambda: page_of_preview(app, "x", actor=actor),
         "show_run": lambda: show_run(app, "x", actor=actor),
         "fires_page": lambda: fires_page(app, "x", actor=actor),
         "driven_run": lambda: driven_run(app, "x", actor=actor),
@@ -339,6 +352,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_usage_schedules": lambda: list_usage_schedules(app, actor=actor),
         "workers_page": lambda: workers_page(app, actor=actor),
         "show_me": lambda: show_me(app, actor=actor),
+        "usage_schedules_page": lambda: usage_schedules_page(app, actor=actor),
         "list_workers": lambda: list_workers(app, actor=actor),
         "amend_asset_line_item": lambda: amend_asset_line_item(app, "x", actor=actor),
         "preview_amendment": lambda: preview_amendment(app, "x", actor=actor),

@@ -292,6 +292,14 @@ def preview_pages(database: Database, run: Run, kind: str) -> Iterator[Preview]:
     return pages(database, read)
 
 
+def preview_page(
+    connection: Connection, run: Run, kind: str, size: int, after: scopes.PreviewPlace | None
+) -> list[tuple[scopes.PreviewPlace, Preview]]:
+    """So many lines of one kind behind a place, in the order of ``preview_lines``, each with its own place."""
+    found = scopes.preview_page(connection, run.id, kind, size, after)
+    return [(place, _preview(row)) for place, row in found]
+
+
 def _preview(row: Any) -> Preview:
     amount = None if row.amount is None else Amount(row.amount, row.currency)
     change = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, insert, or_, select
+from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, insert, or_, select, tuple_
 
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets import lock_where
@@ -214,7 +214,38 @@ def listing(database: Database, customer_id: str | None = None) -> Iterator[RowM
     return pages(database, read)
 
 
-def _charged_accounts(customer_id: str | None, last: RowMapping | None) -> Select[Any]:
+class Place(NamedTuple):
+    """Where a charge stands in the order of `listing`."""
+
+    customer_id: str
+    account_id: str
+    month: str
+    line_item_id: str
+    currency: str
+
+
+def page(
+    connection: Connection, customer_id: str | None, size: int, after: Place | None = None
+) -> list[tuple[Place, RowMapping]]:
+    """So many charges behind a place, each with its own, in the order of `listing`."""
+    found: list[RowMapping] = []
+    last: RowMapping | Mapping[str, Any] | None = None
+    if after is not None:
+        last = after._asdict()
+        rest = tuple_(account_charge.c.month, custom_line_item.c.line_item_id, account_charge.c.currency)
+        same = _charges().where(account.c.account_id == after.account_id, rest > after[2:])
+        found += connection.execute(same.limit(size)).mappings()
+    while len(found) < size:
+        accounts = connection.execute(_charged_accounts(customer_id, last)).mappings().all()
+        charged = _charges_of([row["id"] for row in accounts]).limit(size - len(found))
+        found += connection.execute(charged).mappings()
+        if len(accounts) < _ACCOUNTS_AT_A_TIME:
+            break
+        last = accounts[-1]
+    return [(Place(*(row[name] for name in Place._fields)), row) for row in found]
+
+
+def _charged_accounts(customer_id: str | None, last: RowMapping | Mapping[str, Any] | None) -> Select[Any]:
     key = (customer.c.customer_id, account.c.account_id)
     statement = (
         select(account.c.id, *key)
@@ -227,6 +258,10 @@ def _charged_accounts(customer_id: str | None, last: RowMapping | None) -> Selec
 
 
 def _charges_of(accounts: Sequence[int]) -> Select[Any]:
+    return _charges().where(account_charge.c.account_key.in_(accounts))
+
+
+def _charges() -> Select[Any]:
     return (
         select(
             customer.c.customer_id,
@@ -242,7 +277,6 @@ def _charges_of(accounts: Sequence[int]) -> Select[Any]:
         .join(customer, customer.c.id == account.c.customer_key)
         .join(custom_line_item, custom_line_item.c.id == account_charge.c.line_item_key)
         .outerjoin(run, run.c.id == account_charge.c.run_key)
-        .where(account_charge.c.account_key.in_(accounts))
         .order_by(customer.c.customer_id, account.c.account_id, account_charge.c.month)
         .order_by(custom_line_item.c.line_item_id, account_charge.c.currency)
     )

@@ -13,16 +13,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchwright.console.api.routes import (
+    asset_line_items,
     audit,
+    billing_schedules,
     cron,
     documentation,
+    forecast,
     imports,
+    jobs,
     loaded,
     mail,
     me,
     outcome_files,
+    run_acts,
+    run_records,
     runs,
     schedules,
+    usage_inputs,
     users,
     workers,
 )
@@ -34,7 +41,26 @@ from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
 PREFIX = "/api/v1"
-ROUTES = (runs, outcome_files, schedules, cron, mail, users, audit, workers, me, loaded, imports)
+ROUTES = (
+    runs,
+    run_acts,
+    run_records,
+    outcome_files,
+    jobs,
+    usage_inputs,
+    billing_schedules,
+    asset_line_items,
+    forecast,
+    schedules,
+    cron,
+    mail,
+    users,
+    audit,
+    workers,
+    me,
+    loaded,
+    imports,
+)
 
 
 def add_doors(web: FastAPI) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 from urllib.parse import quote, urlencode
 
 from anyio import to_thread
@@ -130,10 +130,13 @@ class _Route(APIRoute):
         """The handler, with what comes before it."""
         handle = super().get_route_handler()
         known = {field.alias for field in self.dependant.query_params}
+        several: set[str] = set()
         models = [getattr(field.field_info, "annotation", None) for field in self.dependant.query_params]
         for model in models:
             if isinstance(model, type) and issubclass(model, BaseModel):
-                known |= {field.alias or name for name, field in model.model_fields.items()}
+                fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+                known |= fields.keys()
+                several |= {name for name, annotation in fields.items() if _takes_several(annotation)}
         right = Right(self.openapi_extra["x-role"]) if self.openapi_extra else Right.ADMINISTER
         wanted = _media_type(self)
 
@@ -141,7 +144,7 @@ class _Route(APIRoute):
             request.state.call = await to_thread.run_sync(_enter, request, right, self.operation_id or "")
             if request.method == "GET":
                 READ_SECONDS.set(PAGE_SECONDS)
-            _refuse_unknown(request, known)
+            _check_query(request, known, several)
             _check_address(request)
             if wanted is not None:
                 check_type(request, wanted)
@@ -180,8 +183,17 @@ def authenticated(request: Request) -> Actor:
     return actor
 
 
-def _refuse_unknown(request: Request, known: set[str]) -> None:
+def _takes_several(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_takes_several, get_args(annotation)))
+
+
+def _check_query(request: Request, known: set[str], several: set[str]) -> None:
+    """Refuse a name that is not known, and one that is repeated but in a list: of two values one would be lost."""
     for name in request.query_params:
+        if name in known - several and len(request.query_params.getlist(name)) > 1:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} is given more than once", name, "Give one value"
+            )
         if name not in known:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -241,6 +253,8 @@ class Doors(APIRouter):
             told[304] = {"description": "As it was when the caller saw it (If-None-Match)"}
         for status, model in answers.items():
             told[status] = _answer_of(model)
+        if method == "GET" and form is None:
+            told[304] = {"description": "Not changed since the answer of `If-None-Match`"}
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
         self.operations.add(operation)
         extra: dict[str, Any] = {"x-role": right.value}
@@ -340,6 +354,11 @@ def seen_tags(request: Request) -> set[str]:
     """The tags of ``If-None-Match``, in their quotes: whether they are weak makes no difference there (RFC 9110)."""
     given = ",".join(request.headers.getlist("if-none-match"))
     return {"*"} if given.strip() == "*" else set(re.findall(r'"[^"]*"', given))
+
+
+def etag(shown: Any) -> str:
+    """The same of a JSON value that is not sent here."""
+    return etag_of(encoded(shown))
 
 
 def page_answer(call: Call, page: Page[Any]) -> Response:

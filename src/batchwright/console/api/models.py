@@ -491,6 +491,90 @@ class Run(BaseModel):
     duration_seconds: float | None
 
 
+class Restatement(BaseModel):
+    """What an unrating restated beside its records."""
+
+    record_id: str
+    before: Amount | None
+    after: Amount | None
+    currency: str | None
+
+
+class RunShown(Run):
+    """A run with what hangs on it; `restated` is there for unratings, `owner` and what follows it while it works."""
+
+    children: list[str]
+    mails: list[Mail]
+    restated: list[Restatement] = []
+    owner: str = ""
+    owner_beat_seconds: float | None = None
+    no_worker: str = ""
+
+
+class Cell(BaseModel):
+    """Some scopes of a run, one after another."""
+
+    first_scope: int
+    last_scope: int
+    done: int
+    first_record: int
+    records: int
+    ok: int
+    errored: int
+    skipped: int
+
+
+class Progress(BaseModel):
+    """How far a run is, and how fast it goes."""
+
+    run_id: str
+    records_per_second: float | None
+    seconds_left: float | None
+    last_done_at: Instant | None
+    scopes: int
+    strip: list[Cell]
+
+
+class OutcomeCount(BaseModel):
+    """How many records of a run have one outcome and code."""
+
+    outcome: Literal["ok", "error", "skipped", "not_reached"]
+    code: str | None
+    count: int
+
+
+class PreviewLine(BaseModel):
+    """What a dry run would have written to one record, and what it was computed with."""
+
+    kind: str
+    record_id: str
+    customer_id: str | None
+    amount: Amount | None
+    currency: str | None
+    before: Amount | None
+    after: Amount | None
+    difference: Amount | None
+    detail: dict[str, Any]
+
+
+class Job(BaseModel):
+    """A job."""
+
+    name: Annotated[str, Field(examples=["draft-usage-rating"])]
+    type: str
+    record_noun: str
+    retry_unit: str
+    scope_size: int
+    dry_run: bool
+    description: str
+
+
+class JobShown(Job):
+    """A job, with the JSON schema of its parameters."""
+
+    parameters: dict[str, Any]
+
+
 class RunWithOutcomes(Run):
     """A run that was driven at once, with the outcome of each of its records."""
 
@@ -513,6 +597,117 @@ class UsageInput(BaseModel):
     currency: str | None
     rated_amount: Amount | None
     draft_rated_amount: Amount | None
+
+
+class Selection(BaseModel):
+    """What matched a filter when it was made; good for whoever made it, until `expires_at`."""
+
+    selection_id: str
+    count: int
+    by_status: dict[str, int]
+    sums: dict[str, Amounts]
+    assets: int
+    partial_assets: int
+    expires_at: Instant
+
+
+class PriceOfAmount(BaseModel):
+    """The revision of a price that an amount rests on."""
+
+    price_book_id: str
+    product: str
+    effective_from: Day
+    revision: int
+    model: str
+    usage_indexing: bool
+
+
+class ContractOfAmount(BaseModel):
+    """The revision of a contract that an amount rests on."""
+
+    contract_id: str
+    revision: int
+
+
+class Line(BaseModel):
+    """A line of an amount; they sum to it."""
+
+    key: str
+    quantity: Quantity | None
+    unit_price: Quantity | None
+    amount: Quantity
+
+
+class AmountExplained(BaseModel):
+    """What an amount was computed with."""
+
+    amount: Amount
+    currency: str
+    run_id: str
+    quantity: Quantity
+    prior_quantity: Quantity
+    first_in_window: bool
+    price: PriceOfAmount
+    contract: ContractOfAmount | None
+    discount_percent: Quantity | None
+    usage_schedule_id: str | None
+    billing_schedule_id: str | None
+    billing_schedule_status: str | None
+    lines: list[Line]
+
+
+class ByAmendment(BaseModel):
+    """An amount that an amendment took to zero."""
+
+    amount: Amount
+    currency: str | None
+    amendment: dict[str, Any]
+    lines: list[Line]
+
+
+class Explanations(BaseModel):
+    """Of the rated and of the draft amount."""
+
+    rated: AmountExplained | ByAmendment | None
+    draft: AmountExplained | ByAmendment | None
+
+
+class History(BaseModel):
+    """What became of a usage input in one run; `before` and `after` where that restated it."""
+
+    run_id: str
+    type: str
+    mode: str
+    started_at: Instant | None
+    actor: str
+    reason: str | None
+    outcome: Literal["ok", "error", "skipped", "not_reached", "restated"]
+    code: str | None
+    message: str | None
+    amount: Amount | None
+    currency: str | None
+    before: Amount | None = None
+    after: Amount | None = None
+
+
+class ActOnInput(BaseModel):
+    """What somebody did to a usage input, and what changed of it."""
+
+    at: Instant
+    actor: str
+    act: str
+    reason: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class UsageInputExplained(UsageInput):
+    """A usage input: how its amounts came about, and what became of it; `history_next` leads to what was before."""
+
+    explanation: Explanations
+    history: list[History]
+    history_next: str | None
+    acts: list[ActOnInput]
 
 
 class UsageSchedule(BaseModel):
@@ -549,6 +744,83 @@ class BillingSchedule(BaseModel):
     superseded: bool
 
 
+class StatusPlan(BaseModel):
+    """What setting a status would do, in numbers."""
+
+    status: str
+    moving: int
+    untouched: int
+    by_status: dict[str, int]
+    fee_amounts: Amounts
+
+
+class StatusReport(BaseModel):
+    """Ids of the billing schedules that were set to the status, and of those that had it."""
+
+    moved: list[str]
+    untouched: list[str]
+
+
+class ForecastLine(BaseModel):
+    """Draft beside rated, for a `month`, a customer or a `product`, and a currency."""
+
+    month: str = ""
+    customer_id: str = ""
+    customer_name: str = ""
+    product: str = ""
+    currency: str | None
+    draft_rated_quantity: Quantity | None
+    draft_fee_amount: Amount | None
+    actual_quantity: Quantity | None
+    fee_amount: Amount
+
+
+class LivePeriods(BaseModel):
+    """A run that holds months of a customer."""
+
+    run_id: str
+    periods: list[str]
+
+
+class OfferedCustomer(BaseModel):
+    """A customer that can be recalculated, and the months."""
+
+    customer_id: str
+    name: str
+    contract_ids: list[str]
+    account_ids: list[str]
+    periods: list[str]
+    estimated_seconds_per_period: float | None
+    live: list[LivePeriods]
+
+
+class Offer(BaseModel):
+    """What can be recalculated today, and for which reasons."""
+
+    today: Day
+    reasons: list[str]
+    customers: list[OfferedCustomer]
+
+
+class AccountCharge(BaseModel):
+    """What a custom line item came to for an account and a month."""
+
+    customer_id: str
+    account_id: str
+    period: str
+    line_item_id: str
+    contract_id: str
+    contract_revision: int
+    description: str
+    kind: str
+    rate: str
+    base_amount: Amount | None
+    amount: Amount
+    currency: str
+    run_id: str | None
+    computed_at: Instant
+
+
 class AssetLineItem(BaseModel):
     """An asset line item: the columns of its CSV file, and its currency."""
 
@@ -565,5 +837,97 @@ class AssetLineItem(BaseModel):
     price_book_id: str | None
     selling_frequency: str | None
     price_type: str
-    list_price: str | None
+    list_price: Amount | None
     currency: str | None
+
+
+class Terms(BaseModel):
+    """What an amendment can change."""
+
+    end_date: Day
+    price_book_id: str | None
+    billing_frequency: str
+    usage_frequency: str
+
+
+class TermsChanged(BaseModel):
+    """Terms before and after an amendment."""
+
+    before: Terms
+    after: Terms
+
+
+class FutureBillingSchedule(BillingSchedule):
+    """A billing schedule; one that would be made has no id yet."""
+
+    billing_schedule_id: str | None  # type: ignore[assignment]
+
+
+class FutureUsageSchedule(UsageSchedule):
+    """A usage schedule; one that would be made has no id yet."""
+
+    usage_schedule_id: str | None  # type: ignore[assignment]
+    billing_schedule_id: str | None  # type: ignore[assignment]
+
+
+class AmendedBillingSchedules(BaseModel):
+    """Billing schedules that give way, and those in their place."""
+
+    superseded: list[BillingSchedule]
+    created: list[FutureBillingSchedule]
+
+
+class AmendedUsageSchedules(BaseModel):
+    """Usage schedules that give way, and those in their place."""
+
+    superseded: list[UsageSchedule]
+    created: list[FutureUsageSchedule]
+
+
+class ChargedElsewhere(BaseModel):
+    """What a superseded billing schedule was taken over with; no rating charges it again."""
+
+    billing_schedule_id: str
+    amount: Amount
+    currency: str | None
+
+
+class InputBefore(BaseModel):
+    """A usage input before an amendment."""
+
+    status: str
+    rated_amount: Amount | None
+    draft_rated_amount: Amount | None
+    usage_schedule_id: str
+    billing_schedule_id: str
+
+
+class InputAfter(BaseModel):
+    """A usage input after an amendment."""
+
+    status: str
+    rated_amount: Amount
+    draft_rated_amount: Amount
+
+
+class AmendedInput(BaseModel):
+    """A usage input whose amounts go to zero; `covered` says whether a schedule is there for its day."""
+
+    usage_input_id: str
+    usage_date: Day
+    quantity: Quantity
+    currency: str | None
+    before: InputBefore
+    after: InputAfter
+    covered: bool
+
+
+class Amendment(BaseModel):
+    """What an amendment does, or would do."""
+
+    asset_line_item_id: str
+    terms: TermsChanged
+    billing_schedules: AmendedBillingSchedules
+    usage_schedules: AmendedUsageSchedules
+    charged_elsewhere: list[ChargedElsewhere]
+    usage_inputs: list[AmendedInput]

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     bindparam,
     case,
     delete,
     func,
     insert,
     literal_column,
+    or_,
     select,
     text,
     tuple_,
@@ -344,6 +346,30 @@ def preview_keys(connection: Connection, run_key: int, kind: str | None = None) 
     if kind is not None:
         statement = statement.where(preview_line.c.kind == kind)
     return array("q", connection.execute(statement, execution_options={"yield_per": 10_000}).scalars())
+
+
+class PreviewPlace(NamedTuple):
+    """Where a line of a preview stands in the order of `preview_keys`."""
+
+    currency: str
+    difference: int
+    key: int
+
+
+def preview_page(
+    connection: Connection, run_key: int, kind: str, size: int, after: PreviewPlace | None
+) -> list[tuple[PreviewPlace, Any]]:
+    """So many lines of one kind behind a place, with theirs: by currency, the largest difference first."""
+    before, then = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
+    currency, difference = func.coalesce(preview_line.c.currency, ""), func.abs(then - before)
+    key = preview_line.c.id
+    statement = select(preview_line, currency.label("of"), difference.label("difference"))
+    statement = statement.where(preview_line.c.run_id == run_key, preview_line.c.kind == kind)
+    if after is not None:
+        behind = or_(difference < after.difference, and_(difference == after.difference, key > after.key))
+        statement = statement.where(or_(currency > after.currency, and_(currency == after.currency, behind)))
+    found = connection.execute(statement.order_by(currency, difference.desc(), key).limit(size))
+    return [(PreviewPlace(row.of, row.difference, row.id), row) for row in found]
 
 
 def preview_rows(connection: Connection, keys: Sequence[int]) -> list[Any]:

@@ -13,6 +13,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 NOUN = "asset line item"
@@ -25,6 +26,15 @@ def list_asset_line_items(
     permit(app, actor, Right.LOOK, "asset_line_item.list")
     check_limit(limit)
     return map(views.asset_line_item, pages.rows(app.database, assets.listing(limit)))
+
+
+def asset_line_items_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the same list."""
+    permit(app, actor, Right.LOOK, "asset_line_item.list")
+    view = views.asset_line_item
+    return page_of(app.database, NOUN, assets.listing(), {}, view, limit=limit, after=after)
 
 
 def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:

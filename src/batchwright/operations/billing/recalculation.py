@@ -25,11 +25,14 @@ from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.checks import check_limit
+from batchwright.operations.checks import Unknown, check_limit
+from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.views import View
 
 RUNS_FOR_ESTIMATE = 200
 """How many of the newest runs an estimate rests on, at most."""
+
+LISTING = "account_charges"
 
 CUSTOMERS_FOUND = 20
 """How many customers are found for words that a person types."""
@@ -101,6 +104,29 @@ def list_account_charges(
     permit(app, actor, Right.LOOK, "account_charge.list")
     check_limit(limit)
     return map(_charge, islice(charges.listing(app.database, customer_id), limit))
+
+
+def page_of_account_charges(
+    app: Application,
+    customer_id: str | None = None,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """A page of the same list. Refuses an unknown customer."""
+    permit(app, actor, Right.LOOK, "account_charge.list")
+    check_page(limit)
+    asked = {"customer_id": customer_id}
+    place = None
+    if after is not None:
+        place = charges.Place(*place_after(after, LISTING, asked, (str,) * len(charges.Place._fields)))
+    with app.database.read() as connection:
+        if customer_id is not None and not charges.customers(connection, customer_id):
+            raise Unknown("customer", [customer_id], field="customer_id")
+        found = charges.page(connection, customer_id, limit + 1, place)
+    following = cursor(LISTING, asked, found[limit - 1][0]) if len(found) > limit else None
+    return Page([_charge(row) for _, row in found[:limit]], following)
 
 
 def _under_contract(

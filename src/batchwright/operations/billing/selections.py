@@ -78,13 +78,18 @@ def submit_on_selection(
     deletions, that people expect to be done at once. Refuses as `submit_run` does.
     """
     permit(app, actor, right_to_run(app, job_name), "run.submit")
-    with app.database.read() as connection:
-        owned = input_selections.owned(connection, selection_id)
-    few = owned is not None and owned["count"] <= SYNC_LIMIT
+    few = is_small(app, selection_id)
     mode, parameters = "sync" if few else "batch", {"selection_id": selection_id}
     return submit_run(
         app, job_name, parameters, actor=actor, mode=mode, trigger=trigger, here=here or few, **terms
     )
+
+
+def is_small(app: Application, selection_id: str) -> bool:
+    """Whether a selection that there is can be worked on by a synchronous run."""
+    with app.database.read() as connection:
+        owned = input_selections.owned(connection, selection_id)
+    return owned is not None and owned["count"] <= SYNC_LIMIT
 
 
 def prune_selections(app: Application) -> None:

@@ -12,6 +12,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
 from batchwright.operations.checks import check_limit
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 
@@ -27,3 +28,19 @@ def list_usage_schedules(
     check_limit(limit)
     listing = billing_schedules.list_usage(filter_key(app, asset_line_item_id), limit)
     return map(views.usage_schedule, pages.rows(app.database, listing))
+
+
+def usage_schedules_page(
+    app: Application,
+    asset_line_item_id: str | None = None,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """A page of the same list."""
+    permit(app, actor, Right.LOOK, "usage_schedule.list")
+    listing = billing_schedules.list_usage(filter_key(app, asset_line_item_id))
+    asked = {"asset_line_item_id": asset_line_item_id}
+    view = views.usage_schedule
+    return page_of(app.database, "usage_schedules", listing, asked, view, limit=limit, after=after)

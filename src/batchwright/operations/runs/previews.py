@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final, Literal, Unpack
 
@@ -13,17 +14,21 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import Change, Preview
 from batchwright.engine.run import APPLY, Run, State
 from batchwright.engine.store import runs, scopes
+from batchwright.engine.store.scopes import PreviewPlace
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit, permit_for_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.runs.submitting import RunRequest, RunTerms, Submitted, submit, terms_after
 from batchwright.operations.views import View
 
 By = Literal["customer", "account", "charge", "schedule", "input"]
+Part = Callable[[int, PreviewPlace | None], list[tuple[PreviewPlace, Preview]]]
 CHOICES: Final = ("customer", "account", "charge", "schedule", "input")
 
+LISTING: Final = "run_preview"
 CUSTOMER: Final = "customer"
 CUSTOMER_CHARGES: Final = "customer_charges"
 ACCOUNT: Final = "account"
@@ -58,6 +63,39 @@ def run_preview(
     with app.database.read() as connection:
         run = dry_run_of(connection, run_id)
     return islice(_lines(app, run, by), limit)
+
+
+def page_of_preview(
+    app: Application,
+    run_id: str,
+    by: By | None = None,
+    after: str | None = None,
+    limit: int = PAGE,
+    *,
+    actor: Actor | None = None,
+) -> Page[View]:
+    """A page of the same lines. Those of a dry run that has not ended come and go between two pages."""
+    permit(app, actor, Right.LOOK, "run.preview")
+    check_page(limit)
+    if by is not None:
+        check_one_of(by, CHOICES, field="by")
+    asked = {"run_id": run_id, "by": by}
+    begin, *rest = (
+        (0, "", 0, -1) if after is None else place_after(after, LISTING, asked, (int, str, int, int))
+    )
+    behind: PreviewPlace | None = None if after is None else PreviewPlace(*rest)
+    lines: list[tuple[int, PreviewPlace, Preview]] = []
+    with app.database.read() as connection:
+        run = dry_run_of(connection, run_id)
+        for number, part in enumerate(_parts(connection, run, by)):
+            if number >= begin and len(lines) <= limit:
+                found = part(limit + 1 - len(lines), behind if number == begin else None)
+                lines += ((number, place, line) for place, line in found)
+    items = [views.preview_line(line) for *_, line in lines[:limit]]
+    if len(lines) <= limit:
+        return Page(items, None)
+    number, place, _ = lines[limit - 1]
+    return Page(items, cursor(LISTING, asked, (number, *place)))
 
 
 def dry_run_of(connection: Connection, run_id: str) -> Run:
@@ -129,6 +167,25 @@ def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
         kinds = _kinds(connection, run, by)
     for kind in kinds:
         yield from map(views.preview_line, ledger.preview_pages(app.database, run, kind))
+
+
+def _parts(connection: Connection, run: Run, by: By | None) -> Iterator[Part]:
+    """The lines as what gives so many of them behind a place."""
+    for sums in _sums(run, by):
+        yield partial(_of_sums, connection, sums)
+    for kind in _kinds(connection, run, by):
+        yield partial(ledger.preview_page, connection, run, kind)
+
+
+def _of_sums(
+    connection: Connection,
+    sums: Callable[[Connection], list[Preview]],
+    size: int,
+    behind: PreviewPlace | None,
+) -> list[tuple[PreviewPlace, Preview]]:
+    begin = 0 if behind is None else behind.key + 1
+    some = sums(connection)[begin : begin + size]
+    return [(PreviewPlace("", 0, number), line) for number, line in enumerate(some, begin)]
 
 
 def _sums(run: Run, by: By | None) -> Iterator[Callable[[Connection], list[Preview]]]:

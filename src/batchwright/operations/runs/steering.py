@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.engine import events
-from batchwright.engine.errors import FenceLost, MoveRefused, Refused
+from batchwright.engine.errors import FenceLost, MoveRefused, NotFound, Refused
 from batchwright.engine.queue import promote
 from batchwright.engine.run import ACTIVE, WAITING, Ask, Run, State
 from batchwright.engine.store import queue, runs, steering
@@ -164,11 +164,12 @@ def move_run(
         if run.id not in line:
             raise _not_in_line(run)
         rest = [key for key in line if key != run.id]
-        neighbour = before if before is not None else after
-        if neighbour is None:
-            place = 0 if front else len(rest)
+        if before is not None:
+            place = rest.index(_neighbour(connection, run, before, "before"))
+        elif after is not None:
+            place = rest.index(_neighbour(connection, run, after, "after")) + 1
         else:
-            place = rest.index(_neighbour(connection, run, neighbour)) + (after is not None)
+            place = 0 if front else len(rest)
         steering.order_line(connection, run.queue_key, [*rest[:place], run.id, *rest[place:]])
         return {"place": (line.index(run.id) + 1, place + 1)}
 
@@ -242,9 +243,12 @@ def _ask(app: Application, connection: Connection, run: Run, wanted: Ask, actor:
     return {"asked": (asked and asked.asked, wanted)}
 
 
-def _neighbour(connection: Connection, run: Run, run_id: str) -> int:
+def _neighbour(connection: Connection, run: Run, run_id: str, field: str) -> int:
     """The key of the run that ``run`` is to stand beside."""
-    other = runs.by_id(connection, run_id)
+    try:
+        other = runs.by_id(connection, run_id)
+    except NotFound as unknown:
+        raise NotFound(unknown.message, field=field, remedy=unknown.remedy) from None
     if other.id == run.id:
         raise _refused(run, "cannot stand beside itself", "Name another run")
     if other.state is not State.HOLDING:

@@ -7,18 +7,17 @@ from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import Query
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
-from batchwright.console.api.door import CALL, Body, Call, Doors, Why, answer, seen_tags
-from batchwright.console.api.models import Run, RunWithOutcomes
+from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer, seen_tags
+from batchwright.console.api.models import Page, Run, RunShown
+from batchwright.console.api.run_answers import RUN, submitted_answer
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.engine.run import ENDED
 from batchwright.engine.store.steering import Version
 from batchwright.operations.access.permissions import Right
-from batchwright.operations.runs.driving import drive_submitted
-from batchwright.operations.runs.looking import show_run
-from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.looking import page_of_runs, show_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.operations.views import View
 
@@ -37,7 +36,30 @@ class NewRun(Body):
     error_ceiling: str | None = None
 
 
-@doors.door("POST", "/runs", submit_run, Right.OPERATE, answers={202: Run, 200: RunWithOutcomes})
+class RunsAsked(PageQuery):
+    """Which runs: those for which all of it holds; `status` may be repeated for either."""
+
+    status: list[str] | None = None
+    job: str | None = None
+    customer_id: str | None = None
+    period: str | None = Field(None, description="A month, YYYY-MM")
+    actor: str | None = None
+    schedule: str | None = None
+    trigger: str | None = None
+    since: AwareDatetime | None = Field(None, alias="from")
+    before: AwareDatetime | None = None
+    errors: bool = False
+
+
+@doors.door("GET", "/runs", page_of_runs, Right.LOOK, answers={200: Page[Run]})
+def runs(asked: Annotated[RunsAsked, Query()], call: Call = CALL) -> Response:
+    """The run log."""
+    of = asked.model_dump(exclude={"actor", "after", "limit"})
+    page = page_of_runs(call.app, asked.after, asked.limit, actor=call.actor, run_actor=asked.actor, **of)
+    return page_answer(call, page)
+
+
+@doors.door("POST", "/runs", submit_run, Right.OPERATE, answers=RUN)
 def submit(new: NewRun, call: Call = CALL) -> Response:
     """Submit a run; with the mode `sync` it is done at once and comes with its outcomes."""
     terms: RunTerms = {"sync": new.mode == "sync", "notify": new.notify}
@@ -50,10 +72,7 @@ def submit(new: NewRun, call: Call = CALL) -> Response:
     submitted = submit_run(
         call.app, new.job, new.parameters, actor=call.actor, mode=new.mode, trigger="api", **terms
     )
-    if new.mode == "sync":
-        return answer(drive_submitted(call.app, submitted, mail=False))
-    where = {"Location": f"/api/v1/runs/{submitted.run_id}", "Retry-After": "2"}
-    return answer(submitted.view, status=202, headers=where)
+    return submitted_answer(call.app, submitted)
 
 
 Wait = Annotated[
@@ -67,7 +86,7 @@ Wait = Annotated[
 ]
 
 
-@doors.door("GET", "/runs/{run_id}", show_run, Right.LOOK, answers={200: Run, 304: None})
+@doors.door("GET", "/runs/{run_id}", show_run, Right.LOOK, answers={200: RunShown})
 async def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response:
     """One run, at once or when it has changed."""
     seen, view = await to_thread.run_sync(_look, call, run_id)
@@ -91,9 +110,3 @@ def _has_seen(call: Call, version: Version | None) -> bool:
 
 def _tag(version: Version | None) -> str:
     return f"{sha256(repr(version).encode()).hexdigest()[:8]}-"
-
-
-@doors.door("POST", "/runs/{run_id}/abort", abort_run, Right.OPERATE, answers={202: Run})
-def abort(run_id: str, why: Why, call: Call = CALL) -> Response:
-    """End a run early."""
-    return answer(abort_run(call.app, run_id, actor=call.actor, reason=why.reason, mail=False), status=202)

@@ -1,0 +1,66 @@
+"""The forecast, and data recalculation: what it offers, and the charges that it left."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+from starlette.responses import Response
+
+from batchwright.console.api import door, models
+from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
+from batchwright.operations.access.permissions import Right
+from batchwright.operations.billing import forecast as operation
+from batchwright.operations.billing.recalculation import page_of_account_charges, recalculation_offer
+from batchwright.operations.paging import Page
+
+doors = Doors("forecast-and-recalculation")
+
+
+class ForecastAsked(door.Query):
+    """What there is a line for."""
+
+    by: Literal["month", "customer", "product"] = "month"
+
+
+class OfferAsked(door.Query):
+    """Which customer."""
+
+    customer_id: str | None = None
+
+
+class ChargesAsked(PageQuery):
+    """Whose charges."""
+
+    customer_id: str | None = None
+
+
+@doors.door(
+    "GET",
+    "/forecast",
+    operation.forecast,
+    Right.LOOK,
+    answers={200: models.Page[models.ForecastLine]},
+    heavy=True,
+)
+def forecast(asked: Annotated[ForecastAsked, Query()], call: Call = CALL) -> Response:
+    """Draft amounts beside rated ones."""
+    return page_answer(call, Page(operation.forecast(call.app, asked.by, actor=call.actor), None))
+
+
+@doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})
+def offer(asked: Annotated[OfferAsked, Query()], call: Call = CALL) -> Response:
+    """What can be recalculated today."""
+    return answer(recalculation_offer(call.app, asked.customer_id, actor=call.actor), request=call.request)
+
+
+@doors.door(
+    "GET",
+    "/account-charges",
+    page_of_account_charges,
+    Right.LOOK,
+    answers={200: models.Page[models.AccountCharge]},
+)
+def account_charges(asked: Annotated[ChargesAsked, Query()], call: Call = CALL) -> Response:
+    """What custom line items came to."""
+    return page_answer(call, page_of_account_charges(call.app, actor=call.actor, **asked.model_dump()))
