@@ -95,10 +95,12 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
 
 @contextmanager
 def planned(connection: Connection) -> Iterator[list[str]]:
-    """The plan of each statement that is executed in the block, as the database tells it."""
+    """The plan of each query that is executed in the block, as the database tells it."""
     plans: list[str] = []
 
     def explain(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if not statement.startswith(("SELECT", "WITH")):
+            return
         word = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
         plans.append("\n".join(str(row[-1]) for row in cursor.execute(f"{word} {statement}", parameters)))
 
