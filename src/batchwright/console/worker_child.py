@@ -49,10 +49,14 @@ class WorkerChild:
                 os.kill(child.pid, number)
 
     def stop(self) -> int:
-        """Have the worker drain, wait for its end, and return its exit code."""
-        self.signal(signal.SIGTERM)
+        """Have the worker drain, wait for its end, and return its exit code; 0 for one that had not begun to work.
+
+        It gets one signal: a second one would end it at once.
+        """
+        if not self._stopping.is_set():
+            self.signal(signal.SIGTERM)
         self._thread.join()
-        return self._code
+        return 0 if self._code == -signal.SIGTERM else self._code
 
     def _supervise(self) -> None:
         failures = 0

@@ -71,7 +71,8 @@ def worker(verbosity: Verbosity, until_closed: bool, metrics_port: int | None) -
 
 def _drain_at_end_of_input(process: WorkerProcess) -> None:
     """Drain when nobody holds the other end of standard input any more: who started this process is gone."""
-    while sys.stdin.buffer.read(4096):
+    # A read of `sys.stdin` itself would hold its lock, over which Python aborts at the end of the process.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     process.drain()
 
