@@ -1,0 +1,122 @@
+"""Every operation has a door on the command line and in the API, or a reason why not."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from batchwright import cli, operations
+from batchwright.console.api.application import ROUTES
+
+IN_PAGES = "the same list is there in pages"
+WHOLE = "the same list is there whole"
+ON_THE_MACHINE = "needs the machine that it is about"
+IN_PYTHON = "a call of Python programs; over HTTP it is POST /runs"
+
+WITHOUT_API = {
+    "list_account_charges": IN_PAGES,
+    "list_asset_line_items": IN_PAGES,
+    "list_billing_schedules": IN_PAGES,
+    "list_runs": IN_PAGES,
+    "list_usage_inputs": IN_PAGES,
+    "list_usage_schedules": IN_PAGES,
+    "run_preview": IN_PAGES,
+    "delete_usage_inputs": "BillingService.delete_usage_input does it",
+    "reset_usage_inputs": "BillingService.reset_usage_input does it",
+    "submit_on_selection": "BillingService does it",
+    "drive_run": "what is wanted at once is driven in the call that submits it",
+    "driven_run": "what a call that is sent again is answered",
+    "resume_run": "drives it here; release_run gives it to a worker",
+    "find_recalculation_customers": "for a page, in which one types a part of a name",
+    "list_audit": IN_PAGES,
+    "list_fires": IN_PAGES,
+    "list_loaded": IN_PAGES,
+    "list_mail": IN_PAGES,
+    "list_schedules": IN_PAGES,
+    "list_tokens": IN_PAGES,
+    "list_users": IN_PAGES,
+    "list_workers": IN_PAGES,
+    "backfill_window": "a preview of the backfill shows its times",
+    "backup_database": ON_THE_MACHINE,
+    "execute_batch": IN_PYTHON,
+    "import_paths": "its files are on the machine; those that are sent go to import_uploads",
+    "list_troubles": "a column of the command's table; programs look at the schedule and its fires",
+    "preview_mail": "for who writes templates, on the machine where these are",
+    "read_hold": "each schedule says whether it is held, and when comes with the answer of hold",
+    "retry_mails": "one by one over HTTP: retry_mail",
+    "schedule": "a call of Python programs; over HTTP it is POST /schedules",
+    "set_password": "is typed by who will know it, where nothing keeps what is typed",
+    "what_is_asked": "a part of show_run",
+}
+WITHOUT_COMMAND = {
+    "asset_line_items_page": WHOLE,
+    "billing_schedules_page": WHOLE,
+    "page_of_account_charges": WHOLE,
+    "page_of_outcomes": WHOLE,
+    "page_of_preview": WHOLE,
+    "page_of_runs": WHOLE,
+    "usage_inputs_page": WHOLE,
+    "usage_schedules_page": WHOLE,
+    "drive_run": "a command drives what it submits: drive_submitted",
+    "driven_run": "what a call over HTTP that is sent again is answered",
+    "find_recalculation_customers": "for a page, in which one types a part of a name",
+    "outcome_summary": "the command lists outcomes, of one code by --code",
+    "release_run": "the command drives it on: resume_run",
+    "retry_mail": "of several at once: retry_mails",
+    "run_progress": "for who looks on from elsewhere; the command has its own bar",
+    "show_usage_input": "is shown with its explanation: explain_usage_input",
+    "audit_page": WHOLE,
+    "fires_page": WHOLE,
+    "loaded_page": WHOLE,
+    "mail_page": WHOLE,
+    "schedules_page": WHOLE,
+    "tokens_page": WHOLE,
+    "users_page": WHOLE,
+    "workers_page": WHOLE,
+    "execute_batch": "a call of Python programs; the command is `run`",
+    "import_uploads": "the command names files: import_paths",
+    "show_me": "who one is there the system says: `whoami`",
+}
+
+
+PARTS = {"check_request", "permit", "permit_change", "permit_for_run", "permit_schedule", "upgrade_database"}
+"""What takes an actor and is a part of operations, or comes before there are any."""
+
+
+def operations_there_are() -> Iterator[Callable[..., Any]]:
+    """Every function of the package that somebody does something by, and the calls of Python programs."""
+    for module_info in pkgutil.walk_packages(operations.__path__, "batchwright.operations."):
+        module = importlib.import_module(module_info.name)
+        for name, function in vars(module).items():
+            if not inspect.isfunction(function) or function.__module__ != module.__name__:
+                continue
+            is_act = {"app", "actor"} <= inspect.signature(function).parameters.keys()
+            if is_act and not name.startswith("_") and name not in PARTS:
+                yield function
+    yield from (operations.execute_batch, operations.schedule)
+
+
+def names_in_commands() -> set[str]:
+    """Every name that the code of the commands uses."""
+    return {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for path in Path(cli.__path__[0]).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
+def test_every_operation_has_a_door_in_the_api_or_a_reason() -> None:
+    behind_doors = {operation for module in ROUTES for operation in module.doors.operations}
+    lacking = {operation.__name__ for operation in operations_there_are() if operation not in behind_doors}
+    assert lacking == set(WITHOUT_API)
+
+
+def test_every_operation_has_a_command_or_a_reason() -> None:
+    names = {operation.__name__ for operation in operations_there_are()}
+    assert names - names_in_commands() == set(WITHOUT_COMMAND)
