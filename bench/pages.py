@@ -11,19 +11,28 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import quantiles
 from time import perf_counter
 from typing import Any, Final
 
+from sqlalchemy import text
+
+from batchwright.billing.records.input_filter import order_of
 from batchwright.config.settings import Settings
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.run_log import Place
 from batchwright.engine.store.scopes import pack
 from batchwright.engine.store.types import instant_text
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.billing.explanations import usage_input_history
+from batchwright.operations.billing.forecast import CHOICES, By, forecast, refresh_forecast
+from batchwright.operations.billing.input_filter import filter_of, filter_text, pairs_of
+from batchwright.operations.billing.usage_inputs import LISTING as INPUTS
+from batchwright.operations.billing.usage_inputs import usage_inputs_page
 from batchwright.operations.paging import cursor
 from batchwright.operations.runs.looking import (
     LISTING,
@@ -100,7 +109,7 @@ def main() -> None:
             url = new_url()
             prepare(url, history, given.inputs)
             with rating(url, given.inputs) if given.beside else nullcontext():
-                for line in measure(url, history, given.times):
+                for line in measure(url, history, given.inputs, given.times):
                     print(f"| {name}, {line}", flush=True)
 
 
@@ -120,6 +129,7 @@ def prepare(url: str, history: History, inputs: int) -> None:
                         copy.write_row(row)
                 serial = f"setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
                 cursor.execute(f"SELECT {serial}")
+    _mix(database)
     settle(database)
     database.close()
 
@@ -223,8 +233,69 @@ def _outcomes(history: History) -> Iterator[tuple[Any, ...]]:
                 )
 
 
-def reads(history: History) -> Iterator[Read]:
-    """The reads of runs."""
+def reads(history: History, inputs: int) -> Iterator[Read]:
+    """The reads of runs, of usage inputs, and the forecast."""
+    yield from _reads_of_runs(history)
+    yield from _reads_of_inputs(inputs)
+
+
+def _reads_of_inputs(inputs: int) -> Iterator[Read]:
+    customer, product = f"C-{max(1, inputs // 20_000):06d}", "flat, alone"
+    for asked in (
+        "", "status=Loaded", "status=Rated", "status=Error", "code=no_price", "status=Rated,status=Error",
+        f"customer_id={customer}", f"customer_id={customer},status=Error", f"customer_id={customer},from=2023-04-01",
+        f'product="{product}"', f'product="{product}",code=no_price', f'product="{product}",from=2024-01-01',
+        "from=2023-03-05,before=2023-03-06", "from=2023-03-01,before=2023-04-01,status=Rated",
+        "code=no_price,from=2023-03-05,before=2023-03-06", "status=Rated,code=no_price",
+    ):  # fmt: skip
+        pairs = list(pairs_of(asked)) if asked else []
+        yield Read(f"inputs, {asked or 'all'}", _a_page_of_inputs(inputs, pairs))
+
+    def history_of_one(app: Application, chance: Random | None) -> Any:
+        key = inputs if chance is None else chance.randrange(inputs) + 1
+        return usage_input_history(app, f"IN-{key:08d}")
+
+    yield Read("history of an input", history_of_one)
+    for by in CHOICES:
+        yield Read(f"forecast by {by}", partial(_forecast, by=by))
+
+
+def _forecast(app: Application, chance: Random | None, *, by: By) -> Any:
+    return forecast(app, by)
+
+
+def _a_page_of_inputs(inputs: int, pairs: list[tuple[str, str]]) -> Look:
+    wanted = filter_of(pairs)
+
+    def look(app: Application, chance: Random | None) -> Any:
+        if chance is None:
+            return usage_inputs_page(app, pairs)
+        key = chance.randrange(inputs)
+        places: dict[tuple[type, ...], tuple[Any, ...]] = {
+            (int,): (key,),
+            (int, int): (key // 10, 0),
+            (date, int): (wanted.usage_from, key),
+        }
+        place = places[order_of(wanted)]
+        return usage_inputs_page(app, pairs, after=cursor(INPUTS, {"where": filter_text(wanted)}, place))
+
+    return look
+
+
+def _mix(database: Database) -> None:
+    """One input in a hundred is in Error, half of the others are Rated; what the forecast comes to is kept."""
+    error = "status = 'Error', error_by = 'draft', message = 'as the benchmark has it'"
+    code = "CASE WHEN id % 3000 = 0 THEN 'no_price' ELSE 'no_tier' END"
+    with database.write(patient=True) as connection:
+        for statement in (
+            f"UPDATE usage_input SET {error}, code = {code} WHERE id % 100 = 0",
+            "UPDATE usage_input SET status = 'Rated', rated_amount = 1234, rated_run_key = 1 WHERE id % 2 = 1",
+            "UPDATE usage_schedule SET draft_rated_quantity = '10', draft_fee_amount = 1000",
+        ):
+            connection.execute(text(statement))
+
+
+def _reads_of_runs(history: History) -> Iterator[Read]:
     filters: dict[str, RunFilter] = {
         "all": {},
         "status Completed": {"status": "Completed"},
@@ -287,10 +358,12 @@ def _a_page_of_outcomes(history: History, outcome: str | None, code: str | None)
     return look
 
 
-def measure(url: str, history: History, times: int) -> Iterator[str]:
+def measure(url: str, history: History, inputs: int, times: int) -> Iterator[str]:
     """Each read as a line of the table: p95 of its first page and of a page anywhere, and what its plans name."""
     app = make_application(Settings(database_url=url, executor="inline"))
-    for read in reads(history):
+    while refresh_forecast(app):
+        pass
+    for read in reads(history, inputs):
         cells = [f"{_p95(app, read, times, first=first):.1f}" for first in (True, False)]
         with planned(app.database.engine) as plans:  # type: ignore[arg-type]
             read.look(app, Random(1))

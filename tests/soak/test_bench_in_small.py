@@ -94,9 +94,10 @@ def test_growth_tells_what_each_forecast_of_a_case_leaves_behind(tmp_path: Path)
 
 def test_each_read_of_the_pages_has_its_times_and_its_plan(migrated_url: str) -> None:
     history = History(runs=400, large=3, records=4_000)
-    prepare(migrated_url, history, inputs=50)
-    lines = list(measure_pages(migrated_url, history, times=2))
-    assert [line.split(" | ")[0] for line in lines] == [read.name for read in reads(history)]
+    prepare(migrated_url, history, inputs=200)
+    lines = list(measure_pages(migrated_url, history, 200, times=2))
+    assert [line.split(" | ")[0] for line in lines] == [read.name for read in reads(history, 200)]
+    lines = [line for line in lines if line.startswith(("runs", "run ", "outcomes"))]
     assert all("ix_" in line or "_index" in line or "uq_" in line or "_key" in line for line in lines), lines
 
 

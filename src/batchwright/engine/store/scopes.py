@@ -303,6 +303,14 @@ def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
     return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
 
 
+def outcome_of(connection: Connection, run_key: int, record_key: int) -> Outcome | None:
+    """The error or the skip of one record of a run."""
+    columns = (outcome.c.outcome, outcome.c.code, outcome.c.message)
+    mine = (outcome.c.run_id == run_key, outcome.c.record_key == record_key)
+    row = connection.execute(select(*columns).where(*mine)).one_or_none()
+    return None if row is None else Outcome(*row)
+
+
 def preview_values(line: Preview) -> dict[str, Any]:
     """The columns of a preview line, but for the run and the scope that it belongs to."""
     minor, currency = line.amount or (None, None)
@@ -459,10 +467,10 @@ def scopes_around(
 ) -> tuple[list[tuple[int, int]], int | None]:
     """(run key, scope key) of the scopes that may hold records of a group, newest run first.
 
-    Of the last ``most_runs`` runs of these jobs before a run, which hold their groups in rising order; then the key of
-    the earliest of them, or ``None`` where there are none before it.
+    Of those of these jobs, which hold their groups in rising order, among the last ``most_runs`` runs before one; then
+    the key of the earliest of all of them, or ``None`` where there are none before it.
     """
-    some = select(run_table.c.id).where(run_table.c.job.in_(jobs), run_table.c.id < before_run)
+    some = select(run_table.c.id, run_table.c.job).where(run_table.c.id < before_run)
     some = some.order_by(run_table.c.id.desc()).limit(most_runs)
     runs = some.subquery()
     around = scope.alias("around")  # of a run the one that holds the group, or the one after its place
@@ -471,8 +479,8 @@ def scopes_around(
     held = (
         select(runs.c.id, scope.c.id)
         .join_from(runs, scope, scope.c.id == first.scalar_subquery())
-        .where(scope.c.first_group <= group)
+        .where(runs.c.job.in_(jobs), scope.c.first_group <= group)
         .order_by(runs.c.id.desc())
     )
     found = [(run_key, scope_key) for run_key, scope_key in connection.execute(held)]
-    return found, connection.execute(some.limit(1).offset(most_runs - 1)).scalar_one_or_none()
+    return found, connection.execute(some.limit(1).offset(most_runs - 1)).scalar()

@@ -48,7 +48,7 @@ JOBS: Final[tuple[type[BatchJob], ...]] = (
 
 LISTING: Final = "usage_input_history"
 HISTORY_PAGE: Final = 20
-MOST_RUNS: Final = 2_000
+MOST_RUNS: Final = 5_000
 """Runs that are looked at for a page."""
 NEWEST: Final = 2**63 - 1
 
@@ -227,16 +227,16 @@ def _outcomes(
         if row["id"] in scope.keys:
             run = runs.by_key(connection, run_key)
             if scope.done or run.ended:  # or nothing became of it yet
-                told.append((run, _outcome(connection, row, scope)))
+                told.append((run, _outcome(connection, row, run, scope)))
         if len(told) == limit:
             return told, run_key
     return told, earliest
 
 
-def _outcome(connection: Connection, row: RowMapping, scope: StoredScope) -> View:
+def _outcome(connection: Connection, row: RowMapping, run: Run, scope: StoredScope) -> View:
     found = Outcome("ok" if scope.done else "not_reached", "", "")
     if scope.errored or scope.skipped:
-        found = scopes.outcomes_of(connection, scope.id).get(row["id"], found)
+        found = scopes.outcome_of(connection, run.id, row["id"]) or found
     record = RecordOutcome(
         record_key=row["id"],
         record_id=row["usage_input_id"],
