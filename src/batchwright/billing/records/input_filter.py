@@ -28,7 +28,6 @@ from batchwright.billing.tables import (
     DRAFT_CANDIDATE,
     IN_ERROR,
     NOT_RATED,
-    PRESENT,
     asset_line_item,
     customer,
     usage_input,
@@ -155,7 +154,7 @@ def _walk(where: InputFilter) -> _Walk:
         words = _INDEXES[where.status][by_asset]
         told = [literal_column(f"{words} AND status = '{where.status[0]}'")]
         return _Walk((usage_input.c.id,), told, codes + dates)
-    told = [literal_column(f"{PRESENT}")]
+    told = [literal_column("NOT deleted")]
     if dates:
         return _Walk((usage_input.c.usage_date, usage_input.c.id), told + dates, statuses + codes)
     return _Walk((usage_input.c.id,), told, statuses + codes)

@@ -80,42 +80,49 @@ def count(connection: Connection, where: InputFilter, at_most: int) -> int:
 
 def match(connection: Connection, where: InputFilter) -> Match:
     """What matches, in a transaction that sees one state of the database."""
-    texts: dict[InputStatus, list[str]] = {status: [] for status in _COLUMNS}
+    texts = connection.execute(_keys_as_text(where)).one()
+    keys = [array("q", sorted(json.loads(f"[{some or ''}]"))) for some in texts]
     sums: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
-    candidates: dict[int, int] = {}
-    # A row for each asset, its keys as text: ten times fewer to fetch, and nothing has to be sorted.
-    for asset, currency, number, *parts in connection.execute(_by_asset(where)):
-        candidates[asset] = number
-        for of_status, text in zip(texts.values(), parts[:3], strict=True):
-            if text is not None:
-                of_status.append(text)
-        for name, half in zip(sums, (parts[3:5], parts[5:]), strict=True):
+    for currency, *parts in connection.execute(_sums(where)):
+        for name, half in zip(sums, (parts[:2], parts[2:]), strict=True):
             if (amount := whole(*half)) is not None and currency is not None:
-                sums[name][currency] = sums[name].get(currency, 0) + amount
-    keys = {status: array("q", sorted(json.loads(f"[{','.join(some)}]"))) for status, some in texts.items()}
-    return Match(keys, sums, len(candidates), _partial(connection, where, candidates))
+                sums[name][currency] = amount
+    return Match(dict(zip(_COLUMNS, keys, strict=True)), sums, *_assets(connection, where))
 
 
-def _by_asset(where: InputFilter) -> Any:
-    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
-    keys = (
+def _keys_as_text(where: InputFilter) -> Any:
+    # Not by groups: SQLite would sort a million inputs for three of them.
+    of_status = (
         func.aggregate_strings(case((usage_input.c.status == status, cast(usage_input.c.id, String))), ",")
         for status in _COLUMNS
     )
-    asset, currency = usage_input.c.asset_key, func.max(asset_line_item.c.currency)
+    return select(*of_status).where(*input_filter.matching(where))
+
+
+def _sums(where: InputFilter) -> Any:
     amounts = (*halves(usage_input.c.rated_amount), *halves(usage_input.c.draft_rated_amount))
     return (
-        select(asset, currency, func.sum(candidate), *keys, *amounts)
-        .join_from(usage_input, asset_line_item, asset_line_item.c.id == asset)
+        select(asset_line_item.c.currency, *amounts)
+        .join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)
         .where(*input_filter.matching(where))
-        .group_by(asset)
+        .group_by(asset_line_item.c.currency)
     )
 
 
-def _partial(connection: Connection, where: InputFilter, candidates: Mapping[int, int]) -> int:
-    """Of how many of the assets a forecast would take more than these candidates."""
+def _assets(connection: Connection, where: InputFilter) -> tuple[int, int]:
+    """Of how many assets inputs match, and of how many of them a forecast would take other inputs, too."""
     if where.takes_whole_assets:
-        return 0
+        some = select(usage_input.c.asset_key).where(*input_filter.matching(where)).distinct().subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one(), 0
+    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
+    mine = select(usage_input.c.asset_key, func.sum(candidate)).where(*input_filter.matching(where))
+    rows = connection.execute(mine.group_by(usage_input.c.asset_key))
+    candidates: dict[int, int] = dict(rows)
+    return len(candidates), _partial(connection, candidates)
+
+
+def _partial(connection: Connection, candidates: Mapping[int, int]) -> int:
+    """Of how many of the assets a forecast would take more than so many candidates."""
     driver = Driver(connection)
     rows = driver.rows(
         f"SELECT asset_key, count(*) FROM usage_input WHERE {DRAFT_CANDIDATE} AND asset_key {{among}}"

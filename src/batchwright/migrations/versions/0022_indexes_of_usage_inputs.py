@@ -12,7 +12,6 @@ depends_on: str | None = None
 
 IN_ERROR = sa.text("NOT deleted AND status = 'Error'")
 NOT_RATED = sa.text("NOT deleted AND status <> 'Rated'")
-PRESENT = sa.text("NOT deleted")
 
 
 def upgrade() -> None:
@@ -20,7 +19,6 @@ def upgrade() -> None:
     for name, column, condition in (
         ("error_code", "code", IN_ERROR),
         ("not_rated", "status", NOT_RATED),
-        ("usage_date", "usage_date", PRESENT),
     ):
         op.create_index(
             f"ix_usage_input_{name}",
@@ -29,4 +27,5 @@ def upgrade() -> None:
             sqlite_where=condition,
             postgresql_where=condition,
         )
+    op.create_index("ix_usage_input_usage_date", "usage_input", ["usage_date", "id"])
     op.create_index("ix_asset_line_item_product", "asset_line_item", ["product"])
