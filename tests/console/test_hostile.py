@@ -57,7 +57,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def furnished(app: Application, company: None) -> None:
+def furnished(app: Application, company: None, caller: Caller) -> None:
     """The sample company, a run with its mail, a schedule and a user."""
     drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True))
     nightly = ScheduleRequest(name="Nightly", cron="0 0 0 ? * * *", job="draft-usage-rating")
