@@ -23,6 +23,16 @@ class CheckedClient(TestClient):
         return response
 
 
+def read(client: TestClient, headers: dict[str, str], where: str) -> list[object]:
+    """All items of a listing, page by page."""
+    items: list[object] = []
+    while where:
+        page = client.get(where, headers=headers)
+        items += page.json()["items"]
+        where = page.links["next"]["url"] if page.links else ""
+    return items
+
+
 def _route(method: str, path: str) -> APIRoute | None:
     routes = [route for noun in ROUTES for route in noun.doors.routes if isinstance(route, APIRoute)]
     return next((one for one in routes if method in (one.methods or ()) and one.path_regex.match(path)), None)

@@ -17,9 +17,8 @@ from batchwright.operations.billing.usage_inputs import delete_usage_inputs, lis
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
-from tests.console.checked import CheckedClient
+from tests.console.checked import CheckedClient, read
 from tests.console.conftest import Caller
-from tests.console.test_run_doors import read
 from tests.support.application import ACTOR
 
 API = "/api/v1"
@@ -60,7 +59,7 @@ def test_every_listing_in_pages_is_the_whole_of_it(
         assert items
         limits = [""] if path.startswith("forecast") else ["limit=1", "limit=1000"]
         for limit in limits:
-            assert read(doors, caller, f"{API}/{path}{limit}") == items
+            assert read(doors, caller("viewer"), f"{API}/{path}{limit}") == items
 
 
 @pytest.mark.parametrize(
@@ -99,6 +98,17 @@ def test_a_filter_that_nothing_can_match_is_refused(
 def test_what_nobody_has_is_not_found(doors: CheckedClient, caller: Caller, path: str, field: str) -> None:
     missing = doors.get(f"{API}/{path}", headers=caller("operator"))
     assert (missing.status_code, missing.json()["field"]) == (404, field)
+
+
+def test_an_id_with_a_slash_is_found_where_the_answer_says(doors: CheckedClient, caller: Caller) -> None:
+    new = {"asset_line_item_id": "AL-1", "usage_date": "2023-06-07", "quantity": "1", "product_uom": "Each"}
+    added = doors.post(
+        f"{API}/usage-inputs", json={**new, "usage_input_id": "IN/7 a"}, headers=caller("operator")
+    )
+    where = added.headers["location"]
+    assert where == f"{API}/usage-inputs/IN%2F7%20a"
+    for path in (where, f"{where}/explanation"):
+        assert doors.get(path, headers=caller("viewer")).json()["usage_input_id"] == "IN/7 a"
 
 
 def test_an_input_is_added_and_found_where_the_answer_says(doors: CheckedClient, caller: Caller) -> None:
@@ -166,7 +176,7 @@ def test_an_input_is_explained_as_on_the_command_line(
     explained = doors.get(f"{INPUT}/explanation", headers=caller("viewer")).json()
     assert explained == explain_usage_input(app, "IN-00007052")
     assert explained["explanation"]["rated"]["amount"] == ("0.00" if amended else "4000.00")
-    history = read(doors, caller, f"{INPUT}/history?limit=1")
+    history = read(doors, caller("viewer"), f"{INPUT}/history?limit=1")
     assert history == explained["history"][::-1]
 
 
@@ -222,4 +232,4 @@ def test_what_can_be_recalculated_is_offered_to_billing_admins(
     assert doors.get(where, headers=caller("operator")).status_code == 403
     offer = doors.get(where, headers=caller("Billing Utilities Admin"))
     assert offer.json() == recalculation_offer(app)
-    assert read(doors, caller, f"{API}/account-charges") == []
+    assert read(doors, caller("viewer"), f"{API}/account-charges") == []

@@ -153,3 +153,14 @@ def with_csv(app: Application, rows: list[str]) -> None:
     folder.mkdir()
     (folder / "usage_inputs.csv").write_text("\n".join(rows) + "\n")
     import_paths(app, [folder], actor=ACTOR)
+
+
+def test_what_is_rated_at_once_with_a_key_is_rated_once(doors: CheckedClient, caller: Caller) -> None:
+    headers = caller("operator") | {"Idempotency-Key": "june"}
+    wanted = {"usage_input_ids": BOTH, "process_synchronously": True}
+    first, again = (doors.post(f"{INPUTS}/rate", json=wanted, headers=headers) for _ in range(2))
+    assert (first.status_code, again.json()) == (200, first.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    other = doors.post(f"{INPUTS}/unrate", json=wanted, headers=headers)
+    assert (other.status_code, other.json()["field"]) == (422, "Idempotency-Key")
+    assert len(doors.get("/api/v1/runs", headers=caller("viewer")).json()["items"]) == 1

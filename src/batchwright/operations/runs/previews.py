@@ -10,7 +10,7 @@ from typing import Final, Literal, Unpack
 from sqlalchemy import Connection
 
 from batchwright.engine import ledger
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import Change, Preview
 from batchwright.engine.run import APPLY, Run, State
 from batchwright.engine.store import runs, scopes
@@ -142,7 +142,7 @@ def apply_run(
 
 def _refuse_incomplete(preview: Run) -> None:
     if preview.state is not State.COMPLETED:
-        raise Refused(
+        raise MoveRefused(
             f"{preview.run_id} is {preview.state}: it did not foretell everything",
             field="run_id",
             remedy="Run the job with --dry-run again, and let it complete",

@@ -7,7 +7,7 @@ from typing import Unpack
 from sqlalchemy import Connection
 
 from batchwright.engine import ledger
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import RETRY, Run, State
@@ -61,7 +61,7 @@ def retry_run(
 
 def _refuse_retry(parent: Run) -> None:
     if not parent.ended:
-        raise Refused(
+        raise MoveRefused(
             f"{parent.run_id} has not ended ({parent.state})",
             field="run_id",
             remedy=f"Go on with it: `batchwright runs resume {parent.run_id}`",

@@ -47,20 +47,7 @@ def asset_line_items(asked: Annotated[PageQuery, Query()], call: Call = CALL) ->
 
 @doors.door(
     "GET",
-    "/asset-line-items/{asset_line_item_id}",
-    show_asset_line_item,
-    Right.LOOK,
-    answers={200: AssetLineItem},
-)
-def show(asset_line_item_id: str, call: Call = CALL) -> Response:
-    """One asset line item."""
-    shown = show_asset_line_item(call.app, asset_line_item_id, actor=call.actor)
-    return answer(shown, request=call.request)
-
-
-@doors.door(
-    "GET",
-    "/asset-line-items/{asset_line_item_id}/amendment",
+    "/asset-line-items/{asset_line_item_id:path}/amendment",
     preview_amendment,
     Right.OPERATE,
     answers={200: Amendment},
@@ -73,7 +60,7 @@ def foresee(asset_line_item_id: str, asked: Annotated[ChangesAsked, Query()], ca
 
 @doors.door(
     "POST",
-    "/asset-line-items/{asset_line_item_id}/amendment",
+    "/asset-line-items/{asset_line_item_id:path}/amendment",
     amend_asset_line_item,
     Right.OPERATE,
     answers={200: Amendment},
@@ -86,3 +73,16 @@ def amend(asset_line_item_id: str, changes: Changes, call: Call = CALL) -> Respo
         call.app, asset_line_item_id, seen=seen, actor=call.actor, **changes.model_dump()
     )
     return answer(amended)
+
+
+@doors.door(
+    "GET",
+    "/asset-line-items/{asset_line_item_id:path}",
+    show_asset_line_item,
+    Right.LOOK,
+    answers={200: AssetLineItem},
+)
+def show(asset_line_item_id: str, call: Call = CALL) -> Response:
+    """One asset line item."""
+    shown = show_asset_line_item(call.app, asset_line_item_id, actor=call.actor)
+    return answer(shown, request=call.request)

@@ -112,7 +112,7 @@ def set_status(new: NewStatus, call: Call = CALL) -> Response:
 
 @doors.door(
     "GET",
-    "/billing-schedules/{billing_schedule_id}",
+    "/billing-schedules/{billing_schedule_id:path}",
     show_billing_schedule,
     Right.LOOK,
     answers={200: BillingSchedule},

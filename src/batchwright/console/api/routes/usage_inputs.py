@@ -150,35 +150,7 @@ _rating("delete", BillingService.delete_usage_input)
 
 @doors.door(
     "GET",
-    "/usage-inputs/{usage_input_id}",
-    show_usage_input,
-    Right.LOOK,
-    answers={200: UsageInput},
-    others=DELETED,
-)
-def show(usage_input_id: str, call: Call = CALL) -> Response:
-    """One usage input."""
-    return answer(show_usage_input(call.app, usage_input_id, actor=call.actor), request=call.request)
-
-
-@doors.door(
-    "PATCH",
-    "/usage-inputs/{usage_input_id}",
-    edit_usage_input,
-    Right.OPERATE,
-    answers={200: UsageInput},
-    others=(*DELETED, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED),
-)
-def edit(usage_input_id: str, changes: Edit, call: Call = CALL) -> Response:
-    """Change a usage input that is not rated."""
-    seen = versions_seen(call)
-    edited = edit_usage_input(call.app, usage_input_id, seen=seen, actor=call.actor, **changes.model_dump())
-    return answer(edited, headers={"ETag": etag(edited)})
-
-
-@doors.door(
-    "GET",
-    "/usage-inputs/{usage_input_id}/explanation",
+    "/usage-inputs/{usage_input_id:path}/explanation",
     explain_usage_input,
     Right.LOOK,
     answers={200: UsageInputExplained},
@@ -191,7 +163,7 @@ def explanation(usage_input_id: str, call: Call = CALL) -> Response:
 
 @doors.door(
     "GET",
-    "/usage-inputs/{usage_input_id}/history",
+    "/usage-inputs/{usage_input_id:path}/history",
     usage_input_history,
     Right.LOOK,
     answers={200: Page[History]},
@@ -203,6 +175,34 @@ def history(usage_input_id: str, asked: Annotated[HistoryAsked, Query()], call: 
         call.app, usage_input_id, limit=asked.limit, after=asked.after, actor=call.actor
     )
     return page_answer(call, page)
+
+
+@doors.door(
+    "GET",
+    "/usage-inputs/{usage_input_id:path}",
+    show_usage_input,
+    Right.LOOK,
+    answers={200: UsageInput},
+    others=DELETED,
+)
+def show(usage_input_id: str, call: Call = CALL) -> Response:
+    """One usage input."""
+    return answer(show_usage_input(call.app, usage_input_id, actor=call.actor), request=call.request)
+
+
+@doors.door(
+    "PATCH",
+    "/usage-inputs/{usage_input_id:path}",
+    edit_usage_input,
+    Right.OPERATE,
+    answers={200: UsageInput},
+    others=(*DELETED, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED),
+)
+def edit(usage_input_id: str, changes: Edit, call: Call = CALL) -> Response:
+    """Change a usage input that is not rated."""
+    seen = versions_seen(call)
+    edited = edit_usage_input(call.app, usage_input_id, seen=seen, actor=call.actor, **changes.model_dump())
+    return answer(edited, headers={"ETag": etag(edited)})
 
 
 def _pairs(wanted: InputsAsked | Wanted) -> list[tuple[str, str]]:
