@@ -116,8 +116,8 @@ def _assets(connection: Connection, where: InputFilter) -> tuple[int, int]:
         return connection.execute(select(func.count()).select_from(some)).scalar_one(), 0
     candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
     mine = select(usage_input.c.asset_key, func.sum(candidate)).where(*input_filter.matching(where))
-    rows = connection.execute(mine.group_by(usage_input.c.asset_key))
-    candidates: dict[int, int] = dict(rows)
+    rows = connection.execute(mine.group_by(usage_input.c.asset_key)).all()
+    candidates: dict[int, int] = dict(map(tuple, rows))
     return len(candidates), _partial(connection, candidates)
 
 
