@@ -28,8 +28,8 @@ from batchwright.operations.runs.looking import (
 )
 from batchwright.operations.runs.progress import records_per_second, run_progress
 from batchwright.testing.clock import StandingClock
-from tests.operations.test_run_pages import insert_runs, start
 from tests.support.application import NOW
+from tests.support.runs import insert_runs, start
 
 RUN = "JR-00000001"
 SIZE = 5

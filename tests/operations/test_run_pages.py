@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import delete, insert
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import ENDED, State
-from batchwright.engine.store import queue, runs
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_warning, scope
 from batchwright.operations.app import Application
@@ -22,36 +21,7 @@ from batchwright.operations.runs.looking import list_runs, page_of_runs, show_ru
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.support.application import ACTOR, NOW
-
-CREATED = NOW - timedelta(hours=1)
-
-
-def insert_runs(app: Application, number: int, first: int = 1, **values: Any) -> None:
-    with app.database.write() as connection:
-        connection.execute(
-            insert(run_table), [{**a_run(key), **values} for key in range(first, first + number)]
-        )
-
-
-def a_run(key: int) -> dict[str, Any]:
-    return {
-        "id": key, "run_id": f"JR-{key:08}", "job": "usage-rating", "type": "Usage rating", "mode": "batch",
-        "in_caller": False, "state": "Holding", "actor": "dana", "parameters": "{}", "trigger": "cli",
-        "scope_size": 200, "notify": "[]", "mail_actor": False, "queue_key": "dana", "queue_position": key,
-        "fence": 0, "created_at": CREATED,
-    }  # fmt: skip
-
-
-def start(app: Application, keys: list[int], at: datetime = NOW) -> None:
-    """As claims do, in a transaction."""
-    with app.database.write() as connection:
-        queue.lock_queue(connection)
-        first = runs.next_start_number(connection)
-        started = update(run_table).where(run_table.c.id == bindparam("started_key"))
-        started = started.values(state="Preparing", started_at=at, start_number=bindparam("place"))
-        connection.execute(
-            started, [{"started_key": key, "place": first + place} for place, key in enumerate(keys)]
-        )
+from tests.support.runs import CREATED, a_run, insert_runs, start
 
 
 def walk(app: Application, limit: int, **asked: Any) -> Iterator[list[str]]:

@@ -50,11 +50,8 @@ def serve(
         if app.database.is_sqlite and not app.database.exists():
             app.database.upgrade()
         app.database.require()
-        from batchwright.console import (
-            metrics,
-            server,
-            traffic,
-        )  # the web is heavy: only this command loads it
+        # The web is heavy: only this command loads it.
+        from batchwright.console import metrics, server, traffic
 
         shared = traffic.Traffic(app)
         if metrics_port is not None:
