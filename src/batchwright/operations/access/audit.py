@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -49,10 +50,11 @@ def record(
 
 def record_all(connection: Connection, entries: Iterable[Entry]) -> None:
     """Write the entries of several acts, in their order."""
-    entries = list(entries)
-    audit_store.add_audit_entries(connection, [_row(entry) for entry in entries if not entry.records])
-    for entry in entries:
-        if entry.records:
+    for are_several, group in groupby(entries, key=lambda entry: bool(entry.records)):
+        if not are_several:
+            audit_store.add_audit_entries(connection, [_row(entry) for entry in group])
+            continue
+        for entry in group:
             audit_store.add_audit_entry(connection, _row(entry), entry.records)
 
 
