@@ -24,7 +24,7 @@ By = Literal["month", "customer", "product"]
 CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
 
 
-BLOCKS_AT_A_TIME: Final = 4
+BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
 
 _Sums = dict[tuple[str, str], "_Sum"]

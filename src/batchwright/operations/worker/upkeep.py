@@ -30,7 +30,7 @@ from batchwright.operations.workers import Presence
 SECONDS_BETWEEN = 10.0
 """How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
 
-REFRESHES = 5
+REFRESHES = 10
 """Of the forecast, one after the other, in a second."""
 
 UNTOUCHED_FOR = timedelta(days=1)
