@@ -133,19 +133,20 @@ def read_owed(connection: Connection, keys: Sequence[int]) -> dict[int, Owed]:
     driver = Driver(connection)
     rows = driver.rows(
         "SELECT u.id, u.rated_amount, u.rated_schedule_key, u.rated_price_key"
-        " FROM {each} JOIN usage_input AS u ON u.id = k.value WHERE u.rated_price_key IS NOT NULL",
+        " FROM {each} JOIN usage_input AS u ON u.id = k.value",  # no more: old statistics say that none is Rated
         driver.keys(sorted(keys)),
     )
     prices = driver.rows(  # few: asked for once each, not for every input
         f"SELECT p.id, k.currency, {COUNTS_AS} FROM price AS p JOIN price_book AS k ON k.id = p.price_book_key"
         " WHERE p.id {among}",
-        driver.keys(sorted({price for *_, price in rows})),
+        driver.keys(sorted({price for *_, price in rows if price is not None})),
     )
     of_price = {price: (currency, counts_as) for price, currency, counts_as in prices}
     owed: dict[int, Owed] = {}
     for key, amount, schedule, price in rows:
-        currency, counts_as = of_price[price]
-        owed[key] = Owed(amount, currency, schedule, counts_as)
+        if price is not None:  # one loaded as Rated has none
+            currency, counts_as = of_price[price]
+            owed[key] = Owed(amount, currency, schedule, counts_as)
     return owed
 
 
