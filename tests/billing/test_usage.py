@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -405,3 +407,16 @@ def test_each_asset_s_inputs_fall_on_its_own_schedules() -> None:
         (2, [], []),
         (3, [1], [30]),
     ]
+
+
+def test_nothing_that_was_rated_waits_for_the_garbage_collector() -> None:
+    counts = Counts()
+    held = weakref.ref(counts)
+    gc.disable()
+    try:
+        usage = usage_of([INPUT], [month(6)], priced(PER_UNIT, indexed=True), counts=counts)
+        assert amounts(usage) == [2000]
+        del usage, counts
+        assert held() is None
+    finally:
+        gc.enable()
