@@ -40,6 +40,7 @@ def test_a_job_is_shown_with_the_schema_of_its_parameters(app: Application) -> N
         "usage_input_ids",
         "asset_line_item_ids",
         "include_rated",
+        "selection_id",
     }
     with pytest.raises(Refused, match="there is no job named 'draft'"):
         show_job(app, "draft")
