@@ -85,7 +85,7 @@ def _aftermath(world: World) -> list[str]:
         world.forecast({"include_rated": True})
         world.check()
     except AssertionError as error:
-        return [str(error)[:500] or "the books do not balance"]
+        return [str(error)[:5000] or "the books do not balance"]
     return []
 
 

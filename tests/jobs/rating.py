@@ -169,7 +169,8 @@ def assert_windows_are_whole(app: Application, but: Collection[str] = ()) -> Non
         )
         so_far = Decimal(0)
         for place, row in enumerate(rows):
-            assert row.rated_prior_quantity == (so_far if place else None), row.usage_input_id
+            stated = [(one.usage_input_id, str(one.rated_prior_quantity), str(one.quantity)) for one in rows]
+            assert row.rated_prior_quantity == (so_far if place else None), (row.usage_input_id, stated)
             so_far = EXACT.add(so_far, row.quantity)
 
 
