@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from batchwright.console.api.application import make_web
 from batchwright.console.envelope import Envelope
 from batchwright.console.metrics import MetricsDoor, registry_of
+from batchwright.console.pages.application import Fork, make_pages
 from batchwright.console.probes import Probes
 from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
@@ -38,7 +39,7 @@ def make_asgi(
     web.router.routes.extend(MetricsDoor(app, registry_of(app, traffic)).routes())
     base = urlsplit(app.settings.base_url)
     hosts = {*LOOPBACK, _as_host(host), (base.hostname or "").lower()}
-    return Envelope(web, hosts=hosts, https=base.scheme == "https")
+    return Envelope(Fork(web, make_pages(app, traffic)), hosts=hosts, https=base.scheme == "https")
 
 
 def listen(host: str, port: int) -> socket.socket:

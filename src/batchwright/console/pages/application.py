@@ -1,0 +1,94 @@
+"""The pages put together: their routes, what they are served with, and one page for every error."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from batchwright.console.envelope import unforeseen
+from batchwright.console.pages import static_files
+from batchwright.console.pages.render import Renderer, renderer_of
+from batchwright.console.problems import Problem, problem_of
+from batchwright.console.traffic import Traffic
+from batchwright.engine.errors import Refused
+from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
+from batchwright.operations.app import Application
+
+ROUTES: tuple[Any, ...] = ()
+"""The modules of `pages.routes`, each with its `pages`."""
+_FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
+
+
+def make_pages(app: Application, traffic: Traffic) -> FastAPI:
+    """The application of the pages, without what surrounds it (`console.server`)."""
+    web = FastAPI(title="Batchwright", openapi_url=None, docs_url=None, redoc_url=None)
+    web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app)
+    web.router.routes.append(static_files.ROUTE)
+    for module in ROUTES:
+        web.include_router(module.pages)
+    web.add_exception_handler(RequestValidationError, _of_validation)
+    web.add_exception_handler(HTTPException, _of_http)
+    for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, ReadTooLong, Exception):
+        web.add_exception_handler(kind, _of_exception)
+    return web
+
+
+class Fork:
+    """Two applications behind one address: what machines ask, and all other addresses, which are pages."""
+
+    def __init__(self, machines: ASGIApp, pages: ASGIApp) -> None:
+        self._machines, self._pages = machines, pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on to the one that answers it."""
+        path = scope.get("path", "")
+        asked = (
+            self._machines
+            if any(path == one or path.startswith(f"{one}/") for one in _FOR_MACHINES)
+            else self._pages
+        )
+        await asked(scope, receive, send)
+
+
+def _page_of(request: Request, problem: Problem) -> Response:
+    page = renderer_of(request).page(
+        request,
+        "error.html",
+        status=problem.status.value,
+        problem=problem,
+        request_id=request.state.request_id,
+    )
+    page.headers.update(problem.headers)
+    if problem.retry_after is not None:
+        page.headers["Retry-After"] = str(problem.retry_after)
+    return page
+
+
+async def _of_exception(request: Request, error: Exception) -> Response:
+    return _page_of(request, problem_of(error) or unforeseen())
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    told = {
+        HTTPStatus.NOT_FOUND: "There is no page at this address",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at this address",
+    }.get(status, status.phrase)
+    return _page_of(request, Problem(status, told, headers=error.headers or {}))
+
+
+async def _of_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {first['msg']}", name)
+    return _page_of(request, problem)
