@@ -19,10 +19,12 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
 from tests.console.checked import CheckedClient
+from tests.console.visits import visit_as
 from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.seed_table import FILES
 
 Caller = Callable[[str], dict[str, str]]
+Visit = Callable[[str], str]
 
 
 @pytest.fixture
@@ -90,3 +92,14 @@ def caller(app: Application) -> Caller:
         return made[role]
 
     return headers
+
+
+@pytest.fixture
+def visit(app: Application, web: TestClient, caller: Caller) -> Visit:
+    """Signs the browser `web` in as a user of that role, and returns the `csrf_token` of its forms."""
+
+    def sign_in(role: str) -> str:
+        caller(role)  # makes the user
+        return visit_as(web, app, f"{role.split()[0].lower()}@example.com")
+
+    return sign_in

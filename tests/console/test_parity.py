@@ -47,6 +47,11 @@ WITHOUT_API = {
     "import_paths": "its files are on the machine; those that are sent go to import_uploads",
     "list_troubles": "a column of the command's table; programs look at the schedule and its fires",
     "preview_mail": "for who writes templates, on the machine where these are",
+    "list_sessions": IN_PAGES,
+    "sessions_page": "ends browsers' sessions, of which the API has none",
+    "end_session": "ends browsers' sessions, of which the API has none",
+    "end_sessions": "ends browsers' sessions, of which the API has none",
+    "sign_out": "ends the session of a browser",
     "read_hold": "each schedule says whether it is held, and when comes with the answer of hold",
     "retry_mails": "one by one over HTTP: retry_mail",
     "schedule": "a call of Python programs; over HTTP it is POST /schedules",
@@ -80,11 +85,24 @@ WITHOUT_COMMAND = {
     "workers_page": WHOLE,
     "execute_batch": "a call of Python programs; the command is `run`",
     "import_uploads": "the command names files: import_paths",
+    "list_sessions": "on the page of users",
+    "sessions_page": WHOLE,
+    "end_session": "on the page of users",
+    "end_sessions": "on the page of users",
+    "sign_out": "ends the session of a browser",
     "show_me": "who one is there the system says: `whoami`",
 }
 
 
-PARTS = {"check_request", "permit", "permit_change", "permit_for_run", "permit_schedule", "upgrade_database"}
+PARTS = {
+    "check_request",
+    "right_over",
+    "permit",
+    "permit_change",
+    "permit_for_run",
+    "permit_schedule",
+    "upgrade_database",
+}
 """What takes an actor and is a part of operations, or comes before there are any."""
 
 

@@ -21,6 +21,13 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
+from batchwright.operations.access.sessions import (
+    end_session,
+    end_sessions,
+    list_sessions,
+    sessions_page,
+    sign_out,
+)
 from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token, tokens_page
 from batchwright.operations.access.users import (
     add_user,
@@ -172,6 +179,7 @@ NEEDED = {
         "list_workers",
         "workers_page",
         "show_me",
+        "sign_out",
     },
     Right.OPERATE: {
         "amend_asset_line_item",
@@ -230,6 +238,10 @@ NEEDED = {
         "list_tokens",
         "tokens_page",
         "revoke_token",
+        "list_sessions",
+        "sessions_page",
+        "end_session",
+        "end_sessions",
         "set_mail",
         "set_password",
         "set_role",
@@ -255,6 +267,9 @@ NO_ACT = {
     "file_to_write": "part of imports and backups, which ask",
     "permit": "the question itself",
     "authenticate_token": "comes before the question",
+    "authenticate_session": "comes before the question",
+    "sign_in": "comes before the question",
+    "right_over": "part of the question itself",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
@@ -409,6 +424,11 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "tokens_page": lambda: tokens_page(app, "x", actor=actor),
         "list_tokens": lambda: list_tokens(app, "x", actor=actor),
         "revoke_token": lambda: revoke_token(app, "x", "x", actor=actor),
+        "list_sessions": lambda: list_sessions(app, "x", actor=actor),
+        "sessions_page": lambda: sessions_page(app, "x", actor=actor),
+        "end_session": lambda: end_session(app, "x", 1, actor=actor),
+        "end_sessions": lambda: end_sessions(app, "x", actor=actor),
+        "sign_out": lambda: sign_out(app, actor=actor),
         "set_mail": lambda: set_mail(app, "x", "x", actor=actor),
         "set_password": lambda: set_password(app, "x", "x", actor=actor),
         "set_role": lambda: set_role(app, "x", "x", actor=actor),

@@ -30,19 +30,25 @@ class Unauthenticated(Refused):
 
 @dataclass(frozen=True)
 class Principal:
-    """Whom a web door authenticated: the keys of the user and of their token, and the address that they called from.
+    """Whom a web door authenticated: the keys of the user and of their token or session, and the address that they
+    called from.
 
     It is no right yet: `permit` looks up both rows again at each act.
     """
 
     user_key: int
-    token_key: int
+    token_key: int | None
     address: str
+    session_key: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.token_key is None) is (self.session_key is None):
+            raise ValueError("a principal has either a token or a session")
 
     @property
     def credential(self) -> str:
-        """By what they were authenticated, as the audit trail says it: "token 17"."""
-        return f"token {self.token_key}"
+        """By what they were authenticated, as the audit trail says it: "token 17", "session 4"."""
+        return f"session {self.session_key}" if self.token_key is None else f"token {self.token_key}"
 
 
 @dataclass(frozen=True)

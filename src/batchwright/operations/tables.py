@@ -1,10 +1,10 @@
-"""The audit trail with the chain that seals it, the users with their roles and tokens, and what their calls were
-answered.
+"""The audit trail with the chain that seals it, the users with their roles, tokens and sessions, and what their calls
+were answered.
 """
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -126,6 +126,24 @@ user_token = Table(
     Column("told_at", UtcTime, comment="when its user was told that it expires"),
     Column("last_used_at", UtcTime, comment="to the hour"),
     Column("revoked_at", UtcTime),
+    sqlite_autoincrement=True,
+)
+
+IDLE_END: Final = timedelta(hours=8)
+"""So long after its last use a session ends."""
+
+user_session = Table(
+    "user_session",
+    metadata,
+    Column("id", BigKey, primary_key=True, comment="given once, also on SQLite: audit entries name it"),
+    Column("user_id", BigKey, ForeignKey("app_user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", String(64), nullable=False, unique=True, comment="SHA-256 of what the cookie holds"),
+    Column("address", Text, nullable=False, comment="where they signed in from"),
+    Column("browser", String(200), comment="what it calls itself"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime, nullable=False, comment="to the minute"),
+    Column("expires_at", UtcTime, nullable=False, comment="whatever its use"),
+    Column("ended_at", UtcTime, comment="signed out, or ended by somebody"),
     sqlite_autoincrement=True,
 )
 

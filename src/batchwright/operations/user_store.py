@@ -10,13 +10,14 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, sel
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import Actor
-from batchwright.operations.tables import app_user, user_token
+from batchwright.operations.tables import IDLE_END, app_user, user_session, user_token
 
 # Before every act, so it is made once: the making takes longer than the answer.
 _FOR_PERMISSION = (
     select(
         *(app_user.c.id, app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled),
         *(user_token.c.id.label("token_id"), user_token.c.role.label("token_role")),
+        user_session.c.id.label("session_id"),
     )
     .join_from(
         app_user,
@@ -26,6 +27,14 @@ _FOR_PERMISSION = (
         & user_token.c.revoked_at.is_(None)
         & (user_token.c.expires_at > bindparam("now")),
         isouter=True,
+    )
+    .outerjoin(
+        user_session,
+        (user_session.c.id == bindparam("session_id"))
+        & (user_session.c.user_id == app_user.c.id)
+        & user_session.c.ended_at.is_(None)
+        & (user_session.c.expires_at > bindparam("now"))
+        & (user_session.c.last_used_at > bindparam("idle_since")),
     )
     .where(
         or_(
@@ -44,15 +53,17 @@ def users_for_permission(
 ) -> Sequence[RowMapping]:
     """The users that the actor may be, and those of one of these names; where there are others only, the first of all.
 
-    Beside the actor's principal `token_id` and `token_role` of their token, as long as that is good.
+    Beside the actor's principal `token_id` and `token_role` of their token, as long as that is good, or `session_id`.
     """
     principal = actor.principal
     values = {
         "os_user": actor.os_user if principal is None else None,
         "user_id": principal and principal.user_key,
         "token_id": principal and principal.token_key,
+        "session_id": principal and principal.session_key,
         "names": list(names),
         "now": now,
+        "idle_since": now - IDLE_END,
     }
     return connection.execute(_FOR_PERMISSION, values).mappings().all()
 
@@ -87,9 +98,12 @@ def lock_users(connection: Connection) -> None:
         connection.execute(text("LOCK TABLE app_user IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def user_by_email(connection: Connection, email: str) -> RowMapping | None:
-    """The user of that address in lower case."""
-    return connection.execute(select(app_user).where(app_user.c.email == email)).mappings().one_or_none()
+def user_by_email(connection: Connection, email: str, *, kept: bool = False) -> RowMapping | None:
+    """The user of that address in lower case; `kept` as they are until the transaction ends."""
+    statement = select(app_user).where(app_user.c.email == email)
+    if kept:
+        statement = statement.with_for_update(read=True)
+    return connection.execute(statement).mappings().one_or_none()
 
 
 def user_by_os_user(connection: Connection, os_user: str) -> RowMapping | None:

@@ -16,13 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import static_files
 from batchwright.console.pages.render import Renderer, renderer_of
+from batchwright.console.pages.routes import sign_in
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
-ROUTES: tuple[Any, ...] = ()
+ROUTES: tuple[Any, ...] = (sign_in,)
 """The modules of `pages.routes`, each with its `pages`."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 

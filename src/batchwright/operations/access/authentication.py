@@ -1,23 +1,28 @@
-"""Who comes in by a web door: a token becomes the actor of its user."""
+"""Who comes in by a web door: a token or a session becomes the actor of its user."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import structlog
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.faults import reason_of
-from batchwright.operations import token_store
+from batchwright.operations import session_store, token_store
 from batchwright.operations.actor import Actor, Door, Principal, Unauthenticated, check_actor
 from batchwright.operations.app import Application
+from batchwright.operations.tables import IDLE_END
 
 LONGEST_TEXT: Final = 128
-"""Characters; no token of ours is as long."""
+"""Characters; no token and no reference of ours is as long."""
+NOTED_EVERY: Final = timedelta(minutes=1)
+"""So often the last use of a session is noted."""
 
 log = structlog.get_logger()
 
@@ -31,7 +36,7 @@ def authenticate_token(app: Application, text: str | None, address: str) -> Acto
     check_actor(address, "address")
     app.database.require()
     now = app.clock.now()
-    token = _token(app, text)
+    token = _by_secret(app, token_store.token_by_hash, text)
     why = _fault(text, token, now)
     if token is None or why is not None:
         log.warning("a caller was not let in", why=why, address=address, token=token and token["id"])
@@ -45,11 +50,51 @@ def authenticate_token(app: Application, text: str | None, address: str) -> Acto
     return Actor(token["email"], operating_system_user(), Door.API, principal)
 
 
-def _token(app: Application, text: str | None) -> RowMapping | None:
+def authenticate_session(app: Application, reference: str | None, address: str) -> Actor:
+    """The user of a session, by the reference that the browser holds, as they act on the pages from that address.
+
+    Raises `Unauthenticated`, alike for a session that is unknown, has ended, or whose user is disabled. Its last use is
+    noted at most once a minute.
+    """
+    check_actor(address, "address")
+    app.database.require()
+    now = app.clock.now()
+    session = _by_secret(app, session_store.session_by_hash, reference)
+    why = _fault_of_session(session, now)
+    if session is None or why is not None:
+        if reference:  # without one nobody claimed to be signed in
+            log.info("a session is not good", why=why, address=address, session=session and session["id"])
+        raise Unauthenticated("you are not signed in", field="session", remedy="Sign in")
+    if session["last_used_at"] <= now - NOTED_EVERY:
+        _write(app, "session", session["id"], partial(session_store.note_use, key=session["id"], now=now))
+    principal = Principal(session["user_id"], None, address, session["id"])
+    return Actor(session["email"], operating_system_user(), Door.CONSOLE, principal)
+
+
+def secret_hash(text: str) -> str:
+    """How a secret is kept."""
+    return sha256(text.encode()).hexdigest()
+
+
+def _by_secret(
+    app: Application, by_hash: Callable[[Connection, str], RowMapping | None], text: str | None
+) -> RowMapping | None:
     if not text or len(text) > LONGEST_TEXT or not text.isascii():
         return None
     with app.database.read_autocommit() as connection:
-        return token_store.token_by_hash(connection, sha256(text.encode()).hexdigest())
+        return by_hash(connection, secret_hash(text))
+
+
+def _fault_of_session(session: RowMapping | None, now: datetime) -> str | None:
+    if session is None:
+        return "it is unknown"
+    if session["disabled"]:
+        return f"{session['email']} is disabled"
+    if session["ended_at"] is not None:
+        return "it was ended"
+    if session["expires_at"] <= now:
+        return "it has expired"
+    return "it was not used for long" if session["last_used_at"] <= now - IDLE_END else None
 
 
 def _fault(text: str | None, token: RowMapping | None, now: datetime) -> str | None:
@@ -69,8 +114,12 @@ def _note_use(app: Application, token: RowMapping, now: datetime) -> None:
     if any(at is not None and at >= hour for at in noted):
         return
     app.token_uses[token["id"]] = hour
+    _write(app, "token", token["id"], partial(token_store.note_use, key=token["id"], hour=hour))
+
+
+def _write(app: Application, what: str, key: int, note: Callable[[Connection], None]) -> None:
     try:
         with app.database.write() as connection:
-            token_store.note_use(connection, token["id"], hour)
+            note(connection)
     except (SQLAlchemyError, OSError) as error:
-        log.warning("the use of a token could not be noted", token=token["id"], reason=reason_of(error))
+        log.warning(f"the use of a {what} could not be noted", **{what: key}, reason=reason_of(error))

@@ -60,7 +60,8 @@ def permit(
     database that is not there, too.
 
     Behind a web door the authenticated person is the actor's principal: a user who is there now and not disabled, with
-    a token that is good now; they have the lower of the roles of both. Elsewhere it is the operating system's user.
+    a token or a session that is good now; they have the lower of the roles of user and token. Elsewhere it is the
+    operating system's user.
     With a user row they have its role. Without one they are an administrator on an embedded database file that they
     own, and on a server database without a user; otherwise they may do nothing. Where the actor's name is that of a
     user, that user's role has to allow the act as well.
@@ -145,6 +146,11 @@ def _refusal_of_principal(
             field="actor",
             remedy=f"Ask an administrator: `batchwright users add {email} --role {typed(right)}`",
         )
+    if principal.session_key is not None:
+        if own["session_id"] is None and not own["disabled"]:
+            message = f"{principal.credential} of {email} has ended"
+            return Forbidden(message, field="actor", remedy="Sign in again")
+        return _lack(own, right)
     remedy = f"Ask an administrator for another: `batchwright users token {email}`"
     if own["token_id"] is None and not own["disabled"]:
         message = f"{principal.credential} of {email} was revoked or has expired"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from batchwright.engine.errors import NotFound, Refused
 from batchwright.notifications.addresses import check_address, parse_address
 from batchwright.notifications.preferences import CHOICES, bare
-from batchwright.operations import token_store, user_store
+from batchwright.operations import session_store, token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import ROLES, Right, owns_file, permit, typed
 from batchwright.operations.actor import Actor
@@ -144,7 +144,7 @@ def set_role(
 
 
 def disable_user(app: Application, email: str, *, actor: Actor, reason: str | None = None) -> View:
-    """Let a user do nothing any more; their tokens are revoked. Refuses for the last who may manage users."""
+    """Let a user do nothing any more; their tokens and sessions end. Refuses for the last who may manage users."""
     permit(app, actor, Right.ADMINISTER, "user.disable")
     return _change(app, email, {"disabled": True}, actor, "user.disable", reason)
 
@@ -158,7 +158,7 @@ def enable_user(app: Application, email: str, *, actor: Actor, reason: str | Non
 def set_password(
     app: Application, email: str, password: str, *, actor: Actor, reason: str | None = None
 ) -> View:
-    """Give a user a password, 8 to 1,024 characters; an argon2 hash of it is kept."""
+    """Give a user a password, 8 to 1,024 characters; an argon2 hash of it is kept. Their sessions end."""
     permit(app, actor, Right.ADMINISTER, "user.password")
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or not password.isprintable():
         raise Refused(
@@ -175,12 +175,13 @@ def set_password(
 
 def set_mail(app: Application, email: str, mail: str, *, actor: Actor, reason: str | None = None) -> View:
     """Say which mail of ended runs a user gets: a key of `CHOICES`. Everybody may say so for themselves."""
-    permit(app, actor, _right_to_choose(app, email, actor), "user.preferences")
+    permit(app, actor, right_over(app, email, actor), "user.preferences")
     check_one_of(mail, CHOICES, field="mail")
     return _change(app, email, {"mail": mail}, actor, "user.preferences", reason)
 
 
-def _right_to_choose(app: Application, email: str, actor: Actor) -> Right:
+def right_over(app: Application, email: str, actor: Actor) -> Right:
+    """What an act on a user's own choices and sessions needs: a viewer's right for oneself, an administrator's else."""
     app.database.require()
     with app.database.read() as connection:
         own = own_user(connection, actor)
@@ -203,6 +204,8 @@ def _change(
         user_store.change_user(connection, user["id"], values)
         if values.get("disabled"):
             token_store.revoke_all(connection, user["id"], now)
+        if values.get("disabled") or "password_hash" in values:
+            session_store.end_sessions(connection, user["id"], now)
         _check_administered(app, connection)
         after = _user(existing_user(connection, email), token_store.holders(connection, now))
         audit.record(

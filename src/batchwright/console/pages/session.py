@@ -1,0 +1,217 @@
+"""Who looks at a page: the session of their cookie, and the proof that a form was sent from a page of ours.
+
+A page that shows something takes a `Visitor` by ``Depends(visitor)``. One that does something takes its form by
+``Depends(posted)``, which has checked it; the page that holds the form puts ``csrf_token`` of the visitor into a hidden
+field of that name.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import structlog
+from fastapi import Depends
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+
+from batchwright.console.api.bodies import check_text
+from batchwright.console.problems import Problem
+from batchwright.console.traffic import Traffic
+from batchwright.operations.access.authentication import authenticate_session
+from batchwright.operations.actor import Actor, Unauthenticated
+from batchwright.operations.app import Application
+
+COOKIE: Final = "batchwright"
+FORM_COOKIE: Final = "batchwright-form"
+"""Binds the forms of who is not signed in to their browser."""
+CSRF_FIELD: Final = "csrf_token"
+SIGN_IN: Final = "/sign-in"
+LONGEST_NEXT: Final = 2_000
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+"""Printable ASCII without a space or a backslash, and no second slash at the beginning: no browser leaves for it."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks at a page: signed in, and with the role that their user has now."""
+
+    actor: Actor
+    session_key: int
+    csrf_token: str
+    email: str
+
+
+def visitor(request: Request) -> Visitor:
+    """Who looks. Raises `Problem`: to the sign-in page (303) where nobody does, 403 for what was sent, 429."""
+    reference = request.cookies.get(_cookie(request, COOKIE), "")
+    app: Application = request.app.state.application
+    try:
+        actor = authenticate_session(app, reference, address_of(request))
+    except Unauthenticated:
+        raise _sign_in_first(request) from None
+    request.state.user, request.state.door = actor.name, str(actor.door)
+    traffic: Traffic = request.app.state.traffic
+    traffic.limits.admit(actor.name)
+    assert actor.principal is not None
+    assert actor.principal.session_key is not None
+    return Visitor(actor, actor.principal.session_key, csrf_token(reference), actor.name)
+
+
+VISITOR: Final = Depends(visitor)
+"""The default of a page's parameter ``visitor``."""
+
+
+async def posted(request: Request, visitor: Visitor = VISITOR) -> FormData:
+    """The form that the visitor sent, from a page of ours. Raises `Problem` for any other (403)."""
+    form = await form_of(request)
+    check_form(request, visitor, form)
+    return form
+
+
+POSTED: Final = Depends(posted)
+"""The default of a page's parameter ``form``."""
+
+
+async def form_of(request: Request) -> FormData:
+    """The fields that were sent. Raises `Problem` for a text that no database keeps (400)."""
+    form = await request.form()
+    for name, value in form.multi_items():
+        for text in (name, value):
+            if isinstance(text, str):
+                check_text(text, name)
+    return form
+
+
+def check_form(request: Request, visitor: Visitor, form: Mapping[str, Any]) -> None:
+    """Raise `Problem` (403) for a form that was not sent from a page that this visitor's session was shown."""
+    _check(request, visitor.csrf_token, form)
+
+
+def check_open_form(request: Request, form: Mapping[str, Any]) -> None:
+    """The same for a form of who need not be signed in."""
+    key = request.cookies.get(_cookie(request, FORM_COOKIE), "")
+    _check(request, csrf_token(key) if _REFERENCE.fullmatch(key) else None, form)
+
+
+def open_form_key(request: Request) -> str:
+    """What binds the forms of who need not be signed in to their browser; `keep_form_key` leaves it there."""
+    key = request.cookies.get(_cookie(request, FORM_COOKIE), "")
+    return key if _REFERENCE.fullmatch(key) else secrets.token_urlsafe(32)
+
+
+def keep_form_key(request: Request, response: Response, key: str) -> None:
+    """Have the browser hold the key of its open forms."""
+    _set_cookie(request, response, FORM_COOKIE, key)
+
+
+def keep_session(request: Request, response: Response, reference: str) -> None:
+    """Have the browser hold the reference of its session."""
+    _set_cookie(request, response, COOKIE, reference)
+
+
+def forget_session(request: Request, response: Response) -> None:
+    """Have the browser forget its session."""
+    name = _cookie(request, COOKIE)
+    response.delete_cookie(name, path="/", secure=is_secure(request), httponly=True, samesite="lax")
+
+
+def reference_of(request: Request) -> str | None:
+    """The reference that the browser holds, good or not."""
+    return request.cookies.get(_cookie(request, COOKIE))
+
+
+def csrf_token(reference: str) -> str:
+    """What shows that a form is of a page that this session was shown: only who knows the reference can make it."""
+    return hmac.digest(reference.encode(), b"batchwright csrf", "sha256").hex()
+
+
+def own_path(text: str | None) -> str:
+    """Where to go on: the path of ours that was asked for, with its query; ``/`` for anything else."""
+    if not text or len(text) > LONGEST_NEXT or not _OWN_PATH.fullmatch(text):
+        return "/"
+    return "/" if text.startswith((SIGN_IN, "/sign-out")) else text
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from."""
+    return request.client.host if request.client else "unknown"
+
+
+def is_secure(request: Request) -> bool:
+    """Whether people come by https."""
+    app: Application = request.app.state.application
+    return "https" in (request.url.scheme, urlsplit(app.settings.base_url).scheme)
+
+
+def _cookie(request: Request, name: str) -> str:
+    """A cookie of that prefix is taken by a browser only over https, for this host alone and for all paths."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
+def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
+    response.set_cookie(
+        _cookie(request, name), value, path="/", secure=is_secure(request), httponly=True, samesite="lax"
+    )
+
+
+def _sign_in_first(request: Request) -> Problem:
+    if request.method not in ("GET", "HEAD"):
+        return Problem(
+            HTTPStatus.FORBIDDEN,
+            "You are not signed in any more, and nothing was done",
+            remedy="Sign in and do it again",
+        )
+    if (
+        request.headers.get("sec-fetch-dest") == "empty"
+    ):  # a script would take the sign-in page for its answer
+        return Problem(HTTPStatus.UNAUTHORIZED, "You are not signed in any more", remedy="Sign in")
+    query = request.scope["query_string"].decode("latin-1")
+    asked = quote(request.scope["path"]) + (f"?{query}" if query else "")
+    wanted = own_path(asked)
+    where = SIGN_IN if wanted == "/" else f"{SIGN_IN}?{urlencode({'next': wanted})}"
+    return Problem(HTTPStatus.SEE_OTHER, "Sign in first", headers={"Location": where})
+
+
+def _check(request: Request, expected: str | None, form: Mapping[str, Any]) -> None:
+    given = form.get(CSRF_FIELD)
+    why = _foreign(request)
+    if why is None and not (
+        expected
+        and isinstance(given, str)
+        and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+    ):
+        why = "its csrf_token is not that of the session"
+    if why is None:
+        return
+    log.warning("a form was refused", why=why, path=request.scope["path"], address=address_of(request))
+    raise Problem(
+        HTTPStatus.FORBIDDEN,
+        "This form was not sent from a page that you were shown here, and nothing was done",
+        CSRF_FIELD,
+        "Open the page again and send its form",
+    )
+
+
+def _foreign(request: Request) -> str | None:
+    """Why a request comes from a page of somebody else, as far as its browser tells."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
+        return f"it was sent from a page that is {site}"
+    app: Application = request.app.state.application
+    base = urlsplit(app.settings.base_url)
+    own = {f"{base.scheme}://{base.netloc}", f"{request.url.scheme}://{request.headers.get('host', '')}"}
+    origin = request.headers.get("origin")
+    return (
+        None if origin is None or origin.lower() in {one.lower() for one in own} else "its Origin is another"
+    )

@@ -1,0 +1,65 @@
+"""Statements on sessions: what browsers are signed in with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+
+from batchwright.engine.store.pages import Listing
+from batchwright.operations.tables import IDLE_END, app_user, user_session
+
+# Before every page, so it is made once.
+_BY_HASH = (
+    select(user_session, app_user.c.email, app_user.c.disabled)
+    .join_from(user_session, app_user)
+    .where(user_session.c.hash == bindparam("hash"))
+)
+
+
+def session_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
+    """The session, good or not, with `email` and `disabled` of its user."""
+    return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
+
+
+def session_listing(user_id: int, now: datetime) -> Listing:
+    """The sessions of a user that are good now, oldest first."""
+    statement = select(user_session).where(
+        user_session.c.user_id == user_id,
+        user_session.c.ended_at.is_(None),
+        user_session.c.expires_at > now,
+        user_session.c.last_used_at > now - IDLE_END,
+    )
+    return Listing(statement, (user_session.c.id,))
+
+
+def add_session(connection: Connection, user_id: int, values: Mapping[str, Any]) -> RowMapping:
+    """Add a session of that user, and give it back as it is read."""
+    statement = insert(user_session).values(user_id=user_id, **values).returning(user_session)
+    return connection.execute(statement).mappings().one()
+
+
+def end_sessions(
+    connection: Connection, user_id: int, now: datetime, key: int | None = None, *, but: int | None = None
+) -> list[int]:
+    """End the sessions of a user, the one of `key` alone or all `but` one; the keys of those that had not ended."""
+    theirs = [user_session.c.user_id == user_id, user_session.c.ended_at.is_(None)]
+    if key is not None:
+        theirs.append(user_session.c.id == key)
+    if but is not None:
+        theirs.append(user_session.c.id != but)
+    statement = update(user_session).where(*theirs).values(ended_at=now).returning(user_session.c.id)
+    return sorted(connection.scalars(statement))
+
+
+def note_use(connection: Connection, key: int, now: datetime) -> None:
+    """Write down when a session was used last."""
+    later = (user_session.c.id == key) & (user_session.c.last_used_at < now)
+    connection.execute(update(user_session).where(later).values(last_used_at=now))
+
+
+def delete_sessions_before(connection: Connection, moment: datetime) -> int:
+    """Delete the sessions that could last no longer than that; how many there were."""
+    return connection.execute(delete(user_session).where(user_session.c.expires_at < moment)).rowcount
