@@ -127,7 +127,7 @@ def test_an_input_is_added_and_found_where_the_answer_says(doors: CheckedClient,
         ({"quantity": 5}, 422, "/quantity"),
         ({"quantity": "5e1"}, 422, "quantity"),
         ({"asset_line_item_id": "AL-9"}, 422, "asset_line_item_id"),
-        ({"usage_input_id": added.json()["usage_input_id"]}, 422, "usage_input_id"),
+        ({"usage_input_id": added.json()["usage_input_id"]}, 409, "usage_input_id"),
         ({"status": "Rated"}, 422, "/status"),
     ):
         refused = doors.post(f"{API}/usage-inputs", json={**new, **wrong}, headers=caller("operator"))

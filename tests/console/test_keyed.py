@@ -94,6 +94,21 @@ def test_another_call_with_the_key_is_refused(app: Application, post: Post) -> N
 
 
 @sqlite
+def test_a_call_that_means_another_version_is_another_call(
+    web: TestClient, caller: Caller, seed: None
+) -> None:
+    amendment = "/api/v1/asset-line-items/AL-1/amendment"
+    headers = caller("operator") | {"Idempotency-Key": "a"}
+    tag = web.get(amendment, headers=headers).headers["etag"]
+    done, again, other = (
+        web.post(amendment, json={}, headers=headers | {"If-Match": given}) for given in (tag, tag, "*")
+    )
+    assert [one.status_code for one in (done, again, other)] == [200, 200, 422]
+    assert (again.content, again.headers[REPLAYED]) == (done.content, "true")
+    assert other.json()["field"] == "Idempotency-Key"
+
+
+@sqlite
 def test_a_key_is_its_users_own(app: Application, post: Post) -> None:
     assert post(ONE).json()["run_id"] != post(ONE, role="administrator").json()["run_id"]
     assert number_of_runs(app) == 2

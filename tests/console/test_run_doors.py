@@ -179,4 +179,4 @@ def test_a_run_of_a_job_for_billing_admins_is_refused_to_an_operator(
     }
     assert doors.post(RUNS, json=wanted, headers=caller("operator")).status_code == 403
     taken = doors.post(RUNS, json=wanted, headers=caller("Billing Utilities Admin"))
-    assert (taken.status_code, taken.json().get("field")) == (422, "customer_id")  # no account is under it
+    assert (taken.status_code, taken.json().get("field")) == (409, "customer_id")  # no account is under it

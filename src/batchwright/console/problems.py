@@ -12,19 +12,16 @@ from starlette.responses import Response
 
 from batchwright.engine.errors import (
     Changed,
+    Conflict,
     DatabaseMissing,
     DatabaseReplaced,
     Gone,
-    KeyInUse,
-    MoveRefused,
     NotFound,
-    PreviewOutdated,
     Refused,
 )
 from batchwright.engine.faults import ReadTooLong, in_words
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.actor import Unauthenticated
-from batchwright.operations.idempotency import KeyConflict
 
 MEDIA_TYPE: Final = "application/problem+json"
 CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
@@ -37,10 +34,7 @@ _STATUSES: Final[Sequence[tuple[type[Exception], HTTPStatus]]] = (
     (Gone, HTTPStatus.GONE),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Changed, HTTPStatus.PRECONDITION_FAILED),
-    (MoveRefused, HTTPStatus.CONFLICT),
-    (KeyInUse, HTTPStatus.CONFLICT),
-    (PreviewOutdated, HTTPStatus.CONFLICT),
-    (KeyConflict, HTTPStatus.CONFLICT),
+    (Conflict, HTTPStatus.CONFLICT),
     (DatabaseMissing, HTTPStatus.SERVICE_UNAVAILABLE),
     (DatabaseReplaced, HTTPStatus.SERVICE_UNAVAILABLE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from batchwright.engine import events, processes
 from batchwright.engine.abilities import Abilities
 from batchwright.engine.clock import Clock
-from batchwright.engine.errors import FenceLost, Refused
+from batchwright.engine.errors import Conflict, FenceLost
 from batchwright.engine.events import Events
 from batchwright.engine.lease import Watch, take_over
 from batchwright.engine.queue import Slots, promote
@@ -120,7 +120,7 @@ class Claims:
         """
         run = self._read(run_key)
         if run.ended:
-            raise Refused(
+            raise Conflict(
                 f"{run.run_id} has ended ({run.state})",
                 field="run_id",
                 remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
@@ -307,8 +307,8 @@ def _why(slots: Slots) -> str:
     return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
 
 
-def _owner_lives(run: Run) -> Refused:
-    return Refused(
+def _owner_lives(run: Run) -> Conflict:
+    return Conflict(
         f"{run.run_id} is being worked on by {run.owner}",
         field="run_id",
         remedy=f"Watch it with `batchwright runs show {run.run_id}`",

@@ -41,11 +41,15 @@ class Changed(Refused):
         super().__init__(f"{what} after this was shown", remedy="Look at it as it is now, and try again")
 
 
-class MoveRefused(Refused):
-    """The run's state forbids this move."""
+class Conflict(Refused):
+    """What is asked is in order, but what it names, or would be, does not stand so that it can be done now."""
 
 
-class KeyInUse(Refused):
+class MoveRefused(Conflict):
+    """The state of a run, or of a schedule, forbids this move."""
+
+
+class KeyInUse(Conflict):
     """A run that has not ended, ``run_id``, keeps others out, by its dedup key or by what ``message`` says."""
 
     def __init__(self, run_id: str, message: str, *, field: str = "dedup_key") -> None:
@@ -57,7 +61,7 @@ class KeyInUse(Refused):
         self.run_id = run_id
 
 
-class PreviewOutdated(Refused):
+class PreviewOutdated(Conflict):
     """What a dry run foretold is not what would happen now; in its name nothing else may be done."""
 
 

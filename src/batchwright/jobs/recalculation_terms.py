@@ -14,7 +14,7 @@ from batchwright.billing.offers import active_on, linked, offered_months
 from batchwright.billing.recalculation import Month
 from batchwright.billing.records import catalog, charges
 from batchwright.billing.records.catalog import Terms
-from batchwright.engine.errors import KeyInUse, Refused
+from batchwright.engine.errors import Conflict, KeyInUse, Refused
 from batchwright.engine.store import runs
 
 NAME = "data-recalculation"
@@ -61,14 +61,14 @@ def check_offer(connection: Connection, customer_id: str, months: Sequence[Month
     accounts = charges.accounts_of(connection, [key])[key]
     active = active_on(catalog.contracts_of(connection, [key])[key], today)
     if not active:
-        raise Refused(
+        raise Conflict(
             f"{customer_id} has no contract that is active on {today}",
             field="customer_id",
             remedy="Choose another customer, or import the contract that is in force now (contracts.csv)",
         )
     if not linked(active, accounts):
         named = ", ".join(terms.contract_id for terms in active)
-        raise Refused(
+        raise Conflict(
             f"no account is linked to {customer_id} under its active contract {named}",
             field="customer_id",
             remedy="Import the customer's accounts (accounts.csv); or name some of them in account_ids of the contract"

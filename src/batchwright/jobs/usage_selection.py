@@ -31,7 +31,7 @@ from batchwright.billing.records.input_selections import Selection
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.usage import AssetUsage, Rated
 from batchwright.engine import ledger
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.job import DryRunJob, Group, Schema, Scope, StartContext
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
@@ -343,8 +343,8 @@ def no_selection(selection_id: str) -> Refused:
     )
 
 
-def _all_deleted(run_id: str) -> Refused:
-    return Refused(
+def _all_deleted(run_id: str) -> Conflict:
+    return Conflict(
         f"every usage input that errored or was not reached in {run_id} was deleted since",
         field="run_id",
         remedy="There is nothing to retry",

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.errors import Conflict, NotFound
 from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import run
 from batchwright.notifications.tables import mail
@@ -445,24 +445,24 @@ def make_due(connection: Connection, mail_id: str, now: datetime, *, again: bool
         return
     found = by_id(connection, mail_id)
     if found.status == SENT:
-        raise Refused(
+        raise Conflict(
             f"{mail_id} was sent to {found.recipient} at {found.sent_at:%Y-%m-%d %H:%M:%S} UTC",
             field="mail_id",
             remedy=f"If it has not arrived: `batchwright mail retry {mail_id} --again`",
         )
     if found.status == NO_RECIPIENT:
-        raise Refused(
+        raise Conflict(
             f"{mail_id} has no recipient: the actor of {found.run_id} has no mail address",
             field="mail_id",
             remedy="Give the actor one under [actors] in the settings; it counts from the next run on",
         )
     if found.status in (FOR_DIGEST, IN_DIGEST):
-        raise Refused(
+        raise Conflict(
             f"{mail_id} is part of a daily digest of {found.recipient}",
             field="mail_id",
             remedy=f"For a mail of each run: `batchwright users preferences {found.recipient} --mail always`",
         )
-    raise Refused(
+    raise Conflict(
         f"{mail_id} is being sent by another process",
         field="mail_id",
         remedy=f"If that process is gone, it is tried again at {found.next_attempt_at:%Y-%m-%d %H:%M:%S} UTC",

@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import OperationalError
 
-from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.errors import Conflict, NotFound, Refused
 from batchwright.engine.faults import is_lock_timeout
 from batchwright.engine.store.database import Joined
 from batchwright.operations import keyed_call_store
@@ -62,7 +62,7 @@ class Answer:
     replayed: bool = False
 
 
-class KeyConflict(Refused):
+class KeyConflict(Conflict):
     """The key is at work, or the answer is not to be had a second time (HTTP: 409)."""
 
     def __init__(self, message: str, remedy: str, run_id: str | None = None) -> None:

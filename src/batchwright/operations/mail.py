@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from batchwright.engine.claim import Stop
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict
 from batchwright.engine.store import runs
 from batchwright.notifications import outbox
 from batchwright.operations import views
@@ -128,7 +128,7 @@ def retry_mails(
 
 def _check_route(mail: outbox.MailLine, route: str) -> None:
     if not mail.leaves_by(route):
-        raise Refused(
+        raise Conflict(
             f"{mail.mail_id} was recorded to leave by {mail.route}, and mail leaves by {route} here",
             field="mail_id",
             remedy=f"Use the settings of the service; mail.transport has to be {mail.route}",

@@ -44,7 +44,7 @@ from batchwright.billing.tables import (
     usage_schedule,
 )
 from batchwright.billing.tables import asset_line_item as asset
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict
 from batchwright.engine.store.types import instant_text
 
 # What a driver of either database takes as it is.
@@ -78,7 +78,7 @@ def insert_rows(
             marks = ", ".join("?" * len(columns))
             cursor.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
     except connection.dialect.loaded_dbapi.IntegrityError as error:
-        raise Refused(
+        raise Conflict(
             f"{table.name}: another act wrote the same or related records meanwhile ({str(error).strip()})",
             remedy="Try again",
         ) from error

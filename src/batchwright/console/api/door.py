@@ -339,7 +339,6 @@ def answer(
     if request is not None:
         tag = etag_of(body, version)
         told["ETag"] = tag
-        told["Cache-Control"] = "private, no-cache"
         if seen_tags(request) & {tag.removeprefix("W/"), "*"}:
             return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=told)
     return Response(body, status, told, media_type="application/json")

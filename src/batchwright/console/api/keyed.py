@@ -102,8 +102,8 @@ def _key(call: Call, given: Mapping[str, Any]) -> Key | None:
 
 
 def _fingerprint(request: Request, given: Mapping[str, Any]) -> str:
-    """Of the door, and of all that was given to it, in whatever order; of files the name and what is in them."""
-    asked = [request.method, request.url.path, given]
+    """Of the door, the version that is meant, and all that was given, in whatever order; of files name and content."""
+    asked = [request.method, request.url.path, given, *request.headers.getlist("if-match")]
     return hashlib.sha256(json.dumps(asked, default=_plain, sort_keys=True).encode()).hexdigest()
 
 

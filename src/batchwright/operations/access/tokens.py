@@ -13,7 +13,7 @@ from zlib import crc32
 
 from sqlalchemy import RowMapping
 
-from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.errors import Conflict, NotFound, Refused
 from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import ROLES, Right, permit
@@ -191,13 +191,13 @@ def _check_name(name: str) -> None:
 def _check_free(user: Row, name: str | None, there: Iterable[Row], now: datetime) -> None:
     email = user["email"]
     if user["disabled"]:
-        raise Refused(
+        raise Conflict(
             f"the user {email} is disabled",
             field="email",
             remedy=f"Enable them first: `batchwright users enable {email}`",
         )
     if any(token["name"] == name and _status(token, now) == "active" for token in there):
-        raise Refused(
+        raise Conflict(
             f"{email} has an active token {name!r} already",
             field="name",
             remedy=f"Give another name, or end that one: `batchwright users revoke-token {email} NAME`",

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.errors import Conflict, NotFound, Refused
 from batchwright.notifications.addresses import check_address, parse_address
 from batchwright.notifications.preferences import CHOICES, bare
 from batchwright.operations import session_store, token_store, user_store
@@ -234,7 +234,7 @@ def _check_administered(app: Application, connection: Connection) -> None:
     tied = {user["os_user"] for user in users}
     if app.database.is_sqlite and not any(owns_file(app, os_user) for os_user in tied if os_user):
         return
-    raise Refused(
+    raise Conflict(
         "nobody would be left who may manage users",
         field="role",
         remedy="Make somebody else one first: `batchwright users role EMAIL administrator --os-user NAME`",
@@ -271,10 +271,10 @@ def _login_name(text: str) -> str:
     return name
 
 
-def _taken(app: Application, email: str, os_user: str | None) -> Refused:
+def _taken(app: Application, email: str, os_user: str | None) -> Conflict:
     with app.database.read() as connection:
         if user_store.user_by_email(connection, email) is not None:
-            return Refused(
+            return Conflict(
                 f"there is a user {email} already",
                 field="email",
                 remedy=f"Change their role: `batchwright users role {email} ROLE`",
@@ -282,13 +282,13 @@ def _taken(app: Application, email: str, os_user: str | None) -> Refused:
     return _tied(app, os_user)
 
 
-def _tied(app: Application, os_user: str | None) -> Refused:
+def _tied(app: Application, os_user: str | None) -> Conflict:
     with app.database.read() as connection:
         tied = os_user and user_store.user_by_os_user(connection, os_user)
     if not tied:  # gone again meanwhile
-        return Refused(f"{os_user} was tied to another user", field="os_user", remedy="Try it again")
+        return Conflict(f"{os_user} was tied to another user", field="os_user", remedy="Try it again")
     untie = f"batchwright users role {tied['email']} {typed(tied['role'])} --os-user ''"
-    return Refused(
+    return Conflict(
         f"{os_user} is tied to {tied['email']} already",
         field="os_user",
         remedy=f"One login name is one user: name another, or untie that one first: `{untie}`",

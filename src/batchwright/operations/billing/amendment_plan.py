@@ -16,7 +16,7 @@ from batchwright.billing.periods import FREQUENCIES, BillingPeriod, Period, divi
 from batchwright.billing.records import amendment, assets, billing_schedules, catalog, inputs
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.billing.records.loading import NewAsset
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.store.pages import rows_within
 from batchwright.operations.billing.asset_line_items import NOUN
 from batchwright.operations.billing.fields import read_field
@@ -82,7 +82,7 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
     periods = new_periods(asset["first_billing_date"], terms, standing)
     bills = [row for row in listed if row["status"] == PENDING_BILLING]
     if not bills and not periods and terms == terms_of(asset):
-        raise Refused(
+        raise Conflict(
             f"there is nothing to amend: every period of {asset_line_item_id} is billed",
             field="asset_line_item_id",
             remedy="Give a later end date, or other terms for what comes late",
@@ -140,7 +140,7 @@ def _check(asset: RowMapping, terms: Terms, changes: Changes, billed: date | Non
                 remedy="Give a day on or after it",
             )
         if billed is not None and changes.end_date < billed:
-            raise Refused(
+            raise Conflict(
                 f"the end date {changes.end_date} lies in a period that is billed, up to {billed}",
                 field="end_date",
                 remedy=f"Give {billed} or a later day, or cancel the invoice first",

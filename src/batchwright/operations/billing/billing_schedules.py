@@ -21,7 +21,7 @@ from batchwright.billing.records.billing_schedules import (
     walk_billing,
 )
 from batchwright.billing.records.charges import customers
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.store import pages
 from batchwright.engine.store.pages import Listing
 from batchwright.operations import views
@@ -171,7 +171,7 @@ def set_billing_schedule_status(
         check_seen(seen, plan, "billing schedules were changed")
         movable = [row for row in rows if row["status"] != chosen.target]
         if billing_schedules.set_status(connection, movable, chosen.target) != len(movable):
-            raise Refused(
+            raise Conflict(
                 "somebody else moved these billing schedules at the same moment", remedy="Look, and try again"
             )
         audit.record(
@@ -310,4 +310,4 @@ def _refuse_forbidden(rows: Sequence[RowMapping], target: str) -> None:
         if targets
         else (f"A {SUPERSEDED} schedule was replaced by an amendment: name the one that stands in its place")
     )
-    raise Refused(f"not to be moved to {target}, {named}", field="status", remedy=remedy)
+    raise Conflict(f"not to be moved to {target}, {named}", field="status", remedy=remedy)

@@ -18,7 +18,7 @@ from batchwright.billing.records import assets, input_filter, inputs
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.input_filter import InputFilter
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.engine.errors import Gone, Refused
+from batchwright.engine.errors import Conflict, Gone, Refused
 from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access import audit
@@ -337,7 +337,7 @@ def existing_inputs(
 def _refuse_rated(rows: Sequence[RowMapping], done: str) -> None:
     rated = [row["usage_input_id"] for row in rows if row["status"] == InputStatus.RATED]
     if rated:
-        raise Refused(
+        raise Conflict(
             f"rated, and so not to be {done}: {shortened(rated)}",
             field="usage_input_ids",
             remedy="Take the rated amount back first: "
@@ -355,16 +355,16 @@ def _change(connection: Connection, rows: Sequence[RowMapping], values: Mapping[
         raise _changed_meanwhile()
 
 
-def _taken(usage_input_id: str) -> Refused:
-    return Refused(
+def _taken(usage_input_id: str) -> Conflict:
+    return Conflict(
         f"the usage input id {usage_input_id!r} is taken; that of a deleted input stays so",
         field="usage_input_id",
         remedy="Give another id, or none for the next free number",
     )
 
 
-def _changed_meanwhile() -> Refused:
-    return Refused(
+def _changed_meanwhile() -> Conflict:
+    return Conflict(
         "somebody else changed these usage inputs at the same moment", remedy="Look, and try again"
     )
 

@@ -7,7 +7,7 @@ from typing import Unpack
 from sqlalchemy import Connection
 
 from batchwright.engine import ledger
-from batchwright.engine.errors import MoveRefused, Refused
+from batchwright.engine.errors import Conflict, MoveRefused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.run import RETRY, Run, State
@@ -79,6 +79,6 @@ def _refuse_finish(connection: Connection, parent: Run, mode: str | None) -> Non
         reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"
     else:
         return
-    raise Refused(
+    raise Conflict(
         f"{parent.run_id} {reason}", field="run_id", remedy="Submit the job again to do all of it once more"
     )

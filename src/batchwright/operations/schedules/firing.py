@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.run import Run
 from batchwright.engine.schedule import Schedule
@@ -71,8 +71,8 @@ def submit_of_schedules(
     return [results[place] for place in range(len(wanted))]
 
 
-def _disabled(schedule: Schedule) -> Refused:
-    return Refused(
+def _disabled(schedule: Schedule) -> Conflict:
+    return Conflict(
         f"its owner {schedule.owner} is a user who is disabled",
         field="owner",
         remedy=f'Give it another: `batchwright schedules update "{schedule.name}" --owner NAME`',

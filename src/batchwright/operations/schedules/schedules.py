@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.cron import CronError
-from batchwright.engine.errors import MoveRefused, Refused
+from batchwright.engine.errors import Conflict, MoveRefused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.schedule import Hold, NotRunCause, Schedule, ScheduleRequest
 from batchwright.engine.schedules import due
@@ -60,7 +60,7 @@ def add_schedule(
         store.lock_changes(connection)
         now = app.clock.now()
         if store.by_name(connection, request.name) is not None:
-            raise Refused(
+            raise Conflict(
                 f"there is a schedule named {request.name!r} already",
                 field="name",
                 remedy="Change that one with `batchwright schedules update`, or take another name",
@@ -104,7 +104,7 @@ def update_schedule(
         )
         changed = changes_between(before, spec)
         if not changed:
-            raise Refused(
+            raise Conflict(
                 f"there is nothing to change: {name!r} is like that already",
                 field="name",
                 remedy="Give an option with another value; see `batchwright schedules update --help`",

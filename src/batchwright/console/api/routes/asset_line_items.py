@@ -51,6 +51,7 @@ def asset_line_items(asked: Annotated[PageQuery, Query()], call: Call = CALL) ->
     preview_amendment,
     Right.OPERATE,
     answers={200: Amendment},
+    others=(HTTPStatus.CONFLICT,),
 )
 def foresee(asset_line_item_id: str, asked: Annotated[ChangesAsked, Query()], call: Call = CALL) -> Response:
     """What an amendment would do."""

@@ -78,6 +78,7 @@ def billing_schedules(asked: Annotated[BillingSchedulesAsked, Query()], call: Ca
     preview_billing_schedule_status,
     Right.BILLING,
     answers={200: StatusPlan},
+    others=(HTTPStatus.CONFLICT,),
 )
 def foresee_status(asked: Annotated[StatusAsked, Query()], call: Call = CALL) -> Response:
     """What setting a status would do."""
