@@ -78,8 +78,8 @@ def test_nested_settings_come_from_all_sources(tmp_path: Path) -> None:
 
 
 def test_a_flag_that_is_no_setting_is_a_fault_of_the_program(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="'colour' is not a setting"):
-        load_settings({}, tmp_path, colour="red")
+    with pytest.raises(TypeError, match="'flavour' is not a setting"):
+        load_settings({}, tmp_path, flavour="sweet")
 
 
 def test_another_file_can_be_named(tmp_path: Path) -> None:
@@ -292,12 +292,21 @@ def test_the_settings_travel_to_another_process(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(settings)).lines() == settings.lines()
 
 
+def test_a_database_has_a_label_and_a_colour_of_a_few(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, LABEL="Production", COLOUR="red")
+    assert (settings.label, settings.colour) == ("Production", "red")
+    assert (settings_of(tmp_path).label, settings_of(tmp_path).colour) == (None, "grey")
+    for wrong in ({"COLOUR": "scarlet"}, {"LABEL": "two\nlines"}, {"LABEL": "x" * 41}):
+        [problem] = problems_of(tmp_path, **wrong)
+        assert "Give" in problem
+
+
 def test_the_lines_show_every_setting_with_its_origin_and_no_password(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://ann:hush@db/books?password=hush", "MAIL__SMTP_PASSWORD": "hush"}
     toml = "scope_size = 3\n[mail]\nsmtp_username = 'ann'\n[actors]\njane = 'jane@example.com'\n"
     settings = flagged(tmp_path, {"lease_seconds": 2.5}, toml, **environ)
     lines = {line.name: (line.value, line.origin) for line in settings.lines()}
-    assert len(lines) == 22
+    assert len(lines) == 24
     assert lines["database_url"] == (
         "postgresql+psycopg://ann:****@db/books?password=****",
         "environment variable BATCHWRIGHT_DATABASE_URL",

@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import inspect, text
 from starlette.testclient import TestClient
 
-from batchwright.console.pages import static_files
+from batchwright.console.pages import banners, formats, static_files
+from batchwright.console.pages.application import ROUTES
+from batchwright.console.pages.render import TEMPLATES, version_of
+from batchwright.operations.access.permissions import ROLES, Right
+from batchwright.operations.app import Application
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+HOSTILE = '"><svg onload=alert(1)>'
+
+
+def pages_there_are() -> Iterator[tuple[str, str, Right]]:
+    """Method, path with a value in place of each name, and the right of each page and act that wants a visitor."""
+    for module in ROUTES:
+        for route in module.pages.routes:
+            assert isinstance(route, APIRoute)
+            if route.openapi_extra:
+                (method,) = route.methods or {"none"}
+                yield (
+                    method,
+                    re.sub(r"\{[^}]+\}", "JR-00000001", route.path),
+                    Right(route.openapi_extra["x-role"]),
+                )
+
+
+PAGES = sorted(set(pages_there_are()))
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    """What is said on top is read anew by each test."""
+    banners.forget()
 
 
 def test_the_style_sheet_is_kept_by_browsers_under_a_name_that_says_its_content(web: TestClient) -> None:
@@ -19,9 +58,151 @@ def test_nothing_but_the_files_of_the_package_is_served(web: TestClient) -> None
 
 
 def test_an_address_without_a_page_is_told_as_a_page_with_the_script_escaped(web: TestClient) -> None:
-    answer = web.get('/"><svg onload=alert(1)>')
+    answer = web.get(f"/{HOSTILE}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-store"
     assert "<svg onload" not in answer.text
     assert answer.headers["X-Request-Id"] in answer.text
+
+
+@pytest.mark.parametrize(("method", "path", "right"), PAGES)
+def test_who_has_not_the_role_of_a_page_or_an_act_is_refused(
+    web: TestClient, visit: Visit, method: str, path: str, right: Right
+) -> None:
+    below = ROLES[max(ROLES.index(right) - 1, 0)]
+    form = {"csrf_token": visit(below)}
+    answer = web.request(method, path, data=form if method == "POST" else None, follow_redirects=False)
+    assert (answer.status_code == 403) is (below != right), answer.text
+
+
+@pytest.mark.parametrize("path", [path for method, path, _ in PAGES if method == "POST"])
+def test_no_act_is_done_without_the_token_of_the_session(web: TestClient, visit: Visit, path: str) -> None:
+    visit("administrator")
+    for form in ({}, {"csrf_token": "0" * 64}):
+        assert web.post(path, data=form, follow_redirects=False).status_code == 403
+
+
+@pytest.mark.parametrize("path", [path for method, path, _ in PAGES if method == "GET"])
+def test_no_page_changes_a_row_of_the_database(
+    app: Application, web: TestClient, visit: Visit, company: None, path: str
+) -> None:
+    visit("administrator")
+    before = _rows(app)
+    web.get(path, follow_redirects=False)
+    assert _rows(app) == before
+
+
+@pytest.mark.parametrize("path", [path for method, path, _ in PAGES if method == "GET"])
+def test_no_page_shows_markup_that_its_address_brings(web: TestClient, visit: Visit, path: str) -> None:
+    visit("administrator")
+    there = path.replace("JR-00000001", "%22%3E%3Csvg%20onload=alert(1)%3E")
+    for query in (
+        {},
+        {"q": HOSTILE},
+        {"status": HOSTILE},
+        {"after": HOSTILE},
+        {"done": HOSTILE},
+        {HOSTILE: "1"},
+    ):
+        answer = web.get(there, params=query)
+        assert answer.status_code < 500, answer.text
+        assert "<svg onload" not in answer.text
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.iterdir()))
+def test_no_template_holds_what_the_policy_forbids_or_what_is_not_escaped(name: str) -> None:
+    written = (TEMPLATES / name).read_text()
+    assert not re.search(
+        r"\sstyle=|\son[a-z]+=|javascript:|<style|\|\s*safe|autoescape false|<script(?! defer src)", written
+    )
+
+
+def test_who_is_not_signed_in_is_led_to_the_form_with_the_page_they_wanted(web: TestClient) -> None:
+    answer = web.get("/runs?job=usage-rating", follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303,
+        "/sign-in?next=%2Fruns%3Fjob%3Dusage-rating",
+    )
+
+
+def test_fields_of_a_filter_that_were_left_blank_are_left_out_of_the_address(
+    web: TestClient, visit: Visit
+) -> None:
+    visit("viewer")
+    answer = web.get("/runs?job=usage-rating&actor=&status=", follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/runs?job=usage-rating")
+
+
+def test_every_page_shows_the_label_of_the_database_who_looks_and_the_way_out(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    visit("viewer")
+    page = web.get("/runs").text
+    assert "viewer@example.com" in page
+    assert 'action="/sign-out"' in page
+    assert "No worker is there" in page
+    assert 'href="/users"' not in page
+
+
+def test_a_region_that_is_as_it_was_is_answered_with_nothing(web: TestClient, visit: Visit) -> None:
+    visit("viewer")
+    known = re.search(r'id="region_log"[^>]*data-version="(\w+)"', web.get("/runs").text)
+    assert known is not None
+    asked = {"X-Live-Region": "region_log", "X-Live-Version": known[1]}
+    assert web.get("/runs", headers=asked).status_code == 204
+    answer = web.get("/runs", headers=asked | {"X-Live-Version": "another"})
+    assert (answer.status_code, "<html" in answer.text, known[1] in answer.text) == (200, False, True)
+    assert web.get("/runs", headers={"X-Live-Region": "main"}).status_code == 404
+
+
+def test_what_ticks_by_itself_makes_no_news() -> None:
+    assert version_of(formats.ticking(61)) == version_of(formats.ticking(63))
+    assert version_of("<b>1</b>") != version_of("<b>2</b>")
+
+
+def test_the_search_leads_to_what_has_the_id(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    visit("viewer")
+    (first, *_) = list_usage_inputs(app, actor=ACTOR)
+    for wanted in (first["usage_input_id"], f" {first['usage_input_id']} "):
+        answer = web.get("/search", params={"q": wanted}, follow_redirects=False)
+        assert answer.status_code == 303
+        assert answer.headers["Location"] == f"/usage-inputs/{first['usage_input_id']}"
+    answer = web.get("/search", params={"q": "nothing"})
+    assert (answer.status_code, "Nothing has the id nothing" in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0.4 s"), (9, "9 s"), (59.6, "1 min"), (90, "1 min 30 s"), (7_500, "2 h 5 min"), (86_400, "1 d")],
+)
+def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert formats.in_words(seconds) == words
+
+
+def test_an_amount_keeps_its_cents_and_a_hyphen_and_a_blank_is_not_zero() -> None:
+    shown = re.sub(r"<[^>]+>", "", formats.money("-1234567.80", "USD"))
+    assert shown == "minus -1,234,567.80 USD"
+    assert "0.00" not in formats.money(None)
+
+
+def test_months_one_after_another_are_told_as_a_span() -> None:
+    shown = re.sub(r"<[^>]+>", "", formats.months(["2023-11", "2023-12", "2024-01", "2024-03"]))
+    assert shown == "2023-11 to 2024-01, 2024-03"
+
+
+def test_a_time_says_its_instant_in_utc_whatever_zone_it_is_shown_in() -> None:
+    assert 'datetime="2026-03-01T12:00:00Z"' in formats.utc(datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+def _rows(app: Application) -> dict[str, list[str]]:
+    """Every row of every table, but when a session was last used."""
+    with app.database.read() as connection:
+        names = inspect(connection).get_table_names()
+        return {
+            name: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{name}"')).all()))
+            for name in names
+        }

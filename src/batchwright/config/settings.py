@@ -216,6 +216,13 @@ class Settings(_Model):
     time_zone: Annotated[str, AfterValidator(values.time_zone)] = Field(
         "UTC", description="an IANA name, such as Europe/Berlin or America/New_York"
     )
+    label: Annotated[str, AfterValidator(values.one_line), Field(max_length=40)] | None = Field(
+        None, description="what people call this database, such as Production, in at most 40 characters"
+    )
+    colour: Literal["grey", "red", "orange", "green", "teal", "blue", "purple", "pink"] = Field(
+        "grey",
+        description="'grey', 'red', 'orange', 'green', 'teal', 'blue', 'purple' or 'pink', the colour of label",
+    )
     jobs: Annotated[
         tuple[Annotated[str, AfterValidator(values.import_path)], ...], BeforeValidator(_comma_separated)
     ] = Field(

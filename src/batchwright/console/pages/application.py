@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import static_files
 from batchwright.console.pages.render import Renderer, renderer_of
-from batchwright.console.pages.routes import sign_in
+from batchwright.console.pages.routes import runs, search, sign_in
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
-ROUTES: tuple[Any, ...] = (sign_in,)
+ROUTES: tuple[Any, ...] = (runs, search, sign_in)
 """The modules of `pages.routes`, each with its `pages`."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 
@@ -31,7 +31,8 @@ _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 def make_pages(app: Application, traffic: Traffic) -> FastAPI:
     """The application of the pages, without what surrounds it (`console.server`)."""
     web = FastAPI(title="Batchwright", openapi_url=None, docs_url=None, redoc_url=None)
-    web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app)
+    paths = {route.path for module in ROUTES for route in module.pages.routes}
+    web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app, paths)
     web.router.routes.append(static_files.ROUTE)
     for module in ROUTES:
         web.include_router(module.pages)
@@ -60,12 +61,15 @@ class Fork:
 
 
 def _page_of(request: Request, problem: Problem) -> Response:
+    if problem.status is HTTPStatus.SEE_OTHER:
+        return Response(status_code=problem.status.value, headers=dict(problem.headers))
     page = renderer_of(request).page(
         request,
         "error.html",
         status=problem.status.value,
         problem=problem,
         request_id=request.state.request_id,
+        visit=getattr(request.state, "visit", None),
     )
     page.headers.update(problem.headers)
     if problem.retry_after is not None:

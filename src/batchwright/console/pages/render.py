@@ -1,25 +1,51 @@
-"""Templates to HTML, with what every page shows: whose database this is, who looks at it, what time it is."""
+"""Templates to HTML. Everything is escaped; a name that a template does not know is a fault."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from batchwright.console.pages import static_files
+from batchwright.console.pages.formats import FILTERS
 from batchwright.operations.app import Application
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+LIVE: Final = "X-Live-Region"
+"""The header of the script's look at one region of a page: the block of the template that it wants."""
+ZONE_COOKIE: Final = "zone"
+_TICKING: Final = re.compile(r"(data-ticks=)\"\d+\">[^<]*")
+_REGION: Final = re.compile(r"region_[a-z_]{1,40}")
+
+NAVIGATION: Final = (
+    ("/", "Overview", "gauge"),
+    ("/runs", "Runs", "list"),
+    ("/usage-inputs", "Usage inputs", "meter"),
+    ("/asset-line-items", "Assets", "box"),
+    ("/forecast", "Forecast", "chart"),
+    ("/billing-utilities", "Billing utilities", "wrench"),
+    ("/schedules", "Schedules", "clock"),
+    ("/jobs", "Jobs", "play"),
+    ("/mail", "Mail", "mail"),
+    ("/users", "Users", "people"),
+    ("/audit", "Audit", "shield"),
+)
+"""Address, name and icon of what the frame leads to, as far as there is a page."""
 
 
 class Renderer:
-    """Renders the pages of one application. Everything is escaped; a name that a template does not know is a fault."""
+    """Renders the pages of one application; ``paths`` are those that there are."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, paths: Collection[str]) -> None:
         self._app = app
+        self._navigation = [entry for entry in NAVIGATION if entry[0] in paths]
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -29,13 +55,54 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.globals["static"] = static_files.address_of
+        self._environment.filters.update(FILTERS)
+        self._environment.filters["version"] = version_of
 
-    def page(
-        self, request: Request, template: str, *, status: int = 200, visitor: Any = None, **values: Any
-    ) -> HTMLResponse:
-        """The page that a template makes of these values. Without a `visitor` its frame has no menu."""
-        html = self._environment.get_template(template).render(request=request, visitor=visitor, **values)
-        return HTMLResponse(html, status)
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """The page that a template makes of these values; of a look of the script only the region that it names.
+
+        A region is a block whose name begins with ``region_``. 204 where it is still what the script has.
+        """
+        known = self._values(request) | values
+        known["ui"] = self._environment.get_template("macros.html").make_module(known)
+        loaded = self._environment.get_template(template)
+        region = request.headers.get(LIVE, "")
+        if not region or status != 200:
+            return HTMLResponse(loaded.render(known), status)
+        if not _REGION.fullmatch(region) or region not in loaded.blocks:
+            return Response(status_code=404)
+        html = "".join(loaded.blocks[region](loaded.new_context(known)))
+        if f'data-version="{request.headers.get("X-Live-Version")}"' in html:
+            return Response(status_code=204)
+        return HTMLResponse(html)
+
+    def _values(self, request: Request) -> dict[str, Any]:
+        """What every template knows, also that of an error of who is not signed in."""
+        settings = self._app.settings
+        return {
+            "path": request.url.path,
+            "label": settings.label,
+            "colour": settings.colour,
+            "zone": zone_of(request),
+            "now": self._app.clock.now(),
+            "navigation": self._navigation,
+            "visit": None,
+            "banners": (),
+            "notice": None,
+        }
+
+
+def zone_of(request: Request) -> ZoneInfo:
+    """The reader's zone: what their browser told in a cookie, else UTC."""
+    try:
+        return ZoneInfo(request.cookies.get(ZONE_COOKIE, "UTC").replace("%2F", "/"))
+    except (ValueError, OSError):  # no such zone
+        return ZoneInfo("UTC")
+
+
+def version_of(html: str) -> str:
+    """What tells two states of a region apart; what ticks by itself makes none."""
+    return sha256(_TICKING.sub(r"\1", str(html)).encode()).hexdigest()[:16]
 
 
 def renderer_of(request: Request) -> Renderer:

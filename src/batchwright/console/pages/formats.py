@@ -1,0 +1,150 @@
+"""How times, durations, amounts and numbers are written on pages; filters of the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+BLANK = Markup('<span class="quiet">&ndash;</span>')
+"""What stands for nothing: it is not 0.00."""
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def moment_of(text: str | datetime) -> datetime:
+    """The instant that the JSON of an answer says, in UTC."""
+    moment = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    return moment.astimezone(UTC)
+
+
+@pass_context
+def time(context: Context, text: str | datetime | None) -> Markup:
+    """A time in the reader's zone, to the minute; with its second in UTC in the title, for who points at it."""
+    zone: ZoneInfo = context["zone"]
+    return _time(text, zone, zone.key if zone.key != "UTC" else "")
+
+
+def utc(text: str | datetime | None) -> Markup:
+    """A time in UTC, for columns that are headed so."""
+    return _time(text, ZoneInfo("UTC"), "")
+
+
+def _time(text: str | datetime | None, zone: ZoneInfo, named: str) -> Markup:
+    if text is None:
+        return BLANK
+    moment = moment_of(text)
+    stamp = f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    shown = f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+    title = f"{moment:%Y-%m-%d %H:%M:%S} UTC" + (f", shown in {named}" if named else "")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, title, shown)
+
+
+def day(value: str | date | None) -> Markup:
+    """A date of billing: no zone moves it."""
+    return BLANK if value is None else Markup('<time datetime="{0}">{0}</time>').format(str(value))
+
+
+def months(periods: Sequence[str] | None) -> Markup:
+    """Months of billing, those one after another as a span: "2023-01 to 2024-04, 2024-06"."""
+    if not periods:
+        return BLANK
+    spans: list[list[str]] = []
+    for period in sorted(periods):
+        if spans and _month(period) == _month(spans[-1][-1]) + 1:
+            spans[-1][1:] = [period]
+        else:
+            spans.append([period])
+    shown = [" to ".join(span) for span in spans]
+    more = [f"and {len(shown) - 3} more"] if len(shown) > 3 else []
+    return Markup(", ").join(
+        Markup('<span class="nowrap">{}</span>').format(one) for one in [*shown[:3], *more]
+    )
+
+
+def _month(period: str) -> int:
+    year, _, month = period.partition("-")
+    return int(year) * 12 + int(month)
+
+
+def duration(seconds: float | None) -> Markup:
+    """A length of time in its two largest units: "2 h 5 min", "1 min 30 s", "0.4 s"."""
+    return BLANK if seconds is None else Markup('<span class="nowrap">{}</span>').format(in_words(seconds))
+
+
+def ticking(seconds: float | None) -> Markup:
+    """The same of what goes on: the script counts it up between two looks at the server."""
+    if seconds is None:
+        return BLANK
+    return Markup('<span class="nowrap" data-ticks="{}">{}</span>').format(int(seconds), in_words(seconds))
+
+
+def in_words(seconds: float) -> str:
+    """A length of time in plain text."""
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    left = round(seconds)
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(filter(None, parts))
+
+
+def roughly(seconds: float) -> str:
+    """What is left, in steps that a person counts in: "about 50 s", "about 1.5 min", "about 2 h"."""
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {round(seconds / 10) * 10 or 10} s"
+    if seconds < 5_400:
+        minutes = seconds / 60
+        return f"about {round(minutes * 2) / 2:g} min" if minutes < 10 else f"about {round(minutes)} min"
+    hours = seconds / 3_600
+    return f"about {round(hours * 2) / 2:g} h" if hours < 48 else f"about {round(hours / 24)} days"
+
+
+def number(value: int | None) -> Markup:
+    """A count, in groups of three digits."""
+    return BLANK if value is None else Markup("{}").format(f"{value:,}")
+
+
+def money(text: str | None, currency: str | None = None) -> Markup:
+    """An amount as its JSON has it, in groups of three digits; its `currency` only where the column says none.
+
+    A negative one has a plain hyphen, which spreadsheets read, and a word for who hears the page.
+    """
+    if text is None:
+        return BLANK
+    whole, point, decimals = text.removeprefix("-").partition(".")
+    digits = f"{int(whole):,}{point}{decimals}" if whole.isdecimal() else text.removeprefix("-")
+    minus = Markup('<span class="minus"><span class="unseen">minus </span>-</span>')
+    shown = Markup("{}{}").format(minus if text.startswith("-") else "", digits)
+    after = Markup(' <span class="currency">{}</span>').format(currency) if currency else ""
+    return Markup('<span class="money">{}{}</span>').format(shown, after)
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: "1 error", "1,204 errors"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+FILTERS: dict[str, Any] = {
+    "time": time,
+    "utc": utc,
+    "day": day,
+    "months": months,
+    "duration": duration,
+    "ticking": ticking,
+    "roughly": roughly,
+    "number": number,
+    "money": money,
+    "plural": plural,
+}

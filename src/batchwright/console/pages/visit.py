@@ -1,0 +1,209 @@
+"""One visit to a page: who comes, what they may, and the ways in which a page answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from batchwright.console.pages.banners import banners_of
+from batchwright.console.pages.render import LIVE, renderer_of
+from batchwright.console.pages.session import POSTED, VISITOR, Visitor
+from batchwright.console.problems import Problem
+from batchwright.engine.errors import Refused
+from batchwright.operations.access.permissions import ROLES, Right, permit
+from batchwright.operations.access.users import show_me
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+from batchwright.operations.paging import Page
+
+LENGTHS: Final = (25, 50, 100, 200)
+"""How many rows a page of a list may have."""
+NOTICES: Final[dict[str, str]] = {}
+"""What a page says of the act that led to it, by the value of ``done`` in its address; each module adds its own."""
+
+Pairs = Sequence[tuple[str, Any]]
+
+
+class Asked(BaseModel):
+    """The parameters of a page, all in its address; unknown ones are refused. ``done`` names the act that led here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    done: str | None = None
+
+
+class ListAsked(Asked):
+    """Those of a list in pages. ``after`` is the cursor of the page before."""
+
+    limit: int = Field(50, ge=1, le=200)
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What somebody is asked before an act.
+
+    Attributes:
+        question: the heading, with the id and the numbers: "Abort run JR-…?".
+        act: the words on the button: "Abort run".
+        back: where *Cancel* leads.
+        facts: what will be: label and value of each line.
+        warning: what cannot be undone.
+        reason: whether a reason is asked for: "required", "optional", or None.
+        hidden: fields that go with the form, such as what was shown (`expected`).
+        typed: what has to be typed before the act, where it is wide or final.
+        danger: whether the button warns.
+        body: a template that is included above the reason, for fields of the act's own; it sees ``values``.
+    """
+
+    question: str
+    act: str
+    back: str
+    facts: Pairs = ()
+    warning: str | None = None
+    reason: str | None = "optional"
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    typed: str | None = None
+    danger: bool = False
+    body: str | None = None
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page that is asked for, or a form that was sent, by a person who may."""
+
+    app: Application
+    visitor: Visitor
+    request: Request
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts: what operations take."""
+        return self.visitor.actor
+
+    @property
+    def csrf_token(self) -> str:
+        """What `ui.csrf()` puts into each form."""
+        return self.visitor.csrf_token
+
+    @property
+    def email(self) -> str:
+        """Who is signed in."""
+        return self.visitor.email
+
+    @cached_property
+    def role(self) -> str:
+        """The role that they act with."""
+        return str(show_me(self.app, actor=self.actor)["right"])
+
+    def may(self, right: str) -> bool:
+        """Whether they have a right, by the name of the lowest role that has it ("operator")."""
+        return ROLES.index(self.role) >= ROLES.index(right)
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """The page of a template with these values, ``visit`` among them."""
+        if LIVE not in self.request.headers:
+            values.setdefault("banners", banners_of(self.app, self.actor))
+            values.setdefault("notice", NOTICES.get(self.request.query_params.get("done", "")))
+        return renderer_of(self.request).page(self.request, template, status=status, visit=self, **values)
+
+    def confirmation(
+        self, asked: Confirmation, *, refused: Refused | None = None, values: Mapping[str, Any] | None = None
+    ) -> Response:
+        """The page that asks before an act, whose form is sent to the address of this page.
+
+        After a refusal (422) with what was typed, the ``values``, and why.
+        """
+        status = 200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value
+        return self.page(
+            "confirmation.html", status=status, asked=asked, refused=refused, values=values or {}
+        )
+
+    def go(self, path: str, done: str | None = None, **query: Any) -> Response:
+        """Go on to a page of ours after an act (303); ``done`` names in `NOTICES` what is said there."""
+        return RedirectResponse(address(path, done=done, **query), HTTPStatus.SEE_OTHER.value)
+
+    def link(self, **changed: Any) -> str:
+        """The address of this page with other parameters; None leaves one out. Cursors and notices do not go along."""
+        of = {
+            name: value for name, value in self.request.query_params.items() if name not in ("after", "done")
+        }
+        return address(self.request.url.path, **(of | changed))
+
+    def pager(self, page: Page[Any]) -> Mapping[str, str | None]:
+        """What `ui.pager` shows: the addresses of *Newest* and *Older*; None where there is no such page."""
+        after = self.request.query_params.get("after")
+        return {
+            "newest": self.link() if after is not None else None,
+            "older": None if page.next is None else self.link(after=page.next),
+        }
+
+
+def address(path: str, **query: Any) -> str:
+    """An address with what of the query is set, in the order given."""
+    pairs = [(name, value) for name, value in query.items() if value is not None]
+    return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
+
+
+def _visit(request: Request, visitor: Visitor = VISITOR) -> Visit:
+    empty = [name for name, value in request.query_params.multi_items() if not value]
+    if empty and request.method == "GET":  # the fields of a filter that were left blank
+        rest = [(name, value) for name, value in request.query_params.multi_items() if value]
+        where = f"{request.url.path}?{urlencode(rest)}" if rest else request.url.path
+        raise Problem(HTTPStatus.SEE_OTHER, "The address without what is blank", headers={"Location": where})
+    request.state.visit = Visit(request.app.state.application, visitor, request)
+    return request.state.visit  # type: ignore[no-any-return]
+
+
+VISIT: Final = Depends(_visit)
+"""The default of the parameter ``visit`` of every page and act."""
+FORM: Final = POSTED
+"""The default of the parameter ``form`` of an act: what was sent, checked to come from a page of ours."""
+
+
+class Pages(APIRouter):
+    """The pages and acts of one noun."""
+
+    def page(
+        self, path: str, right: Right = Right.LOOK
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Make the decorated function the page at a path, for who has the right. It takes ``visit``, changes nothing,
+        and returns a response of that.
+        """
+        return self._add("GET", path, right)
+
+    def act(self, path: str, right: Right) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Make the decorated function what a form does that is sent to a path. It takes ``visit`` and ``form``, calls
+        one operation and returns `Visit.go`, or the page of the form again with what was refused.
+        """
+        return self._add("POST", path, right)
+
+    def _add(
+        self, method: str, path: str, right: Right
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def permitted(visit: Visit = VISIT) -> None:
+            permit(visit.app, visit.actor, right, f"{method} {path}")
+
+        return self.api_route(
+            path,
+            methods=[method],
+            dependencies=[Depends(permitted), *([POSTED] if method == "POST" else [])],
+            response_model=None,
+            openapi_extra={"x-role": right.value},
+        )
+
+
+def text_of(form: FormData, name: str) -> str | None:
+    """A field of a form without the blanks around it; None where it was left blank."""
+    value = form.get(name)
+    return value.strip() or None if isinstance(value, str) else None

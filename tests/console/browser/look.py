@@ -1,0 +1,125 @@
+"""Screenshots of pages: `python -m tests.console.browser.look /runs /jobs …`.
+
+Each page is taken at 375, 768 and 1440 px, light and dark, of a company with runs, signed in as an administrator.
+`--rows 0`, `1`, `many` says how many runs there are, `--zoom 2` makes text larger, `--width 375` takes one width;
+`--to FOLDER` is where they go. `{run}`, `{failed}`, `{dry}` in a path stand for ids of such runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import FloatRect, Page
+
+from batchwright.billing import sample
+from batchwright.operations.access.users import add_user
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.maintenance import upgrade_database
+from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.runs.steering import abort_run, pause_run
+from batchwright.operations.runs.submitting import RunTerms, submit_run
+from tests.console.browser.site import browser, sign_in, site
+from tests.support.application import ACTOR, make_settings
+
+WIDTHS = (375, 768, 1440)
+EMAIL = "dana@example.com"
+LONG = "A very long explanation that somebody wrote in a hurry, with <script>alert(1)</script> in it. " * 6
+
+
+def fill(app: Application, rows: str) -> None:
+    """Users, the sample company, and runs in every state."""
+    add_user(app, EMAIL, "administrator", os_user=ACTOR.os_user, actor=ACTOR)
+    import_paths(app, [sample.folder()], actor=ACTOR)
+    if rows == "0":
+        return
+    terms: RunTerms = {"reason": "Incorrect Charges"}
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, mode="batch", **terms)
+    drive_submitted(app, submitted, mail=False)
+    if rows == "1":
+        return
+    dry = submit_run(app, "usage-rating", {}, actor=ACTOR, mode="dry_run", **terms)
+    drive_submitted(app, dry, mail=False)
+    long: RunTerms = {"reason": "Other", "explanation": LONG}
+    for number in range(54):
+        again = submit_run(
+            app, "draft-usage-rating", {}, actor=ACTOR, mode="batch", **(long if number % 5 == 0 else terms)
+        )
+        if number % 9 == 0:
+            abort_run(app, again.view["run_id"], actor=ACTOR, reason="Not wanted", mail=False)
+        elif number < 48:
+            drive_submitted(app, again, mail=False)
+        elif number == 50:
+            pause_run(app, again.view["run_id"], actor=ACTOR)
+
+
+_KINDS = {"Failed": "failed", "Aborted": "failed", "Holding": "waiting", "Queued": "waiting"}
+
+
+def _names(app: Application) -> dict[str, str]:
+    runs = list_runs(app, actor=ACTOR)
+    names = {"run": "", "failed": "", "dry": "", "waiting": ""}
+    for run in runs:
+        kind = {"Failed": "failed", "Aborted": "failed", "Holding": "waiting", "Queued": "waiting"}.get(
+            run["status"], "run"
+        )
+        names["dry" if run["mode"] == "dry_run" else kind] = run["run_id"]
+    return names
+
+
+def _top(page: Page) -> FloatRect:
+    """The whole page, or its first 2,000 px."""
+    assert page.viewport_size is not None
+    height = page.evaluate("document.documentElement.scrollHeight")
+    return {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": min(height, 2_000)}
+
+
+def _take(page: Page, url: str, folder: Path, name: str) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=folder / f"{name}.png", full_page=True, clip=_top(page))
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    print(f"{name}.png", f"{wide} px too wide" if wide else "", *said)
+
+
+def main() -> int:
+    """Take them."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("paths", nargs="+")
+    asked.add_argument("--rows", choices=["0", "1", "many"], default="many")
+    asked.add_argument("--width", type=int, choices=WIDTHS, action="append")
+    asked.add_argument("--scheme", choices=["light", "dark"], action="append")
+    asked.add_argument("--zoom", type=float, default=1.0)
+    asked.add_argument("--to", type=Path, default=Path(tempfile.gettempdir()) / "look")
+    given = asked.parse_args()
+    given.to.mkdir(exist_ok=True, parents=True)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        url = f"sqlite:///{folder / 'look.db'}"
+        app = make_application(make_settings(url, folder, label="Production", colour="red"))
+        upgrade_database(app, actor=ACTOR)
+        fill(app, given.rows)
+        with site(app) as base, browser() as opened:
+            for scheme in given.scheme or ("light", "dark"):
+                for width in given.width or WIDTHS:
+                    context = opened.new_context(
+                        viewport={"width": width, "height": 900}, color_scheme=scheme
+                    )
+                    sign_in(context, app, EMAIL, base)
+                    for path in given.paths:
+                        there = path.format(**_names(app))
+                        name = f"{there.strip('/').replace('/', '_').replace('?', '_') or 'first'}-{width}-{scheme}"
+                        _take(context.new_page(), base + there, given.to, name)
+                    context.close()
+        app.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
