@@ -22,6 +22,14 @@ RUN_LISTS = {
     "period": (Wanted(period="2026-01"), "ix_run_begun_at_id_periods"),
     "errors": (Wanted(with_errors=True), "ix_run_begun_at_id_errored"),
     "state": (Wanted(states=(State.COMPLETED,)), "ix_run_state_begun_at_id"),
+    "errors of an actor and a job": (
+        Wanted(with_errors=True, equal={"actor": "a", "job": "a"}),
+        "ix_run_begun_at_id_errored|ix_run_actor_begun_at_id",
+    ),
+    "period of an actor": (
+        Wanted(period="2026-01", equal={"actor": "a"}),
+        "ix_run_begun_at_id_periods|ix_run_actor_begun_at_id",
+    ),
     **{
         name: (Wanted(equal={name: "a"}), f"ix_run_{name}_begun_at_id")
         for name in ("job", "customer_id", "actor", "schedule", "trigger")
@@ -50,7 +58,10 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         _listed(Wanted(states=(State.FAILED, State.QUEUED))),
         "ix_run_state_begun_at_id",
     ),
-    "runs list, started meanwhile": (_listed(Wanted()), "ix_run_start_number"),
+    "runs list, started meanwhile": (
+        _listed(Wanted()),
+        "USING COVERING INDEX ix_run_start_number|Only Scan using ix_run_start_number",
+    ),
     "outcomes, by code": (_reported(("error",), "no_price"), "ix_outcome_run_id_outcome_code_id"),
     "outcomes, errors and skips": (
         _reported(("error", "skipped"), None),

@@ -6,7 +6,7 @@ import pytest
 
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.run_log import Place, page
+from batchwright.engine.store.run_log import Place, Wanted, page
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY
 from tests.engine.looks import AT, LOOKS, RUN_LISTS, planned
 
@@ -55,3 +55,17 @@ def test_a_run_that_ended_is_not_among_the_live_ones() -> None:
     assert {str(state) for state in (State.COMPLETED, State.FAILED, State.ABORTED)} == {
         word for word in str(LIVE_DEDUP_KEY).split("'") if word.isalpha()
     }
+
+
+def test_sqlite_holds_the_runs_of_several_filters_against_keys_of_indexes_not_against_rows(
+    migrated_url: str,
+) -> None:
+    database = Database(migrated_url)
+    wanted = Wanted(with_errors=True, equal={"actor": "a", "job": "a"})
+    with database.read() as connection, planned(connection) as plans:
+        page(connection, wanted, 20, None)
+    database.close()
+    if database.is_sqlite:
+        assert "SCAN run USING INDEX ix_run_begun_at_id_errored" in plans[1], plans
+        for index in ("ix_run_job_begun_at_id", "ix_run_actor_begun_at_id"):
+            assert f"SEARCH other USING COVERING INDEX {index}" in plans[1], plans

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import combinations
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy import delete, insert
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import ENDED, State
+from batchwright.engine.store import run_log
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_warning, scope
 from batchwright.operations.app import Application
@@ -181,6 +183,43 @@ def test_list_pages_and_detail_agree_in_every_column(app: Application, rows: lis
         assert named == [run_id for run_id, run in listed.items() if run["status"] == state]
     with_errors = [run["run_id"] for run in list_runs(app, errors=True)]
     assert with_errors == [run_id for run_id, run in listed.items() if run["errored"]]
+
+
+FILTERS: dict[str, tuple[Any, Callable[[int], bool]]] = {
+    "job": ("even", lambda key: key % 2 == 0),
+    "run_actor": ("eve", lambda key: key % 3 == 0),
+    "trigger": ("retry", lambda key: key % 5 < 3),
+    "period": ("2026-01", lambda key: key % 7 < 5),
+    "errors": (True, lambda key: key % 4 == 3),
+    "status": (["Completed", "Failed"], lambda key: key % 4 > 1),
+}
+
+
+@pytest.mark.on_both
+def test_filters_together_give_the_runs_that_all_of_them_name_also_those_that_start_meanwhile(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_log, "KEYS_AT_A_TIME", 2)
+    keys = range(1, 121)
+    for key in keys:
+        ended = {"state": "Completed" if key % 4 == 3 else "Failed", "started_at": NOW, "start_number": key}
+        values = {
+            "job": "even" if key % 2 == 0 else "odd", "actor": "eve" if key % 3 == 0 else "dana",
+            "trigger": "retry" if key % 5 < 3 else "cli", "periods": '["2026-01"]' if key % 7 < 5 else None,
+            **({**ended, "errored": key % 4 - 2} if key % 4 > 1 else {}),
+        }  # fmt: skip
+        insert_runs(app, 1, first=key, **values)
+    for names in combinations(FILTERS, 2):
+        asked = {name: FILTERS[name][0] for name in names}
+        wanted = {key for key in keys if all(FILTERS[name][1](key) for name in names)}
+        shown = [one for page in walk(app, 50, **asked) for one in page]
+        assert sorted(shown) == [f"JR-{key:08}" for key in sorted(wanted)], names
+    pages = walk(app, 1, job="even", run_actor="eve")
+    shown = next(pages)
+    start(app, [key for key in keys if key % 4 < 2])
+    shown += [one for page in pages for one in page]
+    assert shown == sorted(shown[:10], reverse=True) + sorted(shown[10:], reverse=True)
+    assert sorted(shown) == [f"JR-{key:08}" for key in keys if key % 6 == 0]
 
 
 def test_starts_are_numbered_in_their_order_whoever_drives_the_run(app: Application) -> None:

@@ -7,14 +7,14 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select, true, tuple_
 
 from batchwright.engine.run import ENDED, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
@@ -26,12 +26,18 @@ LIVE = tuple(state for state in State if state not in ENDED)
 _NEWEST = select(
     func.coalesce(func.max(run_table.c.start_number), 0), func.coalesce(func.max(run_table.c.id), 0)
 )
-_HAS_ERRORS = and_(
-    run_table.c.total.is_not(None),
-    exists().where(scope.c.run_id == run_table.c.id, scope.c.state == "done", scope.c.errored > 0),
+_ERRED: Final = select(scope.c.id).where(
+    scope.c.run_id == run_table.c.id, scope.c.state == "done", scope.c.errored > 0
 )
+# OFFSET 0 has PostgreSQL look for each run; else it reads the scopes of all there have been.
+_HAS_ERRORS = and_(run_table.c.total.is_not(None), _ERRED.offset(0).exists())
+KEYS_AT_A_TIME: Final = 1_000
+_MOST_TELLING: Final = ("customer_id", "schedule", "actor", "job", "trigger")
+"""Columns with an index in order; the earlier one is likely to have fewer runs of a value."""
 
 Condition = ColumnElement[bool]
+Narrowing = Callable[[str, Sequence[str]], Condition]
+"""The condition that a column has one of these values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +81,9 @@ def page(
 ) -> tuple[list[Run], Place | None]:
     """So many runs after a place, with live counts, and the place of the last; ``None`` with the last of all."""
     newest = Newest(*(connection.execute(_NEWEST).one() if after is None else after[:2]))
-    found = [connection.execute(one.limit(size + 1)).all() for one in _parts(wanted, newest, after)]
+    found = [
+        connection.execute(one.limit(size + 1)).all() for one in _parts(connection, wanted, newest, after)
+    ]
     rows = list(islice(merge(*found, key=lambda row: _place(row, newest), reverse=True), size + 1))
     more = len(rows) > size
     last = _place(rows[size - 1], newest) if more else None
@@ -87,22 +95,52 @@ def _place(row: Any, newest: Newest) -> Place:
     return Place(*newest, row.created_at if has_started_since else row.begun_at, row.id)
 
 
-def _parts(wanted: Wanted, newest: Newest, after: Place | None) -> Iterator[Select[Any]]:
-    """Statements that give the runs, no run twice, each in the order of an index."""
-    number = run_table.c.start_number
-    for condition in _conditions(wanted):
+def _parts(
+    connection: Connection, wanted: Wanted, newest: Newest, after: Place | None
+) -> Iterator[Select[Any]]:
+    """Statements that give the runs, no run twice, each in the order of an index but for runs of given keys."""
+    number, begun = run_table.c.start_number, run_table.c.begun_at
+
+    def by_keys(name: str, values: Sequence[str]) -> Condition:
+        """Held against keys that an index gives: SQLite would read the row of each run that another one leads to."""
+        other = run_table.alias("other")
+        keys = _in_range(select(other.c.id), other, other.c.begun_at, wanted, after)
+        return func.coalesce(run_table.c.id, 0).in_(keys.where(other.c[name].in_(values)))
+
+    further = by_keys if connection.dialect.name == "sqlite" else _has
+    for condition in _conditions(wanted, _has, further):
         as_then = or_(number.is_(None), number <= newest.start)
-        yield _in_order(run_table.c.begun_at, wanted, after).where(condition, as_then)
-    if after is not None:
-        since = _in_order(run_table.c.created_at, wanted, after).where(number > newest.start)
-        was_there = func.coalesce(run_table.c.id, 0) <= newest.key
-        yield since.where(was_there, or_(*_conditions(wanted, by_index=False)))
+        yield _in_order(begun, wanted, after).where(condition, as_then)
+    keys = [] if after is None else _started_since(connection, newest)
+    for first in range(0, len(keys), KEYS_AT_A_TIME):
+        found = run_table.c.id.in_(keys[first : first + KEYS_AT_A_TIME])
+        as_asked = or_(*_conditions(wanted, _has_in_row, _has_in_row))
+        yield _in_order(run_table.c.created_at, wanted, after).where(found, as_asked)
+
+
+def _started_since(connection: Connection, newest: Newest) -> list[int]:
+    """The keys of the runs that waited when the first page was read, and have started since."""
+    key = run_table.c.id
+    # Not by the index of keys: that of the starts has them, too.
+    waited = func.coalesce(key, 0) <= newest.key
+    since = select(key).where(run_table.c.start_number > newest.start, waited)
+    return list(connection.execute(since).scalars())
 
 
 def _in_order(at: ColumnElement[datetime], wanted: Wanted, after: Place | None) -> Select[Any]:
-    statement = select(run_table).order_by(at.desc(), run_table.c.id.desc())
+    statement = _in_range(select(run_table), run_table, at, wanted, after)
+    return statement.order_by(at.desc(), run_table.c.id.desc())
+
+
+def _in_range(
+    statement: Select[Any],
+    table: FromClause,
+    at: ColumnElement[datetime],
+    wanted: Wanted,
+    after: Place | None,
+) -> Select[Any]:
     if after is not None:
-        statement = statement.where(tuple_(at, run_table.c.id) < (after.at, after.key))
+        statement = statement.where(tuple_(at, table.c.id) < (after.at, after.key))
     if wanted.since is not None:
         statement = statement.where(at >= wanted.since)
     if wanted.before is not None:
@@ -110,24 +148,38 @@ def _in_order(at: ColumnElement[datetime], wanted: Wanted, after: Place | None) 
     return statement
 
 
-def _conditions(wanted: Wanted, *, by_index: bool = True) -> Iterator[Condition]:
-    """What holds of the runs, as alternatives that exclude each other: for each there is an index in order."""
+def _has(name: str, values: Sequence[str]) -> Condition:
+    column = run_table.c[name]
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
-    def of(name: str) -> ColumnElement[Any]:
-        """The column; in a form that no index has, where the rows are found by another one already."""
-        return run_table.c[name] if by_index else func.coalesce(run_table.c[name], "")
 
-    common: list[Any] = [of(name) == value for name, value in wanted.equal.items()]
-    if wanted.period is not None:
-        common += [OF_PERIODS] if by_index else []
-        common += [of("periods").contains(f'"{wanted.period}"')]
+def _has_in_row(name: str, values: Sequence[str]) -> Condition:
+    """In a form that no index has, where the rows are found already."""
+    return func.coalesce(run_table.c[name], "").in_(values)
+
+
+def _conditions(wanted: Wanted, leading: Narrowing, further: Narrowing) -> Iterator[Condition]:
+    """What holds of the runs, as alternatives that exclude each other: for each an index leads to them in order."""
+    asked = [(name, (wanted.equal[name],)) for name in _MOST_TELLING if name in wanted.equal]
     states = wanted.states
-    if wanted.with_errors:
-        in_states = [] if states is None else [of("state").in_(states)]
-        yield and_(ERRORED, *in_states, *common)
-        # Those at work are few. What they have done so far stands with their scopes alone.
-        yield and_(of("state").in_(LIVE), _HAS_ERRORS, *in_states, *common)
-    elif states is None:
-        yield and_(true(), *common)
+    of_state = [] if states is None else [further("state", states)]
+    if wanted.period is None:
+        months: list[Condition] = []
     else:
-        yield from (and_(of("state") == state, *common) for state in states)
+        of_month = run_table.c.periods.contains(f'"{wanted.period}"')
+        months = [OF_PERIODS, of_month]  # type: ignore[list-item]
+    if wanted.with_errors:
+        rest = [further(*one) for one in asked] + months
+        yield and_(ERRORED, *of_state, *rest)
+        # Those at work are few. What they have done so far stands with their scopes alone.
+        live = [state for state in LIVE if states is None or state in states]
+        if live:
+            yield and_(leading("state", live), _HAS_ERRORS, *rest)
+    elif months:
+        yield and_(*months, *of_state, *(further(*one) for one in asked))
+    elif asked:
+        yield and_(leading(*asked[0]), *of_state, *(further(*one) for one in asked[1:]))
+    elif states is None:
+        yield true()
+    else:
+        yield from (leading("state", (state,)) for state in states)

@@ -143,7 +143,7 @@ run = Table(
         postgresql_where=OF_PERIODS,
     ),
     Index("ix_run_begun_at_id_errored", "begun_at", "id", sqlite_where=ERRORED, postgresql_where=ERRORED),
-    Index("ix_run_start_number", "start_number", unique=True),
+    Index("ix_run_start_number", "start_number", unique=True, postgresql_include=["id"]),
     Index(
         "ix_run_job_dedup_key",
         "job",
