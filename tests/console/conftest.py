@@ -51,18 +51,22 @@ def company(app: Application) -> None:
 
 
 @pytest.fixture
-def web(app: Application) -> Iterator[TestClient]:
-    """Calls the web as `serve` would answer, without a worker, as often as a test wants."""
-    traffic = Traffic(app, Limits(burst=1_000_000))
+def traffic(app: Application) -> Traffic:
+    """What the requests of `web` and `doors` share; they may come as often as a test wants."""
+    return Traffic(app, Limits(burst=1_000_000))
+
+
+@pytest.fixture
+def web(app: Application, traffic: Traffic) -> Iterator[TestClient]:
+    """Calls the web as `serve` would answer, without a worker."""
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
-def doors(app: Application) -> Iterator[CheckedClient]:
+def doors(app: Application, traffic: Traffic) -> Iterator[CheckedClient]:
     """The same, each answer held to what its door declares."""
-    traffic = Traffic(app, Limits(burst=1_000_000))
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     with CheckedClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client

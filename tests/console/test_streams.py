@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchwright.console.api.routes import outcome_files
+from batchwright.console.traffic import Traffic
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller
@@ -90,10 +91,9 @@ def test_a_file_that_breaks_off_has_no_end(
 
 
 def test_a_caller_reads_two_files_at_a_time_and_may_read_again_when_one_has_ended(
-    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch
+    web: TestClient, caller: Caller, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = web.app._app.state.traffic.limits  # type: ignore[attr-defined]
-    viewer = caller("viewer")
+    limits, viewer = traffic.limits, caller("viewer")
     for fails in (False, True):
         _give(monkeypatch, _rows(600, fails))
         assert web.get(f"{ONE}.csv", headers=viewer).status_code == 200

@@ -266,6 +266,8 @@ NO_ACT = {
     "own_files": "part of imports and backups, which ask",
     "file_to_write": "part of imports and backups, which ask",
     "permit": "the question itself",
+    "permitted": "the question itself",
+    "show_run_to": "asks of many at once: `permitted`",
     "authenticate_token": "comes before the question",
     "authenticate_session": "comes before the question",
     "sign_in": "comes before the question",

@@ -1,7 +1,7 @@
-"""Waits for a run to change, for any number of callers by one thread and one connection.
+"""Waits for a run to change, for any number of callers by one thread, one connection and one read.
 
 Each waiter is a future of the event loop. One thread waits for news of the database, looks at all runs that are waited
-for in one statement, and tells those whose run has changed.
+for in one statement, reads each run that has changed once, and tells it to those who waited for that.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import structlog
 from starlette.requests import Request
 
 from batchwright.engine.store import steering
-from batchwright.engine.store.wake import Wake, wake_of
+from batchwright.engine.store.read_limit import READ_SECONDS
+from batchwright.engine.store.wake import RUNS, Wake, wake_of
+from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.runs.looking import show_run_to
+from batchwright.operations.versions import encoded
 
 MOST_SECONDS: Final = 30
 MOST_WAITERS: Final = 500
@@ -25,17 +30,36 @@ WATCHER: Final = "run watch"
 """The name of the thread."""
 SECONDS_BETWEEN_LOOKS: Final = 5.0
 """Also without news, should some be lost."""
+READ_SECONDS_OF_WATCH: Final = 2.0
+"""So long the read of one run may take, for which the others wait."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run as all who waited for it are shown it: its version, and the JSON value encoded."""
+
+    version: steering.Version | None
+    body: bytes
+
+
+@dataclass(eq=False)
+class _Waiter:
+    actor: Actor
+    seen: steering.Version | None
+    told: asyncio.Future[Seen | None]
+    late: bool = False
+    """Whether it has waited long enough, and takes the run as it is."""
 
 
 class RunWatch:
     """The watcher of one process. Its thread runs while anybody waits."""
 
     def __init__(self, app: Application) -> None:
-        self._database = app.database
+        self._app = app
         self._lock = threading.Lock()
-        self._waiting: dict[str, dict[asyncio.Future[None], steering.Version | None]] = {}
+        self._waiting: dict[str, set[_Waiter]] = {}
         self._wake: Wake | None = None
         self._ended = False
 
@@ -47,57 +71,77 @@ class RunWatch:
 
     def version(self, run_id: str) -> steering.Version | None:
         """The version of a run now; ``None`` where there is none of that id."""
-        with self._database.read_autocommit() as connection:
+        with self._app.database.read_autocommit() as connection:
             return steering.versions(connection, [run_id]).get(run_id)
 
     async def changed(
-        self, request: Request, run_id: str, seen: steering.Version | None, seconds: float
-    ) -> None:
-        """Return when the run is at another version than was seen, when who asks has gone, or after so many seconds."""
+        self, request: Request, actor: Actor, run_id: str, seen: steering.Version | None, seconds: float
+    ) -> Seen | None:
+        """The run when it is at another version than was seen, or after so many seconds.
+
+        ``None`` where the caller has to look: who asks may not see it any more or has gone, nobody else can be waited
+        for, or the run could not be read.
+        """
         if self._ended or self.waiters >= MOST_WAITERS:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return None
+        waiter = _Waiter(actor, seen, asyncio.get_running_loop().create_future())
         gone = asyncio.ensure_future(_gone(request))
-        self._add(run_id, future, seen)
+        self._add(run_id, waiter)
         try:
-            until = min(seconds, MOST_SECONDS)
-            await asyncio.wait({future, gone}, timeout=until, return_when=asyncio.FIRST_COMPLETED)
+            for until in (min(seconds, MOST_SECONDS), SECONDS_BETWEEN_LOOKS):
+                either: set[asyncio.Future[Any]] = {waiter.told, gone}
+                done, _ = await asyncio.wait(either, timeout=until, return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    break
+                self._make_late(waiter)
+            return waiter.told.result() if waiter.told.done() else None
         finally:
             gone.cancel()
-            self._remove(run_id, future)
+            self._remove(run_id, waiter)
 
     def end(self) -> None:
         """Answer everybody who waits, and whoever comes yet, at once: the process is about to end."""
         self._ended = True
-        with self._lock:
-            waiting = [future for futures in self._waiting.values() for future in futures]
-        _tell(waiting)
+        self._release(self._all())
 
-    def _add(self, run_id: str, future: asyncio.Future[None], seen: steering.Version | None) -> None:
+    def _add(self, run_id: str, waiter: _Waiter) -> None:
         with self._lock:
-            self._waiting.setdefault(run_id, {})[future] = seen
+            self._waiting.setdefault(run_id, set()).add(waiter)
             if self._wake is None:
-                self._wake = wake_of(self._database)
+                self._wake = wake_of(self._app.database, RUNS)
                 threading.Thread(target=self._watch, args=(self._wake,), name=WATCHER, daemon=True).start()
             self._wake.poke()  # it may have changed since it was seen
 
-    def _remove(self, run_id: str, future: asyncio.Future[None]) -> None:
+    def _make_late(self, waiter: _Waiter) -> None:
         with self._lock:
-            waiting = self._waiting.get(run_id, {})
-            waiting.pop(future, None)
+            waiter.late = True
+            if self._wake is not None:
+                self._wake.poke()
+
+    def _remove(self, run_id: str, waiter: _Waiter) -> None:
+        with self._lock:
+            waiting = self._waiting.get(run_id, set())
+            waiting.discard(waiter)
             if not waiting:
                 self._waiting.pop(run_id, None)
             if not self._waiting and self._wake is not None:
                 self._wake.poke()
 
+    def _all(self) -> list[_Waiter]:
+        with self._lock:
+            return [waiter for waiting in self._waiting.values() for waiter in waiting]
+
     def _watch(self, wake: Wake) -> None:
+        READ_SECONDS.set(READ_SECONDS_OF_WATCH)
         try:
             while self._goes_on():
                 self._look()
                 wake.wait(SECONDS_BETWEEN_LOOKS)
         except Exception:
             log.exception("runs are not watched for a moment; who waits asks again")
-            self._release()
+            with self._lock:
+                self._wake = None
+            self._release(self._all())
         finally:
             wake.close()
 
@@ -109,24 +153,40 @@ class RunWatch:
             return bool(self._waiting)
 
     def _look(self) -> None:
+        """Tell each run that has changed, or that somebody has waited for long enough; one after the other."""
         with self._lock:
             wanted = list(self._waiting)
-        with self._database.read_autocommit() as connection:
+        with self._app.database.read_autocommit() as connection:
             versions = steering.versions(connection, wanted)
-        with self._lock:
-            changed = [
-                future
-                for run_id in wanted
-                for future, seen in self._waiting.get(run_id, {}).items()
-                if versions.get(run_id) != seen
-            ]
-        _tell(changed)
+        for run_id in wanted:
+            version = versions.get(run_id)
+            with self._lock:
+                to_tell = [
+                    waiter
+                    for waiter in self._waiting.get(run_id, ())
+                    if not waiter.told.done() and (waiter.late or waiter.seen != version)
+                ]
+            if to_tell:
+                self._tell(run_id, version, to_tell)
 
-    def _release(self) -> None:
-        with self._lock:
-            waiting = [future for futures in self._waiting.values() for future in futures]
-            self._wake = None
-        _tell(waiting)
+    def _tell(self, run_id: str, version: steering.Version | None, waiters: list[_Waiter]) -> None:
+        """Read the run once, and tell those who may see it. The version is the older of the two: no change is lost."""
+        try:
+            view, permitted = show_run_to(self._app, run_id, {waiter.actor for waiter in waiters})
+        except Exception:
+            log.exception(
+                "a run could not be read for those who wait for it; they look themselves", run_id=run_id
+            )
+            self._release(waiters)
+            return
+        shown = Seen(version, encoded(view))
+        _answer([(waiter.told, shown if waiter.actor in permitted else None) for waiter in waiters])
+
+    def _release(self, waiters: Iterable[_Waiter]) -> None:
+        _answer([(waiter.told, None) for waiter in waiters])
+
+
+Answers = list[tuple["asyncio.Future[Seen | None]", Seen | None]]
 
 
 async def _gone(request: Request) -> None:
@@ -135,11 +195,13 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _tell(futures: Iterable[asyncio.Future[None]]) -> None:
-    for future in futures:
-        future.get_loop().call_soon_threadsafe(_set, future)
+def _answer(answers: Answers) -> None:
+    """From any thread. The futures of a process belong to one event loop, which is woken once."""
+    if answers:
+        answers[0][0].get_loop().call_soon_threadsafe(_set, answers)
 
 
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _set(answers: Answers) -> None:
+    for future, shown in answers:
+        if not future.done():
+            future.set_result(shown)

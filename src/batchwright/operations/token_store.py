@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,18 @@ _BY_HASH = (
 def token_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
     """The token, good or not, with `email` and `disabled` of its user."""
     return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
+
+
+def users_by_token(
+    connection: Connection, keys: Collection[int], now: datetime
+) -> dict[int, Sequence[RowMapping]]:
+    """For each of the tokens that is good its user, as `user_store.users_for_permission` gives them."""
+    statement = (
+        select(app_user, user_token.c.id.label("token_id"), user_token.c.role.label("token_role"))
+        .join_from(user_token, app_user)
+        .where(user_token.c.id.in_(keys), user_token.c.revoked_at.is_(None), user_token.c.expires_at > now)
+    )
+    return {row["token_id"]: [row] for row in connection.execute(statement).mappings()}
 
 
 def token_by_key(connection: Connection, key: int) -> RowMapping | None:

@@ -25,6 +25,7 @@ from batchwright.console.api.bodies import StrictRequest, check_text, check_type
 from batchwright.console.api.keyed import PARAMETER, keyed, outwait
 from batchwright.console.problems import MEDIA_TYPE, Problem
 from batchwright.console.traffic import HEAVY_READS, PAGE_SECONDS, WAITS, Traffic
+from batchwright.console.waiting import Seen
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.engine.store.steering import Version
 from batchwright.operations.access.authentication import authenticate_token
@@ -102,10 +103,10 @@ class Call:
         """
         self._held.enter_context(self.traffic.limits.at_a_time(what, self.actor.name, most))
 
-    async def changed(self, run_id: str, seen: Version | None, seconds: float) -> None:
-        """Wait for the run to be at another version than was seen."""
+    async def changed(self, run_id: str, seen: Version | None, seconds: float) -> Seen | None:
+        """The run when it is at another version than was seen; ``None`` where the caller has to look (`RunWatch`)."""
         self.hold("waits", WAITS)
-        await self.traffic.watch.changed(self.request, run_id, seen, seconds)
+        return await self.traffic.watch.changed(self.request, self.actor, run_id, seen, seconds)
 
 
 def _call(request: Request) -> Call:
@@ -332,9 +333,10 @@ def answer(
 ) -> Response:
     """The JSON answer. With the ``request`` it has an ``ETag`` of its body, and is left out where the caller has it.
 
+    ``content`` of bytes is encoded already.
     ``version`` is a part of the tag that stays where no more changed than what always does.
     """
-    body = encoded(content)
+    body = content if isinstance(content, bytes) else encoded(content)
     told = dict(headers or {})
     if request is not None:
         tag = etag_of(body, version)

@@ -172,9 +172,8 @@ def _sign_in_first(request: Request) -> Problem:
             "You are not signed in any more, and nothing was done",
             remedy="Sign in and do it again",
         )
-    if (
-        request.headers.get("sec-fetch-dest") == "empty"
-    ):  # a script would take the sign-in page for its answer
+    # A script would take the sign-in page for its answer.
+    if request.headers.get("sec-fetch-dest") == "empty":
         return Problem(HTTPStatus.UNAUTHORIZED, "You are not signed in any more", remedy="Sign in")
     query = request.scope["query_string"].decode("latin-1")
     asked = quote(request.scope["path"]) + (f"?{query}" if query else "")

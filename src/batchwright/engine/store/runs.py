@@ -20,7 +20,7 @@ from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_w
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
 from batchwright.engine.store.upsert import insert_into
-from batchwright.engine.store.wake import with_news
+from batchwright.engine.store.wake import CHANNEL, RUNS, with_news
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -132,7 +132,7 @@ def _insert(connection: Connection) -> Any:
     kind = connection.dialect.name
     if kind not in _INSERTS:
         unless_taken = insert_into(connection, run_table).on_conflict_do_nothing()
-        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table))
+        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table), CHANNEL)
     return _INSERTS[kind]
 
 
@@ -271,7 +271,7 @@ def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, li
 def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     """Move a run to another state, from the state and under the fence that ``run`` shows; the run as it is then.
 
-    Who waits for runs is woken when the transaction commits, if the move gives them something to do.
+    Who looks on is woken when the transaction commits, and if the move gives others something to do, these too.
 
     Raises ``MoveRefused`` for a move that the table of moves does not have, ``FenceLost`` when the row is not as
     ``run`` shows it any more.
@@ -282,7 +282,7 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     for name in values.keys() & _JSON_COLUMNS:
         values[name] = None if values[name] is None else json.dumps(values[name])
     is_news = to in NEWS and (run.state, to) != (State.HOLDING, State.QUEUED)
-    statement = with_news(connection, _MOVE) if is_news else _MOVE
+    statement = with_news(connection, _MOVE, *((RUNS, CHANNEL) if is_news else (RUNS,)))
     shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
         raise FenceLost(run.run_id)

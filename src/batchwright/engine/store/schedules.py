@@ -16,7 +16,7 @@ from batchwright.engine.store.tables import LIVE_OF_SCHEDULE, schedule_fire, sch
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.upsert import insert_into
-from batchwright.engine.store.wake import with_news
+from batchwright.engine.store.wake import CHANNEL, with_news
 
 MILLISECONDS_FOR_LOCK = 2_000
 
@@ -232,7 +232,7 @@ def lock_changes(connection: Connection) -> None:
     """
     counted = insert_into(connection, scheduling).values(id=1, version=1)
     counted = counted.on_conflict_do_update(index_elements=["id"], set_={"version": scheduling.c.version + 1})
-    connection.execute(with_news(connection, counted.returning(scheduling.c.id))).all()
+    connection.execute(with_news(connection, counted.returning(scheduling.c.id), CHANNEL)).all()
 
 
 def read_hold(connection: Connection) -> Hold:

@@ -13,6 +13,7 @@ from batchwright.engine.run import ACTIVE, Ask, Run, State
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import steering
 from batchwright.engine.store.upsert import insert_into
+from batchwright.engine.store.wake import RUNS, with_news
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,15 @@ def hold(connection: Connection, run: Run, asked: Asked) -> None:
 
 def forget(connection: Connection, run_key: int) -> None:
     """The run has obeyed, or cannot any more."""
-    connection.execute(delete(steering).where(steering.c.run_id == run_key))
+    forgotten = delete(steering).where(steering.c.run_id == run_key)
+    connection.execute(with_news(connection, forgotten, RUNS))
 
 
 def _write(connection: Connection, run: Run, asked: Asked) -> None:
     values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
     upsert = insert_into(connection, steering).values(run_id=run.id, **values)
-    connection.execute(upsert.on_conflict_do_update(index_elements=["run_id"], set_=values))
+    asked_now = upsert.on_conflict_do_update(index_elements=["run_id"], set_=values)
+    connection.execute(with_news(connection, asked_now, RUNS))
 
 
 def line(connection: Connection, queue_key: str) -> list[int]:

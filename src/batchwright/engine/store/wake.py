@@ -23,25 +23,28 @@ from batchwright.engine.errors import DatabaseReplaced
 from batchwright.engine.store.database import Database, inode_of
 
 CHANNEL = "batchwright"
+"""Of news that give somebody something to do."""
+RUNS = "batchwright_runs"
+"""Of all that becomes of a run, for those who look on; several times as many."""
 SECONDS_BETWEEN_SQLITE_LOOKS = 0.01
 SECONDS_BEFORE_NEXT_CONNECTION = 1.0
 
-_NOTIFIED = func.pg_notify(CHANNEL, "")
+_NOTIFIED = {channel: func.pg_notify(channel, "") for channel in (CHANNEL, RUNS)}
 
 log = structlog.get_logger()
 
 
-def with_news(connection: Connection, statement: Any) -> Any:
-    """The statement, which returns rows, telling those who wait when it has changed a row and committed."""
+def with_news(connection: Connection, statement: Any, *channels: str) -> Any:
+    """The statement, telling those who wait for news of the channels when it has changed a row and committed."""
     if connection.dialect.name == "sqlite":
         return statement
-    return statement.returning(_NOTIFIED)
+    return statement.returning(*(_NOTIFIED[channel] for channel in channels))
 
 
 def tell(connection: Connection) -> None:
     """Wake those who wait when this transaction has committed."""
     if connection.dialect.name != "sqlite":
-        connection.execute(select_of(_NOTIFIED))
+        connection.execute(select_of(_NOTIFIED[CHANNEL]))
 
 
 class Wake(Protocol):
@@ -57,9 +60,9 @@ class Wake(Protocol):
         """Close what it waits on."""
 
 
-def wake_of(database: Database) -> Wake:
-    """What waits for news of the database."""
-    return SqliteWake(database) if database.is_sqlite else PostgresWake(database)
+def wake_of(database: Database, channel: str = CHANNEL) -> Wake:
+    """What waits for news of the database, on PostgreSQL those of one channel."""
+    return SqliteWake(database) if database.is_sqlite else PostgresWake(database, channel)
 
 
 def _ready(sources: Sequence[int], seconds: float) -> set[int]:
@@ -100,8 +103,9 @@ class _Pipe:
 class PostgresWake:
     """Listens on a connection of its own; without one it wakes up every second and tries to connect again."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, channel: str) -> None:
         self._database = database
+        self._channel = channel
         self._pipe = _Pipe()
         self._connection: Any = None
         self._tried = -SECONDS_BEFORE_NEXT_CONNECTION
@@ -139,7 +143,7 @@ class PostgresWake:
             self._connection = pooled.driver_connection
             pooled.detach()
             self._connection.autocommit = True
-            self._connection.execute(f"LISTEN {CHANNEL}")
+            self._connection.execute(f"LISTEN {self._channel}")
         except Exception as error:
             log.warning("cannot listen for news; looking for them instead", reason=str(error).strip())
             self._drop()

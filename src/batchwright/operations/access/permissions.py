@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.faults import reason_of
 from batchwright.engine.store import runs
 from batchwright.notifications.addresses import parse_address
-from batchwright.operations import user_store
+from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.actor import Actor, Principal
 from batchwright.operations.app import Application
@@ -84,6 +84,21 @@ def permit(
     if refusal is not None:
         _record(app, connection, actor, right, act, refusal)
         raise refusal
+
+
+def permitted(
+    app: Application, connection: Connection, actors: Collection[Actor], right: Right
+) -> set[Actor]:
+    """Those of the actors who have the right by a token, found by one statement; about the others ask `permit`."""
+    known = [(actor, actor.principal) for actor in actors if actor.principal is not None]
+    keys = [one.token_key for _, one in known if one.token_key is not None]
+    users = token_store.users_by_token(connection, keys, app.clock.now())
+    return {
+        actor
+        for actor, one in known
+        if one.token_key in users
+        and _refusal_of_principal(actor.name, one, users[one.token_key], right) is None
+    }
 
 
 def right_to_run(app: Application, job_name: str) -> Right:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Unpack
@@ -18,7 +18,7 @@ from batchwright.engine.store.run_log import Place, page
 from batchwright.jobs import UsageUnratingJob
 from batchwright.notifications import outbox
 from batchwright.operations import views
-from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.access.permissions import Right, permit, permitted
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of, check_storable
@@ -83,18 +83,28 @@ def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> Vi
     that it is there. While no worker that is there can do it, with `no_worker`: why.
     """
     permit(app, actor, Right.LOOK, "run.show")
-    now = app.clock.now()
     with app.database.read() as connection:
-        run = runs.by_id(connection, run_id, app.live_counts)
-        no_worker = why_no_worker(connection, run, now)
-        return {
-            **view_of(connection, run, now),
-            "children": runs.children(connection, run.id),
-            "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
-            **_restated(connection, run),
-            **owner_of(connection, run, now),
-            **({} if no_worker is None else {"no_worker": no_worker}),
-        }
+        return _shown(app, connection, run_id)
+
+
+def show_run_to(app: Application, run_id: str, actors: Collection[Actor]) -> tuple[View, set[Actor]]:
+    """The same by one read for many who wait for it, and those of them who may see it; the others ask by `show_run`."""
+    with app.database.read() as connection:
+        return _shown(app, connection, run_id), permitted(app, connection, actors, Right.LOOK)
+
+
+def _shown(app: Application, connection: Connection, run_id: str) -> View:
+    now = app.clock.now()
+    run = runs.by_id(connection, run_id, app.live_counts)
+    no_worker = why_no_worker(connection, run, now)
+    return {
+        **view_of(connection, run, now),
+        "children": runs.children(connection, run.id),
+        "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
+        **_restated(connection, run),
+        **owner_of(connection, run, now),
+        **({} if no_worker is None else {"no_worker": no_worker}),
+    }
 
 
 def _restated(connection: Connection, run: Run) -> View:

@@ -91,7 +91,9 @@ async def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response:
     """One run, at once or when it has changed."""
     seen, view = await to_thread.run_sync(_look, call, run_id)
     if wait is not None and view["status"] not in ENDED and _has_seen(call, seen):
-        await call.changed(run_id, seen, wait)
+        changed = await call.changed(run_id, seen, wait)
+        if changed is not None:
+            return answer(changed.body, request=call.request, version=_tag(changed.version))
         seen, view = await to_thread.run_sync(_look, call, run_id)
     return answer(view, request=call.request, version=_tag(seen))
 
