@@ -83,6 +83,24 @@ def test_who_is_not_let_in_is_not_told_why(web: TestClient, jane: None, email: s
     assert PASSWORD not in answer.text
 
 
+def test_who_tries_too_often_is_told_how_long_to_wait_in_every_web_process(
+    web: TestClient, second: TestClient, clock: FakeClock, jane: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "batchwright.operations.access.sign_in.password_fits", lambda kept, given: given == PASSWORD
+    )
+    assert [sign_in(web if number % 2 else second, password="wrong") for number in range(7)] == [422] * 6 + [
+        429
+    ]
+    token = token_in(second.get("/sign-in").text)
+    fields = {"email": JANE, "password": PASSWORD, "csrf_token": token}
+    refused = second.post("/sign-in", data=fields)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert "Try again in 1 s" in refused.text
+    clock.sleep(1)
+    assert sign_in(second) == 303
+
+
 def test_a_disabled_user_is_not_let_in(web: TestClient, app: Application, jane: None) -> None:
     disable_user(app, JANE, actor=ACTOR)
     assert sign_in(web) == 422

@@ -272,6 +272,7 @@ NO_ACT = {
     "authenticate_session": "comes before the question",
     "sign_in": "comes before the question",
     "right_over": "part of the question itself",
+    "count_try": "comes before the question",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",

@@ -147,6 +147,35 @@ user_session = Table(
     sqlite_autoincrement=True,
 )
 
+# How often somebody tried what only few tries are good for: in the database, so that every web process counts alike.
+sign_in_try = Table(
+    "sign_in_try",
+    metadata,
+    Column("hash", String(64), primary_key=True, comment="SHA-256 of what the tries are counted for"),
+    Column("tries", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("free_at", UtcTime, nullable=False, comment="before that no other try is taken"),
+    Index("ix_sign_in_try_last_at", "last_at"),
+)
+
+one_time_link = Table(
+    "one_time_link",
+    metadata,
+    Column("id", BigKey, primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True, comment="SHA-256 of what the link ends with"),
+    Column(
+        "user_id",
+        BigKey,
+        ForeignKey("app_user.id", ondelete="CASCADE"),
+        index=True,
+        comment="whose password it sets; empty: it makes the first administrator",
+    ),
+    Column("os_user", Name, comment="who the first administrator is for the operating system"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+)
+
 LONGEST_IDEMPOTENCY_KEY: Final = 255
 IdempotencyKey = String(LONGEST_IDEMPOTENCY_KEY).with_variant(
     String(LONGEST_IDEMPOTENCY_KEY, collation="C"), "postgresql"

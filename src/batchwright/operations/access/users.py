@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
@@ -13,16 +13,13 @@ from batchwright.notifications.addresses import check_address, parse_address
 from batchwright.notifications.preferences import CHOICES, bare
 from batchwright.operations import session_store, token_store, user_store
 from batchwright.operations.access import audit
+from batchwright.operations.access.passwords import check_password, hash_password
 from batchwright.operations.access.permissions import ROLES, Right, owns_file, permit, typed
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View, instant
-
-SHORTEST_PASSWORD: Final = 8
-LONGEST_PASSWORD: Final = 1024
-"""Characters; hashing takes longer with the length, and nobody types more."""
 
 
 def add_user(
@@ -158,18 +155,10 @@ def enable_user(app: Application, email: str, *, actor: Actor, reason: str | Non
 def set_password(
     app: Application, email: str, password: str, *, actor: Actor, reason: str | None = None
 ) -> View:
-    """Give a user a password, 8 to 1,024 characters; an argon2 hash of it is kept. Their sessions end."""
+    """Give a user a password, of which an argon2 hash is kept. Their sessions end."""
     permit(app, actor, Right.ADMINISTER, "user.password")
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD or not password.isprintable():
-        raise Refused(
-            f"the password has {len(password)} characters, or one that nobody can type",
-            field="password",
-            remedy=f"Give {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} printable characters",
-        )
-    # Not at the top: only who sets a password needs it.
-    from argon2 import PasswordHasher
-
-    hashed = PasswordHasher().hash(password)
+    check_password(password, bare(email))
+    hashed = hash_password(password)
     return _change(app, email, {"password_hash": hashed}, actor, "user.password", reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends
@@ -30,13 +30,17 @@ from batchwright.console.pages.session import (
     reference_of,
     visitor,
 )
-from batchwright.console.problems import Problem
+from batchwright.console.problems import RETRY_AFTER_SECONDS, Problem
+from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.sessions import sign_out
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
+from batchwright.operations.access.tries import TooManyTries
 
 pages = APIRouter()
-FORM = Depends(form_of)
+FORM: Final = Depends(form_of)
+MOST_WAITING: Final = 40
+"""So many may wait to have a password checked; it takes some tenths of a second each."""
 
 
 @pages.get(SIGN_IN)
@@ -45,7 +49,7 @@ def sign_in_page(request: Request, next: str = "") -> Response:
     try:
         visitor(request)
     except Problem:
-        return open_page(request, "sign_in.html", next=own_path(next), email="", error=None)
+        return open_page(request, "sign_in.html", next=own_path(next), email="")
     return go_on(own_path(next))
 
 
@@ -64,11 +68,8 @@ async def signing_in(request: Request, form: FormData = FORM) -> Response:
             browser=request.headers.get("user-agent", ""),
             replaced=reference_of(request),
         )
-    except SignInFailed as error:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return open_page(
-            request, "sign_in.html", status=status, next=own_path(next), email=email, error=error
-        )
+    except (SignInFailed, TooManyTries) as error:
+        return open_page(request, "sign_in.html", next=own_path(next), email=email, error=error)
     answer = go_on(own_path(next))
     keep_session(request, answer, signed_in.reference)
     return answer
@@ -106,24 +107,37 @@ def go_on(path: str) -> Response:
     return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
 
-def open_page(
-    request: Request,
-    template: str,
-    *,
-    status: HTTPStatus = HTTPStatus.OK,
-    error: Refused | None,
-    **values: Any,
-) -> Response:
-    """A page with a form for who need not be signed in."""
+def open_page(request: Request, template: str, *, error: Refused | None = None, **values: Any) -> Response:
+    """A page with a form for who need not be signed in; 422 where what was sent is refused, 429 where too often."""
     key = open_form_key(request)
     answer = renderer_of(request).page(
-        request, template, status=status.value, csrf_token=csrf_token(key), error=error, **values
+        request, template, status=_status(error).value, csrf_token=csrf_token(key), error=error, **values
     )
     keep_form_key(request, answer, key)
+    if isinstance(error, TooManyTries):
+        answer.headers["Retry-After"] = str(error.seconds)
     return answer
 
 
+def _status(error: Refused | None) -> HTTPStatus:
+    if isinstance(error, TooManyTries):
+        return HTTPStatus.TOO_MANY_REQUESTS
+    return HTTPStatus.OK if error is None else HTTPStatus.UNPROCESSABLE_ENTITY
+
+
 async def in_lane(request: Request, operation: Any, *values: Any, **named: Any) -> Any:
-    """What an operation returns that hashes a password, of which few are at work at a time."""
+    """What an operation returns that hashes a password, of which few are at work at a time, and not many wait.
+
+    Raises `Problem` (429, 503).
+    """
+    traffic: Traffic = request.app.state.traffic
+    traffic.limits.admit(f"passwords from {address_of(request)}")
+    if traffic.passwords_lane.statistics().tasks_waiting >= MOST_WAITING:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Too many people sign in at this moment",
+            remedy="Try again in a few seconds",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
     call = partial(operation, request.app.state.application, *values, **named)
-    return await to_thread.run_sync(call, limiter=request.app.state.traffic.passwords_lane)
+    return await to_thread.run_sync(call, limiter=traffic.passwords_lane)

@@ -1,0 +1,100 @@
+"""How often somebody may try a password: a delay that doubles, by user and by address, and that ends always.
+
+A try is counted before it is looked at, so that many at once are no way around. Who is waited for is kept in the
+database as a hash: every web process counts alike, and nothing that was typed stands there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from batchwright.engine.errors import Refused
+from batchwright.operations import session_store, sign_in_store
+from batchwright.operations.access.authentication import secret_hash
+from batchwright.operations.app import Application
+
+OF_USER: Final = 5
+OF_ADDRESS: Final = 20
+OF_MAILS: Final = 3
+"""So many tries there are without a delay."""
+NO_LIMIT: Final = 2**31
+FIRST_DELAY: Final = timedelta(seconds=1)
+LONGEST_DELAY: Final = timedelta(minutes=15)
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+"""So long after the last try they are counted from the beginning."""
+
+
+class TooManyTries(Refused):
+    """A try that was not looked at: others were made before it (HTTP: 429)."""
+
+    def __init__(self, wait: timedelta) -> None:
+        self.seconds = max(1, math.ceil(wait.total_seconds()))
+        minutes = math.ceil(self.seconds / 60)
+        said = f"{minutes} minutes" if minutes > 2 else f"{self.seconds} s"
+        super().__init__(
+            "there were too many tries, and this one was not looked at", remedy=f"Try again in {said}"
+        )
+
+
+class Counted(NamedTuple):
+    """What tries are counted for, and how many there are without a delay."""
+
+    what: str
+    free: int
+
+    @property
+    def hash(self) -> str:
+        """What it is kept by."""
+        return secret_hash(self.what)
+
+
+def tries_at_password(connection: Connection, email: str, user_id: int | None, address: str) -> list[Counted]:
+    """What a try at somebody's password is counted for: the user, the address, and what the user is told of later.
+
+    From where they signed in before, a user is counted apart: who tries from elsewhere cannot keep them out there.
+    """
+    known = user_id is not None and session_store.signed_in_from(connection, user_id, address)
+    who = f"user {email} at {address}" if known else f"user {email}"
+    return [Counted(who, OF_USER), Counted(f"address {address}", OF_ADDRESS), told_of(email)]
+
+
+def told_of(email: str) -> Counted:
+    """All tries since somebody last signed in as that user."""
+    return Counted(f"failures {email}", NO_LIMIT)
+
+
+def count_try(app: Application, counted: Sequence[Counted]) -> None:
+    """Count one try. Raises `TooManyTries` where it comes too early; then it is not counted."""
+    now = app.clock.now()
+    with app.database.write() as connection:
+        rows = sign_in_store.lock_tries(connection, [each.hash for each in counted], now)
+        wait = max(row["free_at"] - now for row in rows.values())
+        if wait > timedelta():
+            raise TooManyTries(min(wait, LONGEST_DELAY))  # never longer, whatever another clock said
+        for each in counted:
+            row = rows[each.hash]
+            before = 0 if now - row["last_at"] > FORGOTTEN_AFTER else row["tries"]
+            tries = min(before, NO_LIMIT - 2) + 1
+            sign_in_store.set_tries(connection, each.hash, tries, now, now + delay_after(tries - each.free))
+
+
+def forgive_try(connection: Connection, counted: Sequence[Counted], now: datetime) -> int:
+    """Take a try back that succeeded, and with it those of its user; how many failed since they signed in last."""
+    user, address, told = (each.hash for each in counted)
+    rows = sign_in_store.lock_tries(connection, [user, address, told], now)
+    sign_in_store.set_tries(connection, user, 0, now, now)
+    sign_in_store.set_tries(connection, address, max(0, rows[address]["tries"] - 1), now, now)
+    sign_in_store.set_tries(connection, told, 0, now, now)
+    return max(0, int(rows[told]["tries"]) - 1)
+
+
+def delay_after(tries: int) -> timedelta:
+    """How long no other try is taken after so many beyond those without a delay."""
+    if tries < 1:
+        return timedelta()
+    return min(LONGEST_DELAY, FIRST_DELAY * (1 << min(tries - 1, 20)))
