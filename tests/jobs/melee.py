@@ -56,7 +56,7 @@ def play(world: World, folder: Path, seed: int, *, scope_size: int, rounds: int 
     Afterwards what is left to rate is rated: every input is charged once then. `rounds` times as much is amended,
     invoiced and edited.
     """
-    world.rated_beside_recalculations = True
+
     chance, faults = Random(seed), list[str]()
     world.rate([row.usage_input_id for row in world.inputs() if chance.random() < 0.5])
     acts = _acts(scope_size, rounds)

@@ -58,8 +58,6 @@ class World:
     drafts: dict[int, Figures] = field(default_factory=dict)
     billed: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     invoiced_once: set[str] = field(default_factory=set)
-    rated_beside_recalculations: bool = False
-    """A recalculation does not restate what was rated in its windows after it was planned: docs/architecture.md."""
 
     def begin(self, inputs: Iterable[Input], assets: int = 2) -> None:
         """Every other asset is billed quarterly by indexed tiers, the others monthly, at a discount, by volume."""
@@ -218,8 +216,7 @@ class World:
     def check_books(self) -> None:
         """The promises about rated amounts: schedules are the sums of their inputs, nothing invoiced changes."""
         assert_books_balance(self.app)
-        if not self.rated_beside_recalculations:
-            assert_windows_are_whole(self.app, but=self.invoiced_once)
+        assert_windows_are_whole(self.app, but=self.invoiced_once)
         self._check_inputs()
         for bill, rows in self.billed.items():
             assert self._rows_of(bill) == rows, f"{bill} is invoiced and changed"

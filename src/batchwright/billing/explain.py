@@ -8,6 +8,7 @@ from typing import Any
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import Bill
+from batchwright.billing.recalculation import Redone
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.restating import Restated
 from batchwright.billing.usage import Rated
@@ -37,6 +38,12 @@ def explained(one: Rated) -> dict[str, Any]:
         "discount_percent": quantity_text(terms.discount_percent),
         "lines": lines_of(one.bill()),
     }
+
+
+def redone_explained(one: Redone) -> dict[str, Any]:
+    """The same of one that is rated already, with where it started until now."""
+    start = quantity_text(Decimal(one.before.prior_quantity or 0))
+    return {"prior_quantity_before": start, **explained(one.after)}
 
 
 def restated_explained(one: Restated) -> dict[str, Any]:

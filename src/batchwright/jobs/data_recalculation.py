@@ -1,8 +1,9 @@
 """Data recalculation: past months of a customer rated again, by the active contract and the newest prices (DoiT).
 
-Rated inputs get their new amounts, and their schedules the difference. What is not rated is counted and left alone;
-what is on its way to an invoice is left alone, too, and the difference told. At the end the customer's custom line
-items are charged anew for these months, account by account.
+Rated inputs get their new amounts, and their schedules the difference; what was rated beside them after the run was
+planned is restated, so that every window is whole. What is not rated is counted and left alone; what is on its way to
+an invoice is left alone, too, and the difference told. At the end the customer's custom line items are charged anew for
+these months, account by account.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection
 
 from batchwright.billing.counts import Counts
-from batchwright.billing.explain import explained, figures_changed
+from batchwright.billing.explain import explained, figures_changed, redone_explained
 from batchwright.billing.recalculation import (
     Recalculated,
     Redone,
@@ -35,11 +36,10 @@ from batchwright.billing.records import (
     preview,
     ratings,
     recalculation,
+    restating,
     selection,
 )
-from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
-from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.records.recalculation import Span
 from batchwright.engine.job import (
@@ -56,19 +56,35 @@ from batchwright.engine.job import (
 from batchwright.engine.run import Run
 from batchwright.jobs.recalculation_charges import charging, tell
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
+from batchwright.jobs.recalculation_windows import in_hand
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
-from batchwright.jobs.usage_selection import counts_of, eligible, expect
+from batchwright.jobs.usage_restating import TOTAL
+from batchwright.jobs.usage_selection import counts_of, expect
 
 BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
 
 
 @dataclass(frozen=True, slots=True)
 class Recalculation:
-    """What a scope's Rated inputs come to now, asset by asset, and their schedules' charges and counts before."""
+    """What Rated inputs come to now, asset by asset, and their schedules' charges and counts before.
+
+    ``joined`` are the ids of those, by key, that are no records of the scope.
+    """
 
     results: list[Recalculated]
     charged: Mapping[int, Charged]
     counts: Counts
+    joined: Mapping[int, str]
+
+    @property
+    def restated(self) -> list[tuple[str, Redone]]:
+        """What changes of the inputs that are no records, each with its currency."""
+        return [
+            (result.currency, one)
+            for result in self.results
+            for one in result.redone
+            if one.before.key in self.joined and one.changed
+        ]
 
 
 class DataRecalculationJob(DryRunJob):
@@ -140,23 +156,27 @@ class DataRecalculationJob(DryRunJob):
         """Rate the inputs again, and report what they came to and come to."""
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
-        rows = eligible(scope, InputStatus.RATED, _is_rated, _why_not)
-        standing = recalculation.read_standing(connection, [row.key for row in map(InputRow._make, rows)])
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
+        hand = in_hand(scope, schedules, self._spans)
         charged = ratings.read_charged(connection, scope.groups)
         counted = counts_of(connection, schedules)
         prices = self._catalogs.load(connection, locked)
-        results = recalculate(locked, rows, standing, schedules, charged, counted, prices)
+        results = recalculate(locked, hand.inputs, hand.standing, schedules, charged, counted, prices)
         for result in results:
-            _report(scope, result)
-        _report_billed(scope, results, charged)
-        return Recalculation(results, charged, counted)
+            _report(scope, result, hand.joined)
+        _report_billed(scope, results, charged, hand.joined)
+        return Recalculation(results, charged, counted, hand.joined)
 
     def apply(self, scope: Scope, computed: Recalculation) -> None:
-        """Write amounts and sums; an amount moves only from the one that was read."""
+        """Write amounts and sums, and note what is restated; an amount moves only from the one that was read."""
         amounts = new_amounts(computed.results)
         figures, fees = new_sums(computed.results, computed.charged)
         expect(recalculation.write_amounts(scope.connection, scope.run.id, amounts), amounts)
+        noted = [
+            (one.before.key, one.before.amount, one.after.amount, currency)
+            for currency, one in computed.restated
+        ]
+        restating.add_restatements(scope.connection, scope.run.id, noted)
         expect(ratings.write_figures(scope.connection, figures), figures)
         expect(ratings.write_fees(scope.connection, fees), fees)
         counted = new_counts(computed.results, computed.counts)
@@ -168,8 +188,12 @@ class DataRecalculationJob(DryRunJob):
         redone = [(result.currency, one) for result in computed.results for one in result.redone]
         inputs = preview.inputs(connection, [one.before.key for _, one in redone], "rated")
         for currency, one in redone:
-            amount = one.after.amount
-            yield line(INPUT, inputs[one.before.key], Amount(amount, currency), amount, explained(one.after))
+            if one.before.key not in computed.joined:
+                adds = Amount(one.after.amount, currency)
+                yield line(INPUT, inputs[one.before.key], adds, one.after.amount, explained(one.after))
+        for currency, one in computed.restated:
+            adds = Amount(one.difference, currency)
+            yield line(INPUT, inputs[one.before.key], adds, one.after.amount, redone_explained(one))
         figures, _ = new_sums(computed.results, computed.charged)
         schedules = preview.schedules(connection, [key for *_, key, _ in figures], "rated")
         currencies = {one.before.schedule_key: currency for currency, one in redone}
@@ -217,31 +241,38 @@ class DataRecalculationJob(DryRunJob):
         return [span_of(month) for month in self.periods]
 
 
-def _is_rated(row: InputRow) -> bool:
-    return row.status == InputStatus.RATED
-
-
-def _why_not(row: InputRow) -> str:
-    return f"its status is {row.status}: there is no rated amount to recalculate"
-
-
-def _report(scope: Scope, result: Recalculated) -> None:
-    """What is written, and what cannot be priced any more."""
+def _report(scope: Scope, result: Recalculated, joined: Mapping[int, str]) -> None:
+    """What is written, and what cannot be priced any more: a warning where it is no record of the scope."""
     for bad in result.bad:
-        scope.error(bad.input.key, bad.code, f"{bad.message}; its rated amount stays as it is")
+        message = f"{bad.message}; its rated amount stays as it is"
+        if bad.input.key in joined:
+            scope.warn(bad.code, message, joined[bad.input.key])
+        else:
+            scope.error(bad.input.key, bad.code, message)
     for bad in result.billed_bad:
-        scope.skip(
-            bad.input.key, "invoiced", f"it is billed, and could not be priced any more: {bad.message}"
-        )
-    if result.redone:
-        before, after = result.sums(result.redone)
-        scope.pay(result.currency, [(one.before.key, one.after.amount) for one in result.redone])
+        message = f"it is billed, and could not be priced any more: {bad.message}"
+        if bad.input.key in joined:
+            scope.warn("invoiced", message, joined[bad.input.key])
+        else:
+            scope.skip(bad.input.key, "invoiced", message)
+    for one in result.redone:
+        if one.before.key in joined and one.difference:
+            scope.add_total(TOTAL, result.currency, one.difference)
+    records = [one for one in result.redone if one.before.key not in joined]
+    if records:
+        before, after = result.sums(records)
+        scope.pay(result.currency, [(one.before.key, one.after.amount) for one in records])
         for name, minor in ((BEFORE, before), (AFTER, after), (DIFFERENCE, after - before)):
             scope.add_total(name, result.currency, minor)
 
 
-def _report_billed(scope: Scope, results: Sequence[Recalculated], charged: Mapping[int, Charged]) -> None:
-    """What is on its way to an invoice: each input is skipped, each billing schedule told with its difference."""
+def _report_billed(
+    scope: Scope,
+    results: Sequence[Recalculated],
+    charged: Mapping[int, Charged],
+    joined: Mapping[int, str],
+) -> None:
+    """What is on its way to an invoice: each record is skipped, each billing schedule told with its difference."""
     of_bills: dict[int, tuple[Recalculated, list[Redone]]] = {}
     for result in results:
         for one in result.billed:
@@ -253,6 +284,8 @@ def _report_billed(scope: Scope, results: Sequence[Recalculated], charged: Mappi
     for bill, (result, inputs) in of_bills.items():
         billed = f"{ids[bill]} is {status_of[bill]}"
         for one in inputs:
+            if one.before.key in joined:
+                continue
             told = difference_told(one.before.amount, one.after.amount, result.currency)
             scope.skip(one.before.key, "invoiced", f"it is billed: {billed}, so it {told}")
         before, after = result.sums(inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Final, NamedTuple
 
 from batchwright.billing.explain import restated_explained
 from batchwright.billing.recalculation import difference_told
@@ -19,6 +20,26 @@ from batchwright.jobs.usage_preview import INPUT, line
 from batchwright.jobs.usage_selection import expect
 
 TOTAL = "restated_amount"
+
+
+class Because(NamedTuple):
+    """Why a run restates inputs that are no records of it: as it is said of them all, and of one."""
+
+    of_all: str
+    of_one: str
+
+
+REASONS: Final[Mapping[str, Because]] = {
+    "usage-unrating": Because(
+        "They came after usage inputs that were taken back, and start earlier in their window.",
+        "an input ahead of it in its window was unrated",
+    ),
+    "data-recalculation": Because(
+        "They were rated in windows of this run after it was planned, and were done again with the others.",
+        "it was rated in a window of this run after that was planned",
+    ),
+}
+"""The jobs that do, by name."""
 
 
 def restated_without(

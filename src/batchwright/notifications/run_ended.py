@@ -79,8 +79,8 @@ class RunEnded:
     """A run that has ended, in words: ``run`` in the templates.
 
     ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
-    ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first, and ``number_restated``. All but
-    ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
+    ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first, ``number_restated`` and
+    ``restated_because``. All but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -234,11 +234,11 @@ class RunEnded:
     @property
     def restated_note(self) -> str:
         shown, number = len(self.restated), self.facts.get("number_restated") or 0
-        came = f"They came after {words.plural(self.noun)} that were taken back, and start earlier in their window."
+        because = str(self.facts.get("restated_because") or "")
         if number <= shown:
-            return came
+            return because
         all_of_them = f"`batchwright runs show {self.run_id} --json` has all"
-        return f"{words.count(shown)} of {words.count(number)} shown; {all_of_them}. {came}"
+        return f"{words.count(shown)} of {words.count(number)} shown; {all_of_them}. {because}"
 
     @property
     def warnings(self) -> tuple[Line, ...]:

@@ -19,6 +19,7 @@ from batchwright.engine.faults import is_transient
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run
+from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address, recipients
 from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
@@ -107,12 +108,16 @@ class Announcer:
 
 
 def _restated(connection: Connection, run: Run) -> dict[str, Any]:
-    """What it restated: the first of them, and how many."""
+    """What it restated: the first of them, how many, and why."""
     number = restating.number_restated(connection, run.id)
     if not number:
         return {}
     first = restating.restatements_in(connection, run.id, SHOWN)
-    return {"restated": list(map(views.restatement, first)), "number_restated": number}
+    return {
+        "restated": list(map(views.restatement, first)),
+        "number_restated": number,
+        "restated_because": REASONS[run.job].of_all,
+    }
 
 
 def record_wanted(

@@ -5,13 +5,13 @@ The assets are locked (``assets_and_inputs.lock_assets``) when amounts are read 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from batchwright.billing.periods import Day
-from batchwright.billing.records.assets_and_inputs import ScheduleRow, read_schedules
+from batchwright.billing.records.assets_and_inputs import ScheduleRow, ScheduleTuple, read_schedules
 from batchwright.billing.records.billing_schedules import SUPERSEDED
 from batchwright.billing.records.counts import COUNTS_AS
 from batchwright.billing.records.driver import Driver
@@ -20,6 +20,9 @@ _ASSETS_PER_PAGE = 500
 
 Span = tuple[Day, Day]
 """A first and a last day, both inclusive."""
+
+Window = tuple[int, Day, Day]
+"""Names a window: asset key, first and last day of the billing period."""
 
 
 class Standing(NamedTuple):
@@ -65,24 +68,23 @@ def rated_inputs(
     """
     driver, last = Driver(connection), 0
     while page := _assets_after(driver, customer_key, last):
-        schedules: dict[int, list[ScheduleRow]] = {}
-        for row in map(ScheduleRow._make, read_schedules(connection, page)):
-            schedules.setdefault(row.asset_key, []).append(row)
-        meters = [key for of_asset in schedules.values() for key in meters_of(of_asset, months)]
+        meters = windows_of(read_schedules(connection, page), months)
         if meters:
-            yield from _rated_on(driver, page, meters)
+            yield from rated_on(connection, page, meters)
         last = page[-1]
 
 
-def meters_of(schedules: Sequence[ScheduleRow], months: Sequence[Span]) -> list[int]:
-    """Keys of an asset's usage schedules in the windows of these months, superseded ones left out."""
-    rows = [row for row in schedules if row.status != SUPERSEDED]
-    windows = {
-        (row.window_start, row.window_end)
-        for row in rows
-        if any(row.start <= last and first <= row.end for first, last in months)
+def windows_of(schedules: Iterable[ScheduleTuple], months: Sequence[Span]) -> dict[int, Window]:
+    """The usage schedules in the windows of these months, by key, each with its window; superseded ones left out."""
+    rows = [row for row in map(ScheduleRow._make, schedules) if row.status != SUPERSEDED]
+    touched = {
+        _window(row) for row in rows if any(row.start <= last and first <= row.end for first, last in months)
     }
-    return [row.key for row in rows if (row.window_start, row.window_end) in windows]
+    return {row.key: _window(row) for row in rows if _window(row) in touched}
+
+
+def _window(row: ScheduleRow) -> Window:
+    return row.asset_key, row.window_start, row.window_end
 
 
 def _assets_after(driver: Driver, customer_key: int, last: int) -> list[int]:
@@ -94,9 +96,11 @@ def _assets_after(driver: Driver, customer_key: int, last: int) -> list[int]:
     return [key for (key,) in rows]
 
 
-def _rated_on(
-    driver: Driver, asset_keys: Sequence[int], meters: Collection[int]
+def rated_on(
+    connection: Connection, asset_keys: Sequence[int], meters: Iterable[int]
 ) -> list[tuple[int, list[int]]]:
+    """The Rated inputs of these assets on these usage schedules: every asset that has some, and their keys in order."""
+    driver = Driver(connection)
     # One row for an asset, its keys as text: far fewer rows to fetch.
     rows = driver.rows(
         f"SELECT asset_key, {driver.joined('id')} FROM usage_input WHERE asset_key {{among}} AND status = 'Rated'"

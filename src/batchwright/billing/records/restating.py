@@ -72,13 +72,17 @@ def write_starts(connection: Connection, starts: Sequence[NewStart]) -> int:
 def add_restatements(
     connection: Connection, run_key: int, restated: Sequence[tuple[int, int, int, str]]
 ) -> None:
-    """Note what a run restated: key, minor units before and after, currency of each input."""
+    """Note what a run restated: key, minor units before and after, currency of each input.
+
+    One that it restated twice, since it was given to another asset meanwhile, has what it came to in the end.
+    """
+    again = " ON CONFLICT (run_key, input_key) DO UPDATE SET amount_after = excluded.amount_after"
     Driver(connection).update(
         restated,
         "INSERT INTO restatement (run_key, input_key, amount_before, amount_after, currency)"
-        f" SELECT {run_key:d}, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[])",
+        f" SELECT {run_key:d}, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]){again}",
         "INSERT INTO restatement (run_key, input_key, amount_before, amount_after, currency)"
-        f" VALUES ({run_key:d}, ?, ?, ?, ?)",
+        f" VALUES ({run_key:d}, ?, ?, ?, ?){again}",
     )
 
 

@@ -492,7 +492,7 @@ class Run(BaseModel):
 
 
 class Restatement(BaseModel):
-    """What an unrating restated beside its records."""
+    """What an unrating or a recalculation restated beside its records."""
 
     record_id: str
     before: Amount | None
@@ -501,7 +501,10 @@ class Restatement(BaseModel):
 
 
 class RunShown(Run):
-    """A run with what hangs on it; `restated` is there for unratings, `owner` and what follows it while it works."""
+    """A run with what hangs on it.
+
+    `restated` is there for unratings and recalculations, `owner` and what follows it while it works.
+    """
 
     children: list[str]
     mails: list[Mail]

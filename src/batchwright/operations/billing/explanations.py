@@ -26,6 +26,7 @@ from batchwright.jobs import (
     UsageRatingJob,
     UsageUnratingJob,
 )
+from batchwright.jobs.usage_restating import REASONS
 from batchwright.operations import audit_store, views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -205,11 +206,11 @@ def _history(connection: Connection, row: RowMapping, limit: int, after: str | N
 
 def _restatements(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
     for run_key, restated in restating.restatements_of(connection, row["id"]).items():
-        shown = views.restatement(restated)
-        message = f"{shown['before']} before: an input ahead of it in its window was unrated"
+        run, shown = runs.by_key(connection, run_key), views.restatement(restated)
+        message = f"{shown['before']} before: {REASONS[run.job].of_one}"
         named = {"outcome": "restated", "code": None, "message": message, "amount": shown["after"]}
         del shown["record_id"]
-        yield runs.by_key(connection, run_key), {**named, **shown}
+        yield run, {**named, **shown}
 
 
 def _outcomes(

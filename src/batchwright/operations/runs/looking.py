@@ -15,7 +15,7 @@ from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 from batchwright.engine.store.run_log import Place, page
-from batchwright.jobs import UsageUnratingJob
+from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import outbox
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit, permitted
@@ -78,7 +78,8 @@ def page_of_runs(
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
-    An unrating also with what it `restated`, inputs that are no records of it: `record_id, before, after, currency`.
+    An unrating or a recalculation also with what it `restated`, inputs that are no records of it: `record_id, before,
+    after, currency`.
     While it is at work, with its `owner` and, where that is a worker, `owner_beat_seconds`: how long ago it last said
     that it is there. While no worker that is there can do it, with `no_worker`: why.
     """
@@ -108,7 +109,7 @@ def _shown(app: Application, connection: Connection, run_id: str) -> View:
 
 
 def _restated(connection: Connection, run: Run) -> View:
-    if run.job != UsageUnratingJob.name:
+    if run.job not in REASONS:
         return {}
     return {"restated": list(map(views.restatement, restating.restatements_in(connection, run.id)))}
 
