@@ -148,9 +148,9 @@ def test_every_page_shows_the_label_of_the_database_who_looks_and_the_way_out(
 
 def test_a_region_that_is_as_it_was_is_answered_with_nothing(web: TestClient, visit: Visit) -> None:
     visit("viewer")
-    known = re.search(r'id="region_log"[^>]*data-version="(\w+)"', web.get("/runs").text)
+    known = re.search(r'id="region_runs"[^>]*data-version="(\w+)"', web.get("/runs").text)
     assert known is not None
-    asked = {"X-Live-Region": "region_log", "X-Live-Version": known[1]}
+    asked = {"X-Live-Region": "region_runs", "X-Live-Version": known[1]}
     assert web.get("/runs", headers=asked).status_code == 204
     answer = web.get("/runs", headers=asked | {"X-Live-Version": "another"})
     assert (answer.status_code, "<html" in answer.text, known[1] in answer.text) == (200, False, True)

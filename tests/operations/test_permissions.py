@@ -102,6 +102,7 @@ from batchwright.operations.runs.steering import (
     what_is_asked,
 )
 from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.runs.waiting import list_waiting
 from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.schedules import (
@@ -152,6 +153,7 @@ NEEDED = {
         "preview_mail",
         "show_mail",
         "list_runs",
+        "list_waiting",
         "page_of_runs",
         "page_of_outcomes",
         "outcome_summary",
@@ -344,6 +346,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "preview_mail": lambda: preview_mail(app, "x", actor=actor),
         "show_mail": lambda: show_mail(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
+        "list_waiting": lambda: list_waiting(app, actor=actor),
         "page_of_runs": lambda: page_of_runs(app, actor=actor),
         "page_of_outcomes": lambda: page_of_outcomes(app, "x", actor=actor),
         "outcome_summary": lambda: outcome_summary(app, "x", actor=actor),

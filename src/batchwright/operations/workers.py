@@ -88,7 +88,16 @@ def why_no_worker(connection: Connection, run: Run, now: datetime) -> str | None
     """Why no worker that is there can do a run that needs one; `None` where one can, or none is needed."""
     if run.state not in (State.HOLDING, State.QUEUED, *ACTIVE):
         return None
-    there = [one for one in workers.listing(connection) if _is_there(one, now)]
+    return why_none_of(workers_there(connection, now), run)
+
+
+def workers_there(connection: Connection, now: datetime) -> list[StoredWorker]:
+    """The workers that have beaten within the last minute."""
+    return [one for one in workers.listing(connection) if _is_there(one, now)]
+
+
+def why_none_of(there: Sequence[StoredWorker], run: Run) -> str | None:
+    """Why none of these workers can do a run that waits or is at work; `None` where one can."""
     left = [one.left_runs[run.run_id] for one in there if run.run_id in one.left_runs]
     if run.state in ACTIVE and not left:  # its owner is alive, or nobody knows better
         return None

@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import static_files
 from batchwright.console.pages.render import Renderer, renderer_of
-from batchwright.console.pages.routes import runs, search, sign_in
+from batchwright.console.pages.routes import run, runs, search, sign_in
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
-ROUTES: tuple[Any, ...] = (runs, search, sign_in)
+ROUTES: tuple[Any, ...] = (runs, run, search, sign_in)
 """The modules of `pages.routes`, each with its `pages`."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 
@@ -69,12 +69,21 @@ def _page_of(request: Request, problem: Problem) -> Response:
         status=problem.status.value,
         problem=problem,
         request_id=request.state.request_id,
-        visit=getattr(request.state, "visit", None),
+        visit=_visit_of(request),
     )
     page.headers.update(problem.headers)
     if problem.retry_after is not None:
         page.headers["Retry-After"] = str(problem.retry_after)
     return page
+
+
+def _visit_of(request: Request) -> Any:
+    """The visit that the page was asked for by, if its frame can be shown: an error page shows without one, too."""
+    visit = getattr(request.state, "visit", None)
+    try:
+        return visit if visit is not None and visit.role else None
+    except Exception:
+        return None
 
 
 async def _of_exception(request: Request, error: Exception) -> Response:

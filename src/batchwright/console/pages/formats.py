@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 BLANK = Markup('<span class="quiet">&ndash;</span>')
 """What stands for nothing: it is not 0.00."""
@@ -131,6 +131,17 @@ def money(text: str | None, currency: str | None = None) -> Markup:
     return Markup('<span class="money">{}{}</span>').format(shown, after)
 
 
+def prose(text: str | None) -> Markup:
+    """A sentence of ours, with what stands in backticks as code."""
+    if text is None:
+        return BLANK
+    parts = [
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part)
+        for at, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: "1 error", "1,204 errors"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
@@ -147,4 +158,5 @@ FILTERS: dict[str, Any] = {
     "number": number,
     "money": money,
     "plural": plural,
+    "prose": prose,
 }

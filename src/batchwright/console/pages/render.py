@@ -45,6 +45,7 @@ class Renderer:
 
     def __init__(self, app: Application, paths: Collection[str]) -> None:
         self._app = app
+        self._paths = frozenset(paths)
         self._navigation = [entry for entry in NAVIGATION if entry[0] in paths]
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -86,6 +87,7 @@ class Renderer:
             "zone": zone_of(request),
             "now": self._app.clock.now(),
             "navigation": self._navigation,
+            "has": self._paths.__contains__,
             "visit": None,
             "banners": (),
             "notice": None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -24,6 +26,7 @@ from batchwright.operations.access.permissions import ROLES, Right, permit
 from batchwright.operations.access.users import show_me
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.idempotency import Answer, Key, answer_once
 from batchwright.operations.paging import Page
 
 LENGTHS: Final = (25, 50, 100, 200)
@@ -129,6 +132,23 @@ class Visit:
             "confirmation.html", status=status, asked=asked, refused=refused, values=values or {}
         )
 
+    def once(self, form: FormData, act: Callable[[], Response]) -> Response:
+        """Do what a form asks for once, however often it is sent: told by its field ``form_key``, which `ui.csrf()`
+        makes. The second one is answered as the first.
+        """
+        principal = self.actor.principal
+        text = text_of(form, "form_key")
+        if text is None or principal is None:
+            return act()
+        said = [self.request.url.path, *sorted((name, str(value)) for name, value in form.multi_items())]
+        key = Key(principal.user_key, f"form-{text}", sha256(repr(said).encode()).hexdigest())
+        kept = answer_once(self.app, key, lambda: _kept(act()), lambda run_id: None)
+        return Response(kept.body, kept.status, dict(kept.headers))
+
+    def form_key(self) -> str:
+        """A key for one form, new each time that it is shown."""
+        return secrets.token_urlsafe(16)
+
     def go(self, path: str, done: str | None = None, **query: Any) -> Response:
         """Go on to a page of ours after an act (303); ``done`` names in `NOTICES` what is said there."""
         return RedirectResponse(address(path, done=done, **query), HTTPStatus.SEE_OTHER.value)
@@ -147,6 +167,11 @@ class Visit:
             "newest": self.link() if after is not None else None,
             "older": None if page.next is None else self.link(after=page.next),
         }
+
+
+def _kept(response: Response) -> Answer:
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Answer(response.status_code, headers, bytes(response.body))
 
 
 def address(path: str, **query: Any) -> str:

@@ -170,3 +170,33 @@ def active(connection: Connection) -> list[Run]:
     """The runs that processes work on, or should; without live counts."""
     statement = select(run_table).where(run_table.c.state.in_(ACTIVE)).order_by(run_table.c.id)
     return [from_row(row) for row in connection.execute(statement)]
+
+
+class Waiting(NamedTuple):
+    """A run that waits, and its place among those that hold in the line of its key; 0 where it stands in none.
+
+    ``behind_earlier``: it holds until earlier runs of its schedule have ended.
+    """
+
+    run: Run
+    place: int
+    behind_earlier: bool
+
+
+def waiting(connection: Connection, number: int) -> list[Waiting]:
+    """The first so many runs that wait or are paused, in their order."""
+    in_order = (run_table.c.queue_position, run_table.c.id)
+    in_line = (run_table.c.state == State.HOLDING) & run_table.c.in_caller.is_(False)
+    place = func.row_number().over(partition_by=(in_line, run_table.c.queue_key), order_by=in_order)
+    columns = (run_table.c.id, place.label("place"), text(f"{_NOT_BEHIND} AS not_behind"))
+    held = run_table.c.state.in_([State.HOLDING, State.QUEUED, State.PAUSED])
+    found = connection.execute(select(*columns).where(held).order_by(*in_order).limit(number)).all()
+    rows = connection.execute(select(run_table).where(run_table.c.id.in_([row.id for row in found]))).all()
+    by_key = {row.id: from_row(row) for row in rows}
+    return [_waiting(by_key[row.id], row) for row in found]
+
+
+def _waiting(run: Run, row: Any) -> Waiting:
+    if run.state is not State.HOLDING or run.in_caller:
+        return Waiting(run, 0, behind_earlier=False)
+    return Waiting(run, row.place, behind_earlier=not row.not_behind)

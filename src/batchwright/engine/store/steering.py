@@ -32,6 +32,13 @@ def read(connection: Connection, run_key: int) -> Asked | None:
     return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
 
 
+def asked_of(connection: Connection, run_keys: Sequence[int]) -> dict[int, Asked]:
+    """What is asked of each of these runs, by its key."""
+    columns = (steering.c.run_id, steering.c.asked, steering.c.actor, steering.c.asked_at)
+    rows = connection.execute(select(*columns).where(steering.c.run_id.in_(run_keys)))
+    return {row.run_id: Asked(Ask(row.asked), row.actor, row.asked_at) for row in rows}
+
+
 Version = tuple[str, str | None]
 """What of a run a waiter waits for a change of: its state, and what is asked of it."""
 

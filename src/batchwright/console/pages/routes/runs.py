@@ -1,21 +1,31 @@
-"""The run queue and log."""
+"""The run queue and log, and what is opened from its badges."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, Final
 
 from fastapi import Query
 from pydantic import AwareDatetime, Field
 from starlette.responses import RedirectResponse, Response
 
 from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
-from batchwright.operations.runs.looking import page_of_runs
+from batchwright.engine.run import ACTIVE, ENDED
+from batchwright.operations.runs.jobs import list_jobs
+from batchwright.operations.runs.looking import page_of_runs, show_run
+from batchwright.operations.runs.waiting import MOST, list_waiting
+from batchwright.operations.views import View
 
 pages = Pages()
+STATES: Final = ("Holding", "Queued", "Running", "Paused", "Complete", "Failed", "Aborted")
+"""What the filter offers; a state of a run that is not called so is taken, too."""
+IN_LOG: Final = (*ACTIVE, *ENDED)
+AT_WORK: Final = {"Holding", "Queued", *ACTIVE}
+"""While a run is in one of these, the page follows it."""
 
 
 class RunsAsked(ListAsked):
-    """Which runs of the log."""
+    """Which runs of the log. A day in place of a time begins at midnight UTC, as the column says."""
 
     status: str | None = None
     job: str | None = None
@@ -24,9 +34,20 @@ class RunsAsked(ListAsked):
     actor: str | None = None
     schedule: str | None = None
     trigger: str | None = None
-    since: AwareDatetime | None = Field(None, alias="from")
-    before: AwareDatetime | None = None
+    since: date | AwareDatetime | None = Field(None, alias="from")
+    before: date | AwareDatetime | None = None
     errors: bool = False
+
+    def filter(self) -> dict[str, Any]:
+        """What is asked of the operation."""
+        asked = self.model_dump(exclude={"actor", "after", "limit", "done"})
+        times = {"since": _instant(self.since), "before": _instant(self.before)}
+        return {**asked, **times, "run_actor": self.actor}
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is filtered away."""
+        return any(self.model_dump(exclude={"after", "limit", "done"}).values())
 
 
 @pages.page("/")
@@ -37,7 +58,47 @@ def first_page(visit: Visit = VISIT) -> Response:
 
 @pages.page("/runs")
 def runs(asked: Annotated[RunsAsked, Query()], visit: Visit = VISIT) -> Response:
-    """The run queue and log."""
-    of = asked.model_dump(exclude={"actor", "after", "limit", "done"})
-    page = page_of_runs(visit.app, asked.after, asked.limit, actor=visit.actor, run_actor=asked.actor, **of)
-    return visit.page("runs.html", asked=asked, page=page, pager=visit.pager(page))
+    """The run queue and log: on its first page the queue, with the log of all others below."""
+    wanted = asked.filter()
+    shows_queue = not asked.is_set and asked.after is None
+    queue = list_waiting(visit.app, actor=visit.actor) if shows_queue else []
+    if not asked.is_set:
+        wanted["status"] = [str(state) for state in IN_LOG]
+    page = page_of_runs(visit.app, asked.after, asked.limit, actor=visit.actor, **wanted)
+    at_work = sum(run["status"] in AT_WORK for run in [*queue, *page.items])
+    return visit.page(
+        "runs.html",
+        asked=asked,
+        states=STATES,
+        jobs=[job["name"] for job in list_jobs(visit.app, actor=visit.actor)],
+        queue=queue,
+        queue_is_whole=len(queue) < MOST,
+        page=page,
+        pager=visit.pager(page),
+        is_live=bool(at_work) and asked.after is None,
+        at_work=at_work,
+        count=count_of,
+    )
+
+
+@pages.page("/runs/{run_id}/error")
+def error(run_id: str, visit: Visit = VISIT) -> Response:
+    """Why a run failed: what its badge opens."""
+    return visit.page("run_error.html", run=show_run(visit.app, run_id, actor=visit.actor))
+
+
+@pages.page("/runs/{run_id}/reason")
+def reason(run_id: str, visit: Visit = VISIT) -> Response:
+    """Why a run was wanted: what the reason *Other* opens."""
+    return visit.page("run_reason.html", run=show_run(visit.app, run_id, actor=visit.actor))
+
+
+def count_of(run: View) -> int:
+    """How many records are through."""
+    return sum(run[name] or 0 for name in ("processed", "errored", "skipped"))
+
+
+def _instant(moment: date | datetime | None) -> datetime | None:
+    if moment is None or isinstance(moment, datetime):
+        return moment
+    return datetime.combine(moment, time(), UTC)

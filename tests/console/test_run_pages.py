@@ -1,0 +1,214 @@
+"""The run queue and log, and the page of a run."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.operations.app import Application
+from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.looking import list_runs, show_run
+from batchwright.operations.runs.steering import abort_run, pause_run
+from batchwright.operations.runs.submitting import RunTerms, submit_run
+from batchwright.operations.runs.waiting import list_waiting
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+JOB = "draft-usage-rating"
+OTHER: RunTerms = {"reason": "Other", "explanation": "The price of <b>March</b> was wrong"}
+
+
+@pytest.fixture
+def waiting(app: Application, seed: None) -> list[str]:
+    """Seven runs that wait: five in slots, two in line."""
+    return [submit(app) for _ in range(7)]
+
+
+@pytest.fixture
+def done(app: Application, seed: None) -> str:
+    """A run that has completed."""
+    return str(drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR, **OTHER), mail=False)["run_id"])
+
+
+def submit(app: Application, **terms: Any) -> str:
+    return submit_run(app, JOB, {}, actor=ACTOR, **terms).run_id
+
+
+def texts(html: str, tag: str) -> list[str]:
+    """What stands in each element of a tag, without markup."""
+    found = re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", html, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", one).split()) for one in found]
+
+
+def test_the_log_has_the_columns_of_the_vendor_in_their_order(
+    web: TestClient, visit: Visit, done: str
+) -> None:
+    visit("viewer")
+    page = web.get("/runs").text
+    assert texts(page, "th") == [
+        *("Job ID", "Type", "Status", "Customer", "Period", "Reason", "Actor", "Started UTC", "Duration")
+    ]
+    assert [done, "Draft usage rating"] == texts(page, "td")[:2]
+
+
+def test_the_queue_stands_above_the_log_with_places_and_what_each_waits_for(
+    app: Application, web: TestClient, visit: Visit, waiting: list[str], done: str
+) -> None:
+    visit("viewer")
+    page = web.get("/runs").text
+    assert page.index('id="queue"') < page.index(waiting[0]) < page.index('id="log"') < page.index(done)
+    assert [(run["place"], run["why"]) for run in list_waiting(app, actor=ACTOR)] == [
+        *((None, "no worker is there") for _ in range(5)),
+        (1, "no worker is there"),
+        (2, "no worker is there"),
+    ]
+
+
+def test_a_paused_run_says_so_in_the_queue(app: Application, waiting: list[str]) -> None:
+    pause_run(app, waiting[6], actor=ACTOR)
+    whys = {run["run_id"]: run["why"] for run in list_waiting(app, actor=ACTOR)}
+    assert whys[waiting[6]] == "paused, until somebody resumes it"
+
+
+def test_the_log_follows_what_happens_only_while_something_waits_or_runs(
+    app: Application, web: TestClient, visit: Visit, done: str
+) -> None:
+    visit("viewer")
+    assert "data-live" not in web.get("/runs").text
+    run_id = submit(app)
+    assert "data-live" in web.get("/runs").text
+    abort_run(app, run_id, actor=ACTOR)
+    assert "data-live" not in web.get("/runs").text
+
+
+def test_the_badge_of_a_failed_run_opens_its_error_and_the_reason_other_its_text(
+    app: Application, web: TestClient, visit: Visit, done: str
+) -> None:
+    run_id = submit(app)
+    abort_run(app, run_id, actor=ACTOR)
+    visit("viewer")
+    page = web.get("/runs").text
+    assert f'href="/runs/{run_id}/error" data-dialog' in page
+    assert f'href="/runs/{done}/reason" data-dialog' in page
+    assert "aborted by dana@example.com" in web.get(f"/runs/{run_id}/error").text
+    assert "The price of &lt;b&gt;March&lt;/b&gt; was wrong" in web.get(f"/runs/{done}/reason").text
+
+
+def test_the_filter_is_in_the_address_and_what_it_leaves_out_is_said(
+    web: TestClient, visit: Visit, done: str
+) -> None:
+    visit("viewer")
+    assert done in web.get("/runs?status=Complete&from=2020-01-01&errors=false").text
+    page = web.get("/runs?status=Failed").text
+    assert "No run matches the filter" in page
+    assert web.get("/runs?statos=Failed").status_code == 422
+    assert web.get("/runs?status=Nonsense").status_code == 422
+
+
+def test_a_list_is_read_on_by_its_link_and_every_run_comes_once(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    made = [submit(app) for _ in range(5)]
+    for run_id in made:
+        abort_run(app, run_id, actor=ACTOR, mail=False)
+    visit("viewer")
+    seen: list[str] = []
+    there = "/runs?limit=2"
+    while there:
+        page = web.get(there).text
+        seen += [one for one in texts(page, "td") if one.startswith("JR-")]
+        older = re.search(r'href="([^"]+)" rel="next"', page)
+        there = older[1].replace("&amp;", "&") if older else ""
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize(("act", "status"), [("abort", "Aborted"), ("pause", "Paused"), ("hold", "Paused")])
+def test_a_run_is_steered_by_the_form_that_asks_before(
+    app: Application, web: TestClient, visit: Visit, seed: None, act: str, status: str
+) -> None:
+    run_id = submit(app)
+    token = visit("administrator")
+    asked = web.get(f"/runs/{run_id}/{act}").text
+    assert f'action="/runs/{run_id}/{act}"' in asked
+    assert show_run(app, run_id, actor=ACTOR)["status"] == "Holding"
+    form = {"csrf_token": token, "expected": "Holding", "reason": "Because"}
+    answer = web.post(f"/runs/{run_id}/{act}", data=form, follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"][:17]) == (303, f"/runs/{run_id}")
+    assert show_run(app, run_id, actor=ACTOR)["status"] == status
+    web.post(f"/runs/{run_id}/resume", data={"csrf_token": token})
+    assert show_run(app, run_id, actor=ACTOR)["status"] == ("Aborted" if act == "abort" else "Queued")
+
+
+def test_a_run_is_moved_in_its_line(
+    app: Application, web: TestClient, visit: Visit, waiting: list[str]
+) -> None:
+    token = visit("operator")
+    first, *rest, last = waiting
+    there = f"/runs/{last}/move"
+    web.post(there, data={"csrf_token": token, "place": "front"})
+    assert [run["run_id"] for run in list_waiting(app, actor=ACTOR)] == [last, first, *rest]
+    web.post(there, data={"csrf_token": token, "place": "after", "other": first})
+    assert [run["run_id"] for run in list_waiting(app, actor=ACTOR)] == [first, last, *rest]
+    answer = web.post(there, data={"csrf_token": token, "place": "before", "other": "JR-99999999"})
+    assert answer.status_code == 422
+    assert "there is no run" in answer.text
+    assert 'value="JR-99999999"' in answer.text
+
+
+def test_an_act_on_a_run_that_is_not_as_it_was_shown_is_asked_again_with_what_is_now(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    run_id = submit(app)
+    token = visit("operator")
+    pause_run(app, run_id, actor=ACTOR)
+    form = {"csrf_token": token, "expected": "Holding", "reason": "typed &amp; kept"}
+    answer = web.post(f"/runs/{run_id}/abort", data=form)
+    assert answer.status_code == 422
+    assert "was Holding when this was asked, and is Paused now" in answer.text
+    assert 'value="typed &amp;amp; kept"' in answer.text
+    assert show_run(app, run_id, actor=ACTOR)["status"] == "Paused"
+
+
+def test_a_retry_that_is_clicked_twice_is_one_run(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    run_id = drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"]
+    token = visit("operator")
+    asked = web.get(f"/runs/{run_id}/retry").text
+    key = re.search(r'name="form_key" value="([^"]+)"', asked)
+    assert key is not None
+    form = {"csrf_token": token, "form_key": key[1], "expected": "Completed"}
+    answers = [web.post(f"/runs/{run_id}/retry", data=form, follow_redirects=False) for _ in range(2)]
+    assert [one.status_code for one in answers] == [303, 303]
+    assert answers[0].headers["Location"] == answers[1].headers["Location"]
+    assert len(list_runs(app, actor=ACTOR)) == 2
+
+
+def test_who_may_not_act_sees_the_button_disabled_with_the_role_it_needs(
+    web: TestClient, visit: Visit, waiting: list[str]
+) -> None:
+    visit("viewer")
+    page = web.get(f"/runs/{waiting[0]}").text
+    assert 'aria-disabled="true" title="Needs the role operator">Abort' in page
+    assert f'href="/runs/{waiting[0]}/abort"' not in page
+
+
+def test_the_page_of_a_run_shows_its_outcomes_by_code_with_what_to_do(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    run_id = drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"]
+    visit("viewer")
+    page = web.get(f"/runs/{run_id}").text
+    assert "Import one (prices.csv)" in page
+    assert f'href="/runs/{run_id}/outcomes?outcome=error&amp;code=no_price"' in page
+    assert "batchwright run draft-usage-rating" in page
+    assert "data-live" not in page
+
+
+def test_a_run_that_there_is_not_is_told_as_a_page(web: TestClient, visit: Visit) -> None:
+    visit("viewer")
+    for path in ("/runs/JR-99999999", "/runs/JR-99999999/error", "/runs/..%2f..%2fetc"):
+        assert web.get(path).status_code == 404, path
