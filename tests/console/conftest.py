@@ -53,7 +53,7 @@ def company(app: Application) -> None:
 @pytest.fixture
 def traffic(app: Application) -> Traffic:
     """What the requests of `web` and `doors` share; they may come as often as a test wants."""
-    return Traffic(app, Limits(burst=1_000_000))
+    return Traffic(app, Limits(burst=1_000_000), Limits(burst=1_000_000))
 
 
 @pytest.fixture

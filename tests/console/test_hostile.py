@@ -143,7 +143,10 @@ def test_what_may_be_sent_by_the_document_is_answered_by_the_document(
     app: Application, furnished: None, caller: Caller, reads: bool
 ) -> None:
     asgi = make_asgi(
-        app, host="127.0.0.1", worker_expected=False, traffic=Traffic(app, Limits(burst=1_000_000))
+        app,
+        host="127.0.0.1",
+        worker_expected=False,
+        traffic=Traffic(app, Limits(burst=1_000_000), Limits(burst=1_000_000)),
     )
     headers = caller("administrator") | {"If-Match": "*"}
     assert call_at_random(asgi, headers, depth(1, 20), reads=reads) > 20

@@ -86,6 +86,7 @@ def test_the_figures_are_those_of_the_database(web: TestClient, app: Application
         "workers": 0,
         "web_waiters": 0,
         "web_refused_total heavy reads": 0,
+        "web_refused_total strangers": 0,
     }
     assert {name: told[name] for name in expected} == expected
     assert told["schedule_latest_seconds"] == pytest.approx(10, abs=0.01)

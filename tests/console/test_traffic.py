@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from sqlalchemy import text
@@ -12,9 +12,10 @@ from starlette.testclient import TestClient
 from batchwright.console.api.routes import runs
 from batchwright.console.problems import Problem
 from batchwright.console.server import make_asgi
-from batchwright.console.traffic import Limits, Traffic
+from batchwright.console.traffic import Limits, Traffic, network_of
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.read_limit import READ_SECONDS
+from batchwright.operations.access.tokens import revoke_token
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller
@@ -44,13 +45,65 @@ def test_a_caller_sends_a_burst_and_then_so_many_requests_a_second() -> None:
     assert limits.refused == {"requests": 5}
 
 
-def test_callers_who_have_been_quiet_are_forgotten() -> None:
-    now = [0.0]
-    limits = Limits(now=lambda: now[0])
-    for number in range(5_000):
-        now[0] += 1
+def test_of_too_many_callers_those_are_forgotten_who_have_been_quiet_for_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchwright.console.traffic.MOST_KNOWN", 100)
+    limits = Limits(burst=2, now=lambda: 0.0)
+    for number in range(300):
         limits.admit(f"caller {number}")
-    assert len(limits._allowances) <= 1_001
+        with suppress(Problem):
+            limits.admit("caller 0")
+    assert len(limits._allowances) == 100
+    with pytest.raises(Problem):
+        limits.admit("caller 0")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3::7", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_an_address_of_ipv6_counts_with_its_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+@on_sqlite
+def test_who_guesses_tokens_is_told_to_wait_and_nobody_else_at_the_address(
+    app: Application, caller: Caller, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    strangers = Limits(per_second=1, burst=3, now=lambda: now[0])
+    traffic = Traffic(app, Limits(burst=1_000_000), strangers)
+    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
+    viewer, operator = caller("viewer"), caller("operator")
+
+    def ask(headers: dict[str, str]) -> int:
+        return near.get(ONE, headers=headers).status_code
+
+    with TestClient(asgi, base_url="http://127.0.0.1") as near:
+        far = TestClient(asgi, base_url="http://127.0.0.1", client=("203.0.113.7", 5000))
+        assert ask(viewer) == 404
+        guesses = [{"Authorization": f"Bearer bw_{n}"} for n in range(6)]
+        assert [ask(guess) for guess in [*guesses, {}]] == [401] * 3 + [429] * 4
+        refused = near.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert capfd.readouterr().err.count("a caller was not let in") == 3
+        assert ask(viewer) == 404  # let in before
+        assert ask(operator) == 429
+        assert far.get(ONE, headers=operator).status_code == 404
+        assert far.get(ONE).status_code == 401
+        revoke_token(app, "viewer@example.com", "token-1", actor=ACTOR)
+        now[0] += 1
+        assert [ask(viewer), ask(viewer)] == [401, 429]
+        now[0] += 1
+        assert [ask(operator), ask(operator)] == [404, 404]
 
 
 def test_a_caller_has_so_many_at_a_time() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
 
@@ -16,6 +18,7 @@ from anyio import CapacityLimiter
 
 from batchwright.console.problems import Problem
 from batchwright.console.waiting import RunWatch
+from batchwright.operations.actor import Unauthenticated
 from batchwright.operations.app import Application
 
 REQUESTS_PER_SECOND: Final = 20
@@ -28,8 +31,11 @@ HEAVY_LANE: Final = 4
 """So many heavy reads of all callers are at work at a time: each takes a thread and a connection."""
 PAGE_SECONDS: Final = 5.0
 """So long a page may be read; a stream is read in short pages, and takes as long as its reader."""
-_MOST_CALLERS: Final = 1_000
-"""Above that, those who have been quiet are forgotten."""
+STRANGERS_PER_SECOND: Final = 5
+STRANGERS_BURST: Final = 30
+"""So many calls from one address without a valid token are answered at once; then so many a second."""
+MOST_KNOWN: Final = 10_000
+"""Above that, those are forgotten who have been quiet for longest."""
 
 
 @dataclass(slots=True)
@@ -43,6 +49,8 @@ class Limits:
 
     Args:
         now: seconds of a clock that never goes back.
+        requests: what the requests are called.
+        by: whose they are.
     """
 
     def __init__(
@@ -50,30 +58,37 @@ class Limits:
         per_second: float = REQUESTS_PER_SECOND,
         burst: float = BURST,
         now: Callable[[], float] = time.monotonic,
+        requests: str = "requests",
+        by: str = "by one caller",
     ) -> None:
         self._per_second, self._burst, self._now = per_second, burst, now
+        self._requests, self._by = requests, by
         self._lock = threading.Lock()
-        self._allowances: dict[str, _Allowance] = {}
+        self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
         self._at_work: Counter[tuple[str, str]] = Counter()
         self.refused: Counter[str] = Counter()
         """How often somebody was refused, by the name of the limit."""
 
     def admit(self, caller: str) -> None:
         """Count one request. Raises `Problem` (429) where the caller sends too many."""
+        self._take(caller, 1)
+
+    def check(self, caller: str) -> None:
+        """Raise `Problem` (429) where one more request would be too many."""
+        self._take(caller, 0)
+
+    def _take(self, caller: str, number: int) -> None:
         with self._lock:
             now = self._now()
             known = self._allowances.setdefault(caller, _Allowance(self._burst, now))
             left = min(self._burst, known.left + (now - known.at) * self._per_second)
-            known.at, known.left = now, max(left - 1, 0) if left >= 1 else left
-            if len(self._allowances) > _MOST_CALLERS:
-                self._forget(now)
+            known.at, known.left = now, left - number if left >= 1 else left
+            self._allowances.move_to_end(caller)
+            if len(self._allowances) > MOST_KNOWN:
+                self._allowances.popitem(last=False)
         if left < 1:
-            seconds = (1 - left) / self._per_second
-            raise self._too_many("requests", f"more than {self._per_second:g} requests a second", seconds)
-
-    def _forget(self, now: float) -> None:
-        full = self._burst / self._per_second
-        self._allowances = {name: one for name, one in self._allowances.items() if now - one.at < full}
+            said = f"more than {self._per_second:g} {self._requests} a second"
+            raise self._too_many(self._requests, said, (1 - left) / self._per_second)
 
     @contextmanager
     def at_a_time(self, what: str, caller: str, most: int) -> Iterator[None]:
@@ -96,17 +111,72 @@ class Limits:
         self.refused[limit] += 1
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"This is {said} by one caller",
+            f"This is {said} {self._by}",
             remedy="Ask again after the time named in Retry-After",
             retry_after=max(1, math.ceil(seconds)),
         )
 
 
+class Strangers:
+    """Who calls without a valid token, by address: their guesses are counted, and nobody else pays for them.
+
+    A token that was let in before is looked at whatever else comes from its address: several callers may share one.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._let_in: OrderedDict[bytes, None] = OrderedDict()
+
+    @contextmanager
+    def admit(self, address: str, token: str) -> Iterator[None]:
+        """Look at the token in this block. Raises `Problem` (429) after too many that raised `Unauthenticated`."""
+        source, known_by = network_of(address), sha256(token.encode()).digest()
+        with self._lock:
+            is_known = known_by in self._let_in
+        if not is_known:
+            self.limits.check(source)
+        try:
+            yield
+        except Unauthenticated:
+            with self._lock:
+                self._let_in.pop(known_by, None)
+            self.limits.admit(source)
+            raise
+        with self._lock:
+            self._let_in[known_by] = None
+            self._let_in.move_to_end(known_by)
+            if len(self._let_in) > MOST_KNOWN:
+                self._let_in.popitem(last=False)
+
+
+def network_of(address: str) -> str:
+    """The address, or of one of IPv6 the network that one subscriber has whole."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
+
+
 class Traffic:
     """What all requests of one process share."""
 
-    def __init__(self, app: Application, limits: Limits | None = None) -> None:
+    def __init__(
+        self, app: Application, limits: Limits | None = None, strangers: Limits | None = None
+    ) -> None:
         self.limits = limits or Limits()
+        self.strangers = Strangers(
+            strangers
+            or Limits(
+                STRANGERS_PER_SECOND,
+                STRANGERS_BURST,
+                requests="calls without a valid token",
+                by="from one address",
+            )
+        )
         self.watch = RunWatch(app)
         self.heavy_lane = CapacityLimiter(HEAVY_LANE)
         self.passwords_lane = CapacityLimiter(2)

@@ -177,9 +177,12 @@ def authenticated(request: Request) -> Actor:
     app: Application = request.app.state.application
     header = request.headers.get("authorization", "")
     token = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER.lower() else ""
-    actor = authenticate_token(app, token.strip(), request.client.host if request.client else "unknown")
-    request.state.user, request.state.door = actor.name, str(actor.door)
+    token = token.strip()
+    address = request.client.host if request.client else "unknown"
     traffic: Traffic = request.app.state.traffic
+    with traffic.strangers.admit(address, token):
+        actor = authenticate_token(app, token, address)
+    request.state.user, request.state.door = actor.name, str(actor.door)
     traffic.limits.admit(actor.name)
     return actor
 

@@ -155,6 +155,7 @@ _rating("delete", BillingService.delete_usage_input)
     Right.LOOK,
     answers={200: UsageInputExplained},
     others=DELETED,
+    heavy=True,
 )
 def explanation(usage_input_id: str, call: Call = CALL) -> Response:
     """How the amounts of a usage input came about."""
