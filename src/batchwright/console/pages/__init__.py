@@ -1,6 +1,6 @@
 """The pages of the console, for people with a browser: each reads a request, calls one operation, shows the answer.
 
-How to make a page: a module `routes/NOUN.py`, listed in `application.ROUTES`, and a template `templates/NOUN.html`::
+How to make a page: a module `routes/NOUN.py`, which is found by being there, and a template `templates/NOUN.html`::
 
     pages = Pages()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,16 +16,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchwright.console.envelope import unforeseen
-from batchwright.console.pages import static_files
+from batchwright.console.pages import routes, static_files
 from batchwright.console.pages.render import Renderer, renderer_of
-from batchwright.console.pages.routes import run, runs, search, sign_in
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
-ROUTES: tuple[Any, ...] = (runs, run, search, sign_in)
+ROUTES: tuple[Any, ...] = tuple(
+    import_module(f"{routes.__name__}.{module.name}") for module in iter_modules(routes.__path__)
+)
 """The modules of `pages.routes`, each with its `pages`."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 

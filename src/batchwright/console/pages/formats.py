@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup, escape
 
 BLANK = Markup('<span class="quiet">&ndash;</span>')
 """What stands for nothing: it is not 0.00."""
+_ID = re.compile(r"\b([A-Z]{2}-\d{8,})\b")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -131,6 +133,12 @@ def money(text: str | None, currency: str | None = None) -> Markup:
     return Markup('<span class="money">{}{}</span>').format(shown, after)
 
 
+def amount_words(currency: str, text: str) -> str:
+    """An amount with its currency in plain text: "-1,204.50 USD"."""
+    whole, point, decimals = text.removeprefix("-").partition(".")
+    return f"{'-' if text.startswith('-') else ''}{int(whole):,}{point}{decimals} {currency}"
+
+
 def prose(text: str | None) -> Markup:
     """A sentence of ours, with what stands in backticks as code."""
     if text is None:
@@ -140,6 +148,14 @@ def prose(text: str | None) -> Markup:
         for at, part in enumerate(text.split("`"))
     ]
     return Markup("").join(parts)
+
+
+def ids(text: str) -> Markup:
+    """A text in which no id of ours is broken over two lines."""
+    parts = enumerate(_ID.split(text))
+    return Markup("").join(
+        Markup('<span class="id">{}</span>').format(part) if at % 2 else escape(part) for at, part in parts
+    )
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
@@ -159,4 +175,5 @@ FILTERS: dict[str, Any] = {
     "money": money,
     "plural": plural,
     "prose": prose,
+    "ids": ids,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -17,6 +18,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.render import LIVE, renderer_of
 from batchwright.console.pages.session import POSTED, VISITOR, Visitor
@@ -112,6 +114,10 @@ class Visit:
     def may(self, right: str) -> bool:
         """Whether they have a right, by the name of the lowest role that has it ("operator")."""
         return ROLES.index(self.role) >= ROLES.index(right)
+
+    def call(self) -> Call:
+        """The same as a call of the API, for what streams files."""
+        return Call(self.app, self.actor, self.request, self.request.app.state.traffic, ExitStack())
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """The page of a template with these values, ``visit`` among them."""

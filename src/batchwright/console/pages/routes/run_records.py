@@ -1,0 +1,171 @@
+"""What a run did, or would do, to its records: its outcomes, its preview, and applying just that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
+
+from fastapi import Query
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from batchwright.console.api.routes.outcome_files import COLUMNS
+from batchwright.console.api.streams import CSV, file_answer
+from batchwright.console.pages.formats import amount_words
+from batchwright.console.pages.visit import (
+    FORM,
+    NOTICES,
+    VISIT,
+    Asked,
+    Confirmation,
+    ListAsked,
+    Pages,
+    Visit,
+    text_of,
+)
+from batchwright.engine.errors import Refused
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
+from batchwright.operations.runs.previews import apply_run, page_of_preview
+from batchwright.operations.runs.submitting import RunTerms
+from batchwright.operations.views import View
+
+pages = Pages()
+NOTICES["applied"] = "This run applies the preview. It fails where anything would come to something else."
+OUTCOMES: Final = (("ok", "OK"), ("error", "Errors"), ("skipped", "Skipped"), ("not_reached", "Not reached"))
+PARTS: Final = (
+    ("customer", "By customer"),
+    ("account", "By account and month"),
+    ("charge", "Account charges"),
+    ("schedule", "Schedules"),
+    ("input", "Usage inputs"),
+)
+KINDS: Final = {
+    "customer": "Customer",
+    "customer_charges": "Charges of the customer",
+    "account": "Account",
+    "account_charge": "Account charge",
+    "usage_input": "Usage input",
+    "usage_schedule": "Usage schedule",
+    "late_usage_schedule": "Usage schedule, late",
+    "billing_schedule": "Billing schedule",
+}
+Outcome = Literal["ok", "error", "skipped", "not_reached"]
+
+
+class OutcomesAsked(ListAsked):
+    """Which outcomes."""
+
+    outcome: Outcome | None = None
+    code: str | None = None
+
+
+class FileAsked(Asked):
+    """Which outcomes of a file."""
+
+    outcome: Outcome | None = None
+    code: str | None = None
+
+
+class PreviewAsked(ListAsked):
+    """Which lines of a preview."""
+
+    by: Literal["customer", "account", "charge", "schedule", "input"] | None = None
+
+
+@pages.page("/runs/{run_id}/outcomes")
+def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], visit: Visit = VISIT) -> Response:
+    """What became of the records of a run."""
+    shown = show_run(visit.app, run_id, actor=visit.actor)
+    counted = outcome_summary(visit.app, run_id, actor=visit.actor)
+    page = page_of_outcomes(
+        visit.app, run_id, asked.outcome, asked.code, asked.after, asked.limit, actor=visit.actor
+    )
+    return visit.page(
+        "run_outcomes.html",
+        run=shown,
+        asked=asked,
+        tabs=list(_tabs(visit, counted, asked.outcome)),
+        codes=[one for one in counted if one["code"] and asked.outcome in (None, one["outcome"])],
+        page=page,
+        pager=visit.pager(page),
+    )
+
+
+def _tabs(visit: Visit, counted: list[View], chosen: str | None) -> Iterator[tuple[str, int, str, bool]]:
+    """The words of each tab, its number of records, its address, and whether it is the one that is shown."""
+    yield "All", sum(one["count"] for one in counted), visit.link(outcome=None, code=None), chosen is None
+    for outcome, words in OUTCOMES:
+        number = sum(one["count"] for one in counted if one["outcome"] == outcome)
+        yield words, number, visit.link(outcome=outcome, code=None), chosen == outcome
+
+
+@pages.page("/runs/{run_id}/outcomes.csv")
+def outcomes_csv(run_id: str, asked: Annotated[FileAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The same as a file, all of them."""
+    rows = run_outcomes(visit.app, run_id, asked.outcome, asked.code, actor=visit.actor)
+    return file_answer(visit.call(), rows, f"{run_id}-outcomes.csv", CSV, COLUMNS)
+
+
+@pages.page("/runs/{run_id}/preview")
+def preview(run_id: str, asked: Annotated[PreviewAsked, Query()], visit: Visit = VISIT) -> Response:
+    """What a dry run would have written."""
+    shown = show_run(visit.app, run_id, actor=visit.actor)
+    page = page_of_preview(visit.app, run_id, asked.by, asked.after, asked.limit, actor=visit.actor)
+    return visit.page(
+        "run_preview.html",
+        run=shown,
+        asked=asked,
+        parts=[("All", visit.link(by=None), asked.by is None)]
+        + [(words, visit.link(by=part), asked.by == part) for part, words in PARTS],
+        kinds=KINDS,
+        page=page,
+        pager=visit.pager(page),
+    )
+
+
+@pages.page("/runs/{run_id}/apply", Right.OPERATE)
+def ask_apply(run_id: str, visit: Visit = VISIT) -> Response:
+    """What is asked before a preview is applied."""
+    return visit.confirmation(_applying(show_run(visit.app, run_id, actor=visit.actor)))
+
+
+@pages.act("/runs/{run_id}/apply", Right.OPERATE)
+def apply(run_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Do what a dry run foretold."""
+    reason = text_of(form, "reason")
+    terms: RunTerms = {} if reason is None else {"reason": reason}
+    shown = show_run(visit.app, run_id, actor=visit.actor)
+
+    def act() -> Response:
+        submitted = apply_run(visit.app, run_id, actor=visit.actor, **terms)
+        return visit.go(f"/runs/{submitted.run_id}", done="applied")
+
+    try:
+        _check_typed(run_id, text_of(form, "typed"))
+        return visit.once(form, act)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        return visit.confirmation(_applying(shown), refused=refused, values=dict(form))
+
+
+def _check_typed(run_id: str, typed: str | None) -> None:
+    if typed != run_id:
+        raise Refused(f"{typed or 'nothing'} was typed, not {run_id}", field="typed", remedy=f"Type {run_id}")
+
+
+def _applying(run: View) -> Confirmation:
+    totals = [
+        (name.replace("_", " ").capitalize(), ", ".join(amount_words(*pair) for pair in amounts.items()))
+        for name, amounts in run["totals"].items()
+    ]
+    done = f" It was followed by {', '.join(run['children'])} already." if run["children"] else ""
+    return Confirmation(
+        f"Apply exactly what {run['run_id']} shows?",
+        "Apply exactly this",
+        f"/runs/{run['run_id']}/preview",
+        facts=[("Job", run["type"]), ("Records", f"{run['total'] or 0:,}"), *totals],
+        warning=f"A new run writes what the preview shows. Where anything has changed, it fails and says what.{done}",
+        typed=run["run_id"],
+    )

@@ -1,0 +1,94 @@
+"""The outcomes of a run, its preview, and applying just that."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.operations.app import Application
+from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.runs.driving import drive_run, drive_submitted
+from batchwright.operations.runs.looking import list_runs, outcome_summary, run_outcomes
+from batchwright.operations.runs.submitting import submit_run
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+
+@pytest.fixture
+def drafted(app: Application, company: None) -> str:
+    """A draft rating with errors."""
+    return str(
+        drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR), mail=False)["run_id"]
+    )
+
+
+@pytest.fixture
+def foretold(app: Application, seed: None) -> str:
+    """A rating that was run dry."""
+    dry = submit_run(app, "usage-rating", {}, actor=ACTOR, mode="dry_run")
+    return str(drive_submitted(app, dry, mail=False)["run_id"])
+
+
+def test_outcomes_are_filtered_by_outcome_and_code_and_counted_on_their_tabs(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    page = web.get(f"/runs/{drafted}/outcomes?outcome=error&code=no_price").text
+    errors = sum(
+        one["count"] for one in outcome_summary(app, drafted, actor=ACTOR) if one["outcome"] == "error"
+    )
+    assert re.search(rf'aria-current="page">Errors <span class="nowrap">{errors}</span>', page)
+    assert page.count("<tr>") == 1 + 1
+    assert web.get(f"/runs/{drafted}/outcomes?outcome=nonsense").status_code == 422
+
+
+def test_all_outcomes_come_page_by_page_in_their_order(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    seen: list[str] = []
+    there = f"/runs/{drafted}/outcomes?limit=200"
+    while there:
+        page = web.get(there).text
+        seen += re.findall(r'href="/usage-inputs/([^"]+)"', page)
+        older = re.search(r'href="([^"]+)" rel="next"', page)
+        there = older[1].replace("&amp;", "&") if older else ""
+    assert seen == [one["record_id"] for one in run_outcomes(app, drafted, actor=ACTOR)]
+
+
+def test_outcomes_are_had_as_a_file(web: TestClient, visit: Visit, drafted: str) -> None:
+    visit("viewer")
+    answer = web.get(f"/runs/{drafted}/outcomes.csv?outcome=error&code=no_price")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{drafted}-outcomes.csv"'
+    assert answer.text.splitlines()[-1] == "# 1 rows"
+
+
+def test_a_preview_is_applied_once_its_id_is_typed_and_writes_what_it_showed(
+    app: Application, web: TestClient, visit: Visit, foretold: str
+) -> None:
+    token = visit("operator")
+    page = web.get(f"/runs/{foretold}/preview").text
+    assert "6,000.00" in page
+    assert all(row["status"] == "Loaded" for row in list_usage_inputs(app, actor=ACTOR))
+    form = {"csrf_token": token, "typed": "JR-00000000", "reason": "Agreed"}
+    answer = web.post(f"/runs/{foretold}/apply", data=form, follow_redirects=False)
+    assert (answer.status_code, 'value="Agreed"' in answer.text) == (422, True)
+    answer = web.post(f"/runs/{foretold}/apply", data=form | {"typed": foretold}, follow_redirects=False)
+    assert answer.status_code == 303
+    applied = urlsplit(answer.headers["Location"]).path.rpartition("/")[2]
+    assert drive_run(app, applied, actor=ACTOR, mail=False)["status"] == "Completed"
+    assert all(row["status"] == "Rated" for row in list_usage_inputs(app, actor=ACTOR))
+    assert f'href="/runs/{applied}"' in web.get(f"/runs/{foretold}/preview").text
+
+
+def test_a_run_that_was_not_dry_has_no_preview_and_nothing_to_apply(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    token = visit("operator")
+    assert web.get(f"/runs/{drafted}/preview").status_code == 422
+    answer = web.post(f"/runs/{drafted}/apply", data={"csrf_token": token, "typed": drafted})
+    assert (answer.status_code, "is no dry run" in answer.text) == (422, True)
+    assert len(list_runs(app, actor=ACTOR)) == 1
