@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
-from batchwright.console.api.application import PREFIX, ROUTES
+from batchwright.console.api.application import ROUTES
 
 
 class CheckedClient(TestClient):
@@ -17,7 +17,7 @@ class CheckedClient(TestClient):
     def request(self, method: str, url: Any, **values: Any) -> Any:
         """The answer."""
         response = super().request(method, url, **values)
-        route = _route(method, str(url).removeprefix(PREFIX).partition("?")[0])
+        route = _route(method, str(url).partition("?")[0])
         if route is not None:
             _check(route, response)
         return response

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from fastapi.routing import APIRoute
 
-from batchwright.console.api.application import PREFIX, ROUTES
+from batchwright.console.api.application import ROUTES
 from batchwright.console.api.routes import documentation
 
 
 def routes_there_are() -> Iterator[tuple[str, APIRoute]]:
     """Every door as `METHOD /path` with names in braces, and its route."""
-    for prefix, module in [*((PREFIX, module) for module in ROUTES), ("/api", documentation)]:
+    for module in (*ROUTES, documentation):
         for route in module.doors.routes:
             assert isinstance(route, APIRoute)
             (method,) = route.methods or {"none"}
-            yield f"{method} {prefix}{re.sub(r':[a-z]+}', '}', route.path)}", route
+            yield f"{method} {re.sub(r':[a-z]+}', '}', route.path)}", route

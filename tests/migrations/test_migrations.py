@@ -14,7 +14,7 @@ import batchwright.billing.tables
 import batchwright.notifications.tables
 import batchwright.operations.tables  # noqa: F401
 from batchwright.engine.store.database import Database, upgrade
-from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.migrating import known_revisions, newest_revision
 from batchwright.engine.store.tables import lease_metadata, metadata
 
 pytestmark = pytest.mark.on_both
@@ -42,7 +42,9 @@ def test_an_upgrade_of_an_upgraded_database_changes_nothing(migrated_url: str) -
     database.close()
 
 
-def test_the_migrations_are_one_chain() -> None:
+def test_the_migrations_are_one_chain_in_the_order_of_the_names_of_their_files() -> None:
     script = ScriptDirectory(str(files("batchwright.migrations")))
-    assert len(script.get_heads()) == 1
+    chain = [one.revision for one in script.walk_revisions()]
+    assert chain == sorted(known_revisions(), reverse=True)
+    assert [newest_revision()] == script.get_heads()
     assert len(script.get_bases()) == 1

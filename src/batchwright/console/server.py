@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -79,9 +80,8 @@ def serve(
         ws="none",
         h11_max_incomplete_event_size=64 * 1024,
     )
+    gc.freeze()  # what is loaded stays: to look for garbage in it would hold up whoever is answered then
     server = _Server(config, child, traffic)
-    if child is not None:
-        child.start()
     server.run(sockets=[listening])
     return child.stop() if child is not None else 0
 
@@ -103,6 +103,12 @@ class _Server(uvicorn.Server):
         if self._signals > 1:
             os._exit(128 + sig)
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer requests from now on, and only then have a worker, which takes seconds of a processor to start."""
+        await super().startup(sockets)
+        if self._child is not None:
+            self._child.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody wait for what comes, and end the requests at hand."""

@@ -40,7 +40,6 @@ from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
-PREFIX = "/api/v1"
 ROUTES = (
     runs,
     run_acts,
@@ -65,9 +64,8 @@ ROUTES = (
 
 def add_doors(web: FastAPI) -> None:
     """Add the doors to the application of the web."""
-    for module in ROUTES:
-        web.include_router(module.doors, prefix=PREFIX)
-    web.include_router(documentation.doors, prefix="/api")
+    for module in (*ROUTES, documentation):
+        web.router.routes.extend(module.doors.routes)  # `include_router` would make each of them once more
 
 
 def add_api(web: FastAPI) -> None:

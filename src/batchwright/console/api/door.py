@@ -39,6 +39,7 @@ from batchwright.operations.versions import digest, encoded
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 BEARER: Final = "Bearer "
+PREFIX: Final = "/api/v1"
 
 
 class Body(BaseModel):
@@ -218,8 +219,8 @@ def _check_address(request: Request) -> None:
 class Doors(APIRouter):
     """The doors of one noun, which is their tag in the documentation."""
 
-    def __init__(self, noun: str) -> None:
-        super().__init__(tags=[noun], route_class=_Route)
+    def __init__(self, noun: str, prefix: str = PREFIX) -> None:
+        super().__init__(prefix=prefix, tags=[noun], route_class=_Route)
         self.operations: set[Callable[..., Any]] = set()
         """What these doors lead to."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Amount = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["4000.00"])]
 """An amount with the digits of its currency."""
@@ -18,14 +18,20 @@ Amounts = dict[str, Amount]
 Item = TypeVar("Item")
 
 
-class Page(BaseModel, Generic[Item]):
+class _Answer(BaseModel):
+    """A shape is made ready when the description of the API is first asked for."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Page(_Answer, Generic[Item]):
     """A page of a listing: `next` is the `after` of the page behind it, and `null` only at the end."""
 
     items: list[Item]
     next: str | None
 
 
-class Warning(BaseModel):
+class Warning(_Answer):
     """Something a run came upon that is no error of one record."""
 
     code: str
@@ -33,7 +39,7 @@ class Warning(BaseModel):
     record_id: str | None
 
 
-class Mail(BaseModel):
+class Mail(_Answer):
     """A mail of the outbox."""
 
     mail_id: str
@@ -48,7 +54,7 @@ class Mail(BaseModel):
     sent_at: Instant | None
 
 
-class Outcome(BaseModel):
+class Outcome(_Answer):
     """What became of one record of a run."""
 
     record_id: str
@@ -59,7 +65,7 @@ class Outcome(BaseModel):
     currency: str | None
 
 
-class Schedule(BaseModel):
+class Schedule(_Answer):
     """A schedule."""
 
     name: Annotated[str, Field(examples=["Draft Rating Job"])]
@@ -96,7 +102,7 @@ class WholeSchedule(Schedule):
     created_at: Instant
 
 
-class Fire(BaseModel):
+class Fire(_Answer):
     """What became of a nominal time of a schedule, or of a range of them that was not run, and why."""
 
     nominal_time: Instant
@@ -110,20 +116,20 @@ class Fire(BaseModel):
 LocalTime = Annotated[str, Field(examples=["2026-11-21T00:00:00+01:00"])]
 
 
-class NextFire(BaseModel):
+class NextFire(_Answer):
     """A nominal time to come, in UTC and as the schedule's zone has it."""
 
     fire_at: Instant
     local_time: LocalTime
 
 
-class NextFires(BaseModel):
+class NextFires(_Answer):
     """The first of the nominal times to come."""
 
     times: list[NextFire]
 
 
-class Backfilled(BaseModel):
+class Backfilled(_Answer):
     """A nominal time that had no run; `run_id` is `null` in a preview."""
 
     nominal_time: Instant
@@ -131,13 +137,13 @@ class Backfilled(BaseModel):
     run_id: str | None
 
 
-class Backfill(BaseModel):
+class Backfill(_Answer):
     """The nominal times of a window that had no run."""
 
     times: list[Backfilled]
 
 
-class AppliedSchedules(BaseModel):
+class AppliedSchedules(_Answer):
     """What the text changed: names of schedules."""
 
     added: list[str]
@@ -146,20 +152,20 @@ class AppliedSchedules(BaseModel):
     unchanged: list[str]
 
 
-class Rewound(BaseModel):
+class Rewound(_Answer):
     """Names of the schedules that fire again."""
 
     names: list[str]
 
 
-class Hold(BaseModel):
+class Hold(_Answer):
     """The hold of all schedules; `released_at` is `null` while it lasts."""
 
     held_at: Instant | None
     released_at: Instant | None
 
 
-class Explanation(BaseModel):
+class Explanation(_Answer):
     """A cron expression in words."""
 
     expression: Annotated[str, Field(examples=["0 0 22 ? * 6L"])]
@@ -177,7 +183,7 @@ class WholeMail(Mail):
 Role = Literal["viewer", "operator", "Billing Utilities Admin", "administrator"]
 
 
-class User(BaseModel):
+class User(_Answer):
     """A user."""
 
     email: Annotated[str, Field(examples=["jane@example.com"])]
@@ -198,7 +204,7 @@ class Me(User):
     token_expires_at: Instant | None
 
 
-class Token(BaseModel):
+class Token(_Answer):
     """A token; `prefix` is how its text begins, `role` what it allows at most."""
 
     token_id: int
@@ -220,7 +226,7 @@ class NewTokenText(Token):
     token: Annotated[str, Field(examples=["bw_…"])]
 
 
-class AuditEntry(BaseModel):
+class AuditEntry(_Answer):
     """An act that somebody did or tried; `before` and `after` are JSON values."""
 
     entry_id: int
@@ -237,7 +243,7 @@ class AuditEntry(BaseModel):
     after: Any
 
 
-class Unsealed(BaseModel):
+class Unsealed(_Answer):
     """The entries that wait for their seal."""
 
     count: int
@@ -245,7 +251,7 @@ class Unsealed(BaseModel):
     last_entry_id: int | None
 
 
-class AuditProblem(BaseModel):
+class AuditProblem(_Answer):
     """Where the audit trail is not as it was sealed."""
 
     kind: Literal["edited", "missing", "cut_off"]
@@ -253,7 +259,7 @@ class AuditProblem(BaseModel):
     message: str
 
 
-class AuditVerification(BaseModel):
+class AuditVerification(_Answer):
     """Whether the audit trail is as it was sealed: then there are no problems."""
 
     sealed: int
@@ -262,7 +268,7 @@ class AuditVerification(BaseModel):
     problems: list[AuditProblem]
 
 
-class Worker(BaseModel):
+class Worker(_Answer):
     """A worker, as it says itself; `left_runs` are those that it leaves to others, with the reason."""
 
     host: str
@@ -277,7 +283,7 @@ class Worker(BaseModel):
     beat_at: Instant
 
 
-class Customer(BaseModel):
+class Customer(_Answer):
     """A customer."""
 
     customer_id: Annotated[str, Field(examples=["C-1001"])]
@@ -293,7 +299,7 @@ class WholeCustomer(Customer):
     on: Day
 
 
-class Account(BaseModel):
+class Account(_Answer):
     """A linked management account."""
 
     account_id: Annotated[str, Field(examples=["HL-EAST"])]
@@ -308,7 +314,7 @@ class WholeAccount(Account):
     on: Day
 
 
-class PriceBook(BaseModel):
+class PriceBook(_Answer):
     """A price book."""
 
     price_book_id: Annotated[str, Field(examples=["PB-US-2023"])]
@@ -324,7 +330,7 @@ class WholePriceBook(PriceBook):
     on: Day
 
 
-class PriceTerms(BaseModel):
+class PriceTerms(_Answer):
     """What a price says."""
 
     model: str
@@ -348,7 +354,7 @@ class Price(PriceTerms):
     effective_from: Day
 
 
-class PriceTier(BaseModel):
+class PriceTier(_Answer):
     """A tier of a price; `to_quantity` is inclusive, `null` is open."""
 
     from_quantity: Quantity
@@ -379,7 +385,7 @@ class WholePrice(Price):
     on: Day
 
 
-class ContractTerms(BaseModel):
+class ContractTerms(_Answer):
     """What a contract says; no `account_ids` are all of the customer's."""
 
     price_book_id: str
@@ -415,7 +421,7 @@ class WholeContract(Contract):
     on: Day
 
 
-class CustomLineItem(BaseModel):
+class CustomLineItem(_Answer):
     """A charge or discount of a contract, per account and month; its amount is a percentage by its kind."""
 
     line_item_id: Annotated[str, Field(examples=["CLI-001"])]
@@ -436,7 +442,7 @@ class WholeCustomLineItem(CustomLineItem):
     on: Day
 
 
-class ImportedFile(BaseModel):
+class ImportedFile(_Answer):
     """What became of the lines of a file."""
 
     file: Annotated[str, Field(examples=["usage_inputs.csv"])]
@@ -447,7 +453,7 @@ class ImportedFile(BaseModel):
     sha256: str
 
 
-class ImportReport(BaseModel):
+class ImportReport(_Answer):
     """What an import did; `bad_lines` is a CSV file of those that were left out, if that was asked for."""
 
     files: list[ImportedFile]
@@ -459,7 +465,7 @@ class ImportReport(BaseModel):
     bad_lines: str | None
 
 
-class Run(BaseModel):
+class Run(_Answer):
     """A run, as the run log shows it."""
 
     run_id: Annotated[str, Field(examples=["JR-00000001"])]
@@ -491,7 +497,7 @@ class Run(BaseModel):
     duration_seconds: float | None
 
 
-class Restatement(BaseModel):
+class Restatement(_Answer):
     """What an unrating or a recalculation restated beside its records."""
 
     record_id: str
@@ -514,7 +520,7 @@ class RunShown(Run):
     no_worker: str = ""
 
 
-class Cell(BaseModel):
+class Cell(_Answer):
     """Some scopes of a run, one after another."""
 
     first_scope: int
@@ -527,7 +533,7 @@ class Cell(BaseModel):
     skipped: int
 
 
-class Progress(BaseModel):
+class Progress(_Answer):
     """How far a run is, and how fast it goes."""
 
     run_id: str
@@ -538,7 +544,7 @@ class Progress(BaseModel):
     strip: list[Cell]
 
 
-class OutcomeCount(BaseModel):
+class OutcomeCount(_Answer):
     """How many records of a run have one outcome and code."""
 
     outcome: Literal["ok", "error", "skipped", "not_reached"]
@@ -546,7 +552,7 @@ class OutcomeCount(BaseModel):
     count: int
 
 
-class PreviewLine(BaseModel):
+class PreviewLine(_Answer):
     """What a dry run would have written to one record, and what it was computed with."""
 
     kind: str
@@ -560,7 +566,7 @@ class PreviewLine(BaseModel):
     detail: dict[str, Any]
 
 
-class Job(BaseModel):
+class Job(_Answer):
     """A job."""
 
     name: Annotated[str, Field(examples=["draft-usage-rating"])]
@@ -584,7 +590,7 @@ class RunWithOutcomes(Run):
     outcomes: list[Outcome]
 
 
-class UsageInput(BaseModel):
+class UsageInput(_Answer):
     """A usage input; amounts are `null` until rated."""
 
     usage_input_id: Annotated[str, Field(examples=["IN-00007052"])]
@@ -602,7 +608,7 @@ class UsageInput(BaseModel):
     draft_rated_amount: Amount | None
 
 
-class Selection(BaseModel):
+class Selection(_Answer):
     """What matched a filter when it was made; good for whoever made it, until `expires_at`."""
 
     selection_id: str
@@ -614,7 +620,7 @@ class Selection(BaseModel):
     expires_at: Instant
 
 
-class PriceOfAmount(BaseModel):
+class PriceOfAmount(_Answer):
     """The revision of a price that an amount rests on."""
 
     price_book_id: str
@@ -625,14 +631,14 @@ class PriceOfAmount(BaseModel):
     usage_indexing: bool
 
 
-class ContractOfAmount(BaseModel):
+class ContractOfAmount(_Answer):
     """The revision of a contract that an amount rests on."""
 
     contract_id: str
     revision: int
 
 
-class Line(BaseModel):
+class Line(_Answer):
     """A line of an amount; they sum to it."""
 
     key: str
@@ -641,7 +647,7 @@ class Line(BaseModel):
     amount: Quantity
 
 
-class AmountExplained(BaseModel):
+class AmountExplained(_Answer):
     """What an amount was computed with."""
 
     amount: Amount
@@ -659,7 +665,7 @@ class AmountExplained(BaseModel):
     lines: list[Line]
 
 
-class ByAmendment(BaseModel):
+class ByAmendment(_Answer):
     """An amount that an amendment took to zero."""
 
     amount: Amount
@@ -668,14 +674,14 @@ class ByAmendment(BaseModel):
     lines: list[Line]
 
 
-class Explanations(BaseModel):
+class Explanations(_Answer):
     """Of the rated and of the draft amount."""
 
     rated: AmountExplained | ByAmendment | None
     draft: AmountExplained | ByAmendment | None
 
 
-class History(BaseModel):
+class History(_Answer):
     """What became of a usage input in one run; `before` and `after` where that restated it."""
 
     run_id: str
@@ -693,7 +699,7 @@ class History(BaseModel):
     after: Amount | None = None
 
 
-class ActOnInput(BaseModel):
+class ActOnInput(_Answer):
     """What somebody did to a usage input, and what changed of it."""
 
     at: Instant
@@ -713,7 +719,7 @@ class UsageInputExplained(UsageInput):
     acts: list[ActOnInput]
 
 
-class UsageSchedule(BaseModel):
+class UsageSchedule(_Answer):
     """A usage schedule; its draft figures are `null` until forecast."""
 
     usage_schedule_id: Annotated[str, Field(examples=["US-00008311"])]
@@ -732,7 +738,7 @@ class UsageSchedule(BaseModel):
     superseded: bool
 
 
-class BillingSchedule(BaseModel):
+class BillingSchedule(_Answer):
     """A billing schedule."""
 
     billing_schedule_id: Annotated[str, Field(examples=["BS-01311820"])]
@@ -747,7 +753,7 @@ class BillingSchedule(BaseModel):
     superseded: bool
 
 
-class StatusPlan(BaseModel):
+class StatusPlan(_Answer):
     """What setting a status would do, in numbers."""
 
     status: str
@@ -757,14 +763,14 @@ class StatusPlan(BaseModel):
     fee_amounts: Amounts
 
 
-class StatusReport(BaseModel):
+class StatusReport(_Answer):
     """Ids of the billing schedules that were set to the status, and of those that had it."""
 
     moved: list[str]
     untouched: list[str]
 
 
-class ForecastLine(BaseModel):
+class ForecastLine(_Answer):
     """Draft beside rated, for a `month`, a customer or a `product`, and a currency."""
 
     month: str = ""
@@ -778,14 +784,14 @@ class ForecastLine(BaseModel):
     fee_amount: Amount
 
 
-class LivePeriods(BaseModel):
+class LivePeriods(_Answer):
     """A run that holds months of a customer."""
 
     run_id: str
     periods: list[str]
 
 
-class OfferedCustomer(BaseModel):
+class OfferedCustomer(_Answer):
     """A customer that can be recalculated, and the months."""
 
     customer_id: str
@@ -797,7 +803,7 @@ class OfferedCustomer(BaseModel):
     live: list[LivePeriods]
 
 
-class Offer(BaseModel):
+class Offer(_Answer):
     """What can be recalculated today, and for which reasons."""
 
     today: Day
@@ -805,7 +811,7 @@ class Offer(BaseModel):
     customers: list[OfferedCustomer]
 
 
-class AccountCharge(BaseModel):
+class AccountCharge(_Answer):
     """What a custom line item came to for an account and a month."""
 
     customer_id: str
@@ -824,7 +830,7 @@ class AccountCharge(BaseModel):
     computed_at: Instant
 
 
-class AssetLineItem(BaseModel):
+class AssetLineItem(_Answer):
     """An asset line item: the columns of its CSV file, and its currency."""
 
     asset_line_item_id: Annotated[str, Field(examples=["ALI-0001"])]
@@ -844,7 +850,7 @@ class AssetLineItem(BaseModel):
     currency: str | None
 
 
-class Terms(BaseModel):
+class Terms(_Answer):
     """What an amendment can change."""
 
     end_date: Day
@@ -853,7 +859,7 @@ class Terms(BaseModel):
     usage_frequency: str
 
 
-class TermsChanged(BaseModel):
+class TermsChanged(_Answer):
     """Terms before and after an amendment."""
 
     before: Terms
@@ -873,21 +879,21 @@ class FutureUsageSchedule(UsageSchedule):
     billing_schedule_id: str | None  # type: ignore[assignment]
 
 
-class AmendedBillingSchedules(BaseModel):
+class AmendedBillingSchedules(_Answer):
     """Billing schedules that give way, and those in their place."""
 
     superseded: list[BillingSchedule]
     created: list[FutureBillingSchedule]
 
 
-class AmendedUsageSchedules(BaseModel):
+class AmendedUsageSchedules(_Answer):
     """Usage schedules that give way, and those in their place."""
 
     superseded: list[UsageSchedule]
     created: list[FutureUsageSchedule]
 
 
-class ChargedElsewhere(BaseModel):
+class ChargedElsewhere(_Answer):
     """What a superseded billing schedule was taken over with; no rating charges it again."""
 
     billing_schedule_id: str
@@ -895,7 +901,7 @@ class ChargedElsewhere(BaseModel):
     currency: str | None
 
 
-class InputBefore(BaseModel):
+class InputBefore(_Answer):
     """A usage input before an amendment."""
 
     status: str
@@ -905,7 +911,7 @@ class InputBefore(BaseModel):
     billing_schedule_id: str
 
 
-class InputAfter(BaseModel):
+class InputAfter(_Answer):
     """A usage input after an amendment."""
 
     status: str
@@ -913,7 +919,7 @@ class InputAfter(BaseModel):
     draft_rated_amount: Amount
 
 
-class AmendedInput(BaseModel):
+class AmendedInput(_Answer):
     """A usage input whose amounts go to zero; `covered` says whether a schedule is there for its day."""
 
     usage_input_id: str
@@ -925,7 +931,7 @@ class AmendedInput(BaseModel):
     covered: bool
 
 
-class Amendment(BaseModel):
+class Amendment(_Answer):
     """What an amendment does, or would do."""
 
     asset_line_item_id: str

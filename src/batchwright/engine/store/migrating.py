@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_MIGRATIONS: Final = files("batchwright.migrations")
+_MIGRATION: Final = re.compile(r"(\d{4})_\w+\.py")
+_TABLE: Final = "alembic_version"
 
 
 def revision(connection: Connection) -> str | None:
     """The migration the database stands at; ``None`` before the first."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_TABLE):
+        return None
+    found: str | None = connection.scalar(text(f"SELECT version_num FROM {_TABLE}"))
+    return found
 
 
 @cache
 def newest_revision() -> str | None:
     """The revision that this program needs."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+    return max(known_revisions(), default=None)
 
 
 @cache
 def known_revisions() -> frozenset[str]:
-    """The revisions that this program can bring to the newest."""
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+    """The revisions that this program can bring to the newest: a chain in the order of their numbers.
+
+    Told by the names of their files, since every command asks, and Alembic takes long to load.
+    """
+    found = [
+        name[1] for file in (_MIGRATIONS / "versions").iterdir() if (name := _MIGRATION.fullmatch(file.name))
+    ]
+    if len(set(found)) < len(found):
+        raise RuntimeError(f"two migrations have the same number: {sorted(found)}")
+    return frozenset(found)
 
 
 def advice(there: str) -> str:
@@ -45,13 +61,17 @@ def advice(there: str) -> str:
 
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, in the transaction of the connection."""
+    from alembic import command
+
     config = _alembic()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def _alembic() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", os.fspath(Path(str(files("batchwright.migrations")))))
+    config.set_main_option("script_location", os.fspath(Path(str(_MIGRATIONS))))
     config.set_main_option("path_separator", "os")
     return config

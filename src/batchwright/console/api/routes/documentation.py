@@ -13,7 +13,7 @@ from batchwright.console.api.document import document_of, page_of
 from batchwright.console.api.door import Doors, answer
 from batchwright.operations.access.permissions import Right
 
-doors = Doors("documentation")
+doors = Doors("documentation", "/api")
 _LOOK: Final[dict[str, Any]] = {
     "methods": ["GET"],
     "include_in_schema": False,
