@@ -58,6 +58,8 @@ WITHOUT_API = {
     "schedule": "a call of Python programs; over HTTP it is POST /schedules",
     "set_password": "is typed by who will know it, where nothing keeps what is typed",
     "what_is_asked": "a part of show_run",
+    "show_selection": "for a page that asks before an act; POST /selections tells the same",
+    "sum_usage_inputs": "for a page's list; POST /selections tells the same",
 }
 WITHOUT_COMMAND = {
     "asset_line_items_page": WHOLE,
@@ -93,6 +95,8 @@ WITHOUT_COMMAND = {
     "end_sessions": "on the page of users",
     "sign_out": "ends the session of a browser",
     "show_me": "who one is there the system says: `whoami`",
+    "show_selection": "a command selects and acts at once",
+    "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
 }
 
 

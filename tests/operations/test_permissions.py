@@ -65,7 +65,12 @@ from batchwright.operations.billing.recalculation import (
     page_of_account_charges,
     recalculation_offer,
 )
-from batchwright.operations.billing.selections import select_usage_inputs, submit_on_selection
+from batchwright.operations.billing.selections import (
+    select_usage_inputs,
+    show_selection,
+    submit_on_selection,
+    sum_usage_inputs,
+)
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
@@ -145,6 +150,7 @@ NEEDED = {
         "show_billing_schedule",
         "explain_usage_input",
         "usage_input_history",
+        "sum_usage_inputs",
         "forecast",
         "list_jobs",
         "show_job",
@@ -209,6 +215,7 @@ NEEDED = {
         "pause_run",
         "release_run",
         "select_usage_inputs",
+        "show_selection",
         "submit_on_selection",
         "add_usage_input",
         "delete_usage_inputs",
@@ -399,6 +406,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "pause_run": lambda: pause_run(app, "x", actor=actor),
         "release_run": lambda: release_run(app, "x", actor=actor),
         "submit_on_selection": lambda: submit_on_selection(app, "x", "x", actor=actor),
+        "sum_usage_inputs": lambda: sum_usage_inputs(app, actor=actor),
+        "show_selection": lambda: show_selection(app, "x", actor=actor),
         "select_usage_inputs": lambda: select_usage_inputs(app, [("x", "x")], actor=actor),
         "add_usage_input": lambda: add_usage_input(
             app, asset_line_item_id="x", usage_date="x", quantity="x", product_uom="x", actor=actor

@@ -19,7 +19,9 @@ from batchwright.operations.billing import selections
 from batchwright.operations.billing.selections import (
     prune_selections,
     select_usage_inputs,
+    show_selection,
     submit_on_selection,
+    sum_usage_inputs,
 )
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
@@ -106,6 +108,47 @@ def test_a_selection_tells_what_it_holds(app: Application, write: Write, clock: 
         "partial_assets": 0,
         "expires_at": "2023-07-01T09:30:00.000Z",
     }
+
+
+def test_a_selection_is_shown_again_as_it_was_told_to_who_made_it_and_to_nobody_else(
+    app: Application, write: Write, clock: FakeClock
+) -> None:
+    make_inputs(app, write, 3)
+    selection = chosen(app)
+    run(app, "usage-rating", {})
+    assert show_selection(app, selection["selection_id"], actor=ACTOR) == selection
+    with pytest.raises(Refused, match="there is no selection"):
+        show_selection(app, selection["selection_id"], actor=Actor("somebody", ACTOR.os_user, ACTOR.door))
+    clock.sleep(selections.GOOD_FOR.total_seconds())
+    with pytest.raises(Refused, match="it has expired"):
+        show_selection(app, selection["selection_id"], actor=ACTOR)
+
+
+@pytest.mark.on_both
+def test_a_selection_of_ids_holds_just_these(app: Application, write: Write) -> None:
+    ids = make_inputs(app, write, 6, assets=2)
+    selection = select_usage_inputs(app, usage_input_ids=[ids[0], ids[2], ids[0]], actor=ACTOR)
+    assert (selection["count"], selection["assets"], selection["partial_assets"]) == (2, 1, 1)
+    outcome = run_selected(app, "usage-rating", selection)
+    assert {one["record_id"] for one in run_outcomes(app, outcome["run_id"], actor=ACTOR)} == {ids[0], ids[2]}
+
+
+def test_a_selection_of_ids_is_refused_where_one_is_unknown_or_there_are_too_many(app: Application) -> None:
+    for ids, why in (([], "no id"), (["IN-0"], "IN-0"), ([f"IN-{n}" for n in range(1_001)], "1,001 usage")):
+        with pytest.raises(Refused, match=why):
+            select_usage_inputs(app, usage_input_ids=ids, actor=ACTOR)
+
+
+@pytest.mark.on_both
+def test_what_matches_is_counted_and_summed_up_as_far_as_asked(app: Application, write: Write) -> None:
+    ids = make_inputs(app, write, 5)
+    run(app, "usage-rating", {"usage_input_ids": ids[:2]})
+    assert sum_usage_inputs(app, [("status", "Rated")], actor=ACTOR) == {
+        "count": 2,
+        "more": False,
+        "sums": {"rated_amount": {"USD": "40.00"}, "draft_rated_amount": {}},
+    }
+    assert sum_usage_inputs(app, at_most=4, actor=ACTOR) == {"count": 4, "more": True, "sums": None}
 
 
 @pytest.mark.on_both

@@ -311,6 +311,7 @@ input_selection = Table(
     ),
     Column("rated", LargeBinary, nullable=False, comment="the same of Rated ones"),
     Column("errored", LargeBinary, nullable=False, comment="the same of those in Error"),
+    Column("figures", Text, comment="JSON: counts and sums, as they were told"),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False, index=True),
 )

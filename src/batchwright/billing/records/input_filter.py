@@ -46,6 +46,7 @@ class InputFilter:
     """Usage inputs that are not deleted; of each field one of the values has to fit, and any where there is none.
 
     Their usage dates run from ``usage_from`` to the day before ``usage_before``. A ``code`` is that of an Error.
+    Pages of a list know no ``usage_input_id``.
     """
 
     status: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class InputFilter:
     customer_id: tuple[str, ...] = ()
     asset_line_item_id: tuple[str, ...] = ()
     product: tuple[str, ...] = ()
+    usage_input_id: tuple[str, ...] = ()
     usage_from: date | None = None
     usage_before: date | None = None
 
@@ -64,12 +66,14 @@ class InputFilter:
     @property
     def takes_whole_assets(self) -> bool:
         """Whether it tells no inputs of an asset apart."""
-        return not (self.status or self.code or self.usage_from or self.usage_before)
+        return not (self.status or self.code or self.usage_input_id or self.usage_from or self.usage_before)
 
 
 def matching(where: InputFilter) -> list[ColumnElement[bool]]:
     """The conditions on ``usage_input``."""
     _, told, rest = _walk(where)
+    if where.usage_input_id:
+        told = [literal_column("NOT deleted"), usage_input.c.usage_input_id.in_(where.usage_input_id)]
     if where.names_assets:
         rest.append(usage_input.c.asset_key.in_(select(asset_line_item.c.id).where(*_of_assets(where))))
     return told + rest

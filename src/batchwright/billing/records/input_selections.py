@@ -82,12 +82,17 @@ def match(connection: Connection, where: InputFilter) -> Match:
     """What matches, in a transaction that sees one state of the database."""
     texts = connection.execute(_keys_as_text(where)).one()
     keys = [array("q", sorted(json.loads(f"[{some or ''}]"))) for some in texts]
-    sums: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
+    return Match(dict(zip(_COLUMNS, keys, strict=True)), sums(connection, where), *_assets(connection, where))
+
+
+def sums(connection: Connection, where: InputFilter) -> Totals:
+    """What the amounts of those that match sum to."""
+    totals: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
     for currency, *parts in connection.execute(_sums(where)):
-        for name, half in zip(sums, (parts[:2], parts[2:]), strict=True):
+        for name, half in zip(totals, (parts[:2], parts[2:]), strict=True):
             if (amount := whole(*half)) is not None and currency is not None:
-                sums[name][currency] = amount
-    return Match(dict(zip(_COLUMNS, keys, strict=True)), sums, *_assets(connection, where))
+                totals[name][currency] = amount
+    return totals
 
 
 def _keys_as_text(where: InputFilter) -> Any:
@@ -141,6 +146,13 @@ def add(connection: Connection, values: Mapping[str, Any], keys: Mapping[InputSt
 def owned(connection: Connection, selection_id: str) -> RowMapping | None:
     """``actor``, ``count`` and ``expires_at`` of a selection; ``None`` where there is none."""
     columns = (input_selection.c.actor, input_selection.c.count, input_selection.c.expires_at)
+    statement = select(*columns).where(input_selection.c.selection_id == selection_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def figures(connection: Connection, selection_id: str) -> RowMapping | None:
+    """``actor``, ``expires_at`` and ``figures`` of a selection; ``None`` where there is none."""
+    columns = (input_selection.c.actor, input_selection.c.expires_at, input_selection.c.figures)
     statement = select(*columns).where(input_selection.c.selection_id == selection_id)
     return connection.execute(statement).mappings().one_or_none()
 

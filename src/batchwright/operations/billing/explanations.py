@@ -61,7 +61,9 @@ ACTS_ON_SEVERAL: Final = (RESET, amendments.ACT)
 AMOUNTS: Final[Mapping[basis.Kind, str]] = {"rated": "rated_amount", "draft": "draft_rated_amount"}
 
 
-def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:
+def explain_usage_input(
+    app: Application, usage_input_id: str, *, with_history: bool = True, actor: Actor | None = None
+) -> View:
     """The usage input of that id with `explanation`, `history` and `acts`. A deleted one is refused as gone.
 
     `explanation` has, for the `rated` and the `draft` amount, what it was computed with and the `lines` that sum to
@@ -71,13 +73,13 @@ def explain_usage_input(app: Application, usage_input_id: str, *, actor: Actor |
     those before: `None` where there are none. Each has `run_id, type, mode, started_at, actor, reason, outcome, code,
     message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
     `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
-    changed of it.
+    changed of it. `history` is empty where nobody wants it yet.
     """
     permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
         row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
-        history = _history(connection, row, HISTORY_PAGE)
+        history = _history(connection, row, HISTORY_PAGE) if with_history else Page[View]([], None)
         return {
             **views.usage_input(row),
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},

@@ -82,7 +82,12 @@ def filter_of(pairs: Iterable[tuple[str, str]]) -> InputFilter:
 
 def filter_text(where: InputFilter) -> str:
     """The filter as `pairs_of` reads it, the same for filters that are the same."""
-    pairs = [(name, value) for name in NAMES if name not in _DATES for value in sorted(getattr(where, name))]
+    pairs = [
+        (name, value)
+        for name in (*NAMES, "usage_input_id")
+        if name not in _DATES
+        for value in sorted(getattr(where, name))
+    ]
     pairs += [(name, str(getattr(where, field))) for name, field in _DATES.items() if getattr(where, field)]
     return ",".join(f"{name}={_quoted(value)}" for name, value in pairs)
 

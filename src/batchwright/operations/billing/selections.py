@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final, Unpack
 
+from sqlalchemy import Connection
+
 from batchwright.billing.records import input_selections
+from batchwright.billing.records.input_filter import InputFilter
 from batchwright.engine.errors import Refused
 from batchwright.engine.submit import SYNC_LIMIT
+from batchwright.jobs.usage_selection import no_selection
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit, right_to_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.input_filter import checked_filter, filter_text
+from batchwright.operations.billing.usage_inputs import existing_inputs
+from batchwright.operations.checks import distinct_ids
 from batchwright.operations.runs.submitting import RunTerms, Submitted, submit_run
 from batchwright.operations.views import View
 
@@ -23,8 +30,20 @@ MOST: Final = 1_000_000
 GOOD_FOR: Final = timedelta(hours=1)
 
 
-def select_usage_inputs(app: Application, pairs: Iterable[tuple[str, str]], *, actor: Actor) -> View:
+COUNTED: Final = 10_000
+"""Inputs that are counted and summed up unasked."""
+
+
+def select_usage_inputs(
+    app: Application,
+    pairs: Iterable[tuple[str, str]] = (),
+    *,
+    usage_input_ids: Sequence[str] | None = None,
+    actor: Actor,
+) -> View:
     """Store which usage inputs match a filter, names and values, now: what comes later is none of them.
+
+    Those of the ids, 1,000 at most, in place of a filter; unknown and deleted ones are refused.
 
     Returns `selection_id, count, by_status, sums, assets, partial_assets, expires_at`: `sums` of the rated and draft
     amounts by currency, `assets` the number of asset line items, `partial_assets` that of those of which a forecast
@@ -32,7 +51,7 @@ def select_usage_inputs(app: Application, pairs: Iterable[tuple[str, str]], *, a
     """
     permit(app, actor, Right.OPERATE, "usage_input.select")
     with app.database.read() as connection:
-        where = checked_filter(connection, pairs)
+        where = _where(connection, pairs, usage_input_ids)
         if input_selections.count(connection, where, MOST) > MOST:
             raise Refused(
                 f"more than {MOST:,} usage inputs match",
@@ -49,9 +68,7 @@ def select_usage_inputs(app: Application, pairs: Iterable[tuple[str, str]], *, a
         "created_at": now,
         "expires_at": now + GOOD_FOR,
     }
-    with app.database.write() as connection:
-        input_selections.add(connection, selection, found.keys)
-    return {
+    shown = {
         "selection_id": selection["selection_id"],
         "count": selection["count"],
         "by_status": {status: len(keys) for status, keys in found.keys.items()},
@@ -60,6 +77,60 @@ def select_usage_inputs(app: Application, pairs: Iterable[tuple[str, str]], *, a
         "partial_assets": found.partial_assets,
         "expires_at": views.instant(now + GOOD_FOR),
     }
+    with app.database.write() as connection:
+        input_selections.add(connection, {**selection, "figures": json.dumps(shown)}, found.keys)
+    return shown
+
+
+def show_selection(app: Application, selection_id: str, *, actor: Actor) -> View:
+    """A selection of the actor's, as `select_usage_inputs` told it. Refuses one that has expired."""
+    permit(app, actor, Right.OPERATE, "usage_input.select")
+    with app.database.read() as connection:
+        row = input_selections.figures(connection, selection_id)
+    if (
+        row is None
+        or row["actor"] != actor.name
+        or row["expires_at"] <= app.clock.now()
+        or not row["figures"]
+    ):
+        raise no_selection(selection_id)
+    shown: View = json.loads(row["figures"])
+    return shown
+
+
+def sum_usage_inputs(
+    app: Application,
+    pairs: Iterable[tuple[str, str]] = (),
+    *,
+    at_most: int = COUNTED,
+    actor: Actor | None = None,
+) -> View:
+    """How many usage inputs match a filter, and what their amounts sum to by currency: `count, more, sums`.
+
+    Where `more` than `at_most` match, that is the count, and `sums` is `None`.
+    """
+    permit(app, actor, Right.LOOK, "usage_input.list")
+    with app.database.read() as connection:
+        where = checked_filter(connection, pairs)
+        count = input_selections.count(connection, where, at_most)
+        sums = None if count > at_most else views.totals(input_selections.sums(connection, where))
+    return {"count": min(count, at_most), "more": count > at_most, "sums": sums}
+
+
+def _where(
+    connection: Connection, pairs: Iterable[tuple[str, str]], usage_input_ids: Sequence[str] | None
+) -> InputFilter:
+    if usage_input_ids is None:
+        return checked_filter(connection, pairs)
+    ids = distinct_ids(usage_input_ids, field="usage_input_ids")
+    if len(ids) > SYNC_LIMIT:
+        raise Refused(
+            f"{len(ids):,} usage inputs were named one by one",
+            field="usage_input_ids",
+            remedy=f"Name {SYNC_LIMIT:,} at most, or select by a filter",
+        )
+    existing_inputs(connection, ids)
+    return InputFilter(usage_input_id=tuple(ids))
 
 
 def submit_on_selection(
