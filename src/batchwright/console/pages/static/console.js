@@ -156,6 +156,12 @@
     for (const box of $$(`input[type=checkbox][name="${event.target.dataset.checkAll}"]`)) { box.checked = event.target.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
   });
 
+  document.addEventListener("change", ({ target }) => {  // how many boxes of a column are ticked
+    const said = target.name && $(`[data-count-of="${target.name}"]`);
+    const count = said ? $$(`input[type=checkbox][name="${target.name}"]:checked`).length : 0;
+    if (said) said.textContent = count ? `${count} ticked:` : "With what is ticked:";
+  });
+
   // -- Keys. Off by the box on their sheet.
   const GO = { o: "/", r: "/runs", u: "/usage-inputs", a: "/asset-line-items", f: "/forecast", b: "/billing-utilities", s: "/schedules", j: "/jobs", m: "/mail" };
   const KEYS = [["/", "Search"], ["j k", "Next and previous row"], ["Enter", "Open the row"], ["x", "Select the row"], ["p", "Pause updates"], ["?", "This sheet"], ["Esc", "Close a dialog"],

@@ -1,0 +1,222 @@
+"""The list of usage inputs: filter, sums, selection, and what is done to what was selected."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from markupsafe import Markup
+from pydantic import Field
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from batchwright.billing.records.inputs import CODES, InputStatus
+from batchwright.console.pages.formats import money, plural
+from batchwright.console.pages.input_acts import ACTS, Act
+from batchwright.console.pages.render import LIVE
+from batchwright.console.pages.visit import (
+    FORM,
+    VISIT,
+    Asked,
+    Confirmation,
+    ListAsked,
+    Pages,
+    Visit,
+    address,
+    text_of,
+)
+from batchwright.engine.errors import NotFound, Refused
+from batchwright.engine.faults import ReadTooLong
+from batchwright.engine.submit import SYNC_LIMIT
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.billing.selections import (
+    COUNTED,
+    MOST,
+    select_usage_inputs,
+    show_selection,
+    sum_usage_inputs,
+)
+from batchwright.operations.billing.service import BillingService
+from batchwright.operations.billing.usage_inputs import usage_inputs_page
+from batchwright.operations.views import View
+
+pages = Pages()
+FILTER: Final = ("status", "code", "customer_id", "asset_line_item_id", "product", "from", "before")
+TYPED_ABOVE: Final = 1_000
+"""Of more inputs than this, an act that takes something away wants their number typed."""
+
+Pairs = list[tuple[str, str]]
+
+
+class FilterAsked(Asked):
+    """Which usage inputs."""
+
+    status: str | None = None
+    code: str | None = None
+    customer_id: str | None = None
+    asset_line_item_id: str | None = None
+    product: str | None = None
+    since: str | None = Field(None, alias="from")
+    before: str | None = None
+
+    def pairs(self) -> Pairs:
+        """The filter as names and values, in the order of the address."""
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        return [(name, given[name]) for name in FILTER if name in given]
+
+
+class InputsAsked(FilterAsked, ListAsked):
+    """Which page of them; ``sums`` has all counted and summed up, however many."""
+
+    sums: bool = False
+
+
+@pages.page("/usage-inputs")
+def usage_inputs(asked: Annotated[InputsAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The list view."""
+    pairs = asked.pairs()
+    if visit.request.headers.get(LIVE) == "region_sums":
+        return _list(visit, asked, summary=_summary(visit, pairs, asked))
+    try:
+        page = usage_inputs_page(visit.app, pairs, limit=asked.limit, after=asked.after, actor=visit.actor)
+    except Refused as refused:
+        return _list(visit, asked, HTTPStatus.UNPROCESSABLE_ENTITY.value, refused=refused)
+    summary = _summary(visit, pairs, asked) if asked.sums else None
+    return _list(visit, asked, page=page, pager=visit.pager(page), summary=summary)
+
+
+def _list(visit: Visit, asked: InputsAsked, status: int = 200, **shown: Any) -> Response:
+    nothing = {"page": None, "pager": None, "summary": None, "refused": None}
+    return visit.page(
+        "usage_inputs.html",
+        status=status,
+        asked=asked,
+        pairs=asked.pairs(),
+        statuses=list(map(str, InputStatus)),
+        codes=CODES,
+        acts=ACTS,
+        sums_link=visit.link(sums="true"),
+        **nothing | shown,
+    )
+
+
+def _summary(visit: Visit, pairs: Pairs, asked: InputsAsked) -> View:
+    """Count and sums. Of more than `COUNTED` only where they are asked for; ``late`` where that takes too long."""
+    try:
+        at_most = MOST if asked.sums else COUNTED
+        return sum_usage_inputs(visit.app, pairs, at_most=at_most, actor=visit.actor)
+    except ReadTooLong as late:
+        return {"late": str(late)}
+
+
+@pages.act("/usage-inputs/selections", Right.OPERATE)
+def select(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Store what was chosen; the page that follows asks before the act."""
+    act = text_of(form, "act") or ""
+    _act_of(act)
+    pairs = [(name, value) for name in FILTER if (value := text_of(form, name)) is not None]
+    ids = None if form.get("all") else [str(one) for one in form.getlist("usage_input_id")]
+    if ids == []:
+        raise Refused(
+            "no usage input was chosen",
+            field="usage_input_id",
+            remedy="Tick some in the list, or all that match",
+        )
+    made = select_usage_inputs(visit.app, pairs, usage_input_ids=ids, actor=visit.actor)
+    return visit.go(f"/usage-inputs/selections/{made['selection_id']}/{act}", **dict(pairs))
+
+
+@pages.page("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
+def ask(
+    selection_id: str, act: str, asked: Annotated[FilterAsked, Query()], visit: Visit = VISIT
+) -> Response:
+    """What would be done to what was selected, in numbers and money."""
+    selection = show_selection(visit.app, selection_id, actor=visit.actor)
+    return visit.confirmation(_asked(_act_of(act), selection, asked.pairs()))
+
+
+@pages.act("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
+def do(selection_id: str, act: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Do it, now or in the background; the run tells what became of each."""
+    told = _act_of(act)
+    selection = show_selection(visit.app, selection_id, actor=visit.actor)
+    pairs = [(name, value) for name in FILTER if (value := text_of(form, f"filter_{name}")) is not None]
+    asked = _asked(told, selection, pairs)
+    try:
+        _check_typed(asked, form)
+        return visit.once(form, lambda: visit.go(f"/runs/{_run(visit, told, selection, form)['run_id']}"))
+    except Forbidden:
+        raise
+    except Refused as refused:
+        return visit.confirmation(asked, refused=refused, values=dict(form.items()))
+
+
+def _run(visit: Visit, act: Act, selection: View, form: FormData) -> View:
+    now = text_of(form, "when") == "now" and selection["count"] <= SYNC_LIMIT
+    later = False if act.at_once_if_few and selection["count"] <= SYNC_LIMIT else None
+    service = BillingService(visit.app, visit.actor)
+    return act.call(
+        service,
+        None,
+        True if now else later,
+        selection_id=selection["selection_id"],
+        reason=text_of(form, "reason"),
+    )
+
+
+def _act_of(name: str) -> Act:
+    if name not in ACTS:
+        raise NotFound(
+            f"usage inputs have no act {name!r}", field="act", remedy=f"There are: {', '.join(ACTS)}"
+        )
+    return ACTS[name]
+
+
+def _asked(act: Act, selection: View, pairs: Pairs) -> Confirmation:
+    count = selection["count"]
+    wide = act.danger and count > TYPED_ABOVE
+    return Confirmation(
+        f"{act.words} {plural(count, 'usage input')}?",
+        f"{act.words} {plural(count, 'input')}",
+        address("/usage-inputs", **dict(pairs)),
+        facts=_facts(act, selection),
+        warning=act.warning,
+        hidden={f"filter_{name}": value for name, value in pairs},
+        typed=str(count) if wide else None,
+        danger=act.danger,
+        body="selection_when.html" if count <= SYNC_LIMIT else "selection_later.html",
+    )
+
+
+def _facts(act: Act, selection: View) -> list[tuple[str, Any]]:
+    by_status = {status: count for status, count in selection["by_status"].items() if count}
+    left = sum(count for status, count in by_status.items() if status not in act.takes)
+    facts: list[tuple[str, Any]] = [
+        ("Selected", ", ".join(f"{count:,} {status}" for status, count in by_status.items()) or "nothing"),
+        ("Asset line items", f"{selection['assets']:,}"),
+        (
+            "Skipped",
+            f"{left:,}: {act.words} takes those that are {' or '.join(act.takes)}" if left else "none",
+        ),
+        ("Rated Amount", _amounts(selection["sums"]["rated_amount"])),
+        ("(Draft) Rated Amount", _amounts(selection["sums"]["draft_rated_amount"])),
+    ]
+    if act.forecasts and selection["partial_assets"]:
+        partly = plural(selection["partial_assets"], "asset line item")
+        facts.append(
+            ("Partly selected", f"of {partly}: inputs that are not chosen lose their place in the forecast")
+        )
+    return [*facts, ("What it does", act.does)]
+
+
+def _amounts(of_currency: dict[str, str]) -> Markup | None:
+    return Markup("<br>").join(money(amount, currency) for currency, amount in of_currency.items()) or None
+
+
+def _check_typed(asked: Confirmation, form: FormData) -> None:
+    typed = (text_of(form, "typed") or "").replace(",", "")
+    if asked.typed is not None and typed != asked.typed:
+        raise Refused(
+            f"{typed!r} is not the number of the usage inputs", field="typed", remedy=f"Type {asked.typed}"
+        )
