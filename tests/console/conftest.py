@@ -19,6 +19,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
 from tests.console.checked import CheckedClient
+from tests.console.furniture import furnish
 from tests.console.visits import visit_as
 from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.seed_table import FILES
@@ -80,6 +81,12 @@ def seed(app: Application, tmp_path: Path) -> None:
     for name, text in FILES.items():
         (folder / name).write_text(text)
     import_paths(app, [folder], actor=ACTOR)
+
+
+@pytest.fixture
+def furnished(app: Application, caller: Caller) -> None:
+    """Something behind every address, in the database of `app`."""
+    furnish(app)
 
 
 @pytest.fixture

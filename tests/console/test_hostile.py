@@ -15,15 +15,10 @@ from batchwright.console.api.application import add_doors
 from batchwright.console.api.document import document_of, operations_of
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Limits, Traffic
-from batchwright.engine.schedule import ScheduleRequest
-from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application
-from batchwright.operations.runs.driving import drive_submitted
-from batchwright.operations.runs.submitting import submit_run
-from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.conftest import Caller
+from tests.console.furniture import KNOWN, address_of
 from tests.console.random_calls import call_at_random
-from tests.support.application import ACTOR
 from tests.support.rungs import depth
 
 HOSTILE: Final = {
@@ -32,37 +27,10 @@ HOSTILE: Final = {
     "ten thousand characters": "9" * 10_000,
     "a number beyond all": "1" + "0" * 30,
 }
-KNOWN: Final = {
-    "account_id": "HL-EAST",
-    "asset_line_item_id": "ALI-0001",
-    "billing_schedule_id": "BS-01311820",
-    "contract_id": "CT-HL-2023",
-    "customer_id": "C-1001",
-    "email": "jane@example.com",
-    "line_item_id": "CLI-001",
-    "mail_id": "ML-00000001",
-    "name": "Nightly",
-    "price_book_id": "PB-US-2023",
-    "price_id": "PB-US-2023/Compute%20Hours/2023-01-01",
-    "run_id": "JR-00000001",
-    "usage_input_id": "IN-00007052",
-    "usage_schedule_id": "US-00008311",
-}
-"""What is there to be found, by the name of its parameter."""
-
 pytestmark = [
     pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True),
     pytest.mark.parametrize("reads", [True, False], ids=["reads", "acts"]),
 ]
-
-
-@pytest.fixture
-def furnished(app: Application, company: None, caller: Caller) -> None:
-    """The sample company, a run with its mail, a schedule and a user."""
-    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True))
-    nightly = ScheduleRequest(name="Nightly", cron="0 0 0 ? * * *", job="draft-usage-rating")
-    add_schedule(app, nightly, actor=ACTOR)
-    add_user(app, "jane@example.com", "operator", actor=ACTOR)
 
 
 def calls(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str, str, dict[str, Any] | None]]:
@@ -76,25 +44,19 @@ def calls(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str, 
             case = f"{method} {path} with {said} in"
             text = quote(value.encode("utf-8", "surrogatepass"), safe="")
             for name in names:
-                yield f"{case} {name}", operation, method, _address(path, {**KNOWN, name: text}), body
+                yield f"{case} {name}", operation, method, address_of(path, {**KNOWN, name: text}), body
             for one in parameters:
                 if one["in"] == "query":
-                    address = f"{_address(path, KNOWN)}?{one['name']}={text}"
+                    address = f"{address_of(path, KNOWN)}?{one['name']}={text}"
                     yield f"{case} {one['name']}", operation, method, address, body
             for name in schema["properties"] if schema else ():
                 yield (
                     f"{case} {name}",
                     operation,
                     method,
-                    _address(path, KNOWN),
+                    address_of(path, KNOWN),
                     {**(body or {}), name: value},
                 )
-
-
-def _address(path: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", value)
-    return path
 
 
 def _body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any] | None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
+from batchwright.config.logging import configure_logging
 from batchwright.console.api.routes import outcome_files
 from batchwright.console.traffic import Traffic
 from batchwright.operations.app import Application
@@ -51,6 +53,19 @@ def test_a_csv_file_is_safe_to_open_and_says_how_many_rows_it_has(
     assert read[0] == ["record_id", "outcome", "code", "message", "amount", "currency"]
     assert read[1] == ["IN-0", "error", "'=1+1", 'two\nlines, "quoted"', "-1.50", ""]
     assert (len(read), read[-1]) == (1_203, ["# 1201 rows"])
+
+
+@pytest.mark.parametrize(("rows", "told"), [(10_000, []), (10_001, [10_001])])
+def test_who_takes_much_away_stands_in_the_log(
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch, rows: int, told: list[int]
+) -> None:
+    configure_logging(1)  # as `serve` does
+    _give(monkeypatch, _rows(rows))
+    with capture_logs() as logged:
+        assert web.get(f"{ONE}.csv", headers=caller("viewer")).text.endswith(f"# {rows} rows\r\n")
+    lines = [line for line in logged if line["event"] == "many rows were read"]
+    assert [line["rows"] for line in lines] == told
+    assert all(line["user"] == "viewer@example.com" for line in lines)
 
 
 def test_ndjson_has_an_object_a_line_and_ends_with_their_number(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from batchwright.engine.cron import CronError, CronExpression
 from tests.engine.cron.stepping import fires
+from tests.support.rungs import depth
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -309,3 +313,45 @@ def test_expressions_that_fire_otherwise_or_are_intervals_are_not(one: str, othe
 
 def test_the_same_text_in_another_zone_is_not_equivalent() -> None:
     assert not CronExpression("0 0 0 * * ?").is_equivalent_to(CronExpression("0 0 0 * * ?", "Asia/Tokyo"))
+
+
+def test_what_an_expression_means_takes_little_however_it_is_written() -> None:
+    chance = Random(7)
+    parts = (
+        "*",
+        "?",
+        "L",
+        "W",
+        "#",
+        "/",
+        "-",
+        ",",
+        "1",
+        "59",
+        "100000000",
+        "SUN",
+        "1970-2199",
+        "0-59/1",
+        "--",
+        "\t",
+    )
+    tracemalloc.start()
+    try:
+        for _ in range(depth(60, 1_000)):
+            fields = ["".join(chance.choices(parts, k=chance.randrange(1, 60))) for _ in range(7)]
+            lists = [
+                ",".join(chance.choices(("1", "1-7", "*/2", "2199"), k=chance.randrange(1, 60)))
+                for _ in fields
+            ]
+            for text in (" ".join(fields), " ".join(lists), f"0 0 1--{10 ** chance.randrange(30)} * * ?"):
+                with suppress(CronError):
+                    CronExpression(text).describe()
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_expression_that_nobody_writes_is_not_read() -> None:
+    CronExpression("0 0 0 1 1 ? " + ",".join(["1970-2199"] * 98))
+    refused = refusal("0 0 0 1 1 ? " + ",".join(["1970-2199"] * 100))
+    assert (refused.field, refused.position) == ("expression", 1_000)

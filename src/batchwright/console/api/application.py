@@ -84,6 +84,7 @@ def make_web(app: Application, traffic: Traffic) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # an address is that of a thing or of none; a token is sent nowhere else
         strict_content_type=False,  # a body of another type is told by our own shape (`bodies`)
     )
     web.state.application = app
@@ -121,7 +122,7 @@ async def _of_validation(request: Request, error: Exception) -> Response:
         status,
         f"{first.field}: {first.detail}" if len(faults) == 1 else f"{len(faults)} parameters are wrong",
         first.field,
-        "See `errors` for each of them" if len(faults) > 1 else None,
+        f"What may be sent stands at /api/docs#{getattr(request.scope.get('route'), 'operation_id', '')}",
         errors=faults,
     )
     return problem.response(request.state.request_id)

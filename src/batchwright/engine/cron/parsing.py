@@ -44,6 +44,8 @@ SALESFORCE_LAST_YEAR = 2099
 
 _FULL_YEAR = (Span(YEAR.lowest, YEAR.highest, is_interval=True),)
 _AT_ZERO = (Span(0, 0),)
+LONGEST = 1_000
+"""So many characters: all seconds, minutes, hours, days and months one by one are half of it."""
 _LEAST, _MOST = 6, 7
 _SHOWN = 40
 _EXAMPLE = "second minute hour day-of-month month day-of-week [year], for example 0 0 2 * * ?"
@@ -146,8 +148,12 @@ def words_of(text: str) -> list[Piece]:
     """The fields of the text in capitals, parted by blanks and tabs.
 
     Raises:
-        CronError: it holds a line break or another character that cannot be seen.
+        CronError: it is longer than anybody writes one, or holds a character that cannot be seen, such as a line break.
     """
+    if len(text) > LONGEST:
+        problem = f"{len(text):,} characters, and {LONGEST:,} are the most"
+        remedy = "Write ranges and steps for long lists, or several schedules"
+        raise CronError(problem, field="expression", position=LONGEST, remedy=remedy)
     unseen = next((at for at, letter in enumerate(text) if not letter.isprintable() and letter != "\t"), None)
     if unseen is not None:
         problem = f"{text[unseen]!r} cannot stand in an expression"
