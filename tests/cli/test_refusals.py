@@ -88,6 +88,7 @@ NEED_A_DATABASE = [
     "users password erika@example.com --password-stdin",
     "users token erika@example.com",
     "users tokens erika@example.com",
+    "users sessions erika@example.com",
     "users revoke-token erika@example.com nightly",
     "users disable erika@example.com",
     "users enable erika@example.com",

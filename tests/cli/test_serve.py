@@ -122,6 +122,8 @@ def serve(working_directory: Path) -> Iterator[Serve]:
 def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worker(serve: Serve) -> None:
     served = serve()
     served.worker()
+    link = served.line(lambda line: "/first-administrator?code=" in line)
+    assert "You become the first" in served.get(link.strip().removeprefix(served.url))[1]
     assert served.get("/healthz") == (HTTPStatus.OK, "ok\n")
     status, told = served.get("/api/v1/runs/JR-00000001?secret=1", X_Forwarded_For="203.0.113.7")
     assert (status, json.loads(told)["status"]) == (HTTPStatus.UNAUTHORIZED, 401)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import create_engine, text
 from batchwright.config.settings import Settings, operating_system_user
 from batchwright.engine.store.database import Database
 from batchwright.operations.access.sealing import seal_committed
+from batchwright.operations.access.sessions import begin_session
 from batchwright.operations.app import make_application
 from tests.cli.conftest import Batchwright, error_of
 
@@ -160,6 +162,25 @@ def test_a_password_is_one_line_of_standard_input(database: str, batchwright: Ba
         kept = connection.execute(text("SELECT password_hash FROM app_user")).scalar_one()
     opened.close()
     assert PasswordHasher().verify(kept, "correct horse")
+
+
+def test_sessions_are_listed_and_ended_one_by_one_or_all(database: str, batchwright: Batchwright) -> None:
+    add(batchwright, "ada@example.com", "administrator", "--os-user", ME)
+    words = ["users", "sessions", "ada@example.com"]
+    assert "They are signed in nowhere." in batchwright(*words).output
+    opened = Database(database)
+    with opened.write() as connection:
+        for browser in ("Browser 1", "Browser 2", "Browser 3"):
+            begin_session(connection, 1, address="203.0.113.7", browser=browser, now=datetime.now(UTC))
+    opened.close()
+    assert [one["browser"] for one in answer(batchwright, *words)] == ["Browser 1", "Browser 2", "Browser 3"]
+    left = answer(batchwright, *words, "--end", "2", "--reason", "lost")
+    assert [one["session_id"] for one in left] == [1, 3]
+    assert batchwright(*words, "--end", "2").exit_code == 2
+    assert batchwright(*words, "--end", "1", "--end-all").exit_code == 2
+    assert answer(batchwright, *words, "--end-all") == []
+    ends = [(entry["reason"], entry["after"]) for entry in answer(batchwright, "audit", "list")[:2]]
+    assert ends == [(None, {"ended": [1, 3]}), ("lost", {"ended": [2]})]
 
 
 def test_a_password_is_asked_for_twice_without_the_option(database: str, batchwright: Batchwright) -> None:

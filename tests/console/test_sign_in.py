@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from batchwright.operations.access.users import add_user, disable_user, set_pass
 from batchwright.operations.app import Application
 from batchwright.testing.clock import FakeClock
 from tests.console.conftest import Visit
+from tests.console.forms import token_in
 from tests.console.visits import visit_as
 from tests.support.application import ACTOR, NOW
 
@@ -45,12 +45,6 @@ def second(app: Application) -> Iterator[TestClient]:
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False)
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
-    assert found
-    return found[1]
 
 
 def sign_in(web: TestClient, email: str = JANE, password: str = PASSWORD, **fields: str) -> int:

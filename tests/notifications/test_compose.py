@@ -295,6 +295,7 @@ def test_the_frame_of_all_mails_stands_in_one_template(tmp_path: Path) -> None:
         "schedule_late": late,
         "digest": digest_facts([facts()]),
         "token_expires": TOKEN,
+        "account": ACCOUNT,
     }
     for kind, about in kinds.items():
         records = gather(ordinary_source(), "JR-00000042", LIMIT)
@@ -328,6 +329,48 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
     message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)
     assert message["Subject"] == "Token nightly & <b> EXPIRED on 2026-12-01"
     assert "never used, so perhaps nobody needs it" in text_of(message).replace("\n", " ")
+
+
+ACCOUNT: dict[str, Any] = {
+    "event": "reset",
+    "email": "jane@example.com",
+    "at": "2026-11-21T22:00:00.000Z",
+    "address": "203.0.113.7",
+    "browser": "Browser <b>",
+    "failures": 0,
+    "database": "sqlite:///x.db",
+    "mail_only_to_files": False,
+    "link": "https://b.example.com/reset?code=x-y_z",
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "subject", "said"),
+    [
+        ({}, "Set another password", "It is good once, for one hour."),
+        ({"link": None}, "Set another password", "Your user is disabled, so there is none."),
+        (
+            {"event": "after_failures", "failures": 1_200, "link": None},
+            "Somebody signed in as you after failed tries",
+            "after 1200 tries that failed",
+        ),
+        (
+            {"event": "password_changed", "link": None, "mail_only_to_files": True},
+            "Your password was changed",
+            "Mail is only written to files here",
+        ),
+    ],
+)
+def test_a_mail_about_an_account_says_what_happened_and_what_to_do(
+    values: dict[str, Any], subject: str, said: str
+) -> None:
+    about = ACCOUNT | values
+    message = composer().compose(replace(mail(about), kind="account"), EMPTY, NOW)
+    assert message["Subject"] == subject
+    assert said in " ".join(text_of(message).split())
+    assert "Browser &lt;b&gt;" in html_of(message)
+    for part in (text_of(message), html_of(message)):
+        assert ("https://b.example.com/reset?code=x-y_z" in part) is (about["link"] is not None)
 
 
 def test_a_whole_template_of_ones_own_needs_no_frame(tmp_path: Path) -> None:

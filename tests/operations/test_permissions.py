@@ -20,6 +20,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
+from batchwright.operations.access.own_password import change_password
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
 from batchwright.operations.access.sessions import (
     end_session,
@@ -188,6 +189,7 @@ NEEDED = {
         "workers_page",
         "show_me",
         "sign_out",
+        "change_password",
     },
     Right.OPERATE: {
         "amend_asset_line_item",
@@ -282,6 +284,15 @@ NO_ACT = {
     "sign_in": "comes before the question",
     "right_over": "part of the question itself",
     "count_try": "comes before the question",
+    "request_reset": "comes before the question",
+    "mail_reset": "goes to the user alone",
+    "reset_is_possible": "asks for the code of a link",
+    "reset_password": "asks for the code of a link",
+    "record_account_mail": "part of acts, which ask",
+    "has_users": "for who cannot be asked anything: there is no user",
+    "first_administrator_code": "for who starts the service, where there is no user",
+    "first_administrator_is_possible": "asks for the code of a link",
+    "add_first_administrator": "asks for the code of a link",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
@@ -301,6 +312,7 @@ NO_ACT = {
     "make_digests": "the worker's act",
     "prune_selections": "the worker's act",
     "refresh_forecast": "the worker's act",
+    "prune_sign_ins": "the worker's act",
     "prune_keyed_calls": "the worker's act",
     "answer_once": "around acts, which ask",
     "kept_answer": "what one's own act was answered",
@@ -444,6 +456,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "end_session": lambda: end_session(app, "x", 1, actor=actor),
         "end_sessions": lambda: end_sessions(app, "x", actor=actor),
         "sign_out": lambda: sign_out(app, actor=actor),
+        "change_password": lambda: change_password(app, "x", "x", actor=actor),
         "set_mail": lambda: set_mail(app, "x", "x", actor=actor),
         "set_password": lambda: set_password(app, "x", "x", actor=actor),
         "set_role": lambda: set_role(app, "x", "x", actor=actor),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from batchwright.engine.errors import Refused
@@ -15,10 +15,11 @@ from batchwright.operations.access import tries
 from batchwright.operations.access.passwords import check_password, hash_password, password_fits
 from batchwright.operations.access.sessions import list_sessions
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
-from batchwright.operations.access.tries import Counted, TooManyTries, count_try, delay_after
+from batchwright.operations.access.tries import Counted, TooManyTries, count_try, delay_after, prune_sign_ins
 from batchwright.operations.access.users import add_user, disable_user, set_password
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.tables import sign_in_try
+from batchwright.operations.links import new_code
+from batchwright.operations.tables import one_time_link, sign_in_try, user_session
 from batchwright.testing.clock import FakeClock
 from tests.support.application import ACTOR, ADDRESS, NOW, make_settings
 
@@ -180,6 +181,23 @@ def test_tries_are_forgotten_a_day_after_the_last(app: Application, clock: FakeC
     clock.sleep(tries.FORGOTTEN_AFTER.total_seconds() + 1)
     for _ in range(5):
         fail(app)
+
+
+@pytest.mark.on_both
+def test_what_nobody_counts_any_more_is_deleted(app: Application, clock: FakeClock, jane: None) -> None:
+    def rows() -> list[int]:
+        with app.database.read() as connection:
+            tables = (sign_in_try, user_session, one_time_link)
+            return [connection.scalars(select(func.count()).select_from(table)).one() for table in tables]
+
+    fail(app)
+    sign_in(app, JANE, PASSWORD, address=HOME)
+    with app.database.write() as connection:
+        new_code(connection, clock.now(), os_user="me")
+    for days, left in ((1, [4, 1, 1]), (0.1, [0, 1, 0]), (35.8, [0, 1, 0]), (0.2, [0, 0, 0])):
+        clock.sleep(days * 86_400)
+        prune_sign_ins(app)
+        assert rows() == left, days
 
 
 def test_no_delay_is_longer_than_a_quarter_of_an_hour_however_many_tries_there_were() -> None:

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from batchwright.config.addresses import ascii_domain
 from batchwright.engine.errors import Refused
+from batchwright.notifications.account import ACCOUNT, Account
 from batchwright.notifications.addresses import parse_address
 from batchwright.notifications.digest import DIGEST_KIND, Digest
 from batchwright.notifications.outbox import Mail
@@ -82,6 +83,8 @@ def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
         return {"digest": Digest(mail.facts)}
     if mail.kind == SCHEDULE_LATE:
         return {"late": ScheduleLate(mail.facts)}
+    if mail.kind == ACCOUNT:
+        return {"account": Account(mail.facts)}
     if mail.kind == TOKEN_EXPIRES:
         return {"token": TokenExpires(mail.facts)}
     return {"run": RunEnded(mail.facts, records)}

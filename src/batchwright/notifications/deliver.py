@@ -132,6 +132,8 @@ class Mailer:
 
     With ``route`` it takes only mail that was recorded for that route (``file`` or ``smtp``).
 
+    ``secrets`` gives the facts of a mail that are kept nowhere: they are made for each attempt.
+
     Not to be called inside a running event loop: every call has one of its own, and one connection. What ``stop`` says
     is obeyed within a moment, also in the middle of a mail, which is then due again: at once, or, where the server may
     have accepted it already, after the pause of a failed attempt.
@@ -150,6 +152,7 @@ class Mailer:
         refusal: Callable[[str, Mapping[str, Any]], BaseException | None] = lambda job, parameters: None,
         chance: Callable[[], float] = random.random,
         route: str | None = None,
+        secrets: Callable[[Mail], Mapping[str, Any]] = lambda mail: {},
     ) -> None:
         self._database = database
         self._transport = transport
@@ -161,6 +164,7 @@ class Mailer:
         self._refusal = refusal
         self._chance = chance
         self._route = route
+        self._secrets = secrets
         self._unmarked: dict[int, datetime] = {}
 
     def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
@@ -342,7 +346,8 @@ class Mailer:
         except Refused as refusal:
             return RefusedForGood(str(refusal))
         try:
-            message = self._composer.compose(mail, records, self._clock.now())
+            whole = replace(mail, facts={**mail.facts, **self._secrets(mail)})
+            message = self._composer.compose(whole, records, self._clock.now())
             return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
         # A template of the user's own can raise anything; the mail waits for its repair.
         except Exception as fault:

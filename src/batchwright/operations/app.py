@@ -6,7 +6,7 @@ import os
 import reprlib
 import sys
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -134,6 +134,7 @@ class Application:
     def mailer(self) -> Mailer:
         """Sends what the outbox holds."""
         from batchwright.notifications.deliver import Mailer, transport_from
+        from batchwright.operations.links import secrets_of_mail
 
         return Mailer(
             database=self.database,
@@ -149,6 +150,7 @@ class Application:
             jobs=self.registry.names,
             refusal=self.dispatcher.claims.abilities.refusal,
             route=self.settings.mail.transport,
+            secrets=partial(secrets_of_mail, self.database, self.clock, self.settings.base_url),
         )
 
     def close(self) -> None:

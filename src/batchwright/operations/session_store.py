@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import IDLE_END, app_user, user_session
@@ -64,8 +64,3 @@ def signed_in_from(connection: Connection, user_id: int, address: str) -> bool:
     """Whether that user has signed in from that address, in a session that is kept."""
     theirs = (user_session.c.user_id == user_id) & (user_session.c.address == address)
     return connection.execute(select(user_session.c.id).where(theirs).limit(1)).first() is not None
-
-
-def delete_sessions_before(connection: Connection, moment: datetime) -> int:
-    """Delete the sessions that could last no longer than that; how many there were."""
-    return connection.execute(delete(user_session).where(user_session.c.expires_at < moment)).rowcount

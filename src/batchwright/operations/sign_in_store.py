@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Column, Connection, RowMapping, delete, exists, insert, or_, select, update
 
 from batchwright.engine.store.upsert import insert_into
 from batchwright.operations.tables import one_time_link, sign_in_try
@@ -32,11 +32,6 @@ def set_tries(connection: Connection, hashed: str, tries: int, last_at: datetime
     connection.execute(update(sign_in_try).where(sign_in_try.c.hash == hashed).values(values))
 
 
-def delete_tries_before(connection: Connection, moment: datetime) -> int:
-    """Delete the counts whose last try was before that; how many there were."""
-    return connection.execute(delete(sign_in_try).where(sign_in_try.c.last_at < moment)).rowcount
-
-
 def add_link(connection: Connection, values: Mapping[str, Any]) -> None:
     """Add a link."""
     connection.execute(insert(one_time_link).values(dict(values)))
@@ -60,6 +55,14 @@ def use_links(connection: Connection, user_id: int | None, now: datetime) -> Non
     )
 
 
-def delete_links_before(connection: Connection, moment: datetime) -> int:
-    """Delete the links that expired before that; how many there were."""
-    return connection.execute(delete(one_time_link).where(one_time_link.c.expires_at < moment)).rowcount
+def anything_before(connection: Connection, before: Mapping[Column[Any], datetime]) -> bool:
+    """Whether a row of a table is older, by that column of it, than that moment."""
+    return bool(
+        connection.scalar(select(or_(*(exists().where(column < at) for column, at in before.items()))))
+    )
+
+
+def delete_before(connection: Connection, before: Mapping[Column[Any], datetime]) -> None:
+    """Delete the rows that are."""
+    for column, at in before.items():
+        connection.execute(delete(column.table).where(column < at))

@@ -102,8 +102,13 @@ def user_by_email(connection: Connection, email: str, *, kept: bool = False) -> 
     """The user of that address in lower case; `kept` as they are until the transaction ends."""
     statement = select(app_user).where(app_user.c.email == email)
     if kept:
-        statement = statement.with_for_update(read=True)
+        statement = statement.with_for_update(key_share=True)
     return connection.execute(statement).mappings().one_or_none()
+
+
+def user_by_key(connection: Connection, key: int | None) -> RowMapping | None:
+    """The user of that key."""
+    return connection.execute(select(app_user).where(app_user.c.id == key)).mappings().one_or_none()
 
 
 def user_by_os_user(connection: Connection, os_user: str) -> RowMapping | None:

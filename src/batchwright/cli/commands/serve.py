@@ -11,6 +11,7 @@ from batchwright.cli.metrics_port import expose, metrics_port_option
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
+from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Application
 
@@ -68,6 +69,7 @@ def serve(
         where = listening.getsockname()
         name = f"[{where[0]}]" if ":" in where[0] else where[0]
         say(f"Serving {app.database.display_url} at http://{name}:{where[1]}", err=True)
+        _tell_of_first_administrator(app, f"http://{name}:{where[1]}")
         code = server.serve(
             app,
             listening,
@@ -78,6 +80,17 @@ def serve(
         )
     say("Stopped.", err=True)
     return code
+
+
+def _tell_of_first_administrator(app: Application, here: str) -> None:
+    code = first_administrator_code(app)
+    if code is not None:
+        base = app.settings.console_url or here
+        say(
+            "There is no user yet. Whoever opens this link within the hour becomes the first administrator:",
+            err=True,
+        )
+        say(f"{base.rstrip('/')}/first-administrator?code={code}", err=True)
 
 
 def _check_reach(app: Application, host: str, allow_http: bool) -> None:

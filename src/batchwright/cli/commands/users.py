@@ -12,6 +12,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
+from batchwright.operations.access import sessions as operations_on_sessions
 from batchwright.operations.access import tokens as operations_on_tokens
 from batchwright.operations.access import users as operation
 from batchwright.operations.views import View
@@ -38,6 +39,15 @@ TOKEN_COLUMNS = (
     Column("created_at", "Created UTC", show=instant),
     Column("created_by", "Created by"),
     Column("revoked_at", "Revoked UTC", show=instant),
+)
+
+SESSION_COLUMNS = (
+    Column("session_id", "Session", numeric=True),
+    Column("address", "Signed in from"),
+    Column("browser", "Browser"),
+    Column("created_at", "Since UTC", show=instant),
+    Column("last_used_at", "Last used UTC", show=instant),
+    Column("ends_at", "Ends UTC", show=instant),
 )
 
 
@@ -163,6 +173,33 @@ def revoke_token(email: str, name: str, reason: str | None, actor: str | None, a
         who = acting(app, actor)
         revoked = operations_on_tokens.revoke_token(app, email, name, actor=who, reason=reason)
     _answer(revoked, as_json, TOKEN_COLUMNS)
+
+
+@users.command(
+    "sessions", example="batchwright users sessions jane@example.com --end-all --reason 'lost laptop'"
+)
+@click.argument("email", metavar="EMAIL")
+@click.option("--end", "ended", type=int, metavar="SESSION", help="End this one.")
+@click.option("--end-all", is_flag=True, help="End all of them.")
+@reason_option
+@actor_option
+@as_json_option
+def sessions(
+    email: str, ended: int | None, end_all: bool, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """List the sessions by which a user is signed in to the console, or end one or all; then those that are left."""
+    if end_all and ended is not None:
+        raise click.UsageError("Give --end SESSION for one or --end-all for all of them.")
+    with application() as app:
+        who = acting(app, actor)
+        if ended is not None:
+            operations_on_sessions.end_session(app, email, ended, actor=who, reason=reason)
+        if end_all:
+            operations_on_sessions.end_sessions(app, email, actor=who, reason=reason)
+        rows = operations_on_sessions.list_sessions(app, email, actor=who)
+    write_rows(
+        rows, SESSION_COLUMNS, format="json" if as_json else "table", nothing="They are signed in nowhere."
+    )
 
 
 @users.command("disable", example="batchwright users disable jane@example.com --reason 'has left'")

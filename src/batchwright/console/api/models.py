@@ -226,6 +226,24 @@ class NewTokenText(Token):
     token: Annotated[str, Field(examples=["bw_…"])]
 
 
+class Session(_Answer):
+    """A browser that is signed in; `current` is the one that asks."""
+
+    session_id: int
+    address: str
+    browser: str | None
+    created_at: Instant
+    last_used_at: Instant
+    ends_at: Instant
+    current: bool
+
+
+class EndedSessions(_Answer):
+    """How many sessions were ended."""
+
+    ended: int
+
+
 class AuditEntry(_Answer):
     """An act that somebody did or tried; `before` and `after` are JSON values."""
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import structlog
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused, storable
+from batchwright.notifications.account import AFTER_FAILURES
 from batchwright.notifications.preferences import bare
 from batchwright.operations import session_store, user_store
 from batchwright.operations.access import audit
+from batchwright.operations.access.account_mail import record_account_mail
 from batchwright.operations.access.authentication import secret_hash
 from batchwright.operations.access.passwords import password_fits
-from batchwright.operations.access.sessions import begin_session
+from batchwright.operations.access.sessions import LONGEST_BROWSER, begin_session
 from batchwright.operations.access.tries import count_try, forgive_try, tries_at_password
 from batchwright.operations.actor import Actor, Door, Principal, check_actor
 from batchwright.operations.app import Application
 
 LONGEST_ADDRESS: Final = 254
+TOLD_FROM: Final = 3
+"""After so many tries that failed a user is told by mail that somebody signed in as them."""
 
 log = structlog.get_logger()
 
@@ -65,18 +70,33 @@ def sign_in(
         there = user_store.user_by_email(connection, email, kept=True)
         if there is None or there["disabled"] or there["password_hash"] != user["password_hash"]:
             raise _failed(user, address)
-        forgive_try(connection, counted, now)
-        begun = begin_session(connection, there["id"], address=address, browser=browser, now=now)
-        actor = Actor(
-            email, operating_system_user(), Door.CONSOLE, Principal(there["id"], None, address, begun.key)
-        )
+        failures = forgive_try(connection, counted, now)
+        signed_in = begin(connection, there, address=address, browser=browser, now=now)
+        if failures >= TOLD_FROM:
+            record_account_mail(
+                app,
+                connection,
+                AFTER_FAILURES,
+                email,
+                address=address,
+                browser=browser[:LONGEST_BROWSER],
+                failures=failures,
+                now=now,
+            )
         if replaced is not None:
             old = session_store.session_by_hash(connection, secret_hash(replaced))
             if old is not None:
                 session_store.end_sessions(connection, old["user_id"], now, old["id"])
-        audit.record(connection, actor, "user.sign_in", email, now=now)
-    log.info("somebody signed in", email=email, address=address, session=begun.key)
-    return SignedIn(begun.reference, actor)
+        audit.record(connection, signed_in.actor, "user.sign_in", email, now=now)
+    log.info("somebody signed in", email=email, address=address)
+    return signed_in
+
+
+def begin(connection: Connection, user: RowMapping, *, address: str, browser: str, now: datetime) -> SignedIn:
+    """A new session of a user who has shown who they are, in the caller's transaction."""
+    begun = begin_session(connection, user["id"], address=address, browser=browser, now=now)
+    principal = Principal(user["id"], None, address, begun.key)
+    return SignedIn(begun.reference, Actor(user["email"], operating_system_user(), Door.CONSOLE, principal))
 
 
 def _failed(user: RowMapping | None, address: str) -> SignInFailed:

@@ -17,6 +17,7 @@ from batchwright.engine.errors import Refused
 from batchwright.operations import session_store, sign_in_store
 from batchwright.operations.access.authentication import secret_hash
 from batchwright.operations.app import Application
+from batchwright.operations.tables import one_time_link, sign_in_try, user_session
 
 OF_USER: Final = 5
 OF_ADDRESS: Final = 20
@@ -27,6 +28,8 @@ FIRST_DELAY: Final = timedelta(seconds=1)
 LONGEST_DELAY: Final = timedelta(minutes=15)
 FORGOTTEN_AFTER: Final = timedelta(days=1)
 """So long after the last try they are counted from the beginning."""
+SESSIONS_KEPT: Final = timedelta(days=30)
+"""So long after its end a session tells where its user signed in before."""
 
 
 class TooManyTries(Refused):
@@ -59,8 +62,11 @@ def tries_at_password(connection: Connection, email: str, user_id: int | None, a
     From where they signed in before, a user is counted apart: who tries from elsewhere cannot keep them out there.
     """
     known = user_id is not None and session_store.signed_in_from(connection, user_id, address)
-    who = f"user {email} at {address}" if known else f"user {email}"
-    return [Counted(who, OF_USER), Counted(f"address {address}", OF_ADDRESS), told_of(email)]
+    return [
+        _of_user(email, address if known else None),
+        Counted(f"address {address}", OF_ADDRESS),
+        told_of(email),
+    ]
 
 
 def told_of(email: str) -> Counted:
@@ -91,6 +97,32 @@ def forgive_try(connection: Connection, counted: Sequence[Counted], now: datetim
     sign_in_store.set_tries(connection, address, max(0, rows[address]["tries"] - 1), now, now)
     sign_in_store.set_tries(connection, told, 0, now, now)
     return max(0, int(rows[told]["tries"]) - 1)
+
+
+def forgive_user(connection: Connection, email: str, address: str, now: datetime) -> None:
+    """Forget the tries at the password of somebody at that address, who has another one now."""
+    hashes = [each.hash for each in (_of_user(email), _of_user(email, address), told_of(email))]
+    for hashed in sign_in_store.lock_tries(connection, hashes, now):
+        sign_in_store.set_tries(connection, hashed, 0, now, now)
+
+
+def prune_sign_ins(app: Application) -> None:
+    """Delete counts that are forgotten, links that have expired, and sessions that have for long."""
+    now = app.clock.now()
+    before = {
+        sign_in_try.c.last_at: now - FORGOTTEN_AFTER,
+        one_time_link.c.expires_at: now - FORGOTTEN_AFTER,
+        user_session.c.expires_at: now - SESSIONS_KEPT,
+    }
+    with app.database.read_autocommit() as connection:
+        there = sign_in_store.anything_before(connection, before)
+    if there:
+        with app.database.write() as connection:
+            sign_in_store.delete_before(connection, before)
+
+
+def _of_user(email: str, address: str | None = None) -> Counted:
+    return Counted(f"user {email}" if address is None else f"user {email} at {address}", OF_USER)
 
 
 def delay_after(tries: int) -> timedelta:

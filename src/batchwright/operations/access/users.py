@@ -37,7 +37,7 @@ def add_user(
     adds it unless `os_user` says otherwise: from then on who has no row may do nothing there.
     """
     permit(app, actor, Right.ADMINISTER, "user.add")
-    address = _address(email)
+    address = checked_address(email)
     check_one_of(role, ROLES, field="role")
     os_user = None if os_user is None else _login_name(os_user)
     try:
@@ -52,7 +52,7 @@ def add_user(
             values = {"email": address, "role": role, "os_user": os_user, "mail": "always", "disabled": False}
             user_store.add_user(connection, {**values, "created_at": app.clock.now()})
             _check_administered(app, connection)
-            added = _user(existing_user(connection, address), holders=())
+            added = user_view(existing_user(connection, address), holders=())
             audit.record(
                 connection, actor, "user.add", address, reason=reason, after=added, now=app.clock.now()
             )
@@ -67,7 +67,7 @@ def list_users(app: Application, limit: int | None = None, *, actor: Actor | Non
     check_limit(limit)
     with app.database.read() as connection:
         holders = token_store.holders(connection, app.clock.now())
-        return [_user(row, holders) for row in user_store.list_users(connection, limit=limit)]
+        return [user_view(row, holders) for row in user_store.list_users(connection, limit=limit)]
 
 
 def users_page(
@@ -79,7 +79,7 @@ def users_page(
         holders = token_store.holders(connection, app.clock.now())
 
     def view(row: RowMapping) -> View:
-        return _user(row, holders)
+        return user_view(row, holders)
 
     return page_of(app.database, "users", user_store.user_listing(), {}, view, limit=limit, after=after)
 
@@ -102,7 +102,7 @@ def show_me(app: Application, *, actor: Actor | None = None) -> View:
             )
         roles = [user["role"], *([token["role"]] if token and token["role"] else [])]
         return {
-            **_user(user, token_store.holders(connection, now)),
+            **user_view(user, token_store.holders(connection, now)),
             "right": min(roles, key=ROLES.index),
             "token": None if token is None else token["name"],
             "token_expires_at": None if token is None else instant(token["expires_at"]),
@@ -189,14 +189,14 @@ def _change(
     with app.database.write() as connection:
         user_store.lock_users(connection)
         user = existing_user(connection, email)
-        before = _user(user, token_store.holders(connection, now))
+        before = user_view(user, token_store.holders(connection, now))
         user_store.change_user(connection, user["id"], values)
         if values.get("disabled"):
             token_store.revoke_all(connection, user["id"], now)
         if values.get("disabled") or "password_hash" in values:
             session_store.end_sessions(connection, user["id"], now)
         _check_administered(app, connection)
-        after = _user(existing_user(connection, email), token_store.holders(connection, now))
+        after = user_view(existing_user(connection, email), token_store.holders(connection, now))
         audit.record(
             connection, actor, act, user["email"], reason=reason, before=before, after=after, now=now
         )
@@ -239,7 +239,8 @@ def _check_first(role: str) -> None:
         )
 
 
-def _address(text: str) -> str:
+def checked_address(text: str) -> str:
+    """The address of a user in lower case. Refuses what is none."""
     try:
         check_address(text)
     except Refused as error:
@@ -284,7 +285,8 @@ def _tied(app: Application, os_user: str | None) -> Conflict:
     )
 
 
-def _user(row: RowMapping, holders: Collection[int]) -> View:
+def user_view(row: RowMapping, holders: Collection[int]) -> View:
+    """A user as `list_users` shows them; `holders` are the keys of who has a good token."""
     return {
         "email": row["email"],
         "role": row["role"],

@@ -1,6 +1,6 @@
 """What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
-selections that have expired and answers kept for long enough, adds the forecast up, and tells of tokens that expire and
-of mail that nobody sends.
+selections that have expired, answers kept for long enough and old sign-ins, adds the forecast up, and tells of tokens
+that expire and of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from batchwright.engine.lease import GonePeers
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.notifications import outbox
 from batchwright.operations.access.sealing import seal_committed
+from batchwright.operations.access.tries import prune_sign_ins
 from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import refresh_forecast
 from batchwright.operations.billing.selections import prune_selections
@@ -81,6 +82,7 @@ class Upkeep:
             self._try("the daily digests could not be made; they wait", self._mails(make_digests))
             self._try("selections that have expired could not be deleted", prune_selections)
             self._try("answers of old calls could not be deleted", prune_keyed_calls)
+            self._try("old sessions and tries to sign in could not be deleted", prune_sign_ins)
             self._try(
                 "users could not be told of tokens that expire; it waits",
                 self._mails(tell_of_expiring_tokens),

@@ -1,4 +1,4 @@
-"""Users and their tokens."""
+"""Users, their tokens and their sessions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Why, answer, page_answer
-from batchwright.console.api.models import NewTokenText, Page, Token, User
+from batchwright.console.api.models import EndedSessions, NewTokenText, Page, Session, Token, User
 from batchwright.operations.access.permissions import Right
+from batchwright.operations.access.sessions import end_session, end_sessions, sessions_page
 from batchwright.operations.access.tokens import make_token, revoke_token, tokens_page
 from batchwright.operations.access.users import (
     add_user,
@@ -128,3 +129,26 @@ def token(email: str, new: NewToken, call: Call = CALL) -> Response:
 def revoke(email: str, name: str, why: Why, call: Call = CALL) -> Response:
     """End a token at once."""
     return answer(revoke_token(call.app, email, name, actor=call.actor, reason=why.reason))
+
+
+@doors.door("GET", "/users/{email}/sessions", sessions_page, Right.ADMINISTER, answers={200: Page[Session]})
+def sessions(email: str, query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Response:
+    """The sessions by which a user is signed in to the console."""
+    page = sessions_page(call.app, email, limit=query.limit, after=query.after, actor=call.actor)
+    return page_answer(call, page)
+
+
+@doors.door(
+    "POST", "/users/{email}/sessions/end", end_sessions, Right.ADMINISTER, answers={200: EndedSessions}
+)
+def end_all(email: str, why: Why, call: Call = CALL) -> Response:
+    """End all sessions of a user at once."""
+    return answer({"ended": end_sessions(call.app, email, actor=call.actor, reason=why.reason)})
+
+
+@doors.door(
+    "POST", "/users/{email}/sessions/{session_id}/end", end_session, Right.ADMINISTER, answers={200: Session}
+)
+def end(email: str, session_id: int, why: Why, call: Call = CALL) -> Response:
+    """End a session at once."""
+    return answer(end_session(call.app, email, session_id, actor=call.actor, reason=why.reason))
