@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from batchwright.console.pages.session import COOKIE
 from batchwright.console.server import listen, make_asgi
@@ -60,3 +60,16 @@ def sign_in(context: BrowserContext, app: Application, email: str, url: str) -> 
         assert user is not None
         begun = begin_session(connection, user["id"], address="127.0.0.1", browser="", now=app.clock.now())
     context.add_cookies([{"name": COOKIE, "value": begun.reference, "url": url}])
+
+
+def cut(page: Page) -> list[str]:
+    """What of a page reaches beyond its right edge."""
+    found: list[str] = page.evaluate(_CUT)
+    return found
+
+
+_CUT = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
+    [...document.querySelectorAll("main *, header *, nav *")]
+    .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth
+        && !one.closest("thead, .unseen, .sheet"))
+    .map((one) => one.outerHTML.slice(0, 120))"""

@@ -61,11 +61,10 @@ def months(periods: Sequence[str] | None) -> Markup:
             spans[-1][1:] = [period]
         else:
             spans.append([period])
-    shown = [" to ".join(span) for span in spans]
-    more = [f"and {len(shown) - 3} more"] if len(shown) > 3 else []
-    return Markup(", ").join(
-        Markup('<span class="nowrap">{}</span>').format(one) for one in [*shown[:3], *more]
-    )
+    month = Markup('<span class="nowrap">{}</span>')
+    shown = [Markup(" to ").join(map(month.format, span)) for span in spans[:3]]
+    more = [f"and {len(spans) - 3} more"] if len(spans) > 3 else []
+    return Markup(", ").join([*shown, *more])
 
 
 def _month(period: str) -> int:
