@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -386,14 +388,15 @@ def _p95(app: Application, read: Read, times: int, *, first: bool) -> float:
 
 
 @contextmanager
-def rating(url: str, inputs: int) -> Iterator[None]:
-    """While all inputs are draft rated by another process, again and again."""
+def rating(url: str, inputs: int, work: str = "rate") -> Iterator[None]:
+    """While all inputs are draft rated by another process, again and again; for `rate apart` by its pool of them."""
     with tempfile.TemporaryDirectory(prefix="batchwright-bench-mail-") as folder:
-        words = [sys.executable, "-m", "bench.worker", "rate", url, str(inputs), "10", str(SCOPE), folder]
+        words = [sys.executable, "-m", "bench.worker", work, url, str(inputs), "10", str(SCOPE), folder]
         script = "import subprocess, sys\nwhile subprocess.run(sys.argv[1:]).returncode == 0: pass"
         process = subprocess.Popen(
             [sys.executable, "-c", script, *words], cwd=Path(__file__).resolve().parents[1],
             stdout=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "BATCHWRIGHT_DATABASE_URL": url},
         )  # fmt: skip
         try:
             yield
@@ -404,9 +407,6 @@ def rating(url: str, inputs: int) -> Iterator[None]:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    import os
-    import signal
-
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -55,11 +55,11 @@ def _measured(url: str, folder: str, given: argparse.Namespace) -> str:
     app = make_application(Settings(database_url=url, executor="inline"))
     app.database.upgrade()
     runs = [submit_run(app, "draft-usage-rating", {}, actor=ACTOR).run_id for _ in range(given.runs)]
-    tokens = list(_tokens(app, -(-given.waiters // WAITS)))
+    tokens = list(tokens_of(app, -(-given.waiters // WAITS)))
     heard: list[float] = []
     spent = 0.0
     with web(url, folder) as (process, port):
-        _get(port, tokens[0], f"/api/v1/runs/{runs[0]}")
+        get(port, tokens[0], f"/api/v1/runs/{runs[0]}")
         rest = waiting = pss(process.pid)
         for number in range(given.rounds):
             with ExitStack() as held:
@@ -79,7 +79,7 @@ def _measured(url: str, folder: str, given: argparse.Namespace) -> str:
     return " | ".join([*cells, f"{rest:.0f}", f"{waiting:.0f}", f"{os.getloadavg()[0]:.1f}"])
 
 
-def _tokens(app: Application, number: int) -> Iterator[str]:
+def tokens_of(app: Application, number: int) -> Iterator[str]:
     """Of so many users, the first of whom is an administrator."""
     for n in range(number):
         email, role = f"caller{n}@example.com", "viewer" if n else "administrator"
@@ -115,11 +115,12 @@ def _waiter(port: int, token: str, run_id: str) -> socket.socket:
 
 
 def _until_all_wait(port: int, number: int) -> None:
-    while f"batchwright_web_waiters {number}.0" not in _get(port, None, "/metrics"):
+    while f"batchwright_web_waiters {number}.0" not in get(port, None, "/metrics"):
         time.sleep(0.2)
 
 
-def _get(port: int, token: str | None, path: str) -> str:
+def get(port: int, token: str | None, path: str) -> str:
+    """What is answered there. Raises ``HTTPError`` for a refusal."""
     asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
     if token is not None:
         asked.add_header("Authorization", f"Bearer {token}")

@@ -23,7 +23,9 @@ def main() -> None:
     work, url, inputs, inputs_per_asset, scope_size, folder = sys.argv[1:]
     company = Company(int(inputs), inputs_per_asset=int(inputs_per_asset))
     figures = (
-        rate(url, int(scope_size), Path(folder)) if work == "rate" else floor(url, company, int(scope_size))
+        floor(url, company, int(scope_size))
+        if work == "floor"
+        else rate(url, int(scope_size), Path(folder), "inline" if work == "rate" else "local")
     )
     print(json.dumps(figures | {"peak_bytes": peak_memory()}))
 
@@ -40,14 +42,14 @@ def floor(url: str, company: Company, scope_size: int) -> dict[str, float]:
     return {"records": records, "seconds": seconds}
 
 
-def rate(url: str, scope_size: int, folder: Path) -> dict[str, float]:
+def rate(url: str, scope_size: int, folder: Path, executor: str) -> dict[str, float]:
     """Seconds of a draft rating of everything, from submit to its end; and those of making and writing its mail."""
     from batchwright.config.settings import MailSettings, Settings
     from batchwright.engine.submit import Request, submit
     from batchwright.jobs.draft_usage_rating import DraftUsageRatingJob
     from batchwright.operations.app import make_application
 
-    app = make_application(Settings(database_url=url, executor="inline", mail=MailSettings(directory=folder)))
+    app = make_application(Settings(database_url=url, executor=executor, mail=MailSettings(directory=folder)))
     request = Request(actor="bench", scope_size=scope_size, mail_actor=False, notify=["bench@example.com"])
     started = time.perf_counter()
     with app.database.write() as connection:
