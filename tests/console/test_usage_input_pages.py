@@ -187,3 +187,160 @@ def test_a_viewer_sees_no_boxes_of_all_and_buttons_that_name_the_role_they_need(
     page = web.get("/usage-inputs").text
     assert page.count('disabled title="Needs the role operator"') == 5
     assert 'name="all"' not in page
+
+
+def test_the_page_of_an_input_shows_its_amounts_and_how_each_came_about(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    web.post(f"/usage-inputs/{JUNE}/draft-rate", data={"csrf_token": token})
+    web.post(f"/usage-inputs/{JUNE}/rate", data={"csrf_token": token})
+    shown = words(web.get(f"/usage-inputs/{JUNE}").text)
+    assert "Quantity 20.00 Each Rated Amount 4,000.00 USD (Draft) Rated Amount 4,000.00 USD" in shown
+    assert "Usage, tier 1 20.00 200.00 4,000.00" in shown
+    assert "Internet Plans of PB-1, from 2023-01-01, revision 1" in shown
+    assert "it is the first of its window" in shown
+
+
+def test_an_input_is_drafted_and_processed_from_its_page(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    for act, words_of_it, after in (
+        ("draft-rate", "Draft rate", ("Loaded", None, "4000.00")),
+        ("rate", "Process Usage Input", ("Rated", "4000.00", "4000.00")),
+        ("unrate", "Unrate", ("Error", None, None)),
+        ("reset", "Reset", ("Loaded", None, None)),
+    ):
+        page = web.get(f"/usage-inputs/{JUNE}").text
+        assert f'href="/usage-inputs/{JUNE}/{act}" data-dialog>{words_of_it}' in page
+        answer = web.post(f"/usage-inputs/{JUNE}/{act}", data={"csrf_token": token, "reason": "A test"})
+        assert answer.status_code == 200, answer.text
+        assert answer.url.query == f"done=usage-input-{act}".encode(), act
+        status, rated, draft = inputs(app)[JUNE]
+        assert (status, rated) == after[:2], act
+        assert after[2] in (None, draft), act
+    web.post(f"/usage-inputs/{JUNE}/delete", data={"csrf_token": token})
+    assert list(inputs(app)) == [JULY]
+    gone = web.get(f"/usage-inputs/{JUNE}")
+    assert (gone.status_code, "its id stays taken" in gone.text) == (410, True)
+
+
+def test_an_act_that_the_status_forbids_is_shown_disabled_with_why(web: TestClient, visit: Visit) -> None:
+    visit("operator")
+    page = web.get(f"/usage-inputs/{JUNE}").text
+    assert 'Unrate<span class="unseen"> (its status is Loaded; this takes Rated)' in page
+    visit("viewer")
+    assert (
+        'Process Usage Input<span class="unseen"> (needs the role operator)'
+        in web.get(f"/usage-inputs/{JUNE}").text
+    )
+
+
+def test_an_act_whose_run_skips_the_input_leads_to_the_history_that_says_why(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    answer = web.post(f"/usage-inputs/{JUNE}/unrate", data={"csrf_token": token})
+    assert "This was not done for the usage input" in answer.text
+    region = web.get(f"/usage-inputs/{JUNE}", headers={"X-Live-Region": "region_history"}).text
+    assert "there is no rated amount to take back" in region
+    assert "data-live" not in region
+
+
+def test_an_act_on_an_input_that_changed_after_it_was_shown_asks_again(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    asked = web.get(f"/usage-inputs/{JUNE}/rate").text
+    expected = re.search(r'name="expected" value="(\w+)"', asked)
+    assert expected is not None
+    edit_usage_input(app, JUNE, quantity="19", actor=ACTOR)
+    form = {"csrf_token": token, "expected": expected[1]}
+    answer = web.post(f"/usage-inputs/{JUNE}/rate", data=form)
+    assert (answer.status_code, "Quantity 19.00 Each" in words(answer.text)) == (422, True)
+    assert inputs(app)[JUNE][0] == "Loaded"
+
+
+def test_history_comes_after_the_rest_and_page_by_page(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    for _ in range(3):
+        web.post(f"/usage-inputs/{JUNE}/draft-rate", data={"csrf_token": token})
+    assert f'href="/usage-inputs/{JUNE}/history"' in web.get(f"/usage-inputs/{JUNE}").text
+    first = web.get(f"/usage-inputs/{JUNE}/history?limit=2").text
+    older = re.search(r'href="([^"]+)" rel="next"', first)
+    assert older is not None
+    second = web.get(html.unescape(older[1])).text
+    told = [re.findall(r'id="in-(JR-\d+)"', page) for page in (first, second)]
+    assert [len(one) for one in told] == [2, 1]
+    assert len({*told[0], *told[1]}) == 3
+
+
+def test_an_input_is_edited_as_it_was_shown_and_a_conflict_shows_both(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    form = edit_form(web, token)
+    assert form["quantity"] == "20.00"
+    edit_usage_input(app, JUNE, quantity="25", actor=ACTOR)
+    answer = web.post(f"/usage-inputs/{JUNE}/edit", data=form | {"quantity": "21", "description": HOSTILE})
+    assert answer.status_code == 422
+    assert "Quantity 25.00 21" in words(answer.text)
+    assert "<script>alert" not in answer.text
+    assert inputs(app)[JUNE][0] == "Loaded"
+    again = edit_form(web, token, answer.text)
+    assert again["quantity"] == "21", "what was typed is kept"
+    answer = web.post(f"/usage-inputs/{JUNE}/edit", data=again)
+    assert "The usage input was changed" in answer.text
+    assert "21.00 Each" in words(answer.text)
+
+
+def test_an_edit_that_is_refused_keeps_what_was_typed_beside_the_message(
+    web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    form = edit_form(web, token) | {"quantity": "many", "reason": "A reason"}
+    answer = web.post(f"/usage-inputs/{JUNE}/edit", data=form)
+    assert answer.status_code == 422
+    assert 'href="#quantity"' in answer.text
+    assert 'value="many"' in answer.text
+    assert 'value="A reason"' in answer.text
+
+
+def test_an_input_is_added_by_its_form(app: Application, web: TestClient, visit: Visit) -> None:
+    token = visit("operator")
+    form = {"csrf_token": token, "usage_date": "2023-06-20", "quantity": "5", "product_uom": "Each"}
+    answer = web.post("/usage-inputs/add", data=form)
+    assert (answer.status_code, 'value="2023-06-20"' in answer.text) == (422, True)
+    answer = web.post("/usage-inputs/add", data=form | {"asset_line_item_id": "AL-1"})
+    assert "The usage input was added" in answer.text
+    assert len(inputs(app)) == 3
+
+
+def test_script_in_the_texts_of_an_input_is_shown_harmlessly(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    an_id = "IN/<b>&?#"
+    form = {"usage_input_id": an_id, "description": HOSTILE, "product_uom": HOSTILE, "reason": HOSTILE}
+    row = {"asset_line_item_id": "AL-1", "usage_date": "2023-06-20", "quantity": "5", **form}
+    shown = web.post("/usage-inputs/add", data={"csrf_token": token, **row})
+    assert (shown.status_code, str(escape(HOSTILE)) in shown.text) == (200, True)
+    at = shown.url.raw_path.decode().partition("?")[0]
+    web.post(f"{at}/draft-rate", data={"csrf_token": token, "reason": HOSTILE})
+    region = {"X-Live-Region": "region_history"}
+    pages = [web.get(f"{at}{end}") for end in ("", "/edit", "/rate", "/history")]
+    for page in [*pages, web.get(at, headers=region), web.get("/usage-inputs")]:
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<b>&" not in page.text
+
+
+def edit_form(web: TestClient, token: str, page: str | None = None) -> dict[str, str]:
+    """The fields of the form to edit the June input, as they are shown."""
+    shown = page or web.get(f"/usage-inputs/{JUNE}/edit").text
+    names = ("expected", "quantity", "usage_date", "description")
+    found = {name: re.search(rf'name="{name}"[^>]* value="([^"]*)"', shown) for name in names}
+    return {"csrf_token": token} | {name: html.unescape(one[1]) for name, one in found.items() if one}

@@ -15,7 +15,8 @@ from batchwright.operations.views import View
 class Act:
     """What may be done to usage inputs: the words of its buttons, what it does, and the statuses that it takes.
 
-    ``done`` is what is told after it. ``at_once_if_few``: who says nothing has it done at once.
+    ``done`` is what is told after it. ``warning_of_one`` is said in place of
+    ``warning`` where one is meant. ``at_once_if_few``: who says nothing has it done at once.
     """
 
     words: str
@@ -25,6 +26,7 @@ class Act:
     done: str
     call: Callable[..., View]
     warning: str | None = None
+    warning_of_one: str | None = None
     danger: bool = False
     forecasts: bool = False
     at_once_if_few: bool = False
@@ -40,6 +42,8 @@ ACTS: Final[Mapping[str, Act]] = {
         BillingService.draft_pending_usage_input,
         "What an earlier forecast wrote to the usage schedules of these assets is overwritten, "
         "and only the chosen inputs are in the new one.",
+        "What an earlier forecast wrote to the usage schedules of its asset is overwritten, and only this input is in "
+        "the new one.",
         forecasts=True,
     ),
     "rate": Act(

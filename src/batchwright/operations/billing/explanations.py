@@ -79,7 +79,7 @@ def explain_usage_input(
     with app.database.read() as connection:
         row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
-        history = _history(connection, row, HISTORY_PAGE) if with_history else Page[View]([], None)
+        history: Page[View] = _history(connection, row, HISTORY_PAGE) if with_history else Page([], None)
         return {
             **views.usage_input(row),
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
