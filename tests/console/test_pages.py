@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import inspect, text
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners, formats, static_files
 from batchwright.console.pages.application import ROUTES
 from batchwright.console.pages.render import TEMPLATES, version_of
+from batchwright.console.pages.sharing import GOOD_FOR, SharedLooks
 from batchwright.operations.access.permissions import ROLES, Right
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
@@ -202,3 +204,17 @@ def _rows(app: Application) -> dict[str, list[str]]:
             name: sorted(map(repr, connection.execute(text(f'SELECT * FROM "{name}"')).all()))
             for name in names
         }
+
+
+def test_looks_of_many_viewers_are_made_once_and_again_after_half_a_second() -> None:
+    now, made = [0.0], []
+
+    def make() -> Response:
+        made.append(now[0])
+        return Response(str(len(made)))
+
+    looks = SharedLooks(lambda: now[0])
+    assert [bytes(looks.answer("/runs", make).body) for _ in range(20)] == [b"1"] * 20
+    now[0] += GOOD_FOR
+    assert bytes(looks.answer("/runs", make).body) == b"2"
+    assert bytes(looks.answer("/runs?job=x", make).body) == b"3"

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import routes, static_files
 from batchwright.console.pages.render import Renderer, renderer_of
+from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
@@ -36,6 +37,7 @@ def make_pages(app: Application, traffic: Traffic) -> FastAPI:
     web = FastAPI(title="Batchwright", openapi_url=None, docs_url=None, redoc_url=None)
     paths = {route.path for module in ROUTES for route in module.pages.routes}
     web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app, paths)
+    web.state.looks = SharedLooks()
     web.router.routes.append(static_files.ROUTE)
     for module in ROUTES:
         web.include_router(module.pages)

@@ -19,13 +19,13 @@ from batchwright.operations.app import Application
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 LIVE: Final = "X-Live-Region"
-"""The header of the script's look at one region of a page: the block of the template that it wants."""
+VERSION: Final = "X-Live-Version"
+"""The headers of the script's look at one region of a page: the block that it wants, and the version that it has."""
 ZONE_COOKIE: Final = "zone"
 _TICKING: Final = re.compile(r"(data-ticks=)\"\d+\">[^<]*")
 _REGION: Final = re.compile(r"region_[a-z_]{1,40}")
 
 NAVIGATION: Final = (
-    ("/", "Overview", "gauge"),
     ("/runs", "Runs", "list"),
     ("/usage-inputs", "Usage inputs", "meter"),
     ("/asset-line-items", "Assets", "box"),
@@ -62,7 +62,7 @@ class Renderer:
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
         """The page that a template makes of these values; of a look of the script only the region that it names.
 
-        A region is a block whose name begins with ``region_``. 204 where it is still what the script has.
+        A region is a block whose name begins with ``region_``.
         """
         known = self._values(request) | values
         known["ui"] = self._environment.get_template("macros.html").make_module(known)
@@ -72,10 +72,7 @@ class Renderer:
             return HTMLResponse(loaded.render(known), status)
         if not _REGION.fullmatch(region) or region not in loaded.blocks:
             return Response(status_code=404)
-        html = "".join(loaded.blocks[region](loaded.new_context(known)))
-        if f'data-version="{request.headers.get("X-Live-Version")}"' in html:
-            return Response(status_code=204)
-        return HTMLResponse(html)
+        return HTMLResponse("".join(loaded.blocks[region](loaded.new_context(known))))
 
     def _values(self, request: Request) -> dict[str, Any]:
         """What every template knows, also that of an error of who is not signed in."""
@@ -100,6 +97,13 @@ def zone_of(request: Request) -> ZoneInfo:
         return ZoneInfo(request.cookies.get(ZONE_COOKIE, "UTC").replace("%2F", "/"))
     except (ValueError, OSError):  # no such zone
         return ZoneInfo("UTC")
+
+
+def news(request: Request, look: Response) -> Response:
+    """The answer to a look at a region: 204 where it is still what the script has."""
+    version = request.headers.get(VERSION, "")
+    known = f'data-version="{version}"'.encode()
+    return Response(status_code=204) if look.status_code == 200 and known in bytes(look.body) else look
 
 
 def version_of(html: str) -> str:

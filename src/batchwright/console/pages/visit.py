@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends
@@ -20,8 +20,9 @@ from starlette.responses import RedirectResponse, Response
 
 from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
-from batchwright.console.pages.render import LIVE, renderer_of
+from batchwright.console.pages.render import LIVE, news, renderer_of, zone_of
 from batchwright.console.pages.session import POSTED, VISITOR, Visitor
+from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import ROLES, Right, permit
@@ -206,12 +207,16 @@ class Pages(APIRouter):
     """The pages and acts of one noun."""
 
     def page(
-        self, path: str, right: Right = Right.LOOK
+        self, path: str, right: Right = Right.LOOK, *, shared: bool = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the page at a path, for who has the right. It takes ``visit``, changes nothing,
         and returns a response of that.
+
+        Looks at the regions of a `shared` page are made once for all who come at the same time: nothing within them
+        may depend on the visitor but by role and zone; no form, above all.
         """
-        return self._add("GET", path, right)
+        add = self._add("GET", path, right)
+        return lambda function: add(_looked_at(function, shared=shared))
 
     def act(self, path: str, right: Right) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function what a form does that is sent to a path. It takes ``visit`` and ``form``, calls
@@ -232,6 +237,25 @@ class Pages(APIRouter):
             response_model=None,
             openapi_extra={"x-role": right.value},
         )
+
+
+def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., Any]:
+    """The function of a page, which is asked for one of its regions, too."""
+
+    @wraps(function)
+    def page(**given: Any) -> Response:
+        visit: Visit = given["visit"]
+        request = visit.request
+        if LIVE not in request.headers:
+            return cast(Response, function(**given))
+        if not shared:
+            return news(request, function(**given))
+        key = (str(request.url), request.headers[LIVE], visit.role, zone_of(request).key)
+        looks: SharedLooks = request.app.state.looks
+        look = looks.answer(key, lambda: cast(Response, function(**given)))
+        return news(request, Response(look.body, look.status_code, media_type=look.media_type))
+
+    return page
 
 
 def text_of(form: FormData, name: str) -> str | None:

@@ -58,7 +58,7 @@ HOLDS: Final = "Only an administrator can resume it."
 FINISH: Final = "Its records are all done. A new run does what comes after the last of them."
 
 
-@pages.page("/runs/{run_id}")
+@pages.page("/runs/{run_id}", shared=True)
 def run(run_id: str, visit: Visit = VISIT) -> Response:
     """One run."""
     shown = show_run(visit.app, run_id, actor=visit.actor)

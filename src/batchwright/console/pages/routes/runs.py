@@ -56,7 +56,7 @@ def first_page(visit: Visit = VISIT) -> Response:
     return RedirectResponse("/runs", 303)
 
 
-@pages.page("/runs")
+@pages.page("/runs", shared=True)
 def runs(asked: Annotated[RunsAsked, Query()], visit: Visit = VISIT) -> Response:
     """The run queue and log: on its first page the queue, with the log of all others below."""
     wanted = asked.filter()
