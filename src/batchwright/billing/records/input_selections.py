@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
 )
 
@@ -80,9 +82,12 @@ def count(connection: Connection, where: InputFilter, at_most: int) -> int:
 
 def match(connection: Connection, where: InputFilter) -> Match:
     """What matches, in a transaction that sees one state of the database."""
-    texts = connection.execute(_keys_as_text(where)).one()
-    keys = [array("q", sorted(json.loads(f"[{some or ''}]"))) for some in texts]
-    return Match(dict(zip(_COLUMNS, keys, strict=True)), sums(connection, where), *_assets(connection, where))
+    *keys, candidates, others = map(_numbers, connection.execute(_keys_as_text(where)).one())
+    of_asset = Counter(candidates)
+    of_asset.update(dict.fromkeys(set(others) - of_asset.keys(), 0))
+    partial = 0 if where.takes_whole_assets else _partial(connection, of_asset)
+    packed = {status: array("q", sorted(some)) for status, some in zip(_COLUMNS, keys, strict=True)}
+    return Match(packed, sums(connection, where), len(of_asset), partial)
 
 
 def sums(connection: Connection, where: InputFilter) -> Totals:
@@ -96,12 +101,19 @@ def sums(connection: Connection, where: InputFilter) -> Totals:
 
 
 def _keys_as_text(where: InputFilter) -> Any:
-    # Not by groups: SQLite would sort a million inputs for three of them.
-    of_status = (
-        func.aggregate_strings(case((usage_input.c.status == status, cast(usage_input.c.id, String))), ",")
-        for status in _COLUMNS
-    )
-    return select(*of_status).where(*input_filter.matching(where))
+    """Keys of inputs by status; those of the assets, of inputs that a forecast would take, and of the others."""
+    # Not by groups, of statuses or assets: either database would sort a million inputs for them.
+    parts = [case((usage_input.c.status == status, usage_input.c.id)) for status in _COLUMNS]
+    is_candidate: ColumnElement[bool] = literal_column(f"{DRAFT_CANDIDATE}")
+    key, none = usage_input.c.asset_key, null()
+    parts += case((is_candidate, key)), case((is_candidate, none), else_=key)
+    texts = (func.aggregate_strings(cast(part, String), ",") for part in parts)
+    return select(*texts).where(*input_filter.matching(where))
+
+
+def _numbers(text: str | None) -> list[int]:
+    numbers: list[int] = json.loads(f"[{text or ''}]")
+    return numbers
 
 
 def _sums(where: InputFilter) -> Any:
@@ -112,18 +124,6 @@ def _sums(where: InputFilter) -> Any:
         .where(*input_filter.matching(where))
         .group_by(asset_line_item.c.currency)
     )
-
-
-def _assets(connection: Connection, where: InputFilter) -> tuple[int, int]:
-    """Of how many assets inputs match, and of how many of them a forecast would take other inputs, too."""
-    if where.takes_whole_assets:
-        some = select(usage_input.c.asset_key).where(*input_filter.matching(where)).distinct().subquery()
-        return connection.execute(select(func.count()).select_from(some)).scalar_one(), 0
-    candidate: ColumnElement[int] = literal_column(f"CASE WHEN {DRAFT_CANDIDATE} THEN 1 ELSE 0 END")
-    mine = select(usage_input.c.asset_key, func.sum(candidate)).where(*input_filter.matching(where))
-    rows = connection.execute(mine.group_by(usage_input.c.asset_key)).all()
-    candidates: dict[int, int] = dict(map(tuple, rows))
-    return len(candidates), _partial(connection, candidates)
 
 
 def _partial(connection: Connection, candidates: Mapping[int, int]) -> int:
