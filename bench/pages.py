@@ -30,9 +30,12 @@ from batchwright.engine.store.run_log import Place
 from batchwright.engine.store.scopes import pack
 from batchwright.engine.store.types import instant_text
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.billing.billing_schedules import NOUN as BILLING_SCHEDULES
+from batchwright.operations.billing.billing_schedules import Narrowing, billing_schedules_page
 from batchwright.operations.billing.explanations import usage_input_history
 from batchwright.operations.billing.forecast import CHOICES, By, forecast, refresh_forecast
 from batchwright.operations.billing.input_filter import filter_of, filter_text, pairs_of
+from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.usage_inputs import LISTING as INPUTS
 from batchwright.operations.billing.usage_inputs import usage_inputs_page
 from batchwright.operations.paging import cursor
@@ -236,9 +239,57 @@ def _outcomes(history: History) -> Iterator[tuple[Any, ...]]:
 
 
 def reads(history: History, inputs: int) -> Iterator[Read]:
-    """The reads of runs, of usage inputs, and the forecast."""
+    """The reads of runs, of what was loaded, of billing schedules, of usage inputs, and the forecast."""
     yield from _reads_of_runs(history)
+    yield from _reads_of_the_catalogue(inputs)
     yield from _reads_of_inputs(inputs)
+
+
+def _reads_of_the_catalogue(inputs: int) -> Iterator[Read]:
+    """Lists of what was loaded, one of each, and of billing schedules by each filter."""
+    company = Company(inputs)
+
+    def customer(chance: Random) -> int:
+        return chance.randrange(company.customers) + 1
+
+    places: dict[Kind, Callable[[Random], tuple[Any, ...]]] = {
+        Kind.CUSTOMER: lambda chance: (f"C-{customer(chance):06d}",),
+        Kind.ACCOUNT: lambda chance: (f"ACC-{customer(chance):06d}",),
+        Kind.PRICE_BOOK: lambda chance: ("PB-JPY",),
+        Kind.PRICE: lambda chance: (chance.randrange(2) + 1, "flat, alone", date(2023, 1, 1)),
+        Kind.CONTRACT: lambda chance: (f"CT-{customer(chance):06d}",),
+    }
+    for kind, place in places.items():
+        yield Read(f"loaded, {kind}", _a_page_of_loaded(kind, place))
+    first, last = date(2023, 1, 1), date(2023, 6, 30)
+    for name, narrowing in {
+        "all": Narrowing(),
+        "status": Narrowing(status="pending_billing"),
+        "status that none has": Narrowing(status="invoiced"),
+        "customer": Narrowing(customer_id=f"C-{max(1, company.customers // 2):06d}"),
+        "period": Narrowing(period=f"{last:%Y-%m}"),
+        "no such period": Narrowing(period="1999-01"),
+        "ready by, status": Narrowing(ready_by=f"{first}", status="pending_billing"),
+    }.items():
+        yield Read(f"billing schedules, {name}", _a_page_of_billing_schedules(company, first, narrowing))
+
+
+def _a_page_of_loaded(kind: Kind, place: Callable[[Random], tuple[Any, ...]]) -> Look:
+    def look(app: Application, chance: Random | None) -> Any:
+        return loaded_page(app, kind, after=None if chance is None else cursor(kind, {}, place(chance)))
+
+    return look
+
+
+def _a_page_of_billing_schedules(company: Company, first: date, narrowing: Narrowing) -> Look:
+    def look(app: Application, chance: Random | None) -> Any:
+        if chance is None:
+            return billing_schedules_page(app, **narrowing)
+        key = chance.randrange(company.assets) + 1
+        after = cursor(BILLING_SCHEDULES, {"asset_line_item_id": None, **narrowing}, (key, first, key))
+        return billing_schedules_page(app, after=after, **narrowing)
+
+    return look
 
 
 def _reads_of_inputs(inputs: int) -> Iterator[Read]:
@@ -315,6 +366,7 @@ def _reads_of_runs(history: History) -> Iterator[Read]:
         "from, before": {"since": BEGIN + timedelta(days=100), "before": BEGIN + timedelta(days=130)},
         "errors": {"errors": True},
         "errors, actor, job": {"errors": True, "run_actor": "person0", "job": "usage-rating"},
+        "job and trigger that no run has": {"job": "usage-rating", "trigger": "cli"},
     }
     for name, asked in filters.items():
         yield Read(f"runs, {name}", _a_page_of_runs(history, asked))
