@@ -39,6 +39,7 @@ def rated(quantity: str, amount: int) -> dict[str, Any]:
 def company(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_blocks, "ASSETS", 2)
     monkeypatch.setattr(forecasts, "BLOCKS_AT_A_TIME", 2)
+    monkeypatch.setattr(forecasts, "BLOCKS_IN_MEMORY", 2)
 
     def fill(books: Books) -> None:
         for number in range(ASSETS):

@@ -6,9 +6,12 @@ product by now, and one schedule may hold usage in several units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Subquery, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, func, or_, select, true
 
 from batchwright.billing.exact import ZERO
 from batchwright.billing.records.billing_schedules import LIVE
@@ -23,53 +26,76 @@ from batchwright.billing.tables import (
 )
 
 
-def figures(connection: Connection, first_asset: int, last_asset: int) -> Iterator[RowMapping]:
+class Kind(NamedTuple):
+    """What the figures of a usage schedule are told by.
+
+    `rated_product, rated_uom` are those of the prices it was charged with, empty where no input was. `draft_product,
+    draft_uom` are those of the asset's drafts; `several_drafts` where these are several.
+    """
+
+    period_start_date: date
+    rated_product: str | None
+    rated_uom: str | None
+    currency: str | None
+    customer_id: str
+    customer_name: str
+    product: str
+    draft_product: str | None
+    draft_uom: str | None
+    several_drafts: bool | None
+
+
+Figures = tuple[int, tuple[Any, ...], bool | None, Decimal | None, int | None, Decimal, int]
+_NO_PRICES: Final = (None, None, None)
+_RATED: Final = usage_input.c.status == "Rated"
+
+
+def figures(connection: Connection, first_asset: int, last_asset: int) -> Iterator[Figures]:
     """Draft beside rated of every live usage schedule of the assets with these keys that has one of them.
 
-    `rated_product, rated_uom` are those of the prices it was charged with, empty where no input was; `several` is true
-    where these are several: see `charged_inputs`. `draft_product, draft_uom` are those of the asset's drafts, empty
-    where these are several. Quantities are summed by the caller: SQLite would add them up as floats.
+    Each as its key, the fields of its `Kind`, whether the prices that it was charged with are of several products or
+    units (see `charged_inputs`), then `draft_rated_quantity, draft_fee_amount, actual_quantity, fee_amount`. Quantities
+    are summed by the caller: SQLite would add them up as floats.
     """
-    mine = usage_input.c.asset_key.between(first_asset, last_asset)
-    rated = _priced(usage_input.c.rated_schedule_key, usage_input.c.rated_price_key, "rated", mine)
-    draft = _priced(usage_input.c.asset_key, usage_input.c.draft_price_key, "draft", mine)
-    statement = (
-        select(
-            usage_schedule.c.id,
-            rated.c.product.label("rated_product"),
-            rated.c.uom.label("rated_uom"),
-            rated.c.several,
-            draft.c.product.label("draft_product"),
-            draft.c.uom.label("draft_uom"),
-            draft.c.several.label("several_drafts"),
-            usage_schedule.c.period_start_date,
-            usage_schedule.c.draft_rated_quantity,
-            usage_schedule.c.draft_fee_amount,
-            usage_schedule.c.actual_quantity,
-            usage_schedule.c.fee_amount,
-            asset_line_item.c.product,
-            asset_line_item.c.currency,
-            customer.c.customer_id,
-            customer.c.name.label("customer_name"),
-        )
-        .join_from(
-            usage_schedule, billing_schedule, billing_schedule.c.id == usage_schedule.c.billing_schedule_key
-        )
-        .join(asset_line_item, asset_line_item.c.id == usage_schedule.c.asset_key)
-        .join(customer, customer.c.id == asset_line_item.c.customer_key)
-        .outerjoin(rated, rated.c.key == usage_schedule.c.id)
-        .outerjoin(draft, draft.c.key == usage_schedule.c.asset_key)
-        .where(
-            LIVE,
-            usage_schedule.c.asset_key.between(first_asset, last_asset),
-            or_(
-                usage_schedule.c.draft_fee_amount.is_not(None),
-                usage_schedule.c.fee_amount != 0,
-                usage_schedule.c.actual_quantity != ZERO,
-            ),
-        )
+
+    def mine(key: Column[int]) -> ColumnElement[bool]:
+        return key.between(first_asset, last_asset)
+
+    # Not one statement: PostgreSQL cannot tell how few rows these ranges have together, and joins by reading tables.
+    rated = _priced(connection, usage_input.c.rated_schedule_key, usage_input.c.rated_price_key, _RATED, mine)
+    drafts = _priced(connection, usage_input.c.asset_key, usage_input.c.draft_price_key, true(), mine)
+    names = (asset_line_item.c.currency, customer.c.customer_id, customer.c.name, asset_line_item.c.product)
+    owned = select(asset_line_item.c.id, *names).join_from(asset_line_item, customer)
+    assets = {
+        key: (*of_asset, *drafts.get(key, _NO_PRICES))
+        for key, *of_asset in connection.execute(owned.where(mine(asset_line_item.c.id))).all()
+    }
+    not_live = select(billing_schedule.c.id).where(~LIVE, mine(billing_schedule.c.asset_key))
+    replaced = set(connection.execute(not_live).scalars())
+    # A hot loop: a look goes through each schedule of the blocks that have changed.
+    scheduled = _schedules().where(mine(usage_schedule.c.asset_key))
+    for key, asset, bill, start, *amounts in connection.execute(scheduled).all():
+        if bill not in replaced:
+            product, uom, several = rated.get(key, _NO_PRICES)
+            yield (key, (start, product, uom, *assets[asset]), several, *amounts)
+
+
+def _schedules() -> Select[Any]:
+    drafted, fee, quantity = (
+        usage_schedule.c.draft_fee_amount,
+        usage_schedule.c.fee_amount,
+        usage_schedule.c.actual_quantity,
     )
-    return stream(connection, statement)
+    return select(
+        usage_schedule.c.id,
+        usage_schedule.c.asset_key,
+        usage_schedule.c.billing_schedule_key,
+        usage_schedule.c.period_start_date,
+        usage_schedule.c.draft_rated_quantity,
+        drafted,
+        quantity,
+        fee,
+    ).where(or_(drafted.is_not(None), fee != 0, quantity != ZERO))
 
 
 def charged_inputs(connection: Connection, schedule_keys: Sequence[int]) -> Iterator[RowMapping]:
@@ -87,15 +113,18 @@ def charged_inputs(connection: Connection, schedule_keys: Sequence[int]) -> Iter
         yield from stream(connection, mine.where(~usage_input.c.deleted))
 
 
-def _priced(key: Column[int], price_key: Column[int], name: str, mine: ColumnElement[bool]) -> Subquery:
+def _priced(
+    connection: Connection,
+    key: Column[int],
+    price_key: Column[int],
+    which: ColumnElement[bool],
+    mine: Callable[[Column[int]], ColumnElement[bool]],
+) -> dict[int, tuple[Any, ...]]:
     """By this key product and unit of the prices that inputs have, and whether these are several."""
     product, uom = func.min(price.c.product), func.min(price.c.product_uom)
     several = or_(product != func.max(price.c.product), uom != func.max(price.c.product_uom))
-    statement = (
-        select(key.label("key"), product.label("product"), uom.label("uom"), several.label("several"))
-        .join_from(usage_input, price, price.c.id == price_key)
-        .where(~usage_input.c.deleted, key.is_not(None), mine)
+    statement = select(key, product, uom, several).join_from(usage_input, price, price.c.id == price_key)
+    statement = statement.where(
+        ~usage_input.c.deleted, key.is_not(None), mine(usage_input.c.asset_key), which
     )
-    if name == "rated":
-        statement = statement.where(usage_input.c.status == "Rated")
-    return statement.group_by(key).subquery(name)
+    return {of: tuple(prices) for of, *prices in connection.execute(statement.group_by(key)).all()}

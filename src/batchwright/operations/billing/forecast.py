@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from batchwright.billing.exact import EXACT, ZERO, canonical
+from batchwright.billing.exact import EXACT, ZERO, canonical, exactly
 from batchwright.billing.records import forecast_blocks
-from batchwright.billing.records.forecast import charged_inputs, figures
+from batchwright.billing.records.forecast import Kind, charged_inputs, figures
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -26,6 +26,9 @@ CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
 
 BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
+
+BLOCKS_IN_MEMORY: Final = 10
+"""Blocks of which a look has all prices and names at once."""
 
 _Sums = dict[tuple[str, str], "_Sum"]
 
@@ -73,7 +76,8 @@ def forecast(app: Application, by: By = "month", *, actor: Actor | None = None) 
         for text in blocks.good:
             _merge(sums, text)
         for first, last in blocks.stale:
-            _add_up(connection, first, last, {by: sums})
+            for one in range(first, last + 1, BLOCKS_IN_MEMORY):
+                _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {by: sums})
     return [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
 
 
@@ -95,44 +99,86 @@ def refresh_forecast(app: Application) -> bool:
 
 def _add_up(connection: Connection, first: int, last: int, every: Mapping[By, _Sums]) -> None:
     """Add the figures of the assets in these blocks to the sums by month, customer or product."""
-    several = {}
-    for row in figures(connection, *forecast_blocks.assets_of(first, last)):
-        if row["draft_fee_amount"] is not None or row["draft_rated_quantity"] is not None:
+    groups, several = _grouped(connection, forecast_blocks.assets_of(first, last))
+    for kind, group in groups.items():
+        if group.draft_fee is not None or group.draft_quantity is not None:
+            units = _draft_units(kind) if group.drafts_count else set()
             for by, sums in every.items():
-                draft = row["draft_rated_quantity"], row["draft_fee_amount"], _draft_units(row)
-                _sum(sums, row, by, _draft_product(row)).add_draft(*draft)
-        if row["several"]:
-            several[row["id"]] = row
-        elif row["rated_product"] or row["actual_quantity"] or row["fee_amount"]:
-            product, unit = row["rated_product"] or row["product"], row["rated_uom"]
-            _charge(every, row, product, row["actual_quantity"], row["fee_amount"], unit)
-    left = {key: (row["actual_quantity"], row["fee_amount"]) for key, row in several.items()}
+                total = _sum(sums, kind, by, _draft_product(kind))
+                total.add_draft(group.draft_quantity, group.draft_fee, units)
+        is_priced = group.schedules and kind.rated_product is not None
+        if is_priced or group.charges_count or group.has_fee:
+            unit = kind.rated_uom if group.charges_count else None
+            _charge(every, kind, kind.rated_product or kind.product, group.quantity, group.fee, unit)
     for one in charged_inputs(connection, list(several)):
-        key, quantity, fee = one["schedule_key"], one["quantity"], one["amount"]
-        _charge(every, several[key], one["product"], quantity, fee, one["product_uom"])
-        left[key] = (EXACT.subtract(left[key][0], quantity), left[key][1] - fee)
-    for key, (quantity, fee) in left.items():
+        kind, quantity, fee = several[one["schedule_key"]]
+        unit = one["product_uom"] if one["quantity"] else None
+        _charge(every, kind, one["product"], one["quantity"], one["amount"], unit)
+        left = EXACT.subtract(quantity, one["quantity"]), fee - one["amount"]
+        several[one["schedule_key"]] = (kind, *left)
+    for kind, quantity, fee in several.values():
         if quantity or fee:  # what the schedule was imported with
-            _charge(every, several[key], several[key]["product"], quantity, fee, None)
+            _charge(every, kind, kind.product, quantity, fee, None)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What schedules of one kind come to; how many prices of one charged, and whether any figure is not zero."""
+
+    draft_quantity: Decimal | None = None
+    draft_fee: int | None = None
+    drafts_count: bool = False
+    quantity: Decimal = ZERO
+    fee: int = 0
+    schedules: int = 0
+    charges_count: bool = False
+    has_fee: bool = False
+
+
+def _grouped(
+    connection: Connection, assets: tuple[int, int]
+) -> tuple[dict[Kind, _Group], dict[int, tuple[Kind, Decimal, int]]]:
+    """The figures by kind of schedule; by key kind, quantity and fee of those that prices of several charged."""
+    groups: dict[tuple[Any, ...], _Group] = {}
+    several = {}
+    with exactly():
+        # A hot loop: a look goes through each schedule of the blocks that have changed.
+        for key, kind, is_several, drafted, draft_fee, quantity, fee in figures(connection, *assets):
+            if (group := groups.get(kind)) is None:
+                group = groups[kind] = _Group()
+            if draft_fee is not None:
+                group.draft_fee = (group.draft_fee or 0) + draft_fee
+            if drafted is not None:
+                group.draft_quantity = (group.draft_quantity or ZERO) + drafted
+                group.drafts_count = group.drafts_count or bool(drafted)
+            if is_several:
+                several[key] = Kind(*kind), quantity, fee
+                continue
+            group.quantity += quantity
+            group.fee += fee
+            group.schedules += 1
+            group.charges_count = group.charges_count or bool(quantity)
+            group.has_fee = group.has_fee or bool(fee)
+    return {Kind(*kind): group for kind, group in groups.items()}, several
 
 
 def _charge(
-    every: Mapping[By, _Sums], row: RowMapping, product: str, quantity: Decimal, fee: int, unit: str | None
+    every: Mapping[By, _Sums], kind: Kind, product: str, quantity: Decimal, fee: int, unit: str | None
 ) -> None:
-    units = {unit} if quantity and unit is not None else set()
+    units = set() if unit is None else {unit}
     for by, sums in every.items():
-        _sum(sums, row, by, product).add(quantity, fee, units)
+        _sum(sums, kind, by, product).add(quantity, fee, units)
 
 
-def _draft_product(row: RowMapping) -> str:
-    drafted = None if row["several_drafts"] else row["draft_product"]
-    return str(drafted or row["product"])
+def _draft_product(kind: Kind) -> str:
+    drafted = None if kind.several_drafts else kind.draft_product
+    return drafted or kind.product
 
 
-def _draft_units(row: RowMapping) -> set[str]:
-    if not row["draft_rated_quantity"] or row["draft_uom"] is None:
+def _draft_units(kind: Kind) -> set[str]:
+    if kind.draft_uom is None:
         return set()
-    return {row["draft_uom"], ""} if row["several_drafts"] else {row["draft_uom"]}
+    return {kind.draft_uom, ""} if kind.several_drafts else {kind.draft_uom}
 
 
 def _dumped(sums: _Sums) -> str:
@@ -162,8 +208,8 @@ def _merge(sums: _Sums, text: str) -> None:
         total.add(Decimal(quantity), fee, units)
 
 
-def _sum(sums: _Sums, row: RowMapping, by: By, product: str) -> _Sum:
-    return _total(sums, _names(row, by, product), row["currency"] or "")
+def _sum(sums: _Sums, kind: Kind, by: By, product: str) -> _Sum:
+    return _total(sums, _names(kind, by, product), kind.currency or "")
 
 
 def _total(sums: _Sums, names: dict[str, str], currency: str) -> _Sum:
@@ -175,11 +221,11 @@ def _order(item: tuple[tuple[str, str], Any]) -> tuple[str, str]:
     return item[0]
 
 
-def _names(row: RowMapping, by: By, product: str) -> dict[str, str]:
+def _names(kind: Kind, by: By, product: str) -> dict[str, str]:
     if by == "month":
-        return {"month": row["period_start_date"].isoformat()[:7]}
+        return {"month": kind.period_start_date.isoformat()[:7]}
     if by == "customer":
-        return {"customer_id": row["customer_id"], "customer_name": row["customer_name"]}
+        return {"customer_id": kind.customer_id, "customer_name": kind.customer_name}
     return {"product": product}
 
 
