@@ -199,6 +199,45 @@ def test_a_session_is_over_eight_hours_after_its_last_use(
         assert web.get("/sign-out", follow_redirects=False).status_code == expected
 
 
+def test_no_other_site_has_a_browser_forget_its_session(web: TestClient) -> None:
+    """It sends no cookie along: to us the browser is one that is signed out."""
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = web.post("/sign-out", headers=headers, follow_redirects=False)
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+
+
+def test_a_page_that_is_left_open_does_not_keep_its_session_by_asking_for_news(
+    web: TestClient, app: Application, clock: FakeClock, jane: None
+) -> None:
+    visit_as(web, app, JANE)
+    for minutes, status in ((470, 404), (10, 303)):
+        clock.sleep(minutes * 60)
+        news = web.get("/sign-out", headers={"X-Live-Region": "region_x"}, follow_redirects=False)
+        assert news.status_code == status
+
+
+def test_the_last_use_of_a_session_is_noted_once_a_minute(
+    web: TestClient, app: Application, clock: FakeClock, jane: None
+) -> None:
+    visit_as(web, app, JANE)
+    noted = []
+    for seconds in (59, 1, 30, 29, 1):
+        clock.sleep(seconds)
+        web.get("/sign-out")
+        noted.append(list_sessions(app, JANE)[0]["last_used_at"][14:19])
+    assert noted == ["30:00", "31:00", "31:00", "31:00", "32:00"]
+
+
+def test_references_are_not_guessed_without_end(second: TestClient, jane: None) -> None:
+    statuses = []
+    for number in range(80):
+        second.cookies.set(COOKIE, f"{number:043d}")
+        statuses.append(second.get("/sign-out", follow_redirects=False).status_code)
+    assert statuses[0] == 303
+    assert 429 in statuses
+
+
 def test_where_a_script_asks_without_a_session_it_is_told_so_and_not_led_to_the_form(web: TestClient) -> None:
     answer = web.get("/sign-out", headers={"Sec-Fetch-Dest": "empty"}, follow_redirects=False)
     assert answer.status_code == 401

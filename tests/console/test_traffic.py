@@ -12,10 +12,11 @@ from starlette.testclient import TestClient
 from batchwright.console.api.routes import runs
 from batchwright.console.problems import Problem
 from batchwright.console.server import make_asgi
-from batchwright.console.traffic import Limits, Traffic, network_of
+from batchwright.console.traffic import Limits, Traffic
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.access.tokens import revoke_token
+from batchwright.operations.actor import network_of
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller

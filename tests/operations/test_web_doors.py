@@ -15,11 +15,21 @@ from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
+from batchwright.operations import session_store, user_store
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
+from batchwright.operations.access.sessions import end_session, end_sessions, sign_out
+from batchwright.operations.access.sign_in import begin
 from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token
-from batchwright.operations.access.users import add_user, disable_user, enable_user, set_mail, set_role
+from batchwright.operations.access.users import (
+    add_user,
+    disable_user,
+    enable_user,
+    set_mail,
+    set_password,
+    set_role,
+)
 from batchwright.operations.actor import Actor, Door, Principal, Unauthenticated
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.batches import execute_batch
@@ -82,6 +92,66 @@ def taken_by_another(app: Application, jane: Actor) -> None:
     with app.database.write() as connection:
         key = jane.principal and jane.principal.user_key
         connection.exec_driver_sql(f"UPDATE app_user SET id = {key} WHERE email = 'eve@example.com'")
+
+
+def signed_out(app: Application, jane: Actor) -> None:
+    sign_out(app, actor=jane)
+
+
+def session_ended(app: Application, jane: Actor) -> None:
+    end_session(app, JANE, 1, actor=ADA)
+
+
+def all_sessions_ended(app: Application, jane: Actor) -> None:
+    end_sessions(app, JANE, actor=ADA)
+
+
+def password_set(app: Application, jane: Actor) -> None:
+    set_password(app, JANE, "seven green bottles", actor=ADA)
+
+
+def idle(app: Application, jane: Actor) -> None:
+    app.clock.sleep(DAY / 3)
+
+
+def used_for_a_week(app: Application, jane: Actor) -> None:
+    for _ in range(7 * 4):
+        app.clock.sleep(DAY / 4)
+        with app.database.write() as connection:
+            session_store.note_use(connection, 1, app.clock.now())
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (removed, "jane@example.com is no user of this database any more"),
+        (taken_by_another, "jane@example.com is no user of this database any more"),
+        (disabled, "the user jane@example.com is disabled"),
+        (disabled_and_enabled, "session 1 of jane@example.com has ended"),
+        (signed_out, "session 1 of jane@example.com has ended"),
+        (session_ended, "session 1 of jane@example.com has ended"),
+        (all_sessions_ended, "session 1 of jane@example.com has ended"),
+        (password_set, "session 1 of jane@example.com has ended"),
+        (idle, "session 1 of jane@example.com has ended"),
+        (used_for_a_week, "session 1 of jane@example.com has ended"),
+        (lowered, "this needs the role operator, and jane@example.com has the role viewer"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_whose_session_is_over_or_whose_role_is_lower_is_refused_in_the_middle_of_what_they_do(
+    web: Application, change: Callable[[Application, Actor], None], why: str
+) -> None:
+    with web.database.write() as connection:
+        user = user_store.user_by_email(connection, JANE)
+        assert user is not None
+        jane = begin(connection, user, address=ADDRESS, browser="", now=web.clock.now()).actor
+    submit_run(web, "draft-usage-rating", {}, actor=jane)
+    change(web, jane)
+    with pytest.raises(Forbidden) as refused:
+        submit_run(web, "draft-usage-rating", {}, actor=jane)
+    assert refused.value.message == why
+    assert refused.value.remedy
 
 
 @pytest.mark.on_both

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import threading
 import time
@@ -18,7 +17,7 @@ from anyio import CapacityLimiter
 
 from batchwright.console.problems import Problem
 from batchwright.console.waiting import RunWatch
-from batchwright.operations.actor import Unauthenticated
+from batchwright.operations.actor import Unauthenticated, network_of
 from batchwright.operations.app import Application
 
 REQUESTS_PER_SECOND: Final = 20
@@ -148,17 +147,6 @@ class Strangers:
             self._let_in.move_to_end(known_by)
             if len(self._let_in) > MOST_KNOWN:
                 self._let_in.popitem(last=False)
-
-
-def network_of(address: str) -> str:
-    """The address, or of one of IPv6 the network that one subscriber has whole."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return address
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))
 
 
 class Traffic:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,3 +80,14 @@ def check_actor(name: str, field: str = "actor") -> str:
             remedy="Give a name or a mail address",
         )
     return name
+
+
+def network_of(address: str) -> str:
+    """The address, or of one of IPv6 the network that one subscriber has whole."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ipaddress.ip_network((int(found), 64), strict=False))

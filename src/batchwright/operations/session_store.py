@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from batchwright.engine.store.pages import Listing
+from batchwright.operations.actor import network_of
 from batchwright.operations.tables import IDLE_END, app_user, user_session
 
 # Before every page, so it is made once.
@@ -60,7 +61,7 @@ def note_use(connection: Connection, key: int, now: datetime) -> None:
     connection.execute(update(user_session).where(later).values(last_used_at=now))
 
 
-def signed_in_from(connection: Connection, user_id: int, address: str) -> bool:
-    """Whether that user has signed in from that address, in a session that is kept."""
-    theirs = (user_session.c.user_id == user_id) & (user_session.c.address == address)
-    return connection.execute(select(user_session.c.id).where(theirs).limit(1)).first() is not None
+def signed_in_from(connection: Connection, user_id: int, network: str) -> bool:
+    """Whether that user has signed in from that network, in a session that is kept."""
+    statement = select(user_session.c.address).where(user_session.c.user_id == user_id).distinct()
+    return network in map(network_of, connection.scalars(statement))

@@ -12,6 +12,12 @@ from batchwright.engine.store.upsert import insert_into
 from batchwright.operations.tables import one_time_link, sign_in_try
 
 
+def free_at(connection: Connection, hashes: Sequence[str]) -> datetime | None:
+    """When the last of these is free again; ``None`` where nothing was counted."""
+    statement = select(sign_in_try.c.free_at).where(sign_in_try.c.hash.in_(hashes))
+    return max(connection.scalars(statement), default=None)
+
+
 def lock_tries(connection: Connection, hashes: Sequence[str], now: datetime) -> dict[str, RowMapping]:
     """The counts of these, made where there are none, by hash; nobody else has them until the transaction ends."""
     wanted = sorted(hashes)  # in one order, or two who count would wait for each other

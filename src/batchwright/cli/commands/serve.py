@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from batchwright.cli.answers import say
 from batchwright.cli.exits import FAILED
@@ -11,6 +12,7 @@ from batchwright.cli.metrics_port import expose, metrics_port_option
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
+from batchwright.engine.faults import reason_of
 from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Application
@@ -83,7 +85,11 @@ def serve(
 
 
 def _tell_of_first_administrator(app: Application, here: str) -> None:
-    code = first_administrator_code(app)
+    try:
+        code = first_administrator_code(app)
+    except (SQLAlchemyError, OSError) as error:
+        say(f"No link for a first administrator could be made: {reason_of(error)}.", err=True)
+        return
     if code is not None:
         base = app.settings.console_url or here
         say(

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
+from batchwright.console.pages.render import LIVE
 from batchwright.console.problems import Problem
 from batchwright.console.traffic import Traffic
 from batchwright.operations.access.authentication import authenticate_session
@@ -56,12 +57,16 @@ def visitor(request: Request) -> Visitor:
     """Who looks. Raises `Problem`: to the sign-in page (303) where nobody does, 403 for what was sent, 429."""
     reference = request.cookies.get(_cookie(request, COOKIE), "")
     app: Application = request.app.state.application
+    traffic: Traffic = request.app.state.traffic
+    if not reference:
+        raise _sign_in_first(request)
+    address, by_hand = address_of(request), LIVE not in request.headers
     try:
-        actor = authenticate_session(app, reference, address_of(request))
+        with traffic.strangers.admit(address, reference):
+            actor = authenticate_session(app, reference, address, by_hand=by_hand)
     except Unauthenticated:
         raise _sign_in_first(request) from None
     request.state.user, request.state.door = actor.name, str(actor.door)
-    traffic: Traffic = request.app.state.traffic
     traffic.limits.admit(actor.name)
     assert actor.principal is not None
     assert actor.principal.session_key is not None
@@ -102,6 +107,11 @@ def check_open_form(request: Request, form: Mapping[str, Any]) -> None:
     """The same for a form of who need not be signed in."""
     key = request.cookies.get(_cookie(request, FORM_COOKIE), "")
     _check(request, csrf_token(key) if _REFERENCE.fullmatch(key) else None, form)
+
+
+def check_origin(request: Request) -> None:
+    """Raise `Problem` (403) for what a page of somebody else sent, as far as its browser tells."""
+    _refuse(request, _foreign(request))
 
 
 def open_form_key(request: Request) -> str:
@@ -191,6 +201,10 @@ def _check(request: Request, expected: str | None, form: Mapping[str, Any]) -> N
         and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
     ):
         why = "its csrf_token is not that of the session"
+    _refuse(request, why)
+
+
+def _refuse(request: Request, why: str | None) -> None:
     if why is None:
         return
     log.warning("a form was refused", why=why, path=request.scope["path"], address=address_of(request))

@@ -50,11 +50,13 @@ def authenticate_token(app: Application, text: str | None, address: str) -> Acto
     return Actor(token["email"], operating_system_user(), Door.API, principal)
 
 
-def authenticate_session(app: Application, reference: str | None, address: str) -> Actor:
+def authenticate_session(
+    app: Application, reference: str | None, address: str, *, by_hand: bool = True
+) -> Actor:
     """The user of a session, by the reference that the browser holds, as they act on the pages from that address.
 
     Raises `Unauthenticated`, alike for a session that is unknown, has ended, or whose user is disabled. Its last use is
-    noted at most once a minute.
+    noted at most once a minute; what a browser asks for by itself, and not `by_hand`, is no use.
     """
     check_actor(address, "address")
     app.database.require()
@@ -65,7 +67,7 @@ def authenticate_session(app: Application, reference: str | None, address: str) 
         if reference:  # without one nobody claimed to be signed in
             log.info("a session is not good", why=why, address=address, session=session and session["id"])
         raise Unauthenticated("you are not signed in", field="session", remedy="Sign in")
-    if session["last_used_at"] <= now - NOTED_EVERY:
+    if by_hand and session["last_used_at"] <= now - NOTED_EVERY:
         _write(app, "session", session["id"], partial(session_store.note_use, key=session["id"], now=now))
     principal = Principal(session["user_id"], None, address, session["id"])
     return Actor(session["email"], operating_system_user(), Door.CONSOLE, principal)

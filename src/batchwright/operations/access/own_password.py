@@ -26,7 +26,7 @@ from batchwright.operations.access.tries import (
     tries_at_password,
 )
 from batchwright.operations.access.users import existing_user
-from batchwright.operations.actor import Actor
+from batchwright.operations.actor import Actor, network_of
 from batchwright.operations.app import Application
 from batchwright.operations.links import link_of
 
@@ -79,7 +79,7 @@ def request_reset(app: Application, email: str, address: str) -> None:
     app.database.require()
     asked = [
         Counted(f"reset {_normal(email)}", OF_MAILS),
-        Counted(f"reset from {address}", OF_ADDRESS),
+        Counted(f"reset from {network_of(address)}", OF_ADDRESS),
     ]
     count_try(app, asked)
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from batchwright.engine.errors import Refused
 from batchwright.operations import session_store, sign_in_store
 from batchwright.operations.access.authentication import secret_hash
+from batchwright.operations.actor import network_of
 from batchwright.operations.app import Application
 from batchwright.operations.tables import one_time_link, sign_in_try, user_session
 
@@ -61,7 +62,10 @@ def tries_at_password(connection: Connection, email: str, user_id: int | None, a
 
     From where they signed in before, a user is counted apart: who tries from elsewhere cannot keep them out there.
     """
-    known = user_id is not None and session_store.signed_in_from(connection, user_id, address)
+    address = network_of(address)
+    known = session_store.signed_in_from(
+        connection, user_id or 0, address
+    )  # asked for nobody, too: it takes its time
     return [
         _of_user(email, address if known else None),
         Counted(f"address {address}", OF_ADDRESS),
@@ -76,17 +80,22 @@ def told_of(email: str) -> Counted:
 
 def count_try(app: Application, counted: Sequence[Counted]) -> None:
     """Count one try. Raises `TooManyTries` where it comes too early; then it is not counted."""
-    now = app.clock.now()
+    now, hashes = app.clock.now(), [each.hash for each in counted]
+    with app.database.read_autocommit() as connection:  # who only waits keeps no writer waiting
+        _check_free(sign_in_store.free_at(connection, hashes), now)
     with app.database.write() as connection:
-        rows = sign_in_store.lock_tries(connection, [each.hash for each in counted], now)
-        wait = max(row["free_at"] - now for row in rows.values())
-        if wait > timedelta():
-            raise TooManyTries(min(wait, LONGEST_DELAY))  # never longer, whatever another clock said
+        rows = sign_in_store.lock_tries(connection, hashes, now)
+        _check_free(max(row["free_at"] for row in rows.values()), now)
         for each in counted:
             row = rows[each.hash]
             before = 0 if now - row["last_at"] > FORGOTTEN_AFTER else row["tries"]
             tries = min(before, NO_LIMIT - 2) + 1
             sign_in_store.set_tries(connection, each.hash, tries, now, now + delay_after(tries - each.free))
+
+
+def _check_free(free_at: datetime | None, now: datetime) -> None:
+    if free_at is not None and free_at > now:
+        raise TooManyTries(min(free_at - now, LONGEST_DELAY))  # never longer, whatever another clock said
 
 
 def forgive_try(connection: Connection, counted: Sequence[Counted], now: datetime) -> int:
@@ -101,7 +110,8 @@ def forgive_try(connection: Connection, counted: Sequence[Counted], now: datetim
 
 def forgive_user(connection: Connection, email: str, address: str, now: datetime) -> None:
     """Forget the tries at the password of somebody at that address, who has another one now."""
-    hashes = [each.hash for each in (_of_user(email), _of_user(email, address), told_of(email))]
+    at_address = _of_user(email, network_of(address))
+    hashes = [each.hash for each in (_of_user(email), at_address, told_of(email))]
     for hashed in sign_in_store.lock_tries(connection, hashes, now):
         sign_in_store.set_tries(connection, hashed, 0, now, now)
 

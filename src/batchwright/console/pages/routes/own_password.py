@@ -62,7 +62,8 @@ def asking_for_link(request: Request, form: FormData = OPEN_FORM) -> Response:
         request_reset(app, email, address)
     except TooManyTries as refused:
         return open_page(request, "reset.html", email=email, sent=False, refused=refused)
-    answer = open_page(request, "reset.html", email=email, sent=True)
+    only_files = app.settings.mail.transport == "file"
+    answer = open_page(request, "reset.html", email=email, sent=True, only_files=only_files)
     answer.background = BackgroundTask(mail_reset, app, email, address)
     return answer
 

@@ -14,6 +14,7 @@ from batchwright.console.pages.session import (
     SIGN_IN,
     address_of,
     check_form,
+    check_origin,
     forget_session,
     form_of,
     own_path,
@@ -68,6 +69,7 @@ def sign_out_page(visit: Visit = VISIT) -> Response:
 @pages.post("/sign-out")
 def signing_out(request: Request, form: FormData = FORM) -> Response:
     """End the session; who is signed out already is there."""
+    check_origin(request)  # or another site had a browser forget its session
     try:
         who = visitor(request)
     except Problem:
