@@ -58,6 +58,7 @@ WITHOUT_API = {
     "what_is_asked": "a part of show_run",
     "show_selection": "for a page that asks before an act; POST /selections tells the same",
     "sum_usage_inputs": "for a page's list; POST /selections tells the same",
+    "foresee_run": "for a form, which tells it while one types; a dry run says more",
 }
 WITHOUT_COMMAND = {
     "asset_line_items_page": WHOLE,
@@ -69,6 +70,7 @@ WITHOUT_COMMAND = {
     "usage_inputs_page": WHOLE,
     "usage_schedules_page": WHOLE,
     "drive_run": "a command drives what it submits: drive_submitted",
+    "foresee_run": "for a form, which tells it while one types; a dry run says more",
     "driven_run": "what a call over HTTP that is sent again is answered",
     "find_recalculation_customers": "for a page, in which one types a part of a name",
     "outcome_summary": "the command lists outcomes, of one code by --code",

@@ -87,6 +87,7 @@ from batchwright.operations.mail import list_mail, mail_page, preview_mail, retr
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
 from batchwright.operations.runs.driving import drive_run, driven_run, resume_run
+from batchwright.operations.runs.foreseeing import foresee_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import (
     list_runs,
@@ -203,6 +204,7 @@ NEEDED = {
         "resume_run",
         "retry_run",
         "submit_run",
+        "foresee_run",
         "apply_run",
         "apply_schedules",
         "add_schedule",
@@ -403,6 +405,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "drive_run": lambda: drive_run(app, "x", actor=actor),
         "resume_run": lambda: resume_run(app, "x", actor=actor),
         "retry_run": lambda: retry_run(app, "x", actor=actor),
+        "foresee_run": lambda: foresee_run(app, job.name, {"usage_input_ids": ids}, actor=actor),
         "submit_run": lambda: submit_run(app, "x", {}, actor=actor),
         "apply_run": lambda: apply_run(app, "x", actor=actor),
         "apply_schedules": lambda: apply_schedules(app, "x", file="x", actor=actor),

@@ -243,10 +243,7 @@ class BatchJob(ABC):
     """The one schema of the job's parameters."""
 
     def __init__(self, **parameters: Any) -> None:
-        try:
-            self.parameters: Any = self.Parameters(**parameters)
-        except ValidationError as error:
-            raise _refusal(self.Parameters, error) from None
+        self.parameters: Any = checked_parameters(self.Parameters, parameters)
 
     def select(self, connection: Connection) -> Sequence[int]:
         """Keys of the records or groups that the parameters name; stored with the run at submit.
@@ -388,6 +385,14 @@ def check_line(line: Preview) -> Preview:
 def _said(message: str, value: object) -> str:
     """What is wrong, and the value where it is one that a person gave by itself."""
     return message if isinstance(value, dict | list | tuple) else f"{message}, not {reprlib.repr(value)}"
+
+
+def checked_parameters(model: Schema, parameters: Mapping[str, Any]) -> BaseModel:
+    """The parameters of a job, read by its schema. Raises ``Refused`` for what does not fit."""
+    try:
+        return model(**parameters)
+    except ValidationError as error:
+        raise _refusal(model, error) from None
 
 
 def _refusal(model: Schema, error: ValidationError) -> Refused:

@@ -14,7 +14,7 @@ from inspect import isabstract, isasyncgenfunction, iscoroutinefunction, isgener
 from typing import Any, get_args
 
 from batchwright.engine.errors import NotFound, Refused, error_text
-from batchwright.engine.job import BatchJob
+from batchwright.engine.job import BatchJob, checked_parameters
 from batchwright.engine.job_code import JOB_CODE
 
 CALLED = (
@@ -80,8 +80,14 @@ class Registry:
         its constructor raises.
         """
         job = self.get(name)
-        with JOB_CODE:
-            return job(**parameters)
+        try:
+            with JOB_CODE:
+                return job(**parameters)
+        except (
+            TypeError
+        ):  # a constructor that names its parameters does not say in our words that one is missing
+            checked_parameters(job.Parameters, parameters)
+            raise
 
     def check(self, job: BatchJob) -> None:
         """Raise ``Refused`` unless the job's class is here under its name: no process could drive its run."""

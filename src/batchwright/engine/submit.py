@@ -234,9 +234,22 @@ def _check(job: BatchJob, request: Request) -> None:
         raise Refused(f"{job.type} cannot run dry", field="mode", remedy="Run it without a dry run")
 
 
-def _check_sync_limit(connection: Connection, job: BatchJob, selection: Sequence[int]) -> None:
+def count_records(connection: Connection, job: BatchJob, at_most: int) -> int:
+    """How many records a run of the job would take if it were planned now; counting may stop beyond ``at_most``.
+
+    Raises ``Refused`` for what its parameters name and is not there, and whatever else the job's code raises.
+    """
+    with ends_refused(connection), JOB_CODE:
+        return _count(connection, job, sorted(set(job.select(connection))), at_most)
+
+
+def _count(connection: Connection, job: BatchJob, selection: Sequence[int], at_most: int) -> int:
     context = StartContext(connection=connection, selected=lambda: iter([selection] if selection else []))
-    counted = job.count(context, SYNC_LIMIT)
+    return job.count(context, at_most)
+
+
+def _check_sync_limit(connection: Connection, job: BatchJob, selection: Sequence[int]) -> None:
+    counted = _count(connection, job, selection, SYNC_LIMIT)
     if counted > SYNC_LIMIT:
         raise Refused(
             f"a synchronous run takes at most {SYNC_LIMIT:,} {job.record_noun}s, and these are more",

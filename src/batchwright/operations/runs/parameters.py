@@ -61,15 +61,25 @@ def _value(name: str, values: Sequence[str], field: Schema, whole: Schema) -> An
 
 def _one(name: str, text: str, choices: Sequence[Schema]) -> Any:
     if not choices or any(choice.get("type") != "object" for choice in choices):
-        return text
+        return next((one for one in _members(choices) if json.dumps(one) == text), text)
     try:
         return json.loads(text)
     except RecursionError:
         remedy = "Give one with fewer levels"
         raise Refused(f"{name} is nested too deeply", field=name, remedy=remedy) from None
-    except ValueError:
+    except ValueError as error:
+        at = f": line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
         remedy = f"""Write it as JSON, such as --param '{name}={{"key": "value"}}'"""
-        raise Refused(f"{name} is an object, and {text!r} is not JSON", field=name, remedy=remedy) from None
+        raise Refused(
+            f"{name} is an object, and {text!r} is not JSON{at}", field=name, remedy=remedy
+        ) from None
+
+
+def _members(choices: Iterable[Schema]) -> Iterator[Any]:
+    """What may be chosen and is no text: of those a schema takes no text in their place."""
+    for choice in choices:
+        members = choice.get("enum", [choice["const"]] if "const" in choice else ())
+        yield from (one for one in members if not isinstance(one, str))
 
 
 def _unknown(name: str, known: Iterable[str]) -> Refused:

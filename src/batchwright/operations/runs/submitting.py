@@ -161,7 +161,7 @@ def enqueue_set(
     mapped = cache(lambda: people(connection, app.settings).addresses)
     for place, (job, request) in enumerate(wanted):
         try:
-            _check_selection(connection, job, request.actor, app.clock.now())
+            check_selection(connection, job, request.actor, app.clock.now())
             requests[place] = job, _checked(app, mapped, request)
         except Refused as refusal:
             results[place] = refusal
@@ -183,7 +183,7 @@ def check_ahead(app: Application, job: BatchJob, request: RunRequest) -> Checked
     """Call the job's code that a submit calls, before it and under no lock: it may take as long as it likes."""
     with app.database.read() as connection:
         mapped = cache(lambda: people(connection, app.settings).addresses)
-        _check_selection(connection, job, request.actor, app.clock.now())
+        check_selection(connection, job, request.actor, app.clock.now())
         return check_run(connection, job, _checked(app, mapped, request), app.clock.now())
 
 
@@ -206,7 +206,7 @@ def tell_submitted(app: Application, run: Run) -> None:
     app.database.when_committed(lambda: app.events.publish(submitted))
 
 
-def _check_selection(connection: Connection, job: BatchJob, actor: Actor, now: datetime) -> None:
+def check_selection(connection: Connection, job: BatchJob, actor: Actor, now: datetime) -> None:
     """Refuse a selection that has expired, or that somebody else made: as one that never was."""
     selection_id = getattr(job.parameters, "selection_id", None)
     if isinstance(job, UsageJob) and selection_id is not None:

@@ -75,7 +75,7 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
         acts=[(act, _why_not(act, shown)) for act in ACTS],
         parameters=json.dumps(shown["parameters"], indent=2, ensure_ascii=False),
         command=command_of(shown["job"], shown["parameters"], shown["mode"]),
-        call=call_of(shown["job"], shown["parameters"], shown["mode"]),
+        call=call_of(visit.app.settings.base_url, shown["job"], shown["parameters"], shown["mode"]),
         is_live=shown["status"] not in (*ENDED, "Paused"),
     )
 

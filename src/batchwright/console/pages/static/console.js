@@ -117,6 +117,26 @@
   });
   addEventListener("pageshow", () => { for (const form of $$("form[data-sent]")) { delete form.dataset.sent; for (const button of $$("button", form)) { button.disabled = false; button.removeAttribute("aria-busy"); } } });
 
+  // -- What a form would do, or what is found by it, shown while one types: the form names the region. No secret leaves.
+  let typing = 0;
+  const show = async (form) => {
+    const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && name !== "csrf_token" && !$(`[name="${CSS.escape(name)}"][data-secret]`, form)));
+    const here = `${form.getAttribute("action")}?${query}`, region = document.getElementById(form.dataset.shown), turn = ++typing;
+    const answer = await fetch(here, { headers: { "X-Live-Region": region.id } });
+    if (!answer.ok || answer.redirected || turn !== typing) return;
+    morph(region, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id));
+    ready(region);
+    say(region.dataset.says);
+    if (!form.closest("dialog")) history.replaceState(null, "", here);
+  };
+  let soon = null;
+  for (const kind of ["input", "change"]) document.addEventListener(kind, (event) => {
+    const form = event.target.closest("form[data-shown]");
+    if (!form) return;
+    clearTimeout(soon);
+    soon = setTimeout(() => show(form).catch(() => {}), Number(form.dataset.wait || 1000));
+  });
+
   // -- Times: the zone of the browser, the clock of the server, durations that go on.
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const keep = (zone) => { document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`; };
