@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from batchwright.billing import tables
+from batchwright.engine.events import Event, Point, Reached
 from batchwright.operations.app import Application
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
@@ -101,6 +104,35 @@ def recalculate(app: Application, periods: Sequence[str] = JUNE, **values: Any) 
 def submitted(app: Application, **parameters: Any) -> View:
     """The JSON of a run that waits."""
     return submit_run(app, JOB, {**asked(), **parameters}, actor=ACTOR, mail_actor=False).view
+
+
+@contextmanager
+def once_reached(app: Application, run_id: str, point: Point, act: Callable[[], object]) -> Iterator[None]:
+    """Do it once, when the run has come to that point. Raises what it raises, and where the run does not come there."""
+    begun, raised = list[Event](), list[Exception]()
+
+    def notice(event: Event) -> None:
+        if isinstance(event, Reached) and (event.run_id, event.point) == (run_id, point) and not begun:
+            begun.append(event)
+            try:
+                act()
+            except Exception as error:  # the run would only log it
+                raised.append(error)
+
+    app.events.subscribe(notice)
+    yield
+    if raised:
+        raise raised[0]
+    assert begun
+
+
+def recalculate_beside(
+    app: Application, act: Callable[[], object], periods: Sequence[str] = JUNE, **values: Any
+) -> View:
+    """The JSON of a recalculation of CU-1 that has ended; the act comes between its planning and its first scope."""
+    submitted = submit_run(app, JOB, asked(periods), actor=ACTOR, **{"mail_actor": False, **values})
+    with once_reached(app, submitted.run_id, "planned", act):
+        return drive_submitted(app, submitted)
 
 
 def warnings(run: View) -> list[tuple[str, str]]:

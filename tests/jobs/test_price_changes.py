@@ -30,7 +30,7 @@ from tests.jobs.conftest import Open, Write
 from tests.jobs.drafting import amounts, draft, empty, statuses
 from tests.jobs.fractions import DIGITS, Rule, decimal_of, minor_units, random_rule, write_price
 from tests.jobs.rating import assert_books_balance, invoice, rate, rated, stored, unrate
-from tests.jobs.recalculating import Contracted, recalculate
+from tests.jobs.recalculating import Contracted, recalculate, recalculate_beside
 from tests.jobs.updates import update, updated_rule
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
@@ -282,12 +282,19 @@ class Walk:
         self.imported = {month: quantity for month, quantity in self.imported.items() if month in self.kept}
 
     def recalculate(self) -> None:
+        """Beside other acts: every window of what is a record of the run still is done again whole."""
         months = self.chance.sample(range(1, 7), self.chance.randint(1, 3))
-        recalculate(self.app, [f"2023-{month:02}" for month in months])
         windows = {self._window(date(2023, month, 1)) for month in months}
-        hand = [
-            one for one in self.inputs.values() if one.amount is not None and self._window(one.day) in windows
-        ]
+        records = self._rated_in(windows)
+        acts: list[Callable[[], None]] = [self.rate, self.unrate, self.reset, self.edit, self.load]
+        acts += [self.update_price, self.invoice, self.cancel_invoice, self.amend]
+        between = self.chance.choices([self.rate, *acts], k=self.chance.randint(0, 5))
+        run = recalculate_beside(
+            self.app, lambda: [act() for act in between], [f"2023-{month:02}" for month in months]
+        )
+        assert run["total"] == len(records)
+        still = self._rated_in(windows)
+        hand = self._rated_in({self._window(one.day) for one in records if one in still})
         found = self._comes_to(hand, self._begun(hand), billed_first=True)
         pending = [one for one in hand if not one.billed]
         for one in hand:
@@ -296,6 +303,10 @@ class Walk:
         for one, charge in found:
             if not one.billed:
                 one.charge, one.place, one.start = charge, next(self.places), charge.prior
+
+    def _rated_in(self, windows: set[int]) -> list[Used]:
+        rated = [one for one in self.inputs.values() if one.amount is not None]
+        return [one for one in rated if self._window(one.day) in windows]
 
     # --- what must hold ----------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ import pytest
 
 from batchwright.billing import recalculation, tables
 from batchwright.billing.usage import rate_assets
-from batchwright.engine.events import Event, Reached
 from batchwright.operations.app import Application
 from batchwright.operations.billing.amendments import amend_asset_line_item
 from batchwright.operations.billing.explanations import explain_usage_input
@@ -41,7 +40,16 @@ from tests.jobs.rating import (
     stored,
     unrate,
 )
-from tests.jobs.recalculating import JOB, JUNE, Contracted, asked, recalculate, reprice, warnings
+from tests.jobs.recalculating import (
+    JOB,
+    Contracted,
+    asked,
+    once_reached,
+    recalculate,
+    recalculate_beside,
+    reprice,
+    warnings,
+)
 from tests.jobs.updates import update
 from tests.support.application import ACTOR
 from tests.support.records import UOM
@@ -79,31 +87,9 @@ def rate_new(app: Application) -> None:
     assert rate(app, {"usage_input_ids": ["IN-NEW"]})["processed"] == 1
 
 
-class Once:
-    """An act that is done once, when a run has come to a point; whether it was."""
-
-    def __init__(self, app: Application, run_id: str, point: str, act: Act) -> None:
-        self.begun = self.done = False
-
-        def notice(event: Event) -> None:
-            if (
-                isinstance(event, Reached)
-                and (event.run_id, event.point) == (run_id, point)
-                and not self.begun
-            ):
-                self.begun = True
-                act(app)
-                self.done = True  # what a subscriber raises is logged, and fails nothing
-
-        app.events.subscribe(notice)
-
-
 def beside(app: Application, act: Act, **values: Any) -> View:
     """A recalculation of June that has ended; the act comes between its planning and its first scope."""
-    submitted = submit_run(app, JOB, asked(JUNE), actor=ACTOR, **{"mail_actor": False, **values})
-    between = Once(app, submitted.run_id, "planned", act)
-    run = drive_submitted(app, submitted)
-    assert between.done
+    run = recalculate_beside(app, lambda: act(app), **values)
     assert run["status"] == "Completed", run["error"]
     assert_books_balance(app)
     return show_run(app, run["run_id"])
@@ -299,9 +285,8 @@ def test_what_came_to_a_billed_schedule_is_part_of_the_difference_that_is_told(a
 def test_a_rating_after_the_scope_goes_on_where_the_recalculation_left_the_window(app: Application) -> None:
     fill(app)
     submitted = submit_run(app, JOB, asked(), actor=ACTOR, mail_actor=False)
-    after = Once(app, submitted.run_id, "scope committed", rate_new)
-    run = drive_submitted(app, submitted)
-    assert after.done
+    with once_reached(app, submitted.run_id, "scope committed", lambda: rate_new(app)):
+        run = drive_submitted(app, submitted)
     assert (rated(app)["IN-NEW"], show_run(app, run["run_id"])["restated"]) == ("15.00", [])
     assert_windows_are_whole(app)
 
@@ -343,9 +328,8 @@ def test_a_preview_is_not_applied_where_something_comes_to_its_windows_at_the_la
     fill(app)
     dry = recalculate(app, mode="dry_run")
     submitted = apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False)
-    between = Once(app, submitted.run_id, "planned", rate_new)
-    run = drive_submitted(app, submitted)
-    assert between.done
+    with once_reached(app, submitted.run_id, "planned", lambda: rate_new(app)):
+        run = drive_submitted(app, submitted)
     assert (run["status"], run["processed"]) == ("Failed", 0)
     assert "IN-NEW would be written, too" in run["error"]
     assert rated(app) == {"IN-1": "30.00", "IN-2": "10.00", "IN-NEW": "15.00"}
@@ -392,19 +376,18 @@ def test_one_that_comes_to_two_windows_of_a_run_is_told_once_with_what_it_came_t
         books.used(books.of_account("AL-2"), "IN-OTHER", "06-10", "20")
     rate(app, {"usage_input_ids": ["IN-OTHER"]})
 
-    def move(app: Application) -> None:
+    def move() -> None:
         unrate(app, {"usage_input_ids": ["IN-NEW"]})
         reset_usage_inputs(app, ids=["IN-NEW"], actor=ACTOR)
         update(app, usage_inputs=[NEW | {"asset_line_item_id": "AL-2"}])
         rate_new(app)
 
     submitted = submit_run(app, JOB, asked(), actor=ACTOR, mail_actor=False, scope_size=1)
-    acts = [
-        Once(app, submitted.run_id, "planned", rate_new),
-        Once(app, submitted.run_id, "scope committed", move),
-    ]
-    run = drive_submitted(app, submitted)
-    assert all(act.done for act in acts)
+    with (
+        once_reached(app, submitted.run_id, "planned", lambda: rate_new(app)),
+        once_reached(app, submitted.run_id, "scope committed", move),
+    ):
+        run = drive_submitted(app, submitted)
     assert (run["status"], run["errored"]) == ("Completed", 0)
     assert rated(app) == {"IN-1": "30.00", "IN-2": "10.00", "IN-NEW": "30.00", "IN-OTHER": "30.00"}
     restated = show_run(app, run["run_id"])["restated"]
