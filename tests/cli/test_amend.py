@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batchwright.operations.billing import amendments
 from tests.cli.conftest import Batchwright, error_of
 
 AMEND = ("asset-line-items", "amend", "ALI-0001")
@@ -39,6 +40,37 @@ def test_a_dry_run_shows_terms_schedules_and_inputs_and_changes_nothing(
     assert bills(batchwright) == before
 
 
+@pytest.mark.parametrize(
+    ("would_be", "difference", "told"),
+    [
+        ("80.00", "30.00", "would be 80.00 (difference +30.00) without that"),
+        ("20.00", "-30.00", "would be 20.00 (difference -30.00) without that"),
+        (None, None, "could not be priced without that"),
+    ],
+)
+def test_it_shows_what_stays_invoiced_and_would_be_another_amount(
+    rated: str,
+    batchwright: Batchwright,
+    monkeypatch: pytest.MonkeyPatch,
+    would_be: str | None,
+    difference: str | None,
+    told: str,
+) -> None:
+    shown = amendments.preview_amendment
+    stays: dict[str, Any] = {
+        "billing_schedule_id": "BS-7",
+        "status": "Invoiced",
+        "amount": "50.00",
+        "currency": "USD",
+    }
+    stays |= {"would_be": would_be, "difference": difference}
+    monkeypatch.setattr(
+        amendments, "preview_amendment", lambda *ids, **named: {**shown(*ids, **named), "invoiced": [stays]}
+    )
+    before = "BS-7 is Invoiced: what came in its window after usage that goes to zero stays at 50.00 USD"
+    assert f"{before}, and {told}." in batchwright(*AMEND, "--dry-run").stdout
+
+
 def test_an_amendment_is_answered_in_json_with_the_new_schedules(
     rated: str, batchwright: Batchwright
 ) -> None:
@@ -47,7 +79,7 @@ def test_an_amendment_is_answered_in_json_with_the_new_schedules(
     answer = json.loads(result.stdout)
     assert list(answer) == [
         *("dry_run", "asset_line_item_id", "terms", "billing_schedules", "usage_schedules"),
-        *("charged_elsewhere", "usage_inputs"),
+        *("charged_elsewhere", "invoiced", "usage_inputs"),
     ]
     assert answer["dry_run"] is False
     made = {row["billing_schedule_id"] for row in answer["billing_schedules"]["created"]}

@@ -350,6 +350,79 @@ def test_what_schedules_were_taken_over_with_is_named_since_no_rating_charges_it
     ]
 
 
+# --- what stays invoiced ------------------------------------------------------------------------------------------
+
+
+def cancelled_with_its_late_usage_invoiced(app: Application, late: str = "10", **price: Any) -> str:
+    """15 of June cost 40.00; 10 that came late cost 15.00 after them, and stay invoiced. The id of their schedule."""
+    price = price or {"model": "tiered", "tiers": INDEXED_TIERS, "usage_indexing": True}
+    with app.database.write() as connection:
+        company = Company(connection)
+        company.priced("data", **price)
+        asset = company.metered(billing_frequency="Monthly")
+        company.used(asset, "first", "06-05", "15")
+    rate(app)
+    invoice(app, "BS-AL-1-06")
+    with app.database.write() as connection:
+        Company(connection).used(asset, "late", "06-10", late)
+    rate(app)
+    (bill,) = (
+        str(row["billing_schedule_id"])
+        for row in list_billing_schedules(app)
+        if (row["period_start_date"], row["status"]) == ("2023-06-01", "Pending Billing")
+    )
+    invoice(app, bill)
+    invoice(app, "BS-AL-1-06", status="pending_billing")
+    return bill
+
+
+def test_what_stays_invoiced_after_usage_that_goes_to_zero_is_told_with_the_difference(
+    app: Application,
+) -> None:
+    bill = cancelled_with_its_late_usage_invoiced(app)
+    before = stored(app, "late")
+    told = [
+        {
+            "billing_schedule_id": bill,
+            "status": "Invoiced",
+            "amount": "15.00",
+            "would_be": "30.00",
+            "difference": "15.00",
+            "currency": "USD",
+        }
+    ]
+    foreseen = preview_amendment(app, "AL-1")
+    assert foreseen["invoiced"] == told
+    assert amend(app, seen=[version_of(foreseen)])["invoiced"] == told
+    assert stored(app, "late") == before
+    assert stored(app, "first")["status"] == "Loaded"
+    rate(app)  # after what is invoiced: 10 at 2, 5 at 1
+    assert stored(app, "first")["rated_amount"] == 2500
+    assert_books_balance(app)
+    assert amend(app)["invoiced"] == []  # it came first, and goes on to
+
+
+def test_what_would_be_the_same_without_usage_that_goes_to_zero_is_not_told(app: Application) -> None:
+    cancelled_with_its_late_usage_invoiced(app, model="per_unit", unit_price="2", usage_indexing=True)
+    assert preview_amendment(app, "AL-1")["invoiced"] == []
+
+
+def test_what_stays_invoiced_before_usage_that_goes_to_zero_is_not_told(app: Application) -> None:
+    bill = cancelled_with_its_late_usage_invoiced(app)
+    invoice(app, "BS-AL-1-06")
+    invoice(app, bill, status="pending_billing")
+    assert preview_amendment(app, "AL-1")["invoiced"] == []
+
+
+def test_what_stays_invoiced_and_could_not_be_priced_alone_is_told_without_an_amount(
+    app: Application,
+) -> None:
+    price = {"model": "discrete", "tiers": (("20", "1", None),), "included_quantity": "20"}
+    bill = cancelled_with_its_late_usage_invoiced(app, "25", **price)
+    [told] = preview_amendment(app, "AL-1")["invoiced"]
+    assert (told["billing_schedule_id"], told["would_be"], told["difference"]) == (bill, None, None)
+
+
 # --- terms -------------------------------------------------------------------------------------------------------
 
 

@@ -155,6 +155,15 @@ def _write_plan(plan: View) -> None:
     ]
     if lost:
         say(f"Taken over with a fee that no usage input stands for, and not charged again: {joined(lost)}")
+    for row in plan["invoiced"]:
+        told = "could not be priced without"
+        if row["would_be"] is not None:
+            sign = "" if row["difference"].startswith("-") else "+"
+            told = f"would be {row['would_be']} (difference {sign}{row['difference']}) without"
+        say(
+            f"{row['billing_schedule_id']} is {row['status']}: what came in its window after usage that goes to zero"
+            f" stays at {row['amount']} {row['currency']}, and {told} that."
+        )
     bare = [row["usage_input_id"] for row in inputs if not row["covered"]]
     if bare:
         say(f"Without a schedule for their day: {joined(bare[:20])}{' …' if len(bare) > 20 else ''}")

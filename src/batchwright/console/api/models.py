@@ -919,6 +919,20 @@ class ChargedElsewhere(_Answer):
     currency: str | None
 
 
+class StaysInvoiced(_Answer):
+    """A billing schedule that stays, charged for what came after usage that goes to zero.
+
+    `would_be` is what that would come to without it; null where it could not be priced.
+    """
+
+    billing_schedule_id: str
+    status: str
+    amount: Amount
+    would_be: Amount | None
+    difference: Amount | None
+    currency: str
+
+
 class InputBefore(_Answer):
     """A usage input before an amendment."""
 
@@ -957,4 +971,5 @@ class Amendment(_Answer):
     billing_schedules: AmendedBillingSchedules
     usage_schedules: AmendedUsageSchedules
     charged_elsewhere: list[ChargedElsewhere]
+    invoiced: list[StaysInvoiced]
     usage_inputs: list[AmendedInput]

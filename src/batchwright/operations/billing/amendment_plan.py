@@ -15,9 +15,11 @@ from batchwright.billing.importing.generation import IncludedQuantities
 from batchwright.billing.periods import FREQUENCIES, BillingPeriod, Period, divides
 from batchwright.billing.records import amendment, assets, billing_schedules, catalog, inputs
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.loading import NewAsset
 from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.store.pages import rows_within
+from batchwright.operations.billing.amendment_invoiced import Stays, stays_invoiced
 from batchwright.operations.billing.asset_line_items import NOUN
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import Unknown, check_one_of
@@ -61,6 +63,7 @@ class Plan:
     meter_of: Mapping[int, RowMapping]
     periods: list[BillingPeriod]
     billed: list[Period]
+    stays: list[Stays]
 
 
 def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Changes) -> Plan:
@@ -90,7 +93,9 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
     meters = [row for row in metered if row["status"] == PENDING_BILLING]
     touched, meter_of = _inputs_on(connection, asset["id"], meters)
     billed = [_period(row) for row in metered if row["status"] not in (PENDING_BILLING, SUPERSEDED)]
-    return Plan(asset, terms, stored, bills, meters, touched, meter_of, periods, billed)
+    rated = {row["id"] for row in touched if row["status"] == InputStatus.RATED}
+    stays = stays_invoiced(connection, asset["id"], listed, metered, rated)
+    return Plan(asset, terms, stored, bills, meters, touched, meter_of, periods, billed, stays)
 
 
 def _inputs_on(

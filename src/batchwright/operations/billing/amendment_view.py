@@ -12,6 +12,7 @@ from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.engine.store.pages import rows_within
 from batchwright.operations import views
+from batchwright.operations.billing.amendment_invoiced import Stays
 from batchwright.operations.billing.amendment_plan import Plan, included_in, terms_of
 from batchwright.operations.views import View
 
@@ -45,6 +46,7 @@ def preview(connection: Connection, plan: Plan) -> View:
             "created": meters,
         },
         "charged_elsewhere": _charged_elsewhere(plan),
+        "invoiced": list(map(_invoiced, plan.stays)),
         "usage_inputs": [
             _input(row, plan.meter_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
         ],
@@ -106,6 +108,18 @@ def _charged_elsewhere(plan: Plan) -> list[View]:
         for row in plan.bills
         if fees[row["id"]]
     ]
+
+
+def _invoiced(one: Stays) -> View:
+    more = None if one.would_be is None else one.would_be - one.amount
+    return {
+        "billing_schedule_id": one.bill["billing_schedule_id"],
+        "status": one.bill["status"],
+        "amount": views.money(one.amount, one.currency),
+        "would_be": views.money(one.would_be, one.currency),
+        "difference": views.money(more, one.currency),
+        "currency": one.currency,
+    }
 
 
 def _charged(plan: Plan) -> str | None:

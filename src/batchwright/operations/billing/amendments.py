@@ -61,9 +61,11 @@ def amend_asset_line_item(
 ) -> View:
     """Amend the asset, all of it in one transaction; without a change its schedules are made anew.
 
-    Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, charged_elsewhere, usage_inputs`: terms have
-    `before` and `after`, schedules those `superseded` and those `created`; `charged_elsewhere` is what superseded
-    billing schedules were taken over with, and no rating charges again; inputs have each their amounts and status
+    Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, charged_elsewhere, invoiced, usage_inputs`:
+    terms have `before` and `after`, schedules those `superseded` and those `created`; `charged_elsewhere` is what
+    superseded billing schedules were taken over with, and no rating charges again; `invoiced` are billing schedules
+    that stay, although what was rated under them came in its window after inputs that go to zero: it `would_be` another
+    amount without them (`None` where it could not be priced then); inputs have each their amounts and status
     `before` (with the superseded schedules that they were on) and `after`, and whether a schedule is there for their
     day (`covered`).
 

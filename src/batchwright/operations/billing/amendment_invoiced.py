@@ -1,0 +1,67 @@
+"""What stays invoiced of a window that loses usage before it to an amendment: it was charged as coming after that.
+
+There is such a window where an invoice was cancelled, and that of its late usage was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping
+
+from batchwright.billing.records import restating
+from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
+from batchwright.billing.records.catalog_of_rating import price_revisions
+from batchwright.billing.restating import Metered, Window, restate
+
+
+class Stays(NamedTuple):
+    """A billing schedule, what was rated under it after usage that goes, and what that would be: in minor units.
+
+    ``would_be`` is None where it could not be priced.
+    """
+
+    bill: RowMapping
+    amount: int
+    would_be: int | None
+    currency: str
+
+
+def stays_invoiced(
+    connection: Connection,
+    asset_key: int,
+    bills: Sequence[RowMapping],
+    meters: Sequence[RowMapping],
+    taken: Collection[int],
+) -> list[Stays]:
+    """What would be another amount without the Rated inputs ``taken``, of all schedules of an asset."""
+    live = {row["id"]: row for row in bills if row["status"] != SUPERSEDED}
+    pending = {_window(row) for row in live.values() if row["status"] == PENDING_BILLING}
+    bill_of = {row["id"]: live[key] for row in meters if (key := row["billing_schedule_key"]) in live}
+    schedules = {
+        row["id"]: Metered(window, row["actual_quantity"], billed=row["status"] != PENDING_BILLING)
+        for row in meters
+        if row["id"] in bill_of and (window := _window(bill_of[row["id"]])) in pending
+    }
+    if not taken or not any(one.billed for one in schedules.values()):
+        return []
+    inputs = {one.key: one for one in restating.read_windows(connection, [asset_key], list(schedules))}
+    prices = price_revisions(connection, {one.price_key for one in inputs.values()})
+    found = restate(list(inputs.values()), taken, schedules, prices)
+    stays: dict[int, Stays] = {}
+    for later in found.later:
+        bill = bill_of[later.before.schedule_key]
+        one = stays.get(bill["id"], Stays(bill, 0, 0, later.price.currency))
+        would_be = (one.would_be or 0) + later.amount
+        stays[bill["id"]] = one._replace(amount=one.amount + later.before.amount, would_be=would_be)
+    for hindered in found.hindered:
+        later_one = inputs[hindered.later_key]
+        bill = bill_of[later_one.schedule_key]
+        one = stays.get(bill["id"], Stays(bill, 0, 0, prices[later_one.price_key].currency))
+        stays[bill["id"]] = one._replace(amount=one.amount + later_one.amount, would_be=None)
+    return [one for one in stays.values() if one.amount != one.would_be]
+
+
+def _window(bill: RowMapping) -> Window:
+    return bill["period_start_date"], bill["period_end_date"]
