@@ -63,9 +63,8 @@ def tries_at_password(connection: Connection, email: str, user_id: int | None, a
     From where they signed in before, a user is counted apart: who tries from elsewhere cannot keep them out there.
     """
     address = network_of(address)
-    known = session_store.signed_in_from(
-        connection, user_id or 0, address
-    )  # asked for nobody, too: it takes its time
+    # Asked of nobody, too: it takes its time.
+    known = session_store.signed_in_from(connection, user_id or 0, address)
     return [
         _of_user(email, address if known else None),
         Counted(f"address {address}", OF_ADDRESS),
