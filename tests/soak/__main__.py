@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from tests.soak import (
+    callers,
     campaign,
     clock,
     cluster,
@@ -215,6 +216,11 @@ def _clock(_ground: Ground, given: argparse.Namespace) -> list[str]:
     return clock.compare(seed=given.seed, zones=given.zones, say=_say)
 
 
+def _callers(ground: Ground, given: argparse.Namespace) -> list[str]:
+    examples, seed = given.examples, given.seed
+    return callers.compare(ground.url(), ground.folder(), examples=examples, seed=seed, say=_say)
+
+
 _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "crash": (_crash, KINDS),
     "recalculation": (_recalculation, KINDS),
@@ -223,6 +229,7 @@ _SOAKS: dict[str, tuple[Soak, tuple[str, ...]]] = {
     "melee": (_melee, KINDS),
     "machine": (_machine, KINDS),
     "fuzz": (_fuzz, KINDS),
+    "callers": (_callers, KINDS),
     "stops": (_stops, KINDS),
     "slots": (_slots, KINDS),
     "fairness": (_fairness, ("sqlite",)),  # PostgreSQL has more than one writer at a time
@@ -310,6 +317,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--usage", type=int, default=10_000, help="melee, machine: inputs (10,000)")
     parser.add_argument("--steps", type=int, default=200, help="machine: acts (200)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: damaged files (10,000)")
+    parser.add_argument("--examples", type=int, default=200, help="callers: of each operation (200)")
     parser.add_argument("--seconds", type=float, default=120.0, help="schedules: of five workers (120)")
     parser.add_argument(
         "--seconds-between", type=float, default=45.0, help="versions: between two workers' deployments (45)"
