@@ -66,6 +66,7 @@ def test_every_listing_in_pages_is_the_whole_of_it(
     ("path", "field"),
     [
         ("usage-inputs?state=Error", "state"),
+        ("usage-inputs?asked=Error", "asked"),
         ("usage-inputs?status=Wrong", "status"),
         ("usage-inputs?customer_id=C-9", "customer_id"),
         ("usage-inputs?from=2023-07-01&before=2023-07-01", "before"),

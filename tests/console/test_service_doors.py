@@ -299,6 +299,17 @@ def test_a_reason_that_no_database_keeps_is_refused(web: TestClient, caller: Cal
     assert (refused.status_code, refused.json()["field"]) == (422, "reason")
 
 
+def test_a_field_that_is_not_known_is_refused_and_nothing_is_loaded(
+    app: Application, web: TestClient, caller: Caller
+) -> None:
+    headers = caller("Billing Utilities Admin")
+    refused = web.post(
+        f"{V1}/imports", files=sent("customers.csv"), data={"skip_bda": "true"}, headers=headers
+    )
+    assert (refused.status_code, refused.json()["field"]) == (422, "skip_bda")
+    assert not list(list_loaded(app, Kind.CUSTOMER))
+
+
 def test_an_import_that_is_no_form_is_refused(web: TestClient, caller: Caller) -> None:
     headers = caller("Billing Utilities Admin")
     assert web.post(f"{V1}/imports", json={}, headers=headers).status_code == 415

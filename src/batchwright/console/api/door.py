@@ -131,14 +131,7 @@ class _Route(APIRoute):
     def get_route_handler(self) -> Handler:
         """The handler, with what comes before it."""
         handle = super().get_route_handler()
-        known = {field.alias for field in self.dependant.query_params}
-        several: set[str] = set()
-        models = [getattr(field.field_info, "annotation", None) for field in self.dependant.query_params]
-        for model in models:
-            if isinstance(model, type) and issubclass(model, BaseModel):
-                fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-                known |= fields.keys()
-                several |= {name for name, annotation in fields.items() if _takes_several(annotation)}
+        known, several = _query_names(self)
         right = Right(self.openapi_extra["x-role"]) if self.openapi_extra else Right.ADMINISTER
         wanted = _media_type(self)
 
@@ -156,6 +149,18 @@ class _Route(APIRoute):
                 return await outwait(request.state.call, first, _of_run)
 
         return answer
+
+
+def _query_names(route: APIRoute) -> tuple[set[str], set[str]]:
+    """The parameters that the address may have, and those of them that may be repeated; each in a model, or alone."""
+    known: dict[str, Any] = {}
+    for field in route.dependant.query_params:
+        model = field.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            known |= {one.alias or name: one.annotation for name, one in model.model_fields.items()}
+        else:
+            known[field.alias] = model
+    return set(known), {name for name, annotation in known.items() if _takes_several(annotation)}
 
 
 def _media_type(route: APIRoute) -> str | None:

@@ -5,17 +5,34 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import File, UploadFile
+from fastapi import Depends, File, UploadFile
 from fastapi import Form as InForm
+from starlette.requests import Request
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import CALL, Call, Doors, answer
 from batchwright.console.api.models import ImportReport
+from batchwright.console.problems import Problem
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.imports import import_uploads
 
 doors = Doors("imports")
+
+
+FIELDS = ("files", "update", "again", "skip_bad", "reason")
+
+
+async def _known(request: Request) -> None:
+    """Refuse a field that is not known: a typo in `skip_bad` must not mean that all is loaded."""
+    for name in await request.form():
+        if name not in FIELDS:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"There is no field {name!r} here",
+                name,
+                f"There are: {', '.join(FIELDS)}",
+            )
 
 
 @doors.door("POST", "/imports", import_uploads, Right.BILLING, answers={200: ImportReport})
@@ -25,6 +42,7 @@ def import_files(
     again: Annotated[bool, InForm()] = False,
     skip_bad: Annotated[bool, InForm()] = False,
     reason: Annotated[str | None, InForm()] = None,
+    known: None = Depends(_known),
     call: Call = CALL,
 ) -> Response:
     """Load CSV files into the database: everything, or nothing, or with `skip_bad` the good lines."""

@@ -46,7 +46,7 @@ class RunsAsked(PageQuery):
     actor: str | None = None
     schedule: str | None = None
     trigger: str | None = None
-    since: AwareDatetime | None = Field(None, alias="from")
+    since: AwareDatetime | None = Field(None, alias="from", examples=["2026-11-01T00:00:00Z"])
     before: AwareDatetime | None = None
     errors: bool = False
 
