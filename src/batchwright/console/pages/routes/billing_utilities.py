@@ -1,0 +1,147 @@
+"""Billing utilities: the dialog *Data recalculation*, and the account charges that recalculations left."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import Query
+from pydantic import Field
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from batchwright.console.api.bodies import check_text
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, ListAsked, Pages, Visit, text_of
+from batchwright.engine.errors import Refused
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.billing.recalculation import (
+    CUSTOMERS_FOUND,
+    find_recalculation_customers,
+    page_of_account_charges,
+    recalculation_offer,
+)
+from batchwright.operations.paging import Page
+from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.views import View
+
+pages = Pages()
+NOTICES["recalculating"] = "The recalculation is submitted."
+NOTICES["previewing"] = (
+    "The preview is submitted: it shows the difference in money before anything is written."
+)
+JOB: Final = "data-recalculation"
+DIALOG: Final = "/billing-utilities/recalculation"
+
+
+class ChargesAsked(ListAsked):
+    """Whose account charges."""
+
+    customer_id: str | None = None
+
+
+class RecalculationAsked(Asked):
+    """What the dialog holds: words that find a customer, or the customer with months, reason and explanation."""
+
+    q: str | None = None
+    customer_id: str | None = None
+    periods: list[str] = Field(default_factory=list)
+    reason: str | None = None
+    explanation: str | None = None
+
+
+@pages.page("/billing-utilities")
+def billing_utilities(asked: Annotated[ChargesAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The operations, and below them the account charges."""
+    refused: Refused | None = None
+    page: Page[View] | None = None
+    try:
+        page = page_of_account_charges(
+            visit.app, asked.customer_id, limit=asked.limit, after=asked.after, actor=visit.actor
+        )
+    except Refused as why:
+        if asked.customer_id is None or why.field != "customer_id":
+            raise
+        refused = why
+    return visit.page(
+        "billing_utilities.html",
+        asked=asked,
+        charges=page,
+        refused=refused,
+        pager=None if page is None else visit.pager(page),
+    )
+
+
+@pages.page(DIALOG, Right.BILLING)
+def recalculation(asked: Annotated[RecalculationAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The dialog: first the customer, then the months under its contract, the reason and its explanation."""
+    for text in (asked.q, asked.customer_id):
+        check_text(text or "", "q")
+    if asked.customer_id is None:
+        return _customers(visit, asked.q or "")
+    return _terms(visit, asked.customer_id, asked.model_dump(exclude={"done", "q"}))
+
+
+@pages.act(DIALOG, Right.BILLING)
+def recalculate(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Submit the recalculation, or its preview."""
+    typed = {
+        "customer_id": text_of(form, "customer_id"),
+        "periods": [str(month) for month in form.getlist("periods")],
+        "reason": text_of(form, "reason"),
+        "explanation": text_of(form, "explanation"),
+    }
+    mode = "batch" if form.get("mode") == "batch" else "dry_run"
+    given = {name: value for name, value in typed.items() if value}
+    try:
+        run = submit_run(visit.app, JOB, given, actor=visit.actor, mode=mode, trigger="console")
+    except Forbidden:
+        raise
+    except Refused as refused:
+        if typed["customer_id"] is None:
+            return _customers(visit, "", refused)
+        return _terms(visit, str(typed["customer_id"]), typed, refused)
+    return visit.go(f"/runs/{run.run_id}", done="recalculating" if mode == "batch" else "previewing")
+
+
+def _customers(visit: Visit, words: str, refused: Refused | None = None) -> Response:
+    found = find_recalculation_customers(visit.app, words, actor=visit.actor)
+    offered = [one for one in found if one["missing"] is None]
+    return visit.page(
+        "recalculation_customer.html",
+        status=_status(refused),
+        words=words,
+        offered=offered,
+        others=[one for one in found if one["missing"] is not None],
+        is_whole=len(found) < CUSTOMERS_FOUND,
+        refused=refused,
+    )
+
+
+def _terms(visit: Visit, customer_id: str, typed: View, refused: Refused | None = None) -> Response:
+    """The form for a customer. Who cannot be recalculated is told why, in place of it."""
+    offer = recalculation_offer(visit.app, customer_id, actor=visit.actor)
+    customer = next(iter(offer["customers"]), None)
+    held = {month: run["run_id"] for run in customer["live"] for month in run["periods"]} if customer else {}
+    seconds = None if customer is None else customer["estimated_seconds_per_period"]
+    return visit.page(
+        "recalculation.html",
+        status=_status(refused),
+        customer_id=customer_id,
+        customer=customer,
+        missing=None if customer else _missing(visit, customer_id),
+        held=held,
+        reasons=offer["reasons"],
+        typed=typed,
+        seconds=seconds,
+        months_seconds=None if seconds is None else seconds * max(len(typed["periods"]), 1),
+        refused=refused,
+    )
+
+
+def _missing(visit: Visit, customer_id: str) -> str | None:
+    found = find_recalculation_customers(visit.app, customer_id, actor=visit.actor)
+    return next((one["missing"] for one in found if one["customer_id"] == customer_id), None)
+
+
+def _status(refused: Refused | None) -> int:
+    return 200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value
