@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from batchwright.cli.commands.demo import MARKER, prepare
+from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
+from batchwright.operations.access.first_administrator import first_administrator_is_possible
+from batchwright.operations.app import make_application
 from tests.cli.conftest import Batchwright
 
 
@@ -39,7 +42,7 @@ def test_what_the_demo_says_to_try_next_works_as_pasted_in_its_folder(
     batchwright: Batchwright, working_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, last = batchwright("demo", "--folder", "my demo").stdout.partition("Try next")
-    lines = last.splitlines()[2:]
+    lines = last.partition("Open the console")[0].splitlines()[2:]
     assert "cd 'my demo'" in lines
     monkeypatch.chdir(working_directory / "my demo")
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("batchwright ")]
@@ -47,6 +50,18 @@ def test_what_the_demo_says_to_try_next_works_as_pasted_in_its_folder(
     for words in commands:
         result = batchwright(*words)
         assert result.exit_code in (0, 3), (words, result.stderr)
+
+
+def test_the_demo_ends_with_a_link_that_makes_the_first_administrator_of_its_console(
+    batchwright: Batchwright, working_directory: Path
+) -> None:
+    *_, serve, link = batchwright("demo").stdout.splitlines()
+    assert shlex.split(serve, comments=True) == ["batchwright", "serve"]
+    address, _, code = link.partition("/first-administrator?code=")
+    app = make_application(load_settings({}, working_directory / "batchwright-demo"))
+    assert address == app.settings.base_url
+    assert first_administrator_is_possible(app, code)
+    app.close()
 
 
 def test_a_second_demo_replaces_the_first(batchwright: Batchwright, working_directory: Path) -> None:

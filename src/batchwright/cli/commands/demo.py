@@ -27,6 +27,7 @@ from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
 from batchwright.files import CannotWrite, new_file
+from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
@@ -107,9 +108,10 @@ def demo(verbosity: Verbosity, folder: Path) -> int:
     app = make_application(load_settings({}, folder.absolute()))
     try:
         code = _show(app, verbosity)
+        link = f"{app.settings.base_url}/first-administrator?code={first_administrator_code(app)}"
     finally:
         app.close()
-    _say_next(folder)
+    _say_next(folder, link)
     # That the sample company has bad inputs is part of the show.
     return DONE if code == WITH_ERRORS else code
 
@@ -197,7 +199,7 @@ def _written(directory: Path) -> list[EmailMessage]:
     return [parser.parsebytes(path.read_bytes()) for path in sorted(directory.glob("*.eml"))]
 
 
-def _say_next(folder: Path) -> None:
+def _say_next(folder: Path, link: str) -> None:
     _title("Try next")
     words = {"run": "JR-00000001", "input": "IN-00007052", "asset": FIRST_ASSET}
     shown = [(command.format(**words), what) for command, what in NEXT]
@@ -208,6 +210,9 @@ def _say_next(folder: Path) -> None:
         say(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH")
     for command, what in shown:
         say(f"{command:<{width}}  # {what}")
+    _title("Open the console")
+    say(f"{'batchwright serve':<{width}}  # then open, within the hour:")
+    say(link)
     if os.environ.get("BATCHWRIGHT_DATABASE_URL"):
         say("\nBATCHWRIGHT_DATABASE_URL is set and stands above the settings there: unset it first.")
 
