@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -101,9 +102,11 @@ def measure(name: str, urls: list[str], company: Company, forecasts: int) -> lis
         for url in urls:
             # A connection stays open, as a worker's does: else the last one to close takes SQLite's -wal away.
             standing.enter_context(listing_begun(url, stays=url == urls[-1]))
-        for _ in range(forecasts):
+        for number in range(1, forecasts + 1):
             for case, url in zip(found, urls, strict=True):
                 _forecast(case, url, company)
+                took = f"forecast {number} of {forecasts} took {case.seconds[-1]:.1f} s"
+                print(f"{case.name}: {took}", file=sys.stderr, flush=True)
     return found
 
 
