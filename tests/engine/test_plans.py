@@ -7,6 +7,7 @@ import pytest
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.run_log import Place, Wanted, page
+from batchwright.engine.store.scopes import PreviewPlace, preview_kinds, preview_page, preview_sums
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY
 from tests.engine.looks import AT, LOOKS, RUN_LISTS, planned
 
@@ -47,6 +48,32 @@ def test_a_page_of_the_run_log_sorts_nothing_but_what_is_live_or_started_since(
             assert len(few) == (2 if wanted.with_errors else 1), plans
             assert in_order
             assert not [plan for plan in in_order for word in SORTS if word in plan]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("after", [None, PreviewPlace("USD", 50, 7)])
+def test_a_page_of_a_preview_is_read_in_order_and_sorts_nothing(
+    migrated_url: str, after: PreviewPlace | None
+) -> None:
+    database = Database(migrated_url)
+    try:
+        with database.read() as connection:
+            if not database.is_sqlite:
+                for way in ("seqscan", "bitmapscan"):
+                    connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+            with planned(connection) as plans:
+                preview_page(connection, 1, "usage_input", 20, after)
+                preview_kinds(connection, 1)
+            with planned(connection) as sums:
+                list(preview_sums(connection, 1, "usage_input"))
+            assert any(
+                f"{how} ix_preview_line_order" in sums[0]
+                for how in ("COVERING INDEX", "Index Only Scan using")
+            )
+            assert len(plans) == (2 if after is None else 4)
+            assert all("ix_preview_line_order" in plan for plan in plans), plans
+            assert not [plan for plan in plans for word in SORTS if word in plan]
     finally:
         database.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -198,7 +199,8 @@ async def _gone(request: Request) -> None:
 def _answer(answers: Answers) -> None:
     """From any thread. The futures of a process belong to one event loop, which is woken once."""
     if answers:
-        answers[0][0].get_loop().call_soon_threadsafe(_set, answers)
+        with suppress(RuntimeError):  # the loop has ended, and with it who waited
+            answers[0][0].get_loop().call_soon_threadsafe(_set, answers)
 
 
 def _set(answers: Answers) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 import sys
+from collections.abc import Hashable
 from datetime import datetime
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from batchwright.operations.announce import Announcer
 from batchwright.operations.outcomes import outcome_rows
 
 if TYPE_CHECKING:
+    from batchwright.engine.job import Preview
     from batchwright.engine.metrics import Metrics
     from batchwright.engine.pool import ProcessPool
     from batchwright.notifications.compose import Composer
@@ -49,6 +51,8 @@ class Application:
         self.door = door
         self.token_uses: dict[int, datetime] = {}
         """By key of token the hour in which this process last noted that it was used."""
+        self.preview_sums: dict[Hashable, list[Preview]] = {}
+        """What previews that were paged through lately come to."""
         self.database = Database(settings.database_url)
         self.registry = Registry(settings.jobs)
         self.live_counts = LiveCounts(clock)

@@ -12,27 +12,48 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
     bindparam,
     case,
     delete,
     func,
     insert,
     literal_column,
-    or_,
     select,
     text,
     tuple_,
 )
 
 from batchwright.engine.job import Amount, Change, Outcome, Preview
-from batchwright.engine.store.tables import outcome, preview_line, run_warning, scope
+from batchwright.engine.store.tables import (
+    PREVIEW_CURRENCY,
+    PREVIEW_DIFFERENCE,
+    outcome,
+    preview_line,
+    run_warning,
+    scope,
+)
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.types import UtcTime
 
 NO_AMOUNT = -(2**63)
 _HALF = 32
 _BEFORE, _AFTER = preview_line.c.amount_before, preview_line.c.amount_after
+_CURRENCY: ColumnElement[str] = literal_column(PREVIEW_CURRENCY.text)
+_DIFFERENCE: ColumnElement[Any] = literal_column(PREVIEW_DIFFERENCE.text)
+_LARGEST = 2**63 - 1
+_PREVIEW_LINES = select(preview_line, _CURRENCY.label("of"), _DIFFERENCE.label("difference"))
+_PREVIEW_ORDER = (_CURRENCY, _DIFFERENCE, preview_line.c.id)
+_PREVIEW_FIRST = (((), _PREVIEW_ORDER),)
+_SAME_CURRENCY = bindparam("currency") == _CURRENCY
+_PREVIEW_BEHIND = (
+    (
+        (_SAME_CURRENCY, bindparam("difference") == _DIFFERENCE, preview_line.c.id > bindparam("key")),
+        (preview_line.c.id,),
+    ),
+    ((_SAME_CURRENCY, bindparam("difference") < _DIFFERENCE), (_DIFFERENCE, preview_line.c.id)),
+    ((bindparam("currency") < _CURRENCY,), _PREVIEW_ORDER),
+)
+"""What is behind a place, in parts that the index has in order: SQLite compares no rows of expressions by it."""
 
 # Made once: every scope executes them, and making one takes as long as the database takes to answer.
 _READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
@@ -346,11 +367,10 @@ def _previews(connection: Connection, *which: ColumnElement[bool]) -> list[dict[
 def preview_keys(connection: Connection, run_key: int, kind: str | None = None) -> array[int]:
     """The keys of a run's preview lines, or of those of one kind: by currency, the largest difference first.
 
-    Eight bytes a line: no index has this order, and each page that looked for its place would sort all of them again.
+    Eight bytes a line: of all kinds no index has this order.
     """
-    before, after = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
-    order = (preview_line.c.currency, func.abs(after - before).desc(), preview_line.c.id)
-    statement = select(preview_line.c.id).where(preview_line.c.run_id == run_key).order_by(*order)
+    statement = select(preview_line.c.id).where(preview_line.c.run_id == run_key)
+    statement = statement.order_by(_CURRENCY, _DIFFERENCE, preview_line.c.id)
     if kind is not None:
         statement = statement.where(preview_line.c.kind == kind)
     return array("q", connection.execute(statement, execution_options={"yield_per": 10_000}).scalars())
@@ -368,16 +388,16 @@ def preview_page(
     connection: Connection, run_key: int, kind: str, size: int, after: PreviewPlace | None
 ) -> list[tuple[PreviewPlace, Any]]:
     """So many lines of one kind behind a place, with theirs: by currency, the largest difference first."""
-    before, then = (func.coalesce(column, 0) for column in (_BEFORE, _AFTER))
-    currency, difference = func.coalesce(preview_line.c.currency, ""), func.abs(then - before)
-    key = preview_line.c.id
-    statement = select(preview_line, currency.label("of"), difference.label("difference"))
-    statement = statement.where(preview_line.c.run_id == run_key, preview_line.c.kind == kind)
-    if after is not None:
-        behind = or_(difference < after.difference, and_(difference == after.difference, key > after.key))
-        statement = statement.where(or_(currency > after.currency, and_(currency == after.currency, behind)))
-    found = connection.execute(statement.order_by(currency, difference.desc(), key).limit(size))
-    return [(PreviewPlace(row.of, row.difference, row.id), row) for row in found]
+    found: list[Any] = []
+    mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)
+    for behind, order in _PREVIEW_FIRST if after is None else _PREVIEW_BEHIND:
+        if len(found) < size:
+            statement = _PREVIEW_LINES.where(*mine, *behind).order_by(*order).limit(size - len(found))
+            place = (
+                {} if after is None else {**after._asdict(), "difference": -max(after.difference, -_LARGEST)}
+            )
+            found += connection.execute(statement, place)
+    return [(PreviewPlace(row.of, min(-int(row.difference), _LARGEST), row.id), row) for row in found]
 
 
 def preview_rows(connection: Connection, keys: Sequence[int]) -> list[Any]:
@@ -389,9 +409,14 @@ def preview_rows(connection: Connection, keys: Sequence[int]) -> list[Any]:
 
 
 def preview_kinds(connection: Connection, run_key: int) -> list[str]:
-    """Of what kinds the preview lines of a run are."""
-    kinds = select(preview_line.c.kind).where(preview_line.c.run_id == run_key).distinct()
-    return sorted(connection.execute(kinds).scalars())
+    """Of what kinds the preview lines of a run are: few, each the next in the index."""
+    following = select(func.min(preview_line.c.kind)).where(
+        preview_line.c.run_id == run_key, preview_line.c.kind > bindparam("kind")
+    )
+    kinds: list[str] = []
+    while (kind := connection.scalar(following, {"kind": kinds[-1] if kinds else ""})) is not None:
+        kinds.append(kind)
+    return sorted(kinds)
 
 
 def preview_sums(connection: Connection, run_key: int, kind: str) -> Iterator[tuple[str, Change]]:

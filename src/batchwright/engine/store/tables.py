@@ -257,11 +257,16 @@ run_warning = Table(
     Column("record_id", Text),
 )
 
+# In the order in which a preview is read: by currency, the largest difference first. Numeric, since the difference of
+# two amounts may be no BIGINT.
+PREVIEW_CURRENCY = text("coalesce(currency, '')")
+PREVIEW_DIFFERENCE = text("(-abs(CAST(coalesce(amount_after, 0) AS NUMERIC) - coalesce(amount_before, 0)))")
+
 preview_line = Table(
     "preview_line",
     metadata,
     Column("id", BigKey, primary_key=True),
-    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
+    Column("run_id", BigKey, ForeignKey("run.id"), nullable=False),
     Column(
         "scope_id", BigKey, ForeignKey("scope.id"), index=True, comment="empty for what finish would write"
     ),
@@ -273,6 +278,11 @@ preview_line = Table(
     Column("amount_after", BigInteger, comment="minor units that would stand there; empty for a blank"),
     Column("currency", String(3)),
     Column("detail", Text, nullable=False, comment="JSON: what the amount was computed with, and its lines"),
+    Index(
+        "ix_preview_line_order",
+        *("run_id", "kind", PREVIEW_CURRENCY, PREVIEW_DIFFERENCE, "id"),
+        *("customer_id", "currency", "amount_before", "amount_after"),  # sums of customers need no row
+    ),
 )
 
 schedule = Table(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from batchwright.engine import ledger
 from batchwright.engine.errors import MoveRefused, Refused
 from batchwright.engine.job import Change, Preview
-from batchwright.engine.run import APPLY, Run, State
+from batchwright.engine.run import APPLY, ENDED, Run, State
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.scopes import PreviewPlace
 from batchwright.operations import views
@@ -25,9 +25,12 @@ from batchwright.operations.runs.submitting import RunRequest, RunTerms, Submitt
 from batchwright.operations.views import View
 
 By = Literal["customer", "account", "charge", "schedule", "input"]
+Sums = Callable[[Connection], list[Preview]]
 Part = Callable[[int, PreviewPlace | None], list[tuple[PreviewPlace, Preview]]]
 CHOICES: Final = ("customer", "account", "charge", "schedule", "input")
 
+MOST_SUMS_KEPT: Final = 12
+MOST_LINES_KEPT: Final = 10_000
 LISTING: Final = "run_preview"
 CUSTOMER: Final = "customer"
 CUSTOMER_CHARGES: Final = "customer_charges"
@@ -87,7 +90,7 @@ def page_of_preview(
     lines: list[tuple[int, PreviewPlace, Preview]] = []
     with app.database.read() as connection:
         run = dry_run_of(connection, run_id)
-        for number, part in enumerate(_parts(connection, run, by)):
+        for number, part in enumerate(_parts(app, connection, run, by)):
             if number >= begin and len(lines) <= limit:
                 found = part(limit + 1 - len(lines), behind if number == begin else None)
                 lines += ((number, place, line) for place, line in found)
@@ -169,17 +172,17 @@ def _lines(app: Application, run: Run, by: By | None) -> Iterator[View]:
         yield from map(views.preview_line, ledger.preview_pages(app.database, run, kind))
 
 
-def _parts(connection: Connection, run: Run, by: By | None) -> Iterator[Part]:
+def _parts(app: Application, connection: Connection, run: Run, by: By | None) -> Iterator[Part]:
     """The lines as what gives so many of them behind a place."""
-    for sums in _sums(run, by):
-        yield partial(_of_sums, connection, sums)
+    for number, sums in enumerate(_sums(run, by)):
+        yield partial(_of_sums, connection, partial(_kept, app, run, (by, number), sums))
     for kind in _kinds(connection, run, by):
         yield partial(ledger.preview_page, connection, run, kind)
 
 
 def _of_sums(
     connection: Connection,
-    sums: Callable[[Connection], list[Preview]],
+    sums: Sums,
     size: int,
     behind: PreviewPlace | None,
 ) -> list[tuple[PreviewPlace, Preview]]:
@@ -188,7 +191,22 @@ def _of_sums(
     return [(PreviewPlace("", 0, number), line) for number, line in enumerate(some, begin)]
 
 
-def _sums(run: Run, by: By | None) -> Iterator[Callable[[Connection], list[Preview]]]:
+def _kept(
+    app: Application, run: Run, name: tuple[By | None, int], sums: Sums, connection: Connection
+) -> list[Preview]:
+    """The sums, of a run that has ended once for its pages: to make them takes as long as there are lines."""
+    key = run.run_id, run.ended_at, name
+    if (found := app.preview_sums.get(key)) is not None:
+        return found
+    made = sums(connection)
+    if run.state in ENDED and len(made) <= MOST_LINES_KEPT:
+        app.preview_sums[key] = made
+        while len(app.preview_sums) > MOST_SUMS_KEPT:
+            app.preview_sums.pop(next(iter(app.preview_sums)), None)
+    return made
+
+
+def _sums(run: Run, by: By | None) -> Iterator[Sums]:
     if by in (None, CUSTOMER):
         yield lambda connection: _customers(connection, run, CUSTOMER, INPUT)
         yield lambda connection: _customers(connection, run, CUSTOMER_CHARGES, CHARGE)
