@@ -272,7 +272,7 @@ def test_of_fifty_calls_at_once_with_one_key_one_is_done(app: Application, calle
     assert number_of_runs(app) == 1
 
 
-doors = Doors("tests")
+doors = Doors("tests", "")
 done: list[str] = []
 
 
