@@ -131,6 +131,8 @@ def test_fields_of_a_filter_that_were_left_blank_are_left_out_of_the_address(
     visit("viewer")
     answer = web.get("/runs?job=usage-rating&actor=&status=", follow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/runs?job=usage-rating")
+    answer = web.get("/runs/%E2%82%AC: y?actor=", follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/runs/%E2%82%AC%3A%20y")
 
 
 def test_every_page_shows_the_label_of_the_database_who_looks_and_the_way_out(
@@ -153,6 +155,21 @@ def test_a_region_that_is_as_it_was_is_answered_with_nothing(web: TestClient, vi
     answer = web.get("/runs", headers=asked | {"X-Live-Version": "another"})
     assert (answer.status_code, "<html" in answer.text, known[1] in answer.text) == (200, False, True)
     assert web.get("/runs", headers={"X-Live-Region": "main"}).status_code == 404
+
+
+def test_no_region_that_viewers_share_holds_what_is_of_one_of_them(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    token = visit("operator")
+    run_id = submit_run(app, "usage-rating", {}, actor=ACTOR).run_id
+    for path, region in (("/runs", "region_runs"), (f"/runs/{run_id}", "region_run")):
+        look = web.get(path, headers={"X-Live-Region": region}).text
+        assert "Abort" in look
+        assert token not in look
+        assert "operator@example.com" not in look
+        visit("viewer")
+        assert 'title="Needs the role operator"' in web.get(path, headers={"X-Live-Region": region}).text
+        token = visit("operator")
 
 
 def test_what_ticks_by_itself_makes_no_news() -> None:

@@ -10,7 +10,7 @@ from functools import cached_property, wraps
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -162,10 +162,9 @@ class Visit:
 
     def link(self, **changed: Any) -> str:
         """The address of this page with other parameters; None leaves one out. Cursors and notices do not go along."""
-        of = {
-            name: value for name, value in self.request.query_params.items() if name not in ("after", "done")
-        }
-        return address(self.request.url.path, **(of | changed))
+        asked = self.request.query_params
+        of = {name: asked.getlist(name) for name in asked if name not in ("after", "done")}
+        return address(quote(self.request.url.path), **(of | changed))
 
     def pager(self, page: Page[Any]) -> Mapping[str, str | None]:
         """What `ui.pager` shows: the addresses of *Newest* and *Older*; None where there is no such page."""
@@ -184,14 +183,14 @@ def _kept(response: Response) -> Answer:
 def address(path: str, **query: Any) -> str:
     """An address with what of the query is set, in the order given."""
     pairs = [(name, value) for name, value in query.items() if value is not None]
-    return f"{path}?{urlencode(pairs, doseq=True)}" if pairs else path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs, doseq=True)}" if pairs else path
 
 
 def _visit(request: Request, visitor: Visitor = VISITOR) -> Visit:
     empty = [name for name, value in request.query_params.multi_items() if not value]
     if empty and request.method == "GET":  # the fields of a filter that were left blank
         rest = [(name, value) for name, value in request.query_params.multi_items() if value]
-        where = f"{request.url.path}?{urlencode(rest)}" if rest else request.url.path
+        where = f"{quote(request.url.path)}?{urlencode(rest)}" if rest else quote(request.url.path)
         raise Problem(HTTPStatus.SEE_OTHER, "The address without what is blank", headers={"Location": where})
     request.state.visit = Visit(request.app.state.application, visitor, request)
     return request.state.visit  # type: ignore[no-any-return]
