@@ -31,6 +31,8 @@ TERMS: Final = ("end_date", "price_book_id", "billing_frequency", "usage_frequen
 SCHEDULES: Final = 500
 """Schedules of each kind that a page shows."""
 INPUTS: Final = 50
+MOST_FORESEEN: Final = 200
+"""Inputs of which what becomes is shown one by one."""
 
 
 class AssetAsked(Asked):
@@ -116,6 +118,7 @@ def _amending(
         values=changes,
         frequencies=FREQUENCIES,
         plan=plan,
+        most=MOST_FORESEEN,
         changed=changed,
         expected=None if plan is None else version_of(plan),
         uncovered=0 if plan is None else sum(not one["covered"] for one in plan["usage_inputs"]),

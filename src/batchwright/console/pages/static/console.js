@@ -202,7 +202,7 @@
     dialog.replaceChildren(card);
     dialog.showModal();
   };
-  let gone = 0;
+  let gone = -1e9;
   const step = (by) => {
     const rows = $$(".rows tbody tr"), at = rows.findIndex((row) => row.classList.contains("at"));
     const next = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
