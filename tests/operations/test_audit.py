@@ -36,6 +36,30 @@ def test_before_and_after_come_back_as_they_were_given(app: Application) -> None
     assert (entry["reason"], entry["before"], entry["after"]) == ("because", ["ü", None], {"amount": "1.00"})
 
 
+@pytest.mark.parametrize(
+    ("ping", "kept"),
+    [
+        ("https://hc.example/s3cret", "hc.example, rest not kept"),
+        ("https://user:s3cret@hc.example:8443?key=s3cret", "hc.example:8443, rest not kept"),
+        ("http://[::1]/s3cret", "[::1], rest not kept"),
+        ("http://", ", rest not kept"),
+        (None, None),
+        (5, 5),
+        ("loud", "loud"),
+        (
+            {"before": None, "after": "https://hc.example/s3cret"},
+            {"before": None, "after": "hc.example, rest not kept"},
+        ),
+    ],
+)
+def test_of_the_address_of_a_ping_the_host_alone_is_kept(
+    app: Application, ping: object, kept: object
+) -> None:
+    enter(app, "one", after={"changed": [{"ping": ping, "cap": 3}]})
+    (entry,) = list_audit(app)
+    assert entry["after"] == {"changed": [{"ping": kept, "cap": 3}]}
+
+
 def test_an_entry_goes_with_the_transaction_of_its_act(app: Application) -> None:
     class Failed(Exception):
         pass

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -85,10 +85,14 @@ def _json(value: Any) -> str | None:
     return None if value is None else json.dumps(_told(value), ensure_ascii=False)
 
 
+_ADDRESS: Final = re.compile(r"^.*?://(?:[^/?#]*@)?([\w.:\[\]-]*).*$", re.DOTALL)
+
+
 def _told(value: Any, name: str = "") -> Any:
     """What the trail tells: of a ping's address no more than its host, since who knows the rest can call it, too."""
     if isinstance(value, dict):
         return {key: _told(one, name if name == "ping" else key) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_told(one) for one in value]
-    return f"{urlsplit(value).hostname}, rest not kept" if name == "ping" and value else value
+    is_address = name == "ping" and isinstance(value, str)
+    return _ADDRESS.sub(r"\1, rest not kept", value) if is_address else value
