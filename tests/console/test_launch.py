@@ -352,6 +352,13 @@ def test_bad_terms_are_refused_at_their_field(
     assert list_runs(app, actor=ACTOR) == []
 
 
+def test_a_form_that_is_sent_twice_is_one_run(app: Application, web: TestClient, visit: Visit) -> None:
+    data = {"p.day": "2023-06-30", "form_key": "of-one-page", "csrf_token": visit("operator")}
+    answers = [web.post(f"/jobs/{JOB}/launch", data=data, follow_redirects=False) for _ in range(2)]
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert len(list_runs(app, actor=ACTOR)) == 1
+
+
 def test_the_form_says_how_many_records_the_run_would_take(web: TestClient, visit: Visit) -> None:
     visit("operator")
     assert "12,431 records" in web.get(f"/jobs/{JOB}/launch?p.day=2023-06-30").text

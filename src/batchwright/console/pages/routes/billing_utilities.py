@@ -92,15 +92,19 @@ def recalculate(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     }
     mode = "batch" if form.get("mode") == "batch" else "dry_run"
     given = {name: value for name, value in typed.items() if value}
-    try:
+
+    def act() -> Response:
         run = submit_run(visit.app, JOB, given, actor=visit.actor, mode=mode, trigger="console")
+        return visit.go(f"/runs/{run.run_id}", done="recalculating" if mode == "batch" else "previewing")
+
+    try:
+        return visit.once(form, act)
     except Forbidden:
         raise
     except Refused as refused:
         if typed["customer_id"] is None:
             return _customers(visit, "", refused)
         return _terms(visit, str(typed["customer_id"]), typed, refused)
-    return visit.go(f"/runs/{run.run_id}", done="recalculating" if mode == "batch" else "previewing")
 
 
 def _customers(visit: Visit, words: str, refused: Refused | None = None) -> Response:

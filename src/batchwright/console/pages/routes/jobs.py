@@ -45,21 +45,21 @@ def launch(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     wanted = launch_of_form(show_job(visit.app, name, actor=visit.actor), form)
     if "show" in form:
         return visit.go(f"/jobs/{quote(name, safe='')}/launch", **wanted.query())
-    try:
-        submitted = submit_run(
-            visit.app,
-            name,
-            wanted.parameters(),
-            actor=visit.actor,
-            mode=wanted.mode,
-            trigger="console",
-            **wanted.run_terms(),
+
+    def act() -> Response:
+        terms = wanted.run_terms()
+        given = wanted.parameters()
+        run = submit_run(
+            visit.app, name, given, actor=visit.actor, mode=wanted.mode, trigger="console", **terms
         )
+        return visit.go(f"/runs/{run.run_id}", done="launched")
+
+    try:
+        return visit.once(form, act)
     except Forbidden:
         raise
     except Refused as refused:
         return _page(visit, wanted, refused)
-    return visit.go(f"/runs/{submitted.run_id}", done="launched")
 
 
 def _page(visit: Visit, wanted: Launch, refused: Refused | None = None) -> Response:

@@ -120,7 +120,7 @@
   // -- What a form would do, or what is found by it, shown while one types: the form names the region. No secret leaves.
   let typing = 0;
   const show = async (form) => {
-    const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && name !== "csrf_token" && !$(`[name="${CSS.escape(name)}"][data-secret]`, form)));
+    const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && !["csrf_token", "form_key"].includes(name) && !$(`[name="${CSS.escape(name)}"][data-secret]`, form)));
     const here = `${form.getAttribute("action")}?${query}`, region = document.getElementById(form.dataset.shown), turn = ++typing;
     const answer = await fetch(here, { headers: { "X-Live-Region": region.id } });
     if (!answer.ok || answer.redirected || turn !== typing) return;
