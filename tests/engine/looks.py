@@ -60,7 +60,7 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "runs list, started meanwhile": (
         _listed(Wanted()),
-        "USING COVERING INDEX ix_run_start_number|Only Scan using ix_run_start_number",
+        "USING COVERING INDEX ix_run_start_number|Scan using ix_run_start_number|Scan on ix_run_start_number",
     ),
     "outcomes, by code": (_reported(("error",), "no_price"), "ix_outcome_run_id_outcome_code_id"),
     "outcomes, errors and skips": (
