@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_record, audit_seal
@@ -40,8 +40,9 @@ def list_audit_entries(limit: int | None = None) -> Listing:
 def acts_on(connection: Connection, an_id: str, acts: Collection[str]) -> Sequence[RowMapping]:
     """The entries of `acts` on the record of that id alone, and of those on several; oldest first."""
     several = select(audit_record.c.entry_id).where(audit_record.c.record_id == an_id)
-    alone = audit_entry.c.act.in_(acts) & (audit_entry.c.subject == an_id)
-    statement = select(audit_entry).where(or_(alone, audit_entry.c.id.in_(several)))
+    alone = select(audit_entry.c.id).where(audit_entry.c.act.in_(acts), audit_entry.c.subject == an_id)
+    # Not one or the other: PostgreSQL would go through the whole trail.
+    statement = select(audit_entry).where(audit_entry.c.id.in_(several.union(alone)))
     return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
 
 
