@@ -14,6 +14,7 @@ import pytest
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
+from batchwright.operations.billing.billing_schedules import list_billing_schedules
 from batchwright.operations.billing.recalculation import list_account_charges
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.previews import apply_run
@@ -220,6 +221,18 @@ def _charges(story: Story, months: list[str], amounts: dict[str, int]) -> list[t
     return sorted(rows)
 
 
+def _open_months(app: Application, story: Story) -> set[tuple[str, str]]:
+    """Accounts and months in which something is pending still: what is charged in the others stays."""
+    account_of = {f"AL-{number}": asset["account"] for number, asset in enumerate(story.assets)}
+    return {
+        (account_of[bill["asset_line_item_id"]], f"2023-0{month}")
+        for bill in list_billing_schedules(app)
+        if bill["status"] == "Pending Billing"
+        for month in range(1, 8)
+        if bill["period_start_date"][:7] <= f"2023-0{month}" <= bill["period_end_date"][:7]
+    }
+
+
 @pytest.mark.parametrize("seed", depth([0, 5], range(12)))
 def test_a_recalculation_comes_to_what_fractions_say(applications: Open, seed: int) -> None:
     app = applications("postgresql" if seed % 6 == 5 else "sqlite")
@@ -251,7 +264,8 @@ def check(app: Application, seed: int) -> None:
         (row["account_id"], row["period"], row["line_item_id"], row["amount"])
         for row in list_account_charges(app)
     )
-    assert charged == _charges(story, months, amounts)
+    open_months = _open_months(app, story)
+    assert charged == [row for row in _charges(story, months, amounts) if row[:2] in open_months]
     stands = {name: rows for name, rows in billing_rows(app).items() if name != "account_charge"}
     recalculate(app, months)
     again = billing_rows(app)
