@@ -7,9 +7,8 @@ How each sentence is tried:
 - What the page says of calls (*By executing a Batch Job*, *By calling an API*) by the same calls in Python:
   `BillingService`, `execute_batch`, `schedule`. A run that they leave to a worker is gone on with by `runs resume`,
   which drives it as a worker does.
-- All else by commands, and what came of it is read by commands. There are no pages with buttons yet (*Process Usage
-  Input*, a list with check marks): the command stands for the button. Only the list view's draft is tried on the
-  operation that its button will call, since no option of the command takes Rated inputs along.
+- All else by commands, and what came of it is read by commands. What the page says of screens (*Process Usage Input*, a
+  list with check marks) is tried in a browser, too: `test_conga_screens.py`.
 """
 
 from __future__ import annotations
@@ -27,8 +26,6 @@ from batchwright.engine.errors import Refused
 from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
 from batchwright.operations import execute_batch, schedule
 from batchwright.operations.app import Application
-from batchwright.operations.runs.driving import drive_run
-from batchwright.operations.runs.submitting import submit_run
 from tests.seeds.conftest import Batchwright, Load
 from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED
 from tests.seeds.page import OTHER, SECOND_ASSET, Page
@@ -232,15 +229,6 @@ def test_the_old_forecasted_data_on_the_usage_schedule_is_overwritten_by_the_nex
 
 
 # --- Through the usage input list view ----------------------------------------------------------------------------
-
-
-def test_multiple_usage_inputs_are_processed_at_once_by_what_the_list_view_will_call(page: Page) -> None:
-    """There is no page yet; this is the submit that its button will make, which takes Rated inputs along."""
-    page.run(*RATE, "--usage-input", JUNE)
-    parameters = {"usage_input_ids": BOTH, "include_rated": True}
-    drive_run(page.app, submit_run(page.app, "draft-usage-rating", parameters, actor=ACTOR).run_id)
-    assert page.inputs() == {JUNE: RATED[JUNE], JULY: DRAFTED[JULY]}
-    assert page.drafts() == [("20.00", "4000.00"), ("10.00", "2000.00")]
 
 
 def test_several_inputs_can_be_processed_at_once_and_their_billing_schedules_reflect_the_rated_amounts(
