@@ -160,7 +160,7 @@ def _has_in_row(name: str, values: Sequence[str]) -> Condition:
 
 def _conditions(wanted: Wanted, leading: Narrowing, further: Narrowing) -> Iterator[Condition]:
     """What holds of the runs, as alternatives that exclude each other: for each an index leads to them in order."""
-    asked = [(name, (wanted.equal[name],)) for name in _MOST_TELLING if name in wanted.equal]
+    asked = [(name, (wanted.equal[name],)) for name in sorted(wanted.equal, key=_MOST_TELLING.index)]
     states = wanted.states
     of_state = [] if states is None else [further("state", states)]
     if wanted.period is None:
