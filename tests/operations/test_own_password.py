@@ -27,6 +27,7 @@ from batchwright.operations.access.own_password import (
     reset_is_possible,
     reset_password,
 )
+from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.access.sessions import list_sessions
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
 from batchwright.operations.access.tries import TooManyTries
@@ -35,7 +36,7 @@ from batchwright.operations.actor import Actor, Door, Unauthenticated
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, show_mail
 from batchwright.testing.clock import FakeClock
-from tests.support.application import ACTOR, ADDRESS, NOW, make_settings
+from tests.support.application import ACTOR, ADDRESS, NOW, make_settings, web_actor
 
 JANE = "jane@example.com"
 OLD, NEW = "seven green bottles", "eleven pipers piping"
@@ -197,7 +198,10 @@ def test_no_table_holds_the_code_of_a_link_nor_the_reference_of_a_session(
     assert code.encode() not in kept
     assert reference.encode() not in kept
     mail = list_mail(app)[-1]
-    assert code not in str(show_mail(app, mail["mail_id"]))
+    assert code not in str(show_mail(app, mail["mail_id"], actor=ACTOR))
+    assert ADDRESS in str(show_mail(app, mail["mail_id"], actor=ACTOR))
+    with pytest.raises(Forbidden):  # where somebody was is for administrators
+        show_mail(app, mail["mail_id"], actor=web_actor(app, JANE))
 
 
 @on_sqlite

@@ -183,6 +183,15 @@ def test_tries_are_forgotten_a_day_after_the_last(app: Application, clock: FakeC
         fail(app)
 
 
+@on_sqlite
+def test_a_clock_that_was_ahead_keeps_nobody_out(app: Application, clock: FakeClock, jane: None) -> None:
+    clock.sleep(365 * 86_400)
+    for _ in range(6):
+        fail(app)
+    clock.sleep(-365 * 86_400)
+    assert sign_in(app, JANE, PASSWORD, address=ADDRESS).actor.name == JANE
+
+
 @pytest.mark.on_both
 def test_what_nobody_counts_any_more_is_deleted(app: Application, clock: FakeClock, jane: None) -> None:
     def rows() -> list[int]:

@@ -14,6 +14,7 @@ from batchwright.engine.claim import Stop
 from batchwright.engine.errors import Conflict
 from batchwright.engine.store import runs
 from batchwright.notifications import outbox
+from batchwright.notifications.account import ACCOUNT
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -59,10 +60,15 @@ def mail_page(
 
 
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
-    """One mail with its `route` and the `facts` it is made from. Refuses an unknown id."""
+    """One mail with its `route` and the `facts` it is made from. Refuses an unknown id.
+
+    What is told of somebody's account, such as where they signed in from, is for administrators.
+    """
     permit(app, actor, Right.LOOK, "mail.show")
     with app.database.read() as connection:
         mail = outbox.by_id(connection, mail_id)
+    if mail.kind == ACCOUNT:
+        permit(app, actor, Right.ADMINISTER, "mail.show")
     return {**views.mail(mail), "route": mail.route, "facts": mail.facts}
 
 
