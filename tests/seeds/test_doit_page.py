@@ -1,10 +1,10 @@
 """DoiT's page *Billing utilities*, sentence by sentence: each test is named after what a sentence says, in its order.
 
-How each sentence is tried: by commands, on data that commands brought. There is no console yet, so the way to the
-dialog (sign in, *Billing Utilities*, *Run recalculation*) is tried nowhere; `recalculation offer` gives what the dialog
+How each sentence is tried: by commands, on data that commands brought. `recalculation offer` gives what the dialog
 shows and `run data-recalculation` does what its button does. The table *Run queue & log* is `runs list`: what the page
 says of selecting a badge or a reason is tried as what `runs show` tells; that it refreshes while a job is Running, as
 that the list says whether one is. Only amounts that are wrong by themselves are written into the database directly.
+What the page says of the screen is tried on the screen, too: `test_doit_page_in_a_browser`.
 """
 
 from __future__ import annotations
