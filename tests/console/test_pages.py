@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from fastapi.routing import APIRoute
 from sqlalchemy import inspect, text
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners, formats, static_files
-from batchwright.console.pages.application import ROUTES
 from batchwright.console.pages.render import TEMPLATES, version_of
 from batchwright.console.pages.sharing import GOOD_FOR, SharedLooks
-from batchwright.operations.access.permissions import ROLES, Right
+from batchwright.operations.access.permissions import ROLES
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
+from tests.console.pages_there_are import pages_there_are
 from tests.support.application import ACTOR
 
 HOSTILE = '"><svg onload=alert(1)>'
-
-
-def pages_there_are() -> Iterator[tuple[str, str, Right]]:
-    """Method, path with a value in place of each name, and the right of each page and act that wants a visitor."""
-    for module in ROUTES:
-        for route in module.pages.routes:
-            assert isinstance(route, APIRoute)
-            if route.openapi_extra:
-                (method,) = route.methods or {"none"}
-                yield (
-                    method,
-                    re.sub(r"\{[^}]+\}", "JR-00000001", route.path),
-                    Right(route.openapi_extra["x-role"]),
-                )
 
 
 PAGES = sorted(set(pages_there_are()))

@@ -2,7 +2,7 @@
 
 Each page is taken at 375, 768 and 1440 px, light and dark, of a company with runs, signed in as an administrator.
 `--rows 0`, `1`, `many` says how many runs there are, `--zoom 2` makes text larger, `--width 375` takes one width;
-`--to FOLDER` is where they go. `{run}`, `{failed}`, `{dry}` in a path stand for ids of such runs.
+`--to FOLDER` is where they go. `{run}`, `{failed}`, `{dry}`, `{working}` in a path stand for ids of such runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import FloatRect, Page
+from sqlalchemy import text
 
 from batchwright.billing import sample
 from batchwright.operations.access.users import add_user
@@ -46,6 +47,8 @@ def fill(app: Application, rows: str) -> None:
     drive_submitted(app, dry, mail=False)
     long: RunTerms = {"reason": "Other", "explanation": LONG}
     for number in range(54):
+        if number == 48:
+            _leave_at_work(app)
         again = submit_run(
             app, "draft-usage-rating", {}, actor=ACTOR, mode="batch", **(long if number % 5 == 0 else terms)
         )
@@ -57,16 +60,30 @@ def fill(app: Application, rows: str) -> None:
             pause_run(app, again.view["run_id"], actor=ACTOR)
 
 
-_KINDS = {"Failed": "failed", "Aborted": "failed", "Holding": "waiting", "Queued": "waiting"}
+def _leave_at_work(app: Application) -> None:
+    """A run whose process went away in its middle, as far as anybody can see: it is at work."""
+    looks = iter(range(10**9))
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True, scope_size=4)
+    drive_submitted(app, submitted, stop=lambda: next(looks) > 5, mail=False)
+    with app.database.write() as connection:
+        found = text("UPDATE run SET state = 'Processing' WHERE run_id = :run_id AND state = 'Queued'")
+        connection.execute(found, {"run_id": submitted.run_id})
+
+
+_KINDS = {
+    "Failed": "failed",
+    "Aborted": "failed",
+    "Holding": "waiting",
+    "Queued": "waiting",
+    "Processing": "working",
+}
 
 
 def _names(app: Application) -> dict[str, str]:
     runs = list_runs(app, actor=ACTOR)
-    names = {"run": "", "failed": "", "dry": "", "waiting": ""}
+    names = {"run": "", "failed": "", "dry": "", "waiting": "", "working": ""}
     for run in runs:
-        kind = {"Failed": "failed", "Aborted": "failed", "Holding": "waiting", "Queued": "waiting"}.get(
-            run["status"], "run"
-        )
+        kind = _KINDS.get(run["status"], "run")
         names["dry" if run["mode"] == "dry_run" else kind] = run["run_id"]
     return names
 
