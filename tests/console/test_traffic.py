@@ -16,8 +16,8 @@ from batchwright.console.traffic import Limits, Traffic
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.access.tokens import revoke_token
-from batchwright.operations.actor import network_of
-from batchwright.operations.app import Application
+from batchwright.operations.actor import Door, network_of
+from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller
 from tests.support.application import ACTOR
@@ -170,3 +170,14 @@ def test_who_asks_for_too_much_to_read_is_told_so(
     told = web.get(ONE, headers=caller("viewer"))
     assert (told.status_code, told.headers["retry-after"]) == (503, "5")
     assert "longer than 5 seconds" in told.json()["detail"]
+
+
+@on_sqlite
+def test_the_connections_of_the_web_keep_few_pages(app: Application) -> None:
+    kept = []
+    for door in (Door.CLI, Door.API):
+        other = make_application(app.settings, door=door)
+        with other.database.read() as connection:
+            kept.append(connection.execute(text("PRAGMA cache_size")).scalar_one())
+        other.close()
+    assert kept == [-64_000, -8_000]

@@ -53,7 +53,7 @@ class Application:
         """By key of token the hour in which this process last noted that it was used."""
         self.preview_sums: dict[Hashable, list[Preview]] = {}
         """What previews that were paged through lately come to."""
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, many_readers=door.is_web)
         self.registry = Registry(settings.jobs)
         self.live_counts = LiveCounts(clock)
 

@@ -25,6 +25,8 @@ from batchwright.engine.errors import DatabaseMissing, DatabaseReplaced, NestedW
 from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
 from batchwright.engine.store import migrating
 from batchwright.engine.store.engines import (
+    CACHE_KILOBYTES,
+    CACHE_KILOBYTES_OF_MANY,
     LIMITED,
     SESSION_CHANGED,
     is_sqlite,
@@ -86,10 +88,15 @@ log = structlog.get_logger()
 
 
 class Database:
-    """One database, SQLite or PostgreSQL. Making the object opens nothing."""
+    """One database, SQLite or PostgreSQL. Making the object opens nothing.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        many_readers: whether many threads of this process read a little each.
+    """
+
+    def __init__(self, url: str, *, many_readers: bool = False) -> None:
         self.url = make_url(url)
+        self._cache_kilobytes = CACHE_KILOBYTES_OF_MANY if many_readers else CACHE_KILOBYTES
         self.is_sqlite = is_sqlite(self.url)
         self._engine: Engine | None = None
         self._lease_engine: Engine | None = None
@@ -105,7 +112,7 @@ class Database:
         """The SQLAlchemy engine, made at first use."""
         with self._opening:
             if self._engine is None:
-                self._engine = open_engine(self.url, self._longest_wait)
+                self._engine = open_engine(self.url, self._longest_wait, self._cache_kilobytes)
             return self._engine
 
     @property

@@ -26,6 +26,10 @@ from batchwright.engine.store.turnstile import SECONDS_BEFORE_NAMING, locked_by
 SQLITE_BUSY_MILLISECONDS = 60_000
 SQLITE_BUSY_MILLISECONDS_AT_ONCE = 1_000
 """Of the wait for the write lock, after which is asked whether it may go on."""
+CACHE_KILOBYTES = 64_000
+"""Of an SQLite connection: a forecast reads and writes a third less than with SQLite's own 2,000 (docs/bench.md)."""
+CACHE_KILOBYTES_OF_MANY = 8_000
+"""The same in a process with many connections, each of which reads pages of lists."""
 LEASE_BUSY_MILLISECONDS = 200
 LEASE_TRIES = 150
 
@@ -37,7 +41,9 @@ def is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
-def open_engine(url: URL, longest_wait: Callable[[], float]) -> Engine:
+def open_engine(
+    url: URL, longest_wait: Callable[[], float], cache_kilobytes: int = CACHE_KILOBYTES
+) -> Engine:
     """The engine for the work itself. ``longest_wait`` says for how many seconds to wait for SQLite's write lock."""
     if not is_sqlite(url):
         engine = _open_postgresql(url)
@@ -46,7 +52,7 @@ def open_engine(url: URL, longest_wait: Callable[[], float]) -> Engine:
         return engine
     # A process drives several runs at once, each on connections of its own: none may wait for another's.
     engine, database = create_engine(url, max_overflow=-1), Path(url.database or "")
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", lambda driver, _: _prepare_sqlite(driver, cache_kilobytes))
     event.listen(engine, "connect", lambda *_: _narrow_shared_memory(database))
     event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, database, longest_wait))
     return engine
@@ -240,15 +246,15 @@ def _prepare_sqlite_lease(connection: Any, _record: Any) -> None:
     _set_up(connection, *pragmas, f"busy_timeout={LEASE_BUSY_MILLISECONDS}")
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, cache_kilobytes: int) -> None:
     _set_up(
         connection,
         f"busy_timeout={SQLITE_BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        # A forecast reads and writes a third less than with SQLite's own (docs/bench.md). The file is cut again after.
-        "cache_size=-64000",
+        f"cache_size=-{cache_kilobytes}",
+        # Pages that change often are written back once. The file is cut again after.
         "wal_autocheckpoint=20000",
         "journal_size_limit=67108864",
     )
