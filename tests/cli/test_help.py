@@ -80,6 +80,7 @@ EXPECTED = {
         "token",
         "tokens",
         "revoke-token",
+        "sessions",
         "disable",
         "enable",
         "preferences",
