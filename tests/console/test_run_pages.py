@@ -54,6 +54,7 @@ def test_the_log_has_the_columns_of_the_vendor_in_their_order(
     assert [done, "Draft usage rating"] == texts(page, "td")[:2]
 
 
+@pytest.mark.on_both
 def test_the_queue_stands_above_the_log_with_places_and_what_each_waits_for(
     app: Application, web: TestClient, visit: Visit, waiting: list[str], done: str
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_run_is_steered_by_the_form_that_asks_before(
     assert show_run(app, run_id, actor=ACTOR)["status"] == ("Aborted" if act == "abort" else "Queued")
 
 
+@pytest.mark.on_both
 def test_a_run_is_moved_in_its_line(
     app: Application, web: TestClient, visit: Visit, waiting: list[str]
 ) -> None:

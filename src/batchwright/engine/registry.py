@@ -83,9 +83,8 @@ class Registry:
         try:
             with JOB_CODE:
                 return job(**parameters)
-        except (
-            TypeError
-        ):  # a constructor that names its parameters does not say in our words that one is missing
+        except TypeError:
+            # A constructor that names its parameters does not say in our words that one is missing.
             checked_parameters(job.Parameters, parameters)
             raise
 
