@@ -18,7 +18,7 @@ from batchwright.operations.run_view import views_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import why_none_of, workers_there
 
-MOST: Final = 100
+MOST: Final = 50
 
 
 def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = None) -> list[View]:
