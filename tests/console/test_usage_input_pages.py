@@ -10,6 +10,9 @@ import pytest
 from markupsafe import escape
 from starlette.testclient import TestClient
 
+from batchwright.console.traffic import PAGE_SECONDS
+from batchwright.engine.faults import ReadTooLong
+from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import edit_usage_input, list_usage_inputs
 from batchwright.operations.runs.looking import list_runs, run_outcomes
@@ -336,6 +339,42 @@ def test_script_in_the_texts_of_an_input_is_shown_harmlessly(
         assert page.status_code == 200
         assert "<script>alert" not in page.text
         assert "<b>&" not in page.text
+
+
+def test_an_act_on_one_input_that_is_sent_twice_is_done_once_and_answered_as_at_first(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    for act, runs in (("draft-rate", 1), ("delete", 2)):
+        hidden = dict(
+            re.findall(
+                r'name="(expected|form_key)" value="([^"]+)"', web.get(f"/usage-inputs/{JUNE}/{act}").text
+            )
+        )
+        form = {"csrf_token": token, **hidden}
+        first, second = (
+            web.post(f"/usage-inputs/{JUNE}/{act}", data=form, follow_redirects=False) for _ in range(2)
+        )
+        assert first.status_code == second.status_code == 303
+        assert first.headers["Location"] == second.headers["Location"]
+        assert len(list(list_runs(app, actor=ACTOR))) == runs
+
+
+def test_a_page_that_is_read_has_a_limit_and_says_where_that_is_too_short_to_sum_up(
+    web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    def late(*_: Any, **__: Any) -> Any:
+        limits.append(READ_SECONDS.get())
+        raise ReadTooLong(5)
+
+    monkeypatch.setattr("batchwright.console.pages.routes.usage_inputs.sum_usage_inputs", late)
+    visit("viewer")
+    shown = words(web.get("/usage-inputs?sums=true").text)
+    assert "Too many match to sum up here" in shown
+    assert JUNE in shown
+    assert limits == [PAGE_SECONDS]
 
 
 def edit_form(web: TestClient, token: str, page: str | None = None) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from jinja2 import pass_context
@@ -157,6 +158,11 @@ def ids(text: str) -> Markup:
     )
 
 
+def segment(text: str) -> str:
+    """An id as one part of an address, whatever it is made of."""
+    return quote(text, safe="")
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: "1 error", "1,204 errors"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
@@ -173,6 +179,7 @@ FILTERS: dict[str, Any] = {
     "number": number,
     "money": money,
     "plural": plural,
+    "segment": segment,
     "prose": prose,
     "ids": ids,
 }

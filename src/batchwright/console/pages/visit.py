@@ -24,7 +24,9 @@ from batchwright.console.pages.render import LIVE, news, renderer_of, zone_of
 from batchwright.console.pages.session import POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem
+from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.errors import Refused
+from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.access.permissions import ROLES, Right, permit
 from batchwright.operations.access.users import show_me
 from batchwright.operations.actor import Actor
@@ -243,6 +245,7 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
 
     @wraps(function)
     def page(**given: Any) -> Response:
+        READ_SECONDS.set(PAGE_SECONDS)  # of this page alone: a page runs in a context of its own
         visit: Visit = given["visit"]
         request = visit.request
         if LIVE not in request.headers:

@@ -31,6 +31,8 @@ TERMS: Final = ("end_date", "price_book_id", "billing_frequency", "usage_frequen
 SCHEDULES: Final = 500
 """Schedules of each kind that a page shows."""
 INPUTS: Final = 50
+CONTRACTS: Final = 5
+"""Contracts in force whose prices are shown where the asset has no price book of its own."""
 MOST_FORESEEN: Final = 200
 """Inputs of which what becomes is shown one by one."""
 
@@ -194,7 +196,8 @@ def _books(visit: Visit, asset: View, on: str | None) -> Iterator[tuple[str, str
         if asset["account_id"] is None
         else (Kind.ACCOUNT, asset["account_id"])
     )
-    for contract_id in show_loaded(visit.app, kind, owner, on, actor=visit.actor)["contracts_in_force"]:
+    in_force = show_loaded(visit.app, kind, owner, on, actor=visit.actor)["contracts_in_force"]
+    for contract_id in in_force[:CONTRACTS]:
         contract = show_loaded(visit.app, Kind.CONTRACT, contract_id, on, actor=visit.actor)
         if contract["price_book_id"] is not None:
             yield contract["price_book_id"], contract_id

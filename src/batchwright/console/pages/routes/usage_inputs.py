@@ -17,6 +17,7 @@ from batchwright.console.pages.input_acts import ACTS, Act
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import (
     FORM,
+    LENGTHS,
     VISIT,
     Asked,
     Confirmation,
@@ -43,6 +44,8 @@ from batchwright.operations.views import View
 
 pages = Pages()
 FILTER: Final = ("status", "code", "customer_id", "asset_line_item_id", "product", "from", "before")
+LENGTH: Final = 50
+"""Rows of a page of which no length was given."""
 TYPED_ABOVE: Final = 1_000
 """Of more inputs than this, an act that takes something away wants their number typed."""
 
@@ -95,6 +98,7 @@ def _list(visit: Visit, asked: InputsAsked, status: int = 200, **shown: Any) -> 
         pairs=asked.pairs(),
         statuses=list(map(str, InputStatus)),
         codes=CODES,
+        lengths=[str(length) for length in LENGTHS if length != LENGTH],
         acts=ACTS,
         sums_link=visit.link(sums="true"),
         **nothing | shown,

@@ -19,13 +19,13 @@ from batchwright.console.pages.formats import money
 from batchwright.console.pages.input_acts import ACTS, Act
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Confirmation, Pages, Visit, text_of
-from batchwright.engine.errors import Changed, Refused
+from batchwright.engine.errors import Changed, NotFound, Refused
 from batchwright.notifications.remedies import remedy
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.explanations import HISTORY_PAGE, explain_usage_input, usage_input_history
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import add_usage_input, edit_usage_input, show_usage_input
-from batchwright.operations.versions import version_of
+from batchwright.operations.versions import check_seen, version_of
 from batchwright.operations.views import View
 
 pages = Pages()
@@ -124,7 +124,7 @@ def edit(usage_input_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Re
 
     try:
         return visit.once(form, do)
-    except Forbidden:
+    except (Forbidden, NotFound):
         raise
     except Refused as refused:
         shown = show_usage_input(visit.app, usage_input_id, actor=visit.actor)
@@ -167,13 +167,16 @@ def _add_act(name: str, act: Act) -> None:
 
     @pages.act(f"/usage-inputs/{{usage_input_id:path}}/{name}", Right.OPERATE)
     def do(usage_input_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
-        shown = show_usage_input(visit.app, usage_input_id, actor=visit.actor)
+        def acted() -> Response:
+            _check_shown(visit, usage_input_id, text_of(form, "expected"))
+            return _done(visit, name, act, usage_input_id, text_of(form, "reason"))
+
         try:
-            _check_shown(shown, text_of(form, "expected"))
-            return visit.once(form, lambda: _done(visit, name, act, usage_input_id, text_of(form, "reason")))
-        except Forbidden:
+            return visit.once(form, acted)
+        except (Forbidden, NotFound):
             raise
         except Refused as refused:
+            shown = show_usage_input(visit.app, usage_input_id, actor=visit.actor)
             return visit.confirmation(_asked(act, shown), refused=refused, values=dict(form.items()))
 
 
@@ -181,9 +184,9 @@ for _name, _act in ACTS.items():
     _add_act(_name, _act)
 
 
-def _check_shown(shown: View, expected: str | None) -> None:
-    if expected is not None and expected != version_of(shown):
-        raise Changed(f"{shown['usage_input_id']} was changed")
+def _check_shown(visit: Visit, usage_input_id: str, expected: str | None) -> None:
+    shown = show_usage_input(visit.app, usage_input_id, actor=visit.actor)
+    check_seen(None if expected is None else [expected], shown, f"{usage_input_id} was changed")
 
 
 def _done(visit: Visit, name: str, act: Act, usage_input_id: str, reason: str | None) -> Response:
