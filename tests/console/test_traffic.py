@@ -181,3 +181,25 @@ def test_the_connections_of_the_web_keep_few_pages(app: Application) -> None:
             kept.append(connection.execute(text("PRAGMA cache_size")).scalar_one())
         other.close()
     assert kept == [-64_000, -8_000]
+
+
+@on_sqlite
+def test_who_has_two_heavy_reads_at_work_gets_no_third_at_any_of_their_doors(
+    web: TestClient, caller: Caller, traffic: Traffic
+) -> None:
+    admin = caller("administrator")
+    asked = {
+        "/forecast",
+        "/billing-schedules/status?ready_by=2023-07-01&status=invoiced",
+        "/usage-inputs/IN-1/explanation",
+        "/runs/JR-00000001/preview",
+        "/runs/JR-00000001/outcomes.csv",
+        "/runs/JR-00000001/outcomes.ndjson",
+        "/audit/verify",
+    }
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(traffic.limits.at_a_time("heavy reads", "administrator@example.com", 2))
+        answers = {path: web.get(f"/api/v1{path}", headers=admin).status_code for path in asked}
+        assert answers == dict.fromkeys(asked, 429)
+        assert web.get("/api/v1/runs", headers=admin).status_code == 200

@@ -79,6 +79,7 @@ def billing_schedules(asked: Annotated[BillingSchedulesAsked, Query()], call: Ca
     Right.BILLING,
     answers={200: StatusPlan},
     others=(HTTPStatus.CONFLICT,),
+    heavy=True,
 )
 def foresee_status(asked: Annotated[StatusAsked, Query()], call: Call = CALL) -> Response:
     """What setting a status would do."""
