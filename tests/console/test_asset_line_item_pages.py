@@ -13,7 +13,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
 from batchwright.operations.billing.usage_inputs import add_usage_input, list_usage_inputs
 from tests.console.conftest import Visit
-from tests.console.test_usage_input_pages import HOSTILE, JULY, JUNE, words
+from tests.console.seed_inputs import HOSTILE, JULY, JUNE, words
 from tests.support.application import ACTOR
 
 pytestmark = pytest.mark.usefixtures("seed")

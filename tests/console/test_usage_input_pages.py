@@ -17,18 +17,10 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import edit_usage_input, list_usage_inputs
 from batchwright.operations.runs.looking import list_runs, run_outcomes
 from tests.console.conftest import Visit
+from tests.console.seed_inputs import HOSTILE, JULY, JUNE, words
 from tests.support.application import ACTOR
 
-JUNE, JULY = "IN-00007052", "IN-00007053"
-HOSTILE = '"><script>alert(1)</script>'
-
 pytestmark = pytest.mark.usefixtures("seed")
-
-
-def words(page: str) -> str:
-    """What is to be read on a page, without markup."""
-    main = page.partition("<main")[2]
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", main)).split())
 
 
 def inputs(app: Application) -> dict[str, tuple[Any, ...]]:
