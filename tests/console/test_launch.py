@@ -25,7 +25,7 @@ from batchwright.engine import BatchJob, Record, Scope
 from batchwright.engine.job import StartContext
 from batchwright.operations.access.permissions import ROLES
 from batchwright.operations.app import Application
-from batchwright.operations.runs.jobs import list_jobs
+from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import list_runs, show_run
 from tests.console.conftest import Caller, Visit
 from tests.support.application import ACTOR
@@ -48,10 +48,14 @@ class Size(BaseModel):
     width: int
 
 
+class Odd:
+    """What JSON knows nothing of."""
+
+
 class EveryKind(BaseModel):
     """A parameter of every kind."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     day: date = Field(description=f"The day. {HOSTILE}", title=HOSTILE)
     count: int = Field(default=9, ge=1, lt=100)
@@ -73,6 +77,7 @@ class EveryKind(BaseModel):
     either: int | date | None = None
     search: str | None = Field(None, pattern="[a-z]+")
     main: str = "x"
+    odd: Odd | None = None
 
 
 class EveryKindJob(BatchJob):
@@ -125,10 +130,8 @@ def app(app: Application) -> Application:
 
 def typed(values: dict[str, list[str]]) -> dict[str, Any]:
     """The fields of the form with these values in them."""
-    kinds = {one.name: one.kind for one in fields_of(EveryKind.model_json_schema())}
-    return {
-        f"p.{name}": "\n".join(texts) if kinds[name] == "lines" else texts for name, texts in values.items()
-    }
+    lines = ("names", "numbers", "pair")
+    return {f"p.{name}": "\n".join(texts) if name in lines else texts for name, texts in values.items()}
 
 
 def said(page: str) -> str:
@@ -210,8 +213,8 @@ ALL: dict[str, list[str]] = {
 }
 
 
-def test_each_kind_of_parameter_has_its_field() -> None:
-    assert {one.name: one.kind for one in fields_of(EveryKind.model_json_schema())} == {
+def test_each_kind_of_parameter_has_its_field(app: Application) -> None:
+    assert {one.name: one.kind for one in fields_of(show_job(app, JOB, actor=ACTOR)["parameters"])} == {
         "day": "date",
         "count": "number",
         "share": "number",
@@ -232,6 +235,7 @@ def test_each_kind_of_parameter_has_its_field() -> None:
         "either": "text",
         "search": "text",
         "main": "text",
+        "odd": "text",
     }
 
 
@@ -271,6 +275,7 @@ def test_a_run_has_what_was_typed_into_each_field(app: Application, web: TestCli
         "either": "2023-06-30",
         "search": "abc",
         "main": "x",
+        "odd": None,
     }
     assert (made["mode"], made["reason"], made["trigger"], made["actor"]) == (
         "batch",
@@ -299,6 +304,15 @@ def test_the_address_fills_the_form_and_the_form_gives_the_address_without_what_
     assert re.search(r'<option value="f" selected', page)
     assert ">\na b\nü</textarea>" in page
     assert page.count("checked") == len(["express", "2", "dry", "not sure", "red", "green", "batch"])
+
+
+def test_what_is_too_long_for_an_address_is_shown_all_the_same(web: TestClient, visit: Visit) -> None:
+    names = "\n".join(f"somebody-{number}" for number in range(1_000))
+    data = {"p.day": "2023-06-30", "p.names": names, "show": "1", "csrf_token": visit("operator")}
+    answer = web.post(f"/jobs/{JOB}/launch", data=data, follow_redirects=False)
+    assert answer.status_code == 200
+    assert "somebody-999</textarea>" in answer.text
+    assert "12,431 records" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -335,7 +349,8 @@ def test_a_refusal_keeps_what_was_typed_links_to_the_field_and_never_shows_a_sec
     ("term", "value", "message"),
     [
         ("mode", "dry_run", "cannot run dry"),
-        ("mode", HOSTILE, "mode"),
+        ("mode", HOSTILE, "is no mode"),
+        ("mode", "sync", "'sync' is no mode"),
         ("notify", "nobody", "'nobody'"),
         ("scope_size", "0", "0 is no number of records"),
         ("scope_size", "x", "'x' is no number of records"),

@@ -26,7 +26,10 @@ from batchwright.operations.views import View
 
 PREFIX: Final = "p."
 TERMS: Final = ("mode", "reason", "notify", "scope_size", "error_ceiling")
+MODES: Final = ("dry_run", "batch")
 MOST_RADIOS: Final = 5
+LONGEST_ADDRESS: Final = 6_000
+"""Characters; servers and browsers take no longer ones for sure."""
 _LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 """A time as the browser's field gives it: without a zone, and the page says that it is UTC."""
 _BOUNDS: Final = (
@@ -117,7 +120,10 @@ class Launch:
         return not self.terms.keys().isdisjoint(("notify", "scope_size", "error_ceiling"))
 
     def run_terms(self) -> RunTerms:
-        """The terms of the run. Refuses a size that is none."""
+        """The terms of the run. Refuses a size that is none, and a mode in which somebody would have to wait for it."""
+        if self.mode not in MODES:
+            said = f"{self.mode!r} is no mode of a run that is launched here"
+            raise Refused(said, field="mode", remedy=f"Give one of {', '.join(MODES)}")
         terms: RunTerms = {}
         if "reason" in self.terms:
             terms["reason"] = self.terms["reason"]
@@ -147,7 +153,7 @@ class Launch:
         at = PREFIX + name if is_parameter else name if name in TERMS else None
         message = refused.message
         for text in (text for secret in self.secret for text in self.given.get(secret, ())):
-            for shown in (repr(text), reprlib.repr(text), text):
+            for shown in (repr(text), reprlib.repr(text), *([text] if len(text) > 3 else [])):
                 message = message.replace(shown, "what was typed")
         return Refused(message, field=at, remedy=refused.remedy)
 

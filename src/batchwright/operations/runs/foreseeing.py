@@ -23,24 +23,25 @@ MOST_COUNTED = 1_000_000
 def foresee_run(app: Application, job_name: str, parameters: Mapping[str, Any], *, actor: Actor) -> View:
     """How many records a run would take now: `record_noun, count, is_more`, the last where it was counted no further.
 
-    `count` is `None` of a job that has no way of its own to count. Refuses what a submit refuses of the job and its
+    `count` is `None` of a job that has no way of its own to count. Refuses what a submit refuses of the job's
     parameters, and a job whose code cannot count.
     """
     permit(app, actor, right_to_run(app, job_name), "run.foresee")
-    job = app.registry.make(job_name, parameters)
+    job_class = app.registry.get(job_name)
     counted: int | None = None
-    if type(job).count is not BatchJob.count:
-        try:
+    try:
+        job = app.registry.make(job_name, parameters)
+        if job_class.count is not BatchJob.count:
             with app.database.read() as connection:
                 check_selection(connection, job, actor, app.clock.now())
                 counted = count_records(connection, job, MOST_COUNTED)
-        except (Refused, DBAPIError, ReadTooLong):
-            raise
-        except Exception as error:
-            raise Refused(f"{job.type} cannot count its records: {error_text(error)}") from error
+    except (Refused, DBAPIError, ReadTooLong):
+        raise
+    except Exception as error:
+        raise Refused(f"{job_class.type} cannot count its records: {error_text(error)}") from error
     is_more = counted is not None and counted > MOST_COUNTED
     return {
-        "record_noun": job.record_noun,
+        "record_noun": job_class.record_noun,
         "count": MOST_COUNTED if is_more else counted,
         "is_more": is_more,
     }

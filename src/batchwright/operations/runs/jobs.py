@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, DryRunJob
@@ -40,7 +43,14 @@ def described_jobs(app: Application) -> list[View]:
 def described_job(app: Application, name: str) -> View:
     """One job as `show_job`, also where there is no database."""
     job = app.registry.get(name)
-    return {**_job(job), "parameters": job.Parameters.model_json_schema()}
+    return {**_job(job), "parameters": job.Parameters.model_json_schema(schema_generator=_Schema)}
+
+
+class _Schema(GenerateJsonSchema):
+    """Of a type that JSON knows nothing of, anything goes: the job itself reads its text."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
 
 
 def _job(job: type[BatchJob]) -> View:

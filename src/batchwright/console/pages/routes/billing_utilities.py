@@ -52,6 +52,7 @@ class RecalculationAsked(Asked):
 @pages.page("/billing-utilities")
 def billing_utilities(asked: Annotated[ChargesAsked, Query()], visit: Visit = VISIT) -> Response:
     """The operations, and below them the account charges."""
+    check_text(asked.customer_id or "", "customer_id")
     refused: Refused | None = None
     page: Page[View] | None = None
     try:

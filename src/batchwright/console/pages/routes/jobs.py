@@ -11,8 +11,8 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.pages.equals import call_of, command_of
-from batchwright.console.pages.launching import Launch, launch_of_address, launch_of_form
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit
+from batchwright.console.pages.launching import LONGEST_ADDRESS, Launch, launch_of_address, launch_of_form
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, address
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadTooLong
 from batchwright.operations.access.permissions import Forbidden, Right, right_to_run
@@ -44,7 +44,8 @@ def launch(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Submit the run; or only show what it would be, under an address that others can open."""
     wanted = launch_of_form(show_job(visit.app, name, actor=visit.actor), form)
     if "show" in form:
-        return visit.go(f"/jobs/{quote(name, safe='')}/launch", **wanted.query())
+        there = address(f"/jobs/{quote(name, safe='')}/launch", **wanted.query())
+        return visit.go(there) if len(there) <= LONGEST_ADDRESS else _page(visit, wanted)
 
     def act() -> Response:
         terms = wanted.run_terms()

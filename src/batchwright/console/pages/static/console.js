@@ -91,10 +91,10 @@
     shut.type = "button"; shut.className = "button small plain shut"; shut.textContent = "Close";
     shut.addEventListener("click", () => dialog.close());
     dialog.replaceChildren(...($("[data-cancel]", inside) ? [] : [shut]), inside);
-    opener = link;
+    if (!link.closest("dialog")) opener = link;
     ready(dialog);
     dialog.showModal();
-    ($("#refused, [data-cancel]", dialog) || shut).focus();
+    ($("#refused, [autofocus], [data-cancel]", dialog) || shut).focus();
   };
   dialog.addEventListener("close", () => { dialog.replaceChildren(); (opener?.isConnected ? opener : $("#main")).focus(); });
   document.addEventListener("click", (event) => {
@@ -122,6 +122,7 @@
   const show = async (form) => {
     const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && !["csrf_token", "form_key"].includes(name) && !$(`[name="${CSS.escape(name)}"][data-secret]`, form)));
     const here = `${form.getAttribute("action")}?${query}`, region = document.getElementById(form.dataset.shown), turn = ++typing;
+    if (here.length > 6000) return;
     const answer = await fetch(here, { headers: { "X-Live-Region": region.id } });
     if (!answer.ok || answer.redirected || turn !== typing) return;
     morph(region, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id));
