@@ -83,7 +83,15 @@ from batchwright.operations.billing.usage_inputs import (
     usage_inputs_page,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules, usage_schedules_page
-from batchwright.operations.mail import list_mail, mail_page, preview_mail, retry_mail, retry_mails, show_mail
+from batchwright.operations.mail import (
+    list_mail,
+    mail_page,
+    preview_mail,
+    read_message,
+    retry_mail,
+    retry_mails,
+    show_mail,
+)
 from batchwright.operations.maintenance import backup_database
 from batchwright.operations.runs.batches import execute_batch
 from batchwright.operations.runs.driving import drive_run, driven_run, resume_run
@@ -160,6 +168,7 @@ NEEDED = {
         "mail_page",
         "preview_mail",
         "show_mail",
+        "read_message",
         "list_runs",
         "list_waiting",
         "page_of_runs",
@@ -366,6 +375,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_mail": lambda: list_mail(app, actor=actor),
         "preview_mail": lambda: preview_mail(app, "x", actor=actor),
         "show_mail": lambda: show_mail(app, "x", actor=actor),
+        "read_message": lambda: read_message(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
         "list_waiting": lambda: list_waiting(app, actor=actor),
         "page_of_runs": lambda: page_of_runs(app, actor=actor),

@@ -307,9 +307,18 @@ def listing(connection: Connection, limit: int | None = None, status: str | None
     return [_line(row) for row in connection.execute(statement)]
 
 
-def pages_of(status: str | None = None) -> Listing:
-    """The same for pages; `line_of` makes a mail of a row."""
-    statement = _LINES if status is None else _LINES.where(mail.c.status == status)
+def pages_of(
+    status: str | None = None,
+    *,
+    kind: str | None = None,
+    recipient: str | None = None,
+    run_id: str | None = None,
+) -> Listing:
+    """The same for pages, with those of one kind, recipient or run; `line_of` makes a mail of a row."""
+    wanted = {mail.c.status: status, mail.c.kind: kind, run.c.run_id: run_id}
+    statement = _LINES.where(*(column == value for column, value in wanted.items() if value is not None))
+    if recipient is not None:
+        statement = statement.where(func.lower(mail.c.recipient) == recipient.lower())
     return Listing(statement, (mail.c.id,), newest_first=True)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from email.message import EmailMessage
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,17 +16,21 @@ from batchwright.engine.claim import Stop
 from batchwright.engine.errors import Conflict
 from batchwright.engine.store import runs
 from batchwright.notifications import outbox
-from batchwright.notifications.account import ACCOUNT
+from batchwright.notifications.account import ACCOUNT, RESET
 from batchwright.operations import views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 log = structlog.get_logger()
+
+MOST_ATTACHED = 5_000
+"""Records of a run whose attachments are made for who looks at a mail."""
 
 
 def list_mail(
@@ -43,11 +49,14 @@ def mail_page(
     app: Application,
     status: str | None = None,
     *,
+    kind: str | None = None,
+    recipient: str | None = None,
+    run_id: str | None = None,
     limit: int = PAGE,
     after: str | None = None,
     actor: Actor | None = None,
 ) -> Page[View]:
-    """A page of every mail, or each in that `status`, newest first."""
+    """A page of every mail, newest first, or of those in that `status`, of that kind, to that address, of that run."""
     permit(app, actor, Right.LOOK, "mail.list")
     if status is not None:
         check_one_of(status, outbox.STATUSES, field="status")
@@ -55,8 +64,9 @@ def mail_page(
     def view(row: RowMapping) -> View:
         return views.mail(outbox.line_of(row))
 
-    wanted = {"status": status}
-    return page_of(app.database, "mail", outbox.pages_of(status), wanted, view, limit=limit, after=after)
+    wanted = {"status": status, "kind": kind, "recipient": recipient, "run_id": run_id}
+    listing = outbox.pages_of(**wanted)
+    return page_of(app.database, "mail", listing, wanted, view, limit=limit, after=after)
 
 
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
@@ -64,12 +74,40 @@ def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> 
 
     What is told of somebody's account, such as where they signed in from, is for administrators.
     """
+    mail = _mail_to_show(app, mail_id, actor)
+    return {**views.mail(mail), "route": mail.route, "facts": mail.facts}
+
+
+def read_message(app: Application, mail_id: str, *, actor: Actor | None = None) -> EmailMessage:
+    """The message of a mail as it would be made now; a link that is good once is only hinted at.
+
+    What is attached is there for runs of at most `MOST_ATTACHED` records. Refuses as `show_mail` does, and a mail
+    without a recipient.
+    """
+    # Not at the top: what makes mail is heavy, and other operations do without.
+    from batchwright.notifications.records import Excerpt, RunRecords, gather
+
+    mail = _mail_to_show(app, mail_id, actor)
+    if mail.recipient is None:
+        raise Conflict(f"{mail_id} has no recipient, so no message is made of it", field="mail_id")
+    records = RunRecords(errored=Excerpt(), processed=Excerpt())
+    if mail.kind == outbox.RUN_ENDED:
+        whole = (mail.facts.get("total") or 0) <= MOST_ATTACHED
+        outcomes = partial(outcome_rows, app.database, app.registry, without_job=True, mark_edited=True)
+        records = gather(outcomes, mail.facts["run_id"], app.settings.mail.attachment_limit if whole else 0)
+    if mail.facts.get("event") == RESET:
+        link = f"{app.settings.base_url.rstrip('/')}/reset?code=…"
+        mail = replace(mail, facts={**mail.facts, "link": link})
+    return app.composer.compose(mail, records, app.clock.now())
+
+
+def _mail_to_show(app: Application, mail_id: str, actor: Actor | None) -> outbox.Mail:
     permit(app, actor, Right.LOOK, "mail.show")
     with app.database.read() as connection:
         mail = outbox.by_id(connection, mail_id)
     if mail.kind == ACCOUNT:
         permit(app, actor, Right.ADMINISTER, "mail.show")
-    return {**views.mail(mail), "route": mail.route, "facts": mail.facts}
+    return mail
 
 
 def retry_mail(
