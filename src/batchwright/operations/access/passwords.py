@@ -6,7 +6,7 @@ import re
 import secrets
 import unicodedata
 from functools import cache
-from pathlib import Path
+from itertools import islice
 from typing import Final
 
 from batchwright.engine.errors import Refused
@@ -14,8 +14,8 @@ from batchwright.engine.errors import Refused
 SHORTEST: Final = 8
 LONGEST: Final = 1024
 """Characters; hashing takes longer with the length, and nobody types more."""
-COMMON: Final = Path(__file__).parent / "common_passwords.txt"
-"""The 3,000 commonest of at least eight characters, by the frequency list of zxcvbn."""
+COMMON: Final = 3000
+"""So many of the commonest are refused, of those that are long enough."""
 OWN_WORDS: Final = ("batchwright", "billing", "password", "passwort")
 """What comes to mind first; the parts of the user's own address do, too."""
 _LONG_ENOUGH_TO_COUNT: Final = 4
@@ -87,4 +87,8 @@ def _decoy() -> str:
 
 @cache
 def _common() -> frozenset[str]:
-    return frozenset(COMMON.read_text("utf-8").casefold().splitlines())
+    # Not at the top: the lists take some tenths of a second to load. They stand in order of frequency.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    long_enough = (one for one in FREQUENCY_LISTS["passwords"] if len(one) >= SHORTEST)
+    return frozenset(one.casefold() for one in islice(long_enough, COMMON))
