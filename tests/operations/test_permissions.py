@@ -20,6 +20,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
+from batchwright.operations.access.invitations import invite_user, make_password_link
 from batchwright.operations.access.own_password import change_password
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
 from batchwright.operations.access.sessions import (
@@ -39,6 +40,7 @@ from batchwright.operations.access.users import (
     set_password,
     set_role,
     show_me,
+    show_user,
     users_page,
 )
 from batchwright.operations.actor import Door
@@ -256,6 +258,9 @@ NEEDED = {
         "enable_user",
         "list_users",
         "users_page",
+        "show_user",
+        "invite_user",
+        "make_password_link",
         "make_token",
         "list_tokens",
         "tokens_page",
@@ -459,6 +464,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "disable_user": lambda: disable_user(app, "x", actor=actor),
         "enable_user": lambda: enable_user(app, "x", actor=actor),
         "users_page": lambda: users_page(app, actor=actor),
+        "show_user": lambda: show_user(app, "x", actor=actor),
+        "invite_user": lambda: invite_user(app, "x", "x", actor=actor),
+        "make_password_link": lambda: make_password_link(app, "x", actor=actor),
         "list_users": lambda: list_users(app, actor=actor),
         "make_token": lambda: make_token(app, "x", actor=actor),
         "tokens_page": lambda: tokens_page(app, "x", actor=actor),

@@ -84,6 +84,14 @@ def users_page(
     return page_of(app.database, "users", user_store.user_listing(), {}, view, limit=limit, after=after)
 
 
+def show_user(app: Application, email: str, *, actor: Actor | None = None) -> View:
+    """One user as in `list_users`. Refuses one that there is not."""
+    permit(app, actor, Right.ADMINISTER, "user.show")
+    with app.database.read() as connection:
+        holders = token_store.holders(connection, app.clock.now())
+        return user_view(existing_user(connection, email), holders)
+
+
 def show_me(app: Application, *, actor: Actor | None = None) -> View:
     """Who acts: their user as in `list_users`, and `right`, the role that they act with, by their token or their own.
 
