@@ -122,6 +122,7 @@ from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.runs.waiting import list_waiting
 from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.files import apply_schedules
+from batchwright.operations.schedules.looking import ScheduleFilter, foresee_times, look_at_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
     fires_page,
@@ -188,6 +189,8 @@ NEEDED = {
         "schedules_page",
         "next_fires",
         "list_troubles",
+        "look_at_schedules",
+        "foresee_times",
         "backfill_window",
         "read_hold",
         "show_schedule",
@@ -397,6 +400,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "schedules_page": lambda: schedules_page(app, actor=actor),
         "list_schedules": lambda: list_schedules(app, actor=actor),
         "list_troubles": lambda: list_troubles(app, actor=actor),
+        "look_at_schedules": lambda: look_at_schedules(app, ScheduleFilter(), actor=actor),
+        "foresee_times": lambda: foresee_times(app, "x", actor=actor),
         "rewind_schedules": lambda: rewind_schedules(app, ["x"], actor=actor),
         "next_fires": lambda: next_fires(app, "x", actor=actor),
         "backfill_window": lambda: backfill_window(app, "x", NOW, NOW, actor=actor),

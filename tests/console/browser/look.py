@@ -16,6 +16,7 @@ from playwright.sync_api import FloatRect, Page
 from sqlalchemy import text
 
 from batchwright.billing import sample
+from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
@@ -24,6 +25,7 @@ from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs
 from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
+from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.browser.site import browser, sign_in, site
 from tests.support.application import ACTOR, make_settings
 
@@ -36,6 +38,11 @@ def fill(app: Application, rows: str) -> None:
     """Users, the sample company, and runs in every state."""
     add_user(app, EMAIL, "administrator", os_user=ACTOR.os_user, actor=ACTOR)
     import_paths(app, [sample.folder()], actor=ACTOR)
+    for name, cron in (("Nightly", "0 0 22 ? * MON-FRI"), ("Every quarter of an hour", "*/15 * * * *")):
+        wanted = ScheduleRequest(
+            name=name, cron=cron, job="draft-usage-rating", time_zone="America/New_York", misfire="all"
+        )
+        add_schedule(app, wanted, actor=ACTOR, from_crontab=True)
     if rows == "0":
         return
     terms: RunTerms = {"reason": "Incorrect Charges"}

@@ -47,6 +47,16 @@ def _time(text: str | datetime | None, zone: ZoneInfo, named: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, title, shown)
 
 
+def wall(text: str | None) -> Markup:
+    """A local time of an answer, "2026-03-29T02:30:00+02:00", as that zone's clock shows it; with seconds, if any."""
+    if text is None:
+        return BLANK
+    moment = datetime.fromisoformat(text)
+    shown = f"{moment:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    stamp, title = moment.isoformat(), f"{moment:%A}, {moment:%Y-%m-%d %H:%M:%S %z}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, title, shown)
+
+
 def day(value: str | date | None) -> Markup:
     """A date of billing: no zone moves it."""
     return BLANK if value is None else Markup('<time datetime="{0}">{0}</time>').format(str(value))
@@ -171,6 +181,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 FILTERS: dict[str, Any] = {
     "time": time,
     "utc": utc,
+    "wall": wall,
     "day": day,
     "months": months,
     "duration": duration,

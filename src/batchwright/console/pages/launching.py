@@ -169,7 +169,7 @@ def launch_of_address(job: View, query: QueryParams) -> Launch:
             raise _not_in_address(key, "is secret, and an address is seen and kept by others")
         if key not in known and key not in (*TERMS, "done"):
             raise _not_in_address(key, "is not known here")
-    given = {one.name: _texts(one, query.getlist(one.key)) for one in fields}
+    given = {one.name: texts_of(one, query.getlist(one.key)) for one in fields}
     terms = {name: query[name] for name in TERMS if query.get(name)}
     return Launch(job, fields, {name: texts for name, texts in given.items() if texts}, terms)
 
@@ -182,7 +182,7 @@ def launch_of_form(job: View, form: FormData) -> Launch:
         values = [value for value in form.getlist(one.key) if isinstance(value, str)]
         if one.kind == "check" and not values:
             values = ["false"]
-        given[one.name] = _texts(one, values)
+        given[one.name] = texts_of(one, values)
     typed = {name: str(form.get(name) or "").strip() for name in TERMS}
     return Launch(
         job,
@@ -201,7 +201,7 @@ def _not_in_address(key: str, why: str) -> Problem:
     )
 
 
-def _texts(of: Field, values: Iterable[str]) -> list[str]:
+def texts_of(of: Field, values: Iterable[str]) -> list[str]:
     """The texts that a field gives: not what is blank, and not a choice that holds anyway."""
     if of.kind == "lines":
         return [line.strip() for value in values for line in value.splitlines() if line.strip()]

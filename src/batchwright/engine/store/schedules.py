@@ -370,6 +370,13 @@ def last_fires(connection: Connection) -> dict[int, StoredFire]:
     return {row.schedule_id: _fire(row) for row in connection.execute(statement)}
 
 
+def results(connection: Connection, run_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """By id of run, its state and how many records errored, as far as runs are there."""
+    columns = run_table.c.run_id, run_table.c.state, run_table.c.errored
+    statement = select(*columns).where(run_table.c.run_id.in_(list(run_ids)))
+    return {row.run_id: (row.state, row.errored or 0) for row in connection.execute(statement)}
+
+
 def _row(spec: ScheduleSpec) -> dict[str, Any]:
     row = {name: getattr(spec, name) for name in _SPEC}
     return row | {

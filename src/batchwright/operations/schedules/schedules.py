@@ -48,9 +48,16 @@ NEXT = 10
 
 
 def add_schedule(
-    app: Application, request: ScheduleRequest, *, actor: Actor, reason: str | None = None
+    app: Application,
+    request: ScheduleRequest,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    from_crontab: bool = False,
 ) -> View:
     """Save a new schedule and return its JSON. It fires from now on, where a worker runs.
+
+    `from_crontab` allows a Unix line as well.
 
     Refuses a name in use (Salesforce: `System.schedule`), a bad expression, zone, job or parameter, unknown ids, and
     an expression that never fires.
@@ -65,7 +72,9 @@ def add_schedule(
                 field="name",
                 remedy="Change that one with `batchwright schedules update`, or take another name",
             )
-        spec = check_request(app, connection, request, actor=actor, before=None, now=now)
+        spec = check_request(
+            app, connection, request, actor=actor, before=None, now=now, from_crontab=from_crontab
+        )
         added = store.insert_schedule(connection, spec, now)
         audit.record(
             connection, actor, "schedule.add", added.name, reason=reason, after=spec_view(added), now=now
@@ -81,8 +90,11 @@ def update_schedule(
     seen: Seen = None,
     actor: Actor,
     reason: str | None = None,
+    from_crontab: bool = False,
 ) -> View:
     """Change fields of a schedule, those of `ScheduleRequest` by name, and return its JSON.
+
+    `from_crontab` allows a Unix line as well.
 
     Refuses what `add_schedule` refuses, a call that changes nothing, and a schedule of which none of the versions that
     were `seen` (of `show_schedule`) is the one that stands. A new expression or zone counts from now on;
@@ -100,7 +112,13 @@ def update_schedule(
         request = ScheduleRequest(**{**field_values(before), **changes})
         is_kept = "cron" not in changes  # it may be a Unix line
         spec = check_request(
-            app, connection, request, actor=actor, before=before, now=now, from_crontab=is_kept
+            app,
+            connection,
+            request,
+            actor=actor,
+            before=before,
+            now=now,
+            from_crontab=from_crontab or is_kept,
         )
         changed = changes_between(before, spec)
         if not changed:
@@ -365,13 +383,14 @@ def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, 
         schedules = store.all_schedules(connection)
         disabled = user_store.disabled_users(connection, {schedule.owner for schedule in schedules})
         last = store.last_fires(connection)
-        found = {one.name: "; ".join(_troubles(one, last.get(one.id), disabled, now)) for one in schedules}
+        found = {one.name: "; ".join(troubles_of(one, last.get(one.id), disabled, now)) for one in schedules}
     return {name: text for name, text in found.items() if text}
 
 
-def _troubles(
+def troubles_of(
     schedule: Schedule, last: StoredFire | None, disabled: Collection[str], now: datetime
 ) -> Iterator[str]:
+    """Why it does not do what it should, in words; `disabled` are users."""
     ahead = schedule.ahead_of(now)
     if ahead is not None:
         yield f"recorded ahead of the clock: fires nothing until {instant(ahead)}, or `schedules rewind`"
@@ -506,7 +525,8 @@ def _next_fire(schedule: Schedule, now: datetime) -> datetime | None:
     return None
 
 
-def _description(schedule: Schedule) -> str:
+def description_of(schedule: Schedule) -> str:
+    """When it fires, in words; why it cannot where its zone is no more."""
     try:
         return schedule.expression.describe()
     except CronError as error:
@@ -521,7 +541,7 @@ def _view(connection: Connection, schedule: Schedule, now: datetime) -> View:
 def _whole_view(connection: Connection, schedule: Schedule, now: datetime) -> View:
     return {
         **_view(connection, schedule, now),
-        "description": _description(schedule),
+        "description": description_of(schedule),
         "held": store.read_hold(connection).lasts,
         "mail_owner": schedule.mail_owner,
         "reason": schedule.reason,

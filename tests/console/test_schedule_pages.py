@@ -1,0 +1,308 @@
+"""The pages of schedules: the list, the form with the times to come, what is done to one, and the hold of all."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.console.pages import banners
+from batchwright.console.pages.schedule_form import version_of_terms
+from batchwright.engine.errors import Refused
+from batchwright.engine.schedule import ScheduleRequest
+from batchwright.operations.access.audit_trail import list_audit
+from batchwright.operations.app import Application
+from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.schedules.looking import foresee_times
+from batchwright.operations.schedules.schedules import (
+    add_schedule,
+    list_schedules,
+    pause_schedule,
+    show_schedule,
+    update_schedule,
+)
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+HOSTILE = "<script>alert(1)</script>"
+NEW = {"name": "Nightly", "cron": "0 0 22 ? * *", "job": "draft-usage-rating", "time_zone": "Europe/Berlin"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    """What is said on top is read anew by each test."""
+    banners.forget()
+
+
+def make(app: Application, **fields: Any) -> None:
+    request = {"name": "Nightly", "cron": "0 0 22 ? * *", "job": "draft-usage-rating", **fields}
+    add_schedule(app, ScheduleRequest(**request), actor=ACTOR, from_crontab=True)
+
+
+def send(web: TestClient, path: str, token: str, **fields: Any) -> Any:
+    return web.post(path, data={**fields, "csrf_token": token}, follow_redirects=False)
+
+
+def hidden(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found
+    return unescape(found[1])
+
+
+def refusal(page: str) -> tuple[str, str]:
+    """What the summary says, and the field that it leads to."""
+    found = re.search(r'id="refused">.*?<p>(?:<a href="#([^"]*)">)?(.*?)(?:</a>)?</p>', page, re.DOTALL)
+    assert found is not None
+    return unescape(found[2]), found[1]
+
+
+def test_the_list_says_in_words_when_each_fires_by_both_clocks_and_what_becomes_of_what_is_missed(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app, time_zone="Europe/Berlin")
+    make(app, name="Hourly", cron="@hourly", overlap="queue", misfire="skip")
+    visit("viewer")
+    page = web.get("/schedules").text
+    for said in (
+        "At 22:00 every day",
+        "22:00</time> <span",
+        "20:00</time>",
+        "Europe/Berlin",
+        "the next one waits",
+    ):
+        assert said in page, said
+    assert page.index(">Hourly<") < page.index(">Nightly<")
+    assert "needs the role administrator" in page
+    assert "needs the role operator" in page
+
+
+def test_the_list_is_filtered_sorted_by_the_next_fire_and_paged_in_its_address(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app, name="A nightly")
+    make(app, name="B hourly", cron="@hourly")
+    make(app, name="C paused", cron="@hourly")
+    pause_schedule(app, "C paused", actor=ACTOR)
+    visit("viewer")
+    names = re.compile(r'href="/schedules/[^"]+">([ABC] \w+)<')
+    assert names.findall(web.get("/schedules?by=next").text) == ["B hourly", "A nightly", "C paused"]
+    assert names.findall(web.get("/schedules?state=paused").text) == ["C paused"]
+    first = web.get("/schedules?by=next&limit=1").text
+    older = re.search(r'href="([^"]+)" rel="next"', first)
+    assert older is not None
+    assert names.findall(web.get(unescape(older[1])).text) == ["A nightly"]
+    assert "Clear the filter" in web.get("/schedules?owner=nobody").text
+    assert web.get("/schedules?state=broken").status_code == 422
+
+
+def test_the_form_tells_the_dialect_ten_times_by_both_clocks_and_those_of_the_last_days(
+    web: TestClient, visit: Visit
+) -> None:
+    visit("operator")
+    address = "/new-schedule?job=draft-usage-rating&time_zone=Europe/Berlin&cron="
+    page = web.get(address + "0 22 * * 1-5").text
+    assert "Crontab line" in page
+    assert "It would have fired 5 times" in page
+    page = web.get(address + "0 30 2 29 3 ? 2026-2027").text
+    assert "Salesforce expression" in page
+    page = web.get(address + "0 30 2 * * ? *&start=2026-03-28").text
+    assert "the clock goes forward by 60 min" in page
+    assert page.count("Clock change</span>") == 1
+    assert page.count('data-head="In Europe/Berlin"') == 10
+    assert "fires when the gap ends" in page
+    page = web.get(address + "0 61 2 * * ?").text
+    assert "It would have fired" not in page
+    assert 'class="error"' in page
+
+
+def test_a_look_of_the_script_gets_the_times_alone(web: TestClient, visit: Visit) -> None:
+    visit("operator")
+    asked = {"job": "draft-usage-rating", "cron": "@daily", "name": "half-ty", "mail_owner": "true"}
+    region = web.get("/new-schedule", params=asked, headers={"X-Live-Region": "region_times"}).text
+    assert "At 00:00 every day" in region
+    assert "<form" not in region
+
+
+def test_a_schedule_is_made_of_what_is_typed_once_however_often_it_is_sent(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("operator")
+    key = hidden(web.get("/new-schedule?job=draft-usage-rating").text, "form_key")
+    fields = {
+        **NEW,
+        "cron": "0 22 * * 1-5",
+        "misfire": "all",
+        "cap": "3",
+        "end": "2030-01-31",
+        "notify": "a@b.c d@e.f",
+    }
+    for _ in range(2):
+        answer = send(web, "/new-schedule", token, **fields, form_key=key, **{"p.customer_ids": "C-1001"})
+        assert answer.headers.get("location") == "/schedules/Nightly?done=schedule-added", answer.text
+    (made,) = list_schedules(app, actor=ACTOR)
+    assert (made["cron"], made["misfire"], made["cap"], made["owner"]) == (
+        "0 22 * * 1-5",
+        "all",
+        3,
+        "operator@example.com",
+    )
+    assert (made["notify"], made["end"]) == (["a@b.c", "d@e.f"], "2030-01-31T22:59:59.000Z")
+    page = web.get("/schedules/Nightly").text
+    assert "the newest 3 are run, oldest first" in page
+    assert "Crontab" in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": "Taken"}, "name"),
+        ({"name": ""}, "name"),
+        ({"cron": "0 0 25 ? * *"}, "cron"),
+        ({"cron": "0 0 0 30 2 ? *"}, "cron"),
+        ({"cron": HOSTILE}, "cron"),
+        ({"time_zone": "Mars/Base"}, "time_zone"),
+        ({"misfire": "some"}, "misfire"),
+        ({"cap": "many"}, "cap"),
+        ({"cap": "0"}, "cap"),
+        ({"start": "soon"}, "start"),
+        ({"end": "2001-01-01"}, "cron"),
+        ({"notify": "nobody"}, "notify"),
+        ({"error_ceiling": "lots"}, "error_ceiling"),
+        ({"ping": "ftp://x"}, "ping"),
+        ({"p.usage_input_ids": "IN-404"}, "p.usage_input_ids"),
+    ],
+)
+def test_what_is_refused_is_told_at_its_field_in_the_words_of_the_operation_and_typing_stays(
+    app: Application, web: TestClient, visit: Visit, wrong: dict[str, str], field: str
+) -> None:
+    make(app, name="Taken")
+    token = visit("operator")
+    answer = send(web, "/new-schedule", token, **{**NEW, "reason": "typed text", **wrong})
+    assert answer.status_code == 422
+    message, at = refusal(answer.text)
+    assert at == field, message
+    assert 'value="typed text"' in answer.text
+    assert HOSTILE not in answer.text
+    assert len(list_schedules(app, actor=ACTOR)) == 1
+    if field in ("cron", "time_zone", "name", "notify"):
+        known: dict[str, Any] = {**NEW, **wrong}
+        known["notify"] = known.get("notify", "").split()
+        known = {name: value for name, value in known.items() if name in ScheduleRequest.__slots__}
+        if "end" not in wrong:
+            with pytest.raises(Refused) as refused:
+                add_schedule(app, ScheduleRequest(**known), actor=ACTOR, from_crontab=True)
+            assert refused.value.message == message
+
+
+def test_a_change_is_made_to_what_was_shown_and_shown_beside_what_somebody_else_made_of_it(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app, cap=7, notify=["a@b.c"], cron="@hourly")
+    token = visit("operator")
+    page = web.get("/schedules/Nightly/edit").text
+    assert 'value="@hourly"' in page
+    assert 'value="7"' in page
+    typed = {
+        "cron": "0 0 5 ? * *",
+        "job": "draft-usage-rating",
+        "cap": "7",
+        "expected": hidden(page, "expected"),
+    }
+    update_schedule(app, "Nightly", {"cap": 9}, actor=ACTOR)
+    answer = send(web, "/schedules/Nightly/edit", token, **typed)
+    assert answer.status_code == 422
+    assert "What stands there now" in answer.text
+    assert show_schedule(app, "Nightly", actor=ACTOR)["cron"] == "@hourly"
+    shown = show_schedule(app, "Nightly", actor=ACTOR)
+    assert version_of_terms({**shown, "next_fire_at": None}) == version_of_terms(shown)
+    again = {**typed, "expected": hidden(answer.text, "expected"), "mail_owner": "false"}
+    answer = send(web, "/schedules/Nightly/edit", token, **again)
+    assert answer.headers.get("location") == "/schedules/Nightly?done=schedule-changed", answer.text
+    shown = show_schedule(app, "Nightly", actor=ACTOR)
+    assert (shown["cron"], shown["cap"], shown["notify"], shown["mail_owner"]) == (
+        "0 0 5 ? * *",
+        7,
+        [],
+        False,
+    )
+
+
+def test_it_is_paused_resumed_run_and_removed_with_the_name_typed(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    make(app, name="A/B &", time_zone="Europe/Berlin")
+    token, at = visit("operator"), "/schedules/A/B%20%26"
+    for act in ("pause", "resume"):
+        assert web.get(f"{at}/{act}").status_code == 200
+        answer = send(web, f"{at}/{act}", token, reason="why not")
+        assert answer.headers.get("location") == f"{at}?done=schedule-{act}d", answer.text
+    assert refusal(send(web, f"{at}/resume", token).text)[0] == "the schedule 'A/B &' is not paused"
+    answer = send(web, f"{at}/run-now", token)
+    (run,) = list_runs(app, actor=ACTOR)
+    assert answer.headers["location"] == f"/runs/{run['run_id']}?done=schedule-run"
+    assert run["trigger"] == "console"
+    assert send(web, f"{at}/remove", token, typed="A").status_code == 422
+    assert (
+        send(web, f"{at}/remove", token, typed="A/B &").headers["location"]
+        == "/schedules?done=schedule-removed"
+    )
+    acts = [entry["act"] for entry in list_audit(app, actor=ACTOR) if entry["act"].startswith("schedule")]
+    assert {"schedule.pause", "schedule.resume", "schedule.remove"} <= set(acts)
+
+
+def test_a_backfill_shows_its_times_and_submits_just_those(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    make(app)
+    today = app.clock.now().date()
+    window = {"since": str(today - timedelta(days=3)), "until": str(today - timedelta(days=1))}
+    token = visit("operator")
+    page = web.get("/schedules/Nightly/backfill", params=window).text
+    assert "3 runs will be submitted" in page
+    typed = {**window, "expected": hidden(page, "expected")}
+    assert list_runs(app, actor=ACTOR) == []
+    answer = send(web, "/schedules/Nightly/backfill", token, **typed, reason="lost days")
+    assert answer.headers.get("location") == "/schedules/Nightly/fires?done=schedule-backfilled", answer.text
+    assert len(list_runs(app, actor=ACTOR)) == 3
+    fires = web.get("/schedules/Nightly/fires").text
+    assert fires.count('href="/runs/JR-') == 3
+    answer = send(web, "/schedules/Nightly/backfill", token, **typed)
+    assert answer.status_code == 422
+    assert len(list_runs(app, actor=ACTOR)) == 3
+    answer = web.get("/schedules/Nightly/backfill", params={"since": "soon", "until": "2026-01-01"})
+    assert (answer.status_code, refusal(answer.text)[1]) == (422, "since")
+
+
+def test_a_hold_of_all_is_told_on_every_page_until_it_is_released(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app)
+    token = visit("administrator")
+    assert "Nightly" in web.get("/hold-schedules").text
+    assert send(web, "/hold-schedules", token).headers["location"] == "/schedules?done=schedules-held"
+    assert "All schedules are held since" in web.get("/jobs").text
+    page = web.get("/schedules").text
+    assert "Release all" in page
+    assert "<span>Held</span>" in page
+    assert send(web, "/hold-schedules", token).status_code == 422
+    assert send(web, "/release-schedules", token).headers["location"] == "/schedules?done=schedules-released"
+    assert "All schedules are held since" not in web.get("/jobs").text
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "change"),
+    [
+        ("Europe/Berlin", "2026-10-25", "the clock goes back by 60 min"),
+        ("Australia/Lord_Howe", "2026-10-04", "the clock goes forward by 30 min"),
+        ("UTC", "2026-10-25", None),
+    ],
+)
+def test_days_on_which_the_clock_changes_are_marked(
+    app: Application, caller: Any, zone: str, start: str, change: str | None
+) -> None:
+    times = foresee_times(app, "0 0 12 * * ?", zone, start=date.fromisoformat(start), actor=ACTOR)["times"]
+    assert [one["clock_change"] for one in times] == [change, *[None] * 9]
