@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
@@ -32,9 +33,43 @@ def add_audit_entry(connection: Connection, row: dict[str, Any], record_ids: Col
     connection.execute(insert(audit_record), rows)
 
 
-def list_audit_entries(limit: int | None = None) -> Listing:
-    """The entries, newest first, `limit` of them at most."""
-    return Listing(select(audit_entry), (audit_entry.c.id,), limit, newest_first=True)
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries: of one actor, act, subject (also one of several records) or door, at or after `since`, before
+    `before`.
+    """
+
+    actor: str | None = None
+    act: str | None = None
+    subject: str | None = None
+    door: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+EVERY: Final = AuditFilter()
+
+
+def list_audit_entries(
+    limit: int | None = None, wanted: AuditFilter = EVERY, *, by_index: bool = False
+) -> Listing:
+    """The entries, newest first, `limit` of them at most; `by_index` without what no index finds of the filter."""
+    statement = select(audit_entry)
+    if wanted.subject is not None:
+        several = select(audit_record.c.entry_id).where(audit_record.c.record_id == wanted.subject)
+        alone = select(audit_entry.c.id).where(audit_entry.c.subject == wanted.subject)
+        statement = statement.where(audit_entry.c.id.in_(several.union(alone)))
+    if wanted.act is not None:
+        statement = statement.where(audit_entry.c.act == wanted.act)
+    if wanted.since is not None:
+        statement = statement.where(audit_entry.c.at >= wanted.since)
+    if wanted.before is not None:
+        statement = statement.where(audit_entry.c.at < wanted.before)
+    if wanted.actor is not None and not by_index:
+        statement = statement.where(audit_entry.c.actor == wanted.actor)
+    if wanted.door is not None and not by_index:
+        statement = statement.where(audit_entry.c.door == wanted.door)
+    return Listing(statement, (audit_entry.c.id,), limit, newest_first=True)
 
 
 def acts_on(connection: Connection, an_id: str, acts: Collection[str]) -> Sequence[RowMapping]:

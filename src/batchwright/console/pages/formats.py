@@ -19,6 +19,13 @@ _ID = re.compile(r"\b([A-Z]{2}-\d{8,})\b")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
+def instant_of(asked: date | datetime | None) -> datetime | None:
+    """The instant that a filter names; a day begins at midnight UTC."""
+    if asked is None or isinstance(asked, datetime):
+        return asked
+    return datetime.combine(asked, datetime.min.time(), UTC)
+
+
 def moment_of(text: str | datetime) -> datetime:
     """The instant that the JSON of an answer says, in UTC."""
     moment = text if isinstance(text, datetime) else datetime.fromisoformat(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -13,28 +14,50 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.access.sealing import FIRST_HASH, next_hash
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.audit_store import EVERY, AuditFilter
 from batchwright.operations.checks import check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 
-def list_audit(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> Iterator[View]:
-    """The audit entries, newest first: `entry_id, at, actor, os_user, door, credential, address, act, subject, reason,
-    before, after`; the three after `os_user` are `None` of entries older than they are.
+def list_audit(
+    app: Application,
+    limit: int | None = None,
+    wanted: AuditFilter = EVERY,
+    *,
+    actor: Actor | None = None,
+) -> Iterator[View]:
+    """The audit entries that are `wanted`, newest first: `entry_id, at, actor, os_user, door, credential, address, act,
+    subject, reason, before, after`; the three after `os_user` are `None` of entries older than they are.
     """
     permit(app, actor, Right.ADMINISTER, "audit.list")
     check_limit(limit)
-    listing = audit_store.list_audit_entries(limit)
+    listing = audit_store.list_audit_entries(limit, wanted)
     return map(_entry, pages.rows(app.database, listing))
 
 
 def audit_page(
-    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+    app: Application,
+    wanted: AuditFilter = EVERY,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
 ) -> Page[View]:
-    """A page of the audit entries, newest first."""
+    """A page of the audit entries that are `wanted`, newest first; of those of an actor or a door it may be short."""
     permit(app, actor, Right.ADMINISTER, "audit.list")
-    listing = audit_store.list_audit_entries()
-    return page_of(app.database, "audit", listing, {}, _entry, limit=limit, after=after)
+    listing = audit_store.list_audit_entries(wanted=wanted)
+    walk = audit_store.list_audit_entries(wanted=wanted, by_index=True)
+    return page_of(
+        app.database,
+        "audit",
+        listing,
+        asdict(wanted),
+        _entry,
+        limit=limit,
+        after=after,
+        walk=walk if wanted.actor or wanted.door else None,
+    )
 
 
 def _entry(row: RowMapping) -> View:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Annotated, Any, Final
 
 from fastapi import Query
 from pydantic import AwareDatetime, Field
 from starlette.responses import RedirectResponse, Response
 
+from batchwright.console.pages.formats import instant_of
 from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
 from batchwright.engine.run import ACTIVE, ENDED
 from batchwright.operations.runs.jobs import list_jobs
@@ -41,7 +42,7 @@ class RunsAsked(ListAsked):
     def filter(self) -> dict[str, Any]:
         """What is asked of the operation."""
         asked = self.model_dump(exclude={"actor", "after", "limit", "done"})
-        times = {"since": _instant(self.since), "before": _instant(self.before)}
+        times = {"since": instant_of(self.since), "before": instant_of(self.before)}
         return {**asked, **times, "run_actor": self.actor}
 
     @property
@@ -96,9 +97,3 @@ def reason(run_id: str, visit: Visit = VISIT) -> Response:
 def count_of(run: View) -> int:
     """How many records are through."""
     return sum(run[name] or 0 for name in ("processed", "errored", "skipped"))
-
-
-def _instant(moment: date | datetime | None) -> datetime | None:
-    if moment is None or isinstance(moment, datetime):
-        return moment
-    return datetime.combine(moment, time(), UTC)

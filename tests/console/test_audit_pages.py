@@ -1,0 +1,88 @@
+"""The pages of the audit trail: filtered, with what each act changed, as a file, and the state of its chain."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from batchwright.console.pages.differences import Difference, differences
+from batchwright.operations import audit_store
+from batchwright.operations.access import audit
+from batchwright.operations.access.sealing import seal_committed
+from batchwright.operations.access.users import set_role
+from batchwright.operations.app import Application
+from batchwright.operations.audit_store import AuditFilter
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+HOSTILE = "=1+1<svg onload=alert(1)>"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_an_entry_shows_what_changed_and_nothing_that_stayed(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    visit("viewer")
+    visit("administrator")
+    set_role(app, "viewer@example.com", "operator", actor=ACTOR, reason=HOSTILE)
+    page = web.get("/audit?act=user.role").text
+    assert "<del>viewer</del> <ins>operator</ins>" in page
+    assert "1 field<" in page
+    assert "<svg onload" not in page
+    assert page.count('<tr id="entry-') == 1
+    file = web.get("/audit.csv?act=user.role")
+    assert file.headers["Content-Disposition"] == 'attachment; filename="audit.csv"'
+    head, row, end = csv.reader(StringIO(file.text))
+    found = dict(zip(head, row, strict=True))
+    assert (found["subject"], found["reason"], end) == ("viewer@example.com", f"'{HOSTILE}", ["# 1 rows"])
+    assert web.get("/audit?act=nothing").text.count("No entry matches the filter") == 1
+    assert web.get("/audit?door=window").status_code == 422
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_the_chain_says_that_an_entry_was_changed(app: Application, web: TestClient, visit: Visit) -> None:
+    visit("administrator")
+    seal_committed(app)
+    page = web.get("/audit/verify").text
+    assert "Unchanged" in page
+    assert "no seal has the hash abc" in web.get("/audit/verify?newest_hash=abc").text
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE audit_entry SET reason = 'another' WHERE id = 1"))
+    assert "entry 1 is not as it was sealed" in web.get("/audit/verify").text
+
+
+def test_entries_are_found_by_who_what_where_and_when(app: Application) -> None:
+    now = app.clock.now()
+    with app.database.write() as connection:
+        for number in range(4):
+            at = now + timedelta(hours=number)
+            audit.record(connection, ACTOR, f"act.{number % 2}", f"JR-{number}", now=at)
+        audit.record(connection, ACTOR, "act.2", "2 inputs", records=["IN-1", "IN-2"], now=now)
+
+    def found(wanted: AuditFilter, *, by_index: bool = False) -> list[int]:
+        listing = audit_store.list_audit_entries(wanted=wanted, by_index=by_index)
+        with app.database.read() as connection:
+            return [row["id"] for row in connection.execute(listing.page(None, None)).mappings()]
+
+    assert found(AuditFilter(act="act.0")) == [3, 1]
+    assert found(AuditFilter(subject="IN-2")) == [5]
+    assert found(AuditFilter(subject="JR-2")) == [3]
+    assert found(AuditFilter(since=now + timedelta(hours=1), before=now + timedelta(hours=3))) == [3, 2]
+    assert found(AuditFilter(actor="nobody")) == []
+    assert found(AuditFilter(actor="nobody", act="act.1"), by_index=True) == [4, 2]
+    assert found(AuditFilter(actor=ACTOR.name, door=str(ACTOR.door))) == [5, 4, 3, 2, 1]
+
+
+def test_a_difference_names_fields_within_objects_and_what_is_no_object_as_a_whole() -> None:
+    assert differences({"a": 1, "b": {"c": "x", "d": 2}}, {"a": 1, "b": {"c": "y", "d": 2}, "e": None}) == [
+        Difference("b.c", "x", "y"),
+        Difference("e", None, "null"),
+    ]
+    assert differences(None, {"a": [1]}) == [Difference("a", None, "[1]")]
+    assert differences("damaged: 00", None) == [Difference("", "damaged: 00", None)]
+    assert differences(None, None) == []
