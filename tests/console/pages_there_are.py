@@ -1,25 +1,203 @@
-"""The pages of the console, found by looking at them."""
+"""The pages of the console, found by looking at their routes, and a database with something behind each of them.
+
+A page with a name in braces needs an entry in `STANDS_FOR`, a new act one in `test_every_page.MAY`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
 
+import pytest
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, text
 
 from batchwright.console.pages.application import ROUTES
+from batchwright.engine import BatchJob, Record, Scope
+from batchwright.engine.job import StartContext
 from batchwright.operations.access.permissions import Right
+from batchwright.operations.access.tokens import make_token
+from batchwright.operations.app import Application
+from batchwright.operations.billing.selections import select_usage_inputs
+from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.steering import abort_run, pause_run
+from batchwright.operations.runs.submitting import RunTerms, submit_run
+from tests.console.furniture import KNOWN, furnish
+from tests.console.visits import signed_in
+from tests.support.application import ACTOR
+
+SCRIPT: Final = '"><svg onload=alert(1)>'
+JOB: Final = "draft-usage-rating"
+DONE, DRY, WAITING, PAUSED, ABORTED = (f"JR-{number:08}" for number in (1, 2, 4, 5, 6))
+
+STANDS_FOR: Final = {
+    "accounts/{account_id}": KNOWN["account_id"],
+    "asset-line-items/{asset_line_item_id}": KNOWN["asset_line_item_id"],
+    "contracts/{contract_id}": KNOWN["contract_id"],
+    "customers/{customer_id}": KNOWN["customer_id"],
+    "jobs/{name}": "walked",
+    "mail/{mail_id}": KNOWN["mail_id"],
+    "price-books/{price_book_id}": KNOWN["price_book_id"],
+    "prices/{price_id}": KNOWN["price_id"],
+    "runs/{run_id}": DONE,
+    "schedules/{name}": KNOWN["name"],
+    "sessions/{session_id}": "1",
+    "tokens/{name}": "token-1",
+    "usage-inputs/{usage_input_id}": KNOWN["usage_input_id"],
+    "users/{email}": KNOWN["email"],
+    "/preferences/sessions/{session_id}/end": "/preferences/sessions/2/end",
+    "/runs/{run_id}/abort": f"/runs/{WAITING}/abort",
+    "/runs/{run_id}/apply": f"/runs/{DRY}/apply",
+    "/runs/{run_id}/error": f"/runs/{ABORTED}/error",
+    "/runs/{run_id}/hold": f"/runs/{WAITING}/hold",
+    "/runs/{run_id}/move": f"/runs/{WAITING}/move",
+    "/runs/{run_id}/pause": f"/runs/{WAITING}/pause",
+    "/runs/{run_id}/preview": f"/runs/{DRY}/preview",
+    "/runs/{run_id}/reason": f"/runs/{ABORTED}/reason",
+    "/runs/{run_id}/resume": f"/runs/{PAUSED}/resume",
+    "/usage-inputs/selections/{selection_id}/{act}": "/usage-inputs/selections/{selection}/draft-rate",
+}
+"""What stands for a name in the addresses of pages: by the name with the part of the address before it, or by the
+whole address where others need another one."""
+ALSO_ASKED: Final = {
+    "/jobs/{name}/launch": (
+        "p.what",
+        "p.none",
+        "mode",
+        "reason",
+        "explanation",
+        "scope_size",
+        "error_ceiling",
+    ),
+}
+"""Parameters that a page reads from its address without declaring them."""
+TEXTS: Final = (
+    "account.name",
+    "asset_line_item.asset_number",
+    "asset_line_item.product",
+    "custom_line_item.description",
+    "customer.name",
+    "forecast_block.product",
+    "mail.error",
+    "outcome.message",
+    "price.product",
+    "price_book.name",
+    "run.explanation",
+    "run_warning.message",
+    "schedule.explanation",
+    "usage_input.description",
+    "usage_input.message",
+    "user_session.browser",
+    "worker.host",
+    "worker.version",
+)
+"""Columns of the database that hold what people, files, programs and other servers wrote."""
 
 
-def pages_there_are() -> Iterator[tuple[str, str, Right]]:
-    """Method, path with a value in place of each name, and the right of each page and act that wants a visitor."""
+class Walked(BaseModel):
+    """What an author of a job wrote."""
+
+    what: str = Field("x", title=SCRIPT, description=SCRIPT)
+
+
+class WalkedJob(BatchJob):
+    """Does nothing."""
+
+    name, type, record_noun = "walked", f"Walked {SCRIPT}", f"record {SCRIPT}"
+    Parameters = Walked
+
+    def start(self, context: StartContext) -> Iterable[Record]:
+        return []
+
+    def execute(self, scope: Scope) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class There:
+    """A page or an act. ``right`` is None where one need not be signed in."""
+
+    method: str
+    path: str
+    right: Right | None
+    asked: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names in braces."""
+        return re.findall(r"{(\w+)}", self.path)
+
+    def address(self, **values: str) -> str:
+        """Its address, with these values in place of names, and of all others what there is."""
+        whole = STANDS_FOR.get(self.path)
+        if whole is not None and not values:
+            return whole
+        parts = self.path.split("/")
+        for place, part in enumerate(parts):
+            if part.startswith("{"):
+                parts[place] = values.get(part[1:-1]) or self._known(parts[place - 1], part)
+        return "/".join(parts)
+
+    def _known(self, before: str, part: str) -> str:
+        if self.path == "/usage-inputs/selections/{selection_id}/{act}":
+            return {"{selection_id}": "{selection}", "{act}": "draft-rate"}[part]
+        key = f"{before}/{part}"
+        if key not in STANDS_FOR:
+            pytest.fail(f"say in STANDS_FOR of {__name__} what stands for {key!r}: {self.path} needs it")
+        return STANDS_FOR[key]
+
+
+def pages_there_are(method: str) -> list[There]:
+    """Every page (GET) or act (POST)."""
+    return sorted(_there(method), key=lambda one: one.path)
+
+
+def _there(method: str) -> Iterable[There]:
     for module in ROUTES:
         for route in module.pages.routes:
             assert isinstance(route, APIRoute)
-            if route.openapi_extra:
-                (method,) = route.methods or {"none"}
-                yield (
-                    method,
-                    re.sub(r"\{[^}]+\}", "JR-00000001", route.path),
-                    Right(route.openapi_extra["x-role"]),
-                )
+            if method in (route.methods or ()):
+                path = re.sub(r":[a-z]+}", "}", route.path)
+                role = (route.openapi_extra or {}).get("x-role")
+                asked = (*_asked(route), *ALSO_ASKED.get(path, ()))
+                yield There(method, path, None if role is None else Right(role), asked)
+
+
+def _asked(route: APIRoute) -> Iterable[str]:
+    for one in route.dependant.query_params:
+        model = one.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            yield from (field.alias or name for name, field in model.model_fields.items())
+        else:
+            yield one.alias
+
+
+def furnish_pages(app: Application, email: str) -> str:
+    """Something behind every page, script in every text that people wrote; returns the id of that user's selection."""
+    app.registry.get(JOB)
+    app.registry.add(WalkedJob)
+    furnish(app)
+    drive_submitted(app, submit_run(app, "usage-rating", {}, actor=ACTOR, mode="dry_run"), mail=False)
+    drive_submitted(app, submit_run(app, "usage-rating", {}, actor=ACTOR, mode="batch"), mail=False)
+    terms: RunTerms = {"reason": "Other", "explanation": SCRIPT}
+    waiting = [submit_run(app, JOB, {}, actor=ACTOR, **terms).run_id for _ in range(3)]
+    assert waiting == [WAITING, PAUSED, ABORTED]
+    pause_run(app, PAUSED, actor=ACTOR, reason=SCRIPT)
+    abort_run(app, ABORTED, actor=ACTOR, reason=SCRIPT, mail=False)
+    make_token(app, KNOWN["email"], actor=ACTOR)
+    for number, who in enumerate((KNOWN["email"], email), start=1):
+        assert signed_in(app, who).key == number
+    whose = replace(ACTOR, name=email)
+    selection = select_usage_inputs(app, [("customer_id", KNOWN["customer_id"])], actor=whose)
+    with app.database.write() as connection:
+        for column in TEXTS:
+            _write_script(connection, *column.split("."))
+    return str(selection["selection_id"])
+
+
+def _write_script(connection: Connection, table: str, column: str) -> None:
+    also = f'"{column}"' if column == "product" else "''"  # several products have one name in no price book
+    connection.execute(text(f'UPDATE "{table}" SET "{column}" = {also} || :script'), {"script": SCRIPT})

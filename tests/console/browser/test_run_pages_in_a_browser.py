@@ -57,7 +57,7 @@ PATHS = (
 )
 
 
-WITHOUT_AN_ID = [path for method, path, _ in pages_there_are() if method == "GET" and "JR-" not in path]
+WITHOUT_AN_ID = [page.path for page in pages_there_are("GET") if page.right and not page.names]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,10 +8,15 @@ from fastapi import Query
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, ListAsked, Pages, Visit
+from batchwright.console.pages.session_facts import facts_of_session
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, ListAsked, Pages, Pairs, Visit
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Right
-from batchwright.operations.access.sessions import end_session, end_sessions, sessions_page
+from batchwright.operations.access.sessions import (
+    end_session,
+    end_sessions,
+    sessions_page,
+)
 
 pages = Pages()
 SESSIONS: Final = "/preferences/sessions"
@@ -42,7 +47,7 @@ def end_others(visit: Visit = VISIT, form: FormData = FORM) -> Response:
 @pages.page(f"{SESSIONS}/{{session_id}}/end")
 def ask(session_id: int, visit: Visit = VISIT) -> Response:
     """Whether a session is to end."""
-    return visit.confirmation(_ending(session_id))
+    return visit.confirmation(_ending(session_id, facts_of_session(visit, visit.email, session_id)))
 
 
 @pages.act(f"{SESSIONS}/{{session_id}}/end", Right.LOOK)
@@ -55,11 +60,12 @@ def end(session_id: int, visit: Visit = VISIT, form: FormData = FORM) -> Respons
     return visit.go(SESSIONS, done="session")
 
 
-def _ending(session_id: int) -> Confirmation:
+def _ending(session_id: int, facts: Pairs = ()) -> Confirmation:
     return Confirmation(
         f"End session {session_id}?",
         "End session",
         SESSIONS,
+        facts=facts,
         warning="Whoever uses it has to sign in again at once.",
         reason=None,
         danger=True,

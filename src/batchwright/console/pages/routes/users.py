@@ -10,6 +10,7 @@ from fastapi import Query
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from batchwright.console.pages.session_facts import facts_of_session
 from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
@@ -18,14 +19,15 @@ from batchwright.console.pages.visit import (
     Confirmation,
     ListAsked,
     Pages,
+    Pairs,
     Visit,
     text_of,
 )
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.operations.access.invitations import invite_user, make_password_link
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.access.sessions import end_session, end_sessions, sessions_page
-from batchwright.operations.access.tokens import make_token, revoke_token, tokens_page
+from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token, tokens_page
 from batchwright.operations.access.users import (
     disable_user,
     enable_user,
@@ -225,7 +227,7 @@ def end_all(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response
 @pages.page("/users/{email}/sessions/{session_id}/end", ADMINISTER)
 def ask_end(email: str, session_id: int, visit: Visit = VISIT) -> Response:
     """Whether a session is to end."""
-    return visit.confirmation(_ending(email, session_id))
+    return visit.confirmation(_ending(email, session_id, facts_of_session(visit, email, session_id)))
 
 
 @pages.act("/users/{email}/sessions/{session_id}/end", ADMINISTER)
@@ -236,11 +238,12 @@ def end(email: str, session_id: int, visit: Visit = VISIT, form: FormData = FORM
     return _act(visit, email, form, lambda visit, email: _ending(email, session_id), "user_session", done)
 
 
-def _ending(email: str, session_id: int) -> Confirmation:
+def _ending(email: str, session_id: int, facts: Pairs = ()) -> Confirmation:
     return Confirmation(
         f"End session {session_id} of {email}?",
         "End session",
         _at(email),
+        facts=facts,
         warning="Whoever uses it has to sign in again at once.",
         danger=True,
     )
@@ -307,6 +310,8 @@ def token(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
 @pages.page("/users/{email}/tokens/{name:path}/revoke", ADMINISTER)
 def ask_revoke(email: str, name: str, visit: Visit = VISIT) -> Response:
     """Whether a token is to end."""
+    if name not in (token["name"] for token in list_tokens(visit.app, email, actor=visit.actor)):
+        raise NotFound(f"{email} has no token {name!r}", field="name", remedy="Look at their tokens")
     return visit.confirmation(_revoking(email, name))
 
 

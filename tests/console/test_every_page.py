@@ -1,0 +1,301 @@
+"""What holds for every page and every act, those that come later too: they are found by their routes."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from batchwright.console.pages import banners
+from batchwright.console.pages.session import COOKIE
+from batchwright.console.server import make_asgi
+from batchwright.console.traffic import Limits, Traffic
+from batchwright.operations.access.permissions import ROLES, Right
+from batchwright.operations.access.sessions import end_sessions
+from batchwright.operations.access.users import add_user
+from batchwright.operations.app import Application, make_application
+from batchwright.testing.clock import StandingClock
+from tests.console.pages_there_are import SCRIPT, There, WalkedJob, furnish_pages, pages_there_are
+from tests.console.visits import visit_as
+from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.rungs import depth
+
+OPEN: Final = "nobody has to be signed in"
+MAY: Final = {
+    OPEN: ["/first-administrator", "/reset", "/reset/password", "/sign-in", "/sign-out"],
+    Right.LOOK: [
+        "/preferences/password",
+        "/preferences/sessions/end",
+        "/preferences/sessions/{session_id}/end",
+    ],
+    Right.OPERATE: [
+        "/asset-line-items/{asset_line_item_id}/amend",
+        "/jobs/{name}/launch",
+        "/mail/{mail_id}/retry",
+        "/new-schedule",
+        "/runs/{run_id}/abort",
+        "/runs/{run_id}/apply",
+        "/runs/{run_id}/move",
+        "/runs/{run_id}/pause",
+        "/runs/{run_id}/resume",
+        "/runs/{run_id}/retry",
+        *(
+            f"/schedules/{{name}}/{act}"
+            for act in ("backfill", "edit", "pause", "remove", "resume", "run-now")
+        ),
+        "/usage-inputs/add",
+        "/usage-inputs/selections",
+        "/usage-inputs/selections/{selection_id}/{act}",
+        "/usage-inputs/{usage_input_id}/delete",
+        "/usage-inputs/{usage_input_id}/draft-rate",
+        "/usage-inputs/{usage_input_id}/edit",
+        "/usage-inputs/{usage_input_id}/rate",
+        "/usage-inputs/{usage_input_id}/reset",
+        "/usage-inputs/{usage_input_id}/unrate",
+    ],
+    Right.BILLING: ["/billing-utilities/recalculation"],
+    Right.ADMINISTER: [
+        "/hold-schedules",
+        "/release-schedules",
+        "/runs/{run_id}/hold",
+        "/users/add",
+        "/users/{email}/disable",
+        "/users/{email}/enable",
+        "/users/{email}/link",
+        "/users/{email}/mail",
+        "/users/{email}/role",
+        "/users/{email}/sessions/end",
+        "/users/{email}/sessions/{session_id}/end",
+        "/users/{email}/tokens/add",
+        "/users/{email}/tokens/{name}/revoke",
+    ],
+}
+"""Who may do each act, by its path."""
+NEEDED: Final = {path: right for right, paths in MAY.items() for path in paths}
+LEAD_ON: Final = {"/", "/first-administrator", "/sign-in"}
+"""Pages that lead who is signed in to another one (303)."""
+HOSTILE: Final = {
+    "markup": SCRIPT,
+    "a NUL": "a\0b",
+    "half of a surrogate pair": "a\ud800b",
+    "ten thousand characters": "9" * 10_000,
+    "a number beyond all": "1" + "0" * 30,
+    "a number below all": "-1",
+}
+FOREIGN: Final[dict[str, tuple[dict[str, str], bool]]] = {
+    "no token": ({}, False),
+    "a foreign Origin": ({"Origin": "https://evil.example"}, True),
+    "a page of another site": ({"Sec-Fetch-Site": "cross-site"}, True),
+    "no form": ({"Content-Type": "text/plain"}, True),
+}
+"""What a form of a foreign page is told by: headers, and whether it knows the token."""
+
+
+@pytest.fixture(scope="session")
+def furnished_folder(
+    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_folder: Path
+) -> tuple[Path, str]:
+    """A folder with a database that has something behind every page, and the id of a selection. Copy it."""
+    folder = tmp_path_factory.mktemp("pages") / "furnished"
+    shutil.copytree(migrated_sqlite_folder, folder)
+    with closing(_application(folder)) as app:
+        add_user(app, "root@example.com", "administrator", os_user=ACTOR.os_user, actor=ACTOR)
+        for role in ROLES:
+            add_user(app, _email(role), role, actor=ACTOR)
+        return folder, furnish_pages(app, _email("administrator"))
+
+
+def _application(folder: Path) -> Application:
+    settings = make_settings(f"sqlite:///{folder / 'batchwright.db'}", folder)
+    return make_application(settings, clock=StandingClock(NOW))
+
+
+def _email(role: str) -> str:
+    return f"{role.split()[0].lower()}@example.com"
+
+
+@pytest.fixture
+def app(furnished_folder: tuple[Path, str], tmp_path: Path) -> Iterator[Application]:
+    """With something behind every page."""
+    banners.forget()
+    shutil.copytree(furnished_folder[0], tmp_path, dirs_exist_ok=True)
+    app = _application(tmp_path)
+    app.registry.get("usage-rating")
+    app.registry.add(WalkedJob)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def web(app: Application) -> Iterator[TestClient]:
+    """A browser of `app`."""
+    traffic = Traffic(app, Limits(burst=1_000_000), Limits(burst=1_000_000))
+    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
+    with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def selection(furnished_folder: tuple[Path, str]) -> str:
+    """The id of one."""
+    return furnished_folder[1]
+
+
+@pytest.fixture
+def database(tmp_path: Path, app: Application) -> Iterator[Database]:
+    """The rows of `app`."""
+    with closing(sqlite3.connect(tmp_path / "batchwright.db", isolation_level=None)) as connection:
+        yield Database(connection)
+
+
+class Database:
+    """A database as another process sees it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._seen: tuple[int, dict[str, str]] | None = None
+
+    def rows(self, *, but: str = "nothing") -> dict[str, str]:
+        """A digest of each table, without the last use of sessions; of tables named `but…` nothing."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if self._seen is None or self._seen[0] != version:
+            names = [
+                name
+                for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            self._seen = version, {name: self._digest(name) for name in names}
+        return {name: digest for name, digest in self._seen[1].items() if not name.startswith(but)}
+
+    def _digest(self, name: str) -> str:
+        columns = [row[1] for row in self._connection.execute(f'PRAGMA table_info("{name}")')]
+        kept = ", ".join(f'"{one}"' for one in columns if one != "last_used_at")
+        rows = self._connection.execute(f'SELECT {kept} FROM "{name}"')
+        return sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
+
+
+def address(there: There, selection: str) -> str:
+    return there.address().replace("{selection}", selection)
+
+
+def has_markup(answer: Response) -> bool:
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    return is_page and "<svg onload" in answer.text
+
+
+def test_who_may_do_each_act_is_written_down_here() -> None:
+    there_are = {act.path for act in pages_there_are("POST")}
+    assert there_are - NEEDED.keys() == set(), "an act is not in MAY: write who may do it"
+    assert NEEDED.keys() - there_are == set(), "there are no such acts any more: strike them out of MAY"
+
+
+def test_an_act_is_done_for_who_may_and_for_nobody_else(
+    app: Application, web: TestClient, database: Database, selection: str
+) -> None:
+    tokens = {}
+    for role in ROLES:
+        token = visit_as(web, app, _email(role))
+        tokens[role] = token, web.cookies.pop(COOKIE)
+    acts = [act for act in pages_there_are("POST") if NEEDED.get(act.path) != OPEN]
+
+    def send(act: There, role: str) -> Response:
+        token, reference = tokens[role]
+        web.cookies.set(COOKIE, reference)
+        return web.post(address(act, selection), data={"csrf_token": token}, follow_redirects=False)
+
+    for act in acts:
+        lowest = ROLES.index(NEEDED[act.path])
+        before = database.rows(but="audit")
+        for role in ROLES[:lowest]:
+            answer = send(act, role)
+            assert answer.status_code == 403, (act.path, role, answer.text)
+        assert database.rows(but="audit") == before, act.path
+        for role in ROLES[lowest:][: depth(1, len(ROLES))]:
+            answer = send(act, role)
+            assert answer.status_code in (200, 303, 404, 422), (act.path, role, answer.text)
+
+
+@pytest.mark.parametrize("told_by", FOREIGN)
+def test_nothing_is_done_by_a_form_of_a_foreign_page(
+    app: Application, web: TestClient, database: Database, selection: str, told_by: str
+) -> None:
+    headers, knows = FOREIGN[told_by]
+    token = visit_as(web, app, _email("administrator"))
+    for act in pages_there_are("POST"):
+        before = database.rows()
+        there, form = address(act, selection), {"csrf_token": token} if knows else {}
+        if "Content-Type" in headers:
+            answer = web.post(there, content=f"csrf_token={token}", headers=headers, follow_redirects=False)
+        else:
+            answer = web.post(there, data=form, headers=headers, follow_redirects=False)
+        assert answer.status_code == 403, (act.path, answer.text)
+        assert database.rows() == before, act.path
+
+
+def test_nothing_is_done_by_a_form_after_signing_out(
+    app: Application, web: TestClient, database: Database, selection: str
+) -> None:
+    token = visit_as(web, app, _email("administrator"))
+    end_sessions(app, _email("administrator"), actor=ACTOR)
+    before = database.rows()
+    for act in pages_there_are("POST"):
+        answer = web.post(address(act, selection), data={"csrf_token": token}, follow_redirects=False)
+        expected = 303 if act.path == "/sign-out" else 403
+        assert answer.status_code == expected, (act.path, answer.text)
+        assert database.rows() == before, act.path
+
+
+def test_every_page_is_there_shows_script_as_text_and_changes_no_row(
+    app: Application, web: TestClient, database: Database, selection: str
+) -> None:
+    visit_as(web, app, _email("administrator"))
+    shown = 0
+    for page in pages_there_are("GET"):
+        before = database.rows()
+        answer = web.get(address(page, selection), follow_redirects=False)
+        assert answer.status_code in ((200, 303) if page.path in LEAD_ON else (200,)), (
+            page.path,
+            answer.text,
+        )
+        assert database.rows() == before, page.path
+        assert not has_markup(answer), page.path
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        shown += "&lt;svg onload" in answer.text
+    assert shown >= 10
+
+
+def cases(selection: str) -> Iterator[tuple[There, str, str, bool]]:
+    """Every page and act with each part of its address hostile in turn: it, what is, the address, whether in an id."""
+    there_are = [*pages_there_are("GET"), *pages_there_are("POST")]
+    for one, (said, value) in product(there_are, HOSTILE.items()):
+        text = quote(value.encode("utf-8", "surrogatepass"), safe="")
+        for name in one.names:
+            there = one.address(**{name: text}).replace("{selection}", selection)
+            yield one, f"{said} in {name}", there, said != "a number below all"
+        for name in ("another", *one.asked) if one.method == "GET" else ():
+            yield one, f"{said} in {name}", f"{address(one, selection)}?{name}={text}", False
+        yield one, f"{said} as a name", f"{address(one, selection)}?{text}=1", False
+
+
+def test_no_page_fails_or_shows_markup_whatever_its_address_brings(
+    app: Application, web: TestClient, selection: str
+) -> None:
+    token = visit_as(web, app, _email("administrator"))
+    # On the short rung some: each part of an address gets another of the six values.
+    for one, said, there, in_an_id in list(cases(selection))[:: depth(11, 1)]:
+        form = {"csrf_token": token} if one.method == "POST" and in_an_id else None
+        answer = web.request(one.method, there, data=form, follow_redirects=False)
+        case = f"{one.method} {one.path} with {said}"
+        assert answer.status_code < 500, (case, answer.text[:2000])
+        assert not in_an_id or answer.status_code >= 400, case
+        assert not has_markup(answer), case
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"], case
