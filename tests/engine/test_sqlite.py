@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -72,6 +73,26 @@ def test_a_reader_sees_one_state_while_somebody_writes(database: Database) -> No
         assert reading.exec_driver_sql(count).scalar_one() == 0
     with database.read() as reading:
         assert reading.exec_driver_sql(count).scalar_one() == 1
+
+
+def test_a_read_given_up_among_its_rows_leaves_no_old_state_to_the_next(database: Database, url: str) -> None:
+    with database.write() as writing:
+        writing.exec_driver_sql("INSERT INTO turn (process) VALUES (1), (2), (3)")
+    with pytest.raises(LookupError) as given_up, database.read() as reading:  # its traceback keeps the rows
+        read_in_part(reading)
+    with closing(Database(url)) as other, other.write() as elsewhere:
+        elsewhere.exec_driver_sql("INSERT INTO turn (process) VALUES (4)")
+    with database.read() as reading:
+        assert reading.exec_driver_sql("SELECT max(process) FROM turn").scalar_one() == 4
+    with database.write() as writing:
+        writing.exec_driver_sql("INSERT INTO turn (process) VALUES (5)")
+    assert given_up.value.args == ((1,),)
+
+
+def read_in_part(connection: Connection) -> None:
+    rows = connection.exec_driver_sql("SELECT process FROM turn ORDER BY number")
+    for row in rows:
+        raise LookupError(tuple(row))
 
 
 def test_a_reader_changes_nothing(database: Database) -> None:

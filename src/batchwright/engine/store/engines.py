@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
@@ -51,11 +52,33 @@ def open_engine(
         event.listen(engine, "do_execute_no_params", _execute_unprepared)
         return engine
     # A process drives several runs at once, each on connections of its own: none may wait for another's.
-    engine, database = create_engine(url, max_overflow=-1), Path(url.database or "")
+    engine = create_engine(url, max_overflow=-1, connect_args={"factory": _SQLiteConnection})
+    database = Path(url.database or "")
+    event.listen(engine, "reset", lambda driver, *_: driver.end_statements())
     event.listen(engine, "connect", lambda driver, _: _prepare_sqlite(driver, cache_kilobytes))
     event.listen(engine, "connect", lambda *_: _narrow_shared_memory(database))
     event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, database, longest_wait))
     return engine
+
+
+class _SQLiteConnection(sqlite3.Connection):
+    """A connection that can end the statements whose rows were not all read: whoever holds such a result, as the
+    traceback of an exception does, would keep the state of the database that it was read from beyond the transaction.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *given: Any) -> Any:
+        cursor = super().cursor(*given)
+        self._cursors.add(cursor)
+        return cursor
+
+    def end_statements(self) -> None:
+        """What is read next sees what was committed meanwhile."""
+        for cursor in list(self._cursors):
+            cursor.close()
 
 
 # A dead peer is noticed within a minute: after half of it a question is sent, then every ten seconds; what was sent
