@@ -14,6 +14,9 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import list_runs, outcome_summary, run_outcomes
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
+from tests.jobs.rating import rate, unrate
+from tests.jobs.recalculating import Contracted
+from tests.jobs.test_restating import indexed
 from tests.support.application import ACTOR
 
 
@@ -92,3 +95,24 @@ def test_a_run_that_was_not_dry_has_no_preview_and_nothing_to_apply(
     answer = web.post(f"/runs/{drafted}/apply", data={"csrf_token": token, "typed": drafted})
     assert (answer.status_code, "is no dry run" in answer.text) == (422, True)
     assert len(list_runs(app, actor=ACTOR)) == 1
+
+
+def test_what_an_unrating_restates_is_told_by_its_preview_and_by_its_page(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    with app.database.write() as connection:
+        indexed(Contracted(connection))
+    rate(app)
+    visit("viewer")
+    ids = {"usage_input_ids": ["first"]}
+    dry = submit_run(app, "usage-unrating", ids, actor=ACTOR, mode="dry_run").run_id
+    drive_run(app, dry, actor=ACTOR, mail=False)
+    page = web.get(f"/runs/{dry}/preview?by=input").text
+    assert page.count('<span class="tag">Restated</span>') == 1
+    assert "start earlier in their window" in page
+    assert 'id="restated"' not in web.get(f"/runs/{dry}").text
+    page = web.get(f"/runs/{unrate(app, ids)['run_id']}").text
+    row = page[page.index('id="restated-second"') :].split("</tr>")[0]
+    assert "50.00" in row
+    assert "80.00" in row
+    assert 'id="restated-first"' not in page

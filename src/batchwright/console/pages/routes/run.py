@@ -17,6 +17,7 @@ from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, 
 from batchwright.engine.errors import MoveRefused, NotFound, Refused
 from batchwright.engine.run import ENDED, WAITING
 from batchwright.jobs import DraftUsageRatingJob
+from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications.remedies import remedy
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.runs.looking import outcome_summary, show_run
@@ -55,6 +56,8 @@ STAYS: Final = (
 )
 PAUSES: Final = "Scopes at work finish first. The run gives its slot to others until it is resumed."
 HOLDS: Final = "Only an administrator can resume it."
+RESTATED_SHOWN: Final = 50
+"""As many as the command shows."""
 FINISH: Final = "Its records are all done. A new run does what comes after the last of them."
 
 
@@ -72,6 +75,9 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
         figures=figures_of(shown, progress, visit.app.clock.now()),
         outcomes=[{**one, "remedy": remedy(one["code"]) if one["code"] else None} for one in counted],
         asked=what_is_asked(visit.app, run_id, actor=visit.actor),
+        restated=shown.get("restated", [])[:RESTATED_SHOWN],
+        number_restated=len(shown.get("restated", [])),
+        restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
         acts=[(act, _why_not(act, shown)) for act in ACTS],
         parameters=json.dumps(shown["parameters"], indent=2, ensure_ascii=False),
         command=command_of(shown["job"], shown["parameters"], shown["mode"]),

@@ -24,6 +24,7 @@ from batchwright.console.pages.visit import (
     text_of,
 )
 from batchwright.engine.errors import Refused
+from batchwright.jobs.usage_restating import REASONS
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, page_of_preview
@@ -119,6 +120,7 @@ def preview(run_id: str, asked: Annotated[PreviewAsked, Query()], visit: Visit =
         parts=[("All", visit.link(by=None), asked.by is None)]
         + [(words, visit.link(by=part), asked.by == part) for part, words in PARTS],
         kinds=KINDS,
+        restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
         page=page,
         pager=visit.pager(page),
     )
