@@ -60,7 +60,7 @@ from batchwright.operations.billing.billing_schedules import (
 )
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast
-from batchwright.operations.billing.imports import import_paths, import_uploads
+from batchwright.operations.billing.imports import import_paths, import_uploads, imports_page
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
@@ -245,6 +245,7 @@ NEEDED = {
         "preview_billing_schedule_status",
         "import_paths",
         "import_uploads",
+        "imports_page",
         "recalculation_offer",
         "find_recalculation_customers",
     },
@@ -455,6 +456,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         ),
         "set_billing_schedule_status": lambda: set_billing_schedule_status(app, ids, "x", actor=actor),
         "import_uploads": lambda: import_uploads(app, [("x", BytesIO())], actor=actor),
+        "imports_page": lambda: imports_page(app, actor=actor),
         "import_paths": lambda: import_paths(app, [folder / "x"], actor=actor),
         "find_recalculation_customers": lambda: find_recalculation_customers(app, "x", actor=actor),
         "recalculation_offer": lambda: recalculation_offer(app, actor=actor),

@@ -34,10 +34,13 @@ NAVIGATION: Final = (
     ("/schedules", "Schedules", "clock"),
     ("/jobs", "Jobs", "play"),
     ("/mail", "Mail", "mail"),
+    ("/imports", "Imports", "upload"),
     ("/users", "Users", "people"),
     ("/audit", "Audit", "shield"),
 )
 """Address, name and icon of what the frame leads to, as far as there is a page."""
+NEEDS: Final = {"/imports": "Billing Utilities Admin", "/users": "administrator", "/audit": "administrator"}
+"""The role without which it does not lead there."""
 
 
 class Renderer:
@@ -84,6 +87,7 @@ class Renderer:
             "zone": zone_of(request),
             "now": self._app.clock.now(),
             "navigation": self._navigation,
+            "needs": NEEDS,
             "has": self._paths.__contains__,
             "visit": None,
             "banners": (),

@@ -10,16 +10,21 @@ from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
 
+from sqlalchemy import RowMapping
+
 from batchwright.billing.importing import ImportReport, Progress, import_files
 from batchwright.billing.importing.importing import KINDS, find_files
 from batchwright.billing.importing.problems import shown
 from batchwright.engine.errors import Refused
 from batchwright.files import NewFile
+from batchwright.operations import audit_store, views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.audit_store import AuditFilter
 from batchwright.operations.own_files import file_to_write
+from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 FILE_NAMES: Final = tuple(kind.name for kind in KINDS)
@@ -102,6 +107,26 @@ def import_uploads(
             app, paths, update=update, again=again, skip_bad=bad, actor=actor, reason=reason
         )
         return {**report, "bad_lines": None if bad is None else bad.read_text("utf-8")}
+
+
+def imports_page(
+    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+) -> Page[View]:
+    """A page of the imports that were done, newest first: `entry_id, at, actor, reason, files, update, again`."""
+    permit(app, actor, Right.BILLING, "import.list")
+    listing = audit_store.list_audit_entries(wanted=AuditFilter(act="import"))
+    return page_of(app.database, "imports", listing, {}, _earlier, limit=limit, after=after)
+
+
+def _earlier(row: RowMapping) -> View:
+    entry = views.audit_entry(row)
+    done = entry["after"] if isinstance(entry["after"], dict) else {}
+    return {
+        "entry_id": row["id"],
+        **{name: entry[name] for name in ("at", "actor", "reason")},
+        "files": done.get("files", []),
+        **{name: bool(done.get(name)) for name in ("update", "again")},
+    }
 
 
 def _check_names(names: Sequence[str]) -> None:

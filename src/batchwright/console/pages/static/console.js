@@ -187,14 +187,14 @@
   const GO = { o: "/", r: "/runs", u: "/usage-inputs", a: "/asset-line-items", f: "/forecast", b: "/billing-utilities", s: "/schedules", j: "/jobs", m: "/mail" };
   const KEYS = [["/", "Search"], ["j k", "Next and previous row"], ["Enter", "Open the row"], ["x", "Select the row"], ["p", "Pause updates"], ["?", "This sheet"], ["Esc", "Close a dialog"],
     ...Object.entries(GO).map(([key, where]) => [`g ${key}`, $(`.side a[href="${where}"]`)?.textContent.trim()])].filter(([, what]) => what);
-  const off = () => localStorage.getItem("keys") === "off";
+  const off = () => /(^|; )keys=off/.test(document.cookie);
   const element = (name, text, attributes = {}) => { const made = document.createElement(name); made.textContent = text; for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); return made; };
   const sheet = () => {
     const card = element("div", "", { class: "card" }), list = element("dl", "", { class: "facts" });
     for (const [key, what] of KEYS) { const pair = element("div", ""), term = element("dt", ""); term.append(element("kbd", key)); pair.append(term, element("dd", what)); list.append(pair); }
     const box = element("input", "", { type: "checkbox", id: "keys-on" }), line = element("div", "", { class: "field check" });
     box.checked = !off();
-    box.addEventListener("change", () => localStorage.setItem("keys", box.checked ? "on" : "off"));
+    box.addEventListener("change", () => { document.cookie = `keys=${box.checked ? "on" : "off"}; path=/; max-age=31536000; samesite=lax`; });
     line.append(box, element("label", "Keys of one letter work", { for: "keys-on" }));
     const shut = element("button", "Close", { type: "button", class: "button" });
     shut.addEventListener("click", () => dialog.close());

@@ -1,0 +1,75 @@
+"""What people choose for themselves: their mail, the zone of times, and whether keys of one letter work."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Final
+from zoneinfo import available_timezones
+
+from fastapi import Query
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from batchwright.console.pages.render import ZONE_COOKIE, zone_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, text_of
+from batchwright.engine.errors import Refused
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.users import set_mail, show_me
+
+pages = Pages()
+PATH: Final = "/preferences"
+KEYS_COOKIE: Final = "keys"
+A_YEAR: Final = 31_536_000
+NOTICES["own_mail"] = "Your choice of mail is kept."
+NOTICES["browser"] = "Kept in this browser."
+
+
+@pages.page(PATH)
+def preferences(asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+    """What who looks has chosen."""
+    return _page(visit, str(show_me(visit.app, actor=visit.actor)["mail"]))
+
+
+@pages.act(PATH, Right.LOOK)
+def choose_mail(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Say which mail of runs one gets."""
+    wanted = text_of(form, "mail") or ""
+    try:
+        set_mail(visit.app, visit.email, wanted, actor=visit.actor)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        return _page(visit, wanted, refused=refused)
+    return visit.go(PATH, done="own_mail")
+
+
+@pages.act(f"{PATH}/browser", Right.LOOK)
+def choose_of_browser(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Keep the zone and the keys in cookies of this browser, which its script reads, too."""
+    zone = text_of(form, "zone") or "UTC"
+    if zone not in zones():
+        refused = Refused(f"there is no time zone {zone!r}", field="zone", remedy="Choose one of the list")
+        return _page(visit, str(show_me(visit.app, actor=visit.actor)["mail"]), refused=refused)
+    answer = visit.go(PATH, done="browser")
+    for name, value in ((ZONE_COOKIE, zone), (KEYS_COOKIE, "on" if "keys" in form else "off")):
+        answer.set_cookie(name, value, max_age=A_YEAR, path="/", samesite="lax")
+    return answer
+
+
+def _page(visit: Visit, mail: str, refused: Refused | None = None) -> Response:
+    return visit.page(
+        "preferences.html",
+        status=200 if refused is None else 422,
+        mail=mail,
+        own_zone=zone_of(visit.request).key,
+        zones=zones(),
+        keys_work=visit.request.cookies.get(KEYS_COOKIE) != "off",
+        only_files=visit.app.settings.mail.transport == "file",
+        refused=refused,
+    )
+
+
+@cache
+def zones() -> list[str]:
+    """The zones that there are, by name."""
+    return sorted(available_timezones())
