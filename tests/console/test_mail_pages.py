@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -11,6 +13,7 @@ from batchwright.notifications.account import RESET
 from batchwright.operations.access.account_mail import record_account_mail
 from batchwright.operations.app import Application
 from batchwright.operations.mail import show_mail
+from batchwright.operations.runs.looking import show_run
 from tests.console.conftest import Visit
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -126,3 +129,30 @@ def test_a_mail_without_a_recipient_says_why_it_cannot_be_sent(
     page = web.get(f"/mail/{mail_id}")
     assert (page.status_code, "it has no recipient" in page.text) == (200, True)
     assert web.get("/mail/ML-99999999").status_code == 404
+
+
+def test_what_a_mail_leads_to_changes_nothing_and_waits_for_the_sign_in(
+    app: Application, web: TestClient, visit: Visit, furnished: None
+) -> None:
+    run = "/runs/JR-00000001"
+    links = [
+        run,
+        f"{run}/outcomes?outcome=error&code=no_price",
+        f"{run}/retry",
+        "/usage-inputs/IN-00007052",
+        "/preferences",
+    ]
+    before = show_run(app, "JR-00000001")
+    for link in links:
+        for method in ("HEAD", "GET", "GET"):  # as scanners of mail do
+            answer = web.request(method, link, follow_redirects=False)
+            assert answer.status_code in (303, 405), link
+        assert answer.headers["Location"] == f"/sign-in?next={quote(link, safe='')}"
+    visit("viewer")
+    for link in links:
+        assert web.get(link).status_code == (403 if link.endswith("/retry") else 200), link
+    visit("operator")
+    assert web.get(f"{run}/retry").status_code == 200
+    assert show_run(app, "JR-00000001") == before
+    gone = web.get("/runs/JR-00009999")
+    assert (gone.status_code, "JR-00009999" in gone.text) == (404, True)

@@ -407,6 +407,27 @@ def test_a_template_that_asks_for_what_is_not_there_is_a_fault_and_not_a_blank(t
         composer(tmp_path).compose(mail(facts()), records, NOW)
 
 
+def test_a_mail_leads_to_the_errors_by_code_to_the_inputs_and_to_the_page_of_the_retry() -> None:
+    message = made(facts())
+    at = "https://batch.example.com"
+    run = f"{at}/runs/JR-00000042"
+    text, html = text_of(message), html_of(message)
+    for link in (f"{run}/outcomes?outcome=error&code=no_price", f"{run}/retry", f"{at}/preferences"):
+        assert link in text
+        assert link.replace("&", "&amp;") in html
+    assert f'href="{at}/usage-inputs/IN-00000499"' in html
+    assert "/usage-inputs/" not in html_of(made(facts(record_noun="charge")))
+    without = made(facts(base_url=None))
+    assert "http" not in text_of(without)
+    assert "<a " not in html_of(without)
+
+
+def test_a_mail_names_the_label_of_its_database() -> None:
+    message = made(facts(label="Production"))
+    assert str(message["Subject"]).startswith("[Production] ")
+    assert "Production (postgresql+psycopg://db.example.com/billing)" in text_of(message)
+
+
 def test_a_preview_of_any_job_is_a_whole_mail() -> None:
     message = compose_preview(
         composer(),

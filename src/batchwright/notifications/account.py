@@ -68,7 +68,7 @@ class Account:
             ("When", words.instant(facts["at"])),
             ("From", facts.get("address")),
             ("Browser", facts.get("browser")),
-            ("Database", facts.get("database")),
+            ("Database", words.database(facts)),
         )
         return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
 

@@ -56,7 +56,9 @@ class Composer:
         """
         about = _about(mail, records)
         message = EmailMessage(policy=SMTP)
-        _set_header(message, "Subject", self._render(mail.kind, "subject", about).strip())
+        subject = self._render(mail.kind, "subject", about).strip()
+        label = mail.facts.get("label")
+        _set_header(message, "Subject", f"[{label}] {subject}" if label else subject)
         _set_address(message, "From", self.sender)
         _set_address(message, "To", parse_address(mail.recipient or ""))
         _set_header(message, "Date", format_datetime(now))

@@ -24,7 +24,7 @@ SHOWN_LATE = 20
 
 _KEPT = ("run_id", "job", "type", "mode", "status", "total", "processed", "errored", "skipped", "not_reached")
 _KEPT_OF_LATE = ("schedule", "late", "nominal_time", "last_nominal_time", "count", "by", "run_id", "reason")
-_OF_DATABASE = ("database", "base_url", "mail_only_to_files")
+_OF_DATABASE = ("database", "label", "base_url", "mail_only_to_files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Digest:
     @property
     def details(self) -> tuple[Line, ...]:
         """Whose digest it is."""
-        return (Line("Database", words.one_line(self.facts.get("database"))),)
+        return (Line("Database", words.one_line(words.database(self.facts))),)
 
     @property
     def links(self) -> tuple[Line, ...]:
@@ -126,8 +126,8 @@ class Digest:
         """Why the reader gets it."""
         why = "You get one mail a day because you chose so."
         if self.facts.get("mail_only_to_files"):
-            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why
+            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why + words.preferences(self.facts)
 
 
 def _line(facts: Mapping[str, Any]) -> RunLine:

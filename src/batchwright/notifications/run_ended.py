@@ -37,7 +37,9 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of a table. ``detail`` is what the job adds (asset, date, quantity), ``amount`` may be empty."""
+    """One record of a table. ``detail`` is what the job adds (asset, date, quantity), ``amount`` may be empty; ``link``
+    is its page, where there are one and a console.
+    """
 
     id: str
     detail: str
@@ -45,6 +47,7 @@ class Entry:
     message: str
     amount: str
     currency: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do about one error code. ``records`` says how many have it."""
+    """What to do about one error code. ``records`` says how many have it; ``link`` leads to them in the console."""
 
     code: str
     records: str
     remedy: str
+    link: str = ""
 
 
 class RunEnded:
@@ -183,7 +187,12 @@ class RunEnded:
         least = "" if excerpt.complete else "at least "
         ranked = sorted(excerpt.codes.items(), key=lambda item: (-item[1], item[0]))
         return tuple(
-            Advice(code, f"{least}{words.counted(number, self.noun)}", remedy(code))
+            Advice(
+                code,
+                f"{least}{words.counted(number, self.noun)}",
+                remedy(code),
+                self._page(f"/outcomes?outcome=error&code={quote(code, safe='')}"),
+            )
             for code, number in ranked
             if code
         )
@@ -206,7 +215,9 @@ class RunEnded:
         if not excerpt.rows:
             return None
         kind = "Errored" if outcome == "error" else "Processed"
-        entries = tuple(_entry(row) for row in excerpt.rows)
+        # Only these have a page of their own in the console.
+        base = self._base if self.noun == "usage input" else ""
+        entries = tuple(_entry(row, base) for row in excerpt.rows)
         return Table(f"{kind} {words.plural(self.noun)}", entries, self._note(outcome, excerpt, number))
 
     def _note(self, outcome: str, excerpt: Excerpt, number: int | None) -> str:
@@ -275,7 +286,7 @@ class RunEnded:
             ("Started", words.instant(facts.get("started_at")) or "never"),
             ("Ended", words.instant(facts.get("ended_at"))),
             ("Duration", words.duration(facts.get("duration_seconds")) if facts.get("started_at") else ""),
-            ("Database", facts.get("database")),
+            ("Database", words.database(facts)),
         )
         return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
 
@@ -297,10 +308,20 @@ class RunEnded:
     @property
     def links(self) -> tuple[Line, ...]:
         """The page of the run, where there is a console."""
-        base = str(self.facts.get("base_url") or "").rstrip("/")
-        if not base:
-            return ()
-        return (Line("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
+        page = self._page()
+        return (Line("In the browser", page),) if page else ()
+
+    @property
+    def retry_link(self) -> str:
+        """The page that asks before a retry; opening it does nothing."""
+        return self._page("/retry") if self.retry else ""
+
+    @property
+    def _base(self) -> str:
+        return str(self.facts.get("base_url") or "").rstrip("/")
+
+    def _page(self, path: str = "") -> str:
+        return f"{self._base}/runs/{quote(self.run_id, safe='')}{path}" if self._base else ""
 
     @property
     def retry(self) -> Line | None:
@@ -333,16 +354,18 @@ class RunEnded:
     def footer(self) -> str:
         why = "You get this mail because you started the run or were named to be notified of it."
         if self.facts.get("mail_only_to_files"):
-            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why
+            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why + words.preferences(self.facts)
 
     def _outcomes_command(self, outcome: str) -> str:
         return f"batchwright runs outcomes {self.run_id} --outcome {outcome}"
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Row, base: str) -> Entry:
+    known = record_id(row)
     return Entry(
-        id=words.one_line(record_id(row), 64),
+        id=words.one_line(known, 64),
+        link=f"{base}/usage-inputs/{quote(known, safe='')}" if base and known else "",
         detail=", ".join(_detail(name, row[name]) for name in extra_columns(row) if row[name]),
         code=words.one_line(row.get("code")),
         message=words.one_line(row.get("message")),

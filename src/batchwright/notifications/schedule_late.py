@@ -73,7 +73,7 @@ class ScheduleLate:
             ("Local time", self._local_time),
             ("Run", self.run_id),
             ("State", facts.get("run_status")),
-            ("Database", facts.get("database")),
+            ("Database", words.database(facts)),
         )
         return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
 
@@ -116,5 +116,5 @@ class ScheduleLate:
         """Why the reader gets it."""
         why = "You get this mail because you own the schedule or are named to be notified of it."
         if self.facts.get("mail_only_to_files"):
-            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why
+            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return why + words.preferences(self.facts)

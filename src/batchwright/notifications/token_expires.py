@@ -53,7 +53,7 @@ class TokenExpires:
             ("Begins with", facts.get("prefix")),
             ("Allows at most", facts.get("role")),
             ("Last used", words.instant(facts.get("last_used_at"))),
-            ("Database", facts.get("database")),
+            ("Database", words.database(facts)),
         )
         return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
@@ -89,3 +90,15 @@ def months(listed: Iterable[str] | None) -> str:
 
 def _number(month: str) -> int:
     return int(month[:4]) * 12 + int(month[5:])
+
+
+def database(facts: Mapping[str, Any]) -> str:
+    """The database that a mail is about, by the label that people know, with its place: "Production (…)"."""
+    label, place = facts.get("label"), facts.get("database") or ""
+    return f"{label} ({place})" if label else place
+
+
+def preferences(facts: Mapping[str, Any]) -> str:
+    """Where the reader chooses what mail they get, where there is a console; the end of a footer."""
+    base = str(facts.get("base_url") or "").rstrip("/")
+    return f" Which mail you get is your choice: {base}/preferences" if base else ""

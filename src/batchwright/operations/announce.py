@@ -90,6 +90,7 @@ class Announcer:
     def _surroundings(self) -> dict[str, Any]:
         return {
             "database": self._place,
+            "label": self._settings.label,
             "base_url": self._settings.console_url,
             "mail_only_to_files": self._settings.mail.transport == "file",
         }

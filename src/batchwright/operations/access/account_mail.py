@@ -34,6 +34,7 @@ def record_account_mail(
         "browser": browser,
         "failures": failures,
         "database": app.database.display_url,
+        "label": app.settings.label,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
     outbox.record(

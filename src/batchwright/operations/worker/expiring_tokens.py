@@ -53,5 +53,6 @@ def _facts(app: Application, token: RowMapping, *, expired: bool) -> dict[str, A
         "last_used_at": instant(token["last_used_at"]),
         "expired": expired,
         "database": app.database.display_url,
+        "label": app.settings.label,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }

@@ -153,6 +153,7 @@ def _notify(
         **_facts(schedule, check, late),
         "run_status": None if run is None else str(run.state),
         "database": app.database.display_url,
+        "label": app.settings.label,
         "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
