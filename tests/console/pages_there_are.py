@@ -58,6 +58,7 @@ STANDS_FOR: Final = {
     "/runs/{run_id}/preview": f"/runs/{DRY}/preview",
     "/runs/{run_id}/reason": f"/runs/{ABORTED}/reason",
     "/runs/{run_id}/resume": f"/runs/{PAUSED}/resume",
+    "/ticked-runs": f"/ticked-runs?act=abort&run_id={WAITING}",
     "/usage-inputs/selections/{selection_id}/{act}": "/usage-inputs/selections/{selection}/draft-rate",
 }
 """What stands for a name in the addresses of pages: by the name with the part of the address before it, or by the

@@ -53,6 +53,7 @@ MAY: Final = {
             f"/schedules/{{name}}/{act}"
             for act in ("backfill", "edit", "pause", "remove", "resume", "run-now")
         ),
+        "/ticked-runs",
         "/usage-inputs/add",
         "/usage-inputs/selections",
         "/usage-inputs/selections/{selection_id}/{act}",

@@ -214,3 +214,61 @@ def test_a_run_that_there_is_not_is_told_as_a_page(web: TestClient, visit: Visit
     visit("viewer")
     for path in ("/runs/JR-99999999", "/runs/JR-99999999/error", "/runs/..%2f..%2fetc"):
         assert web.get(path).status_code == 404, path
+
+
+def test_many_runs_are_aborted_by_one_confirmation_that_tells_what_each_answered(
+    app: Application, web: TestClient, visit: Visit, waiting: list[str], done: str
+) -> None:
+    first, second, third, *others = waiting
+    token = visit("operator")
+    page = web.get("/runs").text
+    assert all(f'name="run_id" value="{one}" form="ticked"' in page for one in (*waiting, done))
+    ticked = "&".join(f"run_id={one}" for one in (first, second, third, done))
+    asked = web.get(f"/ticked-runs?{ticked}&act=abort").text
+    assert "Abort 4 runs?" in asked
+    assert "The run is Completed" in asked
+    runs = re.findall(r'name="run" value="([^"]+)"', asked)
+    pause_run(app, second, actor=ACTOR)
+    key = re.search(r'name="form_key" value="([^"]+)"', asked)
+    assert key is not None
+    form = {"csrf_token": token, "form_key": key[1], "act": "abort", "run": runs, "reason": "Wrong month"}
+    answers = [texts(web.post("/ticked-runs", data=form).text, "td") for _ in range(2)]
+    assert answers[0] == answers[1]
+    told = {answers[0][at]: answers[0][at + 1 : at + 3] for at in range(0, len(answers[0]), 3)}
+    assert [told[one][0] for one in (first, second, third, done)] == ["Done", "Refused", "Done", "Refused"]
+    assert "was Queued when this was asked, and is Paused now" in told[second][1]
+    states = {run["run_id"]: run["status"] for run in list_runs(app, actor=ACTOR)}
+    assert [states[one] for one in (first, second, third, done)] == [
+        *("Aborted", "Paused", "Aborted", "Completed")
+    ]
+    assert {states[one] for one in others} <= {"Holding", "Queued"}
+
+
+def test_many_runs_are_retried_each_by_a_run_of_its_own(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    ended = [drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"] for _ in "ab"]
+    token = visit("operator")
+    asked = web.get(f"/ticked-runs?act=retry&run_id={ended[0]}&run_id={ended[1]}").text
+    assert "The draft amounts of their whole assets are overwritten." in asked
+    assert texts(asked, "dd")[2] == "asset line item"
+    form = {
+        "csrf_token": token,
+        "act": "retry",
+        "run": [f"{one} Completed" for one in ended],
+        "dry_run": "true",
+    }
+    page = web.post("/ticked-runs", data=form).text
+    assert "2 done, 0 refused" in page
+    parents = {run["parent_run_id"]: run["mode"] for run in list_runs(app, actor=ACTOR)}
+    assert {parents[one] for one in ended} == {"dry_run"}
+
+
+def test_no_run_ticked_and_a_viewer_who_may_tick_none(
+    web: TestClient, visit: Visit, waiting: list[str]
+) -> None:
+    visit("operator")
+    answer = web.get("/ticked-runs?act=abort")
+    assert (answer.status_code, "no run was ticked" in answer.text) == (422, True)
+    visit("viewer")
+    assert 'type="checkbox" name="run_id"' not in web.get("/runs").text
