@@ -73,6 +73,8 @@ ALSO_ASKED: Final = {
         "scope_size",
         "error_ceiling",
     ),
+    "/new-schedule": ("job", "cron", "time_zone", "start", "end", "cap", "name", "p.what"),
+    "/schedules/{name}/edit": ("job", "cron", "time_zone", "start", "end", "cap", "p.none"),
 }
 """Parameters that a page reads from its address without declaring them."""
 TEXTS: Final = (

@@ -26,6 +26,7 @@ _TICKING: Final = re.compile(r"(data-ticks=)\"\d+\">[^<]*")
 _REGION: Final = re.compile(r"region_[a-z_]{1,40}")
 
 NAVIGATION: Final = (
+    ("/", "Overview", "gauge"),
     ("/runs", "Runs", "list"),
     ("/usage-inputs", "Usage inputs", "meter"),
     ("/asset-line-items", "Assets", "box"),

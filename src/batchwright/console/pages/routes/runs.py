@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query
 from pydantic import AwareDatetime, Field
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from batchwright.console.pages.formats import instant_of
 from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
@@ -49,12 +49,6 @@ class RunsAsked(ListAsked):
     def is_set(self) -> bool:
         """Whether anything is filtered away."""
         return any(self.model_dump(exclude={"after", "limit", "done"}).values())
-
-
-@pages.page("/")
-def first_page(visit: Visit = VISIT) -> Response:
-    """The first page is the log."""
-    return RedirectResponse("/runs", 303)
 
 
 @pages.page("/runs", shared=True)

@@ -1,0 +1,128 @@
+"""The first page: what needs somebody, what is at work, what comes next, and what the drafts come to."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from starlette.responses import Response
+
+from batchwright.console.pages.charts import MOST, chart_of
+from batchwright.console.pages.formats import moment_of
+from batchwright.console.pages.render import LIVE, zone_of
+from batchwright.console.pages.routes.forecast import UNKNOWN, currencies_of
+from batchwright.console.pages.run_figures import figures_of
+from batchwright.console.pages.visit import VISIT, Asked, Pages, Visit
+from batchwright.engine.faults import ReadTooLong
+from batchwright.engine.run import ACTIVE
+from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.mail import mail_page
+from batchwright.operations.runs.looking import page_of_runs
+from batchwright.operations.runs.progress import run_progress
+from batchwright.operations.runs.waiting import list_waiting
+from batchwright.operations.schedules.looking import ScheduleFilter, look_at_schedules
+from batchwright.operations.schedules.schedules import list_troubles
+from batchwright.operations.views import View
+from batchwright.operations.workers import list_workers
+
+pages = Pages()
+FEW: Final = 5
+"""Of each kind are shown; a link leads to all."""
+FIRES: Final = 10
+SLOW_SECONDS: Final = 30
+
+
+class OverviewAsked(Asked):
+    """In which currency the money is shown."""
+
+    currency: str | None = None
+
+
+@pages.page("/", shared=True)
+def overview(asked: Annotated[OverviewAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The four blocks; a look of the script reads no more than the block that it wants."""
+    region = visit.request.headers.get(LIVE)
+    read = {"region_needs": _needs, "region_now": _now, "region_next": _next, "region_money": _money}
+    values: dict[str, Any] = {"few": FEW, "slow": SLOW_SECONDS}
+    for name, block in read.items():
+        if region in (None, name):
+            values |= block(visit, asked)
+    return visit.page("overview.html", **values)
+
+
+def _needs(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+    """What ended badly since yesterday began, and what does not do what it should."""
+    since = _yesterday(visit)
+    app, actor = visit.app, visit.actor
+    failed = page_of_runs(app, limit=FEW, actor=actor, status=["Failed", "Aborted"], since=since).items
+    errored = page_of_runs(app, limit=FEW, actor=actor, status="Complete", errors=True, since=since).items
+    mail = mail_page(app, "failed", limit=FEW, actor=actor).items
+    troubles = list(list_troubles(app, actor=actor).items())
+    last = page_of_runs(app, limit=1, actor=actor, status=["Complete", "Failed", "Aborted"]).items
+    workers = list_workers(app, actor=actor)
+    return {
+        "since": since,
+        "failed": failed,
+        "errored": errored,
+        "mail": mail,
+        "troubles": troubles,
+        "needs": len(failed) + len(errored) + len(mail) + len(troubles),
+        "last_run": last[0] if last else None,
+        "beat_at": max((one["beat_at"] for one in workers if one["beat_at"]), default=None),
+        "is_worker_there": any(not one["silent"] for one in workers),
+    }
+
+
+def _now(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+    """What is at work, with how far it is, and what waits."""
+    app, actor = visit.app, visit.actor
+    states = [str(state) for state in ACTIVE]
+    at_work = page_of_runs(app, limit=FEW, actor=actor, status=states).items
+    waiting = list_waiting(app, FEW + 1, actor=actor)
+    return {
+        "at_work": [(run, _figures(visit, run)) for run in at_work],
+        "waiting": waiting[:FEW],
+        "is_more_waiting": len(waiting) > FEW,
+    }
+
+
+def _figures(visit: Visit, run: View) -> View:
+    progress = run_progress(visit.app, run["run_id"], actor=visit.actor)
+    return figures_of(run, progress, visit.app.clock.now())
+
+
+def _next(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+    """The schedules that fire next."""
+    wanted = ScheduleFilter(state="active", by="next")
+    found = look_at_schedules(visit.app, wanted, limit=FIRES, actor=visit.actor).items
+    return {"coming": [one for one in found if one["next_fire_at"] is not None]}
+
+
+def _money(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+    """Draft beside rated by month in one currency, and the run that made the drafts."""
+    try:
+        lines: list[View] | None = forecast(visit.app, actor=visit.actor)
+    except ReadTooLong:  # the page is good without
+        lines = None
+    currencies = currencies_of(lines or [])
+    currency = asked.currency or (currencies[0] if currencies else None)
+    shown = [line for line in lines or [] if (line["currency"] or UNKNOWN) == currency][-MOST:]
+    made = page_of_runs(
+        visit.app, limit=1, actor=visit.actor, job="draft-usage-rating", status="Complete"
+    ).items
+    return {
+        "lines": shown,
+        "is_too_much": lines is None,
+        "currencies": currencies,
+        "currency": currency,
+        "chart": chart_of(shown, "month"),
+        "as_of": made[0] if made else None,
+    }
+
+
+def _yesterday(visit: Visit) -> datetime:
+    """When yesterday began by the reader's clock."""
+    zone = zone_of(visit.request)
+    today = moment_of(visit.app.clock.now()).astimezone(zone).date()
+    return datetime.combine(today - timedelta(days=1), time(), zone)

@@ -1,0 +1,139 @@
+"""The first page and the forecast: what needs somebody, what comes, and money in one currency at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from batchwright.console.pages import banners
+from batchwright.console.pages.charts import MOST, chart_of
+from batchwright.engine.schedule import ScheduleRequest
+from batchwright.operations.app import Application
+from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.schedules.schedules import add_schedule
+from tests.console.conftest import Visit
+from tests.support.application import ACTOR
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    """What is said on top is read anew by each test."""
+    banners.forget()
+
+
+@pytest.fixture
+def drafted(app: Application, company: None) -> str:
+    """The sample company with a draft of all; the id of its run."""
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True)
+    drive_submitted(app, submitted, mail=False)
+    return submitted.run_id
+
+
+def line(month: str, draft: str | None, rated: str) -> dict[str, Any]:
+    return {"month": month, "draft_fee_amount": draft, "fee_amount": rated}
+
+
+def test_a_company_without_a_run_is_quiet_in_one_sentence(web: TestClient, visit: Visit) -> None:
+    visit("viewer")
+    page = web.get("/").text
+    for said in (
+        "Quiet since",
+        "No run yet",
+        "Nothing is at work",
+        "No schedule fires",
+        "Nothing is forecast",
+    ):
+        assert said in page, said
+    assert re.search(r'<a href="/" aria-current="page">', page)
+
+
+def test_what_ended_badly_is_told_first_with_why_and_where_to_go(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    unwanted = submit_run(app, "usage-rating", {}, actor=ACTOR)
+    abort_run(app, unwanted.run_id, actor=ACTOR, reason="Not wanted", mail=False)
+    visit("viewer")
+    page = web.get("/").text
+    assert f'id="needs-{unwanted.run_id}"' in page
+    assert f'href="/runs/{drafted}/outcomes?outcome=error"' in page
+    assert "Quiet since" not in page
+
+
+def test_what_waits_says_why_and_the_next_fires_stand_by_two_clocks(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    waiting = submit_run(app, "usage-rating", {}, actor=ACTOR)
+    request = ScheduleRequest(
+        name="Nightly", cron="0 0 22 ? * *", job="usage-rating", time_zone="Europe/Berlin"
+    )
+    add_schedule(app, request, actor=ACTOR)
+    visit("viewer")
+    now = web.get("/", headers={"X-Live-Region": "region_now"}).text
+    assert waiting.run_id in now
+    assert "region_money" not in now
+    coming = web.get("/", headers={"X-Live-Region": "region_next"}).text
+    assert "20:00</time>" in coming
+    assert "22:00</time>" in coming
+
+
+def test_the_money_of_one_currency_is_shown_at_a_time_and_as_of_the_run_that_drafted(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    currencies = {one["currency"] for one in forecast(app, actor=ACTOR)}
+    for currency in sorted(currencies):
+        page = web.get("/", params={"currency": currency}).text
+        assert f"Draft beside rated in {currency}" in page
+        assert f'Drafts as of run <a class="id" href="/runs/{drafted}"' in page
+        amounts = set(re.findall(r'<span class="currency">(\w+)</span>', page))
+        assert amounts == {currency}
+
+
+@pytest.mark.parametrize("by", ["month", "customer", "product"])
+def test_the_forecast_has_every_line_of_the_operation_in_its_currency(
+    app: Application, web: TestClient, visit: Visit, drafted: str, by: Any
+) -> None:
+    visit("viewer")
+    lines = forecast(app, by, actor=ACTOR)
+    for currency in {one["currency"] for one in lines}:
+        page = web.get("/forecast", params={"by": by, "currency": currency}).text
+        mine = [one for one in lines if one["currency"] == currency]
+        assert page.count('<td data-head="Rated"') == len(mine)
+        assert page.count("not forecast</span>") == sum(one["draft_fee_amount"] is None for one in mine)
+    file = web.get("/forecast.csv", params={"by": by}).text
+    assert file.endswith(f"# {len(lines)} rows\r\n")
+    assert file.count("\n") == len(lines) + 2
+
+
+def test_months_can_be_bounded_and_what_is_no_month_is_refused(
+    web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    page = web.get("/forecast?from=2023-06&to=2023-06").text
+    assert set(re.findall(r'<span class="nowrap">(\d{4}-\d\d)</span>', page)) <= {"2023-06"}
+    assert "Clear the filter" in web.get("/forecast?from=2099-01").text
+    assert web.get("/forecast?from=2023-13").status_code == 422
+    assert web.get("/forecast?by=week").status_code == 422
+
+
+def test_a_chart_draws_negative_amounts_below_zero_and_no_bar_for_what_is_not_forecast() -> None:
+    chart = chart_of([line("2026-01", None, "10.00"), line("2026-02", "-5.00", "0.00")], "month")
+    assert chart is not None
+    (only,), (draft, rated) = (group.bars for group in chart.groups)
+    assert (only.kind, only.y, only.height) == ("rated", 0.0, 100.0)
+    assert (draft.kind, draft.y, draft.height) == ("draft", 100.0, 50.0)
+    assert rated.height == 0
+    assert chart.groups[0].says == "2026-01: draft not forecast, rated 10.00"
+
+
+def test_a_chart_of_nothing_is_none_and_one_of_much_has_the_newest() -> None:
+    assert chart_of([line("2026-01", None, "0.00")], "month") is None
+    chart = chart_of([line(f"{year}-01", "1.00", "1.00") for year in range(2000, 2040)], "month")
+    assert chart is not None
+    assert [len(chart.groups), chart.groups[-1].label] == [MOST, "2039-01"]
