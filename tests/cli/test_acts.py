@@ -282,6 +282,30 @@ def test_the_check_of_the_settings_names_a_job_that_cannot_be_imported(
     assert problem["reason"].startswith("cannot import the job 'nowhere_at_all:Job': ModuleNotFoundError")
 
 
+def test_the_check_of_the_settings_names_schedules_whose_ping_is_not_sent(
+    database: str, batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        "schedules",
+        "add",
+        "Nightly",
+        "0 0 0 ? * *",
+        "usage-rating",
+        "--ping",
+        "http://10.0.0.5:8000/hush",
+    )
+    refused = batchwright(*words)
+    assert (refused.exit_code, "BATCHWRIGHT_PING_PRIVATE" in refused.stderr) == (2, True)
+    with monkeypatch.context() as allowing:
+        allowing.setenv("BATCHWRIGHT_PING_PRIVATE", "true")
+        assert batchwright(*words).exit_code == 0
+        assert batchwright("config", "check").exit_code == 0
+    (problem,) = answer(batchwright, "config", "check", code=1)
+    assert (problem["setting"], problem["origin"]) == ("ping_private", "default")
+    assert "'Nightly' leads to 10.0.0.5, a private address, and is not sent" in problem["reason"]
+    assert "hush" not in str(problem)
+
+
 def test_the_settings_are_shown_with_their_origin_and_without_passwords(
     batchwright: Batchwright, monkeypatch: pytest.MonkeyPatch
 ) -> None:

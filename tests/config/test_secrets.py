@@ -14,7 +14,7 @@ from batchwright.config.settings import SettingsError, load_settings
 from batchwright.config.tracebacks import said_by
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.database import Database
-from batchwright.notifications.ping import check_ping
+from batchwright.notifications.ping_address import check_ping
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -114,7 +114,7 @@ def test_a_database_is_named_without_a_password() -> None:
 
 def test_a_ping_address_with_a_password_is_refused_without_it() -> None:
     with pytest.raises(Refused) as refusal:
-        check_ping("https://u:hush@example.com/x")
+        check_ping("https://u:hush@example.com/x", allows_private=False)
     assert "hush" not in str(refusal.value)
 
 

@@ -52,6 +52,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         base_url="http://127.0.0.1:8000",
         time_zone="UTC",
         jobs=(),
+        ping_private=False,
     )
 
 
@@ -306,7 +307,8 @@ def test_the_lines_show_every_setting_with_its_origin_and_no_password(tmp_path: 
     toml = "scope_size = 3\n[mail]\nsmtp_username = 'ann'\n[actors]\njane = 'jane@example.com'\n"
     settings = flagged(tmp_path, {"lease_seconds": 2.5}, toml, **environ)
     lines = {line.name: (line.value, line.origin) for line in settings.lines()}
-    assert len(lines) == 24
+    assert len(lines) == 25
+    assert lines["ping_private"] == ("false", "default")
     assert lines["database_url"] == (
         "postgresql+psycopg://ann:****@db/books?password=****",
         "environment variable BATCHWRIGHT_DATABASE_URL",

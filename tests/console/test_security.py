@@ -14,6 +14,8 @@ What the API could be open to, and what tries it; where no module is named a tes
 - Protection that fails on a second server (Hangfire): keys hold across processes, `test_keyed`, `test_keyed_servers`.
 - Who is disabled goes on (Airflow): disabled, gone, revoked, expired, lower: `test_roles_over_http`, `test_web_doors`.
 - Redirects to elsewhere (Airflow), another Host: nothing redirects, addresses in answers are paths; `test_envelope`.
+- A ping that calls what only this machine reaches, by redirect, a second look-up or a spelling of IPv6 (HyperDX):
+  `tests/notifications/test_ping_address`; nothing of the answer but its status is told: `test_ping`; a test below.
 - Answers in a cache (Airflow): `no-store` on each.
 - Secrets in the audit trail, the log, errors (Airflow): tokens, the address of a ping.
 - Ids with paths, formats, NUL, half surrogates, 10,000 characters (Airflow): all ids; `test_hostile`.
@@ -230,6 +232,20 @@ def test_a_number_has_bounds_everywhere(
     for number in (0, -1, 10**10):
         run = {"job": "draft-usage-rating", "scope_size": number}
         assert web.post(f"{V1}/runs", json=run, headers=headers).status_code == 422
+
+
+def test_no_schedule_pings_what_only_this_machine_reaches(
+    web: TestClient, furnished: None, caller: Caller
+) -> None:
+    headers = caller("administrator")
+    for host in ("127.0.0.1:8000", "169.254.169.254", "[::ffff:10.0.0.1]", "2130706433", "example.com:25"):
+        body = {"name": "N", "cron": "0 0 0 ? * * *", "job": "draft-usage-rating", "ping": f"http://{host}/"}
+        made = web.post(f"{V1}/schedules", json=body, headers=headers)
+        changed = web.patch(
+            f"{V1}/schedules/Nightly", json={"ping": body["ping"]}, headers=headers | {"If-Match": "*"}
+        )
+        for refused in (made, changed):
+            assert (refused.status_code, refused.json()["field"]) == (422, "ping"), host
 
 
 def test_no_secret_is_told_by_the_log_the_audit_trail_an_error_or_the_mail(

@@ -75,7 +75,7 @@ def test_a_server_that_drips_is_left_and_its_thread_ends(
     began = time.monotonic()
     with served(answer) as port:
         with pytest.raises(PingFailed):
-            ping(f"{scheme}://127.0.0.1:{port}/", SECONDS)
+            ping(f"{scheme}://127.0.0.1:{port}/", SECONDS, allows_private=True)
         for thread in pings():
             thread.join(5)
         assert pings() == []
@@ -91,7 +91,7 @@ def test_a_name_that_is_looked_up_for_ever_is_left(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with pytest.raises(PingFailed, match=r"not whole after 0\.3 seconds"):
-        ping("http://slow.example/", SECONDS)
+        ping("http://slow.example/", SECONDS, allows_private=False)
     over.set()
     for thread in pings():
         thread.join(5)
@@ -101,11 +101,29 @@ def test_an_answer_in_time_is_one() -> None:
     with served(
         lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     ) as port:
-        ping(f"http://127.0.0.1:{port}/")
+        ping(f"http://127.0.0.1:{port}/", allows_private=True)
     with (
         served(
             lambda connection, _: connection.sendall(b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n")
         ) as port,
-        pytest.raises(PingFailed, match="it answers 503 Away"),
+        pytest.raises(PingFailed, match=r"^it answers 503$"),
     ):
-        ping(f"http://127.0.0.1:{port}/")
+        ping(f"http://127.0.0.1:{port}/", allows_private=True)
+
+
+def test_tls_asks_for_the_name_though_the_call_goes_to_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    hello = []
+    with served(lambda connection, _: hello.append(connection.recv(4096))) as port:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with pytest.raises(PingFailed, match="no answer"):
+            ping(f"https://named.example:{port}/", allows_private=True)
+    assert b"named.example" in hello[0]
+
+
+def test_what_the_other_side_wrote_is_not_told() -> None:
+    for answer in (b"SSH-2.0-hush\r\n", b"HTTP/1.1 500 hush\r\n\r\nhush", b"HTTP/1.1 hush" + b"h" * 70_000):
+        with served(lambda connection, _, answer=answer: connection.sendall(answer)) as port:  # type: ignore[misc]
+            with pytest.raises(PingFailed) as failure:
+                ping(f"http://127.0.0.1:{port}/", allows_private=True)
+            assert "hush" not in str(failure.value)

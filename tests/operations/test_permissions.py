@@ -282,6 +282,7 @@ NEEDED = {
 # What takes an application and is no act of a person.
 NO_ACT = {
     "filter_key": "part of listings, which ask",
+    "refused_pings": "a part of `config check`, which also works without a database",
     "broken_jobs": "looks at installed packages only",
     "described_job": "makes help pages, without a database",
     "described_jobs": "makes help pages, without a database",

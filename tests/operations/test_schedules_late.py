@@ -9,15 +9,18 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine import events
+from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run, State
 from batchwright.engine.schedule import Hold, LateCheck, NotRunCause, RunTimes, Schedule, ScheduleRequest
 from batchwright.engine.schedules.alerts import judge, late_check_of
@@ -32,10 +35,12 @@ from batchwright.operations.mail import list_mail, send_due_mail, show_mail
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.schedules.firing import submit_of_schedules
-from batchwright.operations.schedules.schedules import add_schedule, remove_schedule
+from batchwright.operations.schedules.pings import refused_pings
+from batchwright.operations.schedules.schedules import add_schedule, remove_schedule, update_schedule
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.late_runs import PAUSES, look
 from batchwright.operations.worker.worker import WorkerProcess
+from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.smtp import SmtpServer
 from tests.support.web import WebServer
@@ -132,6 +137,14 @@ def test_of_times_that_were_not_run_somebody_is_told_at_once() -> None:
 def test_a_schedule_without_limits_and_ping_watches_nothing() -> None:
     for fire in (STARTED, OVERLAPPED):
         assert check_of(fire, start_within_minutes=None, finish_within_minutes=None) is None
+
+
+@pytest.fixture
+def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[Application]:
+    """One whose schedules may ping this machine."""
+    application = make_application(make_settings(migrated_url, tmp_path, ping_private=True), clock=clock)
+    yield application
+    application.close()
 
 
 @pytest.fixture
@@ -266,9 +279,9 @@ def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[e
     assert (mail["run_id"], facts["reason"]) == (None, OVERLAPPED.reason)
 
 
-def looked_at_once(app: Application, url: str, folder: Path) -> None:
+def looked_at_once(app: Application) -> None:
     """Four workers look at the same moment."""
-    rivals = [make_application(make_settings(url, folder), clock=app.clock) for _ in range(4)]
+    rivals = [make_application(app.settings, clock=app.clock) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(look, rivals))
     for rival in rivals:
@@ -276,24 +289,22 @@ def looked_at_once(app: Application, url: str, folder: Path) -> None:
 
 
 @pytest.mark.on_both
-def test_of_workers_that_look_at_once_one_tells(app: Application, migrated_url: str, tmp_path: Path) -> None:
+def test_of_workers_that_look_at_once_one_tells(app: Application) -> None:
     schedule = scheduled(app, start_within_minutes=10)
     for minute in range(20):
         fired(app, schedule, NOW - (20 + minute) * MINUTE)
-    looked_at_once(app, migrated_url, tmp_path)
+    looked_at_once(app)
     look(app)
     assert len(list_mail(app)) == 20
     assert left(app) == 0
 
 
 @pytest.mark.on_both
-def test_of_workers_that_look_at_once_one_pings(
-    app: Application, migrated_url: str, tmp_path: Path, web: WebServer
-) -> None:
+def test_of_workers_that_look_at_once_one_pings(app: Application, web: WebServer) -> None:
     schedule = scheduled(app, ping=web.url, overlap="allow")
     for minute in range(5):
         drive(app, fired(app, schedule, NOW - minute * MINUTE))
-    looked_at_once(app, migrated_url, tmp_path)
+    looked_at_once(app)
     look(app)
     assert len(web.calls) == 5
     assert left(app) == 0
@@ -384,6 +395,28 @@ def test_a_ping_that_never_answers_is_given_up_and_said_so(
     assert left(app) == 0
 
 
+def test_a_ping_of_the_own_network_is_told_with_the_remedy_unless_it_is_allowed(
+    app: Application, web: WebServer, migrated_url: str, tmp_path: Path
+) -> None:
+    drive(app, fired(app, scheduled(app, ping=web.url), NOW))
+    careful = make_application(make_settings(migrated_url, tmp_path), clock=app.clock)
+    with closing(careful), capture_logs() as logged:
+        look(careful)
+        ((reason, remedy),) = refused_pings(careful)
+        update_schedule(careful, "N", {"cap": 3}, actor=ACTOR)
+        with pytest.raises(Refused, match=r"leads to 127\.0\.0\.1, an address of this machine") as refusal:
+            update_schedule(careful, "N", {"ping": f"{web.url}4"}, actor=ACTOR)
+    assert (web.calls, refused_pings(app)) == ([], [])
+    assert reason == (
+        "the ping of the schedule 'N' leads to 127.0.0.1, an address of this machine, and is not sent"
+    )
+    (line,) = (line for line in logged if line["event"] == "ping not answered")
+    assert (line["log_level"], line["schedule"]) == ("warning", "N")
+    assert line["reason"] == f"not called: it leads to 127.0.0.1, an address of this machine. {remedy}"
+    assert "BATCHWRIGHT_PING_PRIVATE" in remedy
+    assert (refusal.value.field, refusal.value.remedy) == ("ping", remedy)
+
+
 def test_a_caller_that_died_leaves_the_ping_to_be_called_again(
     app: Application, web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,17 +433,17 @@ def test_a_caller_that_died_leaves_the_ping_to_be_called_again(
     assert len(web.calls) == 1
 
 
-def _die(_: str) -> None:
+def _die(_: str, **__: object) -> None:
     raise KeyboardInterrupt
 
 
 def test_a_ping_counts_only_an_answer_that_all_is_well(web: WebServer) -> None:
-    ping(web.url)
+    ping(web.url, allows_private=True)
     web.statuses = [204, 301, 404, 503]
-    ping(web.url)
+    ping(web.url, allows_private=True)
     for _ in range(3):
         with pytest.raises(PingFailed, match=r"it answers|no answer"):
-            ping(web.url)
+            ping(web.url, allows_private=True)
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_long(web: WebServer) -> None:
@@ -418,14 +451,14 @@ def test_a_server_that_says_nothing_is_not_waited_for_long(web: WebServer) -> No
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         with pytest.raises(PingFailed, match="no answer"):
-            ping(f"http://127.0.0.1:{deaf.getsockname()[1]}/", seconds=0.2)
+            ping(f"http://127.0.0.1:{deaf.getsockname()[1]}/", seconds=0.2, allows_private=True)
 
 
 def test_a_worker_sends_the_mail_by_smtp_and_pings(
     app: Application, web: WebServer, smtp_server: SmtpServer, migrated_url: str, tmp_path: Path
 ) -> None:
     mail = {"transport": "smtp", "smtp_host": smtp_server.host, "smtp_port": smtp_server.port}
-    settings = make_settings(migrated_url, tmp_path, mail=mail, lease_seconds=1)
+    settings = make_settings(migrated_url, tmp_path, mail=mail, lease_seconds=1, ping_private=True)
     working = make_application(settings, clock=app.clock)
     run_id = fired(app, scheduled(app, start_within_minutes=10, ping=web.url), NOW - 20 * MINUTE)
     worker = WorkerProcess(working)

@@ -138,6 +138,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"ping": "ftp://localhost/"}, "ping", "'ftp://localhost/'"),
     ({"ping": "http://"}, "ping", "'http://'"),
     ({"ping": "file:///etc/passwd"}, "ping", "'file:///etc/passwd'"),
+    ({"ping": "http://10.0.0.5:8000/x"}, "ping", "leads to 10.0.0.5, a private address"),
+    ({"ping": "https://example.com:22/"}, "ping", "leads to port 22"),
     ({"name": ""}, "name", "''"),
     ({"name": " a"}, "name", "' a'"),
     ({"name": 'a"b'}, "name", "no name"),

@@ -106,7 +106,7 @@ def test_pings_of_runs_that_have_not_ended_and_those_put_off_hide_no_due_one(
     ]
     with app.database.write() as connection:
         late_checks.add(connection, [*open_ones, check(schedule, -1, run_id=done, ping=f"{ping}due")])
-    monkeypatch.setattr(late_runs, "ping", called.append)
+    monkeypatch.setattr(late_runs, "ping", lambda url, **_: called.append(url))
     late_runs.call_pings(app)
     assert called == [f"{ping}due"]
 
@@ -119,7 +119,7 @@ def test_a_host_that_does_not_answer_is_tried_once_in_a_look_and_keeps_no_other_
     others, lock = threading.Event(), threading.Lock()
     done = completed_run(app)
 
-    def ping(url: str) -> None:
+    def ping(url: str, **_: object) -> None:
         with lock:
             called.append(url)
             if sum("//good" in one for one in called) == 2:
@@ -146,7 +146,7 @@ def test_a_worker_tells_while_a_ping_hangs(
 ) -> None:
     schedule, hangs, answered = added(app, end=NOW + timedelta(hours=1)), threading.Event(), threading.Event()
 
-    def ping(url: str) -> None:
+    def ping(url: str, **_: object) -> None:
         hangs.set()
         answered.wait(30)
 

@@ -7,10 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class WebServer:
-    """Notes each call as `METHOD path` in `calls`; answers with `status`, in turn with `statuses` while there are."""
+    """Notes each call as `METHOD path` in `calls`, its Host in `hosts`; answers with `status`, in turn with `statuses`.
+
+    Where `location` is set, each answer leads there.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.hosts: list[str | None] = []
+        self.location: str | None = None
         self.status = 200
         self.statuses: list[int] = []
         owner = self
@@ -18,8 +23,11 @@ class WebServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 owner.calls.append(f"{self.command} {self.path}")
+                owner.hosts.append(self.headers["Host"])
                 self.send_response(owner.statuses.pop(0) if owner.statuses else owner.status)
                 self.send_header("Content-Length", "2")
+                if owner.location is not None:
+                    self.send_header("Location", owner.location)
                 self.end_headers()
                 self.wfile.write(b"OK")
 

@@ -223,6 +223,9 @@ class Settings(_Model):
         "grey",
         description="'grey', 'red', 'orange', 'green', 'teal', 'blue', 'purple' or 'pink', the colour of label",
     )
+    ping_private: bool = Field(
+        False, description="true or false: whether schedules may ping services of your own network"
+    )
     jobs: Annotated[
         tuple[Annotated[str, AfterValidator(values.import_path)], ...], BeforeValidator(_comma_separated)
     ] = Field(
@@ -389,5 +392,6 @@ def _text(name: str, value: object) -> str | None:
         "jobs": ", ".join,
         "proxies": ", ".join,
         "lease_seconds": "{:g}".format,
+        "ping_private": lambda value: str(value).lower(),
     }.get(name, str)
     return without_password(shown(value)) if value != () else None

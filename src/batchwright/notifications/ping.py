@@ -1,4 +1,7 @@
-"""Calling a dead man's switch, such as Healthchecks: one HTTP GET, of which only the status counts."""
+"""Calling a dead man's switch, such as Healthchecks: one HTTP GET, of which only the status counts.
+
+Nothing that the other side wrote is told: who made the schedule chose who answers.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ import socket
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from batchwright.config.secrets import url_without_password
 from batchwright.config.texts import clean_line
-from batchwright.engine.errors import Refused
+from batchwright.notifications.ping_address import (
+    ALLOW_PRIVATE,
+    NotAllowed,
+    allowed_addresses,
+    host_and_port,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -19,40 +26,27 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0
 """How long a whole call may take, from looking up the name of the host to the head of the answer."""
-LONGEST = 2_000
-"""Characters of the longest address."""
+LONGEST_REASON = 500
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class PingFailed(Exception):
     """The address did not answer, or did not answer that all is well (2xx)."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(clean_line(reason))
+        super().__init__(clean_line(reason)[:LONGEST_REASON])
 
 
-def check_ping(text: str) -> str:
-    """The address of a ping, if it can be called: `http` or `https`, a host, printable ASCII. Raises `Refused`."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _refused(text, str(error)) from None
-    if not text.isascii() or not text.isprintable() or " " in text or len(text) > LONGEST:
-        raise _refused(text, f"holds a character that no address has, or more than {LONGEST:,} of them")
-    if parts.scheme not in ("http", "https") or not host:
-        raise _refused(text, "is no address of the web")
-    if "@" in parts.netloc:
-        raise _refused(text, "has a user name or a password in it, which are not sent")
-    return text
-
-
-def ping(url: str, seconds: float = SECONDS) -> None:
+def ping(url: str, seconds: float = SECONDS, *, allows_private: bool) -> None:
     """Call the address. Raises `PingFailed` with what came instead of an answer from 200 to 299 in that time.
+
+    What its host is called is looked up once, and checked; the call goes to what was checked, so that a second answer
+    of a name server decides nothing. A redirect is not followed. ``allows_private``: also in the own network.
 
     It is called in a thread of its own: the limits of a socket are for each piece that comes, and one that drips
     comes for ever; nothing ends the looking up of a name.
     """
-    call = _Call(check_ping(url), seconds)
+    call = _Call(url, seconds, allows_private)
     call.start()
     call.join(seconds)
     if call.is_alive():
@@ -62,13 +56,29 @@ def ping(url: str, seconds: float = SECONDS) -> None:
         raise call.failure
 
 
+def fault_of(url: str, *, allows_private: bool) -> NotAllowed | None:
+    """Why a ping of that address would not be sent, today; ``None`` also for a host that cannot be looked up."""
+    from urllib.request import Request
+
+    try:
+        parts = parts_of(url)
+        if not allows_private:
+            _require_no_proxy(Request(url))
+        with suppress(OSError, UnicodeError):
+            allowed_addresses(*host_and_port(parts), allows_private=allows_private)
+    except NotAllowed as fault:
+        return fault
+    return None
+
+
 class _Call(threading.Thread):
     """One call, and the connections that it has opened, so that they can be ended from outside."""
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float, allows_private: bool) -> None:
         super().__init__(name="ping", daemon=True)
         self._url = url
         self._seconds = seconds
+        self._allows_private = allows_private
         self._opened: list[socket.socket] = []
         self._given_up = False
         self._lock = threading.Lock()
@@ -87,6 +97,8 @@ class _Call(threading.Thread):
             self._call()
         except PingFailed as failure:
             self.failure = failure
+        except NotAllowed as fault:
+            self.failure = PingFailed(f"not called: it {fault}. {fault.remedy}")
         except Exception as error:
             self.failure = PingFailed(f"no answer: {error}")
         finally:
@@ -101,7 +113,10 @@ class _Call(threading.Thread):
         import urllib.request
         from http.client import HTTPException
 
+        parts_of(self._url)
         request = urllib.request.Request(self._url, headers={"User-Agent": "batchwright"})
+        if not self._allows_private:
+            _require_no_proxy(request)
         try:
             with urllib.request.build_opener(*self._handlers()).open(
                 request, timeout=self._seconds
@@ -109,9 +124,29 @@ class _Call(threading.Thread):
                 answer.read(1)
         except urllib.error.HTTPError as error:
             error.close()
-            raise PingFailed(f"it answers {error.code} {error.reason}") from error
-        except (OSError, HTTPException, ValueError) as error:
+            redirects = ", a redirect: give the address that it leads to" if error.code in REDIRECTS else ""
+            raise PingFailed(f"it answers {error.code}{redirects}") from error
+        except HTTPException as error:
+            raise PingFailed("no answer: what came is no HTTP") from error
+        except (OSError, ValueError) as error:
             raise PingFailed(f"no answer: {getattr(error, 'reason', error)}") from error
+
+    def _connect(self, address: tuple[str, int], timeout: float, *_: object) -> socket.socket:
+        """A connection to the first of the checked addresses that takes one."""
+        failure = OSError("its host has no address")
+        for family, kind, protocol, at in allowed_addresses(*address, allows_private=self._allows_private):
+            if self._given_up:
+                break
+            opened = socket.socket(family, kind, protocol)
+            opened.settimeout(timeout)
+            try:
+                opened.connect(at)
+            except OSError as error:
+                opened.close()
+                failure = error
+            else:
+                return opened
+        raise failure
 
     def _note(self, opened: socket.socket) -> None:
         with self._lock:
@@ -121,14 +156,16 @@ class _Call(threading.Thread):
                 _end(opened)
 
     def _handlers(self) -> list[BaseHandler]:
-        """Handlers whose connections are noted once they are open, before TLS, which may drip as well."""
+        """Handlers whose connections go to checked addresses, and are noted once open: TLS may drip as well."""
         from http.client import HTTPConnection, HTTPSConnection
-        from urllib.request import HTTPHandler, HTTPSHandler
+        from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler
 
-        note = self._note
+        note, connect = self._note, self._connect
 
         class Noted(HTTPConnection):
             def connect(self) -> None:
+                # The host stays a name for the header Host and for TLS; there is no public way to do this.
+                self._create_connection = connect
                 super().connect()
                 note(self.sock)
 
@@ -143,16 +180,23 @@ class _Call(threading.Thread):
             def https_open(self, req: Request) -> HTTPResponse:
                 return self.do_open(NotedWithTls, req)
 
-        return [Http(), Https()]
+        class NoRedirect(HTTPRedirectHandler):
+            def redirect_request(self, *_: object) -> None:
+                return None
+
+        return [Http(), Https(), NoRedirect()]
+
+
+def _require_no_proxy(request: Request) -> None:
+    """A proxy looks names up by itself, so what it calls cannot be checked here."""
+    from urllib.request import getproxies, proxy_bypass
+
+    if request.type in getproxies() and not proxy_bypass(request.host):
+        raise NotAllowed(
+            "leads through the proxy of the environment, which may call any address", ALLOW_PRIVATE
+        )
 
 
 def _end(opened: socket.socket) -> None:
     with suppress(OSError):
         opened.shutdown(socket.SHUT_RDWR)
-
-
-def _refused(text: str, reason: str) -> Refused:
-    remedy = "Give an address such as https://hc-ping.com/your-uuid"
-    return Refused(
-        f"the ping address {url_without_password(text[:200])!r} {reason}", field="ping", remedy=remedy
-    )

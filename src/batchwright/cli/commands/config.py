@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
 from batchwright.cli.answers import Column, say, write_json, write_rows
@@ -10,7 +12,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option
 from batchwright.cli.session import current_settings
 from batchwright.config.errors import Problem
-from batchwright.config.settings import SettingsError
+from batchwright.config.settings import Settings, SettingsError
 
 COLUMNS = (Column("setting", "Setting"), Column("value", "Value"), Column("origin", "From"))
 
@@ -34,26 +36,9 @@ def show(as_json: bool) -> None:
 @config.command("check", example="batchwright config check")
 @as_json_option
 def check(as_json: bool) -> int:
-    """Check the settings, and the jobs they name, and tell every problem; the exit code is 1 when there is one."""
-    # Not at the top: `config show` does without all that jobs import.
-    from batchwright.engine.errors import Refused
-    from batchwright.operations.app import make_application
-    from batchwright.operations.runs.jobs import broken_jobs
-
+    """Check the settings, the jobs they name and schedules' pings; every problem is told, and the exit code then 1."""
     try:
-        settings = current_settings()
-        origin = next(line.origin for line in settings.lines() if line.name == "jobs")
-        app = make_application(settings)
-        problems = settings.exposed_secrets()
-        problems += [
-            Problem("jobs", origin, None, reason, "Correct its path or its module, or take it out")
-            for reason in broken_jobs(app)
-        ]
-        try:
-            _ = app.database.engine  # connects to nothing, but needs a driver
-        except Refused as refusal:
-            origin = next(line.origin for line in settings.lines() if line.name == "database_url")
-            problems.append(Problem("database_url", origin, None, refusal.message, refusal.remedy or ""))
+        problems = _problems(current_settings())
     except SettingsError as error:
         problems = list(error.problems)
     if as_json:
@@ -69,3 +54,29 @@ def check(as_json: bool) -> int:
         if not problems:
             say("The settings are good.")
     return FAILED if problems else DONE
+
+
+def _problems(settings: Settings) -> list[Problem]:
+    # Not at the top: `config show` does without all that jobs import.
+    from batchwright.engine.errors import Refused
+    from batchwright.operations.app import make_application
+    from batchwright.operations.runs.jobs import broken_jobs
+    from batchwright.operations.schedules.pings import refused_pings
+
+    origins = {line.name: line.origin for line in settings.lines()}
+    problems = settings.exposed_secrets()
+    with closing(make_application(settings)) as app:
+        problems += [
+            Problem("jobs", origins["jobs"], None, reason, "Correct its path or its module, or take it out")
+            for reason in broken_jobs(app)
+        ]
+        try:
+            _ = app.database.engine  # connects to nothing, but needs a driver
+        except Refused as refusal:
+            origin = origins["database_url"]
+            return [*problems, Problem("database_url", origin, None, refusal.message, refusal.remedy or "")]
+        problems += [
+            Problem("ping_private", origins["ping_private"], None, reason, remedy)
+            for reason, remedy in refused_pings(app)
+        ]
+    return problems

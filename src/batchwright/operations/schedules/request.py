@@ -20,7 +20,7 @@ from batchwright.engine.schedule import Misfire, Overlap, Schedule, ScheduleRequ
 from batchwright.engine.submit import CEILING
 from batchwright.jobs.usage_selection import UsageJob
 from batchwright.notifications.addresses import check_address
-from batchwright.notifications.ping import check_ping
+from batchwright.notifications.ping_address import check_ping
 from batchwright.operations.access.permissions import Right, permit, right_to_run
 from batchwright.operations.actor import Actor, check_actor
 from batchwright.operations.app import Application
@@ -87,9 +87,16 @@ def check_request(
         "start": start,
         "end": end,
         "notify": tuple(dict.fromkeys(check_address(address, "notify") for address in request.notify)),
-        "ping": None if request.ping is None else check_ping(request.ping),
+        "ping": _checked_ping(app, request.ping, before),
     }
     return ScheduleSpec(**field_values(request) | checked)
+
+
+def _checked_ping(app: Application, ping: str | None, before: Schedule | None) -> str | None:
+    """One that the schedule has already stays: where it leads is checked at each ping."""
+    if ping is None or (before is not None and ping == before.ping):
+        return ping
+    return check_ping(ping, allows_private=app.settings.ping_private)
 
 
 def field_values(request: ScheduleRequest) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def _call(app: Application, check: StoredLateCheck) -> bool:
             return True
     schedule, url = named[0].name, check.ping or ""
     try:
-        ping(url)
+        ping(url, allows_private=app.settings.ping_private)
     except PingFailed as failure:
         attempt = check.pings + 1
         gives_up = attempt > len(PAUSES)
