@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -185,6 +186,24 @@ def done(*seconds: float) -> list[tuple[Any, int]]:
 )  # fmt: skip
 def test_the_pace_is_that_of_the_newest_scopes_without_standstills(newest: Any, pace: float | None) -> None:
     assert records_per_second(newest) == (pace if pace is None else pytest.approx(pace))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.0, 30.0])
+def test_the_time_left_of_a_steady_run_is_within_a_fifth_from_its_first_tenth_on(seconds: float) -> None:
+    chance, moment, newest = Random(16), NOW, list[tuple[Any, int]]()
+    takes = [seconds * chance.uniform(0.85, 1.15) for _ in range(200)]
+    still = {
+        25: 600.0,
+        90: 61.0,
+        150: 7_200.0,
+    }  # a pause, a takeover, a resume
+    for place, one in enumerate(takes):
+        moment += timedelta(seconds=one + still.get(place, 0.0))
+        newest.insert(0, (moment, SIZE))
+        if 20 <= place < 195:
+            pace = records_per_second(newest)
+            assert pace is not None
+            assert SIZE * (199 - place) / pace == pytest.approx(sum(takes[place + 1 :]), rel=0.2), place
 
 
 def test_a_scope_that_is_done_says_when(app: Application) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from statistics import median
 from typing import Final
@@ -18,8 +18,8 @@ from batchwright.operations.views import View, instant
 
 CELLS: Final = 200
 SCOPES: Final = 20
-TIME: Final = timedelta(seconds=60)
-"""The pace is that of so many scopes, or of those of so much time where that is more."""
+TIME: Final = 60.0
+"""The pace is that of so many scopes, or of those of so many seconds at work where that is more."""
 MOST_SCOPES: Final = 2_000
 STANDSTILL: Final = 10.0
 """Where nothing was done for so many seconds, and ten times the usual, it stood still: paused, or without an owner."""
@@ -56,14 +56,17 @@ def run_progress(app: Application, run_id: str, *, actor: Actor | None = None) -
 
 def records_per_second(newest: Sequence[Done]) -> float | None:
     """The pace of the newest of these scopes, which are newest first; `None` where no time lies between two of them."""
-    window = [one for place, one in enumerate(newest) if place <= SCOPES or newest[0][0] - one[0] <= TIME]
-    taken = [((later[0] - earlier[0]).total_seconds(), later[1]) for later, earlier in pairwise(window)]
+    taken = [((later[0] - earlier[0]).total_seconds(), later[1]) for later, earlier in pairwise(newest)]
     if not taken:
         return None
-    longest = max(USUAL * median(seconds for seconds, _ in taken), STANDSTILL)
-    at_work = [(seconds, records) for seconds, records in taken if seconds <= longest]
-    seconds = sum(seconds for seconds, _ in at_work)
-    return sum(records for _, records in at_work) / seconds if seconds else None
+    longest = max(USUAL * median(seconds for seconds, _ in taken[:SCOPES]), STANDSTILL)
+    worked, done = 0.0, 0
+    for place, (seconds, records) in enumerate(taken):
+        if place >= SCOPES and worked >= TIME:
+            break
+        if seconds <= longest:
+            worked, done = worked + seconds, done + records
+    return done / worked if worked else None
 
 
 def _strip(cells: Sequence[Cell]) -> Iterator[View]:
