@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv demo test test-long check openapi bench soak clean
+.PHONY: help .venv demo test test-long check openapi images bench soak clean
 
 help:  ## this list
 	@grep -E '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ check: $(INSTALLED)  ## lint, format, types and import contracts
 
 openapi: $(INSTALLED)  ## docs/openapi.json as the doors of the API are now
 	$(BIN)/python -m batchwright.console.api > docs/openapi.json
+
+images: $(INSTALLED)  ## docs/images as the pages of the console are now; needs chromium
+	$(BIN)/python -m tests.console.browser.look --manual --to docs/images
 
 bench: $(INSTALLED)  ## records per second against the floor of the database
 	$(BIN)/python -m bench

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from batchwright.billing import sample
+from batchwright.console.pages import banners
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Limits, Traffic
 from batchwright.console.waiting import WATCHER
@@ -20,6 +23,7 @@ from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
 from tests.console.checked import CheckedClient
 from tests.console.furniture import furnish
+from tests.console.pages_there_are import JOB, WalkedJob, furnish_pages
 from tests.console.visits import visit_as
 from tests.support.application import ACTOR, NOW, make_settings
 from tests.support.seed_table import FILES
@@ -114,3 +118,36 @@ def visit(app: Application, web: TestClient, caller: Caller) -> Visit:
         return visit_as(web, app, f"{role.split()[0].lower()}@example.com")
 
     return sign_in
+
+
+@pytest.fixture(scope="session")
+def furnished_folder(
+    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_folder: Path
+) -> tuple[Path, str]:
+    """A folder with a database that has something behind every page, and the id of a selection. Copy it."""
+    folder = tmp_path_factory.mktemp("pages") / "furnished"
+    shutil.copytree(migrated_sqlite_folder, folder)
+    with closing(_application_in(folder)) as app:
+        return folder, furnish_pages(app)
+
+
+def _application_in(folder: Path) -> Application:
+    settings = make_settings(f"sqlite:///{folder / 'batchwright.db'}", folder)
+    return make_application(settings, clock=StandingClock(NOW))
+
+
+@pytest.fixture
+def furnished_app(furnished_folder: tuple[Path, str], tmp_path: Path) -> Iterator[Application]:
+    """An application with something behind every page, and script in every text; on SQLite."""
+    banners.forget()
+    shutil.copytree(furnished_folder[0], tmp_path, dirs_exist_ok=True)
+    with closing(_application_in(tmp_path)) as app:
+        app.registry.get(JOB)
+        app.registry.add(WalkedJob)
+        yield app
+
+
+@pytest.fixture
+def selection(furnished_folder: tuple[Path, str]) -> str:
+    """The id of one in `furnished_app`."""
+    return furnished_folder[1]

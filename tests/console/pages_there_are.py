@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import pytest
@@ -18,8 +18,9 @@ from sqlalchemy import Connection, text
 from batchwright.console.pages.application import ROUTES
 from batchwright.engine import BatchJob, Record, Scope
 from batchwright.engine.job import StartContext
-from batchwright.operations.access.permissions import Right
+from batchwright.operations.access.permissions import ROLES, Right
 from batchwright.operations.access.tokens import make_token
+from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application
 from batchwright.operations.billing.selections import select_usage_inputs
 from batchwright.operations.runs.driving import drive_submitted
@@ -133,16 +134,16 @@ class There:
         """The names in braces."""
         return re.findall(r"{(\w+)}", self.path)
 
-    def address(self, **values: str) -> str:
+    def address(self, selection: str, **values: str) -> str:
         """Its address, with these values in place of names, and of all others what there is."""
         whole = STANDS_FOR.get(self.path)
         if whole is not None and not values:
-            return whole
+            return whole.replace("{selection}", selection)
         parts = self.path.split("/")
         for place, part in enumerate(parts):
             if part.startswith("{"):
                 parts[place] = values.get(part[1:-1]) or self._known(parts[place - 1], part)
-        return "/".join(parts)
+        return "/".join(parts).replace("{selection}", selection)
 
     def _known(self, before: str, part: str) -> str:
         if self.path == "/usage-inputs/selections/{selection_id}/{act}":
@@ -178,8 +179,19 @@ def _asked(route: APIRoute) -> Iterable[str]:
             yield one.alias
 
 
-def furnish_pages(app: Application, email: str) -> str:
-    """Something behind every page, script in every text that people wrote; returns the id of that user's selection."""
+def email_of(role: str) -> str:
+    """The user of that role in a database that `furnish_pages` filled."""
+    return ACTOR.name if role == ROLES[-1] else f"{role.split()[0].lower()}@example.com"
+
+
+def furnish_pages(app: Application) -> str:
+    """A user of each role, something behind every page, script in every text that people wrote.
+
+    Returns the id of a selection of the administrator's.
+    """
+    for role in reversed(ROLES):
+        os_user = ACTOR.os_user if role == ROLES[-1] else None
+        add_user(app, email_of(role), role, os_user=os_user, actor=ACTOR)
     app.registry.get(JOB)
     app.registry.add(WalkedJob)
     furnish(app)
@@ -191,10 +203,9 @@ def furnish_pages(app: Application, email: str) -> str:
     pause_run(app, PAUSED, actor=ACTOR, reason=SCRIPT)
     abort_run(app, ABORTED, actor=ACTOR, reason=SCRIPT, mail=False)
     make_token(app, KNOWN["email"], actor=ACTOR)
-    for number, who in enumerate((KNOWN["email"], email), start=1):
+    for number, who in enumerate((KNOWN["email"], ACTOR.name), start=1):
         assert signed_in(app, who).key == number
-    whose = replace(ACTOR, name=email)
-    selection = select_usage_inputs(app, [("customer_id", KNOWN["customer_id"])], actor=whose)
+    selection = select_usage_inputs(app, [("customer_id", KNOWN["customer_id"])], actor=ACTOR)
     with app.database.write() as connection:
         for column in TEXTS:
             _write_script(connection, *column.split("."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,18 +15,15 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from batchwright.console.pages import banners
 from batchwright.console.pages.session import COOKIE
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Limits, Traffic
 from batchwright.operations.access.permissions import ROLES, Right
 from batchwright.operations.access.sessions import end_sessions
-from batchwright.operations.access.users import add_user
-from batchwright.operations.app import Application, make_application
-from batchwright.testing.clock import StandingClock
-from tests.console.pages_there_are import SCRIPT, There, WalkedJob, furnish_pages, pages_there_are
+from batchwright.operations.app import Application
+from tests.console.pages_there_are import SCRIPT, There, email_of, pages_there_are
 from tests.console.visits import visit_as
-from tests.support.application import ACTOR, NOW, make_settings
+from tests.support.application import ACTOR
 from tests.support.rungs import depth
 
 OPEN: Final = "nobody has to be signed in"
@@ -102,39 +98,10 @@ FOREIGN: Final[dict[str, tuple[dict[str, str], bool]]] = {
 """What a form of a foreign page is told by: headers, and whether it knows the token."""
 
 
-@pytest.fixture(scope="session")
-def furnished_folder(
-    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_folder: Path
-) -> tuple[Path, str]:
-    """A folder with a database that has something behind every page, and the id of a selection. Copy it."""
-    folder = tmp_path_factory.mktemp("pages") / "furnished"
-    shutil.copytree(migrated_sqlite_folder, folder)
-    with closing(_application(folder)) as app:
-        add_user(app, "root@example.com", "administrator", os_user=ACTOR.os_user, actor=ACTOR)
-        for role in ROLES:
-            add_user(app, _email(role), role, actor=ACTOR)
-        return folder, furnish_pages(app, _email("administrator"))
-
-
-def _application(folder: Path) -> Application:
-    settings = make_settings(f"sqlite:///{folder / 'batchwright.db'}", folder)
-    return make_application(settings, clock=StandingClock(NOW))
-
-
-def _email(role: str) -> str:
-    return f"{role.split()[0].lower()}@example.com"
-
-
 @pytest.fixture
-def app(furnished_folder: tuple[Path, str], tmp_path: Path) -> Iterator[Application]:
+def app(furnished_app: Application) -> Application:
     """With something behind every page."""
-    banners.forget()
-    shutil.copytree(furnished_folder[0], tmp_path, dirs_exist_ok=True)
-    app = _application(tmp_path)
-    app.registry.get("usage-rating")
-    app.registry.add(WalkedJob)
-    yield app
-    app.close()
+    return furnished_app
 
 
 @pytest.fixture
@@ -144,12 +111,6 @@ def web(app: Application) -> Iterator[TestClient]:
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
-
-
-@pytest.fixture
-def selection(furnished_folder: tuple[Path, str]) -> str:
-    """The id of one."""
-    return furnished_folder[1]
 
 
 @pytest.fixture
@@ -184,10 +145,6 @@ class Database:
         return sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
 
 
-def address(there: There, selection: str) -> str:
-    return there.address().replace("{selection}", selection)
-
-
 def has_markup(answer: Response) -> bool:
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return is_page and "<svg onload" in answer.text
@@ -204,14 +161,14 @@ def test_an_act_is_done_for_who_may_and_for_nobody_else(
 ) -> None:
     tokens = {}
     for role in ROLES:
-        token = visit_as(web, app, _email(role))
+        token = visit_as(web, app, email_of(role))
         tokens[role] = token, web.cookies.pop(COOKIE)
     acts = [act for act in pages_there_are("POST") if NEEDED.get(act.path) != OPEN]
 
     def send(act: There, role: str) -> Response:
         token, reference = tokens[role]
         web.cookies.set(COOKIE, reference)
-        return web.post(address(act, selection), data={"csrf_token": token}, follow_redirects=False)
+        return web.post(act.address(selection), data={"csrf_token": token}, follow_redirects=False)
 
     for act in acts:
         lowest = ROLES.index(NEEDED[act.path])
@@ -230,10 +187,10 @@ def test_nothing_is_done_by_a_form_of_a_foreign_page(
     app: Application, web: TestClient, database: Database, selection: str, told_by: str
 ) -> None:
     headers, knows = FOREIGN[told_by]
-    token = visit_as(web, app, _email("administrator"))
+    token = visit_as(web, app, email_of("administrator"))
     for act in pages_there_are("POST"):
         before = database.rows()
-        there, form = address(act, selection), {"csrf_token": token} if knows else {}
+        there, form = act.address(selection), {"csrf_token": token} if knows else {}
         if "Content-Type" in headers:
             answer = web.post(there, content=f"csrf_token={token}", headers=headers, follow_redirects=False)
         else:
@@ -245,11 +202,11 @@ def test_nothing_is_done_by_a_form_of_a_foreign_page(
 def test_nothing_is_done_by_a_form_after_signing_out(
     app: Application, web: TestClient, database: Database, selection: str
 ) -> None:
-    token = visit_as(web, app, _email("administrator"))
-    end_sessions(app, _email("administrator"), actor=ACTOR)
+    token = visit_as(web, app, email_of("administrator"))
+    end_sessions(app, email_of("administrator"), actor=ACTOR)
     before = database.rows()
     for act in pages_there_are("POST"):
-        answer = web.post(address(act, selection), data={"csrf_token": token}, follow_redirects=False)
+        answer = web.post(act.address(selection), data={"csrf_token": token}, follow_redirects=False)
         expected = 303 if act.path == "/sign-out" else 403
         assert answer.status_code == expected, (act.path, answer.text)
         assert database.rows() == before, act.path
@@ -258,11 +215,11 @@ def test_nothing_is_done_by_a_form_after_signing_out(
 def test_every_page_is_there_shows_script_as_text_and_changes_no_row(
     app: Application, web: TestClient, database: Database, selection: str
 ) -> None:
-    visit_as(web, app, _email("administrator"))
+    visit_as(web, app, email_of("administrator"))
     shown = 0
     for page in pages_there_are("GET"):
         before = database.rows()
-        answer = web.get(address(page, selection), follow_redirects=False)
+        answer = web.get(page.address(selection), follow_redirects=False)
         assert answer.status_code in ((200, 303) if page.path in LEAD_ON else (200,)), (
             page.path,
             answer.text,
@@ -280,17 +237,17 @@ def cases(selection: str) -> Iterator[tuple[There, str, str, bool]]:
     for one, (said, value) in product(there_are, HOSTILE.items()):
         text = quote(value.encode("utf-8", "surrogatepass"), safe="")
         for name in one.names:
-            there = one.address(**{name: text}).replace("{selection}", selection)
+            there = one.address(selection, **{name: text})
             yield one, f"{said} in {name}", there, said != "a number below all"
         for name in ("another", *one.asked) if one.method == "GET" else ():
-            yield one, f"{said} in {name}", f"{address(one, selection)}?{name}={text}", False
-        yield one, f"{said} as a name", f"{address(one, selection)}?{text}=1", False
+            yield one, f"{said} in {name}", f"{one.address(selection)}?{name}={text}", False
+        yield one, f"{said} as a name", f"{one.address(selection)}?{text}=1", False
 
 
 def test_no_page_fails_or_shows_markup_whatever_its_address_brings(
     app: Application, web: TestClient, selection: str
 ) -> None:
-    token = visit_as(web, app, _email("administrator"))
+    token = visit_as(web, app, email_of("administrator"))
     # On the short rung some: each part of an address gets another of the six values.
     for one, said, there, in_an_id in list(cases(selection))[:: depth(11, 1)]:
         form = {"csrf_token": token} if one.method == "POST" and in_an_id else None

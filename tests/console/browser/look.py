@@ -2,7 +2,8 @@
 
 Each page is taken at 375, 768 and 1440 px, light and dark, of a company with runs, signed in as an administrator.
 `--rows 0`, `1`, `many` says how many runs there are, `--zoom 2` makes text larger, `--width 375` takes one width;
-`--to FOLDER` is where they go. `{run}`, `{failed}`, `{dry}`, `{working}` in a path stand for ids of such runs.
+`--to FOLDER` is where they go, and `--manual` takes those of docs/ alone (`make images`).
+`{run}`, `{failed}`, `{dry}`, `{working}` in a path stand for ids of such runs.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import FloatRect, Page
+from playwright.sync_api import Browser, FloatRect, Page
 from sqlalchemy import text
 
 from batchwright.billing import sample
+from batchwright.engine.clock import SystemClock
 from batchwright.engine.schedule import ScheduleRequest
+from batchwright.engine.store.migrating import newest_revision
+from batchwright.engine.store.workers import NewWorker, insert_worker
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
@@ -31,6 +36,15 @@ from tests.support.application import ACTOR, make_settings
 
 WIDTHS = (375, 768, 1440)
 EMAIL = "dana@example.com"
+MANUAL = {
+    "runs": "/runs",
+    "run": "/runs/{working}",
+    "usage-inputs": "/usage-inputs",
+    "usage-input": "/usage-inputs/IN-00007052",
+    "billing-utilities": "/billing-utilities/recalculation?customer_id=C-1001&periods=2023-06&reason=Incorrect+Charges",
+    "launch": "/jobs/usage-rating/launch",
+}
+"""The images of docs/images and their pages."""
 LONG = "A very long explanation that somebody wrote in a hurry, with <script>alert(1)</script> in it. " * 6
 
 
@@ -53,17 +67,18 @@ def fill(app: Application, rows: str) -> None:
     dry = submit_run(app, "usage-rating", {}, actor=ACTOR, mode="dry_run", **terms)
     drive_submitted(app, dry, mail=False)
     long: RunTerms = {"reason": "Other", "explanation": LONG}
-    for number in range(54):
-        if number == 48:
+    number_of_runs, number_ended = (54, 48) if rows == "many" else (12, 10)
+    for number in range(number_of_runs):
+        if number == number_ended:
             _leave_at_work(app)
         again = submit_run(
             app, "draft-usage-rating", {}, actor=ACTOR, mode="batch", **(long if number % 5 == 0 else terms)
         )
         if number % 9 == 0:
             abort_run(app, again.view["run_id"], actor=ACTOR, reason="Not wanted", mail=False)
-        elif number < 48:
+        elif number < number_ended:
             drive_submitted(app, again, mail=False)
-        elif number == 50:
+        elif number == number_ended + 2:
             pause_run(app, again.view["run_id"], actor=ACTOR)
 
 
@@ -86,6 +101,31 @@ _KINDS = {
 }
 
 
+class _OfTheCompany(SystemClock):
+    """A clock that goes on from a day on which the sample company bills."""
+
+    def __init__(self) -> None:
+        self._ahead = datetime.now(UTC) - datetime(2023, 7, 3, 8, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """The instant, in 2023."""
+        return datetime.now(UTC) - self._ahead
+
+
+def _add_worker(app: Application) -> None:
+    """A worker that is there, as far as anybody can see."""
+    new = NewWorker(
+        host="billing-1",
+        process=4_711,
+        version="1.0",
+        revision=newest_revision() or "",
+        jobs=["draft-usage-rating"],
+        started_at=app.clock.now(),
+    )
+    with app.database.write() as connection:
+        insert_worker(connection, new)
+
+
 def _names(app: Application) -> dict[str, str]:
     runs = list_runs(app, actor=ACTOR)
     names = {"run": "", "failed": "", "dry": "", "waiting": "", "working": ""}
@@ -102,20 +142,30 @@ def _top(page: Page) -> FloatRect:
     return {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": min(height, 2_000)}
 
 
-def _take(page: Page, url: str, folder: Path, name: str) -> None:
+def _take(page: Page, url: str, folder: Path, name: str, *, screen: bool = False) -> None:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(url)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=folder / f"{name}.png", full_page=True, clip=_top(page))
+    page.screenshot(path=folder / f"{name}.png", full_page=not screen, clip=None if screen else _top(page))
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     print(f"{name}.png", f"{wide} px too wide" if wide else "", *said)
+
+
+def _take_manual(app: Application, base: str, opened: Browser, folder: Path) -> None:
+    """The images of docs/, of a company that works."""
+    _add_worker(app)
+    context = opened.new_context(viewport={"width": 1440, "height": 800}, color_scheme="light")
+    sign_in(context, app, EMAIL, base)
+    for name, path in MANUAL.items():
+        _take(context.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
 
 
 def main() -> int:
     """Take them."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("paths", nargs="+")
+    asked.add_argument("paths", nargs="*")
+    asked.add_argument("--manual", action="store_true")
     asked.add_argument("--rows", choices=["0", "1", "many"], default="many")
     asked.add_argument("--width", type=int, choices=WIDTHS, action="append")
     asked.add_argument("--scheme", choices=["light", "dark"], action="append")
@@ -126,11 +176,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         url = f"sqlite:///{folder / 'look.db'}"
-        app = make_application(make_settings(url, folder, label="Production", colour="red"))
+        mail = {"directory": folder / "mail", "transport": "smtp" if given.manual else "file"}
+        settings = make_settings(url, folder, label="Production", colour="red", mail=mail)
+        app = make_application(settings, clock=_OfTheCompany() if given.manual else None)
         upgrade_database(app, actor=ACTOR)
-        fill(app, given.rows)
+        fill(app, "some" if given.manual else given.rows)
         with site(app) as base, browser() as opened:
-            for scheme in given.scheme or ("light", "dark"):
+            if given.manual:
+                _take_manual(app, base, opened, given.to)
+            for scheme in () if given.manual else given.scheme or ("light", "dark"):
                 for width in given.width or WIDTHS:
                     context = opened.new_context(
                         viewport={"width": width, "height": 900}, color_scheme=scheme

@@ -68,8 +68,18 @@ def cut(page: Page) -> list[str]:
     return found
 
 
+def clipped(page: Page) -> list[str]:
+    """Text of a page that is wider than what holds it, and hidden there."""
+    found: list[str] = page.evaluate(_CLIPPED)
+    return found
+
+
 _CUT = """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
     [...document.querySelectorAll("main *, header *, nav *")]
     .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth
         && !one.closest("thead, .unseen, .sheet"))
+    .map((one) => one.outerHTML.slice(0, 120))"""
+_CLIPPED = """() => [...document.querySelectorAll("main *, header *, nav *")]
+    .filter((one) => one.clientWidth > 1 && one.scrollWidth > one.clientWidth + 1 && one.textContent.trim()
+        && ["hidden", "clip"].includes(getComputedStyle(one).overflowX) && !one.closest(".unseen"))
     .map((one) => one.outerHTML.slice(0, 120))"""
