@@ -30,6 +30,8 @@ OPEN: Final = "nobody has to be signed in"
 MAY: Final = {
     OPEN: ["/first-administrator", "/reset", "/reset/password", "/sign-in", "/sign-out"],
     Right.LOOK: [
+        "/preferences",
+        "/preferences/browser",
         "/preferences/password",
         "/preferences/sessions/end",
         "/preferences/sessions/{session_id}/end",
@@ -60,7 +62,7 @@ MAY: Final = {
         "/usage-inputs/{usage_input_id}/reset",
         "/usage-inputs/{usage_input_id}/unrate",
     ],
-    Right.BILLING: ["/billing-utilities/recalculation"],
+    Right.BILLING: ["/billing-utilities/recalculation", "/imports"],
     Right.ADMINISTER: [
         "/hold-schedules",
         "/release-schedules",
@@ -79,7 +81,7 @@ MAY: Final = {
 }
 """Who may do each act, by its path."""
 NEEDED: Final = {path: right for right, paths in MAY.items() for path in paths}
-LEAD_ON: Final = {"/", "/first-administrator", "/sign-in"}
+LEAD_ON: Final = {"/first-administrator", "/sign-in"}
 """Pages that lead who is signed in to another one (303)."""
 HOSTILE: Final = {
     "markup": SCRIPT,

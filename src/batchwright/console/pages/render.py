@@ -22,6 +22,8 @@ LIVE: Final = "X-Live-Region"
 VERSION: Final = "X-Live-Version"
 """The headers of the script's look at one region of a page: the block that it wants, and the version that it has."""
 ZONE_COOKIE: Final = "zone"
+FROM_A_PAGE: Final = {"visit", "banners", "notice"}
+"""What of the values of the frame a page brings; its own have other names."""
 _TICKING: Final = re.compile(r"(data-ticks=)\"\d+\">[^<]*")
 _REGION: Final = re.compile(r"region_[a-z_]{1,40}")
 
@@ -68,7 +70,11 @@ class Renderer:
 
         A region is a block whose name begins with ``region_``.
         """
-        known = self._values(request) | values
+        frame = self._values(request)
+        clash = frame.keys() & values.keys() - FROM_A_PAGE
+        if clash:
+            raise TypeError(f"{template}: the frame has values of these names: {sorted(clash)}")
+        known = frame | values
         known["ui"] = self._environment.get_template("macros.html").make_module(known)
         loaded = self._environment.get_template(template)
         region = request.headers.get(LIVE, "")
@@ -88,7 +94,7 @@ class Renderer:
             "zone": zone_of(request),
             "now": self._app.clock.now(),
             "navigation": self._navigation,
-            "needs": NEEDS,
+            "roles_of_pages": NEEDS,
             "has": self._paths.__contains__,
             "visit": None,
             "banners": (),
