@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners
-from batchwright.console.pages.schedule_form import version_of_terms
+from batchwright.console.pages.schedule_form import shown_parameters, version_of_terms
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.access.audit_trail import list_audit
@@ -306,3 +306,22 @@ def test_days_on_which_the_clock_changes_are_marked(
 ) -> None:
     times = foresee_times(app, "0 0 12 * * ?", zone, start=date.fromisoformat(start), actor=ACTOR)["times"]
     assert [one["clock_change"] for one in times] == [change, *[None] * 9]
+
+
+def test_a_secret_parameter_is_not_shown_and_of_a_job_that_is_gone_nothing_is() -> None:
+    schema = {"properties": {"key": {"type": "string", "format": "password"}, "plain": {"type": "string"}}}
+    given = {"key": "hunter2", "plain": "word"}
+    shown = shown_parameters({"parameters": schema}, given)
+    assert shown is not None
+    assert "hunter2" not in shown
+    assert "word" in shown
+    assert "word" not in (shown_parameters(None, given) or "")
+
+
+@pytest.mark.parametrize("start", [date.min, date.max])
+def test_times_are_foreseen_from_the_first_day_there_is_and_from_the_last(
+    app: Application, caller: Any, start: date
+) -> None:
+    times = foresee_times(app, "0 0 12 * * ?", start=start, actor=ACTOR)
+    assert len(times["times"]) == (10 if start == date.min else 0)
+    assert times["past_count"] == (7 if start == date.min else 0)

@@ -105,7 +105,7 @@ def foresee_times(
     permit(app, actor, Right.LOOK, "cron.explain")
     expression = read_expression(cron, time_zone, from_crontab=True)
     now = app.clock.now().astimezone(UTC)
-    begin = None if start is None else bound_of(start, time_zone, field="start") - due.A_MOMENT
+    begin = None if start is None else bound_of(start, time_zone, field="start")
     until = (
         datetime.max.replace(tzinfo=UTC)
         if end is None
@@ -113,10 +113,12 @@ def foresee_times(
     )
     if begin is not None and begin > until:
         raise Refused("the end lies before the start", field="end", remedy="Give a later end, or none")
-    since = max(filter(None, (now - PAST, begin)))
+    since, coming = now - PAST, now
+    if begin is not None:  # a time equal to it fires, and stretches begin after their first instant
+        since, coming = (begin - due.A_MOMENT if begin > one else one for one in (since, now))
     to = min(now, until)
     zone = ZoneInfo(time_zone)
-    times = due.each(expression, max(filter(None, (now, begin))), until)
+    times = due.each(expression, coming, until)
     return {
         "dialect": _dialect(cron, time_zone),
         "description": expression.describe(),

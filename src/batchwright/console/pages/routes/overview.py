@@ -67,7 +67,7 @@ def _needs(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
         "errored": errored,
         "mail": mail,
         "troubles": troubles,
-        "needs": len(failed) + len(errored) + len(mail) + len(troubles),
+        "trouble_count": len(failed) + len(errored) + len(mail) + len(troubles),
         "last_run": last[0] if last else None,
         "beat_at": max((one["beat_at"] for one in workers if one["beat_at"]), default=None),
         "is_worker_there": any(not one["silent"] for one in workers),

@@ -112,14 +112,18 @@ def ask_to_hold(visit: Visit = VISIT) -> Response:
 @pages.act("/hold-schedules", Right.ADMINISTER)
 def hold(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let nothing fire."""
-    try:
+
+    def do() -> Response:
         hold_all(visit.app, actor=visit.actor, reason=text_of(form, "reason"))
+        banners.forget()
+        return visit.go("/schedules", done="schedules-held")
+
+    try:
+        return visit.once(form, do)
     except Forbidden:
         raise
     except Refused as refused:
         return visit.confirmation(_holding(visit), refused=refused, values=form)
-    banners.forget()
-    return visit.go("/schedules", done="schedules-held")
 
 
 @pages.page("/release-schedules", Right.ADMINISTER)
@@ -131,14 +135,18 @@ def ask_to_release(visit: Visit = VISIT) -> Response:
 @pages.act("/release-schedules", Right.ADMINISTER)
 def release(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let the schedules fire again."""
-    try:
+
+    def do() -> Response:
         release_all(visit.app, actor=visit.actor, reason=text_of(form, "reason"))
+        banners.forget()
+        return visit.go("/schedules", done="schedules-released")
+
+    try:
+        return visit.once(form, do)
     except Forbidden:
         raise
     except Refused as refused:
         return visit.confirmation(_releasing(visit), refused=refused, values=form)
-    banners.forget()
-    return visit.go("/schedules", done="schedules-released")
 
 
 def _holding(visit: Visit) -> Confirmation:

@@ -5,7 +5,6 @@ Its name may have a slash, so that the addresses of acts stand before that of th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -21,6 +20,7 @@ from batchwright.console.pages.schedule_form import (
     form_of_address,
     form_of_post,
     form_of_schedule,
+    shown_parameters,
     version_of_terms,
 )
 from batchwright.console.pages.schedule_words import policies_of
@@ -310,10 +310,15 @@ def schedule(name: str, asked: Annotated[Asked, Query()], visit: Visit = VISIT) 
         times=times,
         broken=broken,
         recorded=recorded,
-        parameters=json.dumps(shown["parameters"], indent=2, ensure_ascii=False)
-        if shown["parameters"]
-        else None,
+        parameters=shown_parameters(_job_of(visit, shown), shown["parameters"]),
     )
+
+
+def _job_of(visit: Visit, shown: View) -> View | None:
+    try:
+        return show_job(visit.app, shown["job"], actor=visit.actor)
+    except Refused:  # it is not installed here any more
+        return None
 
 
 def _terms(shown: View) -> list[str]:
