@@ -112,9 +112,10 @@ def _facts(visit: Visit, act: Act, runs: Sequence[View], takes: Sequence[View]) 
     else:
         done, total = sum(map(done_of, takes)), sum(run["total"] or 0 for run in takes)
         unplanned = sum(run["total"] is None for run in takes)
-        more = f", and all of {plural(unplanned, 'run')} that are not planned yet" if unplanned else ""
+        known = [f"{total - done:,} of {total:,} records"] if unplanned < len(takes) else []
+        later = [f"all of {plural(unplanned, 'run')} without a plan yet"] if unplanned else []
         yield "Done", f"{done:,} records"
-        yield "Not done yet", f"{total - done:,} of {total:,} records{more}"
+        yield "Not done yet", ", and ".join(known + later) or "none"
     if len(takes) < len(runs):
         yield "Refused as they are now", plural(len(runs) - len(takes), "run")
 
