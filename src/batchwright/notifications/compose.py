@@ -7,9 +7,9 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -36,6 +36,18 @@ _LONGEST_PLAIN_LINE = 900
 """SMTP carries lines of up to 998 bytes; above this the text is sent encoded."""
 
 
+class _OnOneLine(UnstructuredHeader, BaseHeader):
+    """A header that is not folded: the library would encode an address that is longer than a line."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _OnOneLine)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+
 class Composer:
     """Makes messages. ``templates`` is a folder whose files go before ours, file by file.
 
@@ -55,7 +67,7 @@ class Composer:
         a template with a fault.
         """
         about = _about(mail, records)
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=_POLICY)
         subject = self._render(mail.kind, "subject", about).strip()
         label = mail.facts.get("label")
         _set_header(message, "Subject", f"[{label}] {subject}" if label else subject)
@@ -66,6 +78,11 @@ class Composer:
         _set_header(message, "Auto-Submitted", "auto-generated")
         if mail.run_id is not None:
             _set_header(message, "X-Batchwright-Run", mail.run_id)
+        unsubscribe = mail.facts.get("unsubscribe")
+        if unsubscribe:
+            _set_header(message, "List-Unsubscribe", f"<{unsubscribe}>")
+            if unsubscribe.startswith("https:"):  # one click wants it (RFC 8058)
+                _set_header(message, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
         _set_text(message, self._render(mail.kind, "txt", about))
         html = self._inliner.inline(self._render(mail.kind, "html", about))
         message.add_alternative(html, subtype="html", cte="quoted-printable")

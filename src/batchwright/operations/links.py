@@ -15,8 +15,11 @@ from batchwright.engine.store.database import Database
 from batchwright.notifications.account import ACCOUNT, RESET
 from batchwright.notifications.outbox import Mail
 from batchwright.operations import sign_in_store, user_store
+from batchwright.operations.unsubscribe_links import unsubscribe_link
 
 GOOD_FOR: Final = timedelta(hours=1)
+OF_CHOICE: Final = ("run_ended", "digest", "schedule_late")
+"""The kinds of mail that a user may do without."""
 LONGEST_CODE: Final = 128
 """Characters; no code of ours is as long."""
 
@@ -39,7 +42,12 @@ def link_of(connection: Connection, code: str, now: datetime, *, kept: bool = Fa
 
 
 def secrets_of_mail(database: Database, clock: Clock, base_url: str, mail: Mail) -> Mapping[str, Any]:
-    """What a mail holds and the outbox does not: the link that sets a password, made as the mail is sent."""
+    """What a mail holds and the outbox does not, made as the mail is sent: the link that sets a password, or the one by
+    which its recipient gets no mail of runs any more.
+    """
+    if mail.kind in OF_CHOICE and mail.recipient and mail.facts.get("base_url"):
+        with database.read() as connection:
+            return {"unsubscribe": unsubscribe_link(connection, mail.facts["base_url"], mail.recipient)}
     if mail.kind != ACCOUNT or mail.facts["event"] != RESET:
         return {}
     with database.write() as connection:

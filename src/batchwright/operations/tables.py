@@ -98,6 +98,14 @@ audit_head = Table(
     Column("hash", String(64), nullable=False, comment="the newest of them"),
 )
 
+# Made with its row when the database is upgraded.
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("id", BigKey, primary_key=True, comment="always 1"),
+    Column("value", String(64), nullable=False, comment="256 random bits in hex"),
+)
+
 app_user = Table(
     "app_user",
     metadata,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, sel
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import Actor
-from batchwright.operations.tables import IDLE_END, app_user, user_session, user_token
+from batchwright.operations.tables import IDLE_END, app_user, signing_key, user_session, user_token
 
 # Before every act, so it is made once: the making takes longer than the answer.
 _FOR_PERMISSION = (
@@ -124,3 +124,8 @@ def add_user(connection: Connection, values: Mapping[str, Any]) -> None:
 def change_user(connection: Connection, key: int, values: Mapping[str, Any]) -> None:
     """Change these columns of one user."""
     connection.execute(update(app_user).where(app_user.c.id == key).values(dict(values)))
+
+
+def key_of_links(connection: Connection) -> bytes:
+    """By what links in mail are signed."""
+    return bytes.fromhex(connection.execute(select(signing_key.c.value)).scalar_one())

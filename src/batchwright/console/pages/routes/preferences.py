@@ -8,12 +8,15 @@ from zoneinfo import available_timezones
 
 from fastapi import Query
 from starlette.datastructures import FormData
+from starlette.requests import Request
 from starlette.responses import Response
 
+from batchwright.console.pages.open_forms import open_page
 from batchwright.console.pages.render import ZONE_COOKIE, zone_of
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.unsubscribing import unsubscribe
 from batchwright.operations.access.users import set_mail, show_me
 
 pages = Pages()
@@ -53,6 +56,31 @@ def choose_of_browser(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     answer = visit.go(PATH, done="browser")
     for name, value in ((ZONE_COOKIE, zone), (KEYS_COOKIE, "on" if "keys" in form else "off")):
         answer.set_cookie(name, value, max_age=A_YEAR, path="/", samesite="lax")
+    return answer
+
+
+@pages.get(f"{PATH}/unsubscribe")
+def unsubscribe_page(request: Request, who: str = "", code: str = "") -> Response:
+    """Whether the recipient of a mail wants no more; opening it does nothing."""
+    return _code_untold(open_page(request, "unsubscribe.html", who=who, code=code, done=False))
+
+
+@pages.post(f"{PATH}/unsubscribe")
+def unsubscribing(request: Request, who: str = "", code: str = "") -> Response:
+    """Send them none any more. What the mail program sends by itself has no session: the code is the proof."""
+    app = request.app.state.application
+    try:
+        email = unsubscribe(app, who, code)
+    except Refused as refused:
+        return _code_untold(
+            open_page(request, "unsubscribe.html", refused=refused, who=who, code=code, done=False)
+        )
+    return _code_untold(open_page(request, "unsubscribe.html", who=email, code=code, done=True))
+
+
+def _code_untold(answer: Response) -> Response:
+    """The address of this page holds a code, which goes with no other request."""
+    answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
 
 
