@@ -52,6 +52,7 @@ PATHS = (
     "/runs/{done}/outcomes",
     "/runs/{dry}/preview",
     "/runs/{dry}/apply",
+    "/ticked-runs?act=abort&run_id={waiting}&run_id={done}",
     "/search",
 )
 
