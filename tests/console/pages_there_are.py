@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from fastapi.routing import APIRoute
@@ -42,7 +43,7 @@ STANDS_FOR: Final = {
     "jobs/{name}": "walked",
     "mail/{mail_id}": KNOWN["mail_id"],
     "price-books/{price_book_id}": KNOWN["price_book_id"],
-    "prices/{price_id}": KNOWN["price_id"],
+    "prices/{price_id}": f"PB-US-2023/{quote(f'Compute Hours{SCRIPT}', safe='')}/2023-01-01",
     "runs/{run_id}": DONE,
     "schedules/{name}": KNOWN["name"],
     "sessions/{session_id}": "1",

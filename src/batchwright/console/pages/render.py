@@ -42,6 +42,13 @@ NAVIGATION: Final = (
     ("/audit", "Audit", "shield"),
 )
 """Address, name and icon of what the frame leads to, as far as there is a page."""
+LOOK_UP: Final = (
+    ("/customers", "Customers", "person"),
+    ("/contracts", "Contracts", "paper"),
+    ("/prices", "Prices", "tag"),
+    ("/workers", "Workers", "gauge"),
+)
+"""The same of what one only looks at; a group after the others."""
 NEEDS: Final = {"/imports": "Billing Utilities Admin", "/users": "administrator", "/audit": "administrator"}
 """The role without which it does not lead there."""
 
@@ -94,6 +101,7 @@ class Renderer:
             "zone": zone_of(request),
             "now": self._app.clock.now(),
             "navigation": self._navigation,
+            "look_up": LOOK_UP,
             "roles_of_pages": NEEDS,
             "has": self._paths.__contains__,
             "visit": None,

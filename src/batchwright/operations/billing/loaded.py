@@ -112,8 +112,8 @@ def show_loaded(
         }
 
 
-def price_id(row: RowMapping) -> str:
-    """The id of a price: `BOOK/PRODUCT/YYYY-MM-DD`."""
+def price_id(row: views.Row) -> str:
+    """The id of a price, of a row or of a view of it: `BOOK/PRODUCT/YYYY-MM-DD`."""
     parts = (row["price_book_id"], row["product"], str(row["effective_from"]))
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 

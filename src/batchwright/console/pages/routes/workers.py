@@ -1,0 +1,21 @@
+"""The workers there are: who beats, with which version, and at what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
+from batchwright.operations.workers import workers_page
+
+pages = Pages()
+
+
+@pages.page("/workers", shared=True)
+def workers(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The workers of the last day, newest first; follows their beats."""
+    page = workers_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor)
+    there = sum(not one["silent"] for one in page.items)
+    return visit.page("workers.html", page=page, pager=visit.pager(page), there=there)
