@@ -1,4 +1,4 @@
-"""Every operation has a door on the command line and in the API, or a reason why not."""
+"""Every operation has a command, a door in the API and a page, or a reason why not."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from batchwright import cli, operations
+from batchwright.console import pages
 from batchwright.console.api.application import ROUTES
 
 IN_PAGES = "the same list is there in pages"
@@ -110,6 +112,39 @@ WITHOUT_COMMAND = {
     "show_selection": "a command selects and acts at once",
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
 }
+WITHOUT_PAGE = {
+    "list_account_charges": IN_PAGES,
+    "list_asset_line_items": IN_PAGES,
+    "list_billing_schedules": IN_PAGES,
+    "list_fires": IN_PAGES,
+    "list_loaded": IN_PAGES,
+    "list_mail": IN_PAGES,
+    "list_runs": IN_PAGES,
+    "list_schedules": IN_PAGES,
+    "list_usage_inputs": IN_PAGES,
+    "list_usage_schedules": IN_PAGES,
+    "list_users": IN_PAGES,
+    "run_preview": IN_PAGES,
+    "schedules_page": "is in the list with what became of each: look_at_schedules",
+    "add_user": "nobody types a password for somebody else: invite_user",
+    "set_password": "nobody types a password for somebody else: make_password_link",
+    "delete_usage_inputs": "BillingService.delete_usage_input does it",
+    "reset_usage_inputs": "BillingService.reset_usage_input does it",
+    "submit_on_selection": "BillingService does it",
+    "import_paths": "its files are on the machine; those that are uploaded go to import_uploads",
+    "retry_mails": "one by one on the page of each: retry_mail",
+    "preview_mail": "for who writes templates, on the machine where these are",
+    "backup_database": ON_THE_MACHINE,
+    "drive_run": "what is wanted at once is driven in the call that submits it",
+    "driven_run": "what a call over the API that is sent again is answered",
+    "resume_run": "drives it here; release_run gives it to a worker",
+    "backfill_window": "a preview of the backfill shows its times",
+    "apply_schedules": "its file is on the machine; one by one there is a form",
+    "rewind_schedules": "puts right what a wrong clock recorded; by command or API",
+    "preview_billing_schedule_status": "is set by the program that bills, by command or API",
+    "set_billing_schedule_status": "is set by the program that bills, by command or API",
+    "execute_batch": "a call of Python programs; on a page it is the form of a job",
+}
 
 
 PARTS = {
@@ -137,11 +172,11 @@ def operations_there_are() -> Iterator[Callable[..., Any]]:
     yield from (operations.execute_batch, operations.schedule)
 
 
-def names_in_commands() -> set[str]:
-    """Every name that the code of the commands uses."""
+def names_in(package: ModuleType) -> set[str]:
+    """Every name that the code of a package uses."""
     return {
         node.id if isinstance(node, ast.Name) else node.attr
-        for path in Path(cli.__path__[0]).rglob("*.py")
+        for path in Path(package.__path__[0]).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Name | ast.Attribute)
     }
@@ -155,4 +190,9 @@ def test_every_operation_has_a_door_in_the_api_or_a_reason() -> None:
 
 def test_every_operation_has_a_command_or_a_reason() -> None:
     names = {operation.__name__ for operation in operations_there_are()}
-    assert names - names_in_commands() == set(WITHOUT_COMMAND)
+    assert names - names_in(cli) == set(WITHOUT_COMMAND)
+
+
+def test_every_operation_has_a_page_or_a_reason() -> None:
+    names = {operation.__name__ for operation in operations_there_are()}
+    assert names - names_in(pages) == set(WITHOUT_PAGE)
