@@ -14,9 +14,9 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import list_runs, outcome_summary, run_outcomes
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
+from tests.jobs.company import indexed
 from tests.jobs.rating import rate, unrate
 from tests.jobs.recalculating import Contracted
-from tests.jobs.test_restating import indexed
 from tests.support.application import ACTOR
 
 

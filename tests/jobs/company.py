@@ -156,3 +156,14 @@ def last_day(month: int) -> date:
 
 def _number(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
+
+
+CHEAPER: tuple[Tier, ...] = (("100", "1", None), (None, "0.5", None))
+
+
+def indexed(books: Company) -> None:
+    """80 and then 80 of a price of 1 up to 100 in a month, and of 0.5 above."""
+    books.priced("data", "tiered", tiers=CHEAPER, usage_indexing=True)
+    asset = books.metered()
+    books.used(asset, "first", "06-05", "80")
+    books.used(asset, "second", "06-10", "80")

@@ -22,7 +22,7 @@ from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run
 from batchwright.operations.views import View
-from tests.jobs.company import Company, Tier
+from tests.jobs.company import CHEAPER, Company, Tier, indexed
 from tests.jobs.conftest import Write
 from tests.jobs.drafting import billing_rows, outcomes
 from tests.jobs.rating import (
@@ -38,16 +38,6 @@ from tests.jobs.rating import (
 )
 from tests.jobs.recalculating import Contracted, recalculate
 from tests.support.application import ACTOR
-
-CHEAPER: tuple[Tier, ...] = (("100", "1", None), (None, "0.5", None))
-
-
-def indexed(books: Company) -> None:
-    """80 and then 80 of a price of 1 up to 100 in a month, and of 0.5 above."""
-    books.priced("data", "tiered", tiers=CHEAPER, usage_indexing=True)
-    asset = books.metered()
-    books.used(asset, "first", "06-05", "80")
-    books.used(asset, "second", "06-10", "80")
 
 
 def more(app: Application, *names: str) -> None:

@@ -192,11 +192,8 @@ def test_the_pace_is_that_of_the_newest_scopes_without_standstills(newest: Any, 
 def test_the_time_left_of_a_steady_run_is_within_a_fifth_from_its_first_tenth_on(seconds: float) -> None:
     chance, moment, newest = Random(16), NOW, list[tuple[Any, int]]()
     takes = [seconds * chance.uniform(0.85, 1.15) for _ in range(200)]
-    still = {
-        25: 600.0,
-        90: 61.0,
-        150: 7_200.0,
-    }  # a pause, a takeover, a resume
+    pause, takeover, resume = (25, 600.0), (90, 61.0), (150, 7_200.0)
+    still = dict([pause, takeover, resume])
     for place, one in enumerate(takes):
         moment += timedelta(seconds=one + still.get(place, 0.0))
         newest.insert(0, (moment, SIZE))
