@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
 from batchwright.console.pages.formats import segment
-from batchwright.console.pages.visit import VISIT, Asked, ListAsked, Pages, Visit, address
+from batchwright.console.pages.visit import VISIT, Asked, ListAsked, Pages, Visit
 from batchwright.operations.billing.loaded import Kind, loaded_page, price_id, show_loaded
 
 pages = Pages()
@@ -50,8 +50,7 @@ def _add_pages(kind: Kind, field: str) -> None:
         asked: Annotated[OnDay, Query()], record_id: str = Path(alias=field), visit: Visit = VISIT
     ) -> Response:
         shown = show_loaded(visit.app, kind, record_id, asked.on, actor=visit.actor)
-        runs = address("/runs", customer_id=shown.get("customer_id"))
-        return visit.page(f"{kind}.html", shown=shown, runs=runs)
+        return visit.page(f"{kind}.html", shown=shown)
 
 
 for _kind, _field in KINDS.items():
