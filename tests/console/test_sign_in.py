@@ -13,6 +13,7 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.sessions import list_sessions
 from batchwright.operations.access.users import add_user, disable_user, set_password
 from batchwright.operations.app import Application
+from batchwright.operations.runs.looking import list_runs
 from batchwright.testing.clock import FakeClock
 from tests.console.conftest import Visit
 from tests.console.forms import token_in
@@ -178,6 +179,19 @@ def test_a_session_and_its_forms_are_good_in_every_web_process(
     token = token_in(web.get("/sign-out").text)
     assert second.post("/sign-out", data={"csrf_token": token}, follow_redirects=False).status_code == 303
     assert list_sessions(app, JANE) == []
+
+
+def test_a_form_that_is_sent_to_two_web_processes_is_one_act(
+    web: TestClient, second: TestClient, app: Application, jane: None
+) -> None:
+    token = visit_as(web, app, JANE)
+    second.cookies = web.cookies
+    form = {"csrf_token": token, "form_key": "k" * 22}
+    there = "/jobs/draft-usage-rating/launch"
+    answers = [one.post(there, data=form, follow_redirects=False) for one in (web, second)]
+    assert [one.status_code for one in answers] == [303, 303]
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert len(list_runs(app, actor=ACTOR)) == 1
 
 
 def test_a_cookie_is_not_taken_by_the_api_and_a_token_by_no_page(
