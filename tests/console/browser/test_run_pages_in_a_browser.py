@@ -17,6 +17,7 @@ from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from tests.console.browser.site import cut
 from tests.support.application import ACTOR
+from tests.support.rungs import depth
 
 JOB = "draft-usage-rating"
 HOSTILE: RunTerms = {
@@ -100,6 +101,33 @@ def test_focus_and_what_is_selected_stay_while_the_page_follows(
     expect(page.locator("#region_runs")).not_to_have_attribute("data-version", version or "", timeout=15_000)
     assert page.input_value("#customer_id") == "half a wo"
     assert page.evaluate("document.activeElement.id") == "customer_id"
+
+
+def test_a_minute_of_news_leaves_focus_and_typing_and_speaks_six_sentences_at_most(
+    app: Application, open_page: Open, runs: dict[str, str]
+) -> None:
+    waiting = [submit_run(app, JOB, {}, actor=ACTOR).run_id for _ in range(depth(10, 30))]
+    page = open_page("/jobs")
+    page.clock.install()
+    page.goto("/runs")
+    page.evaluate(
+        """() => { window.heard = 0; window.began = performance.now();
+        new MutationObserver(() => { window.heard += 1; })
+        .observe(document.getElementById("spoken"), { childList: true }); }"""
+    )
+    page.locator("summary", has_text="Filter").click()
+    page.fill("#customer_id", "half a wo")
+    page.evaluate("document.getElementById('customer_id').setSelectionRange(2, 6)")
+    for run_id in waiting:
+        abort_run(app, run_id, actor=ACTOR, mail=False)
+        with page.expect_response("**/runs"):
+            page.clock.run_for(60_000 // len(waiting))
+    expect(page.locator(f"#{waiting[-1]}")).to_contain_text("Aborted")
+    heard, seconds = page.evaluate("[heard, (performance.now() - began) / 1000]")
+    assert seconds >= 60
+    assert 1 <= heard <= 1 + seconds / 10
+    held = "({ id, value, selectionStart: from }) => [id, value, from]"
+    assert page.evaluate(f"({held})(document.activeElement)") == ["customer_id", "half a wo", 2]
 
 
 def test_a_badge_opens_its_error_as_a_dialog_and_escape_leads_back(
