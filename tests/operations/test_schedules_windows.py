@@ -137,7 +137,8 @@ def test_a_time_that_names_its_zone_or_its_pass_is_that_instant(app: Application
 
 
 @pytest.mark.parametrize(
-    ("term", "day", "zone"), [("end", date.max, "America/New_York"), ("start", date.min, BERLIN)]
+    ("term", "day", "zone"),
+    [("end", date.max, "America/New_York"), ("start", date.min, BERLIN), ("start", date.min, "UTC")],
 )
 def test_a_time_beyond_all_times_is_refused(app: Application, term: str, day: date, zone: str) -> None:
     with pytest.raises(Refused, match="beyond all times") as refused:

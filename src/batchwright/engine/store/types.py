@@ -55,5 +55,6 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 def instant_text(instant: datetime) -> str:
-    """``2026-11-21T23:05:00.000000Z``: the text SQLite keeps for an instant in UTC."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """``2026-11-21T23:05:00.000000Z``: the text SQLite keeps for an instant in UTC; it sorts as instants do."""
+    # Not strftime, whose year has four digits only from 1000 on.
+    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

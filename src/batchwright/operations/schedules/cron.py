@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from batchwright.engine.cron import CronError, CronExpression, instant_of
@@ -18,6 +18,7 @@ CLOCK_CHANGES = {
 }
 
 _LAST_SECOND = time(23, 59, 59)
+_ROOM = timedelta(days=366)
 """Of a day: nominal times are whole seconds."""
 
 
@@ -68,14 +69,20 @@ def bound_of(moment: date | datetime, time_zone: str, *, field: str, is_upper: b
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, _LAST_SECOND if is_upper else time.min)
     try:
-        if moment.tzinfo is None:
-            return instant_of(moment, ZoneInfo(time_zone), last=is_upper or moment.fold == 1)
-        if isinstance(moment.tzinfo, ZoneInfo):
-            return instant_of(moment.replace(tzinfo=None), moment.tzinfo, last=moment.fold == 1)
-        return moment.astimezone(UTC)
+        found = _instant_of(moment, time_zone, is_upper=is_upper)
+        _ = found - _ROOM  # what looks for times before it must find a calendar there, too
     except OverflowError:
         remedy = "Leave it out, or give an earlier year" if is_upper else "Leave it out, or give a later year"
         raise Refused(f"{moment.isoformat()} is beyond all times", field=field, remedy=remedy) from None
+    return found
+
+
+def _instant_of(moment: datetime, time_zone: str, *, is_upper: bool) -> datetime:
+    if moment.tzinfo is None:
+        return instant_of(moment, ZoneInfo(time_zone), last=is_upper or moment.fold == 1)
+    if isinstance(moment.tzinfo, ZoneInfo):
+        return instant_of(moment.replace(tzinfo=None), moment.tzinfo, last=moment.fold == 1)
+    return moment.astimezone(UTC)
 
 
 def explain(text: str) -> View:
