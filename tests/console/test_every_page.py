@@ -249,6 +249,7 @@ def cases(selection: str) -> Iterator[tuple[There, str, str, bool]]:
         yield one, f"{said} as a name", f"{one.address(selection)}?{text}=1", False
 
 
+@pytest.mark.timeout(900)
 def test_no_page_fails_or_shows_markup_whatever_its_address_brings(
     app: Application, web: TestClient, selection: str
 ) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners, formats, static_files
 from batchwright.console.pages.render import TEMPLATES, version_of
 from batchwright.console.pages.sharing import GOOD_FOR, SharedLooks
+from batchwright.engine.run import State
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.runs.submitting import submit_run
@@ -45,6 +48,24 @@ def test_an_address_without_a_page_is_told_as_a_page_with_the_script_escaped(web
     assert answer.headers["Cache-Control"] == "no-store"
     assert "<svg onload" not in answer.text
     assert answer.headers["X-Request-Id"] in answer.text
+
+
+def test_no_two_badges_of_runs_differ_by_colour_alone() -> None:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    environment.filters.update(formats.FILTERS, version=version_of)
+    badge: Any = environment.get_template("macros.html").make_module({"has": bool}).__dict__["badge"]
+    cases = [(state, 0) for state in State if state is not State.PREPARING] + [(State.COMPLETED, 2)]
+    said = set()
+    for status, errored in cases:
+        html = str(badge({"run_id": "JR-1", "status": str(status), "errored": errored}))
+        found = re.search(r"(<svg.*</svg>)<span>(.+?)</span>", html, re.DOTALL)
+        assert found, html
+        said.add(found.groups())
+    assert len(said) == len(cases)
+    shapes = {
+        shape for shape, word in said if word in ("Complete", "Complete · 2 errors", "Failed", "Aborted")
+    }
+    assert len(shapes) == 4
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in TEMPLATES.iterdir()))

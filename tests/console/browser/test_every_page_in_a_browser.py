@@ -30,6 +30,7 @@ def address(app: Application) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheme", depth(["light"], ["light", "dark"]))
 def test_no_page_runs_script_that_people_wrote_fails_axe_or_cuts_anything(
     open_page: Callable[..., Page], selection: str, scheme: str
