@@ -16,6 +16,7 @@ from batchwright.console.pages.render import TEMPLATES, version_of
 from batchwright.console.pages.sharing import GOOD_FOR, SharedLooks
 from batchwright.engine.run import State
 from batchwright.operations.app import Application
+from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
@@ -145,6 +146,10 @@ def test_the_search_leads_to_what_has_the_id(
         answer = web.get("/search", params={"q": wanted}, follow_redirects=False)
         assert answer.status_code == 303
         assert answer.headers["Location"] == f"/usage-inputs/{first['usage_input_id']}"
+    for kind in (Kind.CUSTOMER, Kind.CONTRACT):
+        wanted = loaded_page(app, kind, actor=ACTOR).items[0][f"{kind.value}_id"]
+        answer = web.get("/search", params={"q": wanted}, follow_redirects=False)
+        assert answer.headers["Location"] == f"/{kind.value}s/{wanted}"
     answer = web.get("/search", params={"q": "nothing"})
     assert (answer.status_code, "Nothing has the id nothing" in answer.text) == (404, True)
 

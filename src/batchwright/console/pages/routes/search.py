@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.pages.visit import VISIT, Pages, Visit, address
+from batchwright.console.pages.visit import VISIT, Pages, Visit
 from batchwright.engine.errors import Gone, NotFound
 from batchwright.operations.billing.asset_line_items import show_asset_line_item
 from batchwright.operations.billing.billing_schedules import show_billing_schedule
@@ -46,14 +46,19 @@ def _mail(visit: Visit, wanted: str) -> str:
 
 def _customer(visit: Visit, wanted: str) -> str:
     found = show_loaded(visit.app, Kind.CUSTOMER, wanted, actor=visit.actor)
-    return address("/runs", customer_id=found["customer_id"])
+    return f"/customers/{quote(found['customer_id'], safe='')}"
+
+
+def _contract(visit: Visit, wanted: str) -> str:
+    found = show_loaded(visit.app, Kind.CONTRACT, wanted, actor=visit.actor)
+    return f"/contracts/{quote(found['contract_id'], safe='')}"
 
 
 def _shown(operation: Callable[..., Any], visit: Visit, wanted: str) -> Any:
     return operation(visit.app, wanted, actor=visit.actor)
 
 
-_LOOKS: Final[tuple[Look, ...]] = (_run, _input, _asset, _billing_schedule, _mail, _customer)
+_LOOKS: Final[tuple[Look, ...]] = (_run, _input, _asset, _billing_schedule, _mail, _customer, _contract)
 
 
 @pages.page("/search")
