@@ -318,10 +318,12 @@ def test_a_secret_parameter_is_not_shown_and_of_a_job_that_is_gone_nothing_is() 
     assert "word" not in (shown_parameters(None, given) or "")
 
 
-@pytest.mark.parametrize("start", [date.min, date.max])
-def test_times_are_foreseen_from_the_first_day_there_is_and_from_the_last(
-    app: Application, caller: Any, start: date
+def test_times_are_foreseen_from_the_last_day_there_is_and_the_first_is_refused(
+    app: Application, caller: Any
 ) -> None:
-    times = foresee_times(app, "0 0 12 * * ?", start=start, actor=ACTOR)
-    assert len(times["times"]) == (10 if start == date.min else 0)
-    assert times["past_count"] == (7 if start == date.min else 0)
+    times = foresee_times(app, "0 0 12 * * ?", start=date.max, actor=ACTOR)
+    assert (times["times"], times["past_count"]) == ([], 0)
+    times = foresee_times(app, "0 0 12 * * ?", start=date(3, 1, 1), actor=ACTOR)
+    assert (len(times["times"]), times["past_count"]) == (10, 7)
+    with pytest.raises(Refused, match="beyond all times"):
+        foresee_times(app, "0 0 12 * * ?", start=date.min, actor=ACTOR)
