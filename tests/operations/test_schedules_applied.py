@@ -98,8 +98,8 @@ def test_a_line_whose_job_misses_a_parameter_is_refused_with_the_others(app: App
     with pytest.raises(CrontabRefused) as refused:
         applied(app, f'{line}@dayly "B" usage-rating\n')
     assert refused.value.lines == (1, 2)
-    assert "does not take the parameters: TypeError" in refused.value.message
-    assert "--param NAME=VALUE" in refused.value.message
+    assert "line 1: bad parameters: reason: Field required" in refused.value.message
+    assert "Parameters of this job: customer_id, periods, reason, explanation" in refused.value.message
 
 
 def test_prune_removes_what_the_file_does_not_name(app: Application, entries: Entries) -> None:
