@@ -114,9 +114,9 @@ class Rig:
             return {row.id: row.handled for row in rows}
 
     def rows(self, table: Any) -> list[Any]:
-        """All rows of a table."""
+        """All rows of a table, in the order of its key."""
         with self.database.read() as connection:
-            return list(connection.execute(select(table)).all())
+            return list(connection.execute(select(table).order_by(*table.primary_key)).all())
 
     def ledger(self, run: Run) -> Counter[str]:
         """How many records came to which outcome."""

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from email.headerregistry import Address
 from email.utils import parseaddr
+from inspect import signature
+from typing import Any
 
 LONGEST = 254
 """Characters of the longest address that SMTP carries (RFC 5321, 4.5.3.1.3, less the angle brackets)."""
@@ -14,6 +16,9 @@ LONGEST_LOCAL = 64
 """Of the part before the '@' (RFC 5321, 4.5.3.1.1)."""
 LONGEST_NAME = 200
 LONGEST_DOMAIN = 253
+
+# The strict reading of newer Pythons takes no address at an IP number; what is strict here is `_is_all_of`.
+_LENIENT: dict[str, Any] = {"strict": False} if "strict" in signature(parseaddr).parameters else {}
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
@@ -26,7 +31,7 @@ def parsed(text: str) -> Address:
     """
     if not text.isprintable():
         raise ValueError("holds a line break or another control character")
-    name, spec = parseaddr(text.strip())
+    name, spec = parseaddr(text.strip(), **_LENIENT)
     if not spec or not _is_all_of(text.strip(), name, spec):
         raise ValueError("is not a mail address")
     unquoted = _QUOTED.sub("", text)
