@@ -102,6 +102,19 @@ def test_a_line_whose_job_misses_a_parameter_is_refused_with_the_others(app: App
     assert "Parameters of this job: customer_id, periods, reason, explanation" in refused.value.message
 
 
+def test_what_a_job_raises_over_its_parameters_is_its_answer(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwilling(job: object, connection: object) -> None:
+        raise ValueError("not on Sundays")
+
+    monkeypatch.setattr(app.registry.get("usage-rating"), "select", unwilling)
+    with pytest.raises(CrontabRefused) as refused:
+        applied(app, '@daily "R" usage-rating\n')
+    assert "does not take the parameters: ValueError: not on Sundays" in refused.value.message
+    assert "--param NAME=VALUE" in (refused.value.remedy or "")
+
+
 def test_prune_removes_what_the_file_does_not_name(app: Application, entries: Entries) -> None:
     applied(app, FILE)
     difference = applied(app, FILE.splitlines()[1], prune=True)
