@@ -87,12 +87,8 @@ def show_selection(app: Application, selection_id: str, *, actor: Actor) -> View
     permit(app, actor, Right.OPERATE, "usage_input.select")
     with app.database.read() as connection:
         row = input_selections.figures(connection, selection_id)
-    if (
-        row is None
-        or row["actor"] != actor.name
-        or row["expires_at"] <= app.clock.now()
-        or not row["figures"]
-    ):
+    theirs = row is not None and row["actor"] == actor.name and row["expires_at"] > app.clock.now()
+    if row is None or not theirs or not row["figures"]:
         raise no_selection(selection_id)
     shown: View = json.loads(row["figures"])
     return shown

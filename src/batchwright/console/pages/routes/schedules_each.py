@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Query
 from starlette.datastructures import FormData
@@ -85,7 +85,7 @@ class Act:
     question: str
     warning: str
     done: str
-    do: Callable[[Visit, str, str | None], Any]
+    do: Callable[[Visit, str, str | None], str | None]
     danger: bool = False
     typed: bool = False
 
@@ -93,6 +93,14 @@ class Act:
 def _run(visit: Visit, name: str, reason: str | None) -> str:
     submitted = run_now(visit.app, name, actor=visit.actor, reason=reason, trigger="console")
     return f"/runs/{submitted.run_id}"
+
+
+def _pause(visit: Visit, name: str, reason: str | None) -> None:
+    pause_schedule(visit.app, name, actor=visit.actor, reason=reason)
+
+
+def _resume(visit: Visit, name: str, reason: str | None) -> None:
+    resume_schedule(visit.app, name, actor=visit.actor, reason=reason)
 
 
 def _remove(visit: Visit, name: str, reason: str | None) -> str:
@@ -113,18 +121,14 @@ ACTS: Final = {
         "Pause {}?",
         "It fires nothing until it is resumed. Runs of it go on.",
         "schedule-paused",
-        lambda visit, name, reason: (
-            pause_schedule(visit.app, name, actor=visit.actor, reason=reason) and None
-        ),
+        _pause,
     ),
     "resume": Act(
         "Resume",
         "Resume {}?",
         "It fires again. Its policy decides about the times of the pause.",
         "schedule-resumed",
-        lambda visit, name, reason: (
-            resume_schedule(visit.app, name, actor=visit.actor, reason=reason) and None
-        ),
+        _resume,
     ),
     "remove": Act(
         "Remove",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import Query
@@ -115,11 +115,18 @@ def _asks(path: str, ask: Callable[[Visit, str], Confirmation]) -> None:
 
 
 def _act(
-    visit: Visit, email: str, form: FormData, ask: Callable[[Visit, str], Confirmation], done: str, act: Any
+    visit: Visit,
+    form: FormData,
+    ask: Callable[[Visit, str], Confirmation],
+    done: str,
+    operation: Callable[..., object],
+    email: str,
+    *arguments: object,
+    **terms: object,
 ) -> Response:
-    """Do an act on a user, and go back to their page; after a refusal the question again."""
+    """Do an operation on a user, and go back to their page; after a refusal the question again."""
     try:
-        act()
+        operation(visit.app, email, *arguments, **terms, actor=visit.actor, reason=text_of(form, "reason"))
     except Forbidden:
         raise
     except Refused as refused:
@@ -144,9 +151,8 @@ _asks("role", _ask_role)
 def role(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Give a user another role."""
     login = text_of(form, "os_user") or "" if "os_user" in form else None
-    wanted, why = text_of(form, "role") or "", text_of(form, "reason")
-    done = lambda: set_role(visit.app, email, wanted, os_user=login, actor=visit.actor, reason=why)  # noqa: E731
-    return _act(visit, email, form, _ask_role, "user_role", done)
+    wanted = text_of(form, "role") or ""
+    return _act(visit, form, _ask_role, "user_role", set_role, email, wanted, os_user=login)
 
 
 def _ask_disable(visit: Visit, email: str) -> Confirmation:
@@ -171,8 +177,7 @@ _asks("disable", _ask_disable)
 @pages.act("/users/{email}/disable", ADMINISTER)
 def disable(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let a user do nothing any more."""
-    done = lambda: disable_user(visit.app, email, actor=visit.actor, reason=text_of(form, "reason"))  # noqa: E731
-    return _act(visit, email, form, _ask_disable, "user_disabled", done)
+    return _act(visit, form, _ask_disable, "user_disabled", disable_user, email)
 
 
 def _ask_enable(visit: Visit, email: str) -> Confirmation:
@@ -185,8 +190,7 @@ _asks("enable", _ask_enable)
 @pages.act("/users/{email}/enable", ADMINISTER)
 def enable(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let a disabled user act again."""
-    done = lambda: enable_user(visit.app, email, actor=visit.actor, reason=text_of(form, "reason"))  # noqa: E731
-    return _act(visit, email, form, _ask_enable, "user_enabled", done)
+    return _act(visit, form, _ask_enable, "user_enabled", enable_user, email)
 
 
 def _ask_mail(visit: Visit, email: str) -> Confirmation:
@@ -199,9 +203,8 @@ _asks("mail", _ask_mail)
 @pages.act("/users/{email}/mail", ADMINISTER)
 def mail(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Say which mail of runs a user gets."""
-    wanted, why = text_of(form, "mail") or "", text_of(form, "reason")
-    done = lambda: set_mail(visit.app, email, wanted, actor=visit.actor, reason=why)  # noqa: E731
-    return _act(visit, email, form, _ask_mail, "user_mail", done)
+    wanted = text_of(form, "mail") or ""
+    return _act(visit, form, _ask_mail, "user_mail", set_mail, email, wanted)
 
 
 def _ask_end_all(visit: Visit, email: str) -> Confirmation:
@@ -220,8 +223,7 @@ _asks("sessions/end", _ask_end_all)
 @pages.act("/users/{email}/sessions/end", ADMINISTER)
 def end_all(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """End all sessions of a user."""
-    done = lambda: end_sessions(visit.app, email, actor=visit.actor, reason=text_of(form, "reason"))  # noqa: E731
-    return _act(visit, email, form, _ask_end_all, "user_sessions", done)
+    return _act(visit, form, _ask_end_all, "user_sessions", end_sessions, email)
 
 
 @pages.page("/users/{email}/sessions/{session_id}/end", ADMINISTER)
@@ -233,9 +235,15 @@ def ask_end(email: str, session_id: int, visit: Visit = VISIT) -> Response:
 @pages.act("/users/{email}/sessions/{session_id}/end", ADMINISTER)
 def end(email: str, session_id: int, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """End a session of a user."""
-    why = text_of(form, "reason")
-    done = lambda: end_session(visit.app, email, session_id, actor=visit.actor, reason=why)  # noqa: E731
-    return _act(visit, email, form, lambda visit, email: _ending(email, session_id), "user_session", done)
+    return _act(
+        visit,
+        form,
+        lambda visit, email: _ending(email, session_id),
+        "user_session",
+        end_session,
+        email,
+        session_id,
+    )
 
 
 def _ending(email: str, session_id: int, facts: Pairs = ()) -> Confirmation:
@@ -318,9 +326,9 @@ def ask_revoke(email: str, name: str, visit: Visit = VISIT) -> Response:
 @pages.act("/users/{email}/tokens/{name:path}/revoke", ADMINISTER)
 def revoke(email: str, name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """End a token of a user."""
-    why = text_of(form, "reason")
-    done = lambda: revoke_token(visit.app, email, name, actor=visit.actor, reason=why)  # noqa: E731
-    return _act(visit, email, form, lambda visit, email: _revoking(email, name), "user_token", done)
+    return _act(
+        visit, form, lambda visit, email: _revoking(email, name), "user_token", revoke_token, email, name
+    )
 
 
 def _revoking(email: str, name: str) -> Confirmation:
