@@ -157,6 +157,24 @@ def test_a_run_is_aborted_by_keyboard_alone_with_cancel_first(
     assert show_run(app, runs["waiting"], actor=ACTOR)["status"] == "Aborted"
 
 
+def test_who_goes_on_as_soon_as_a_dialog_closes_keeps_the_field(
+    open_page: Open, runs: dict[str, str]
+) -> None:
+    page = open_page("/runs")
+    page.keyboard.press("j")
+    page.keyboard.press("?")
+    expect(page.locator("#dialog[open]")).to_be_visible()
+    last = page.evaluate(
+        """() => new Promise((told) => {
+            const dialog = document.getElementById("dialog");
+            dialog.addEventListener("close", () => told(document.activeElement.id), { once: true });
+            dialog.close();
+            document.getElementById("search").focus();  // before the event of the closing
+        })"""
+    )
+    assert last == "search"
+
+
 def test_keys_lead_to_search_rows_and_the_sheet_of_keys(open_page: Open, runs: dict[str, str]) -> None:
     page = open_page("/runs")
     page.keyboard.press("j")

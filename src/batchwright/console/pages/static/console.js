@@ -96,7 +96,12 @@
     dialog.showModal();
     ($("#refused, [autofocus], [data-cancel]", dialog) || shut).focus();
   };
-  dialog.addEventListener("close", () => { dialog.replaceChildren(); (opener?.isConnected ? opener : $("#main")).focus(); });
+  // The event comes a task after the closing: who has gone on to a field meanwhile keeps it.
+  dialog.addEventListener("close", () => {
+    const nowhere = dialog.contains(document.activeElement) || document.activeElement === document.body;
+    dialog.replaceChildren();
+    if (nowhere) (opener?.isConnected ? opener : $("#main")).focus();
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-dialog], a[data-cancel]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
