@@ -20,8 +20,9 @@ from batchwright.config.settings import FILE_NAME, load_settings
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 BINARIES = Path(sys.executable).parent
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+DECISIONS = DOCS / "decisions"
+PAGES = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")] + sorted(DOCS.rglob("*.md"))
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -46,6 +47,16 @@ def links(page: Path) -> set[str]:
     return {link for link in found if "://" not in link}
 
 
+def headings(page: Path, level: str) -> list[str]:
+    """The headings of this level, such as `##`."""
+    return re.findall(rf"^{level} (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def anchor_of(heading: str) -> str:
+    """What a link to a heading has behind the `#`."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+
+
 def links_to_headings(page: Path) -> list[tuple[str, str]]:
     """File and heading of each such link of a page; no file where it is the page itself."""
     return re.findall(r"\]\(([^)#\s:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
@@ -67,9 +78,41 @@ def test_the_pages_hold_what_the_tests_of_each_page_look_for(
     assert len([one for page in PAGES for one in found(page)]) >= least
 
 
-def test_every_page_is_linked_from_the_index() -> None:
-    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md"}
-    assert pages - links(DOCS / "index.md") == set()
+@pytest.mark.parametrize("folder", [DOCS, DECISIONS], ids=["docs", "decisions"])
+def test_every_page_is_linked_from_the_index_of_its_folder(folder: Path) -> None:
+    pages = {page.name for page in folder.glob("*.md")} - {"index.md"}
+    assert len(pages) > 10
+    assert pages - links(folder / "index.md") == set()
+    assert "decisions/index.md" in links(DOCS / "index.md")
+
+
+def test_the_index_of_decisions_has_one_line_for_each_in_the_order_of_its_page() -> None:
+    listed = re.findall(r"^- \[(.+)\]\((.+)#.+\)$", (DECISIONS / "index.md").read_text("utf-8"), re.MULTILINE)
+    assert len(listed) > 100
+    for page in set(DECISIONS.glob("*.md")) - {DECISIONS / "index.md"}:
+        assert [heading for heading, file in listed if file == page.name] == headings(page, "##")
+
+
+def words() -> dict[str, str]:
+    """The module of each word of the glossary by the word's anchor."""
+    page = (DOCS / "glossary.md").read_text("utf-8")
+    entries = re.findall(r"^### (.+)\n\n(?:.+\n)*?.*`(\S+\.py)`$", page, re.MULTILINE)
+    assert [word for word, _ in entries] == headings(DOCS / "glossary.md", "###")
+    return {anchor_of(word): module for word, module in entries}
+
+
+def test_every_word_of_the_glossary_lives_in_a_module_that_exists() -> None:
+    assert len(words()) >= 30
+    assert {
+        module for module in words().values() if not (ROOT / "src" / "batchwright" / module).is_file()
+    } == set()
+
+
+def test_every_page_links_the_glossary_and_every_word_is_linked_from_a_page() -> None:
+    linked = {page: re.findall(r"glossary\.md(?:#([\w-]+))?\)", page.read_text("utf-8")) for page in PAGES}
+    pages = set(DOCS.glob("*.md")) - {DOCS / "glossary.md"}
+    assert {page.name for page in pages if not linked[page]} == set()
+    assert words().keys() - {word for found in linked.values() for word in found} == set()
 
 
 @by_page
@@ -81,8 +124,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
     for file, anchor in links_to_headings(page):
         target = (page.parent / file if file else page).read_text(encoding="utf-8")
-        headings = re.findall(r"^#+ (.*)$", target, re.MULTILINE)
-        assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+        assert anchor in {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", target, re.MULTILINE)}
 
 
 @by_page
