@@ -14,7 +14,7 @@ import pytest
 
 from batchwright.cli.exits import OUTDATED, REFUSED
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.wake import tell
+from batchwright.engine.store.notify import notify
 from tests.cli.conftest import PROGRAM, Batchwright
 from tests.cli.slow_runs import WAIT, slow_run, state_of, wait_for
 from tests.support.rungs import depth
@@ -72,7 +72,7 @@ def test_a_worker_whose_database_is_upgraded_ends_with_a_code_that_asks_for_a_ne
         there = Database(database)
         with there.write() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-            tell(connection)
+            notify(connection)
         there.close()
         assert worker.wait(WAIT) == OUTDATED
         assert "The database was upgraded to revision 9999 meanwhile" in worker.stderr.read()

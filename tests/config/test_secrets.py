@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from batchwright.cli.main import main
 from batchwright.config.secrets import url_without_password, without_password
 from batchwright.config.settings import SettingsError, load_settings
-from batchwright.config.tracebacks import said_by
+from batchwright.config.tracebacks import message_of
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.database import Database
 from batchwright.notifications.ping_address import check_ping
@@ -54,7 +54,7 @@ def test_a_message_is_shown_without_the_passwords_of_urls_in_it() -> None:
     said = "cannot use 'postgresql://u:hush@h/d?sslpassword=hush': no. Ask ann@example.com; password=hush"
     expected = "cannot use 'postgresql://u:****@h/d?sslpassword=****': no. Ask ann@example.com; password=****"
     assert without_password(said) == expected
-    assert said_by(ValueError(said)) == expected
+    assert message_of(ValueError(said)) == expected
 
 
 @pytest.mark.parametrize("plain", ["", "a: b", "see ann@example.com: 10:30", "no password given", "x=1"])

@@ -45,20 +45,20 @@ def main() -> None:
     """Work until killed, or until no run is left: as a worker, one run after another."""
     app = make_application(load_settings(os.environ, Path.cwd()))
     claims = app.dispatcher.claims
-    watch = claims.watch()
+    monitor = claims.monitor()
     while True:
         run = claims.claim_next().run
         if run is None:
             active = claims.active()
             if not active:
                 break
-            dead = [one for one in watch.look(active) if watch.claim(one)]
+            dead = [one for one in monitor.look(active) if monitor.claim(one)]
             run = claims.take_over(dead[0], lambda: False) if dead else None
         if run is None:
-            app.clock.sleep(watch.interval)
+            app.clock.sleep(monitor.interval)
         else:
             app.dispatcher.work(run)
-    watch.close()
+    monitor.close()
     app.close()
 
 

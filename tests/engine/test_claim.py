@@ -10,12 +10,12 @@ import pytest
 
 from batchwright.engine import events
 from batchwright.engine.claim import SECONDS_BEFORE_PASSING, Claim, Claimed, NotOurs
-from batchwright.engine.lease import heart
+from batchwright.engine.lease import heartbeat_name
 from batchwright.engine.queue import promote
 from batchwright.engine.run import Run, State
 from batchwright.engine.store import runs
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.submit import Request, submit
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
@@ -188,12 +188,12 @@ def test_a_followed_run_whose_process_dies_is_ours(rig: Rig) -> None:
 def test_a_followed_run_that_beats_is_left_to_its_process(rig: Rig) -> None:
     run = rig.claimed()
     store = LeaseStore(rig.database)
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
 
     class Beating(FakeClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
-            store.beat(heart(run), run.fence)
+            store.beat(heartbeat_name(run), run.fence)
 
     rig.clock = Beating(NOW)
     stop = lambda: rig.clock.monotonic() > 5 * rig.lease_seconds  # noqa: E731
@@ -204,57 +204,57 @@ def test_a_followed_run_that_beats_is_left_to_its_process(rig: Rig) -> None:
 
 
 def test_who_waits_is_woken_by_a_commit_that_gives_something_to_do(rig: Rig) -> None:
-    wake = wake_of(rig.database)
-    wake.wait(0)
+    listener = listener_for(rig.database)
+    listener.wait(0)
     woken: list[float] = []
     started = time.monotonic()
 
     def wait() -> None:
-        wake.wait(60)
+        listener.wait(60)
         woken.append(time.monotonic() - started)
 
     waiter = threading.Thread(target=wait)
     waiter.start()
     rig.submit()
     waiter.join(60)
-    wake.close()
+    listener.close()
     assert woken[0] < 30
 
 
 def test_a_wait_without_news_lasts_as_long_as_was_said(rig: Rig) -> None:
-    wake = wake_of(rig.database)
-    wake.wait(0)
+    listener = listener_for(rig.database)
+    listener.wait(0)
     started = time.monotonic()
-    wake.wait(0.2)
+    listener.wait(0.2)
     assert time.monotonic() - started >= 0.2
-    wake.close()
+    listener.close()
 
 
 def test_a_poke_ends_the_next_wait(rig: Rig) -> None:
-    wake = wake_of(rig.database)
-    wake.wait(0)
-    wake.poke()
-    wake.poke()
+    listener = listener_for(rig.database)
+    listener.wait(0)
+    listener.wake()
+    listener.wake()
     started = time.monotonic()
-    wake.wait(60)
+    listener.wait(60)
     assert time.monotonic() - started < 30
-    wake.close()
+    listener.close()
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 def test_who_waits_listens_again_after_the_connection_was_lost(rig: Rig) -> None:
-    wake = wake_of(rig.database)
-    wake.wait(0)
+    listener = listener_for(rig.database)
+    listener.wait(0)
     assert listening(rig, "count(pg_terminate_backend(pid))") == 1
     give_up = time.monotonic() + 60
     while not listening(rig):
         assert time.monotonic() < give_up
-        wake.wait(1)
+        listener.wait(1)
     rig.submit()
     started = time.monotonic()
-    wake.wait(60)
+    listener.wait(60)
     assert time.monotonic() - started < 30
-    wake.close()
+    listener.close()
 
 
 def listening(rig: Rig, what: str = "count(*)") -> int:

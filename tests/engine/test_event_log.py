@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from batchwright.engine import events
-from batchwright.engine.event_log import WORDS, EventLog
+from batchwright.engine.event_log import MESSAGES, EventLog
 from batchwright.engine.job import Scope
 from batchwright.engine.run import Run
 from tests.engine.jobs import Parcels
@@ -23,7 +23,7 @@ TROUBLE = [
     events.RecordErrored("JR-00000042", 3, 17, "ValueError: no"),
     events.ExecutorFellBack("JR-00000042", "dask://127.0.0.1:8786", "local", "nobody answered for 30 s"),
     events.RunLost("JR-00000042", "taken over by another process"),
-    events.MailPutOff("ML-00000007", "JR-00000042", "451 later"),
+    events.MailDeferred("ML-00000007", "JR-00000042", "451 later"),
     events.MailFailed("ML-00000007", "JR-00000042", "550 no such user"),
     events.RunEnded("JR-00000042", "parcels", "Failed", "stopped at the error ceiling of 1"),
 ]
@@ -63,7 +63,7 @@ def line_of(event: events.Event) -> dict[str, Any]:
 
 
 def test_every_event_has_its_words() -> None:
-    assert set(WORDS) == set(get_args(events.Event)) - {events.Reached}
+    assert set(MESSAGES) == set(get_args(events.Event)) - {events.Reached}
 
 
 def test_a_point_that_is_reached_is_not_logged() -> None:

@@ -94,7 +94,7 @@ def test_a_run_that_ended_while_it_waited_was_never_at_work(metrics: Metrics) ->
             {"executor": "dask://a:1"},
         ),
         (events.MailSent("ML-00000001", RUN), "mails", {"result": "sent"}),
-        (events.MailPutOff("ML-00000001", RUN, "later"), "mails", {"result": "put off"}),
+        (events.MailDeferred("ML-00000001", RUN, "later"), "mails", {"result": "put off"}),
         (events.MailFailed("ML-00000001", RUN, "never"), "mails", {"result": "failed"}),
         (events.RunEnded(RUN, "parcels", "Aborted", None, 5), "records", {"job": "parcels", "outcome": "not_reached"}),
     ],

@@ -21,7 +21,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.job import Finish, Record, Scope, StartContext
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run, State
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.worker import Worker
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
@@ -182,8 +182,8 @@ def test_a_worker_goes_on_after_a_thread_that_nobody_expected_to_end(
     rig.lease_seconds = 0.4
     rig.on_announce = no_more
     run = rig.submit()
-    with closing(wake_of(rig.database)) as wake:
-        worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    with closing(listener_for(rig.database)) as listener:
+        worker = Worker(dispatcher=rig.dispatcher(), listener=listener, clock=rig.clock)
         worker.run()
     assert rig.read(run).state is State.COMPLETED
     assert "run interrupted" in capsys.readouterr().out

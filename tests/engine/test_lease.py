@@ -20,10 +20,10 @@ from structlog.testing import capture_logs
 
 from batchwright.engine import processes
 from batchwright.engine.errors import FenceLost, Refused
-from batchwright.engine.lease import Lease, Watch, heart, take_over
+from batchwright.engine.lease import Lease, OwnerMonitor, heartbeat_name, take_over
 from batchwright.engine.run import Run, State
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import LeaseStore, Pulse, Session
+from batchwright.engine.store.leases import Heartbeat, LeaseStore, Session
 from batchwright.engine.store.tables import heartbeat
 from batchwright.testing.clock import FakeClock
 from tests.engine.rig import NOW, Rig
@@ -56,15 +56,15 @@ class Peer:
     def __init__(self, store: LeaseStore, run: Run) -> None:
         self.clock = FakeClock(NOW)
         self.run = run
-        self.watch = Watch(store, LEASE, self.clock)
+        self.monitor = OwnerMonitor(store, LEASE, self.clock)
 
     def look(self) -> bool:
         """Look once; whether the owner is dead."""
-        return self.watch.look([self.run]) == [self.run]
+        return self.monitor.look([self.run]) == [self.run]
 
     def claim(self) -> bool:
         """Claim the takeover."""
-        return self.watch.claim(self.run)
+        return self.monitor.claim(self.run)
 
     def seconds_until_death(
         self, between: Callable[[], object] = lambda: None, most: float = 10 * LEASE
@@ -73,13 +73,13 @@ class Peer:
         while not self.look():
             if self.clock.monotonic() >= most:
                 return None
-            self.clock.sleep(self.watch.interval)
+            self.clock.sleep(self.monitor.interval)
             between()
         return self.clock.monotonic()
 
 
 def test_a_peer_waits_for_the_longer_of_two_leases(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence, lease_seconds=4 * LEASE)
+    store.begin(heartbeat_name(run), run.fence, lease_seconds=4 * LEASE)
     peer = Peer(store, run)
     with capture_logs() as lines:
         assert peer.seconds_until_death() == 4 * LEASE
@@ -87,21 +87,21 @@ def test_a_peer_waits_for_the_longer_of_two_leases(store: LeaseStore, run: Run) 
 
 
 def test_a_peer_does_not_wait_less_than_its_own_lease(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence, lease_seconds=LEASE / 10)
+    store.begin(heartbeat_name(run), run.fence, lease_seconds=LEASE / 10)
     assert Peer(store, run).seconds_until_death() == LEASE
 
 
 def test_an_owner_says_how_long_its_lease_is(store: LeaseStore, run: Run) -> None:
     with Lease(store, run, 17.0):
-        pulse = store.look(heart(run))
+        pulse = store.look(heartbeat_name(run))
     assert pulse is not None
     assert pulse.lease_seconds == 17.0
 
 
 def test_a_heartbeat_raises_its_counter(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
-    assert [store.beat(heart(run), run.fence) for _ in range(3)] == [True] * 3
-    assert store.look(heart(run)) == Pulse(run.fence, 3)
+    store.begin(heartbeat_name(run), run.fence)
+    assert [store.beat(heartbeat_name(run), run.fence) for _ in range(3)] == [True] * 3
+    assert store.look(heartbeat_name(run)) == Heartbeat(run.fence, 3)
 
 
 def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(
@@ -118,10 +118,10 @@ def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(
     with Lease(Told(rig.database), run, 0.01) as lease:
         lease.record(Session("process", 1, "then"))
         assert beaten.wait(30)
-        pulse = store.look(heart(run))
+        pulse = store.look(heartbeat_name(run))
         assert pulse is not None
         assert pulse.counter >= 1
-    assert store.look(heart(run)) is None
+    assert store.look(heartbeat_name(run)) is None
     assert store.sessions(run.id, run.fence) == []
 
 
@@ -142,46 +142,46 @@ def test_a_heartbeat_goes_on_whatever_one_of_its_beats_raises(
 
 
 def test_a_beat_under_an_old_fence_raises_nothing(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), 2)
-    assert not store.beat(heart(run), 1)
-    assert store.look(heart(run)) == Pulse(2, 0)
+    store.begin(heartbeat_name(run), 2)
+    assert not store.beat(heartbeat_name(run), 1)
+    assert store.look(heartbeat_name(run)) == Heartbeat(2, 0)
 
 
 def test_an_owner_that_was_asleep_before_its_first_beat_does_not_silence_its_successor(
     store: LeaseStore, run: Run
 ) -> None:
-    store.begin(heart(run), run.fence + 1)
+    store.begin(heartbeat_name(run), run.fence + 1)
     with pytest.raises(FenceLost), Lease(store, run, LEASE):
         pass
-    assert store.look(heart(run)) == Pulse(run.fence + 1, 0)
-    assert store.beat(heart(run), run.fence + 1)
+    assert store.look(heartbeat_name(run)) == Heartbeat(run.fence + 1, 0)
+    assert store.beat(heartbeat_name(run), run.fence + 1)
 
 
 @pytest.mark.parametrize("begun", [True, False], ids=["silent", "never heard"])
 def test_a_silent_owner_is_dead_after_one_lease(store: LeaseStore, run: Run, begun: bool) -> None:
     if begun:
-        store.begin(heart(run), run.fence)
+        store.begin(heartbeat_name(run), run.fence)
     assert Peer(store, run).seconds_until_death() == LEASE
 
 
 def test_an_owner_that_beats_lives(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
-    assert Peer(store, run).seconds_until_death(lambda: store.beat(heart(run), run.fence)) is None
+    store.begin(heartbeat_name(run), run.fence)
+    assert Peer(store, run).seconds_until_death(lambda: store.beat(heartbeat_name(run), run.fence)) is None
 
 
 def test_one_beat_in_time_begins_the_lease_anew(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     peer = Peer(store, run)
 
     def once() -> None:
-        if peer.clock.monotonic() == LEASE - peer.watch.interval:
-            store.beat(heart(run), run.fence)
+        if peer.clock.monotonic() == LEASE - peer.monitor.interval:
+            store.beat(heartbeat_name(run), run.fence)
 
-    assert peer.seconds_until_death(once) == 2 * LEASE - peer.watch.interval
+    assert peer.seconds_until_death(once) == 2 * LEASE - peer.monitor.interval
 
 
 def test_a_peer_that_slept_through_a_lease_has_to_beat_twice_first(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     peer = Peer(store, run)
     assert not peer.look()
     peer.clock.sleep(10 * LEASE)
@@ -192,21 +192,21 @@ def test_a_peer_that_slept_through_a_lease_has_to_beat_twice_first(store: LeaseS
 def test_a_first_answer_that_took_long_counts_from_when_it_came(
     rig: Rig, store: LeaseStore, run: Run
 ) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     seconds = [2 * LEASE]
 
     class SlowAtFirst(LeaseStore):
-        def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
+        def heartbeats(self, names: Sequence[str]) -> dict[str, Heartbeat]:
             if seconds:
                 peer.clock.sleep(seconds.pop())
-            return super().pulses(names)
+            return super().heartbeats(names)
 
     peer = Peer(SlowAtFirst(rig.database), run)
     assert not peer.look()
     for _ in range(3):
-        peer.clock.sleep(peer.watch.interval)
+        peer.clock.sleep(peer.monitor.interval)
         assert not peer.look()
-    peer.clock.sleep(peer.watch.interval)
+    peer.clock.sleep(peer.monitor.interval)
     assert peer.look()
 
 
@@ -221,7 +221,7 @@ def test_nobody_is_dead_when_the_store_answers_again_after_ten_leases(
                 raise OperationalError("UPDATE", {}, Exception("no answer"))
             return super().beat(name, fence)
 
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     silenced = Silenced(rig.database)
     peer = Peer(silenced, run)
     assert not peer.look()
@@ -244,7 +244,7 @@ def test_a_peer_whose_own_beats_do_not_count_calls_nobody_dead(rig: Rig, run: Ru
 
 
 def test_one_of_two_takers_claims(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     takers = [Peer(store, run), Peer(store, run)]
     assert [taker.seconds_until_death() for taker in takers] == [LEASE, LEASE]
     assert [taker.claim() for taker in takers] == [True, False]
@@ -258,15 +258,15 @@ def test_one_of_two_takers_claims_a_run_that_never_beat(store: LeaseStore, run: 
 
 
 def test_an_owner_that_wakes_up_before_the_claim_keeps_its_run(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     peer = Peer(store, run)
     peer.seconds_until_death()
-    store.beat(heart(run), run.fence)
+    store.beat(heartbeat_name(run), run.fence)
     assert not peer.claim()
 
 
 def test_a_taker_that_died_as_well_is_followed_by_another(store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     dead = Peer(store, run)
     dead.seconds_until_death()
     assert dead.claim()
@@ -280,7 +280,7 @@ def test_a_watch_leaves_no_heartbeat_of_its_own(rig: Rig, store: LeaseStore, run
     peer.seconds_until_death()
     with rig.database.lease_engine.begin() as connection:
         assert len(connection.execute(heartbeat.select()).all()) == 1
-    peer.watch.close()
+    peer.monitor.close()
     with rig.database.lease_engine.begin() as connection:
         assert connection.execute(heartbeat.select()).all() == []
 
@@ -293,13 +293,13 @@ def test_a_run_that_moved_on_is_not_taken_over(rig: Rig, store: LeaseStore, run:
 
 
 def test_a_run_whose_owner_lives_is_not_resumed(rig: Rig, store: LeaseStore, run: Run) -> None:
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
     sleep = rig.clock.sleep
 
     class Beating(FakeClock):
         def sleep(self, seconds: float) -> None:
             sleep(seconds)
-            store.beat(heart(run), run.fence)
+            store.beat(heartbeat_name(run), run.fence)
 
     rig.clock = Beating(NOW)
     with pytest.raises(Refused, match="is being worked on by elsewhere/1"):
@@ -436,6 +436,6 @@ def _session_of(connection: Connection) -> Session:
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_heartbeats_need_no_write_lock_of_the_database(rig: Rig, store: LeaseStore, run: Run) -> None:
     with closing(Database(rig.database.url.render_as_string())) as other, other.write():
-        store.begin(heart(run), run.fence)
-        assert store.beat(heart(run), run.fence)
-        assert store.look(heart(run)) == Pulse(run.fence, 1)
+        store.begin(heartbeat_name(run), run.fence)
+        assert store.beat(heartbeat_name(run), run.fence)
+        assert store.look(heartbeat_name(run)) == Heartbeat(run.fence, 1)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import LeaseStore, Pulse
+from batchwright.engine.store.leases import Heartbeat, LeaseStore
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_a_file_of_heartbeats_of_an_older_version_gets_what_it_lacks(
     old.execute("INSERT INTO heartbeat VALUES ('run/1', 1, 7, NULL)")
     old.commit()
     old.close()
-    assert store.look("run/1") == Pulse(1, 7)
+    assert store.look("run/1") == Heartbeat(1, 7)
     store.begin("run/2", 1, lease_seconds=30.0)
-    assert store.look("run/2") == Pulse(1, 0, 30.0)
+    assert store.look("run/2") == Heartbeat(1, 0, 30.0)
 
 
 def test_a_file_of_heartbeats_that_cannot_be_opened_is_named(store: LeaseStore, tmp_path: Path) -> None:

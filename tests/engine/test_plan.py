@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchwright.engine.job import Group, Record, StartContext
 from batchwright.engine.ledger import keys_to_retry
-from batchwright.engine.plan import cut
+from batchwright.engine.plan import split_into_scopes
 from batchwright.engine.run import State
 from batchwright.engine.store import scopes
 from batchwright.engine.store.scopes import PlannedScope
@@ -22,7 +22,7 @@ from tests.engine.rig import Rig
 
 
 def shape(records: Iterable[Record | Group], size: int) -> list[list[int]]:
-    return [list(scope.keys) for scope in cut(records, size)]
+    return [list(scope.keys) for scope in split_into_scopes(records, size)]
 
 
 @st.composite
@@ -51,13 +51,13 @@ def weight(scope: PlannedScope, plan: Iterable[Record | Group]) -> int:
 
 @given(plans(), st.integers(1, 9))
 def test_every_record_is_in_one_scope_in_the_order_given(records: list[Record | Group], size: int) -> None:
-    planned = [key for scope in cut(records, size) for key in scope.keys]
+    planned = [key for scope in split_into_scopes(records, size) for key in scope.keys]
     assert planned == keys_of(records)
 
 
 @given(plans(), st.integers(1, 9))
 def test_every_group_is_in_one_scope_with_all_its_records(records: list[Record | Group], size: int) -> None:
-    planned = list(cut(records, size))
+    planned = list(split_into_scopes(records, size))
     named = [group for scope in planned for group in scope.groups]
     assert named == list(dict.fromkeys(record.group for record in records if record.group is not None))
     for scope in planned:
@@ -68,7 +68,7 @@ def test_every_group_is_in_one_scope_with_all_its_records(records: list[Record |
 
 @given(plans(), st.integers(1, 9))
 def test_only_a_group_alone_exceeds_the_size(records: list[Record | Group], size: int) -> None:
-    for scope in cut(records, size):
+    for scope in split_into_scopes(records, size):
         assert weight(scope, records) <= size or len(scope.groups) == 1
 
 
@@ -76,7 +76,7 @@ def test_only_a_group_alone_exceeds_the_size(records: list[Record | Group], size
 def test_scopes_are_numbered_and_count_their_first_record_from_one(
     records: list[Record | Group], size: int
 ) -> None:
-    planned = list(cut(records, size))
+    planned = list(split_into_scopes(records, size))
     assert [scope.number for scope in planned] == list(range(1, len(planned) + 1))
     assert not planned or planned[0].first_record == 1
     for before, after in pairwise(planned):
@@ -126,7 +126,7 @@ def test_a_scope_is_filled_up_to_its_size() -> None:
 
 
 def test_groups_without_a_record_are_visited_and_fill_scopes() -> None:
-    planned = list(cut([Group(group) for group in range(5)], 2))
+    planned = list(split_into_scopes([Group(group) for group in range(5)], 2))
     assert [list(scope.groups) for scope in planned] == [[0, 1], [2, 3], [4]]
     assert [scope.first_record for scope in planned] == [1, 1, 1]
 

@@ -26,7 +26,7 @@ from batchwright.engine.scope import Done
 from batchwright.engine.store import steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from tests.engine.jobs import metadata
 from tests.engine.pooled import FOLDER, Held, Spread, is_alive, ready_pool, wait_for
 from tests.engine.rig import NOW, Rig
@@ -179,8 +179,8 @@ def test_a_worker_that_is_to_stop_waits_for_no_process_that_is_stopped(
     rig.executor = Spread(pool, rig.events)
     (folder / "hold-1").touch()
     run = rig.submit(job="held")
-    wake = wake_of(rig.database)
-    driving = worker.Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    listener = listener_for(rig.database)
+    driving = worker.Worker(dispatcher=rig.dispatcher(), listener=listener, clock=rig.clock)
     thread = threading.Thread(target=driving.run)
     thread.start()
     os.kill(int(wait_for(folder / "scope-1")), signal.SIGSTOP)
@@ -190,7 +190,7 @@ def test_a_worker_that_is_to_stop_waits_for_no_process_that_is_stopped(
     assert not thread.is_alive()
     assert rig.read(run).state is State.QUEUED
     pool.close()
-    wake.close()
+    listener.close()
 
 
 def test_a_killed_owner_leaves_no_process_behind_and_its_run_goes_on(rig: Rig, folder: Path) -> None:

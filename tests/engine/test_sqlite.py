@@ -19,7 +19,7 @@ from batchwright.engine.faults import is_transient
 from batchwright.engine.run import State
 from batchwright.engine.store import turnstile
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import LeaseStore, Pulse
+from batchwright.engine.store.leases import Heartbeat, LeaseStore
 from batchwright.engine.store.side_files import open_side_file
 from batchwright.engine.store.turnstile import Turnstile
 from tests.engine.jobs import Parcels
@@ -167,7 +167,7 @@ def test_processes_make_the_file_of_heartbeats_together(database: Database, url:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * PROCESSES
     store = LeaseStore(database)
-    assert [store.look(f"run/{n}") for n in range(PROCESSES)] == [Pulse(1, TURNS)] * PROCESSES
+    assert [store.look(f"run/{n}") for n in range(PROCESSES)] == [Heartbeat(1, TURNS)] * PROCESSES
     store.close()
 
 
@@ -191,7 +191,7 @@ def test_heartbeats_work_while_another_process_holds_the_write_lock(database: Da
     store = LeaseStore(database)
     assert store.begin("run/1", 1)
     assert store.beat("run/1", 1)
-    assert store.look("run/1") == Pulse(1, 1)
+    assert store.look("run/1") == Heartbeat(1, 1)
     release.wait(60)
     holder.join(60)
     shell.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.lease import Watch
+from batchwright.engine.lease import OwnerMonitor
 from batchwright.engine.run import Run, State
 from batchwright.engine.standby import Standby
 from batchwright.engine.store.database import Database
@@ -78,15 +78,15 @@ def counter_of(leases: LeaseStore) -> int:
 def looks_dead(rig: Rig, run: Run, until: Callable[[], bool]) -> bool:
     """Whether a peer that looks at the run calls its owner dead before ``until`` is so."""
     leases = LeaseStore(rig.database)
-    watch = Watch(leases, LEASE_SECONDS, rig.clock)
+    monitor = OwnerMonitor(leases, LEASE_SECONDS, rig.clock)
     try:
         while not until():
-            if watch.look([rig.read(run)]):
+            if monitor.look([rig.read(run)]):
                 return True
-            time.sleep(watch.interval / 2)
+            time.sleep(monitor.interval / 2)
         return False
     finally:
-        watch.close()
+        monitor.close()
         leases.close()
 
 

@@ -13,12 +13,12 @@ import pytest
 from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.job import Scope
-from batchwright.engine.lease import heart
+from batchwright.engine.lease import heartbeat_name
 from batchwright.engine.run import Ask, Run, State
 from batchwright.engine.store import queue, runs, steering
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.worker import Worker
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
@@ -40,7 +40,7 @@ def rig(migrated_url: str, spy: type[Parcels]) -> Iterator[Rig]:
 
 def test_a_worker_is_woken_by_a_submit_and_drives_the_run(rig: Rig) -> None:
     looks = threading.Semaphore(0)
-    with working(rig, on_news=looks.release):
+    with working(rig, on_notification=looks.release):
         # The first wait ends at once; from the second it returns for news alone, or an hour later.
         assert looks.acquire(timeout=WAIT)
         assert looks.acquire(timeout=WAIT)
@@ -48,26 +48,26 @@ def test_a_worker_is_woken_by_a_submit_and_drives_the_run(rig: Rig) -> None:
     assert (run.state, run.processed) == (State.COMPLETED, 30)
 
 
-def test_a_run_counts_as_driven_until_it_has_poked_so_that_a_drained_worker_is_poked_no_more(
+def test_a_run_counts_as_driven_until_it_has_woken_so_that_a_drained_worker_is_woken_no_more(
     rig: Rig,
 ) -> None:
-    pokes: list[frozenset[int]] = []
+    wakes: list[frozenset[int]] = []
 
     class Noting:
-        """What a worker waits on; notes what it drives whenever the thread of a run pokes."""
+        """What a worker waits on; notes what it drives whenever the thread of a run wakes."""
 
         def __init__(self, database: Database) -> None:
-            self._wake = wake_of(database)
-            self.wait, self.close = self._wake.wait, self._wake.close
+            self._listener = listener_for(database)
+            self.wait, self.close = self._listener.wait, self._listener.close
 
-        def poke(self) -> None:
+        def wake(self) -> None:
             if threading.current_thread() is not threading.main_thread():
-                pokes.append(worker.driving)
-            self._wake.poke()
+                wakes.append(worker.driving)
+            self._listener.wake()
 
-    with working(rig, wake_of=Noting) as worker:
+    with working(rig, listener_for=Noting) as worker:
         run = ended(rig, rig.submit())
-    assert pokes == [{run.id}]
+    assert wakes == [{run.id}]
     assert worker.driving == frozenset()
 
 
@@ -166,10 +166,12 @@ def test_a_drained_worker_claims_nothing_more(rig: Rig) -> None:
         worker.drain()
         submitted.append(rig.submit())
 
-    wake = wake_of(rig.database)
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock, on_news=drain_and_submit)
+    listener = listener_for(rig.database)
+    worker = Worker(
+        dispatcher=rig.dispatcher(), listener=listener, clock=rig.clock, on_notification=drain_and_submit
+    )
     worker.run()
-    wake.close()
+    listener.close()
     (run,) = submitted
     assert rig.read(run).state is State.HOLDING
 
@@ -196,19 +198,19 @@ LEASE = 30.0
 
 
 class Naps:
-    """In place of news: a wait takes no time, but on the clock; ``meanwhile`` is what others do in it."""
+    """In place of notifications: a wait takes no time, but on the clock; ``meanwhile`` is what others do in it."""
 
     def __init__(self, clock: FakeClock, meanwhile: Callable[[], object]) -> None:
         self._clock = clock
         self._meanwhile = meanwhile
-        self.poked = False
+        self.woken = False
 
     def wait(self, seconds: float) -> None:
         self._clock.sleep(seconds)
         self._meanwhile()
 
-    def poke(self) -> None:
-        self.poked = True
+    def wake(self) -> None:
+        self.woken = True
 
     def close(self) -> None:
         pass
@@ -222,11 +224,11 @@ def seconds_until_taken(
 
     def nap() -> None:
         meanwhile()
-        if clock.monotonic() >= most or worker.driving or naps.poked:
+        if clock.monotonic() >= most or worker.driving or naps.woken:
             worker.drain()
 
     naps = Naps(clock, nap)
-    worker = Worker(dispatcher=rig.dispatcher(), wake=naps, clock=clock)
+    worker = Worker(dispatcher=rig.dispatcher(), listener=naps, clock=clock)
     worker.run()
     taken = [one for one in rig.published if isinstance(one, events.RunTakenOver)]
     return clock.monotonic() if taken else None
@@ -246,8 +248,8 @@ def test_a_run_whose_process_is_gone_is_taken_over_within_two_leases(rig: Rig, i
 def test_a_run_whose_taker_died_before_its_first_heartbeat_is_taken_over(rig: Rig) -> None:
     run = rig.claimed()
     store = LeaseStore(rig.database)
-    store.begin(heart(run), run.fence)
-    assert store.claim(heart(run), store.look(heart(run)), "a taker")
+    store.begin(heartbeat_name(run), run.fence)
+    assert store.claim(heartbeat_name(run), store.look(heartbeat_name(run)), "a taker")
     with rig.database.write() as connection:
         runs.raise_fence(connection, run, "elsewhere/2")
     assert seconds_until_taken(rig, FakeClock(NOW)) is not None
@@ -269,10 +271,10 @@ class Jumping(FakeClock):
 def test_a_run_that_beats_is_not_taken_for_twenty_leases_whatever_the_wall_clock_says(rig: Rig) -> None:
     run = rig.claimed()
     store = LeaseStore(rig.database)
-    store.begin(heart(run), run.fence)
+    store.begin(heartbeat_name(run), run.fence)
 
     def beat() -> None:
-        assert store.beat(heart(run), run.fence)
+        assert store.beat(heartbeat_name(run), run.fence)
 
     assert seconds_until_taken(rig, Jumping(), beat, most=20 * LEASE) is None
     assert rig.read(run) == run
@@ -294,8 +296,8 @@ def test_a_scope_that_lasts_three_leases_is_left_to_its_worker(rig: Rig, spy: ty
             go_on.wait(2 * WAIT)
 
     def next_beat() -> None:
-        before, give_up = store.look(heart(run)), time.monotonic() + WAIT
-        while store.look(heart(run)) == before:
+        before, give_up = store.look(heartbeat_name(run)), time.monotonic() + WAIT
+        while store.look(heartbeat_name(run)) == before:
             assert time.monotonic() < give_up
             time.sleep(0.01)
 

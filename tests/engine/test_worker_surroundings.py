@@ -17,11 +17,11 @@ from batchwright.engine import worker
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.errors import DatabaseReplaced, Refused
 from batchwright.engine.job import Scope
-from batchwright.engine.lease import GonePeers, Watch
+from batchwright.engine.lease import GonePeers, OwnerMonitor
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.testing.clock import FakeClock
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
@@ -63,14 +63,14 @@ def test_a_run_for_which_no_thread_can_be_started_is_handed_back_and_done_later(
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 def test_who_waits_for_news_of_a_file_that_is_gone_is_told(rig: Rig, tmp_path: Path, how: str) -> None:
     file = Path(rig.database.url.database or "")
-    wake = wake_of(rig.database)
-    wake.wait(0)
+    listener = listener_for(rig.database)
+    listener.wait(0)
     file.rename(tmp_path / "old")
     if how == "replaced":
         file.write_bytes((tmp_path / "old").read_bytes())
     with pytest.raises(DatabaseReplaced, match="deleted or replaced"):
-        wake.wait(60)
-    wake.close()
+        listener.wait(60)
+    listener.close()
 
 
 @on_sqlite
@@ -143,7 +143,7 @@ def test_a_run_is_not_claimed_without_a_file_of_heartbeats(rig: Rig) -> None:
 def test_heartbeats_of_peers_that_stood_still_for_a_day_are_forgotten(rig: Rig) -> None:
     clock = FakeClock(NOW)
     store = LeaseStore(rig.database)
-    gone, alive = Watch(store, 30, clock), Watch(store, 30, clock)
+    gone, alive = OwnerMonitor(store, 30, clock), OwnerMonitor(store, 30, clock)
     gone.look([])
     alive.look([])
     store.begin("run/1", 1)

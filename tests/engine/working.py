@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.wake import Wake, wake_of
+from batchwright.engine.store.notify import Listener, listener_for
 from batchwright.engine.worker import Worker
 from tests.engine.rig import Rig
 
@@ -18,11 +18,15 @@ WAIT = 60.0
 
 @contextmanager
 def working(
-    rig: Rig, on_news: Callable[[], None] = lambda: None, wake_of: Callable[[Database], Wake] = wake_of
+    rig: Rig,
+    on_notification: Callable[[], None] = lambda: None,
+    listener_for: Callable[[Database], Listener] = listener_for,
 ) -> Iterator[Worker]:
     """A worker that works in a thread; drained at the end, if it was not before."""
-    wake = wake_of(rig.database)
-    worker = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock, on_news=on_news)
+    listener = listener_for(rig.database)
+    worker = Worker(
+        dispatcher=rig.dispatcher(), listener=listener, clock=rig.clock, on_notification=on_notification
+    )
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
@@ -30,7 +34,7 @@ def working(
     finally:
         worker.drain()
         thread.join(WAIT)
-        wake.close()
+        listener.close()
     assert not thread.is_alive()
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import event, select
 
 from batchwright.config.settings import MailSettings
 from batchwright.engine.errors import Refused
-from batchwright.engine.events import Event, Events, MailFailed, MailPutOff, MailSent, Reached
+from batchwright.engine.events import Event, Events, MailDeferred, MailFailed, MailSent, Reached
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import run
 from batchwright.notifications import transports
@@ -298,7 +298,7 @@ def test_a_mail_that_is_put_off_is_told_of_with_its_reason(
     smtp_server.stop()
     told = told_of(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
     assert told[0] == Reached(mail.run_id, "mail claimed")
-    (put_off,) = [event for event in told if isinstance(event, MailPutOff)]
+    (put_off,) = [event for event in told if isinstance(event, MailDeferred)]
     assert (put_off.mail_id, put_off.reason) == (mail.mail_id, line(database).error)
 
 

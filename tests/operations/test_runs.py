@@ -13,7 +13,7 @@ from sqlalchemy import update
 from batchwright.billing import tables
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import Finish
-from batchwright.engine.lease import heart
+from batchwright.engine.lease import heartbeat_name
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs
 from batchwright.engine.store.leases import LeaseStore
@@ -317,7 +317,7 @@ def interrupted(app: Application, company: None) -> Run:
     with app.database.write() as connection:
         connection.execute(update(run_table).values(state="Processing", fence=7, owner="elsewhere/1"))
         run = runs.by_id(connection, submitted["run_id"])
-    LeaseStore(app.database).begin(heart(run), run.fence)
+    LeaseStore(app.database).begin(heartbeat_name(run), run.fence)
     return run
 
 
@@ -335,7 +335,7 @@ def test_a_resume_is_refused_and_leaves_no_entry_while_the_owner_lives(
     app: Application, clock: StandingClock, interrupted: Run, entries: Entries
 ) -> None:
     store = LeaseStore(app.database)
-    clock.meanwhile = lambda: store.beat(heart(interrupted), interrupted.fence)
+    clock.meanwhile = lambda: store.beat(heartbeat_name(interrupted), interrupted.fence)
     with pytest.raises(Refused, match="is being worked on by elsewhere/1"):
         resume_run(app, interrupted.run_id, actor=ACTOR)
     assert [entry["act"] for entry in entries()] == ["run.submit"]

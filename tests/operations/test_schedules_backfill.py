@@ -186,5 +186,5 @@ def test_runs_of_a_backfill_follow_one_another_unless_overlap_is_allowed(app: Ap
         add_schedule(app, request, actor=ACTOR)
         backfill_schedule(app, name, day(1), day(2), actor=ACTOR)
         with app.database.read() as connection:
-            startable = [run.schedule for run in queue.first_in_lines(connection, 10)]
+            startable = [run.schedule for run in queue.queue_heads(connection, 10)]
         assert startable.count(name) == (1 if waits else 2)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from batchwright.engine.errors import KeyInUse, Refused
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.operations import execute_batch
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_run
@@ -168,25 +168,25 @@ def test_a_refusal_leaves_the_callers_transaction_usable(app: Application, engin
 
 
 def test_who_waits_for_runs_is_woken_by_the_commit_and_not_before(app: Application, engine: Engine) -> None:
-    wake = wake_of(app.database)
-    wake.wait(0)  # listens from now on
-    wake.wait(0.2)
+    listener = listener_for(app.database)
+    listener.wait(0)  # listens from now on
+    listener.wait(0.2)
     with engine.begin() as connection:
         order_and_enqueue(app, connection)
-        assert waited(lambda: wake.wait(0.4)) >= 0.4
-    assert waited(lambda: wake.wait(30)) < 15
-    wake.close()
+        assert waited(lambda: listener.wait(0.4)) >= 0.4
+    assert waited(lambda: listener.wait(30)) < 15
+    listener.close()
 
 
 def test_nobody_is_woken_by_a_rollback(app: Application, engine: Engine) -> None:
-    wake = wake_of(app.database)
-    wake.wait(0)
-    wake.wait(0.2)
+    listener = listener_for(app.database)
+    listener.wait(0)
+    listener.wait(0.2)
     with engine.connect() as connection:
         order_and_enqueue(app, connection)
         connection.rollback()
-    assert waited(lambda: wake.wait(0.4)) >= 0.4
-    wake.close()
+    assert waited(lambda: listener.wait(0.4)) >= 0.4
+    listener.close()
 
 
 def waited(wait: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.engine.run import Run, State
 from batchwright.engine.schedules.scheduler import Scheduler
 from batchwright.engine.store import runs
-from batchwright.engine.store.wake import tell
+from batchwright.engine.store.notify import notify
 from batchwright.notifications.tables import mail
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.app import Application, make_application
@@ -169,7 +169,7 @@ def test_two_workers_whose_schema_is_upgraded_hand_their_run_back_and_stop(
         if isinstance(event, events.ScopeDone) and event.scope == 1:
             with app.database.write() as connection:
                 connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-                tell(connection)
+                notify(connection)
             wait_for(lambda: all(process.upgraded_to == "9999" for process in processes.values()))
 
     for one in (app, other):

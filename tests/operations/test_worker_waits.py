@@ -18,7 +18,7 @@ from batchwright.engine.run import State
 from batchwright.engine.store import database, engines, turnstile
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
 from batchwright.notifications.tables import mail
@@ -158,8 +158,8 @@ def test_a_scope_that_waits_for_a_lock_is_handed_back_when_its_worker_is_to_stop
     run = rig.submit("waiting")
     Waiting.reached.clear()
     keeper = create_engine(migrated_url)
-    wake = wake_of(rig.database)
-    driving = Worker(dispatcher=rig.dispatcher(), wake=wake, clock=rig.clock)
+    listener = listener_for(rig.database)
+    driving = Worker(dispatcher=rig.dispatcher(), listener=listener, clock=rig.clock)
     with keeper.begin() as connection:
         if row == "parcel":
             connection.execute(text("SELECT * FROM parcel FOR UPDATE"))
@@ -176,7 +176,7 @@ def test_a_scope_that_waits_for_a_lock_is_handed_back_when_its_worker_is_to_stop
     state = rig.read(run).state
     assert state is (State.QUEUED if row == "parcel" else State.PROCESSING)
     keeper.dispose()
-    wake.close()
+    listener.close()
     rig.database.close()
 
 

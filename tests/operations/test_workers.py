@@ -128,6 +128,6 @@ def test_a_half_done_run_that_no_worker_takes_over_says_so(app: Application, oth
     presence = Presence(other)
     presence.beat()
     assert "no_worker" not in show_run(app, submitted.run_id)
-    assert other.dispatcher.claims.leave_stranded([submitted.claim.run]) == []
+    assert other.dispatcher.claims.leave_orphaned([submitted.claim.run]) == []
     presence.beat()
     assert show_run(app, submitted.run_id)["no_worker"] == "no worker has the job 'fresh'"

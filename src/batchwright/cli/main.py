@@ -146,7 +146,7 @@ def failure_of(error: BaseException) -> Failure:
     # Not at the top: the engine brings the database library, and a misspelt command needs neither.
     from batchwright.config.errors import SettingsError
     from batchwright.engine.errors import Refused
-    from batchwright.engine.faults import in_words, reason_of
+    from batchwright.engine.faults import database_error_text, reason_of
 
     if isinstance(error, Refused):
         return Failure(REFUSED, error.message, error.field, error.remedy)
@@ -157,7 +157,7 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(
             FAILED, f"{error.strerror}{place}", None, "Look at the file, folder or disk it is about"
         )
-    words = in_words(error)
+    words = database_error_text(error)
     if words is not None:
         return Failure(FAILED, words[0], None, words[1])
     remedy = "Run `batchwright -v …` with the same words to see the traceback"

@@ -22,7 +22,7 @@ _SECRET = ("pass", "pwd", "secret", "token", "credential")
 def without_password(text: str) -> str:
     """The text with `****` for each password in it: of a URL's user, of its options, of `password=…`.
 
-    For messages that may hold URLs, and for URLs; what is no proper URL loses too much rather than too little.
+    For messages that may hold URLs, and for URLs; a malformed URL loses too much rather than too little.
     """
     if ":" not in text and "=" not in text:
         return text

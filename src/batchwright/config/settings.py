@@ -304,7 +304,7 @@ def load_settings(environ: Mapping[str, str], directory: Path, **flags: object) 
 
     Raises:
         SettingsError: with every problem of every source.
-        TypeError: a flag that is no setting.
+        TypeError: a flag that is not a setting.
     """
     directory = directory.absolute()
     gathered = gather(_setting_names(), environ, directory, flags)

@@ -16,7 +16,7 @@ MACHINERY = ("batchwright.engine.", "sqlalchemy.", "psycopg.", "pydantic.", "con
 """Modules that call and are called by everybody: an exception passes through them, and is not about them."""
 
 
-def said_by(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What an exception says. Of a database's error what its driver says of it first: the statement, its parameters and
     the rows that it met may hold a secret; so may a URL. Raises what its own ``__str__`` raises.
     """
@@ -63,7 +63,7 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
     for frame, line in walk_tb(error.__traceback__):
         yield f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
     try:
-        text = said_by(error)
+        text = message_of(error)
     except Exception:
         text = "(it cannot say what)"
     yield f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__

@@ -19,7 +19,7 @@ from batchwright.engine.errors import (
     NotFound,
     Refused,
 )
-from batchwright.engine.faults import ReadTooLong, in_words
+from batchwright.engine.faults import ReadTooLong, database_error_text
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.actor import Unauthenticated
 
@@ -111,7 +111,7 @@ def problem_of(error: Exception) -> Problem | None:
             remedy="Ask for less, by a filter or a smaller limit, or again when less is at work",
             retry_after=RETRY_AFTER_SECONDS,
         )
-    words = in_words(error)
+    words = database_error_text(error)
     if words is None:
         return None
     # What stands around us failed; its own words may name places inside.

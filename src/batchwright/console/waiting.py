@@ -17,8 +17,8 @@ import structlog
 from starlette.requests import Request
 
 from batchwright.engine.store import steering
+from batchwright.engine.store.notify import RUNS, Listener, listener_for
 from batchwright.engine.store.read_limit import READ_SECONDS
-from batchwright.engine.store.wake import RUNS, Wake, wake_of
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import show_run_to
@@ -61,7 +61,7 @@ class RunWatch:
         self._app = app
         self._lock = threading.Lock()
         self._waiting: dict[str, set[_Waiter]] = {}
-        self._wake: Wake | None = None
+        self._listener: Listener | None = None
         self._ended = False
 
     @property
@@ -108,16 +108,18 @@ class RunWatch:
     def _add(self, run_id: str, waiter: _Waiter) -> None:
         with self._lock:
             self._waiting.setdefault(run_id, set()).add(waiter)
-            if self._wake is None:
-                self._wake = wake_of(self._app.database, RUNS)
-                threading.Thread(target=self._watch, args=(self._wake,), name=WATCHER, daemon=True).start()
-            self._wake.poke()  # it may have changed since it was seen
+            if self._listener is None:
+                self._listener = listener_for(self._app.database, RUNS)
+                threading.Thread(
+                    target=self._watch, args=(self._listener,), name=WATCHER, daemon=True
+                ).start()
+            self._listener.wake()  # it may have changed since it was seen
 
     def _make_late(self, waiter: _Waiter) -> None:
         with self._lock:
             waiter.late = True
-            if self._wake is not None:
-                self._wake.poke()
+            if self._listener is not None:
+                self._listener.wake()
 
     def _remove(self, run_id: str, waiter: _Waiter) -> None:
         with self._lock:
@@ -125,32 +127,32 @@ class RunWatch:
             waiting.discard(waiter)
             if not waiting:
                 self._waiting.pop(run_id, None)
-            if not self._waiting and self._wake is not None:
-                self._wake.poke()
+            if not self._waiting and self._listener is not None:
+                self._listener.wake()
 
     def _all(self) -> list[_Waiter]:
         with self._lock:
             return [waiter for waiting in self._waiting.values() for waiter in waiting]
 
-    def _watch(self, wake: Wake) -> None:
+    def _watch(self, listener: Listener) -> None:
         READ_SECONDS.set(READ_SECONDS_OF_WATCH)
         try:
             while self._goes_on():
                 self._look()
-                wake.wait(SECONDS_BETWEEN_LOOKS)
+                listener.wait(SECONDS_BETWEEN_LOOKS)
         except Exception:
             log.exception("runs are not watched for a moment; who waits asks again")
             with self._lock:
-                self._wake = None
+                self._listener = None
             self._release(self._all())
         finally:
-            wake.close()
+            listener.close()
 
     def _goes_on(self) -> bool:
         """False when nobody waits; the next who does starts another thread."""
         with self._lock:
             if not self._waiting:
-                self._wake = None
+                self._listener = None
             return bool(self._waiting)
 
     def _look(self) -> None:

@@ -28,13 +28,15 @@ def encode(customers: Collection[str], months: Collection[str]) -> str | None:
 def combine(attributions: Iterable[str]) -> tuple[str | None, list[str] | None]:
     """The customer, where all scopes have the same one, and the months (YYYY-MM) from the first to the last.
 
-    What is no customer's id and no month is left out: no run stays open for what a scope has said.
+    Anything but ids and months is left out: what a scope has said keeps no run open.
     """
     customers: set[str] = set()
     months: set[str] = set()
     for attribution in map(json.loads, attributions):
         customers.update(storable(one) for one in attribution["customers"] if isinstance(one, str))
-        months.update(one for one in attribution["months"] if isinstance(one, str) and _MONTH.fullmatch(one))
+        months.update(
+            month for month in attribution["months"] if isinstance(month, str) and _MONTH.fullmatch(month)
+        )
     customer = next(iter(customers)) if len(customers) == 1 else None
     return customer, _span(min(months), max(months)) if months else None
 

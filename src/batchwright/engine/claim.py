@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.engine import events, processes
-from batchwright.engine.abilities import Abilities
+from batchwright.engine.capabilities import Capabilities
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Conflict, FenceLost
 from batchwright.engine.events import Events
-from batchwright.engine.lease import Watch, take_over
+from batchwright.engine.lease import OwnerMonitor, take_over
 from batchwright.engine.queue import Slots, promote
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import ACTIVE, Run, State
@@ -85,16 +85,16 @@ class Claims:
         self._events = events
         self._lease_seconds = lease_seconds
         self._max_active_runs = max_active_runs
-        self.abilities = Abilities(registry, clock)
+        self.capabilities = Capabilities(registry, clock)
 
     def claim_on_submit(self, connection: Connection, run: Run) -> Claim:
         """Claim a run in the transaction that submits it, unless it has to wait for a slot, or for its turn."""
         if run.in_caller:
             queue.lock_queue(connection)
             return self._claim(connection, run, no_extra_write)
-        slots = promote(connection, self._max_active_runs, self.abilities.doable())
+        slots = promote(connection, self._max_active_runs, self.capabilities.runnable())
         promoted = next((queued for queued in slots.queued if queued.id == run.id), None)
-        if promoted is None or len(slots.at_work) >= slots.number:
+        if promoted is None or len(slots.active) >= slots.number:
             return NotOurs(promoted or run)
         return self._claim(connection, promoted, no_extra_write)
 
@@ -107,7 +107,7 @@ class Claims:
         run = self._read(run_key)
         if run.state not in (State.HOLDING, State.QUEUED):
             return NotOurs(run)
-        self.abilities.require(run)
+        self.capabilities.require(run)
         try:
             return self._claim_or_wait(run_key, stop, extra)
         except FenceLost:
@@ -127,17 +127,17 @@ class Claims:
             )
         if run.state not in ACTIVE:
             return self.claim_or_wait(run_key, stop, extra)
-        self.abilities.require(run)
+        self.capabilities.require(run)
         return self._after_silence(run, stop, extra)
 
     def any_waiting(self) -> bool:
         """Whether a run waits that this process could claim now. Takes no lock."""
         while True:
             with self._database.read_autocommit() as connection:
-                found = queue.to_claim(connection, self._max_active_runs, self.abilities.doable())
+                found = queue.to_claim(connection, self._max_active_runs, self.capabilities.runnable())
             if not found:
                 return False
-            if self.abilities.those_doable(found):
+            if self.capabilities.runnable_of(found):
                 return True
             # All of them are passed over from now on: the next look finds others.
 
@@ -145,33 +145,35 @@ class Claims:
         """Claim the run whose turn it is among those that this process can do, if one waits that has a slot."""
         self._leases.open()
         while True:
-            doable = self.abilities.doable()
+            runnable = self.capabilities.runnable()
             try:
                 with self._database.write() as connection:
-                    slots = promote(connection, self._max_active_runs, doable)
+                    slots = promote(connection, self._max_active_runs, runnable)
                     run = slots.next
                     if run is None:
                         return NextClaim(None, any_after=False)
-                    is_known = self.abilities.accepts(run)
+                    is_known = self.capabilities.accepts(run)
                     claimed = self._claim(connection, run, no_extra_write).run if is_known else None
             except FenceLost:  # it was steered elsewhere meanwhile
                 return NextClaim(None, any_after=True)
             if claimed is not None:
-                self.abilities.forget(claimed)
+                self.capabilities.forget(claimed)
             # Out of the lock: what may be next is known when its turn comes.
-            self.abilities.those_doable(one for one in slots.waiting if claimed is None or one is not run)
+            self.capabilities.runnable_of(
+                other for other in slots.waiting if claimed is None or other is not run
+            )
             if claimed is not None:
                 return NextClaim(claimed, slots.any_after)
 
-    def leave_stranded(self, dead: Sequence[Run]) -> list[Run]:
+    def leave_orphaned(self, dead: Sequence[Run]) -> list[Run]:
         """Those of the runs without an owner that this process can take over; the others it leaves.
 
         They are at work as before, for whoever can do them, and take no slot from those that can be done here.
         """
-        if judged := self.abilities.judged():
+        if examined := self.capabilities.examined():
             with self._database.read() as connection:
-                self.abilities.forget_all_but(queue.not_ended(connection, judged))
-        return self.abilities.leave_stranded(dead)
+                self.capabilities.forget_all_but(queue.not_ended(connection, examined))
+        return self.capabilities.leave_orphaned(dead)
 
     def hand_back(self, run: Run) -> None:
         """Let others claim a run that was claimed here and cannot be driven, if nobody has taken it since."""
@@ -183,12 +185,12 @@ class Claims:
         with self._database.read() as connection:
             return queue.active(connection)
 
-    def watch(self) -> Watch:
-        """What sees which owners are gone. To be closed."""
-        return Watch(self._leases, self._lease_seconds, self._clock)
+    def monitor(self) -> OwnerMonitor:
+        """Sees which owners are gone. To be closed."""
+        return OwnerMonitor(self._leases, self._lease_seconds, self._clock)
 
     def take_over(self, run: Run, stop: Stop, extra: ExtraWrite = no_extra_write) -> Run:
-        """A run whose takeover was claimed from its watch, ours now. Raises ``FenceLost`` when it moved on."""
+        """A run whose takeover the monitor has claimed, ours now. Raises ``FenceLost`` when it moved on."""
         taken = take_over(self._database, self._leases, run, self._clock, extra, stop)
         self._events.publish(events.RunTakenOver(run.run_id, run.owner or "nobody"))
         return taken
@@ -198,9 +200,9 @@ class Claims:
 
         Returns the run as it stands when ``stop`` says so. ``on_progress`` is called at each look.
         """
-        watch = self.watch()
+        monitor = self.monitor()
         try:
-            looked = -watch.interval
+            looked = -monitor.interval
             while True:
                 with self._database.read() as connection:
                     run = runs.uncounted(connection, run_key)
@@ -208,61 +210,61 @@ class Claims:
                 on_progress(run, done.records)
                 if run.state not in ACTIVE or stop():
                     return NotOurs(self._read(run_key))
-                if self._clock.monotonic() - looked >= watch.interval:
+                if self._clock.monotonic() - looked >= monitor.interval:
                     looked = self._clock.monotonic()
-                    dead = self.abilities.those_doable(watch.look([run]))
-                    if dead and (taken := self._taken(watch, run, stop, no_extra_write)):
+                    dead = self.capabilities.runnable_of(monitor.look([run]))
+                    if dead and (taken := self._taken(monitor, run, stop, no_extra_write)):
                         return taken
-                self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, watch.interval))
+                self._clock.sleep(min(SECONDS_BETWEEN_LOOKS, monitor.interval))
         finally:
-            watch.close()
+            monitor.close()
 
     def _claim_or_wait(self, run_key: int, stop: Stop, extra: ExtraWrite) -> Claim:
-        said = False
+        announced = False
         idle = _IdleSlot(self._clock)
         while True:
-            doable = self.abilities.doable()
+            runnable = self.capabilities.runnable()
             with self._database.write() as connection:
-                slots = promote(connection, self._max_active_runs, doable)
+                slots = promote(connection, self._max_active_runs, runnable)
                 run = runs.uncounted(connection, run_key)
                 if run.state not in (State.HOLDING, State.QUEUED):
                     return NotOurs(runs.by_key(connection, run_key))
-                has_slot = len(slots.at_work) < slots.number
-                queued = {one.id for one in slots.queued}
+                has_slot = len(slots.active) < slots.number
+                queued = {other.id for other in slots.queued}
                 left_alone = idle.is_left(queued if has_slot else set())
                 if run.in_caller or (has_slot and (run.id in queued or left_alone)):
                     return self._claim(connection, run, extra)
             if stop():
                 return NotOurs(run)
-            if not has_slot and not said:
+            if not has_slot and not announced:
                 self._events.publish(events.RunWaiting(run.run_id, _why(slots)))
-                said = True
+                announced = True
             self._clock.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _after_silence(self, run: Run, stop: Stop, extra: ExtraWrite) -> Claim:
         """Take the run over after its owner was silent for one lease, unless ``stop`` says so before."""
-        watch = self.watch()
+        monitor = self.monitor()
         try:
             waited = False
-            while not watch.look([run]):
+            while not monitor.look([run]):
                 if not waited:
                     reason = f"its owner {run.owner} may be alive; looking for {self._lease_seconds:g} s"
                     self._events.publish(events.RunWaiting(run.run_id, reason))
                     waited = True
-                self._clock.sleep(watch.interval)
+                self._clock.sleep(monitor.interval)
                 if stop():
                     return NotOurs(run)
-                if watch.moved(run):
+                if monitor.moved(run):
                     raise _owner_lives(run)
-            if taken := self._taken(watch, run, stop, extra):
+            if taken := self._taken(monitor, run, stop, extra):
                 return taken
         finally:
-            watch.close()
+            monitor.close()
         raise _owner_lives(run)
 
-    def _taken(self, watch: Watch, run: Run, stop: Stop, extra: ExtraWrite) -> Claimed | None:
+    def _taken(self, monitor: OwnerMonitor, run: Run, stop: Stop, extra: ExtraWrite) -> Claimed | None:
         """A run whose owner is gone, taken over; ``None`` when somebody else was faster, or its owner woke up."""
-        if not watch.claim(run):
+        if not monitor.claim(run):
             return None
         try:
             return Claimed(self.take_over(run, stop, extra))
@@ -302,8 +304,8 @@ class _IdleSlot:
 
 
 def _why(slots: Slots) -> str:
-    by = ", ".join(run.run_id for run in slots.at_work)
-    taken = f"{len(slots.at_work)} of {slots.number} slots taken, by {by}"
+    by = ", ".join(run.run_id for run in slots.active)
+    taken = f"{len(slots.active)} of {slots.number} slots taken, by {by}"
     return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
 
 

@@ -1,7 +1,7 @@
 """Scopes executed by an existing Dask cluster; by another executor when there is none for one lease.
 
 What Dask knows of a scope decides nothing: a task it gives up for lost may still be at work, and the fence and the mark
-of the scope take care of it. So its futures are only news, and every wait for it has a limit.
+of the scope take care of it. So its futures only inform, and every wait for it has a limit.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Dispatcher:
             executor=self._executor,
             apart=self._apart,
         )
-        self._at_work: dict[int, Run] = {}
+        self._active: dict[int, Run] = {}
 
     def drive(self, run_key: int, stop: Stop = lambda: False) -> Run:
         """Drive a waiting run until it has ended, or until ``stop`` says so; then it is handed back as Queued.
@@ -144,11 +144,11 @@ class Dispatcher:
                 lease = Lease(self._leases, run, self._lease_seconds, self._standby)
                 session = RunSession(self._database, lease.record)
                 with closing(session), lease.recording(session.current_session()):
-                    self._at_work[run.id] = run
+                    self._active[run.id] = run
                     try:
                         run = self._steps(run, session, stop)
                     finally:
-                        del self._at_work[run.id]
+                        del self._active[run.id]
             except FenceLost as lost:
                 self._events.publish(events.RunLost(run.run_id, str(lost)))
                 return self._read(run.id)
@@ -158,13 +158,13 @@ class Dispatcher:
             self._tell(run)
             return run
 
-    def hasten(self) -> None:
+    def stop_waiting(self) -> None:
         """Have the scopes at hand wait for nobody: neither for a lock of somebody else, which becomes a passing fault
         (on PostgreSQL), nor for a process of ours that is stopped.
         """
         self._executor.end_stopped()
         self._apart.end_stopped()
-        for run in list(self._at_work.values()):
+        for run in list(self._active.values()):
             self._leases.cancel_waits(run.id, run.fence)
 
     def _tell(self, run: Run) -> None:
@@ -203,9 +203,9 @@ class Dispatcher:
                 raise
             reason = text_of(error)
             if not isinstance(error, VERDICTS):
-                told = raised(error)
-                reason = told.message
-                log.error("the run raised an exception", error=reason, traceback=told.traceback)
+                fault = raised(error)
+                reason = fault.message
+                log.error("the run raised an exception", error=reason, traceback=fault.traceback)
             return self._with_retries(lambda: self._finishing.fail(run, session, reason), stop)
 
     def _asked(self, run: Run) -> steering.Asked | None:

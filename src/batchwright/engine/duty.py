@@ -1,4 +1,4 @@
-"""The thread of a duty that a worker cannot do without."""
+"""The thread of a duty that a worker needs."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from batchwright.config.tracebacks import place_of, said_by, traceback_text
+from batchwright.config.tracebacks import message_of, place_of, traceback_text
 
 MOST_CHARACTERS = 1_000
 """So many of what an exception says are kept."""
@@ -111,7 +111,7 @@ class TransactionEnded(Exception):
 
 
 class JobExit(Exception):
-    """A job raised something that is no ``Exception``, as ``sys.exit`` does: ``raised``."""
+    """A job raised something other than an ``Exception``, as ``sys.exit`` does: ``raised``."""
 
     def __init__(self, raised: BaseException) -> None:
         super().__init__(error_text(raised))
@@ -126,7 +126,7 @@ def storable(text: str) -> str:
 def text_of(error: BaseException) -> str:
     """What an exception says, storable; also of one that cannot say it."""
     try:
-        return storable(said_by(error))
+        return storable(message_of(error))
     except Exception:
         return "(it cannot say what)"
 

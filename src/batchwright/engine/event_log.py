@@ -12,17 +12,17 @@ from batchwright.engine.run import State
 
 log = structlog.get_logger()
 
-WORDS: dict[type[Event], str] = {
+MESSAGES: dict[type[Event], str] = {
     events.RunSubmitted: "run submitted",
     events.RunWaiting: "run waits",
     events.RunStarted: "run started",
-    events.RunTakenOver: "run goes on here, its process was gone",
+    events.RunTakenOver: "run taken over, its owner had died",
     events.RunPlanned: "run planned",
     events.ScopeDone: "scope done",
     events.ScopeRetried: "scope tried again",
     events.RecordErrored: "record raised an exception",
-    events.WorkerReplaced: "process of the pool replaced",
-    events.ExecutorFellBack: "run goes on with another executor",
+    events.WorkerReplaced: "pool process replaced",
+    events.ExecutorFellBack: "run falls back to another executor",
     events.RunHandedBack: "run handed back",
     events.RunPaused: "run paused",
     events.RunLost: "run is no longer worked on here",
@@ -30,8 +30,8 @@ WORDS: dict[type[Event], str] = {
     events.ScheduleFired: "schedule fired",
     events.ScheduleTimesNotRun: "times of a schedule not run",
     events.MailSent: "mail sent",
-    events.MailPutOff: "mail put off",
-    events.MailFailed: "mail refused for good",
+    events.MailDeferred: "mail deferred",
+    events.MailFailed: "mail rejected",
     events.MailUntouched: "mail waits for a sender of its route",
     events.ScheduleLate: "schedule late",
     events.PingSent: "ping answered",
@@ -39,7 +39,7 @@ WORDS: dict[type[Event], str] = {
 }
 """What the line of each event says; its facts follow by name. Points reached are for tests, and are not logged."""
 
-OVER_HERE = (events.RunEnded, events.RunHandedBack, events.RunPaused, events.RunLost)
+RELEASED = (events.RunEnded, events.RunHandedBack, events.RunPaused, events.RunLost)
 
 TROUBLE = (
     events.RunTakenOver,
@@ -47,7 +47,7 @@ TROUBLE = (
     events.WorkerReplaced,
     events.ExecutorFellBack,
     events.RunLost,
-    events.MailPutOff,
+    events.MailDeferred,
     events.MailFailed,
     events.MailUntouched,
     events.ScheduleLate,
@@ -73,21 +73,21 @@ class EventLog:
             faults.setdefault(event.fault, _Fault(event)).records += 1
             return
         if isinstance(event, events.ScopeDone):
-            self._tell_faults(event.run_id, only_new=True)
-        if isinstance(event, OVER_HERE):
-            self._tell_faults(event.run_id, only_new=False)
+            self._log_faults(event.run_id, only_new=True)
+        if isinstance(event, RELEASED):
+            self._log_faults(event.run_id, only_new=False)
             self._faults.pop(event.run_id, None)
         write = log.warning if _is_trouble(event) else log.info
-        write(WORDS[type(event)], **asdict(event))
+        write(MESSAGES[type(event)], **asdict(event))
 
-    def _tell_faults(self, run_id: str, *, only_new: bool) -> None:
+    def _log_faults(self, run_id: str, *, only_new: bool) -> None:
         for fault in self._faults.get(run_id, {}).values():
-            if fault.records and not (only_new and fault.told):
+            if fault.records and not (only_new and fault.logged):
                 facts = asdict(fault.first)
-                if fault.told:
+                if fault.logged:
                     facts["traceback"] = None
-                log.warning(WORDS[events.RecordErrored], **facts, records=fault.records)
-                fault.told, fault.records = True, 0
+                log.warning(MESSAGES[events.RecordErrored], **facts, records=fault.records)
+                fault.logged, fault.records = True, 0
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class _Fault:
     first: events.RecordErrored
     records: int = 0
     """Those not told of yet."""
-    told: bool = False
+    logged: bool = False
 
 
 def _is_trouble(event: Event) -> bool:

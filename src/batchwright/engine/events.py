@@ -1,7 +1,7 @@
 """What happens to runs, as small typed facts. Whoever wants to know subscribes.
 
 What is said of a run has been committed before it is published. A process that dies in between has done it and told
-nobody: the database is the record, events are the news. Only :class:`Reached` speaks of a moment, also of one inside a
+nobody: the database is the record, events only inform. Only :class:`Reached` speaks of a moment, also of one inside a
 transaction.
 """
 
@@ -226,7 +226,7 @@ class MailSent:
 
 
 @dataclass(frozen=True, slots=True)
-class MailPutOff:
+class MailDeferred:
     """A mail could not be delivered now; it is tried again."""
 
     mail_id: str
@@ -303,7 +303,7 @@ Event = (
     | ScheduleFired
     | ScheduleTimesNotRun
     | MailSent
-    | MailPutOff
+    | MailDeferred
     | MailFailed
     | MailUntouched
     | ScheduleLate

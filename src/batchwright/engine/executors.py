@@ -78,7 +78,7 @@ class ProcessDied(TaskLost):
 
 
 class PoolUnavailable(Exception):
-    """There are no processes that could execute anything for us; the text says why."""
+    """No process can execute a scope for us; the text says why."""
 
 
 class ScopeKills(Exception):

@@ -6,7 +6,7 @@ import random
 
 from sqlalchemy.exc import DBAPIError
 
-from batchwright.config.tracebacks import said_by
+from batchwright.config.tracebacks import message_of
 
 # PostgreSQL's SQLSTATE: connection exceptions, insufficient resources, system errors (input and output, files);
 # operator intervention (a statement cancelled or timed out, shutdown, restart, a session ended, also for standing
@@ -106,10 +106,10 @@ def is_lock_timeout(error: BaseException) -> bool:
 
 def reason_of(error: BaseException) -> str:
     """What the driver said, without the statement that SQLAlchemy adds; of any other exception its text."""
-    return said_by(error)
+    return message_of(error)
 
 
-def in_words(error: BaseException) -> tuple[str, str] | None:
+def database_error_text(error: BaseException) -> tuple[str, str] | None:
     """What a fault of the surroundings is, and the remedy, for people; ``None`` for any other exception."""
     if not is_transient(error):
         return None

@@ -270,8 +270,8 @@ class BatchJob(ABC):
     def count(self, context: StartContext, at_most: int) -> int:
         """How many records ``start`` would give; may stop counting beyond ``at_most``."""
         counted = 0
-        for one in self.start(context):
-            counted += len(one.keys) if isinstance(one, Group) else 1
+        for entry in self.start(context):
+            counted += len(entry.keys) if isinstance(entry, Group) else 1
             if counted > at_most:
                 break
         return counted
@@ -371,7 +371,7 @@ def check_line(line: Preview) -> Preview:
         reports.check_minor(line.amount.minor)
         reports.check_currency(line.amount.currency)
     if line.change is not None:
-        reports.check_minors(one for one in line.change[:2] if one is not None)
+        reports.check_minors(minor for minor in line.change[:2] if minor is not None)
         reports.check_currency(line.change.currency)
     return line._replace(
         kind=reports.checked_name("kind of a line", line.kind),

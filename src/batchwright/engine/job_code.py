@@ -1,6 +1,6 @@
 """The border between the engine and what the author of a job wrote: whatever is raised there ends no more than the job.
 
-``sys.exit``, a cancelled task and their like are no ``Exception``: they would end a thread without a word, and leave
+``sys.exit``, a cancelled task and the like are not an ``Exception``: they would end a thread silently, and leave
 its run without a process.
 """
 
@@ -44,8 +44,8 @@ class _JobCode(AbstractContextManager[None]):
 
 
 JOB_CODE = _JobCode()
-"""A block that calls what an author wrote. Raises ``JobExit`` in place of what is no ``Exception``, but for a Ctrl-C of
-whoever sits at the program.
+"""A block that calls what an author wrote. Raises ``JobExit`` in place of all but an ``Exception`` and a Ctrl-C at the
+program.
 """
 
 
@@ -65,10 +65,10 @@ def each(given: Iterable[T]) -> Iterator[T]:
     while True:
         with JOB_CODE:
             try:
-                one = next(iterator)
+                value = next(iterator)
             except StopIteration:
                 return
-        yield one
+        yield value
 
 
 @contextmanager

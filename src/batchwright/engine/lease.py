@@ -25,7 +25,7 @@ from batchwright.engine.run import Run
 from batchwright.engine.standby import Standby
 from batchwright.engine.store import runs
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.leases import PEER, LeaseStore, Pulse, Session
+from batchwright.engine.store.leases import PEER, Heartbeat, LeaseStore, Session
 
 BEATS_PER_LEASE = 4
 OWN_BEATS_NEEDED = 2
@@ -56,7 +56,7 @@ class Lease:
         if not self._begin():
             raise FenceLost(self._run.run_id)
         if self._standby is not None:
-            self._standby.watch(heart(self._run), self._run.fence, self._interval)
+            self._standby.watch(heartbeat_name(self._run), self._run.fence, self._interval)
             if self._run.fence > 1:  # who had it before may have died of silence
                 self._standby.start()
         self._thread.start()
@@ -68,12 +68,12 @@ class Lease:
         self._stop.set()
         self._thread.join()
         if self._standby is not None:
-            self._standby.forget(heart(self._run))
+            self._standby.forget(heartbeat_name(self._run))
         if isinstance(error, FenceLost):
             return  # what is recorded there by now is the taker's
         try:
             if error is None or is_transient(error):
-                self._store.end(heart(self._run), self._run.fence, self._run.id)
+                self._store.end(heartbeat_name(self._run), self._run.fence, self._run.id)
             else:  # it counts as a death (`take_over`): the next owner may fare no better
                 self._store.forget_sessions(self._run.id, self._run.fence)
         except DBAPIError as trouble:
@@ -93,7 +93,7 @@ class Lease:
 
         On SQLite this process is recorded with it: a taker has to know whom to end from our first lock on.
         """
-        name, fence = heart(self._run), self._run.fence
+        name, fence = heartbeat_name(self._run), self._run.fence
         session = processes.this_process() if self._store.is_sqlite else self._session
         for attempt in range(2, MAX_ATTEMPTS + 1):
             try:
@@ -105,7 +105,7 @@ class Lease:
         return self._store.begin(name, fence, self._run.id, session, self._seconds)
 
     def _beat(self) -> None:
-        name, fence = heart(self._run), self._run.fence
+        name, fence = heartbeat_name(self._run), self._run.fence
         while not self._stop.wait(self._interval):
             try:
                 # A server that broke down may have forgotten the row: it does not wait for the disk.
@@ -123,13 +123,13 @@ class Lease:
 class _Seen:
     """A counter as it was last seen to have moved: when, and how many beats of our own there had been by then."""
 
-    pulse: Pulse | None
+    heartbeat: Heartbeat | None
     since: float
     own_beats: int
     moved: bool
 
 
-class Watch:
+class OwnerMonitor:
     """The peer's side: which of some runs have lost their owner?"""
 
     def __init__(self, store: LeaseStore, seconds: float, clock: Clock) -> None:
@@ -156,10 +156,12 @@ class Watch:
         self._begun = self._store.beat(self._name, 0)
         self._own_beats += self._begun
         asked = self._clock.monotonic()
-        pulses = self._store.pulses([heart(run) for run in runs])
+        heartbeats = self._store.heartbeats([heartbeat_name(run) for run in runs])
         # An answer may have taken long: a counter stands still from when it came, until the next was asked.
         answered = self._clock.monotonic()
-        self._seen = {_key(run): self._seen_now(run, pulses.get(heart(run)), answered) for run in runs}
+        self._seen = {
+            _key(run): self._seen_now(run, heartbeats.get(heartbeat_name(run)), answered) for run in runs
+        }
         return [run for run in runs if self._is_dead(self._seen[_key(run)], asked)]
 
     def moved(self, run: Run) -> bool:
@@ -168,24 +170,24 @@ class Watch:
 
     def claim(self, run: Run) -> bool:
         """Claim the takeover; False when the owner woke up or another peer was faster."""
-        return self._store.claim(heart(run), self._seen[_key(run)].pulse, self._name)
+        return self._store.claim(heartbeat_name(run), self._seen[_key(run)].heartbeat, self._name)
 
     def close(self) -> None:
         """Forget our own heartbeat."""
         self._store.end(self._name, 0)
 
-    def _seen_now(self, run: Run, pulse: Pulse | None, answered: float) -> _Seen:
+    def _seen_now(self, run: Run, heartbeat: Heartbeat | None, answered: float) -> _Seen:
         seen = self._seen.get(_key(run))
-        if seen is None and pulse is not None and pulse.lease_seconds not in (None, self._seconds):
-            lengths = {"ours": self._seconds, "owner": pulse.lease_seconds}
+        if seen is None and heartbeat is not None and heartbeat.lease_seconds not in (None, self._seconds):
+            lengths = {"ours": self._seconds, "owner": heartbeat.lease_seconds}
             log.warning("leases of two lengths; waiting for the longer", run_id=run.run_id, **lengths)
-        if seen is None or seen.pulse != pulse:
-            return _Seen(pulse, answered, self._own_beats, moved=seen is not None)
+        if seen is None or seen.heartbeat != heartbeat:
+            return _Seen(heartbeat, answered, self._own_beats, moved=seen is not None)
         seen.moved = False
         return seen
 
     def _is_dead(self, seen: _Seen, asked: float) -> bool:
-        theirs = None if seen.pulse is None else seen.pulse.lease_seconds
+        theirs = None if seen.heartbeat is None else seen.heartbeat.lease_seconds
         own_beats = self._own_beats - seen.own_beats
         return asked - seen.since >= max(self._seconds, theirs or 0) and own_beats >= OWN_BEATS_NEEDED
 
@@ -228,15 +230,15 @@ def take_over(
     only one whose heartbeat stands still has died. ``extra`` is called in the same transaction. Raises
     ``FenceLost`` when the run moved on meanwhile, and the database's fault when ``stop`` says so before.
     """
-    told: set[Session] = set()
-    said_at: float | None = None
-    pulse = store.look(heart(run))
-    died = pulse is not None and pulse.fence == run.fence
+    unended: set[Session] = set()
+    logged_at: float | None = None
+    heartbeat = store.look(heartbeat_name(run))
+    died = heartbeat is not None and heartbeat.fence == run.fence
     while True:
         for session in store.sessions(run.id, run.fence):
             reason = end_session(store, session)
-            if reason is not None and session not in told:
-                told.add(session)
+            if reason is not None and session not in unended:
+                unended.add(session)
                 log.warning(
                     "cannot end what the old owner works with; going on by the fence",
                     **{"run_id": run.run_id, session.kind: session.pid, "reason": reason},
@@ -249,8 +251,8 @@ def take_over(
         except DBAPIError as error:
             if not is_transient(error) or stop():
                 raise
-            if said_at is None or clock.monotonic() - said_at >= SECONDS_BETWEEN_COMPLAINTS:
-                said_at = clock.monotonic()
+            if logged_at is None or clock.monotonic() - logged_at >= SECONDS_BETWEEN_COMPLAINTS:
+                logged_at = clock.monotonic()
                 log.warning("takeover has to wait", run_id=run.run_id, reason=reason_of(error))
             clock.sleep(0.2)
 
@@ -262,7 +264,7 @@ def end_session(store: LeaseStore, session: Session) -> str | None:
     return store.terminate(session)
 
 
-def heart(run: Run) -> str:
+def heartbeat_name(run: Run) -> str:
     """The name of a run's heartbeat."""
     return f"run/{run.id}"
 

@@ -123,10 +123,10 @@ def page(
     for stored in scopes.read_all(connection, run.id, outcome, max(number, 1) - 1, at_a_time):
         chosen = _chosen(connection, stored, outcome, None)
         if stored.number == number:
-            chosen = [one for one in chosen if one[0] > position]
+            chosen = [entry for entry in chosen if entry[0] > position]
         chosen = chosen[: size + 1 - len(places)]
-        places += ((stored.number, one[0]) for one in chosen)
-        found += _told_of(connection, stored, job, chosen, with_facts)
+        places += ((stored.number, entry[0]) for entry in chosen)
+        found += _record_outcomes(connection, stored, job, chosen, with_facts)
         if len(places) > size:
             return found[:size], places[size - 1]
     return found, None
@@ -171,7 +171,7 @@ def _of_scope(
     with_facts: bool,
 ) -> Iterator[RecordOutcome]:
     chosen = _chosen(connection, stored, outcome, code)
-    return _told_of(connection, stored, job, chosen, with_facts)
+    return _record_outcomes(connection, stored, job, chosen, with_facts)
 
 
 def _chosen(
@@ -186,7 +186,7 @@ def _chosen(
     ]
 
 
-def _told_of(
+def _record_outcomes(
     connection: Connection,
     stored: scopes.StoredScope,
     job: BatchJob | None,
@@ -206,10 +206,10 @@ def _described(
     with_facts: bool,
 ) -> Iterator[RecordOutcome]:
     keys = [key for key, _ in entries]
-    ids = _told(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
+    ids = _by_job(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
     facts: Mapping[int, Mapping[str, str]] = {}
     if job and with_facts:
-        facts = _told(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
+        facts = _by_job(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
     for key, entry in entries:
         yield RecordOutcome(
             record_key=key,
@@ -222,7 +222,7 @@ def _described(
         )
 
 
-def _told(
+def _by_job(
     connection: Connection,
     ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
     keys: Sequence[int],
@@ -230,15 +230,15 @@ def _told(
 ) -> Mapping[int, T]:
     """What the job knows of records; of those over which it raises ``damaged``, and a line in the log."""
     raised: dict[int, str] = {}
-    known = dict(_known(connection, ask, keys, raised)) if keys else {}
+    known = dict(_known_in_halves(connection, ask, keys, raised)) if keys else {}
     if raised:
         log.warning(
-            "the job cannot say more of records", records=len(raised), reason=next(iter(raised.values()))
+            "the job cannot describe records", records=len(raised), reason=next(iter(raised.values()))
         )
     return {**known, **{key: damaged(key) for key in raised}}
 
 
-def _known(
+def _known_in_halves(
     connection: Connection,
     ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
     keys: Sequence[int],
@@ -255,7 +255,7 @@ def _known(
             return
         half = len(keys) // 2
         for some in (keys[:half], keys[half:]):
-            yield from _known(connection, ask, some, raised)
+            yield from _known_in_halves(connection, ask, some, raised)
     else:
         yield from known.items()
 

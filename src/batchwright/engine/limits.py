@@ -51,7 +51,7 @@ class SameFault(Exception):
 
 
 @dataclass(slots=True)
-class SameFaultWatch:
+class SameFaultCheck:
     """Whether the first records of a run, whole scopes of at least two groups, have all raised the same.
 
     ``hopeful`` from the first record on that has not.
@@ -81,11 +81,11 @@ class SameFaultWatch:
             )
 
 
-def same_fault_so_far(connection: Connection, run: Run) -> SameFaultWatch:
+def same_fault_so_far(connection: Connection, run: Run) -> SameFaultCheck:
     """The watch of a run that goes on in another process, by the ledger of the scopes that are done. Raises
     ``SameFault``.
     """
-    watch = SameFaultWatch(hopeful=False)
+    watch = SameFaultCheck(hopeful=False)
     for stored in scopes.read_all(connection, run.id):
         if watch.hopeful:
             break

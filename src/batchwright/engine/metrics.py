@@ -20,7 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._at_work: set[str] = set()
+        self._active: set[str] = set()
         self._submitted = self._counter("runs_submitted", "Runs enqueued here", "job", "mode")
         self._ended = self._counter("runs_ended", "Runs that came to their end here", "job", "state")
         self._takeovers = self._counter("takeovers", "Runs taken over from a process that was gone")
@@ -49,10 +49,10 @@ class Metrics:
             buckets=SCOPE_SECONDS,
             registry=self.registry,
         )
-        at_work = Gauge(
+        active_runs = Gauge(
             "batchwright_runs_at_work", "Runs that this process works on now", registry=self.registry
         )
-        at_work.set_function(lambda: len(self._at_work))
+        active_runs.set_function(lambda: len(self._active))
 
     def __call__(self, event: Event) -> None:
         """Count an event."""
@@ -80,7 +80,7 @@ class Metrics:
                 self._fires.labels(event.schedule, "not_run").inc(event.count)
             case events.MailSent():
                 self._mails.labels("sent").inc()
-            case events.MailPutOff():
+            case events.MailDeferred():
                 self._mails.labels("put off").inc()
             case events.MailFailed():
                 self._mails.labels("failed").inc()
@@ -92,14 +92,14 @@ class Metrics:
             case events.RunTakenOver():
                 self._takeovers.inc()
             case events.RunStarted():
-                self._at_work.add(event.run_id)
+                self._active.add(event.run_id)
             case events.RunHandedBack() | events.RunPaused():
-                self._at_work.discard(event.run_id)
+                self._active.discard(event.run_id)
             case events.RunLost():
-                self._at_work.discard(event.run_id)
+                self._active.discard(event.run_id)
                 self._lost.inc()
             case events.RunEnded():
-                self._at_work.discard(event.run_id)
+                self._active.discard(event.run_id)
                 self._ended.labels(event.job, event.state).inc()
                 self._records.labels(event.job, "not_reached").inc(event.not_reached)
 

@@ -10,7 +10,7 @@ from batchwright.engine.job import Group, Record
 from batchwright.engine.store.scopes import PlannedScope
 
 
-def cut(records: Iterable[Record | Group], size: int) -> Iterator[PlannedScope]:
+def split_into_scopes(records: Iterable[Record | Group], size: int) -> Iterator[PlannedScope]:
     """Scopes of at most ``size`` records, in the order given.
 
     A group larger than that is a scope by itself; a group without a record counts as one, so that no scope locks
@@ -35,14 +35,14 @@ def _whole_groups(records: Iterable[Record | Group]) -> Iterator[tuple[int | Non
     """Each group with its record keys; a record without a group stands alone."""
     group: int | None = None
     members: array[int] = array("q")
-    for one in records:
-        if isinstance(one, Group):
+    for record in records:
+        if isinstance(record, Group):
             if members:
                 yield group, members
                 group, members = None, array("q")
-            yield one
+            yield record
             continue
-        key, group_of_key = one
+        key, group_of_key = record
         if members and (group_of_key is None or group_of_key != group):
             yield group, members
             members = array("q")
@@ -87,9 +87,9 @@ def first_twice(read: Callable[[], Iterable[array[int]]], count: int) -> int | N
     for part in range(parts):
         seen: set[int] = set()
         for numbers in read():
-            mine = numbers if parts == 1 else [one for one in numbers if one % parts == part]
+            mine = numbers if parts == 1 else [number for number in numbers if number % parts == part]
             if not seen.isdisjoint(mine):
-                return next(one for one in mine if one in seen)
+                return next(number for number in mine if number in seen)
             before = len(seen)
             seen.update(mine)
             if len(seen) - before != len(mine):

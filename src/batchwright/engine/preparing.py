@@ -16,7 +16,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.finishing import Finishing
 from batchwright.engine.job import BatchJob, StartContext
 from batchwright.engine.job_code import JOB_CODE, each
-from batchwright.engine.plan import Ascent, GivenTwice, cut, first_twice
+from batchwright.engine.plan import Ascent, GivenTwice, first_twice, split_into_scopes
 from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
@@ -158,4 +158,4 @@ def _planned(reading: Connection, run: Run, job: BatchJob) -> Iterator[scopes.Pl
     context = StartContext(reading, lambda: stored_selection(reading, run.id))
     with JOB_CODE:
         records = job.start(context)
-    return cut(each(records), run.scope_size)
+    return split_into_scopes(each(records), run.scope_size)

@@ -25,7 +25,7 @@ from batchwright.engine.job import (
     check_line,
 )
 from batchwright.engine.job_code import JOB_CODE, each
-from batchwright.engine.plan import cut
+from batchwright.engine.plan import split_into_scopes
 from batchwright.engine.run import Run
 from batchwright.engine.store import scopes
 from batchwright.engine.store.database import Database
@@ -122,7 +122,7 @@ def _new_records(reading: Connection, preview: Run, job: BatchJob) -> Iterator[s
     context = StartContext(reading, lambda: stored_selection(reading, preview.id))
     with JOB_CODE:
         records = job.start(context)
-    for scope in cut(each(records), preview.scope_size):
+    for scope in split_into_scopes(each(records), preview.scope_size):
         new = [key for key in scope.keys if key not in known]
         ids = job.record_ids(reading, new) if new else {}
         yield from (f"{ids.get(key, key)} came since" for key in new)

@@ -17,7 +17,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.job import BatchJob
-from batchwright.engine.limits import TAKEOVERS_UNTIL_APART, SameFaultWatch, check_ceiling, same_fault_so_far
+from batchwright.engine.limits import TAKEOVERS_UNTIL_APART, SameFaultCheck, check_ceiling, same_fault_so_far
 from batchwright.engine.run import Ask, Run
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
 from batchwright.engine.store import scopes, steering
@@ -97,9 +97,9 @@ class Processing:
             return False
         return work.asked is None and not work.pending
 
-    def _same_fault(self, run: Run, done: scopes.DoneCounts) -> SameFaultWatch:
+    def _same_fault(self, run: Run, done: scopes.DoneCounts) -> SameFaultCheck:
         if not done.records or done.records > done.errored:
-            return SameFaultWatch(hopeful=done.records > 0)
+            return SameFaultCheck(hopeful=done.records > 0)
         with self._database.read() as connection:
             return same_fault_so_far(connection, run)
 

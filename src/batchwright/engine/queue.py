@@ -9,20 +9,20 @@ from sqlalchemy import Connection
 
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import queue, runs
-from batchwright.engine.store.queue import EVERYTHING, Doable
+from batchwright.engine.store.queue import EVERYTHING, Runnable
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
     """The flex queue in a transaction that holds it: nobody else moves runs out of the line until it ends.
 
-    ``queued`` and ``at_work`` are the runs in slots, in their order, ``left_over`` Queued ones whose caller is gone:
+    ``queued`` and ``active`` are the runs in slots, in their order, ``left_over`` Queued ones whose caller is gone:
     runs in their caller's thread take no slot.
     """
 
     number: int
     queued: list[Run]
-    at_work: list[Run]
+    active: list[Run]
     left_over: list[Run]
 
     @property
@@ -38,9 +38,9 @@ class Slots:
         """
         if self.left_over:
             return self.left_over[0]
-        if len(self.at_work) >= self.number:
+        if len(self.active) >= self.number:
             return None
-        busy = Counter(run.queue_key for run in self.at_work)
+        busy = Counter(run.queue_key for run in self.active)
         return min(self.queued, key=lambda run: (busy[run.queue_key], *_place(run)), default=None)
 
     @property
@@ -48,23 +48,23 @@ class Slots:
         """Whether another run can be claimed once ``next`` is."""
         if self.left_over:
             return True
-        return len(self.queued) > 1 and len(self.at_work) + 1 < self.number
+        return len(self.queued) > 1 and len(self.active) + 1 < self.number
 
 
-def promote(connection: Connection, max_active_runs: int, doable: Doable = EVERYTHING) -> Slots:
+def promote(connection: Connection, max_active_runs: int, runnable: Runnable = EVERYTHING) -> Slots:
     """Move Holding runs into the free slots, of those that this process can do.
 
     Next is the head of the key with the fewest runs in slots, ties by position. A Queued run that cannot be done here
     has no slot here: it keeps nobody waiting. At work are never more than there are slots, whoever claims.
     """
     queue.lock_queue(connection)
-    line = [run for run in queue.in_line(connection) if doable.counts(run)]
+    line = [run for run in queue.queued_in_order(connection) if runnable.counts(run)]
     in_slots = Counter(run.queue_key for run in line if not run.in_caller)
     free = max_active_runs - in_slots.total()
     queued = [run for run in line if run.state is State.QUEUED and not run.in_caller]
-    at_work = [run for run in line if run.state in ACTIVE and not run.in_caller]
-    may_claim = free > 0 or (bool(queued) and len(at_work) < max_active_runs)
-    holding = queue.first_in_lines(connection, max_active_runs, doable) if may_claim else []
+    active = [run for run in line if run.state in ACTIVE and not run.in_caller]
+    may_claim = free > 0 or (bool(queued) and len(active) < max_active_runs)
+    holding = queue.queue_heads(connection, max_active_runs, runnable) if may_claim else []
     # Somebody who cannot do them may have given a slot to one behind them: order within a key holds all the same.
     last = {run.queue_key: _place(run) for run in queued}
     for passed in [run for run in holding if _place(run) < last.get(run.queue_key, (0, 0))]:
@@ -80,7 +80,7 @@ def promote(connection: Connection, max_active_runs: int, doable: Doable = EVERY
     return Slots(
         number=max_active_runs,
         queued=queued,
-        at_work=at_work,
+        active=active,
         left_over=[run for run in line if run.state is State.QUEUED and run.in_caller],
     )
 

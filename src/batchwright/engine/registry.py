@@ -127,7 +127,7 @@ class Registry:
             try:
                 with JOB_CODE:
                     job = _import(path) if seconds is None else _import_within(path, seconds)
-            except Exception as error:  # whatever its module raises is no reason to do without the others
+            except Exception as error:  # whatever its module raises, the others still load
                 self._broken.append(f"cannot import the job {path!r}: {error_text(error)}")
             else:
                 self.add(job)
@@ -212,7 +212,7 @@ def _is_secret(annotation: Any, seen: tuple[Any, ...]) -> bool:
     """Whether a secret is in values of that type, at whatever depth."""
     if any(secret in repr(annotation) for secret in ("SecretStr", "SecretBytes", "Secret[")):
         return True
-    if any(annotation is one for one in seen):
+    if any(annotation is known for known in seen):
         return False
     fields = getattr(annotation, "model_fields", None) or {}
     parts = [*get_args(annotation), *(field.annotation for field in fields.values())]

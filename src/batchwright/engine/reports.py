@@ -20,7 +20,7 @@ _MONTH = re.compile("[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def check_whole(value: object) -> None:
-    """Raise ``TypeError`` for what is no whole number of minor units. A total may be more than an amount can."""
+    """Raise ``TypeError`` unless it is a whole number of minor units. A total may exceed what an amount can hold."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(
             f"{value!r} is no whole number of minor units: give an int, such as 1250 for 12.50 USD"
@@ -28,7 +28,7 @@ def check_whole(value: object) -> None:
 
 
 def check_minor(value: object) -> None:
-    """Raise ``TypeError`` or ``ValueError`` for what is no whole number of minor units that a database keeps."""
+    """Raise ``TypeError`` or ``ValueError`` unless it is a whole number of minor units that a database can keep."""
     check_whole(value)
     if value not in BIGINT:
         raise ValueError(f"{value} minor units are more than can be kept")
@@ -51,13 +51,13 @@ def _has_minor_unit(currency: str) -> bool:
 
 
 def check_currency(currency: object) -> None:
-    """Raise ``ValueError`` for what is no currency with minor units."""
+    """Raise ``ValueError`` unless it is a currency with minor units."""
     if not isinstance(currency, str) or not _has_minor_unit(currency):
         raise ValueError(f"{currency!r} is no currency: use a code of ISO 4217 such as USD, EUR or JPY")
 
 
 def check_totals(totals: object) -> None:
-    """Raise for what are no totals: minor units by name and currency."""
+    """Raise unless these are totals: minor units by name and currency."""
     if not isinstance(totals, Mapping):
         raise TypeError("totals are minor units by name and currency")
     for name, amounts in totals.items():
@@ -78,7 +78,7 @@ def check_kinds(outcomes: Iterable[object]) -> None:
 
 
 def check_key(key: object) -> None:
-    """Raise ``TypeError`` for what is no key of a record."""
+    """Raise ``TypeError`` unless it is a record's key."""
     if not isinstance(key, int) or isinstance(key, bool):
         raise TypeError(f"{key!r} is no key of a record: give an int, as start gave it")
 

@@ -126,7 +126,7 @@ class ScopeRunner:
     clock: Clock
     events: Events
     chance: random.Random
-    _told: set[str] = field(default_factory=set)
+    _traced: set[str] = field(default_factory=set)
     gives_up: Callable[[Exception], bool] = lambda error: False
     """Whether a fault that may pass is raised at once: somebody waits for us to end."""
 
@@ -232,11 +232,11 @@ class ScopeRunner:
             reports.check_currency(currency)
         self._reached("scope executed", stored.number)
         ours = set(keys)
-        told: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
-        for reported in told:
+        reported_by: list[Collection[int]] = [scope.outcomes, *scope.amounts.values()]
+        for reported in reported_by:
             if not ours.issuperset(reported):
-                strangers = sorted(set(reported) - ours)[:5]
-                raise ValueError(f"the job reported records that are not in its scope: {strangers}")
+                foreign = sorted(set(reported) - ours)[:5]
+                raise ValueError(f"the job reported records that are not in its scope: {foreign}")
         scope.outcomes.update(set_aside)
         for of_key in scope.amounts.values():
             for key in scope.outcomes.keys() & of_key.keys():
@@ -307,8 +307,8 @@ class ScopeRunner:
             return raised(error)
 
     def _tell(self, number: int, key: int, error: Raised) -> None:
-        traceback = None if error.fault in self._told else error.traceback
-        self._told.add(error.fault)
+        traceback = None if error.fault in self._traced else error.traceback
+        self._traced.add(error.fault)
         self.events.publish(
             events.RecordErrored(self.run.run_id, number, key, error.message, error.fault, traceback)
         )

@@ -32,7 +32,7 @@ class Standby:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._hearts: dict[str, tuple[int, float]] = {}
+        self._timers: dict[str, tuple[int, float]] = {}
         self._end: weakref.finalize[Any, Any] | None = None
         self._pid = self._pipe = -1
         self._starts = 0
@@ -45,7 +45,7 @@ class Standby:
     def watch(self, name: str, fence: int, interval: float) -> None:
         """Stand by for a heartbeat that a thread raises every ``interval`` seconds."""
         with self._lock:
-            self._hearts[name] = fence, interval
+            self._timers[name] = fence, interval
             self._tell([name, fence, interval])
 
     def has_turn(self, name: str) -> None:
@@ -56,7 +56,7 @@ class Standby:
     def forget(self, name: str) -> None:
         """That heartbeat has ended."""
         with self._lock:
-            self._hearts.pop(name, None)
+            self._timers.pop(name, None)
             self._tell([f"-{name}"])
 
     def start(self) -> None:
@@ -71,8 +71,8 @@ class Standby:
                 log.warning("no process stands by for heartbeats", reason=str(error))
                 return
             self._tell(self._connects())
-            for name, heart in self._hearts.items():
-                self._tell([name, *heart])
+            for name, timer in self._timers.items():
+                self._tell([name, *timer])
 
     def close(self) -> None:
         """End the process."""

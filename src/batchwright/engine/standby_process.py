@@ -27,7 +27,7 @@ BEAT = "UPDATE heartbeat SET counter = counter + 1 WHERE name = {0} AND fence = 
 Beat = Callable[[str, int], None]
 
 
-class Heart:
+class HeartbeatTimer:
     """A heartbeat of the parent's, to be raised every ``interval`` seconds under ``fence``."""
 
     def __init__(self, fence: int, interval: float) -> None:
@@ -48,29 +48,29 @@ class Heart:
 def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the parent, whose last scope needs its beats
-    parent, hearts, lines = os.getppid(), dict[str, Heart](), Lines()
+    parent, timers, lines = os.getppid(), dict[str, HeartbeatTimer](), Lines()
     first = lines.wait(None)
     while not first:
         first = lines.wait(None)
-    told = first.pop(0)
-    if told["parent"] != parent:
+    message = first.pop(0)
+    if message["parent"] != parent:
         return  # it was gone before we were there
-    beat = beat_of(told)
-    take(first, hearts)
+    beat = beat_for(message)
+    apply(first, timers)
     while True:
-        due = min((heart.due_at for heart in hearts.values()), default=None)
-        take(lines.wait(None if due is None else max(0.0, due - time.monotonic())), hearts)
+        due = min((timer.due_at for timer in timers.values()), default=None)
+        apply(lines.wait(None if due is None else max(0.0, due - time.monotonic())), timers)
         now = time.monotonic()
-        for name, heart in list(hearts.items()):
-            if heart.due_at > now:
+        for name, timer in list(timers.items()):
+            if timer.due_at > now:
                 continue
-            heart.beaten(now)
+            timer.beaten(now)
             if os.getppid() != parent:
                 return
-            if now - heart.turn_at <= LONGEST_SILENCE_SECONDS and not is_stopped(parent):
+            if now - timer.turn_at <= LONGEST_SILENCE_SECONDS and not is_stopped(parent):
                 # The database may stay away: later again, as for the parent.
                 with contextlib.suppress(Exception):
-                    beat(name, heart.fence)
+                    beat(name, timer.fence)
 
 
 class Lines:
@@ -92,14 +92,14 @@ class Lines:
         return [json.loads(line) for line in whole]
 
 
-def take(told: list[Any], hearts: dict[str, Heart]) -> None:
-    for name, *what in told:
+def apply(message: list[Any], timers: dict[str, HeartbeatTimer]) -> None:
+    for name, *what in message:
         if what:
-            hearts[name] = Heart(*what)
-        elif name.startswith("+") and name[1:] in hearts:
-            hearts[name[1:]].has_turn()
+            timers[name] = HeartbeatTimer(*what)
+        elif name.startswith("+") and name[1:] in timers:
+            timers[name[1:]].has_turn()
         elif name.startswith("-"):
-            hearts.pop(name[1:], None)
+            timers.pop(name[1:], None)
 
 
 def is_stopped(pid: int) -> bool:
@@ -115,10 +115,10 @@ def is_stopped(pid: int) -> bool:
         return True
 
 
-def beat_of(told: dict[str, Any]) -> Beat:
+def beat_for(message: dict[str, Any]) -> Beat:
     """How to beat, connecting at the first time; a driver is loaded now, for then it may be late."""
-    sys.path[:] = told["path"]
-    return _sqlite(told["sqlite"]) if "sqlite" in told else _postgresql(told["postgresql"])
+    sys.path[:] = message["path"]
+    return _sqlite(message["sqlite"]) if "sqlite" in message else _postgresql(message["postgresql"])
 
 
 def _sqlite(file: str) -> Beat:

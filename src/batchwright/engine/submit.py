@@ -89,14 +89,14 @@ def submit_set(
             submitted |= _insert(connection, checked, now)
             checked = {}
         try:
-            if (one := ready.get(place)) is None:
+            if (known := ready.get(place)) is None:
                 checked[place] = check_run(connection, job, request, now)
                 continue
-            if has_check and one.after_run != runs.last_key(connection):
+            if has_check and known.after_run != runs.last_key(connection):
                 with ends_refused(connection), JOB_CODE:
                     job.check(connection, now.astimezone(request.zone))
-            new = replace(one.new, after_earlier=request.after_earlier)
-            checked[place] = replace(one, new=new, warnings=request.warnings)
+            new = replace(known.new, after_earlier=request.after_earlier)
+            checked[place] = replace(known, new=new, warnings=request.warnings)
         except Refused as refusal:
             submitted[place] = refusal
     submitted |= _insert(connection, checked, now)
@@ -128,12 +128,12 @@ def check_run(connection: Connection, job: BatchJob, request: Request, now: date
 def _insert(
     connection: Connection, checked: Mapping[int, CheckedRun], now: datetime
 ) -> Mapping[int, Run | Refused]:
-    inserted = runs.insert_runs(connection, [one.new for one in checked.values()], now)
+    inserted = runs.insert_runs(connection, [run.new for run in checked.values()], now)
     warnings = []
-    for one, run in zip(checked.values(), inserted, strict=True):
+    for entry, run in zip(checked.values(), inserted, strict=True):
         if isinstance(run, Run):
-            runs.insert_selection(connection, run.id, one.selection)
-            warnings += [(run.id, None, warning) for warning in one.warnings]
+            runs.insert_selection(connection, run.id, entry.selection)
+            warnings += [(run.id, None, warning) for warning in entry.warnings]
     runs.add_warnings_of(connection, warnings)
     return dict(zip(checked, inserted, strict=True))
 

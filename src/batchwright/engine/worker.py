@@ -1,6 +1,6 @@
 """A worker drives runs side by side, a thread for each: those whose turn it is, and those whose process is gone.
 
-It waits for news instead of looking all the time, and looks anyway four times a lease, since news can get lost.
+It waits for notifications instead of polling, and looks anyway four times a lease, since one can get lost.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.dispatch import Dispatcher
 from batchwright.engine.errors import FenceLost, Refused
 from batchwright.engine.faults import is_transient, reason_of
-from batchwright.engine.lease import Watch
+from batchwright.engine.lease import OwnerMonitor
 from batchwright.engine.run import Run
-from batchwright.engine.store.wake import Wake
+from batchwright.engine.store.notify import Listener
 
 SECONDS_PER_RUN_AT_HAND = 0.01
 """How long it leaves the next run to others, for each that it drives already: runs spread over idle workers."""
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 class Worker:
     """Claims, drives and takes over runs until it is told to ``drain``.
 
-    ``before_look`` is called before each look for runs, and may drain it. ``on_news`` is called whenever something in
+    ``before_look`` is called before each look for runs, and may drain it. ``on_notification`` is called when
     the database may have changed, and a few times a lease.
     """
 
@@ -41,16 +41,16 @@ class Worker:
         self,
         *,
         dispatcher: Dispatcher,
-        wake: Wake,
+        listener: Listener,
         clock: Clock,
-        on_news: Callable[[], None] = lambda: None,
+        on_notification: Callable[[], None] = lambda: None,
         before_look: Callable[[], None] = lambda: None,
     ) -> None:
         self._dispatcher = dispatcher
         self._claims: Claims = dispatcher.claims
-        self._wake = wake
+        self._listener = listener
         self._clock = clock
-        self._on_news = on_news
+        self._on_notification = on_notification
         self._before_look = before_look
         self._draining = False
         self._resting_until = self._clock.monotonic()
@@ -60,7 +60,7 @@ class Worker:
     def drain(self) -> None:
         """Finish the scopes at hand, hand the runs back, and return from ``run``. Also from a signal handler."""
         self._draining = True
-        self._wake.poke()
+        self._listener.wake()
 
     @property
     def driving(self) -> frozenset[int]:
@@ -71,20 +71,20 @@ class Worker:
     def run(self) -> None:
         """Work until ``drain`` is called; then until the last run is handed back."""
         self._dispatcher.stand_by()
-        watch = self._claims.watch()
-        looked = -watch.interval
+        monitor = self._claims.monitor()
+        looked = -monitor.interval
         while self._may_look():
             since = self._clock.monotonic() - looked
-            if since >= watch.interval:
+            if since >= monitor.interval:
                 looked, since = self._clock.monotonic(), 0.0
-                self._safely("looking for runs without a process", lambda: self._take_over_dead(watch))
+                self._safely("looking for runs without a process", lambda: self._take_over_dead(monitor))
             self._safely("looking for runs to do", self._claim_waiting)
-            self._on_news()
+            self._on_notification()
             if not self._draining:
                 resting = max(self._resting_until - self._clock.monotonic(), 0)
-                self._wake.wait(min(watch.interval - since, resting or watch.interval))
+                self._listener.wait(min(monitor.interval - since, resting or monitor.interval))
         self._await_handing_back()
-        self._safely("ending its watch", watch.close)
+        self._safely("closing its monitor of owners", monitor.close)
 
     def _await_handing_back(self) -> None:
         """Wait for the scopes at hand; after some seconds no longer for locks that they wait for themselves."""
@@ -93,7 +93,7 @@ class Worker:
             threads[0].join(1.0)
             seconds += 1
             if seconds >= SECONDS_OF_WAITING_FOR_LOCKS:
-                self._safely("hastening the scopes at hand", self._dispatcher.hasten)
+                self._safely("ending the waits of running scopes", self._dispatcher.stop_waiting)
 
     def _may_look(self) -> bool:
         self._safely("looking whether it may go on", self._before_look)
@@ -113,15 +113,15 @@ class Worker:
         except RuntimeError:
             self._claims.hand_back(run)
 
-    def _take_over_dead(self, watch: Watch) -> None:
+    def _take_over_dead(self, monitor: OwnerMonitor) -> None:
         mine = self.driving
         foreign = [run for run in self._claims.active() if run.id not in mine]
-        for run in self._claims.leave_stranded(watch.look(foreign)):
-            if not self._draining and watch.claim(run):
+        for run in self._claims.leave_orphaned(monitor.look(foreign)):
+            if not self._draining and monitor.claim(run):
                 self._start(run, lambda run: self._claims.take_over(run, lambda: self._draining))
 
-    def _start(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
-        thread = threading.Thread(target=self._drive, args=(run, made_ours), name=run.run_id)
+    def _start(self, run: Run, claim: Callable[[Run], Run]) -> None:
+        thread = threading.Thread(target=self._drive, args=(run, claim), name=run.run_id)
         with self._lock:
             self._threads[run.id] = thread
         try:
@@ -137,9 +137,9 @@ class Worker:
             )
             raise
 
-    def _drive(self, run: Run, made_ours: Callable[[Run], Run]) -> None:
+    def _drive(self, run: Run, claim: Callable[[Run], Run]) -> None:
         try:
-            self._dispatcher.work(made_ours(run), lambda: self._draining)
+            self._dispatcher.work(claim(run), lambda: self._draining)
         except FenceLost:
             pass  # somebody else took it over first
         except BaseException as error:
@@ -150,10 +150,10 @@ class Worker:
             else:
                 log.exception("run interrupted", run_id=run.run_id)
         finally:
-            # Once no run is driven, who drained the worker may close what is poked: poke first. Under the lock,
+            # Once no run is driven, the caller of `drain` may close the listener: wake it first. Under the lock,
             # since the worker that it wakes may start the same run again.
             with self._lock:
-                self._wake.poke()
+                self._listener.wake()
                 del self._threads[run.id]
 
     def _at_hand(self) -> list[threading.Thread]:

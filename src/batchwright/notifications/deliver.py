@@ -17,7 +17,7 @@ from batchwright.config.settings import MailSettings
 from batchwright.config.texts import clean_line
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
-from batchwright.engine.events import Events, MailFailed, MailPutOff, MailSent, Reached
+from batchwright.engine.events import Events, MailDeferred, MailFailed, MailSent, Reached
 from batchwright.engine.faults import exponential_pause, is_transient, reason_of
 from batchwright.engine.store.database import Database
 from batchwright.notifications import outbox
@@ -359,7 +359,7 @@ class Mailer:
         error = _shortened(trouble)
         with self._database.write() as connection:
             outbox.mark_waiting(connection, mail.key, own, next_time, error)
-        self._events.publish(MailPutOff(mail.mail_id, mail.run_id, error))
+        self._events.publish(MailDeferred(mail.mail_id, mail.run_id, error))
         place = self._transport.place(mail.mail_id)
         return Attempt(mail.mail_id, mail.recipient, "waiting", place, error, next_time)
 

@@ -152,7 +152,7 @@ class Application:
                 self.database, self.registry, run_id, outcome, without_job=True, mark_edited=True
             ),
             jobs=self.registry.names,
-            refusal=self.dispatcher.claims.abilities.refusal,
+            refusal=self.dispatcher.claims.capabilities.refusal,
             route=self.settings.mail.transport,
             secrets=partial(secrets_of_mail, self.database, self.clock, self.settings.base_url),
         )

@@ -15,7 +15,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.faults import is_damage, reason_of
 from batchwright.engine.store import database
 from batchwright.engine.store.migrating import advice, newest_revision
-from batchwright.engine.store.wake import tell
+from batchwright.engine.store.notify import notify
 from batchwright.files import CannotWrite, NewFile
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
@@ -42,7 +42,7 @@ def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[st
             after={"revision": after},
             now=app.clock.now(),
         )
-        tell(connection)  # so that workers of the program before look, and stop
+        notify(connection)  # so that workers of the program before look, and stop
     return {"place": app.database.display_url, "before": before, "after": after}
 
 

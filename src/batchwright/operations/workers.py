@@ -141,7 +141,7 @@ class Presence:
 
     def beat(self) -> None:
         """Say that this worker is there, and log once which jobs with waiting runs no worker has."""
-        left, now = self._app.dispatcher.claims.abilities.left(), self._app.clock.now()
+        left, now = self._app.dispatcher.claims.capabilities.left(), self._app.clock.now()
         with self._app.database.write() as connection:
             if self._key is None or not workers.beat(connection, self._key, left, now):
                 self._key = workers.insert_worker(connection, self._new)

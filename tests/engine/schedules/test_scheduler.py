@@ -143,7 +143,7 @@ def test_the_alarm_rings_for_a_schedule_that_came_by_news(bench: Bench, running:
     bench.rig.subscribers.append(lambda event: fired.set() if isinstance(event, ScheduleFired) else None)
     scheduler = start(bench, running)
     each_second = bench.add("each second", "* * * * * ?")
-    scheduler.news()
+    scheduler.changed()
     assert fired.wait(10)
     assert bench.runs(each_second)
 

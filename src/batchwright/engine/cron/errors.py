@@ -10,7 +10,7 @@ class CronError(ValueError):
         field: the part at fault in words: ``seconds``, ``minutes``, ``hours``, ``day of month``, ``month``,
             ``day of week``, ``year``; ``expression`` where it is about the whole, or ``time zone``.
         position: index in the text of the first character at fault (its length, where something is missing);
-            ``None`` for a time zone, which is no part of the text.
+            ``None`` for a time zone, which is not part of the text.
         problem: what is wrong, without the field and the remedy.
         remedy: what to write instead.
     """

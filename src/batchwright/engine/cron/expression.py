@@ -7,7 +7,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-from batchwright.engine.cron import words
+from batchwright.engine.cron import description
 from batchwright.engine.cron.counting import count_fires
 from batchwright.engine.cron.errors import CronError
 from batchwright.engine.cron.next_fire import next_fire
@@ -91,7 +91,7 @@ class CronExpression:
 
     def describe(self) -> str:
         """What it means in plain English: `At 00:00 every day`."""
-        return words.describe(self._fields)
+        return description.describe(self._fields)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CronExpression) and self._key == other._key

@@ -48,7 +48,7 @@ class Alarm:
         """Ring for these from now on, unless it is set to that version of them; what has not changed is left alone."""
         if version == self._version:
             return
-        wanted = {one.id: one for one in schedules}
+        wanted = {schedule.id: schedule for schedule in schedules}
         for key in [key for key in self._set if key not in wanted or self._set[key] != _times(wanted[key])]:
             del self._set[key]
             if self._scheduler.get_job(str(key)) is not None:  # one without a next time is gone by itself

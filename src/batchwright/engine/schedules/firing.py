@@ -57,16 +57,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Set:
-    """What one transaction does: records by key of schedule, ranges made longer, and news for after its commit."""
+    """What one transaction does: records by key of schedule, ranges made longer, events to publish after it."""
 
     now: datetime
     seen: list[Schedule] = field(default_factory=list)
     fires: list[tuple[int, Fire]] = field(default_factory=list)
     overlapped: list[tuple[int, Fire]] = field(default_factory=list)
-    news: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
-class _NotTaken(Exception):
+class _SubmitRefused(Exception):
     """The job does not take the parameters of a schedule."""
 
     def __init__(self, refusal: BaseException) -> None:
@@ -127,7 +127,7 @@ class Firing:
         self._found: dict[int, datetime] = {}
         self._left_since: dict[int, float] = {}
         self._failures: dict[int, _Failures] = {}
-        self._told: set[tuple[int, str]] = set()
+        self._logged: set[tuple[int, str]] = set()
 
     def is_ours(self, schedule: Schedule) -> bool:
         """Whether its job is here; else its times are left, and recorded by who has it."""
@@ -152,7 +152,7 @@ class Firing:
             now = self._clock.now()
             due_now = [one for one in fresh if not one.paused and _is_due(one, now)]
             self._note_found(fresh, {one.id for one in due_now}, now)
-            plans = self._plans([one for one in due_now if self.is_ours(one) and not self._rests(one)])
+            plans = self._plans([one for one in due_now if self.is_ours(one) and not self._backs_off(one)])
             seen += [one for one in fresh if one.id not in plans]
             again += [
                 (one, plans.pop(one.id)) for one in due_now if one.id in plans and one.id in self._failures
@@ -167,21 +167,21 @@ class Firing:
 
     def _note_found(self, schedules: Iterable[Schedule], due_keys: Collection[int], now: datetime) -> None:
         """From when it is found that times are due, however long it takes until they are decided on."""
-        for one in schedules:
-            if one.id in due_keys:
-                self._found.setdefault(one.id, now)
+        for schedule in schedules:
+            if schedule.id in due_keys:
+                self._found.setdefault(schedule.id, now)
             else:
-                self._found.pop(one.id, None)
+                self._found.pop(schedule.id, None)
 
-    def _rests(self, schedule: Schedule) -> bool:
+    def _backs_off(self, schedule: Schedule) -> bool:
         failures = self._failures.get(schedule.id)
         return failures is not None and self._clock.monotonic() < failures.until
 
     def _called(self, schedule: Schedule) -> Any:
-        """Call the job's code. Raises what that raises, ``_NotTaken`` where it does not take the parameters."""
+        """Call the job's code. Raises what that raises, ``_SubmitRefused`` where it does not take the parameters."""
         refusal = self._refusal(schedule)
         if refusal is not None:
-            raise _NotTaken(refusal)
+            raise _SubmitRefused(refusal)
         return self._make_ready(schedule)
 
     def _plans(self, schedules: Sequence[Schedule]) -> dict[int, _Plan]:
@@ -195,7 +195,7 @@ class Firing:
                 self._tell(one, "its job has not answered yet", "schedule waits for its job")
                 if seconds >= SECONDS_OF_HANGING:
                     plans[one.id] = _Plan(refused=_refused("its job does not answer while it is submitted"))
-            elif isinstance(answer.error, _NotTaken):
+            elif isinstance(answer.error, _SubmitRefused):
                 if not self._is_left(one, answer.error.refusal):
                     plans[one.id] = _Plan(refused=_refused(_why(answer.error.refusal)))
             elif answer.error is None:
@@ -281,7 +281,7 @@ class Firing:
             late_checks.add(connection, checks)
             pairs = zip(kept, verdicts, strict=True)
             store.mark_recorded(connection, {one.id: to.up_to for one, to in pairs if to.up_to is not None})
-        for event in done.news:
+        for event in done.events:
             self._events.publish(event)
         for schedule in done.seen:
             self._left_since.pop(schedule.id, None)
@@ -320,8 +320,8 @@ class Firing:
     def _tell(
         self, schedule: Schedule, reason: str, event: str = "schedule left to a worker that can fire it"
     ) -> None:
-        if (schedule.id, reason) not in self._told:
-            self._told.add((schedule.id, reason))
+        if (schedule.id, reason) not in self._logged:
+            self._logged.add((schedule.id, reason))
             log.warning(event, schedule=schedule.name, reason=reason)
 
     def _started(
@@ -333,13 +333,13 @@ class Firing:
     ) -> Sequence[Run | NotRunReason]:
         """Of each start in its order the run, or why there is none."""
         starts = [
-            (schedule, replace(one, ready=plans[schedule.id].ready))
+            (schedule, replace(decision, ready=plans[schedule.id].ready))
             for schedule, verdict in zip(schedules, verdicts, strict=True)
-            for one in verdict.decisions
-            if isinstance(one, Start)
+            for decision in verdict.decisions
+            if isinstance(decision, Start)
         ]
         results = self._submit(connection, starts)
-        return [_refused(str(one)) if isinstance(one, Refused) else one for one in results]
+        return [_refused(str(result)) if isinstance(result, Refused) else result for result in results]
 
 
 def _record(
@@ -351,22 +351,22 @@ def _record(
 ) -> None:
     """Note what became of a schedule's times; of each that was to start, the next result says it."""
     fires = []
-    for one in verdict.decisions:
-        if isinstance(one, SkippedTimes):
-            fires.append(_not_run(one))
+    for decision in verdict.decisions:
+        if isinstance(decision, SkippedTimes):
+            fires.append(_not_run(decision))
             continue
-        time, result = one.nominal_time, next(results)
+        time, result = decision.nominal_time, next(results)
         if isinstance(result, NotRunReason):
             fires.append(_not_run(SkippedTimes(time, time, 1, result)))
             continue
         fires.append(Fire(time, time, 1, "started", run_id=result.run_id))
         late = (done.now - time).total_seconds()
-        done.news += [
+        done.events += [
             events.ScheduleFired(schedule.name, time, result.run_id, late),
             events.RunSubmitted(result.run_id, result.job, result.mode, result.actor),
         ]
     joined = list(_joined(fires))
-    done.news += [
+    done.events += [
         events.ScheduleTimesNotRun(
             schedule.name,
             fire.nominal_time,
@@ -390,7 +390,7 @@ def settle(connection: Connection, schedule: Schedule, now: datetime, what: str)
     verdict = policy.skip_all(schedule, now, reason, recorded)
     if verdict.up_to is None:
         return schedule
-    fires = [_not_run(one) for one in verdict.decisions if isinstance(one, SkippedTimes)]
+    fires = [_not_run(decision) for decision in verdict.decisions if isinstance(decision, SkippedTimes)]
     store.insert_fires(connection, [(schedule.id, fire) for fire in fires], now)
     store.mark_recorded(connection, {schedule.id: verdict.up_to})
     return replace(schedule, last_nominal_time=verdict.up_to)

@@ -86,7 +86,7 @@ def decide(
     skipped = _skipped(schedule, found, hold, after, rest, recorded)
     started = _by_overlap(schedule, starts, live, is_made_up=bool(missed))
     decisions = tuple(_merged([*skipped, *started], recorded))
-    ends = [one.nominal_time if isinstance(one, Start) else one.last for one in decisions]
+    ends = [decision.nominal_time if isinstance(decision, Start) else decision.last for decision in decisions]
     return Verdict(decisions, max([*ends, *(time for time in recorded if time <= until)]))
 
 
@@ -97,7 +97,7 @@ def skip_all(
     after, until = due.bounds(schedule, now)
     ranges = [_range(schedule, *stretch, reason) for stretch in _between(after, until, recorded)]
     decisions = tuple(found for found in ranges if found is not None)
-    return Verdict(decisions, max((one.last for one in decisions), default=None))
+    return Verdict(decisions, max((decision.last for decision in decisions), default=None))
 
 
 def _to_run(
@@ -217,17 +217,17 @@ def _overlapped(time: datetime, live: str) -> SkippedTimes:
 def _merged(decisions: Iterable[Decision], recorded: Collection[datetime]) -> Iterator[Decision]:
     """Neighbours that were not run for one reason are one range."""
     kept: Decision | None = None
-    for one in decisions:
+    for decision in decisions:
         if (
             isinstance(kept, SkippedTimes)
-            and isinstance(one, SkippedTimes)
-            and kept.reason == one.reason
-            and not any(kept.last < time < one.first for time in recorded)
+            and isinstance(decision, SkippedTimes)
+            and kept.reason == decision.reason
+            and not any(kept.last < time < decision.first for time in recorded)
         ):
-            kept = replace(kept, last=one.last, count=kept.count + one.count)
+            kept = replace(kept, last=decision.last, count=kept.count + decision.count)
             continue
         if kept is not None:
             yield kept
-        kept = one
+        kept = decision
     if kept is not None:
         yield kept

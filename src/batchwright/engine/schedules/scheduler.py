@@ -1,7 +1,7 @@
-"""The scheduler of a worker: knows the schedules, looks when one is due, and when there may be news of them.
+"""The scheduler of a worker: knows the schedules, looks when one is due, and when they may have changed.
 
 Any number of them look at one database; the firing sees to it that one fires. A look is made when the alarm rings, a
-moment after news, and every so many seconds anyway, for news and alarms can get lost.
+moment after a change, and every so many seconds anyway: notifications and alarms can get lost.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from batchwright.engine.store import schedules as store
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.lock_holders import stopped_writer_ended
 
-SECONDS_AFTER_NEWS = 0.25
-"""News come with every commit of anybody, and seldom of schedules: a look serves all that came meanwhile."""
+SECONDS_AFTER_CHANGE = 0.25
+"""Every commit notifies, and few are about schedules: one look serves all that came meanwhile."""
 SECONDS_BEFORE_AGAIN = 1.0
 """When to look again at a schedule that is due and somebody else keeps: its process may die."""
 
@@ -39,7 +39,7 @@ class _Signal(Flag):
     """What a look is made for."""
 
     DUE = auto()
-    NEWS = auto()
+    CHANGED = auto()
 
 
 class Scheduler:
@@ -59,11 +59,11 @@ class Scheduler:
         self._firing = firing
         self._seconds_between_looks = seconds_between_looks
         self._version: int | None = None
-        self._told_wrong = False
+        self._clock_is_wrong = False
         self._hold = Hold()
         self._known: dict[int, Schedule] = {}
         self._next: dict[int, datetime] = {}
-        self._told: set[tuple[int, datetime]] = set()
+        self._logged: set[tuple[int, datetime]] = set()
         self._woken = threading.Condition()
         self._signals = _Signal(0)
         self._stopping = False
@@ -84,9 +84,9 @@ class Scheduler:
         """A schedule is due."""
         self._signal(_Signal.DUE)
 
-    def news(self) -> None:
+    def changed(self) -> None:
         """Something in the database may have changed."""
-        self._signal(_Signal.NEWS)
+        self._signal(_Signal.CHANGED)
 
     def drain(self) -> None:
         """Fire nothing more; also from a signal handler, which may wait for no lock."""
@@ -102,12 +102,12 @@ class Scheduler:
     def look(self) -> bool:
         """Fire what is due. Says whether something due was left to somebody else."""
         self._read_changes()
-        self._tell_of_wrong_clocks()
+        self._log_clocks_ahead()
         waiting = self._waiting()
-        if waiting and not self._goes_right():
+        if waiting and not self._clock_is_right():
             return True
         if waiting:
-            with self._frozen_writer_ended():
+            with self._stopped_writer_ended():
                 fired = self._firing.fire(waiting)
             for schedule in fired:
                 self._note(schedule)
@@ -137,18 +137,18 @@ class Scheduler:
     def _wait(self, seconds: float) -> None:
         with self._woken:
             self._woken.wait_for(lambda: self._signals, seconds)
-            if _Signal.NEWS in self._signals:
-                self._woken.wait_for(lambda: _Signal.DUE in self._signals, SECONDS_AFTER_NEWS)
+            if _Signal.CHANGED in self._signals:
+                self._woken.wait_for(lambda: _Signal.DUE in self._signals, SECONDS_AFTER_CHANGE)
             self._signals = _Signal(0)
 
-    def _frozen_writer_ended(self) -> AbstractContextManager[None]:
+    def _stopped_writer_ended(self) -> AbstractContextManager[None]:
         """On PostgreSQL the server ends the session of one that is stopped while it keeps schedules."""
         if not self._database.is_sqlite:
             return nullcontext()
         file = Path(self._database.url.database or "")
         return stopped_writer_ended(file, self._seconds_between_looks)
 
-    def _goes_right(self) -> bool:
+    def _clock_is_right(self) -> bool:
         """Whether this machine's clock is near the server's: one that is not would record times to come, or none.
 
         SQLite has no clock of its own.
@@ -157,14 +157,14 @@ class Scheduler:
             return True
         ahead = self._clock.ahead_of(self._server_time)
         if abs(ahead) <= MOST_AHEAD:
-            self._told_wrong = False
+            self._clock_is_wrong = False
             return True
-        if not self._told_wrong:
+        if not self._clock_is_wrong:
             log.error(
                 "the clock of this machine is wrong; it fires no schedule",
                 seconds_ahead_of_server=round(ahead.total_seconds()),
             )
-        self._told_wrong = True
+        self._clock_is_wrong = True
         return False
 
     def _server_time(self) -> datetime:
@@ -184,17 +184,17 @@ class Scheduler:
         for schedule in filter(self._firing.is_ours, found):
             try:
                 self._note(schedule)
-            except CronError as error:  # its zone is no more in this machine's database of zones
+            except CronError as error:  # its zone is gone from this machine's time zone database
                 log.error("a schedule cannot be read", schedule=schedule.name, reason=str(error))
         self._version = version
 
-    def _tell_of_wrong_clocks(self) -> None:
+    def _log_clocks_ahead(self) -> None:
         """Once for each mark: it may last for years, and nobody else would say why nothing is fired."""
         now = self._clock.now()
         for schedule in self._known.values():
             until = schedule.ahead_of(now)
-            if until is not None and (schedule.id, until) not in self._told:
-                self._told.add((schedule.id, until))
+            if until is not None and (schedule.id, until) not in self._logged:
+                self._logged.add((schedule.id, until))
                 log.error(
                     "a clock was ahead when a schedule was last written to; nothing of it is fired until then",
                     schedule=schedule.name,

@@ -40,7 +40,7 @@ from batchwright.engine.store.read_limit import READ_SECONDS, limited
 from batchwright.engine.store.side_files import make_database
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
-LONGEST_SECONDS_HURRIED = 3.0
+LONGEST_SECONDS_SHORTENED = 3.0
 SIDE_FILES = (
     *("-wal", "-shm", "-journal", "-next", "-turn"),
     *("-lease", "-lease-wal", "-lease-shm", "-lease-journal", "-lease-damaged"),
@@ -101,7 +101,7 @@ class Database:
         self._engine: Engine | None = None
         self._lease_engine: Engine | None = None
         self._opening = threading.Lock()
-        self._hurried = False
+        self._waits_shortened = False
         self._longest = LONGEST_SECONDS
         self._inode: tuple[int, int] | None = None
         file = Path(self.url.database or "")
@@ -126,19 +126,19 @@ class Database:
                 self._lease_engine = open_lease_engine(self.url)
             return self._lease_engine
 
-    def hurry(self) -> None:
+    def shorten_waits(self) -> None:
         """From now on no write waits on SQLite for others longer than some seconds: this process is about to end.
 
         On PostgreSQL none does but a ``patient`` one. Also from a signal handler.
         """
-        self._hurried = True
+        self._waits_shortened = True
 
     def wait_at_most(self, seconds: float) -> None:
         """From now on no write waits on SQLite for others longer than so many seconds."""
         self._longest = min(seconds, LONGEST_SECONDS)
 
     def _longest_wait(self) -> float:
-        return min(self._longest, LONGEST_SECONDS_HURRIED) if self._hurried else self._longest
+        return min(self._longest, LONGEST_SECONDS_SHORTENED) if self._waits_shortened else self._longest
 
     @property
     def display_url(self) -> str:

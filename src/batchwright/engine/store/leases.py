@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Heartbeat:
     """What a heartbeat row shows at one look."""
 
     fence: int
@@ -86,18 +86,18 @@ class LeaseStore:
             raised = update(heartbeat).where(*mine).values(counter=heartbeat.c.counter + 1)
             return connection.execute(raised).rowcount == 1
 
-    def look(self, name: str) -> Pulse | None:
+    def look(self, name: str) -> Heartbeat | None:
         """The heartbeat as it stands."""
-        return self.pulses([name]).get(name)
+        return self.heartbeats([name]).get(name)
 
-    def pulses(self, names: Sequence[str]) -> dict[str, Pulse]:
+    def heartbeats(self, names: Sequence[str]) -> dict[str, Heartbeat]:
         """Those of the heartbeats that there are, as they stand."""
         columns = (heartbeat.c.name, heartbeat.c.fence, heartbeat.c.counter, heartbeat.c.lease_seconds)
         with self._transaction() as connection:
             found = connection.execute(select(*columns).where(heartbeat.c.name.in_(names)))
-            return {row.name: Pulse(row.fence, row.counter, row.lease_seconds) for row in found}
+            return {row.name: Heartbeat(row.fence, row.counter, row.lease_seconds) for row in found}
 
-    def claim(self, name: str, seen: Pulse | None, taker: str) -> bool:
+    def claim(self, name: str, seen: Heartbeat | None, taker: str) -> bool:
         """Claim the takeover of a heartbeat that still stands as ``seen``. One of several takers gets True.
 
         The claim raises the counter: should the taker die as well, the counter stands still again for the next.

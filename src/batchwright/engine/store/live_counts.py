@@ -107,7 +107,7 @@ def _add(connection: Connection, tallies: dict[int, _Tally], *which: Any) -> Non
 
 
 def add_totals(into: dict[str, dict[str, int]], more: Any) -> None:
-    """Add totals by name and currency. What is no such thing is left out: a run that said so must end all the same."""
+    """Add totals by name and currency. Anything else is left out: a run that reported it must still end."""
     for name, amounts in more.items() if isinstance(more, dict) else ():
         sums = into.setdefault(name, {})
         for currency, minor in amounts.items() if isinstance(amounts, dict) else ():

@@ -42,7 +42,7 @@ _TO_CLAIM = f"""
             AND (
                 SELECT count(*) FROM run AS other
                 WHERE other.state IN ('Preparing', 'Processing') AND NOT other.in_caller
-                AND other.id NOT IN :stranded
+                AND other.id NOT IN :orphaned
             ) < :slots
         )
     )
@@ -57,25 +57,25 @@ _LOCK_QUEUE = text(
 )
 
 
-class Doable(NamedTuple):
+class Runnable(NamedTuple):
     """Which runs a process can do. Others it passes over, and they take no slot from those.
 
     ``jobs`` are the names of its jobs; ``None`` for any. ``refused`` are keys of runs whose parameters its jobs do not
-    take, ``stranded`` keys of runs at work that it cannot do, and whose owners are dead.
+    take, ``orphaned`` keys of runs at work that it cannot do, and whose owners are dead.
     """
 
     jobs: tuple[str, ...] | None = None
     refused: frozenset[int] = frozenset()
-    stranded: frozenset[int] = frozenset()
+    orphaned: frozenset[int] = frozenset()
 
     def counts(self, run: Run) -> bool:
         """Whether a run that is Queued or at work has a slot, as this process sees it."""
         if run.state in ACTIVE:
-            return run.id not in self.stranded
+            return run.id not in self.orphaned
         return (self.jobs is None or run.job in self.jobs) and run.id not in self.refused
 
 
-EVERYTHING = Doable()
+EVERYTHING = Runnable()
 
 
 class Candidate(NamedTuple):
@@ -88,7 +88,7 @@ class Candidate(NamedTuple):
 
 
 # What is Queued or at work, in its order.
-_IN_LINE = (
+_QUEUED_IN_ORDER = (
     select(run_table)
     .where(run_table.c.state.in_([State.QUEUED, *ACTIVE]))
     .order_by(run_table.c.queue_position, run_table.c.id)
@@ -105,19 +105,19 @@ def lock_queue(connection: Connection) -> None:
         connection.execute(_LOCK_QUEUE, {"timeout": f"{MOST_SECONDS_IDLE_WITH_QUEUE * 1000:.0f}ms"})
 
 
-def in_line(connection: Connection) -> list[Run]:
+def queued_in_order(connection: Connection) -> list[Run]:
     """The runs that are Queued or at work, in their order; without live counts."""
-    return [from_row(row) for row in connection.execute(_IN_LINE)]
+    return [from_row(row) for row in connection.execute(_QUEUED_IN_ORDER)]
 
 
-def first_in_lines(connection: Connection, number: int, doable: Doable = EVERYTHING) -> list[Run]:
+def queue_heads(connection: Connection, number: int, runnable: Runnable = EVERYTHING) -> list[Run]:
     """The first so many Holding runs of each queue key that may begin, and that can be done, in their order."""
-    values = {**_values(doable), "number": number}
-    return [from_row(row) for row in connection.execute(_first_in_lines(doable.jobs is None), values)]
+    values = {**_values(runnable), "number": number}
+    return [from_row(row) for row in connection.execute(_queue_heads(runnable.jobs is None), values)]
 
 
 @cache
-def _first_in_lines(any_job: bool) -> Select[Any]:
+def _queue_heads(any_job: bool) -> Select[Any]:
     held = (run_table.c.in_caller.is_(False), run_table.c.state == State.HOLDING, text(_NOT_BEHIND))
     in_order = (run_table.c.queue_position, run_table.c.id)
     place = func.row_number().over(partition_by=run_table.c.queue_key, order_by=in_order)
@@ -134,11 +134,13 @@ def any_holding(connection: Connection) -> bool:
     return bool(connection.execute(statement).scalar_one())
 
 
-def to_claim(connection: Connection, max_active_runs: int, doable: Doable = EVERYTHING) -> list[Candidate]:
+def to_claim(
+    connection: Connection, max_active_runs: int, runnable: Runnable = EVERYTHING
+) -> list[Candidate]:
     """Some of the runs that wait and could be claimed now, in any order; none where there is none. Takes no lock."""
-    values = {**_values(doable), "slots": max_active_runs, "most": max_active_runs}
-    values["stranded"] = list(doable.stranded)
-    rows = connection.execute(_to_claim(doable.jobs is None), values)
+    values = {**_values(runnable), "slots": max_active_runs, "most": max_active_runs}
+    values["orphaned"] = list(runnable.orphaned)
+    rows = connection.execute(_to_claim(runnable.jobs is None), values)
     return [Candidate(row.id, row.run_id, row.job, json.loads(row.parameters)) for row in rows]
 
 
@@ -146,7 +148,7 @@ def to_claim(connection: Connection, max_active_runs: int, doable: Doable = EVER
 def _to_claim(any_job: bool) -> TextClause:
     mine = "id NOT IN :refused" if any_job else "job IN :jobs AND id NOT IN :refused"
     of_jobs: list[BindParameter[Any]] = [] if any_job else [bindparam("jobs", expanding=True)]
-    return text(_TO_CLAIM.format(mine=mine)).bindparams(_keys("refused"), _keys("stranded"), *of_jobs)
+    return text(_TO_CLAIM.format(mine=mine)).bindparams(_keys("refused"), _keys("orphaned"), *of_jobs)
 
 
 def _keys(name: str) -> BindParameter[Any]:
@@ -154,9 +156,9 @@ def _keys(name: str) -> BindParameter[Any]:
     return bindparam(name, type_=BigInteger, expanding=True, literal_execute=True)
 
 
-def _values(doable: Doable) -> dict[str, Any]:
-    jobs = {} if doable.jobs is None else {"jobs": doable.jobs}
-    return {"refused": list(doable.refused), **jobs}
+def _values(runnable: Runnable) -> dict[str, Any]:
+    jobs = {} if runnable.jobs is None else {"jobs": runnable.jobs}
+    return {"refused": list(runnable.refused), **jobs}
 
 
 def not_ended(connection: Connection, run_keys: Iterable[int]) -> set[int]:
@@ -186,8 +188,8 @@ class Waiting(NamedTuple):
 def waiting(connection: Connection, number: int) -> list[Waiting]:
     """The first so many runs that wait or are paused, in their order."""
     in_order = (run_table.c.queue_position, run_table.c.id)
-    in_line = (run_table.c.state == State.HOLDING) & run_table.c.in_caller.is_(False)
-    place = func.row_number().over(partition_by=(in_line, run_table.c.queue_key), order_by=in_order)
+    holding = (run_table.c.state == State.HOLDING) & run_table.c.in_caller.is_(False)
+    place = func.row_number().over(partition_by=(holding, run_table.c.queue_key), order_by=in_order)
     columns = (run_table.c.id, place.label("place"), text(f"{_NOT_BEHIND} AS not_behind"))
     held = run_table.c.state.in_([State.HOLDING, State.QUEUED, State.PAUSED])
     found = connection.execute(select(*columns).where(held).order_by(*in_order).limit(number)).all()

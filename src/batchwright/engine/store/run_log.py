@@ -82,7 +82,7 @@ def page(
     """So many runs after a place, with live counts, and the place of the last; ``None`` with the last of all."""
     newest = Newest(*(connection.execute(_NEWEST).one() if after is None else after[:2]))
     found = [
-        connection.execute(one.limit(size + 1)).all() for one in _parts(connection, wanted, newest, after)
+        connection.execute(part.limit(size + 1)).all() for part in _parts(connection, wanted, newest, after)
     ]
     rows = list(islice(merge(*found, key=lambda row: _place(row, newest), reverse=True), size + 1))
     more = len(rows) > size
@@ -169,16 +169,16 @@ def _conditions(wanted: Wanted, leading: Narrowing, further: Narrowing) -> Itera
         of_month = run_table.c.periods.contains(f'"{wanted.period}"')
         months = [OF_PERIODS, of_month]  # type: ignore[list-item]
     if wanted.with_errors:
-        rest = [further(*one) for one in asked] + months
+        rest = [further(*condition) for condition in asked] + months
         yield and_(ERRORED, *of_state, *rest)
         # Those at work are few. What they have done so far stands with their scopes alone.
         live = [state for state in LIVE if states is None or state in states]
         if live:
             yield and_(leading("state", live), _HAS_ERRORS, *rest)
     elif months:
-        yield and_(*months, *of_state, *(further(*one) for one in asked))
+        yield and_(*months, *of_state, *(further(*condition) for condition in asked))
     elif asked:
-        yield and_(leading(*asked[0]), *of_state, *(further(*one) for one in asked[1:]))
+        yield and_(leading(*asked[0]), *of_state, *(further(*condition) for condition in asked[1:]))
     elif states is None:
         yield true()
     else:

@@ -16,11 +16,11 @@ from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, RETRY, Ask, NewRun, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
+from batchwright.engine.store.notify import CHANNEL, RUNS, with_notify
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
 from batchwright.engine.store.upsert import insert_into
-from batchwright.engine.store.wake import CHANNEL, RUNS, with_news
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -57,7 +57,7 @@ NO_TAKEOVERS: dict[str, Any] = {"takeovers_without_progress": 0, "progress_at_ta
 """What a run that is handed back, or put aside, begins with again."""
 
 _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
-NEWS = (State.HOLDING, State.QUEUED, *ENDED)
+NOTIFYING_STATES = (State.HOLDING, State.QUEUED, *ENDED)
 """States that give others something to do: a run to drive, a slot to fill, a mail to send.
 
 But not a run that gets a slot: who could claim it was told when it was submitted, or when the slot became free.
@@ -132,7 +132,7 @@ def _insert(connection: Connection) -> Any:
     kind = connection.dialect.name
     if kind not in _INSERTS:
         unless_taken = insert_into(connection, run_table).on_conflict_do_nothing()
-        _INSERTS[kind] = with_news(connection, unless_taken.returning(run_table), CHANNEL)
+        _INSERTS[kind] = with_notify(connection, unless_taken.returning(run_table), CHANNEL)
     return _INSERTS[kind]
 
 
@@ -281,8 +281,8 @@ def move(connection: Connection, run: Run, to: State, **values: Any) -> Run:
     moved = replace(run, state=to, **values)
     for name in values.keys() & _JSON_COLUMNS:
         values[name] = None if values[name] is None else json.dumps(values[name])
-    is_news = to in NEWS and (run.state, to) != (State.HOLDING, State.QUEUED)
-    statement = with_news(connection, _MOVE, *((RUNS, CHANNEL) if is_news else (RUNS,)))
+    gives_work = to in NOTIFYING_STATES and (run.state, to) != (State.HOLDING, State.QUEUED)
+    statement = with_notify(connection, _MOVE, *((RUNS, CHANNEL) if gives_work else (RUNS,)))
     shown = {"shown_id": run.id, "shown_fence": run.fence, "shown_state": run.state}
     if len(connection.execute(statement, {**shown, "state": to, **values}).all()) != 1:
         raise FenceLost(run.run_id)

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, func, insert, select, true, update
 
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
+from batchwright.engine.store.notify import CHANNEL, with_notify
 from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import LIVE_OF_SCHEDULE, schedule_fire, scheduling
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import schedule as schedule_table
 from batchwright.engine.store.upsert import insert_into
-from batchwright.engine.store.wake import CHANNEL, with_news
 
 MILLISECONDS_FOR_LOCK = 2_000
 
@@ -232,7 +232,7 @@ def lock_changes(connection: Connection) -> None:
     """
     counted = insert_into(connection, scheduling).values(id=1, version=1)
     counted = counted.on_conflict_do_update(index_elements=["id"], set_={"version": scheduling.c.version + 1})
-    connection.execute(with_news(connection, counted.returning(scheduling.c.id), CHANNEL)).all()
+    connection.execute(with_notify(connection, counted.returning(scheduling.c.id), CHANNEL)).all()
 
 
 def read_hold(connection: Connection) -> Hold:

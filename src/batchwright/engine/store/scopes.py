@@ -130,16 +130,16 @@ def insert_scopes(connection: Connection, run_key: int, planned: Sequence[Planne
     rows = [
         {
             "run_id": run_key,
-            "number": one.number,
-            "first_record": one.first_record,
+            "number": new.number,
+            "first_record": new.first_record,
             "state": "pending",
-            "records": len(one.keys),
-            "keys": pack(one.keys),
-            "groups": pack(one.groups),
-            "first_group": one.groups[0] if one.groups else None,
-            "last_group": one.groups[-1] if one.groups else None,
+            "records": len(new.keys),
+            "keys": pack(new.keys),
+            "groups": pack(new.groups),
+            "first_group": new.groups[0] if new.groups else None,
+            "last_group": new.groups[-1] if new.groups else None,
         }
-        for one in planned
+        for new in planned
     ]
     connection.execute(insert(scope), rows)
 
@@ -237,12 +237,12 @@ def reported_page(
 ) -> list[Any]:
     """So many rows of errors and skips after a place: by outcome, in the order given, by code, as they were stored."""
     rows: list[Any] = []
-    for one in outcomes[0 if after is None else outcomes.index(after.outcome) :]:
-        mine = select(outcome).where(outcome.c.run_id == run_key, outcome.c.outcome == one)
+    for wanted in outcomes[0 if after is None else outcomes.index(after.outcome) :]:
+        mine = select(outcome).where(outcome.c.run_id == run_key, outcome.c.outcome == wanted)
         order = (outcome.c.code, outcome.c.id) if code is None else (outcome.c.id,)
         if code is not None:
             mine = mine.where(outcome.c.code == code)
-        if after is not None and after.outcome == one:
+        if after is not None and after.outcome == wanted:
             mine = mine.where(tuple_(*order) > ((after.code, after.key) if code is None else (after.key,)))
         rows += connection.execute(mine.order_by(*order).limit(size - len(rows))).all()
         if len(rows) == size:
@@ -266,7 +266,7 @@ def reported_counts(connection: Connection, run_key: int) -> list[tuple[str, str
     """Outcome, code and number of a run's errors and skips."""
     by = (outcome.c.outcome, outcome.c.code)
     counted = select(*by, func.count()).where(outcome.c.run_id == run_key).group_by(*by).order_by(*by)
-    return [(one, code, number) for one, code, number in connection.execute(counted)]
+    return [(name, code, number) for name, code, number in connection.execute(counted)]
 
 
 class Cell(NamedTuple):

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from batchwright.engine.errors import FenceLost
 from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.store.notify import RUNS, with_notify
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import steering
 from batchwright.engine.store.upsert import insert_into
-from batchwright.engine.store.wake import RUNS, with_news
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ def hold(connection: Connection, run: Run, asked: Asked) -> None:
 def forget(connection: Connection, run_key: int) -> None:
     """The run has obeyed, or cannot any more."""
     forgotten = delete(steering).where(steering.c.run_id == run_key)
-    connection.execute(with_news(connection, forgotten, RUNS))
+    connection.execute(with_notify(connection, forgotten, RUNS))
 
 
 def _write(connection: Connection, run: Run, asked: Asked) -> None:
     values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
     upsert = insert_into(connection, steering).values(run_id=run.id, **values)
     asked_now = upsert.on_conflict_do_update(index_elements=["run_id"], set_=values)
-    connection.execute(with_news(connection, asked_now, RUNS))
+    connection.execute(with_notify(connection, asked_now, RUNS))
 
 
 def line(connection: Connection, queue_key: str) -> list[int]:
@@ -97,8 +97,8 @@ def order_line(connection: Connection, queue_key: str, ordered: Sequence[int]) -
         if key != here.id
     ]
     if moved:
-        one = update(run_table).where(run_table.c.id == bindparam("moved"))
-        connection.execute(one.values(queue_position=bindparam("place")), moved)
+        statement = update(run_table).where(run_table.c.id == bindparam("moved"))
+        connection.execute(statement.values(queue_position=bindparam("place")), moved)
 
 
 def _places(connection: Connection, queue_key: str) -> Sequence[Row[int, int]]:

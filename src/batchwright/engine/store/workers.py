@@ -93,9 +93,9 @@ def last_beat(connection: Connection, owner: str) -> datetime | None:
 
 def driving(connection: Connection) -> dict[str, list[str]]:
     """Ids of the runs at work, by the name of their owner."""
-    at_work = select(run_table.c.owner, run_table.c.run_id).where(run_table.c.state.in_(ACTIVE))
+    active_runs = select(run_table.c.owner, run_table.c.run_id).where(run_table.c.state.in_(ACTIVE))
     found: dict[str, list[str]] = {}
-    for row in connection.execute(at_work.order_by(run_table.c.id)):
+    for row in connection.execute(active_runs.order_by(run_table.c.id)):
         found.setdefault(row.owner or "", []).append(row.run_id)
     return found
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from batchwright.engine.store.wake import tell
+from batchwright.engine.store.notify import notify
 from batchwright.notifications import outbox
 from batchwright.notifications.account import ACCOUNT
 from batchwright.operations.announce import mail_domain
@@ -47,4 +47,4 @@ def record_account_mail(
         domain=mail_domain(app.settings),
         route=app.settings.mail.transport,
     )
-    tell(connection)
+    notify(connection)

@@ -33,7 +33,7 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
     with app.database.read() as connection:
         found = queue.waiting(connection, limit)
         asked = steering.asked_of(connection, [one.run.id for one in found if one.run.state is State.PAUSED])
-        in_slots = sum(not run.in_caller for run in queue.in_line(connection))
+        in_slots = sum(not run.in_caller for run in queue.queued_in_order(connection))
         there = workers_there(connection, now) if found else []
         runs = views_of(connection, [one.run for one in found], now)
         return [

@@ -31,7 +31,7 @@ from batchwright.operations.views import View, instant
 from batchwright.operations.worker.background_loop import NewsLoop
 
 SECONDS_BETWEEN_LOOKS = 5.0
-SECONDS_AFTER_NEWS = 1.0
+SECONDS_AFTER_CHANGE = 1.0
 
 PAUSES = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 """Between the calls of a ping that is not answered; after the last it is given up."""
@@ -222,7 +222,7 @@ def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = u
         "watch",
         lambda: tell(app),
         trouble="late runs could not be looked for; they are later",
-        seconds_after_news=SECONDS_AFTER_NEWS,
+        seconds_after_news=SECONDS_AFTER_CHANGE,
         seconds_between=SECONDS_BETWEEN_LOOKS,
         on_failure=on_failure,
     )
@@ -234,7 +234,7 @@ def ping_loop(app: Application, on_failure: Callable[[BaseException], None] = un
         "pings",
         lambda: call_pings(app, lambda: loop.stopping),
         trouble="pings could not be called; they are later",
-        seconds_after_news=SECONDS_AFTER_NEWS,
+        seconds_after_news=SECONDS_AFTER_CHANGE,
         seconds_between=SECONDS_BETWEEN_LOOKS,
         on_failure=on_failure,
     )

@@ -16,7 +16,7 @@ from batchwright.engine.schedules.firing import Firing
 from batchwright.engine.schedules.policy import Start
 from batchwright.engine.schedules.scheduler import Scheduler
 from batchwright.engine.store.migrating import newest_revision
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
 from batchwright.operations.app import Application
@@ -25,7 +25,7 @@ from batchwright.operations.worker.background_loop import NewsLoop
 from batchwright.operations.worker.late_runs import ping_loop, watch_loop
 from batchwright.operations.worker.upkeep import Upkeep
 
-SECONDS_AFTER_NEWS = 0.25
+SECONDS_AFTER_CHANGE = 0.25
 LOOKS_PER_LEASE = 4
 SECONDS_TO_END = 8.0
 """So long after `drain` everything but scopes at hand is over; and so long after those:"""
@@ -46,7 +46,7 @@ class WorkerProcess:
             log.error("a job is left to other workers", reason=reason)
         self._database = app.database
         self._drained_at = time.monotonic()
-        self._wake = wake_of(app.database)
+        self._listener = listener_for(app.database)
         self._mail = _mail_loop(app, self._on_failure)
         self._watch = watch_loop(app, self._on_failure)
         self._pings = ping_loop(app, self._on_failure)
@@ -60,9 +60,9 @@ class WorkerProcess:
         )
         self._worker = Worker(
             dispatcher=app.dispatcher,
-            wake=self._wake,
+            listener=self._listener,
             clock=app.clock,
-            on_news=self._on_news,
+            on_notification=self._on_notification,
             before_look=self._look_at_revision,
         )
         self.upgraded_to: str | None = None
@@ -88,10 +88,10 @@ class WorkerProcess:
             raise  # whatever would be done at the end would be done to the other file
         except BaseException:
             self._stop_duties()
-            self._wake.close()
+            self._listener.close()
             raise
         ended = self._stop_duties()
-        self._wake.close()
+        self._listener.close()
         return ended
 
     def _stop_duties(self) -> bool:
@@ -115,7 +115,7 @@ class WorkerProcess:
     def drain(self) -> None:
         """Fire no more, finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
         self._drained_at = time.monotonic()
-        self._database.hurry()
+        self._database.shorten_waits()
         self._scheduler.drain()
         self._worker.drain()
 
@@ -132,11 +132,11 @@ class WorkerProcess:
             self.upgraded_to = there
             self.drain()
 
-    def _on_news(self) -> None:
+    def _on_notification(self) -> None:
         self._mail.look()
         self._watch.look()
         self._pings.look()
-        self._scheduler.news()
+        self._scheduler.changed()
 
 
 def firing_of(app: Application) -> Firing:
@@ -148,14 +148,14 @@ def firing_of(app: Application) -> Firing:
         ready = {schedule.id: start.ready for schedule, start in starts if start.ready is not None}
         return submit_of_schedules(app, connection, wanted, os_user=os_user, ready=ready)
 
-    abilities = app.dispatcher.claims.abilities
+    capabilities = app.dispatcher.claims.capabilities
     return Firing(
         database=app.database,
         clock=app.clock,
         events=app.events,
         submit=submit,
-        has_job=abilities.has,
-        refusal=lambda schedule: abilities.refusal(schedule.job, schedule.parameters),
+        has_job=capabilities.has,
+        refusal=lambda schedule: capabilities.refusal(schedule.job, schedule.parameters),
         make_ready=lambda schedule: make_ready(app, schedule, os_user=os_user),
     )
 
@@ -174,7 +174,7 @@ def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) ->
         "mail",
         send_due,
         trouble="mail could not be sent; it waits",
-        seconds_after_news=SECONDS_AFTER_NEWS,
+        seconds_after_news=SECONDS_AFTER_CHANGE,
         on_failure=on_failure,
     )
     return loop

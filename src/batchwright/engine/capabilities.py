@@ -1,7 +1,7 @@
 """Which runs this process can do: it has the job, and the job takes the parameters.
 
-While a new version is deployed, processes differ in that. A run that cannot be done here is no bad run: it is left to
-one that can, and takes nothing from those that can be done. Parameters are tried once for each run, never under a lock.
+While a new version is deployed, processes differ in that. A run that cannot be done here is not a bad run: it is left
+to one that can, and takes nothing from those that can be done. Parameters are tried once a run, never under a lock.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run
-from batchwright.engine.store.queue import Candidate, Doable
+from batchwright.engine.store.queue import Candidate, Runnable
 
 SECONDS_UNTIL_TRIED_AGAIN = 60.0
-"""After what is no answer to the parameters: a constructor of a job that asks somebody who is not there."""
+"""After an error that says nothing about the parameters: a job's constructor may call a service that is down."""
 
 MOST_NAMED = 100
 """Of so many runs that are left to others it says which and why."""
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 W = TypeVar("W", Run, Candidate)
 
 
-class Abilities:
+class Capabilities:
     """What this process can do. Threads may share it."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
@@ -39,15 +39,15 @@ class Abilities:
         self._clock = clock
         self._accepted: set[int] = set()
         self._refused: dict[int, float] = {}
-        self._stranded: frozenset[int] = frozenset()
+        self._orphaned: frozenset[int] = frozenset()
         self._left: dict[int, tuple[str, str]] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
-    def doable(self) -> Doable:
+    def runnable(self) -> Runnable:
         """What is to be asked of the queue. Loads the jobs: not under a lock."""
         now = self._clock.monotonic()
         refused = frozenset(key for key, until in list(self._refused.items()) if now < until)
-        return Doable(tuple(self._registry.names()), refused, self._stranded)
+        return Runnable(tuple(self._registry.names()), refused, self._orphaned)
 
     def has(self, job: str) -> bool:
         """Whether the job is here. Loads the jobs."""
@@ -66,15 +66,15 @@ class Abilities:
         """Whether it was found that this process can do the run. Asks no job: also under a lock."""
         return run.id in self._accepted
 
-    def those_doable(self, runs: Iterable[W]) -> list[W]:
+    def runnable_of(self, runs: Iterable[W]) -> list[W]:
         """Those of the runs that this process can do; what cannot be done is told once, with the reason."""
         return [run for run in runs if self._can_do(run)]
 
-    def leave_stranded(self, dead: Sequence[Run]) -> list[Run]:
+    def leave_orphaned(self, dead: Sequence[Run]) -> list[Run]:
         """Those of the runs without an owner that this process can do; the others take no slot from now on."""
-        doable = self.those_doable(dead)
-        self._stranded = frozenset(run.id for run in dead) - {run.id for run in doable}
-        return doable
+        runnable = self.runnable_of(dead)
+        self._orphaned = frozenset(run.id for run in dead) - {run.id for run in runnable}
+        return runnable
 
     def require(self, run: Run | Candidate) -> None:
         """Raise ``Refused`` for a run that this process cannot do."""
@@ -89,7 +89,7 @@ class Abilities:
         """Ids of runs that are left to others, with the reason; the first hundred."""
         return dict(islice(list(self._left.values()), MOST_NAMED))
 
-    def judged(self) -> set[int]:
+    def examined(self) -> set[int]:
         """Keys of the runs of which something was found."""
         return self._accepted | self._left.keys()
 
@@ -127,8 +127,8 @@ class Abilities:
     def _tell(self, run: Run | Candidate, reason: str) -> None:
         """Note it; logged once for each job and reason: a thousand runs of one job need no thousand lines."""
         self._left[run.id] = run.run_id, reason
-        if (run.job, reason) not in self._told:
-            self._told.add((run.job, reason))
+        if (run.job, reason) not in self._logged:
+            self._logged.add((run.job, reason))
             log.warning("run left to a worker that can do it", run_id=run.run_id, job=run.job, reason=reason)
 
 

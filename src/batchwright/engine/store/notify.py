@@ -1,7 +1,7 @@
-"""Waking those who wait for something to do, as soon as a transaction that gives it to them has committed.
+"""LISTEN and NOTIFY: wakes those who wait for something to do once a transaction that gives it to them has committed.
 
-On PostgreSQL such a transaction notifies, and who waits listens. On SQLite every commit changes ``data_version``, which
-takes microseconds to read.
+On PostgreSQL such a transaction notifies, and those who wait listen. On SQLite every commit changes ``data_version``,
+which takes microseconds to read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from batchwright.engine.errors import DatabaseReplaced
 from batchwright.engine.store.database import Database, inode_of
 
 CHANNEL = "batchwright"
-"""Of news that give somebody something to do."""
+"""Notified when there is something to do."""
 RUNS = "batchwright_runs"
-"""Of all that becomes of a run, for those who look on; several times as many."""
+"""Notified at each change of a run, for those who follow it; several times as often."""
 SECONDS_BETWEEN_SQLITE_LOOKS = 0.01
 SECONDS_BEFORE_NEXT_CONNECTION = 1.0
 
@@ -34,35 +34,35 @@ _NOTIFIED = {channel: func.pg_notify(channel, "") for channel in (CHANNEL, RUNS)
 log = structlog.get_logger()
 
 
-def with_news(connection: Connection, statement: Any, *channels: str) -> Any:
-    """The statement, telling those who wait for news of the channels when it has changed a row and committed."""
+def with_notify(connection: Connection, statement: Any, *channels: str) -> Any:
+    """The statement, notifying the channels' listeners once it has changed a row and committed."""
     if connection.dialect.name == "sqlite":
         return statement
     return statement.returning(*(_NOTIFIED[channel] for channel in channels))
 
 
-def tell(connection: Connection) -> None:
-    """Wake those who wait when this transaction has committed."""
+def notify(connection: Connection) -> None:
+    """Notify the listeners when this transaction has committed."""
     if connection.dialect.name != "sqlite":
         connection.execute(select_of(_NOTIFIED[CHANNEL]))
 
 
-class Wake(Protocol):
-    """Waits for news of one database, in one thread."""
+class Listener(Protocol):
+    """Waits for notifications of one database, in one thread."""
 
     def wait(self, seconds: float) -> None:
-        """Return when there are news since the last wait, when ``poke`` was called, or after so many seconds."""
+        """Return after a notification since the last wait, when ``wake`` was called, or after so many seconds."""
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """End the wait under way, or the next; from any thread or signal handler."""
 
     def close(self) -> None:
         """Close what it waits on."""
 
 
-def wake_of(database: Database, channel: str = CHANNEL) -> Wake:
-    """What waits for news of the database, on PostgreSQL those of one channel."""
-    return SqliteWake(database) if database.is_sqlite else PostgresWake(database, channel)
+def listener_for(database: Database, channel: str = CHANNEL) -> Listener:
+    """A listener of the database, on PostgreSQL of one channel."""
+    return SqliteListener(database) if database.is_sqlite else PostgresListener(database, channel)
 
 
 def _ready(sources: Sequence[int], seconds: float) -> set[int]:
@@ -84,12 +84,12 @@ class _Pipe:
         os.set_blocking(self.end, False)
         os.set_blocking(self._start, False)
 
-    def poke(self) -> None:
-        with suppress(BlockingIOError):  # full of pokes nobody has read yet: one is enough
+    def wake(self) -> None:
+        with suppress(BlockingIOError):  # full of bytes nobody has read yet: one is enough
             os.write(self._start, b".")
 
     def emptied(self) -> bool:
-        """Whether it was poked."""
+        """Whether it was woken."""
         try:
             return bool(os.read(self.end, 65536))
         except BlockingIOError:
@@ -100,7 +100,7 @@ class _Pipe:
         os.close(self._start)
 
 
-class PostgresWake:
+class PostgresListener:
     """Listens on a connection of its own; without one it wakes up every second and tries to connect again."""
 
     def __init__(self, database: Database, channel: str) -> None:
@@ -111,9 +111,9 @@ class PostgresWake:
         self._tried = -SECONDS_BEFORE_NEXT_CONNECTION
 
     def wait(self, seconds: float) -> None:
-        """Return when somebody notified, when ``poke`` was called, or after so many seconds."""
+        """Return when somebody notified, when ``wake`` was called, or after so many seconds."""
         if self._connection is None and self._connect():
-            return  # whatever happened while nobody listened is news
+            return  # something may have happened while nobody listened
         sources = [self._pipe.end]
         if self._connection is not None:
             sources.append(self._connection.fileno())
@@ -125,9 +125,9 @@ class PostgresWake:
         if len(ready) > (self._pipe.end in ready):
             self._hear()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """End the wait under way, or the next."""
-        self._pipe.poke()
+        self._pipe.wake()
 
     def close(self) -> None:
         """Close the connection and the pipe."""
@@ -145,7 +145,7 @@ class PostgresWake:
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {self._channel}")
         except Exception as error:
-            log.warning("cannot listen for news; looking for them instead", reason=str(error).strip())
+            log.warning("cannot listen for notifications; polling instead", reason=str(error).strip())
             self._drop()
             return False
         return True
@@ -155,7 +155,7 @@ class PostgresWake:
             for _ in self._connection.notifies(timeout=0):
                 pass
         except Exception as error:
-            log.warning("connection for news lost; connecting again", reason=str(error).strip())
+            log.warning("connection for notifications lost; connecting again", reason=str(error).strip())
             self._drop()
 
     def _drop(self) -> None:
@@ -164,7 +164,7 @@ class PostgresWake:
         self._connection = None
 
 
-class SqliteWake:
+class SqliteListener:
     """Looks a hundred times a second at a number in shared memory that every commit changes, and at the file's place:
     who goes on with a file that was replaced works on two databases at once. ``wait`` raises ``DatabaseReplaced`` then.
     """
@@ -178,7 +178,7 @@ class SqliteWake:
         self._seen: int | None = None
 
     def wait(self, seconds: float) -> None:
-        """Return when somebody committed, when ``poke`` was called, or after so many seconds."""
+        """Return when somebody committed, when ``wake`` was called, or after so many seconds."""
         until = time.monotonic() + seconds
         while True:
             if inode_of(self._file) != self._inode:
@@ -192,9 +192,9 @@ class SqliteWake:
             if left <= 0:
                 return
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """End the wait under way, or the next."""
-        self._pipe.poke()
+        self._pipe.wake()
 
     def close(self) -> None:
         """Close the connection and the pipe."""

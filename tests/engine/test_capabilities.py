@@ -18,7 +18,7 @@ from batchwright.engine.queue import promote
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run, State
 from batchwright.engine.store import queue
-from batchwright.engine.store.wake import wake_of
+from batchwright.engine.store.notify import listener_for
 from batchwright.engine.submit import Request, submit
 from batchwright.engine.worker import Worker
 from batchwright.testing.clock import FakeClock
@@ -78,9 +78,9 @@ class Fleet:
     @contextmanager
     def working(self, registry: Registry) -> Iterator[None]:
         """A worker of that version."""
-        wake = wake_of(self.rig.database)
+        listener = listener_for(self.rig.database)
         with self.having(registry):
-            worker = Worker(dispatcher=self.rig.dispatcher(), wake=wake, clock=self.rig.clock)
+            worker = Worker(dispatcher=self.rig.dispatcher(), listener=listener, clock=self.rig.clock)
         thread = threading.Thread(target=worker.run)
         thread.start()
         try:
@@ -88,7 +88,7 @@ class Fleet:
         finally:
             worker.drain()
             thread.join(WAIT)
-            wake.close()
+            listener.close()
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_run_behind_that_was_given_a_slot_elsewhere_does_not_pass_one_that_was
     first, second = fleet.submit(), fleet.submit("parcels", {"region": "north"})
     # By a worker that has not the first job, nor tried the second.
     with fleet.rig.database.write() as connection:
-        promote(connection, 1, queue.Doable(("parcels",)))
+        promote(connection, 1, queue.Runnable(("parcels",)))
     assert [fleet.rig.read(run).state for run in (first, second)] == [State.HOLDING, State.QUEUED]
     claimed, _ = fleet.claims(fleet.new).claim_next()
     assert claimed is not None

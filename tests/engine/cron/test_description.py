@@ -10,9 +10,9 @@ from hypothesis import given
 
 from batchwright.engine.cron import CronError, CronExpression
 from batchwright.engine.cron.days import Month
+from batchwright.engine.cron.description import describe
 from batchwright.engine.cron.fields import HOURS, MINUTES, MONTH, SECONDS, YEAR
 from batchwright.engine.cron.parsing import Fields, parse
-from batchwright.engine.cron.words import describe
 from tests.engine.cron.generate import expressions
 
 VECTORS = Path(__file__).parents[2] / "vectors"
