@@ -8,27 +8,34 @@ from itertools import pairwise
 
 import pytest
 
-from batchwright.billing.amendment import Bill, Days, Meters, Terms, billed_until, new_periods
+from batchwright.billing.amendment import (
+    AssetTerms,
+    Days,
+    LiveSchedule,
+    SupersededUsage,
+    billed_until,
+    new_periods,
+)
 from batchwright.billing.periods import Period
 
 JANUARY = date(2023, 1, 1)
 YEAR_END = date(2023, 12, 31)
 
 
-def terms(billing: str = "Half Yearly", usage: str = "Monthly", end: date = YEAR_END) -> Terms:
-    return Terms(end, None, billing, usage)
+def terms(billing: str = "Half Yearly", usage: str = "Monthly", end: date = YEAR_END) -> AssetTerms:
+    return AssetTerms(end, None, billing, usage)
 
 
 def days(start: str, end: str) -> Period:
     return Period(date.fromisoformat(start), date.fromisoformat(end))
 
 
-def bill(start: str, end: str, status: str = "Pending Billing", usage: Sequence[Period] = ()) -> Bill:
+def bill(start: str, end: str, status: str = "Pending Billing", usage: Sequence[Period] = ()) -> LiveSchedule:
     period = days(start, end)
-    return Bill(period, status, tuple(usage) or (period,))
+    return LiveSchedule(period, status, tuple(usage) or (period,))
 
 
-def starts(bills: list[Bill], wanted: Terms, first: date = JANUARY) -> list[str]:
+def starts(bills: list[LiveSchedule], wanted: AssetTerms, first: date = JANUARY) -> list[str]:
     return [period.start.isoformat() for period in new_periods(first, wanted, bills)]
 
 
@@ -83,7 +90,7 @@ _ANCHORED = [
 
 @pytest.mark.parametrize(("first", "until", "wanted", "periods"), _ANCHORED)
 def test_the_day_of_the_month_survives_an_amendment(
-    first: str, until: str, wanted: Terms, periods: list[str]
+    first: str, until: str, wanted: AssetTerms, periods: list[str]
 ) -> None:
     made = new_periods(date.fromisoformat(first), wanted, [bill(first, until, "Invoiced")])
     assert [f"{period.start} {period.end}" for period in made] == periods
@@ -164,7 +171,7 @@ def test_a_period_whose_invoice_was_cancelled_stands_again_although_its_late_usa
 
 
 def test_a_rated_input_is_on_the_schedule_it_was_charged_to_and_any_other_on_that_of_its_day() -> None:
-    held = Meters({7: Period(date(2023, 6, 1), date(2023, 6, 30))})
+    held = SupersededUsage({7: Period(date(2023, 6, 1), date(2023, 6, 30))})
     june, july = date(2023, 6, 30), date(2023, 7, 1)
     assert held.holding("Rated", 7, july) == 7
     assert held.holding("Rated", 8, june) is None

@@ -92,7 +92,9 @@ def charge(books: Books, connection: Any, number: int) -> None:
     line_item = connection.execute(
         insert(tables.custom_line_item).values(item).returning(tables.custom_line_item.c.id)
     ).scalar()
-    made_of = [charges.Charge(account, month, line_item, 1, Decimal(5), None, 500, "USD") for month in MONTHS]
+    made_of = [
+        charges.AccountCharge(account, month, line_item, 1, Decimal(5), None, 500, "USD") for month in MONTHS
+    ]
     charges.replace_charges(connection, 1, [account], MONTHS, made_of, NOW)
 
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from batchwright.billing.exact import EXACT, canonical
 from batchwright.billing.money import AmountOutOfRange, money_text, round_half_up, whole_minor
 from batchwright.billing.recalculation import Month, span_of
-from batchwright.billing.records.catalog import Terms
-from batchwright.billing.records.charges import Charge, CustomItem, StandingCharge
+from batchwright.billing.records.catalog import ContractTerms
+from batchwright.billing.records.charges import AccountCharge, CurrentCharge, CustomItem
 
 
 class Unchargeable(NamedTuple):
@@ -44,11 +44,11 @@ class ChargeChange(NamedTuple):
 def account_charges(
     months: Iterable[Month],
     accounts: Mapping[int, str],
-    contracts: Sequence[Terms],
+    contracts: Sequence[ContractTerms],
     currencies: Mapping[int, str],
     items: Sequence[CustomItem],
     rated: Mapping[tuple[int, Month], Mapping[str, int]],
-) -> Iterator[Charge | Unchargeable]:
+) -> Iterator[AccountCharge | Unchargeable]:
     """The charges of a customer's accounts in these months, by the contracts in force at the end of each.
 
     ``accounts`` are ids by key, ``contracts`` the newest revisions, ``currencies`` those of price books by key,
@@ -65,17 +65,17 @@ def account_charges(
                 yield Unchargeable(item.line_item_id, accounts[account_key], month, str(error))
             else:
                 basis = (account_key, month, item.key, contract.revision, item.rate)
-                yield Charge(*basis, base, amount, currency)
+                yield AccountCharge(*basis, base, amount, currency)
 
 
 def charge_changes(
     accounts: Mapping[int, str],
     items: Iterable[CustomItem],
-    standing: Iterable[StandingCharge],
-    charges: Iterable[Charge],
+    current: Iterable[CurrentCharge],
+    charges: Iterable[AccountCharge],
 ) -> Iterator[ChargeChange]:
     """Old beside new, for each account, month, line item and currency that is charged or would be."""
-    had = {(one.account_key, one.month, one.line_item_key, one.currency): one for one in standing}
+    had = {(one.account_key, one.month, one.line_item_key, one.currency): one for one in current}
     comes = {(one.account_key, one.month, one.line_item_key, one.currency): one for one in charges}
     of_key = {item.key: item for item in items}
     for of in sorted(had.keys() | comes.keys()):
@@ -92,7 +92,7 @@ def charge_changes(
         yield ChargeChange(currency, old and old.amount, new and new.amount, detail)
 
 
-def _computed_with(item: CustomItem, charge: Charge) -> dict[str, str | int | None]:
+def _computed_with(item: CustomItem, charge: AccountCharge) -> dict[str, str | int | None]:
     return {
         "contract_id": item.contract_id,
         "contract_revision": charge.contract_revision,
@@ -103,8 +103,11 @@ def _computed_with(item: CustomItem, charge: Charge) -> dict[str, str | int | No
 
 
 def _applied(
-    months: Sequence[Month], accounts: Sequence[int], contracts: Sequence[Terms], items: Sequence[CustomItem]
-) -> Iterator[tuple[Month, int, Terms, CustomItem]]:
+    months: Sequence[Month],
+    accounts: Sequence[int],
+    contracts: Sequence[ContractTerms],
+    items: Sequence[CustomItem],
+) -> Iterator[tuple[Month, int, ContractTerms, CustomItem]]:
     """Which item of which contract is applied to which account in which month."""
     for month, account_key, contract in product(months, accounts, contracts):
         if contract.covers(account_key) and _in_force(contract, date.fromisoformat(span_of(month)[1])):
@@ -113,7 +116,7 @@ def _applied(
                     yield month, account_key, contract, item
 
 
-def _in_force(contract: Terms, day: date) -> bool:
+def _in_force(contract: ContractTerms, day: date) -> bool:
     covers = contract.start_date <= day and (contract.end_date is None or day <= contract.end_date)
     return contract.status == "Active" and covers
 

@@ -22,7 +22,7 @@ _DAY: Final = timedelta(days=1)
 _by_start: Final = attrgetter("start")
 
 
-class Terms(NamedTuple):
+class AssetTerms(NamedTuple):
     """What an amendment may change of an asset."""
 
     end_date: date
@@ -31,7 +31,7 @@ class Terms(NamedTuple):
     usage_frequency: str
 
 
-class Bill(NamedTuple):
+class LiveSchedule(NamedTuple):
     """A billing schedule that is not superseded, and the days of its usage schedules."""
 
     period: Period
@@ -39,43 +39,45 @@ class Bill(NamedTuple):
     usage: tuple[Period, ...]
 
 
-def billed_until(bills: Iterable[Bill]) -> date | None:
+def billed_until(schedules: Iterable[LiveSchedule]) -> date | None:
     """The last day of the last billed period; None where nothing is billed yet."""
-    return max((bill.period.end for bill in bills if bill.status in BILLED), default=None)
+    return max((live.period.end for live in schedules if live.status in BILLED), default=None)
 
 
-def new_periods(first_billing_date: date, terms: Terms, bills: Sequence[Bill]) -> list[BillingPeriod]:
+def new_periods(
+    first_billing_date: date, terms: AssetTerms, schedules: Sequence[LiveSchedule]
+) -> list[BillingPeriod]:
     """The periods that stand in the place of the pending ones: from the day after the last billed period on.
 
     They go on by the anniversaries of the first billing date (see `billing_periods`). A pending period before it stands
     again with the same days where usage of it could not be billed otherwise: invoices were made out of
     order, or its own was cancelled while that of its late usage was not.
     """
-    until = billed_until(bills)
+    until = billed_until(schedules)
     start = first_billing_date if until is None else max(first_billing_date, until + _DAY)
     frequencies = (terms.billing_frequency, terms.usage_frequency)
     following = billing_periods(first_billing_date, terms.end_date, *frequencies, start=start)
-    return [*_left_open(bills, start), *following]
+    return [*_still_pending(schedules, start), *following]
 
 
-def _left_open(bills: Sequence[Bill], before: date) -> list[BillingPeriod]:
-    """Pending periods that end before a day, but for those of late usage: what they meter is billed beside them."""
-    billed = [bill.period for bill in bills if bill.status in BILLED]
-    metered = {part for bill in bills if bill.status in BILLED for part in bill.usage}
+def _still_pending(schedules: Sequence[LiveSchedule], before: date) -> list[BillingPeriod]:
+    """Pending periods that end before a day, except those of late usage, which is billed beside them."""
+    billed = [live.period for live in schedules if live.status in BILLED]
+    covered = {part for live in schedules if live.status in BILLED for part in live.usage}
     days: dict[Period, set[Period]] = {}
-    for bill in bills:
-        if bill.status in BILLED or bill.period.end >= before:
+    for live in schedules:
+        if live.status in BILLED or live.period.end >= before:
             continue
-        apart = not any(other.start <= bill.period.end and bill.period.start <= other.end for other in billed)
-        if apart or not metered.issuperset(bill.usage):
-            days.setdefault(bill.period, set()).update(bill.usage)
+        apart = not any(other.start <= live.period.end and live.period.start <= other.end for other in billed)
+        if apart or not covered.issuperset(live.usage):
+            days.setdefault(live.period, set()).update(live.usage)
     return [
         BillingPeriod(period.start, period.end, tuple(sorted(parts, key=_by_start)))
         for period, parts in sorted(days.items(), key=lambda item: item[0].start)
     ]
 
 
-class Meters:
+class SupersededUsage:
     """The usage schedules that are superseded: which inputs are on them."""
 
     def __init__(self, periods_by_key: Mapping[int, Period]) -> None:

@@ -69,7 +69,7 @@ class PriceRevision:
         return self.charging, self.product_uom, self.currency, in_minor_units
 
 
-class Terms(NamedTuple):
+class PriceTerms(NamedTuple):
     """What an asset's usage is priced by, and the days (both inclusive) on which that holds.
 
     ``discount_percent`` is the contract's, whichever book the price comes from.
@@ -113,7 +113,7 @@ class Catalog:
 
     def terms(
         self, price_book_key: int, product: str, contract: ContractRevision | None, day: Day
-    ) -> Terms | None:
+    ) -> PriceTerms | None:
         """The price revision in force on that day beside the contract; None where there is no price yet."""
         days, revisions = self._prices.get((price_book_key, product), ((), ()))
         position = bisect_right(days, day)
@@ -121,13 +121,13 @@ class Catalog:
             return None
         price = revisions[position - 1]
         if contract is None:  # one may come into force on any other day
-            return Terms(
+            return PriceTerms(
                 price, None, ZERO, (price.key, None, "0"), price.rating_inputs(NO_DISCOUNT), day, day
             )
         until = min(
             day_before(days[position]) if position < len(days) else LAST_DAY, contract.end or LAST_DAY
         )
-        return Terms(
+        return PriceTerms(
             price,
             contract,
             contract.discount_percent,

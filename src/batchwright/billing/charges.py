@@ -11,31 +11,31 @@ from batchwright.billing.exact import EXACT, canonical
 from batchwright.billing.periods import Day
 from batchwright.billing.records.assets_and_inputs import END, SCHEDULE_KEY, START, USAGE_DATE
 from batchwright.billing.records.counts import Count
-from batchwright.billing.records.ratings import Charged, LateBill, LateMeter, NewFee, NewFigures
-from batchwright.billing.usage import AssetUsage, BillEntry, Posting
+from batchwright.billing.records.ratings import Charged, LateBilling, LateUsage, NewFee, NewFigures
+from batchwright.billing.usage import AssetUsage, ChargedSchedule, Posting
 
 
 @dataclass(slots=True)
 class LatePlan:
     """A billing schedule to be made, and the usage schedules under it, by the key of those they stand beside."""
 
-    bill: LateBill
-    meters: dict[int, LateMeter] = field(default_factory=dict)
+    billing_schedule: LateBilling
+    usage_schedules: dict[int, LateUsage] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Charges:
     """What is to be written to schedules.
 
-    ``late_meters`` are usage schedules to be made under billing schedules that are there, ``late`` those to be made
-    with one of their own; both by the key of the billed schedule beside which they stand. A key below zero in
+    ``late_usage`` are usage schedules to be made under existing billing schedules, ``late`` those to be made with one
+    of their own; both by the key of the billed schedule beside which they stand. A key below zero in
     ``counts`` is that of such a schedule.
     """
 
     figures: list[NewFigures] = field(default_factory=list)
     fees: list[NewFee] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
-    late_meters: dict[int, LateMeter] = field(default_factory=dict)
+    late_usage: dict[int, LateUsage] = field(default_factory=dict)
     late: list[LatePlan] = field(default_factory=list)
 
 
@@ -43,10 +43,10 @@ def charges_of(usages: Iterable[AssetUsage], charged: Mapping[int, Charged], cou
     """What a rating writes to schedules; those on which only bad inputs fell are left alone."""
     charges = Charges()
     for usage in usages:
-        for bill in usage.bills:
-            postings = {key: usage.postings[key] for key in bill.meters if usage.postings[key].inputs}
+        for schedule in usage.billing_schedules:
+            postings = {key: usage.postings[key] for key in schedule.usage_keys if usage.postings[key].inputs}
             if postings:
-                _charge(charges, usage, bill, postings, charged)
+                _charge(charges, usage, schedule, postings, charged)
                 charges.counts += [
                     counts.plus(key, counts_as, tally)
                     for key, posting in postings.items()
@@ -65,25 +65,25 @@ def figures_after(before: Charged, quantity: Decimal, fee: int, inputs: int) -> 
 def _charge(
     charges: Charges,
     usage: AssetUsage,
-    bill: BillEntry,
+    schedule: ChargedSchedule,
     postings: Mapping[int, Posting],
     charged: Mapping[int, Charged],
 ) -> None:
     fee = sum(posting.fee for posting in postings.values())
-    meters = charges.late_meters
-    if bill.key is not None:
-        charges.fees.append((bill.had + fee, bill.key, bill.had))
+    usage_schedules = charges.late_usage
+    if schedule.key is not None:
+        charges.fees.append((schedule.had + fee, schedule.key, schedule.had))
     else:
-        plan = LatePlan(LateBill(usage.asset.key, *bill.period, fee, _first_day(usage, postings)))
+        plan = LatePlan(LateBilling(usage.asset.key, *schedule.period, fee, _first_day(usage, postings)))
         charges.late.append(plan)
-        meters = plan.meters
+        usage_schedules = plan.usage_schedules
     days = {row[SCHEDULE_KEY]: (row[START], row[END]) for row in usage.schedules}
     for key, posting in postings.items():
         if key > 0:
             charges.figures.append(figures_after(charged[key], posting.quantity, posting.fee, posting.inputs))
         else:
-            meters[-key] = LateMeter(
-                bill.key or 0,
+            usage_schedules[-key] = LateUsage(
+                schedule.key or 0,
                 usage.asset.key,
                 *days[-key],
                 quantity=canonical(posting.quantity),

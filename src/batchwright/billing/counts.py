@@ -35,7 +35,7 @@ class Counts:
     """What usage schedules hold of each price. A price is named by the key that all its revisions count as."""
 
     def __init__(self, stored: Iterable[Count] = (), left_out: Iterable[Share] = ()) -> None:
-        """``left_out`` are Rated inputs that are in hand again: they do not count twice."""
+        """``left_out`` are Rated inputs that are being rated again: they do not count twice."""
         self._stored = tuple(stored)
         self._rated: dict[int, Decimal] = {}
         self._tallies: dict[int, dict[int, Tally]] = defaultdict(dict)

@@ -7,15 +7,15 @@ from typing import Any
 
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.money import money_text
-from batchwright.billing.rating import Bill
-from batchwright.billing.recalculation import Redone
+from batchwright.billing.rating import NetAmount
+from batchwright.billing.recalculation import Rerated
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.restating import Restated
 from batchwright.billing.usage import Rated
 
 
-def lines_of(bill: Bill) -> list[dict[str, str | None]]:
-    """The lines that sum to the bill's rounded amount: `key, quantity, unit_price, amount`."""
+def lines_of(amount: NetAmount) -> list[dict[str, str | None]]:
+    """The lines that sum to the rounded amount: `key, quantity, unit_price, amount`."""
     return [
         {
             "key": line.key,
@@ -23,7 +23,7 @@ def lines_of(bill: Bill) -> list[dict[str, str | None]]:
             "unit_price": None if line.unit_price is None else quantity_text(line.unit_price),
             "amount": quantity_text(line.amount),
         }
-        for line in bill.lines
+        for line in amount.lines
     ]
 
 
@@ -36,11 +36,11 @@ def explained(one: Rated) -> dict[str, Any]:
         "price_revision": terms.price.key,
         "contract_revision": None if terms.contract is None else terms.contract.key,
         "discount_percent": quantity_text(terms.discount_percent),
-        "lines": lines_of(one.bill()),
+        "lines": lines_of(one.net()),
     }
 
 
-def redone_explained(one: Redone) -> dict[str, Any]:
+def rerated_explained(one: Rerated) -> dict[str, Any]:
     """The same of one that is rated already, with where it started until now."""
     start = quantity_text(Decimal(one.before.prior_quantity or 0))
     return {"prior_quantity_before": start, **explained(one.after)}
@@ -55,7 +55,7 @@ def restated_explained(one: Restated) -> dict[str, Any]:
         "prior_quantity": quantity_text(Decimal(one.prior_quantity or 0)),
         "price_revision": one.price.key,
         "discount_percent": quantity_text(Decimal(before.discount_percent or 0)),
-        "lines": lines_of(one.bill()),
+        "lines": lines_of(one.net()),
     }
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Final, NamedTuple
 
-from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, Terms
+from batchwright.billing.catalog import Catalog, ContractRevision, PriceRevision, PriceTerms
 from batchwright.billing.counts import Counts, Share, Tally
 from batchwright.billing.exact import EXACT, ZERO
 from batchwright.billing.money import money_text
@@ -22,7 +22,7 @@ from batchwright.billing.records.assets_and_inputs import AssetRow, InputRow, In
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
 from batchwright.billing.records.counts import Count
 from batchwright.billing.records.ratings import Charged, NewFee, NewFigures
-from batchwright.billing.records.recalculation import NewAmount, Span, Standing
+from batchwright.billing.records.recalculation import CurrentRating, NewAmount, Span
 from batchwright.billing.usage import AssetUsage, Bad, Rated, rate_assets
 
 OTHER: Final = "Other"
@@ -68,7 +68,7 @@ class RetroactiveCatalog(Catalog):
 
     def terms(
         self, price_book_key: int, product: str, contract: ContractRevision | None, day: Day
-    ) -> Terms | None:
+    ) -> PriceTerms | None:
         """As in any catalog, but said to hold no longer than the month: the next may have another contract."""
         terms = super().terms(price_book_key, product, contract, day)
         if terms is None:
@@ -77,10 +77,10 @@ class RetroactiveCatalog(Catalog):
         return terms._replace(since=max(terms.since, first), until=min(terms.until, last))
 
 
-class Redone(NamedTuple):
-    """A Rated input as it stands, and as it comes out now."""
+class Rerated(NamedTuple):
+    """A Rated input's current rating and its new one."""
 
-    before: Standing
+    before: CurrentRating
     after: Rated
 
     @property
@@ -98,50 +98,50 @@ class Redone(NamedTuple):
 class Recalculated:
     """An asset's Rated inputs, done again.
 
-    ``redone`` can be written; ``billed`` are on their way to an invoice, and only reported. ``bad`` and, where they
+    ``rerated`` can be written; ``billed`` are on their way to an invoice, and only reported. ``bad`` and, where they
     are billed, ``billed_bad`` cannot be priced any more; they keep what they have.
     """
 
     asset: AssetRow
-    redone: list[Redone] = field(default_factory=list)
-    billed: list[Redone] = field(default_factory=list)
+    rerated: list[Rerated] = field(default_factory=list)
+    billed: list[Rerated] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     billed_bad: list[Bad] = field(default_factory=list)
     currency: str = ""
     """Empty where nothing could be priced."""
 
-    def sums(self, inputs: Iterable[Redone]) -> tuple[int, int]:
+    def sums(self, inputs: Iterable[Rerated]) -> tuple[int, int]:
         """What these inputs came to, and what they come to, in minor units."""
         before = after = 0
-        for one in inputs:
-            before += one.before.amount
-            after += one.after.amount
+        for usage_input in inputs:
+            before += usage_input.before.amount
+            after += usage_input.after.amount
         return before, after
 
 
 def recalculate(
     assets: Sequence[AssetRow],
     inputs: Sequence[InputTuple],
-    standing: Mapping[int, Standing],
+    current: Mapping[int, CurrentRating],
     schedules: Sequence[ScheduleTuple],
     charged: Mapping[int, Charged],
     counts: Counts,
     catalog: Catalog,
 ) -> list[Recalculated]:
-    """Rate Rated inputs again, asset by asset; ``inputs`` are those in hand, ``standing`` what each came to.
+    """Rate Rated inputs again, asset by asset; ``current`` is what each came to so far.
 
     In each window what is billed comes first, whatever its day: it stays, so what is still pending was used after it,
-    as when it was rated. It counts for the price in force now, since what that would come to is told. An input that
+    as when it was rated. It counts for the price in force now, since what that would come to is reported. An input that
     cannot be priced stays, too, and counts for its own price as usage before the others.
     """
     done: dict[int, Recalculated] = {asset.key: Recalculated(asset) for asset in assets}
-    hand = sorted(
+    rows = sorted(
         map(InputRow._make, inputs),
-        key=lambda row: (row.asset_key, _is_pending(standing[row.key], charged), row.usage_date, row.key),
+        key=lambda row: (row.asset_key, _is_pending(current[row.key], charged), row.usage_date, row.key),
     )
     again = list(assets)
     while again:
-        usages = rate_assets(again, hand, schedules, catalog, counts.without(_shares(hand, standing)))
+        usages = rate_assets(again, rows, schedules, catalog, counts.without(_shares(rows, current)))
         again = []
         out: set[int] = set()
         for usage in usages:
@@ -150,31 +150,34 @@ def recalculate(
                 for bad in usage.bad:
                     out.add(bad.input.key)
                     result = done[usage.asset.key]
-                    pending = _is_pending(standing[bad.input.key], charged)
+                    pending = _is_pending(current[bad.input.key], charged)
                     (result.bad if pending else result.billed_bad).append(bad)
             else:
-                _take(done[usage.asset.key], usage, standing, charged)
+                _take(done[usage.asset.key], usage, current, charged)
         left = {asset.key for asset in again}
-        hand = [row for row in hand if row.asset_key in left and row.key not in out]
+        rows = [row for row in rows if row.asset_key in left and row.key not in out]
     return list(done.values())
 
 
-def _shares(hand: Iterable[InputRow], standing: Mapping[int, Standing]) -> Iterator[Share]:
-    for row in hand:
-        one = standing[row.key]
+def _shares(rows: Iterable[InputRow], current: Mapping[int, CurrentRating]) -> Iterator[Share]:
+    for row in rows:
+        one = current[row.key]
         yield Share(one.schedule_key, one.counts_as, Decimal(row.quantity))
 
 
-def _is_pending(one: Standing, charged: Mapping[int, Charged]) -> bool:
+def _is_pending(one: CurrentRating, charged: Mapping[int, Charged]) -> bool:
     return charged[one.schedule_key].status == PENDING_BILLING
 
 
 def _take(
-    into: Recalculated, usage: AssetUsage, standing: Mapping[int, Standing], charged: Mapping[int, Charged]
+    into: Recalculated,
+    usage: AssetUsage,
+    current: Mapping[int, CurrentRating],
+    charged: Mapping[int, Charged],
 ) -> None:
     for rated in map(Rated._make, usage.rated):
-        one = Redone(standing[rated.key], rated)
-        (into.redone if _is_pending(one.before, charged) else into.billed).append(one)
+        one = Rerated(current[rated.key], rated)
+        (into.rerated if _is_pending(one.before, charged) else into.billed).append(one)
     if usage.rated:
         into.currency = usage.currency
 
@@ -182,10 +185,10 @@ def _take(
 def new_amounts(results: Iterable[Recalculated]) -> list[NewAmount]:
     """What is written to inputs: those whose amount, or what it rests on, is another one now."""
     return [
-        (*one.after.basis, one.before.key, one.before.amount)
+        (*change.after.basis, change.before.key, change.before.amount)
         for result in results
-        for one in result.redone
-        if one.changed
+        for change in result.rerated
+        if change.changed
     ]
 
 
@@ -195,9 +198,9 @@ def new_sums(
     """What is written to usage schedules and billing schedules: those whose fee is another one now."""
     more: dict[int, int] = {}
     for result in results:
-        for one in result.redone:
-            key = one.before.schedule_key
-            more[key] = more.get(key, 0) + one.difference
+        for change in result.rerated:
+            key = change.before.schedule_key
+            more[key] = more.get(key, 0) + change.difference
     figures: list[NewFigures] = []
     fees: dict[int, int] = {}
     had: dict[int, int] = {}
@@ -210,7 +213,7 @@ def new_sums(
     return figures, [(fee, key, had[key]) for key, fee in fees.items() if fee != had[key]]
 
 
-def difference_told(before: int, after: int, currency: str) -> str:
+def difference_text(before: int, after: int, currency: str) -> str:
     """What is said of an amount that stays, in minor units, and of what it would be."""
     if before == after:
         return f"stays at {money_text(before, currency)} {currency}, and would not change"
@@ -223,7 +226,7 @@ def new_counts(results: Iterable[Recalculated], counts: Counts) -> list[Count]:
     """What is written to counts: the inputs that are priced by another price now count for that."""
     changes: list[tuple[int, int, Tally]] = []
     for result in results:
-        for before, after in result.redone:
+        for before, after in result.rerated:
             now = after.terms.price.counts_as
             if now != before.counts_as:
                 quantity = Decimal(InputRow._make(after.input).quantity)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from batchwright.billing.catalog import PriceRevision
 from batchwright.billing.exact import ZERO, canonical, exactly
 from batchwright.billing.money import AmountOutOfRange, whole_minor
-from batchwright.billing.rating import Bill, RatingError, kept_share, rate
+from batchwright.billing.rating import NetAmount, RatingError, kept_share, rate
 from batchwright.billing.records.restating import NewStart, WindowInput
 
 Window = tuple[object, ...]
@@ -22,7 +22,7 @@ Window = tuple[object, ...]
 
 
 class Restated(NamedTuple):
-    """A Rated input as it stands, and what it comes to from where it starts now: minor units, canonical text."""
+    """A Rated input as it is, and what it comes to from where it starts now: minor units, canonical text."""
 
     before: WindowInput
     price: PriceRevision
@@ -39,7 +39,7 @@ class Restated(NamedTuple):
         """What is written to it."""
         return self.amount, self.prior_quantity, self.before.key, self.before.amount
 
-    def bill(self) -> Bill:
+    def net(self) -> NetAmount:
         """The amount with its lines, worked out again for a preview."""
         rating = rate(
             self.price.price,
@@ -48,10 +48,10 @@ class Restated(NamedTuple):
             indexed=self.price.usage_indexing,
             first_in_window=self.prior_quantity is None,
         )
-        return rating.bill(self.price.currency, Decimal(self.before.discount_percent or 0))
+        return rating.net(self.price.currency, Decimal(self.before.discount_percent or 0))
 
 
-class Hindered(NamedTuple):
+class Blocked(NamedTuple):
     """Why inputs are not taken back: one after them could not be priced then."""
 
     keys: Collection[int]
@@ -68,10 +68,10 @@ class Restating:
     """
 
     later: list[Restated] = field(default_factory=list)
-    hindered: list[Hindered] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
 
 
-class Metered(NamedTuple):
+class WindowSchedule(NamedTuple):
     """A usage schedule: its window, its quantity with what it was imported with, and whether it is billed."""
 
     window: Window
@@ -82,7 +82,7 @@ class Metered(NamedTuple):
 def restate(
     inputs: Sequence[WindowInput],
     taken: Collection[int],
-    schedules: Mapping[int, Metered],
+    schedules: Mapping[int, WindowSchedule],
     prices: Mapping[int, PriceRevision],
 ) -> Restating:
     """Restate windows without the inputs ``taken``, each for every price by itself.
@@ -100,7 +100,7 @@ def restate(
                     later.append(Restated(one, price, _amount(one, price, prior), prior))
                 except (RatingError, AmountOutOfRange) as error:
                     keys = [other.key for other in part if other.key in taken]
-                    restating.hindered.append(Hindered(keys, one.key, error.code, str(error)))
+                    restating.blocked.append(Blocked(keys, one.key, error.code, str(error)))
                     break
             else:
                 restating.later += later
@@ -108,23 +108,25 @@ def restate(
 
 
 def _parts(
-    inputs: Iterable[WindowInput], schedules: Mapping[int, Metered], prices: Mapping[int, PriceRevision]
+    inputs: Iterable[WindowInput],
+    schedules: Mapping[int, WindowSchedule],
+    prices: Mapping[int, PriceRevision],
 ) -> Iterator[tuple[list[WindowInput], Decimal]]:
     """What a window counted for one price, and the quantity that its schedules were imported with."""
     imported: dict[Window, Decimal] = defaultdict(Decimal)
     for schedule in schedules.values():
         imported[schedule.window] += schedule.quantity
     parts: dict[tuple[Window, int], list[WindowInput]] = defaultdict(list)
-    for one in inputs:
-        window = schedules[one.schedule_key].window
-        parts[window, prices[one.price_key].counts_as].append(one)
-        imported[window] -= Decimal(one.quantity)
+    for usage_input in inputs:
+        window = schedules[usage_input.schedule_key].window
+        parts[window, prices[usage_input.price_key].counts_as].append(usage_input)
+        imported[window] -= Decimal(usage_input.quantity)
     for (window, _), part in parts.items():
         yield part, max(ZERO, imported[window])
 
 
 def _in_order(
-    inputs: Iterable[WindowInput], imported: Decimal, schedules: Mapping[int, Metered]
+    inputs: Iterable[WindowInput], imported: Decimal, schedules: Mapping[int, WindowSchedule]
 ) -> Iterator[tuple[WindowInput, Decimal]]:
     """The inputs as the window counted them, one after another, each with where it starts.
 
@@ -132,7 +134,7 @@ def _in_order(
     price then. Where there is none, a billed one stands there: it keeps what it was invoiced with when those before it
     go. Where there is none of these either, we go on at the next that is known.
     """
-    left = {one.key: one for one in sorted(inputs, key=_place)}
+    left = {usage_input.key: usage_input for usage_input in sorted(inputs, key=_place)}
     billed = deque(key for key, one in left.items() if schedules[one.schedule_key].billed)
     starts: dict[Decimal, deque[int]] = defaultdict(deque)
     for key, one in left.items():

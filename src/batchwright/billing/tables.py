@@ -317,7 +317,7 @@ input_selection = Table(
 )
 
 # Rated inputs that came after one that a run took back: they start elsewhere in their window, and their amount is
-# another one. They are no records of that run.
+# another one. They are not records of that run.
 restatement = Table(
     "restatement",
     metadata,

@@ -1,4 +1,4 @@
-"""Usage of an asset in hand: which schedule each input falls on, what it comes to, in which order.
+"""Rates an asset's usage inputs: which schedule each falls on, what it comes to, in which order.
 
 Pure: rows in, results out. A forecast and a rating compute alike; what they write differs.
 """
@@ -14,12 +14,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
-from batchwright.billing.catalog import Catalog, Terms
+from batchwright.billing.catalog import Catalog, PriceTerms
 from batchwright.billing.counts import Counts, Tally
 from batchwright.billing.exact import EXACT, ZERO, canonical, exactly
 from batchwright.billing.money import BIGINT_MAX, AmountOutOfRange, whole_minor
 from batchwright.billing.periods import FIRST_DAY, LAST_DAY, Day
-from batchwright.billing.rating import Bill, RatingError, rate
+from batchwright.billing.rating import NetAmount, RatingError, rate
 from batchwright.billing.records.assets_and_inputs import (
     ACTUAL_QUANTITY,
     ASSET_KEY,
@@ -56,14 +56,14 @@ class Rated(NamedTuple):
     key: int
     input: InputTuple
     schedule_key: int
-    terms: Terms
+    terms: PriceTerms
 
     @property
     def basis(self) -> tuple[int, int, int | None, str, str | None]:
         """The amount and what it rests on."""
         return self.amount, self.price_key, self.contract_key, self.discount_percent, self.prior_quantity
 
-    def bill(self) -> Bill:
+    def net(self) -> NetAmount:
         """The amount with its lines, worked out again: a run needs them only for a preview."""
         price = self.terms.price
         rating = rate(
@@ -73,10 +73,10 @@ class Rated(NamedTuple):
             indexed=price.usage_indexing,
             first_in_window=self.prior_quantity is None,
         )
-        return rating.bill(price.currency, self.terms.discount_percent)
+        return rating.net(price.currency, self.terms.discount_percent)
 
 
-RatedTuple = tuple[int, int, int | None, str, str | None, int, InputTuple, int, Terms]
+RatedTuple = tuple[int, int, int | None, str, str | None, int, InputTuple, int, PriceTerms]
 """The fields of :class:`Rated`."""
 
 
@@ -114,7 +114,7 @@ class Posting:
 
 
 @dataclass(slots=True)
-class BillEntry:
+class ChargedSchedule:
     """A billing schedule that a rating charges: what it had, and the keys of the usage schedules charged under it.
 
     ``key`` is None where it is to be made, for late usage of that period.
@@ -123,17 +123,17 @@ class BillEntry:
     key: int | None
     period: tuple[Day, Day]
     had: int
-    meters: list[int] = field(default_factory=list)
+    usage_keys: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class AssetUsage:
-    """An asset's inputs in hand, rated, and its schedules with what falls on them.
+    """An asset's inputs, rated, and its schedules with what falls on them.
 
     ``rated`` are the good inputs, each with the fields of :class:`Rated` as a plain tuple: there are a million of
-    them, and few are looked at. ``postings`` has, by key, every schedule that an input in hand fell on, good or bad;
-    a key below zero is that of a schedule to be made, for late usage, beside the one of that key. ``bills`` are the
-    billing schedules that a rating charges; a forecast has none.
+    them, and few are looked at. ``postings`` has, by key, every schedule that an input fell on, good or bad;
+    a key below zero is that of a schedule to be made, for late usage, beside the one of that key.
+    ``billing_schedules`` are those that a rating charges; a forecast has none.
     """
 
     asset: AssetRow
@@ -141,7 +141,7 @@ class AssetUsage:
     rated: list[RatedTuple] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     postings: dict[int, Posting] = field(default_factory=dict)
-    bills: list[BillEntry] = field(default_factory=list)
+    billing_schedules: list[ChargedSchedule] = field(default_factory=list)
 
     def posting_on(self, schedule_key: int) -> Posting:
         """What falls on the schedule; from now on an input has, good or bad."""
@@ -150,7 +150,7 @@ class AssetUsage:
             posting = self.postings[schedule_key] = Posting()
         return posting
 
-    def mended(self) -> list[int]:
+    def recovered(self) -> list[int]:
         """Keys of the good inputs that were in Error until now."""
         return [key for _, _, _, _, _, key, row, _, _ in self.rated if row[UNUSUAL] not in GOOD]
 
@@ -184,16 +184,16 @@ def rate_assets(
     counts: Counts,
     charged: Mapping[int, Charged] | None = None,
 ) -> list[AssetUsage]:
-    """Rate the inputs in hand of each asset; inputs and schedules come sorted.
+    """Rate the inputs of each asset; inputs and schedules come sorted.
 
-    «So far» is what was rated in the window by the same price (``counts``, without the inputs in hand), plus the good
-    inputs in hand that come before and are priced by it. ``charged`` says, for a rating, what the schedules have been
+    «So far» is what was rated in the window by the same price (``counts``, without these inputs), plus those good
+    ones of them that come before and are priced by it. ``charged`` says, for a rating, what the schedules have been
     charged with: usage of a schedule that is no longer pending then falls on one to be made beside it. A forecast has
     none of it.
     """
     inputs_of, schedules_of = _by_asset(inputs), _by_asset(schedules)
     usages = [AssetUsage(asset, schedules_of.get(asset.key, ())) for asset in assets]
-    terms_of = _Terms(catalog)
+    terms_of = _TermsCache(catalog)
     with exactly():
         for usage in usages:
             _rate_into(usage, inputs_of.get(usage.asset.key, ()), _Rates(usage, terms_of, counts, charged))
@@ -216,13 +216,17 @@ _NEVER: Final = (LAST_DAY, FIRST_DAY)
 
 
 class _Rates:
-    """What an asset's inputs are charged by on the days at hand: their schedule, its window, the terms in force.
+    """What an asset's inputs are charged by on some days: their schedule, its window, the terms in force.
 
     These stay for about a month of days, ``since`` to ``until``, so an input costs no look-up.
     """
 
     def __init__(
-        self, usage: AssetUsage, terms_of: _Terms, counts: Counts, charged: Mapping[int, Charged] | None
+        self,
+        usage: AssetUsage,
+        terms_of: _TermsCache,
+        counts: Counts,
+        charged: Mapping[int, Charged] | None,
     ) -> None:
         self._usage = usage
         self._index = _ScheduleIndex(usage.schedules)
@@ -332,7 +336,7 @@ class _ScheduleIndex:
 class _Windows:
     """How far the usage of an asset's windows has come, for each price by itself."""
 
-    def __init__(self, asset: AssetRow, index: _ScheduleIndex, counts: Counts, terms_of: _Terms) -> None:
+    def __init__(self, asset: AssetRow, index: _ScheduleIndex, counts: Counts, terms_of: _TermsCache) -> None:
         self._asset = asset
         self._index = index
         self._counts = counts
@@ -375,30 +379,32 @@ class _Headroom:
         self._usage = usage
         self._index = index
         self._charged = charged
-        self._bills: dict[int | tuple[Day, Day], BillEntry] = {}
+        self._entries: dict[int | tuple[Day, Day], ChargedSchedule] = {}
 
     def limit(self, schedule: ScheduleTuple) -> int:
         """The most minor units that the schedule can take: it and its billing schedule must both have room."""
-        key, bill = schedule[SCHEDULE_KEY], self._bill_of(schedule)
+        key, entry = schedule[SCHEDULE_KEY], self._entry_of(schedule)
         own = self._charged[key].fee if key > 0 else 0
-        of_others = sum(self._usage.postings[meter].fee for meter in bill.meters if meter != key)
-        return BIGINT_MAX - max(own, bill.had + of_others, 0)
+        of_others = sum(
+            self._usage.postings[schedule].fee for schedule in entry.usage_keys if schedule != key
+        )
+        return BIGINT_MAX - max(own, entry.had + of_others, 0)
 
-    def _bill_of(self, schedule: ScheduleTuple) -> BillEntry:
+    def _entry_of(self, schedule: ScheduleTuple) -> ChargedSchedule:
         """The billing schedule above it; above one to be made the pending one of the period, or one to be made, too."""
         key, period = schedule[SCHEDULE_KEY], schedule[WINDOW:]
         known = self._charged.get(key if key > 0 else self._index.pending_of(period) or 0)
         name = period if known is None else known.billing_key
-        bill = self._bills.get(name)
-        if bill is None:
-            bill = BillEntry(None, period, 0)
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = ChargedSchedule(None, period, 0)
             if known is not None:
-                bill = BillEntry(known.billing_key, period, known.billing_fee)
-            self._bills[name] = bill
-            self._usage.bills.append(bill)
-        if key not in bill.meters:
-            bill.meters.append(key)
-        return bill
+                entry = ChargedSchedule(known.billing_key, period, known.billing_fee)
+            self._entries[name] = entry
+            self._usage.billing_schedules.append(entry)
+        if key not in entry.usage_keys:
+            entry.usage_keys.append(key)
+        return entry
 
 
 def _schedule_of(asset: AssetRow, day: Day, index: _ScheduleIndex) -> ScheduleTuple:
@@ -421,14 +427,14 @@ def _schedule_of(asset: AssetRow, day: Day, index: _ScheduleIndex) -> ScheduleTu
     raise _Unpriced("no_usage_schedule", f"no usage schedule of {asset.asset_line_item_id} covers {day}")
 
 
-class _Terms:
+class _TermsCache:
     """The terms of assets. Those of one account and product share theirs, so the last ones of each are kept."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._last: dict[tuple[object, ...], Terms] = {}
+        self._last: dict[tuple[object, ...], PriceTerms] = {}
 
-    def __call__(self, asset: AssetRow, day: Day) -> Terms:
+    def __call__(self, asset: AssetRow, day: Day) -> PriceTerms:
         """The price in force, of the asset's own book where it names one, else of the contract's."""
         alike = (asset.customer_key, asset.account_key, asset.product, asset.price_book_key, asset.currency)
         terms = self._last.get(alike)
@@ -436,7 +442,7 @@ class _Terms:
             terms = self._last[alike] = self._found(asset, day)
         return terms
 
-    def _found(self, asset: AssetRow, day: Day) -> Terms:
+    def _found(self, asset: AssetRow, day: Day) -> PriceTerms:
         contract = self._catalog.contract(asset.customer_key, asset.account_key, day)
         book = asset.price_book_key
         if book is None:

@@ -2,7 +2,7 @@
 
 Rated inputs get their new amounts, and their schedules the difference; what was rated beside them after the run was
 planned is restated, so that every window is whole. What is not rated is counted and left alone; what is on its way to
-an invoice is left alone, too, and the difference told. At the end the customer's custom line items are charged anew for
+an invoice is left alone, too, and the difference reported. Then the customer's custom line items are charged anew for
 these months, account by account.
 """
 
@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection
 
 from batchwright.billing.counts import Counts
-from batchwright.billing.explain import explained, figures_changed, redone_explained
+from batchwright.billing.explain import explained, figures_changed, rerated_explained
 from batchwright.billing.recalculation import (
     Recalculated,
-    Redone,
+    Rerated,
     RetroactiveCatalog,
-    difference_told,
+    difference_text,
     new_amounts,
     new_counts,
     new_sums,
@@ -54,9 +54,9 @@ from batchwright.engine.job import (
     StartContext,
 )
 from batchwright.engine.run import Run
-from batchwright.jobs.recalculation_charges import charging, tell
+from batchwright.jobs.recalculation_charges import charging, report
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
-from batchwright.jobs.recalculation_windows import in_hand
+from batchwright.jobs.recalculation_windows import inputs_of_windows
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
 from batchwright.jobs.usage_restating import TOTAL
 from batchwright.jobs.usage_selection import counts_of, expect
@@ -68,7 +68,7 @@ BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "differ
 class Recalculation:
     """What Rated inputs come to now, asset by asset, and their schedules' charges and counts before.
 
-    ``joined`` are the ids of those, by key, that are no records of the scope.
+    ``joined`` are the ids of those, by key, that are not records of the scope.
     """
 
     results: list[Recalculated]
@@ -77,13 +77,13 @@ class Recalculation:
     joined: Mapping[int, str]
 
     @property
-    def restated(self) -> list[tuple[str, Redone]]:
-        """What changes of the inputs that are no records, each with its currency."""
+    def restated(self) -> list[tuple[str, Rerated]]:
+        """What changes of the inputs that are not records, each with its currency."""
         return [
-            (result.currency, one)
+            (result.currency, change)
             for result in self.results
-            for one in result.redone
-            if one.before.key in self.joined and one.changed
+            for change in result.rerated
+            if change.before.key in self.joined and change.changed
         ]
 
 
@@ -157,15 +157,15 @@ class DataRecalculationJob(DryRunJob):
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
-        hand = in_hand(scope, schedules, self._spans)
+        found = inputs_of_windows(scope, schedules, self._spans)
         charged = ratings.read_charged(connection, scope.groups)
         counted = counts_of(connection, schedules)
         prices = self._catalogs.load(connection, locked)
-        results = recalculate(locked, hand.inputs, hand.standing, schedules, charged, counted, prices)
+        results = recalculate(locked, found.inputs, found.current, schedules, charged, counted, prices)
         for result in results:
-            _report(scope, result, hand.joined)
-        _report_billed(scope, results, charged, hand.joined)
-        return Recalculation(results, charged, counted, hand.joined)
+            _report(scope, result, found.joined)
+        _report_billed(scope, results, charged, found.joined)
+        return Recalculation(results, charged, counted, found.joined)
 
     def apply(self, scope: Scope, computed: Recalculation) -> None:
         """Write amounts and sums, and note what is restated; an amount moves only from the one that was read."""
@@ -185,18 +185,18 @@ class DataRecalculationJob(DryRunJob):
     def preview(self, scope: Scope, computed: Recalculation) -> Iterator[Preview]:
         """One line for each input that is rated again, and for each usage schedule whose fee changes."""
         connection = scope.connection
-        redone = [(result.currency, one) for result in computed.results for one in result.redone]
-        inputs = preview.inputs(connection, [one.before.key for _, one in redone], "rated")
-        for currency, one in redone:
+        rerated = [(result.currency, change) for result in computed.results for change in result.rerated]
+        inputs = preview.inputs(connection, [one.before.key for _, one in rerated], "rated")
+        for currency, one in rerated:
             if one.before.key not in computed.joined:
                 adds = Amount(one.after.amount, currency)
                 yield line(INPUT, inputs[one.before.key], adds, one.after.amount, explained(one.after))
         for currency, one in computed.restated:
             adds = Amount(one.difference, currency)
-            yield line(INPUT, inputs[one.before.key], adds, one.after.amount, redone_explained(one))
+            yield line(INPUT, inputs[one.before.key], adds, one.after.amount, rerated_explained(one))
         figures, _ = new_sums(computed.results, computed.charged)
         schedules = preview.schedules(connection, [key for *_, key, _ in figures], "rated")
-        currencies = {one.before.schedule_key: currency for currency, one in redone}
+        currencies = {one.before.schedule_key: currency for currency, one in rerated}
         for quantity, fee, _, key, had in figures:
             currency = currencies[key]
             detail = figures_changed((quantity, had), (quantity, fee), currency)
@@ -208,7 +208,7 @@ class DataRecalculationJob(DryRunJob):
         key = customer_key_of(connection, self.customer_id)
         _warn_of_not_rated(finish, recalculation.not_rated(connection, key, self._spans))
         found = charging(connection, finish.run, key, self.periods)
-        tell(finish, found)
+        report(finish, found)
         if not finish.run.is_dry:
             accounts = list(charges.accounts_of(connection, [key])[key])
             charges.replace_charges(
@@ -242,7 +242,7 @@ class DataRecalculationJob(DryRunJob):
 
 
 def _report(scope: Scope, result: Recalculated, joined: Mapping[int, str]) -> None:
-    """What is written, and what cannot be priced any more: a warning where it is no record of the scope."""
+    """What is written, and what cannot be priced any more: a warning where it is not a record of the scope."""
     for bad in result.bad:
         message = f"{bad.message}; its rated amount stays as it is"
         if bad.input.key in joined:
@@ -255,13 +255,13 @@ def _report(scope: Scope, result: Recalculated, joined: Mapping[int, str]) -> No
             scope.warn("invoiced", message, joined[bad.input.key])
         else:
             scope.skip(bad.input.key, "invoiced", message)
-    for one in result.redone:
-        if one.before.key in joined and one.difference:
-            scope.add_total(TOTAL, result.currency, one.difference)
-    records = [one for one in result.redone if one.before.key not in joined]
+    for change in result.rerated:
+        if change.before.key in joined and change.difference:
+            scope.add_total(TOTAL, result.currency, change.difference)
+    records = [change for change in result.rerated if change.before.key not in joined]
     if records:
         before, after = result.sums(records)
-        scope.pay(result.currency, [(one.before.key, one.after.amount) for one in records])
+        scope.pay(result.currency, [(record.before.key, record.after.amount) for record in records])
         for name, minor in ((BEFORE, before), (AFTER, after), (DIFFERENCE, after - before)):
             scope.add_total(name, result.currency, minor)
 
@@ -272,26 +272,26 @@ def _report_billed(
     charged: Mapping[int, Charged],
     joined: Mapping[int, str],
 ) -> None:
-    """What is on its way to an invoice: each record is skipped, each billing schedule told with its difference."""
-    of_bills: dict[int, tuple[Recalculated, list[Redone]]] = {}
+    """What is on its way to an invoice: each record is skipped, each billing schedule reported with its difference."""
+    by_schedule: dict[int, tuple[Recalculated, list[Rerated]]] = {}
     for result in results:
         for one in result.billed:
-            bill = charged[one.before.schedule_key].billing_key
-            _, inputs = of_bills.setdefault(bill, (result, []))
+            schedule = charged[one.before.schedule_key].billing_key
+            _, inputs = by_schedule.setdefault(schedule, (result, []))
             inputs.append(one)
-    ids = selection.billing_schedule_ids(scope.connection, sorted(of_bills))
+    ids = selection.billing_schedule_ids(scope.connection, sorted(by_schedule))
     status_of = {one.billing_key: one.status for one in charged.values()}
-    for bill, (result, inputs) in of_bills.items():
-        billed = f"{ids[bill]} is {status_of[bill]}"
+    for schedule, (result, inputs) in by_schedule.items():
+        billed = f"{ids[schedule]} is {status_of[schedule]}"
         for one in inputs:
             if one.before.key in joined:
                 continue
-            told = difference_told(one.before.amount, one.after.amount, result.currency)
-            scope.skip(one.before.key, "invoiced", f"it is billed: {billed}, so it {told}")
+            difference = difference_text(one.before.amount, one.after.amount, result.currency)
+            scope.skip(one.before.key, "invoiced", f"it is billed: {billed}, so it {difference}")
         before, after = result.sums(inputs)
         if before != after:
-            told = difference_told(before, after, result.currency)
-            scope.warn("invoiced", f"{billed}: what was rated under it {told}", ids[bill])
+            difference = difference_text(before, after, result.currency)
+            scope.warn("invoiced", f"{billed}: what was rated under it {difference}", ids[schedule])
 
 
 def _warn_of_not_rated(finish: Finish, numbers: Mapping[str, int]) -> None:

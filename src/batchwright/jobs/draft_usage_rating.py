@@ -115,13 +115,13 @@ class DraftUsageRatingJob(UsageJob):
         return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
 
     def compute(self, scope: Scope) -> Forecast:
-        """Rate the inputs in hand of every asset of the scope, and report what became of them."""
+        """Rate the inputs of every asset of the scope, and report what became of them."""
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
         schedules = assets_and_inputs.read_schedules(connection, scope.groups)
         inputs = self.eligible(scope)
-        self.tell_log(scope, locked, inputs)
+        self.attribute(scope, locked, inputs)
         counted = counts_of(connection, schedules)
         if self.parameters.include_rated:
             counted = _without(connection, counted, inputs)
@@ -139,21 +139,21 @@ class DraftUsageRatingJob(UsageJob):
             for amount, price_key, contract_key, discount, prior, key, _, _, _ in usage.rated
         ]
         errors = self.errors(scope, computed.usages)
-        mended = [key for usage in computed.usages for key in usage.mended()]
+        recovered = [key for usage in computed.usages for key in usage.recovered()]
         postings = [posting for _, posting in computed.postings()]
         expect(drafts.write_drafts(scope.connection, scope.run.id, amounts), amounts)
         expect(drafts.write_errors(scope.connection, errors), errors)
-        expect(assets_and_inputs.clear_errors(scope.connection, mended, by="draft"), mended)
+        expect(assets_and_inputs.clear_errors(scope.connection, recovered, by="draft"), recovered)
         expect(drafts.write_schedule_drafts(scope.connection, postings), postings)
 
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
         connection = scope.connection
         rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        inputs = preview.inputs(connection, [one.key for one in rated], "draft")
-        for one in rated:
-            amount = Amount(one.amount, one.terms.price.currency)
-            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        inputs = preview.inputs(connection, [rated_input.key for rated_input in rated], "draft")
+        for rated_input in rated:
+            amount = Amount(rated_input.amount, rated_input.terms.price.currency)
+            yield line(INPUT, inputs[rated_input.key], amount, rated_input.amount, explained(rated_input))
         yield from lost(connection, "draft", self.errors(scope, computed.usages))
         postings = list(computed.postings())
         schedules = preview.schedules(connection, [key for _, (_, _, key) in postings], "draft")
@@ -195,7 +195,7 @@ class DraftUsageRatingJob(UsageJob):
 
 
 def _without(connection: Connection, counted: Counts, inputs: Sequence[InputTuple]) -> Counts:
-    """The counts but for the Rated inputs that are in hand again."""
+    """The counts without the Rated inputs that are rated again."""
     rated = [key for _, _, key, *_, unusual in inputs if unusual == InputStatus.RATED]
     return counted.without(
         Share(schedule, counts_as, Decimal(quantity))

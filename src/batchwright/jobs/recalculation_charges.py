@@ -1,4 +1,4 @@
-"""The account charges of a recalculation: what custom line items come to, beside what stands and what is billed."""
+"""The account charges of a recalculation: what custom line items come to, beside the current and the billed charges."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from batchwright.billing.account_charges import ChargeChange, Unchargeable, account_charges, charge_changes
-from batchwright.billing.recalculation import Month, difference_told, span_of
+from batchwright.billing.recalculation import Month, difference_text, span_of
 from batchwright.billing.records import catalog, charges, recalculation
-from batchwright.billing.records.charges import Charge
+from batchwright.billing.records.charges import AccountCharge
 from batchwright.engine.job import Finish
 from batchwright.engine.run import Run
 
@@ -24,7 +24,7 @@ class Charging(NamedTuple):
     stay as they stand. ``charges`` are those to be written.
     """
 
-    charges: Sequence[Charge]
+    charges: Sequence[AccountCharge]
     changes: Sequence[ChargeChange]
     left: Sequence[ChargeChange]
     billed: Set[tuple[int, Month]]
@@ -39,8 +39,8 @@ def charging(connection: Connection, run: Run, customer_key: int, months: Sequen
     accounts = charges.accounts_of(connection, [customer_key])[customer_key]
     contracts = catalog.contracts_of(connection, [customer_key])[customer_key]
     items = charges.items_of(connection, [terms.contract_id for terms in contracts])
-    standing = charges.standing(connection, list(accounts), months)
-    if not items and not standing:
+    current = charges.current(connection, list(accounts), months)
+    if not items and not current:
         return Charging((), (), (), frozenset(), ())
     if not run.is_dry:
         charges.lock_assets_of(connection, customer_key)
@@ -53,7 +53,7 @@ def charging(connection: Connection, run: Run, customer_key: int, months: Sequen
             catalog.currencies_of_books(connection, {terms.book_key for terms in contracts}),
             items,
             recalculation.rated_by_month(
-                connection, customer_key, spans, foretold_by=run.id if run.is_dry else None
+                connection, customer_key, spans, previewed_by=run.id if run.is_dry else None
             ),
         )
     )
@@ -62,13 +62,13 @@ def charging(connection: Connection, run: Run, customer_key: int, months: Sequen
         for month, span in zip(months, spans, strict=True)
         for account_key in charges.billed_accounts(connection, customer_key, span)
     }
-    comes = [one for one in found if isinstance(one, Charge)]
+    comes = [one for one in found if isinstance(one, AccountCharge)]
     due, left = (
-        [one for one in comes if ((one.account_key, one.month) in billed) is of_billed]
+        [come for come in comes if ((come.account_key, come.month) in billed) is of_billed]
         for of_billed in (False, True)
     )
     stays, goes = (
-        [one for one in standing if ((one.account_key, one.month) in billed) is of_billed]
+        [one for one in current if ((one.account_key, one.month) in billed) is of_billed]
         for of_billed in (True, False)
     )
     return Charging(
@@ -80,7 +80,7 @@ def charging(connection: Connection, run: Run, customer_key: int, months: Sequen
     )
 
 
-def tell(finish: Finish, found: Charging) -> None:
+def report(finish: Finish, found: Charging) -> None:
     """Put into totals and warnings what became of the charges."""
     for one in found.unchargeable:
         finish.warn("amount_out_of_range", f"{one.account_id}, {one.month}: {one.why}", one.line_item_id)
@@ -93,9 +93,9 @@ def tell(finish: Finish, found: Charging) -> None:
             finish.totals.setdefault(name, {})[currency] = minor
     for (account_id, month, currency), (before, after) in _summed(found.left).items():
         if before != after:
-            told = difference_told(before, after, currency)
+            difference = difference_text(before, after, currency)
             finish.warn(
-                "invoiced", f"{month} of {account_id} is billed: what it is charged {told}", account_id
+                "invoiced", f"{month} of {account_id} is billed: what it is charged {difference}", account_id
             )
 
 

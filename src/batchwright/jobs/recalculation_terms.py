@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from batchwright.billing.offers import active_on, linked, offered_months
+from batchwright.billing.eligibility import active_on, linked, offered_months
 from batchwright.billing.recalculation import Month
 from batchwright.billing.records import catalog, charges
-from batchwright.billing.records.catalog import Terms
+from batchwright.billing.records.catalog import ContractTerms
 from batchwright.engine.errors import Conflict, KeyInUse, Refused
 from batchwright.engine.store import runs
 
@@ -28,7 +28,7 @@ def _printable(text: str) -> str:
 
 
 def _months(months: list[str]) -> list[str]:
-    bad = [one for one in months if not _MONTH.fullmatch(one) or one < "0001"]
+    bad = [month for month in months if not _MONTH.fullmatch(month) or month < "0001"]
     if bad:
         raise ValueError(f"{', '.join(map(repr, bad))} is no month: write it as YYYY-MM, such as 2023-06")
     return sorted(set(months))
@@ -95,7 +95,7 @@ def customer_key_of(connection: Connection, customer_id: str) -> int:
     return found[customer_id]
 
 
-def _why_not(month: Month, active: Sequence[Terms], today: date) -> str:
+def _why_not(month: Month, active: Sequence[ContractTerms], today: date) -> str:
     if month >= today.isoformat()[:7]:
         return f"{month} is not over: today is {today}"
     contracts = ", ".join(

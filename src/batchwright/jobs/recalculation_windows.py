@@ -1,4 +1,4 @@
-"""What a scope of a recalculation has in hand: the windows of its records whole, as they are under their assets' lock.
+"""What a scope of a recalculation rates again: the windows of its records whole, as they are under their assets' lock.
 
 Other runs rate meanwhile: since this one was planned, inputs may have come to its windows. An order without them would
 not be the window's, so they are done again with the records.
@@ -12,40 +12,42 @@ from typing import NamedTuple
 from batchwright.billing.records import assets_and_inputs, recalculation, selection
 from batchwright.billing.records.assets_and_inputs import InputRow, InputTuple, ScheduleTuple
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.billing.records.recalculation import Span, Standing
+from batchwright.billing.records.recalculation import CurrentRating, Span
 from batchwright.engine.job import Scope
 from batchwright.jobs.usage_selection import eligible
 
 ELSEWHERE = "it was rated anew after the run was planned, in a window that none of these months touches"
 
 
-class Hand(NamedTuple):
-    """Rated inputs, what each came to by its key, and the ids of those, by key, that are no records of the scope."""
+class WindowInputs(NamedTuple):
+    """Rated inputs, what each came to by its key, and the ids of those, by key, that are not records of the scope."""
 
     inputs: Sequence[InputTuple]
-    standing: Mapping[int, Standing]
+    current: Mapping[int, CurrentRating]
     joined: Mapping[int, str]
 
 
-def in_hand(scope: Scope, schedules: Iterable[ScheduleTuple], months: Sequence[Span]) -> Hand:
+def inputs_of_windows(
+    scope: Scope, schedules: Iterable[ScheduleTuple], months: Sequence[Span]
+) -> WindowInputs:
     """The records of the scope that are Rated, the others are reported; and what else is Rated in their windows."""
     connection = scope.connection
     rows = eligible(scope, InputStatus.RATED, _is_rated, _why_not)
-    standing = recalculation.read_standing(connection, [row.key for row in map(InputRow._make, rows)])
+    current = recalculation.read_current(connection, [row.key for row in map(InputRow._make, rows)])
     windows = recalculation.windows_of(schedules, months)
-    elsewhere = {one.key for one in standing.values() if one.schedule_key not in windows}
+    elsewhere = {one.key for one in current.values() if one.schedule_key not in windows}
     for key in elsewhere:
         scope.skip(key, "not_eligible", ELSEWHERE)
-    touched = {windows[one.schedule_key] for one in standing.values() if one.key not in elsewhere}
-    meters = [key for key, window in windows.items() if window in touched]
+    touched = {windows[one.schedule_key] for one in current.values() if one.key not in elsewhere}
+    usage = [key for key, window in windows.items() if window in touched]
     planned = set(scope.planned_keys)
-    rated = recalculation.rated_on(connection, scope.groups, meters)
+    rated = recalculation.rated_on(connection, scope.groups, usage)
     joined = [key for _, keys in rated for key in keys if key not in planned]
     if elsewhere:
         rows = [row for row in rows if InputRow._make(row).key not in elsewhere]
-    return Hand(
+    return WindowInputs(
         [*rows, *assets_and_inputs.read_inputs(connection, joined)],
-        standing | recalculation.read_standing(connection, joined),
+        current | recalculation.read_current(connection, joined),
         selection.input_ids(connection, joined),
     )
 

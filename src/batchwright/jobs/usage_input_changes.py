@@ -43,7 +43,7 @@ class UsageInputChange(UsageJob):
         """The inputs that will be changed; the others are reported."""
         locked = assets_and_inputs.lock_assets(scope.connection, scope.groups)
         rows = self.eligible(scope)
-        self.tell_log(scope, locked, rows)
+        self.attribute(scope, locked, rows)
         return list(map(InputRow._make, rows))
 
     def apply(self, scope: Scope, computed: Sequence[InputRow]) -> None:
@@ -53,9 +53,9 @@ class UsageInputChange(UsageJob):
 
     def preview(self, scope: Scope, computed: Sequence[InputRow]) -> Iterator[Preview]:
         """One line for each input that would be changed; no amount is."""
-        standing = preview.inputs(scope.connection, [row.key for row in computed], "draft")
+        current = preview.inputs(scope.connection, [row.key for row in computed], "draft")
         for row in computed:
-            one = standing[row.key]
+            one = current[row.key]
             detail = {"status": row.status, **{f"{name}_after": value for name, value in self.shown.items()}}
             yield Preview(INPUT, one.record_id, None, detail, None, one.customer_id)
 
@@ -66,7 +66,7 @@ class UsageInputResetJob(UsageInputChange):
     name = "usage-input-reset"
     type = "Usage input reset"
     error_note = "A usage input with an error was not reset."
-    usual = InputStatus.ERROR  # which is told with who put it there: every input is looked at
+    usual = InputStatus.ERROR  # which says who put it there: every input is looked at
     values: ClassVar[Mapping[str, Any]] = {"status": InputStatus.LOADED, **inputs.NO_ERROR}
     shown: ClassVar[Mapping[str, Any]] = {"status": InputStatus.LOADED}
 

@@ -1,4 +1,4 @@
-"""The lines of a dry run over usage inputs: what stands at an input or a schedule, and what would stand there."""
+"""The lines of a dry run over usage inputs: what an input or a schedule has, and what it would have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from batchwright.billing.records import preview
 from batchwright.billing.records.assets_and_inputs import ErrorOfInput
 from batchwright.billing.records.basis import Kind
-from batchwright.billing.records.preview import Standing
+from batchwright.billing.records.preview import CurrentAmount
 from batchwright.engine.job import Amount, Change, Preview
 
 INPUT = "usage_input"
@@ -20,21 +20,21 @@ ACCOUNT_CHARGE = "account_charge"
 
 
 def line(
-    kind: str, standing: Standing, amount: Amount | None, after: int | None, detail: Mapping[str, Any]
+    kind: str, current: CurrentAmount, amount: Amount | None, after: int | None, detail: Mapping[str, Any]
 ) -> Preview:
-    """A line of a record as it stands, which would come to ``after`` minor units.
+    """A line of a record, which would come to ``after`` minor units.
 
     ``amount`` is what it adds to the run's totals; where it adds nothing, the currency is that of the asset.
     """
-    currency = standing.currency if amount is None else amount.currency
-    change = None if currency is None else Change(standing.amount, after, currency)
-    return Preview(kind, standing.record_id, amount, detail, change, standing.customer_id)
+    currency = current.currency if amount is None else amount.currency
+    change = None if currency is None else Change(current.amount, after, currency)
+    return Preview(kind, current.record_id, amount, detail, change, current.customer_id)
 
 
 def lost(connection: Connection, kind: Kind, errors: Iterable[ErrorOfInput]) -> Iterator[Preview]:
     """Lines of the bad inputs that would lose an amount."""
     bad = {error.key: error for error in errors}
-    for key, standing in preview.inputs(connection, list(bad), kind).items():
-        if standing.amount:
+    for key, current in preview.inputs(connection, list(bad), kind).items():
+        if current.amount:
             detail = {"code": bad[key].code, "message": bad[key].message}
-            yield line(INPUT, standing, None, None, detail)
+            yield line(INPUT, current, None, None, detail)

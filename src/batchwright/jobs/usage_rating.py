@@ -91,7 +91,7 @@ class UsageRatingJob(UsageJob):
         return "its status is Error; `batchwright usage-inputs reset` makes it Loaded again"
 
     def compute(self, scope: Scope) -> Rating:
-        """Rate the inputs in hand of every asset of the scope, and report what became of them."""
+        """Rate the inputs of every asset of the scope, and report what became of them."""
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
         catalog = self._catalogs.load(connection, locked)
@@ -99,7 +99,7 @@ class UsageRatingJob(UsageJob):
         charged = ratings.read_charged(connection, scope.groups)
         counted = counts_of(connection, schedules)
         inputs = self.eligible(scope)
-        self.tell_log(scope, locked, inputs)
+        self.attribute(scope, locked, inputs)
         usages = rate_assets(locked, inputs, schedules, catalog, counted, charged)
         report(scope, usages, TOTAL)
         return Rating(usages, charged, counted)
@@ -115,12 +115,12 @@ class UsageRatingJob(UsageJob):
             for amount, price_key, contract_key, discount, prior, key, _, beside, _ in usage.rated
         ]
         counted = [
-            one._replace(schedule_key=made[-one.schedule_key]) if one.schedule_key < 0 else one
-            for one in charges.counts
+            count._replace(schedule_key=made[-count.schedule_key]) if count.schedule_key < 0 else count
+            for count in charges.counts
         ]
-        mended = [key for usage in computed.usages for key in usage.mended()]
+        recovered = [key for usage in computed.usages for key in usage.recovered()]
         errors = self.errors(scope, computed.usages)
-        expect(assets_and_inputs.clear_errors(connection, mended, by="rating"), mended)
+        expect(assets_and_inputs.clear_errors(connection, recovered, by="rating"), recovered)
         expect(ratings.write_rated(connection, scope.run.id, rated), rated)
         expect(ratings.write_errors(connection, errors), errors)
         expect(ratings.write_figures(connection, charges.figures), charges.figures)
@@ -134,10 +134,10 @@ class UsageRatingJob(UsageJob):
         """
         connection = scope.connection
         rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        inputs = preview.inputs(connection, [one.key for one in rated], "rated")
-        for one in rated:
-            amount = Amount(one.amount, one.terms.price.currency)
-            yield line(INPUT, inputs[one.key], amount, one.amount, explained(one))
+        inputs = preview.inputs(connection, [rated_input.key for rated_input in rated], "rated")
+        for rated_input in rated:
+            amount = Amount(rated_input.amount, rated_input.terms.price.currency)
+            yield line(INPUT, inputs[rated_input.key], amount, rated_input.amount, explained(rated_input))
         yield from lost(connection, "rated", self.errors(scope, computed.usages))
         yield from _schedule_lines(connection, computed)
 
@@ -175,18 +175,20 @@ def _schedule_lines(connection: Connection, computed: Rating) -> Iterator[Previe
         for key, posting in usage.postings.items():
             if not posting.inputs:
                 continue
-            kind, before, standing = SCHEDULE, computed.charged.get(key), schedules[abs(key)]
+            kind, before, current = SCHEDULE, computed.charged.get(key), schedules[abs(key)]
             if before is None:
-                kind, before, standing = LATE_SCHEDULE, NOTHING_YET, standing._replace(amount=None)
+                kind, before, current = LATE_SCHEDULE, NOTHING_YET, current._replace(amount=None)
             quantity, fee, *_ = figures_after(before, posting.quantity, posting.fee, posting.inputs)
             detail = figures_changed((before.quantity, before.fee), (quantity, fee), usage.currency)
-            yield line(kind, standing, Amount(posting.fee, usage.currency), fee, detail)
+            yield line(kind, current, Amount(posting.fee, usage.currency), fee, detail)
 
 
 def _make_late(connection: Connection, charges: Charges) -> dict[int, int]:
     """Make the schedules for late usage; keys of usage schedules by those beside which they stand."""
-    bills = ratings.make_late_bills(connection, [plan.bill for plan in charges.late])
-    meters = dict(charges.late_meters)
-    for bill_key, plan in zip(bills, charges.late, strict=True):
-        meters |= {beside: one._replace(billing_key=bill_key) for beside, one in plan.meters.items()}
-    return dict(zip(meters, ratings.make_late_meters(connection, list(meters.values())), strict=True))
+    schedules = ratings.make_late_billing(connection, [plan.billing_schedule for plan in charges.late])
+    usage = dict(charges.late_usage)
+    for schedule_key, plan in zip(schedules, charges.late, strict=True):
+        usage |= {
+            beside: one._replace(billing_key=schedule_key) for beside, one in plan.usage_schedules.items()
+        }
+    return dict(zip(usage, ratings.make_late_usage(connection, list(usage.values())), strict=True))

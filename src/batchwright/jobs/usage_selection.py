@@ -179,7 +179,7 @@ class UsageJob(DryRunJob):
                 )
         return taken
 
-    def tell_log(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
+    def attribute(self, scope: Scope, assets: Sequence[AssetRow], inputs: Sequence[InputTuple]) -> None:
         """Say for the log whose assets these are, and which months the usage dates of the inputs span."""
         customers = {asset.customer_key for asset in assets}
         unknown = customers - self._customer_ids.keys()

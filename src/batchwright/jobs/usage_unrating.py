@@ -26,7 +26,7 @@ from batchwright.billing.restating import Restated
 from batchwright.engine.job import Amount, Preview, Scope
 from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line
 from batchwright.jobs.usage_restating import (
-    report_hindered,
+    report_blocked,
     report_restated,
     restated_lines,
     restated_without,
@@ -87,27 +87,27 @@ class UsageUnratingJob(UsageJob):
         connection = scope.connection
         locked = assets_and_inputs.lock_assets(connection, scope.groups)
         inputs = self.eligible(scope)
-        self.tell_log(scope, locked, inputs)
+        self.attribute(scope, locked, inputs)
         rows = list(map(InputRow._make, inputs))
         owed = ratings.read_owed(connection, [row.key for row in rows])
         charged = ratings.read_charged(connection, scope.groups)
         taken = [Taken(row.key, Decimal(row.quantity), owed[row.key]) for row in rows]
         billed = [one for one in taken if charged[one.owed.schedule_key].status != PENDING_BILLING]
         _skip_billed(scope, billed, charged)
-        left = {one.key for one in billed}
+        left = {billed_input.key for billed_input in billed}
         schedule_of = {one.key: one.owed.schedule_key for one in taken if one.key not in left}
         restating = restated_without(scope, schedule_of, charged)
-        left |= report_hindered(scope, restating.hindered)
+        left |= report_blocked(scope, restating.blocked)
         restated = report_restated(scope, restating.later, charged)
-        taken = [one for one in taken if one.key not in left]
+        taken = [taken_one for taken_one in taken if taken_one.key not in left]
         _report(scope, taken)
-        schedules = sorted({one.owed.schedule_key for one in taken})
+        schedules = sorted({taken_one.owed.schedule_key for taken_one in taken})
         return Unrating(taken, restated, charged, Counts(counts.read_counts(connection, schedules)))
 
     def apply(self, scope: Scope, computed: Unrating) -> None:
         """Write statuses and sums; every status moves only from Rated."""
         connection = scope.connection
-        keys = [one.key for one in computed.taken]
+        keys = [taken_one.key for taken_one in computed.taken]
         charges = _charges_of(computed)
         expect(ratings.write_unrated(connection, keys), keys)
         write_restated(scope, computed.restated)
@@ -118,13 +118,13 @@ class UsageUnratingJob(UsageJob):
     def preview(self, scope: Scope, computed: Unrating) -> Iterator[Preview]:
         """One line for each input and each usage schedule: what would be taken back, and what restated."""
         connection = scope.connection
-        inputs = preview.inputs(connection, [one.key for one in computed.taken], "rated")
+        inputs = preview.inputs(connection, [taken_one.key for taken_one in computed.taken], "rated")
         for one in computed.taken:
             detail = {"quantity": quantity_text(one.quantity)}
             yield line(INPUT, inputs[one.key], Amount(one.owed.amount, one.owed.currency), None, detail)
         yield from restated_lines(scope, computed.restated)
-        currencies = {one.owed.schedule_key: one.owed.currency for one in computed.taken}
-        currencies |= {one.before.schedule_key: one.price.currency for one in computed.restated}
+        currencies = {taken_one.owed.schedule_key: taken_one.owed.currency for taken_one in computed.taken}
+        currencies |= {change.before.schedule_key: change.price.currency for change in computed.restated}
         schedules = preview.schedules(connection, list(currencies), "rated")
         for quantity, fee, _, key, had in _charges_of(computed).figures:
             currency = currencies[key]
@@ -133,25 +133,25 @@ class UsageUnratingJob(UsageJob):
 
 
 def _skip_billed(scope: Scope, billed: list[Taken], charged: Mapping[int, Charged]) -> None:
-    keys = {charged[one.owed.schedule_key].billing_key for one in billed}
+    keys = {charged[billed_input.owed.schedule_key].billing_key for billed_input in billed}
     ids = selection.billing_schedule_ids(scope.connection, sorted(keys))
-    for one in billed:
-        meter = charged[one.owed.schedule_key]
-        message = f"it is billed: {ids[meter.billing_key]} is {meter.status}"
-        scope.skip(one.key, "invoiced", message)
+    for billed_input in billed:
+        schedule = charged[billed_input.owed.schedule_key]
+        message = f"it is billed: {ids[schedule.billing_key]} is {schedule.status}"
+        scope.skip(billed_input.key, "invoiced", message)
 
 
 def _report(scope: Scope, taken: list[Taken]) -> None:
     """Tell the run what is taken back, by currency: there are few."""
     amounts: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for one in taken:
-        amounts[one.owed.currency].append((one.key, one.owed.amount))
+    for taken_one in taken:
+        amounts[taken_one.owed.currency].append((taken_one.key, taken_one.owed.amount))
     for currency, theirs in amounts.items():
         scope.pay(currency, theirs)
         scope.add_total(TOTAL, currency, sum(amount for _, amount in theirs))
 
 
 def _charges_of(computed: Unrating) -> Charges:
-    taken = ((one.share, one.owed.amount) for one in computed.taken)
+    taken = ((taken_one.share, taken_one.owed.amount) for taken_one in computed.taken)
     restated = ((one.before.schedule_key, one.difference) for one in computed.restated if one.difference)
     return taken_back(taken, restated, computed.charged, computed.counts)

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from batchwright.billing.importing import ImportRefused, door
+from batchwright.billing.importing import ImportRefused, csv_reader
 from batchwright.billing.records.ids import next_ids
 from tests.billing.importing.books import COMPANY, TAKEN_OVER, Books
 
@@ -20,7 +20,7 @@ def _line(an_id: str, asset: str = "AL-1") -> str:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "CHUNK_LINES", 2)
+    monkeypatch.setattr(csv_reader, "CHUNK_LINES", 2)
 
 
 def test_inputs_are_loaded_as_written_in_their_order(company: Books) -> None:

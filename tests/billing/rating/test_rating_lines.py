@@ -5,18 +5,18 @@ from decimal import Decimal
 import pytest
 
 from batchwright.billing.money import AmountOutOfRange
-from batchwright.billing.rating import Bill, Line, Price, PriceError, rate
+from batchwright.billing.rating import NetAmount, Price, PriceError, RatingLine, rate
 
 TIERS = [{"to": "10", "unit_price": "2", "flat_fee": "5"}, {"to": None, "unit_price": "1", "flat_fee": "7"}]
 
 
-def told(lines: tuple[Line, ...]) -> list[tuple[str, str]]:
+def told(lines: tuple[RatingLine, ...]) -> list[tuple[str, str]]:
     return [(line.key, str(line.amount)) for line in lines]
 
 
-def bill(unit_price: str, currency: str = "USD", discount: str = "0", **others: str) -> Bill:
+def bill(unit_price: str, currency: str = "USD", discount: str = "0", **others: str) -> NetAmount:
     price = Price.from_mapping({"model": "per_unit", "unit_price": unit_price, **others})
-    return rate(price, Decimal(1)).bill(currency, Decimal(discount))
+    return rate(price, Decimal(1)).net(currency, Decimal(discount))
 
 
 def test_lines_name_each_tiers_usage_and_fee() -> None:
@@ -27,14 +27,14 @@ def test_lines_name_each_tiers_usage_and_fee() -> None:
         ("tier:2:usage", "2"),
         ("tier:2:fee", "7"),
     ]
-    assert lines[2] == Line("tier:2:usage", "usage", 2, Decimal(2), Decimal(1), Decimal(2))
+    assert lines[2] == RatingLine("tier:2:usage", "usage", 2, Decimal(2), Decimal(1), Decimal(2))
 
 
 def test_a_line_tells_how_much_was_included() -> None:
     price = Price.from_mapping({"model": "per_unit", "unit_price": "3", "included_quantity": "10"})
     included, usage = rate(price, Decimal(4), Decimal(8)).lines
-    assert included == Line("included", "included", None, Decimal(2), Decimal(0), Decimal(0))
-    assert usage == Line("usage", "usage", None, Decimal(2), Decimal(3), Decimal(6))
+    assert included == RatingLine("included", "included", None, Decimal(2), Decimal(0), Decimal(0))
+    assert usage == RatingLine("usage", "usage", None, Decimal(2), Decimal(3), Decimal(6))
 
 
 def test_minimum_and_maximum_are_lines_of_their_own() -> None:
@@ -51,7 +51,7 @@ def test_stairstep_shows_the_step_reached_and_the_step_paid() -> None:
 def test_packages_are_counted_on_their_line() -> None:
     price = Price.from_mapping({"model": "package", "unit_price": "15", "package_size": "10"})
     (line,) = rate(price, Decimal(5), Decimal(17)).lines
-    assert line == Line("package", "package", None, Decimal(1), Decimal(15), Decimal(15))
+    assert line == RatingLine("package", "package", None, Decimal(1), Decimal(15), Decimal(15))
 
 
 def test_a_flat_price_already_paid_has_no_lines() -> None:
@@ -88,7 +88,7 @@ def test_a_half_of_a_negative_amount_goes_away_from_zero() -> None:
     steps = [{"to": "1", "flat_fee": "1.005"}, {"to": None, "flat_fee": "0"}]
     fall = rate(Price.from_mapping({"model": "stairstep", "tiers": steps}), Decimal(1), Decimal(1))
     assert str(fall.rounded("USD")) == "-1.01"
-    half = fall.bill("USD", Decimal(50))
+    half = fall.net("USD", Decimal(50))
     assert told(half.lines)[2:] == [("discount", "0.50250"), ("rounding", "0.00250")]
     assert half.amount_minor == -50
 

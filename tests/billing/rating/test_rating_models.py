@@ -226,7 +226,7 @@ def test_an_amount_does_not_depend_on_the_context_of_the_thread() -> None:
     with localcontext() as context:
         context.prec = 3
         rating = rate(price, Decimal("123456789.123456"))
-        minor = rating.bill("USD").amount_minor
+        minor = rating.net("USD").amount_minor
     assert rating.amount == expected
     assert minor == 1524158988
 

@@ -56,7 +56,7 @@ def test_rating_agrees_with_the_meter_and_its_lines_with_the_amount(model: str) 
         assert Fraction(rating.amount) == expected, told
         assert sum(Fraction(line.amount) for line in rating.lines) == expected, told
         discount = Decimal(rng.choice(["0", "10", "33.333", "100"]))
-        bill = rating.bill("USD", discount)
+        bill = rating.net("USD", discount)
         assert bill.amount_minor == half_up(expected * (100 - Fraction(discount)) / 100), told
         assert sum(Fraction(line.amount) for line in bill.lines) == Fraction(bill.amount_minor, 100), told
         assert len({line.key for line in bill.lines}) == len(bill.lines), told

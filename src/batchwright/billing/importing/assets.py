@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from batchwright.billing.importing.cells import day, line_of_text, not_negative, one_of, public_id, short_text
 from batchwright.billing.importing.loader import TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind
+from batchwright.billing.importing.schema import Column, Fault, FileKind
 from batchwright.billing.periods import FREQUENCIES, divides
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account, Book
@@ -94,7 +94,7 @@ class AssetLoader(TableLoader[AssetCells, Asset]):
 
     def existing(self, chunk: Collection[AssetCells]) -> Mapping[str, Asset]:
         connection = self.connection
-        self.intake.lock_for_update()
+        self.session.lock_for_update()
         there = assets(connection, {cells.asset_line_item_id for cells in chunk})
         named: list[AssetCells | Asset] = [*chunk, *there.values()]
         self._references = _References(
@@ -104,7 +104,7 @@ class AssetLoader(TableLoader[AssetCells, Asset]):
         )
         return there
 
-    def standing(self, found: Asset) -> Mapping[str, Any]:
+    def current(self, found: Asset) -> Mapping[str, Any]:
         return {column.name: getattr(found, column.name) for column in ASSETS.columns if column.optional}
 
     def faults(self, cells: AssetCells, found: Asset | None) -> Iterator[Fault]:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from batchwright.billing.exact import canonical
 from batchwright.billing.importing.cells import day, decimal, not_negative, one_of, public_id, true_or_false
-from batchwright.billing.importing.generation import make_schedules
-from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import E, Key, TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line, V
+from batchwright.billing.importing.schedule_generation import make_schedules
+from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind, V
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.money import AmountOutOfRange, MoneyError, minor_digits, parse_money
 from batchwright.billing.periods import Period
 from batchwright.billing.records.assets import lock
@@ -112,11 +112,11 @@ class _TakenOverLoader(TableLoader[V, E]):
     updatable = False
     _assets: dict[str, Asset]
 
-    def __init__(self, intake: Intake, taken_over: TakenOver) -> None:
-        super().__init__(intake)
+    def __init__(self, session: ImportSession, taken_over: TakenOver) -> None:
+        super().__init__(session)
         self._taken_over = taken_over
 
-    def refused(self, line: Line[Any]) -> None:
+    def refused(self, line: CsvLine[Any]) -> None:
         self._taken_over.refused_assets.add(line.text("asset_line_item_id") or "")
 
     def _lock_assets(self, ids: set[str]) -> None:
@@ -182,8 +182,8 @@ class UsageScheduleLoader(_TakenOverLoader[UsageCells, Key]):
     _billing_schedules: dict[str, BillingSchedule]
     _periods: dict[int, list[tuple[str, Period]]]
 
-    def __init__(self, intake: Intake, taken_over: TakenOver, asset_ceiling: int) -> None:
-        super().__init__(intake, taken_over)
+    def __init__(self, session: ImportSession, taken_over: TakenOver, asset_ceiling: int) -> None:
+        super().__init__(session, taken_over)
         self._asset_ceiling = asset_ceiling
 
     def existing(self, chunk: Collection[UsageCells]) -> Mapping[str, Key]:

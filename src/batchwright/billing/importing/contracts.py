@@ -18,12 +18,12 @@ from batchwright.billing.importing.cells import (
     percentage,
     public_id,
 )
-from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import Loader, TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.money import AmountOutOfRange, MoneyError, parse_money
 from batchwright.billing.records import catalog
-from batchwright.billing.records.catalog import Account, Book, CustomItem, Terms
+from batchwright.billing.records.catalog import Account, Book, ContractTerms, CustomItem
 from batchwright.billing.records.loading import (
     Stored,
     insert_rows,
@@ -90,59 +90,59 @@ class ContractLoader(Loader[ContractCells]):
 
     kind = CONTRACTS
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
-        self._lines: dict[str, Line[ContractCells]] = {}
+    def __init__(self, session: ImportSession) -> None:
+        super().__init__(session)
+        self._lines: dict[str, CsvLine[ContractCells]] = {}
 
-    def take(self, lines: Sequence[Line[ContractCells]]) -> None:
+    def take(self, lines: Sequence[CsvLine[ContractCells]]) -> None:
         for line in lines:
             earlier = self._lines.get(line.values.contract_id)
             if earlier is None:
                 self._lines[line.values.contract_id] = line
             else:
                 problem = f"appears twice, first on line {earlier.number}"
-                self.intake.refuse(line, [Fault("contract_id", problem, "keep one of the lines")])
+                self.session.refuse(line, [Fault("contract_id", problem, "keep one of the lines")])
 
     def finish(self) -> None:
         lines = list(self._lines.values())
         if not lines:
             return
-        connection = self.intake.connection
+        connection = self.session.connection
         customers = catalog.customers(connection, {line.values.customer_id for line in lines})
         books = catalog.price_books(connection, {line.values.price_book_id for line in lines})
         accounts = catalog.accounts(
-            connection, {one for line in lines for one in line.values.account_ids or ()}
+            connection, {an_id for line in lines for an_id in line.values.account_ids or ()}
         )
         known = catalog.contracts(connection, self._lines)
         valid = []
         for line in lines:
             there = known.get(line.values.contract_id)
-            cells = line.over(_standing(there)) if there is not None and self.intake.update else line.values
+            cells = line.over(_current(there)) if there is not None and self.session.update else line.values
             faults = [
                 *_end_faults(cells.start_date, cells.end_date),
                 *_party_faults(cells, customers, books, accounts, there),
                 *self._identity_faults(there),
             ]
-            if not self.intake.refuse(line, faults):
+            if not self.session.refuse(line, faults):
                 terms = _terms(cells, customers, books, accounts, there)
                 if there is not None and "account_ids" not in line.file.places:
                     terms = terms._replace(accounts=there.accounts)
                 valid.append((line, terms))
         self._write(self._without_overlap(valid))
 
-    def _identity_faults(self, there: Terms | None) -> Iterator[Fault]:
-        if there is not None and not self.intake.update:
+    def _identity_faults(self, there: ContractTerms | None) -> Iterator[Fault]:
+        if there is not None and not self.session.update:
             remedy = "leave the line out, or import with --update for a new revision"
             yield Fault("contract_id", "is already in the database", remedy)
 
     def _without_overlap(
-        self, valid: list[tuple[Line[ContractCells], Terms]]
-    ) -> list[tuple[Line[ContractCells], Terms]]:
+        self, valid: list[tuple[CsvLine[ContractCells], ContractTerms]]
+    ) -> list[tuple[CsvLine[ContractCells], ContractTerms]]:
         """Those that no other active contract of the customer overlaps in days and accounts."""
         replaced = {terms.contract_id for _, terms in valid}
-        standing = catalog.contracts_of(self.intake.connection, {terms.customer_key for _, terms in valid})
+        current = catalog.contracts_of(self.session.connection, {terms.customer_key for _, terms in valid})
         active = defaultdict(list)
-        for customer_key, listed in standing.items():
+        for customer_key, listed in current.items():
             active[customer_key] = [
                 terms for terms in listed if terms.status == "Active" and terms.contract_id not in replaced
             ]
@@ -157,18 +157,18 @@ class ContractLoader(Loader[ContractCells]):
                     f" ({other.start_date.isoformat()} to {until})"
                 )
                 remedy = "change the days or the accounts, or archive one of the two"
-                self.intake.refuse(line, [Fault("start_date", problem, remedy)])
+                self.session.refuse(line, [Fault("start_date", problem, remedy)])
                 continue
             if terms.status == "Active":
                 others.append(terms)
             accepted.append((line, terms))
         return accepted
 
-    def _write(self, accepted: list[tuple[Line[ContractCells], Terms]]) -> None:
-        keys = new_keys(self.intake.connection, contract, len(accepted))
+    def _write(self, accepted: list[tuple[CsvLine[ContractCells], ContractTerms]]) -> None:
+        keys = new_keys(self.session.connection, contract, len(accepted))
         rows: list[list[Stored]] = []
         covered: list[tuple[Stored, ...]] = []
-        created = stored(self.intake.now)
+        created = stored(self.session.now)
         for key, (line, terms) in zip(keys, accepted, strict=True):
             rows.append(
                 [
@@ -185,13 +185,13 @@ class ContractLoader(Loader[ContractCells]):
                 ]
             )
             covered += [(key, account_key) for account_key in sorted(terms.accounts)]
-            self.intake.count_in([line], int(terms.revision == 1), int(terms.revision > 1))
+            self.session.count_in([line], int(terms.revision == 1), int(terms.revision > 1))
         columns = (
             "id contract_id revision customer_key price_book_key start_date end_date status"
             " discount_percent created_at"
         ).split()
-        insert_rows(self.intake.connection, contract, columns, rows)
-        insert_rows(self.intake.connection, contract_account, ("contract_key", "account_key"), covered)
+        insert_rows(self.session.connection, contract, columns, rows)
+        insert_rows(self.session.connection, contract_account, ("contract_key", "account_key"), covered)
 
 
 class CustomItemLoader(TableLoader[CustomItemCells, CustomItem]):
@@ -200,7 +200,7 @@ class CustomItemLoader(TableLoader[CustomItemCells, CustomItem]):
     kind = CUSTOM_ITEMS
     table = custom_line_item
     columns = tuple("account_key" if name == "account_id" else name for name in CustomItemCells._fields)
-    _contracts: dict[str, Terms]
+    _contracts: dict[str, ContractTerms]
     _accounts: dict[str, Account]
     _currencies: dict[int, str]
 
@@ -214,7 +214,7 @@ class CustomItemLoader(TableLoader[CustomItemCells, CustomItem]):
         self._currencies = catalog.currencies_of_books(connection, books)
         return there
 
-    def standing(self, found: CustomItem) -> Mapping[str, Any]:
+    def current(self, found: CustomItem) -> Mapping[str, Any]:
         return {"account_id": found.account_id, "end_date": found.end_date}
 
     def faults(self, cells: CustomItemCells, found: CustomItem | None) -> Iterator[Fault]:
@@ -244,7 +244,7 @@ class CustomItemLoader(TableLoader[CustomItemCells, CustomItem]):
         return self._accounts[cells.account_id].key if cells.account_id else None
 
 
-def _standing(there: Terms) -> dict[str, Any]:
+def _current(there: ContractTerms) -> dict[str, Any]:
     """What a contract has in the optional columns of its file, but for its accounts, which are keys."""
     return {"end_date": there.end_date, "discount_percent": there.discount_percent}
 
@@ -259,7 +259,7 @@ def _party_faults(
     customers: dict[str, int],
     books: dict[str, Book],
     accounts: dict[str, Account],
-    there: Terms | None,
+    there: ContractTerms | None,
 ) -> Iterator[Fault]:
     customer_key = customers.get(cells.customer_id)
     if customer_key is None:
@@ -286,9 +286,9 @@ def _terms(
     customers: dict[str, int],
     books: dict[str, Book],
     accounts: dict[str, Account],
-    there: Terms | None,
-) -> Terms:
-    return Terms(
+    there: ContractTerms | None,
+) -> ContractTerms:
+    return ContractTerms(
         cells.contract_id,
         there.revision + 1 if there else 1,
         customers[cells.customer_id],
@@ -303,7 +303,7 @@ def _terms(
 
 def _item_faults(
     cells: CustomItemCells,
-    terms: Terms | None,
+    terms: ContractTerms | None,
     accounts: dict[str, Account],
     currencies: dict[int, str],
 ) -> Iterator[Fault]:

@@ -18,13 +18,13 @@ from batchwright.billing.importing.billing_schedules import (
     UsageScheduleLoader,
 )
 from batchwright.billing.importing.contracts import ContractLoader, CustomItemLoader
-from batchwright.billing.importing.door import CsvFile, Unreadable
-from batchwright.billing.importing.intake import Intake
+from batchwright.billing.importing.csv_reader import CsvFile, Unreadable
+from batchwright.billing.importing.customers import AccountLoader, CustomerLoader
 from batchwright.billing.importing.loader import Loader
-from batchwright.billing.importing.parties import AccountLoader, CustomerLoader
 from batchwright.billing.importing.prices import BookLoader, Catalogue, PriceLoader, TierLoader
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, ImportRefused, Problem
-from batchwright.billing.importing.shape import FileKind, Line
+from batchwright.billing.importing.schema import CsvLine, FileKind
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.importing.usage_inputs import UsageInputLoader
 from batchwright.billing.records.forecast_blocks import mark_all_changed
 
@@ -89,16 +89,16 @@ def import_files(
     """
     files = {file.kind.name: file for file in find_files(paths)}
     _check(files.values())
-    intake = Intake(connection, update=update, again=again, now=now, skip_bad=skip_bad)
-    intake.begin_bad_lines(file.tally.header for file in files.values())
+    session = ImportSession(connection, update=update, again=again, now=now, skip_bad=skip_bad)
+    session.begin_bad_lines(file.tally.header for file in files.values())
     taken_over = TakenOver()
-    for loader in _loaders(intake, taken_over):
+    for loader in _loaders(session, taken_over):
         file = files.get(loader.kind.name)
         if file is not None:
-            _load(file, loader, intake, progress)
+            _load(file, loader, session, progress)
         loader.finish()
-    if intake.count and not intake.skips:
-        raise ImportRefused(intake.problems, intake.count, skippable=True)
+    if session.count and not session.skips:
+        raise ImportRefused(session.problems, session.count, skippable=True)
     if update or set(files) != {UsageInputLoader.kind.name}:  # new usage inputs alone change no figure
         mark_all_changed(connection)
     return ImportReport(
@@ -106,7 +106,7 @@ def import_files(
         taken_over.billing_schedules_made,
         taken_over.usage_schedules_made,
         sum(file.tally.skipped for file in files.values()),
-        tuple(intake.problems),
+        tuple(session.problems),
     )
 
 
@@ -176,28 +176,28 @@ def _check(files: Iterable[CsvFile]) -> None:
         raise ImportRefused(problems, len(problems))
 
 
-def _loaders(intake: Intake, taken_over: TakenOver) -> list[Loader[Any]]:
+def _loaders(session: ImportSession, taken_over: TakenOver) -> list[Loader[Any]]:
     catalogue = Catalogue()
-    assets = AssetLoader(intake)
+    assets = AssetLoader(session)
     return [
-        CustomerLoader(intake),
-        AccountLoader(intake),
-        BookLoader(intake),
-        PriceLoader(intake, catalogue),
-        TierLoader(intake, catalogue),
-        ContractLoader(intake),
-        CustomItemLoader(intake),
+        CustomerLoader(session),
+        AccountLoader(session),
+        BookLoader(session),
+        PriceLoader(session, catalogue),
+        TierLoader(session, catalogue),
+        ContractLoader(session),
+        CustomItemLoader(session),
         assets,
-        BillingScheduleLoader(intake, taken_over),
-        UsageScheduleLoader(intake, taken_over, assets.ceiling),
-        UsageInputLoader(intake),
+        BillingScheduleLoader(session, taken_over),
+        UsageScheduleLoader(session, taken_over, assets.ceiling),
+        UsageInputLoader(session),
     ]
 
 
-def _load(file: CsvFile, loader: Loader[Any], intake: Intake, progress: Progress | None) -> None:
-    def refuse(line: Line[Any], faults: Any) -> bool:
+def _load(file: CsvFile, loader: Loader[Any], session: ImportSession, progress: Progress | None) -> None:
+    def refuse(line: CsvLine[Any], faults: Any) -> bool:
         loader.refused(line)
-        return intake.refuse(line, faults)
+        return session.refuse(line, faults)
 
     try:
         for lines in file.chunks(refuse):
@@ -205,8 +205,8 @@ def _load(file: CsvFile, loader: Loader[Any], intake: Intake, progress: Progress
             if progress is not None:
                 progress(file.kind.name, file.tally.rows, file.fraction_read)
     except Unreadable as error:
-        problems = [*intake.problems[: PROBLEMS_SHOWN - 1], error.problem]
-        raise ImportRefused(problems, intake.count + 1) from None
+        problems = [*session.problems[: PROBLEMS_SHOWN - 1], error.problem]
+        raise ImportRefused(problems, session.count + 1) from None
 
 
 def _report(file: CsvFile) -> FileReport:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Table
 
-from batchwright.billing.importing.intake import Intake
-from batchwright.billing.importing.shape import Fault, FileKind, Line, V
+from batchwright.billing.importing.schema import CsvLine, Fault, FileKind, V
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.records.loading import Stored, highest_key, insert_rows, update_rows
 
 
@@ -19,15 +19,15 @@ class Loader(ABC, Generic[V]):
 
     kind: FileKind[V]
 
-    def __init__(self, intake: Intake) -> None:
-        self.intake = intake
-        self.connection = intake.connection
+    def __init__(self, session: ImportSession) -> None:
+        self.session = session
+        self.connection = session.connection
 
     @abstractmethod
-    def take(self, lines: Sequence[Line[V]]) -> None:
+    def take(self, lines: Sequence[CsvLine[V]]) -> None:
         """Check these lines against the database and against each other, and write the good ones."""
 
-    def refused(self, line: Line[Any]) -> None:
+    def refused(self, line: CsvLine[Any]) -> None:
         """A line was refused: before it came here for what its cells say, or by `take`."""
 
     def finish(self) -> None:
@@ -61,20 +61,20 @@ class TableLoader(Loader[V], Generic[V, E]):
     """The columns of what `new` makes."""
     updatable: ClassVar[bool] = True
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
+    def __init__(self, session: ImportSession) -> None:
+        super().__init__(session)
         id_column = self.kind.columns[0].name
         self.ceiling = highest_key(self.connection, self.table)
         self._id_of = attrgetter(id_column)
         self._duplicates = DuplicateCheck(
-            id_column, update=intake.update and self.updatable, ceiling=self.ceiling
+            id_column, update=session.update and self.updatable, ceiling=self.ceiling
         )
 
     @abstractmethod
     def existing(self, chunk: Collection[V]) -> Mapping[str, E]:
         """The rows that the database has under the ids of the chunk; read here what its lines refer to, too."""
 
-    def standing(self, found: E) -> Mapping[str, Any]:
+    def current(self, found: E) -> Mapping[str, Any]:
         """What an existing row has in the optional columns of the file: where the file has not the column, it stays."""
         return {}
 
@@ -98,7 +98,7 @@ class TableLoader(Loader[V], Generic[V, E]):
         """Write the new rows of a chunk."""
         insert_rows(self.connection, self.table, self.columns, rows)
 
-    def take(self, lines: Sequence[Line[V]]) -> None:
+    def take(self, lines: Sequence[CsvLine[V]]) -> None:
         existing = self.existing([line.values for line in lines])
         self._duplicates.next_chunk()
         added: list[Sequence[Stored]] = []
@@ -110,11 +110,11 @@ class TableLoader(Loader[V], Generic[V, E]):
             key = None if found is None else found.key
             duplicate = self._duplicates.fault(an_id, key)
             if found is not None and duplicate is None:
-                cells = line.over(self.standing(found))
+                cells = line.over(self.current(found))
             faults = [*self.faults(cells, None if duplicate else found)]
             faults = [duplicate, *faults] if duplicate else faults or [*self.conflicts(cells)]
             if faults:
-                self.intake.refuse(line, faults)
+                self.session.refuse(line, faults)
                 self.refused(line)
                 continue
             self._duplicates.accept(an_id, line.number, key)
@@ -124,7 +124,7 @@ class TableLoader(Loader[V], Generic[V, E]):
                 changed.append({"key": key, **self.change(cells)})
         self.insert(added)
         update_rows(self.connection, self.table, changed)
-        self.intake.count_in(lines, len(added), len(changed))
+        self.session.count_in(lines, len(added), len(changed))
 
 
 class DuplicateCheck:

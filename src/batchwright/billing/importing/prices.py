@@ -26,9 +26,9 @@ from batchwright.billing.importing.cells import (
     short_text,
     true_or_false,
 )
-from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import Loader, TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind, Line
+from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.rating import MODELS, Price, PriceError, unused
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Book, KnownPrice
@@ -141,7 +141,7 @@ class BookLoader(TableLoader[BookCells, Book]):
         return {"name": cells.name}
 
 
-AnyLine = Line[PriceCells] | Line[TierCells]
+AnyLine = CsvLine[PriceCells] | CsvLine[TierCells]
 Found = tuple[AnyLine, Fault]
 
 
@@ -149,12 +149,12 @@ Found = tuple[AnyLine, Fault]
 class Catalogue:
     """The lines of both price files, until they are checked together."""
 
-    prices: dict[Identity, Line[PriceCells]] = field(default_factory=dict)
-    tiers: dict[Identity, list[Line[TierCells]]] = field(default_factory=lambda: defaultdict(list))
+    prices: dict[Identity, CsvLine[PriceCells]] = field(default_factory=dict)
+    tiers: dict[Identity, list[CsvLine[TierCells]]] = field(default_factory=lambda: defaultdict(list))
     # Books and products of lines that could not be read: a price without one of its tiers is another price.
-    unreadable: dict[tuple[str | None, str | None], Line[Any]] = field(default_factory=dict)
+    unreadable: dict[tuple[str | None, str | None], CsvLine[Any]] = field(default_factory=dict)
 
-    def note_unreadable(self, line: Line[Any]) -> None:
+    def note_unreadable(self, line: CsvLine[Any]) -> None:
         self.unreadable[line.text("price_book_id"), line.text("product")] = line
 
     def lines(self, identity: Identity) -> list[AnyLine]:
@@ -167,21 +167,21 @@ class PriceLoader(Loader[PriceCells]):
 
     kind = PRICES
 
-    def __init__(self, intake: Intake, catalogue: Catalogue) -> None:
-        super().__init__(intake)
+    def __init__(self, session: ImportSession, catalogue: Catalogue) -> None:
+        super().__init__(session)
         self._catalogue = catalogue
 
-    def refused(self, line: Line[Any]) -> None:
+    def refused(self, line: CsvLine[Any]) -> None:
         self._catalogue.note_unreadable(line)
 
-    def take(self, lines: Sequence[Line[PriceCells]]) -> None:
+    def take(self, lines: Sequence[CsvLine[PriceCells]]) -> None:
         for line in lines:
             earlier = self._catalogue.prices.get(line.values.identity)
             if earlier is None:
                 self._catalogue.prices[line.values.identity] = line
             else:
                 problem = f"is there twice for this book and first day, first on line {earlier.number}"
-                self.intake.refuse(line, [Fault("product", problem, "keep one of the lines")])
+                self.session.refuse(line, [Fault("product", problem, "keep one of the lines")])
 
 
 class TierLoader(Loader[TierCells]):
@@ -189,19 +189,19 @@ class TierLoader(Loader[TierCells]):
 
     kind = TIERS
 
-    def __init__(self, intake: Intake, catalogue: Catalogue) -> None:
-        super().__init__(intake)
+    def __init__(self, session: ImportSession, catalogue: Catalogue) -> None:
+        super().__init__(session)
         self._catalogue = catalogue
 
-    def refused(self, line: Line[Any]) -> None:
+    def refused(self, line: CsvLine[Any]) -> None:
         self._catalogue.note_unreadable(line)
 
-    def take(self, lines: Sequence[Line[TierCells]]) -> None:
+    def take(self, lines: Sequence[CsvLine[TierCells]]) -> None:
         for line in lines:
             self._catalogue.tiers[line.values.identity].append(line)
 
     def finish(self) -> None:
-        catalogue, connection = self._catalogue, self.intake.connection
+        catalogue, connection = self._catalogue, self.session.connection
         identities = {*catalogue.prices, *catalogue.tiers}
         if not identities:
             return
@@ -218,13 +218,13 @@ class TierLoader(Loader[TierCells]):
                 self._refuse_companions(lines, unreadable)
             elif book is None or fault is not None:
                 for line in lines:
-                    self.intake.refuse(line, [fault] if fault else [])
+                    self.session.refuse(line, [fault] if fault else [])
             else:
                 accepted += self._checked(_whole_price(connection, lines, book.key, there))
-        _write(self.intake, accepted)
+        _write(self.session, accepted)
 
     def _reference_fault(self, identity: Identity, there: KnownPrice | None) -> Fault | None:
-        if there is not None and not self.intake.update:
+        if there is not None and not self.session.update:
             problem = "has a price from that day in the database already"
             return Fault("product", problem, "leave the line out, or import with --update for a new revision")
         if identity not in self._catalogue.prices and there is None:
@@ -239,26 +239,26 @@ class TierLoader(Loader[TierCells]):
         if not faults:
             return [new]
         for line, fault in faults:
-            self.intake.refuse(line, [fault])
-        guilty = {id(line) for line, _ in faults}
-        self._refuse_companions([line for line in new.lines if id(line) not in guilty], faults[0][0])
+            self.session.refuse(line, [fault])
+        cause = {id(line) for line, _ in faults}
+        self._refuse_companions([line for line in new.lines if id(line) not in cause], faults[0][0])
         return []
 
-    def _refuse_companions(self, lines: Sequence[AnyLine], because: Line[Any]) -> None:
+    def _refuse_companions(self, lines: Sequence[AnyLine], because: CsvLine[Any]) -> None:
         """Set the rest of a refused price aside. Where nothing is set aside, one message for one fault is enough."""
-        if not self.intake.skips:
+        if not self.session.skips:
             return
         problem = f"the line belongs to a price that is refused for {because.file.file} line {because.number}"
         for line in lines:
-            self.intake.refuse(line, [Fault(None, problem, "correct that line and import the whole price")])
+            self.session.refuse(line, [Fault(None, problem, "correct that line and import the whole price")])
 
 
 @dataclass(frozen=True, slots=True)
 class _NewPrice:
     """A price about to be checked and written."""
 
-    head: Line[PriceCells] | None
-    tier_lines: list[Line[TierCells]]
+    head: CsvLine[PriceCells] | None
+    tier_lines: list[CsvLine[TierCells]]
     book_key: int
     there: KnownPrice | None
     cells: PriceCells
@@ -276,7 +276,7 @@ def _whole_price(
     head = next((line for line in lines if isinstance(line.values, PriceCells)), None)
     tier_lines = [line for line in lines if isinstance(line.values, TierCells)]
     if head is not None:
-        cells = head.values if there is None else head.over(_standing(there, head.values.model))
+        cells = head.values if there is None else head.over(_current(there, head.values.model))
     elif there is None:
         raise ValueError("tiers without a price are refused before")
     else:
@@ -289,7 +289,7 @@ def _whole_price(
     return _NewPrice(head, tier_lines, book_key, there, cells, tiers)
 
 
-def _standing(there: KnownPrice, model: str) -> dict[str, Any]:
+def _current(there: KnownPrice, model: str) -> dict[str, Any]:
     """What a price has in the optional columns of its file, but for amounts that only another model than its own uses.
 
     They go with that model, as its tiers do.
@@ -301,13 +301,13 @@ def _standing(there: KnownPrice, model: str) -> dict[str, Any]:
     }
 
 
-def _in_order(lines: list[Line[TierCells]]) -> list[Line[TierCells]]:
+def _in_order(lines: list[CsvLine[TierCells]]) -> list[CsvLine[TierCells]]:
     return sorted(
         lines, key=lambda line: (line.values.to_quantity is None, line.values.to_quantity or Decimal(0))
     )
 
 
-def _seam_faults(lines: list[Line[TierCells]], model: str) -> Iterator[Found]:
+def _seam_faults(lines: list[CsvLine[TierCells]], model: str) -> Iterator[Found]:
     """Tiers that overlap, or leave a gap of more than one unit.
 
     Vendors write the seam as 20|21 or as 20|20; both are taken. A discrete price is a table with gaps.
@@ -366,11 +366,11 @@ def _text(value: Decimal | None) -> str | None:
     return None if value is None else canonical(value)
 
 
-def _write(intake: Intake, prices: list[_NewPrice]) -> None:
-    keys = new_keys(intake.connection, price, len(prices))
+def _write(session: ImportSession, prices: list[_NewPrice]) -> None:
+    keys = new_keys(session.connection, price, len(prices))
     tier_rows: list[list[Stored]] = []
     rows: list[list[Stored]] = []
-    created = stored(intake.now)
+    created = stored(session.now)
     for key, new in zip(keys, prices, strict=True):
         revision = new.there.revision + 1 if new.there else 1
         cells = new.cells
@@ -391,10 +391,10 @@ def _write(intake: Intake, prices: list[_NewPrice]) -> None:
         )
         tier_rows += [[key, place, *map(stored, tier)] for place, tier in enumerate(new.tiers, 1)]
         for line in new.lines:
-            intake.count_in([line], int(not new.there), int(bool(new.there)))
+            session.count_in([line], int(not new.there), int(bool(new.there)))
     identity = "id price_book_key product effective_from revision model product_uom".split()
     columns = [*identity, *_NUMBERS, "usage_indexing", "flat_fee_per", "created_at"]
-    insert_rows(intake.connection, price, columns, rows)
+    insert_rows(session.connection, price, columns, rows)
     insert_rows(
-        intake.connection, price_tier, ("price_key", "ordinal", *catalog.KnownTier._fields), tier_rows
+        session.connection, price_tier, ("price_key", "ordinal", *catalog.KnownTier._fields), tier_rows
     )

@@ -18,10 +18,10 @@ from batchwright.billing.importing.cells import (
     public_id,
     short_text,
 )
-from batchwright.billing.importing.intake import Intake
 from batchwright.billing.importing.loader import TableLoader, unknown
 from batchwright.billing.importing.problems import ImportRefused, Problem
-from batchwright.billing.importing.shape import Column, Fault, FileKind, FileTally, Line
+from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind, FileTally
+from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.records import usage_files
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.inputs import NO_DRAFT, NO_ERROR, NO_RATING, InputStatus
@@ -81,15 +81,15 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
     _file: FileTally
     _explicit: set[str]
 
-    def __init__(self, intake: Intake) -> None:
-        super().__init__(intake)
+    def __init__(self, session: ImportSession) -> None:
+        super().__init__(session)
         self._nameless: list[list[Stored]] = []
         self._made_up = _Numbers()
         self._lines_without_ids = LinesDigest()
         self._adds_without_ids = False
-        self._asset_keys = _AssetKeys(intake.connection)
+        self._asset_keys = _AssetKeys(session.connection)
 
-    def take(self, lines: Sequence[Line[InputCells]]) -> None:
+    def take(self, lines: Sequence[CsvLine[InputCells]]) -> None:
         for line in lines:
             if line.values.usage_input_id is None:
                 self._lines_without_ids.add(line.values)
@@ -97,29 +97,29 @@ class UsageInputLoader(TableLoader[InputCells, KnownInput]):
         if lines:
             self._file = lines[0].file
 
-    def refused(self, line: Line[Any]) -> None:
+    def refused(self, line: CsvLine[Any]) -> None:
         # What `take` refuses it has noted: a file of which some lines were left out is the same file the next time.
         if line.values is None and not line.text("usage_input_id"):
             self._lines_without_ids.add(line.text(column) for column in InputCells._fields)
 
     def finish(self) -> None:
-        if not self._adds_without_ids or (self.intake.count and not self.intake.skips):
+        if not self._adds_without_ids or (self.session.count and not self.session.skips):
             return  # nothing is loaded that could be loaded twice
         lines, sha256 = self._lines_without_ids.hexdigest(), self._file.sha256
         before = usage_files.imported_at(self.connection, lines, sha256)
-        if before is not None and not self.intake.again:
+        if before is not None and not self.session.again:
             problem = f"has lines without ids that were imported before, at {before:%Y-%m-%d %H:%M:%S} UTC"
             remedy = "leave the file out, or import with --again to load them once more"
             raise ImportRefused([Problem(self.kind.name, None, None, None, problem, remedy)], 1)
-        usage_files.remember(self.connection, lines, sha256, self.intake.now)
+        usage_files.remember(self.connection, lines, sha256, self.session.now)
 
     def existing(self, chunk: Collection[InputCells]) -> Mapping[str, KnownInput]:
-        self.intake.lock_for_update()
+        self.session.lock_for_update()
         self._assets = self._asset_keys.of({cells.asset_line_item_id for cells in chunk})
         self._explicit = {cells.usage_input_id for cells in chunk if cells.usage_input_id is not None}
         return self._give_way(usage_inputs(self.connection, self._explicit))
 
-    def standing(self, found: KnownInput) -> Mapping[str, Any]:
+    def current(self, found: KnownInput) -> Mapping[str, Any]:
         return {"description": found.description}
 
     def faults(self, cells: InputCells, found: KnownInput | None) -> Sequence[Fault]:

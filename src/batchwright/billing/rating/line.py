@@ -9,7 +9,7 @@ Part: TypeAlias = tuple[str, int, Decimal | None, Decimal | None, Decimal]
 Charge: TypeAlias = tuple[Decimal, tuple[Part, ...]]
 
 
-class Line(NamedTuple):
+class RatingLine(NamedTuple):
     """One named part of an amount, in unrounded major units; the lines of a rating sum to its amount.
 
     `kind` is `included`, `usage`, `package`, `fee`, `paid` (taken off, because the window paid it before),
@@ -26,9 +26,9 @@ class Line(NamedTuple):
     amount: Decimal
 
 
-def to_line(part: Part) -> Line:
+def to_line(part: Part) -> RatingLine:
     """The line that a part stands for."""
     kind, tier, quantity, unit_price, amount = part
     if tier:
-        return Line(f"tier:{tier}:{kind}", kind, tier, quantity, unit_price, amount)
-    return Line(kind, kind, None, quantity, unit_price, amount)
+        return RatingLine(f"tier:{tier}:{kind}", kind, tier, quantity, unit_price, amount)
+    return RatingLine(kind, kind, None, quantity, unit_price, amount)

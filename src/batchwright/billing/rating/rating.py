@@ -1,4 +1,4 @@
-"""From a price and a quantity to an amount, and from an amount to a bill, with a line for every step.
+"""From a price and a quantity to an amount, and on to the net amount, with a line for every step.
 
 The order is fixed: included quantity, the price's model, minimum and maximum, discount, rounding.
 """
@@ -20,7 +20,7 @@ from batchwright.billing.rating import (
     volume,
 )
 from batchwright.billing.rating.errors import NegativeQuantity, PriceError
-from batchwright.billing.rating.line import Charge, Line, Part, to_line
+from batchwright.billing.rating.line import Charge, Part, RatingLine, to_line
 from batchwright.billing.rating.price import Price
 
 _CHARGES: Final[dict[str, Callable[[Price, Decimal, Decimal, Decimal, bool], Charge]]] = {
@@ -40,7 +40,7 @@ _ONE: Final = Decimal(1)
 _HUNDRED: Final = Decimal(100)
 
 
-class Bill(NamedTuple):
+class NetAmount(NamedTuple):
     """What an input costs: whole minor units of `currency`, after `discount` (major units, unrounded)."""
 
     rating: "Rating"
@@ -49,7 +49,7 @@ class Bill(NamedTuple):
     amount_minor: int
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[RatingLine, ...]:
         """The rating's lines, then discount and rounding if there is any; they sum to the rounded amount."""
         parts = list(self.rating.parts)
         with exactly():
@@ -69,7 +69,7 @@ class Rating(NamedTuple):
     parts: tuple[Part, ...]
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[RatingLine, ...]:
         """The parts as named lines."""
         return tuple(map(to_line, self.parts))
 
@@ -77,7 +77,7 @@ class Rating(NamedTuple):
         """The amount, rounded half up to the currency's decimals.  Raises AmountOutOfRange, CurrencyError."""
         return to_decimal(round_half_up(self.amount, currency), currency)
 
-    def bill(self, currency: str, discount_percent: Decimal = ZERO) -> Bill:
+    def net(self, currency: str, discount_percent: Decimal = ZERO) -> NetAmount:
         """The amount less a discount of 0 to 100 percent, then rounded, once, half up.
 
         Raises AmountOutOfRange, CurrencyError, PriceError (a discount beyond 0 to 100).
@@ -85,7 +85,7 @@ class Rating(NamedTuple):
         kept = kept_share(discount_percent)
         with exactly():
             discount = self.amount * (_ONE - kept) if discount_percent else ZERO
-            return Bill(self, currency, discount, round_half_up(self.amount * kept, currency))
+            return NetAmount(self, currency, discount, round_half_up(self.amount * kept, currency))
 
 
 def rate(

@@ -28,9 +28,9 @@ def change_terms(connection: Connection, asset_key: int, terms: Mapping[str, Any
     connection.execute(update(asset_line_item).where(asset_line_item.c.id == asset_key).values(dict(terms)))
 
 
-def supersede(connection: Connection, bills: Iterable[RowMapping]) -> int:
+def supersede(connection: Connection, schedules: Iterable[RowMapping]) -> int:
     """Move pending billing schedules to Superseded, and with them their usage schedules; how many moved."""
-    return billing_schedules.set_status(connection, bills, billing_schedules.SUPERSEDED)
+    return billing_schedules.set_status(connection, schedules, billing_schedules.SUPERSEDED)
 
 
 def take_to_zero(connection: Connection, seen: Sequence[RowMapping]) -> int:

@@ -48,7 +48,7 @@ class InputRow(NamedTuple):
 
     @property
     def deleted(self) -> bool:
-        """Gone for everybody; its status is not told."""
+        """Deleted for everybody; its status is not shown."""
         return self.unusual == "deleted"
 
     @property
@@ -98,7 +98,7 @@ again, and there are a million of them.
 ScheduleTuple = tuple[int, Day, bool | int, int, Day, str, int, bool | int, str, Day, Day]
 """The fields of :class:`ScheduleRow`."""
 
-# Positions in the plain tuples, by name; literal numbers, so that mypy knows the type of what stands there.
+# Positions in the plain tuples, by name; literal numbers, so that mypy knows the type there.
 ASSET_KEY: Final = 0  # of an input as of a schedule
 USAGE_DATE: Final = 1
 UNUSUAL: Final = 5

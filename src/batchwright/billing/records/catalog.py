@@ -64,7 +64,7 @@ class KnownTier(NamedTuple):
     flat_fee: Decimal | None
 
 
-class Terms(NamedTuple):
+class ContractTerms(NamedTuple):
     """The newest revision of a contract: whom it is with, when, and which accounts it covers (none = all)."""
 
     contract_id: str
@@ -81,7 +81,7 @@ class Terms(NamedTuple):
         """True when the contract is for this account, or for all of them."""
         return not self.accounts or account_key in self.accounts
 
-    def overlaps(self, other: Terms) -> bool:
+    def overlaps(self, other: ContractTerms) -> bool:
         """True when some day and some account belong to both."""
         days = (self.end_date is None or other.start_date <= self.end_date) and (
             other.end_date is None or self.start_date <= other.end_date
@@ -158,14 +158,14 @@ def included_quantities(
     return found
 
 
-def contracts(connection: Connection, ids: Collection[str]) -> dict[str, Terms]:
+def contracts(connection: Connection, ids: Collection[str]) -> dict[str, ContractTerms]:
     """The newest revision of each of these contracts, by id."""
     return {terms.contract_id: terms for terms in _terms(connection, contract.c.contract_id, ids)}
 
 
-def contracts_of(connection: Connection, customer_keys: Collection[int]) -> dict[int, list[Terms]]:
+def contracts_of(connection: Connection, customer_keys: Collection[int]) -> dict[int, list[ContractTerms]]:
     """The newest revisions of the contracts of these customers, by customer, in order of start and id."""
-    found: dict[int, list[Terms]] = defaultdict(list)
+    found: dict[int, list[ContractTerms]] = defaultdict(list)
     for terms in _terms(connection, contract.c.customer_key, customer_keys):
         found[terms.customer_key].append(terms)
     for listed in found.values():
@@ -182,7 +182,7 @@ def custom_line_items(connection: Connection, ids: Collection[str]) -> dict[str,
     return {an_id: CustomItem(*known) for an_id, *known in rows}
 
 
-def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iterator[Terms]:
+def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iterator[ContractTerms]:
     """The newest revisions of the contracts whose column has one of the values.
 
     A contract's customer never changes, so the newest of the selected revisions is the newest of all.
@@ -206,7 +206,7 @@ def _terms(connection: Connection, column: Any, values: Collection[Any]) -> Iter
         and_(chosen, tuple_(contract.c.contract_id, contract.c.revision).in_(newest))
     )
     for key, *terms in _all(connection, statement):
-        yield Terms._make((*terms, frozenset(accounts_of[key])))
+        yield ContractTerms._make((*terms, frozenset(accounts_of[key])))
 
 
 def _all(connection: Connection, statement: Select[Any]) -> list[Any]:

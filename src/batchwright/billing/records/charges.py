@@ -52,7 +52,7 @@ class CustomItem(NamedTuple):
     end: Day | None
 
 
-class Charge(NamedTuple):
+class AccountCharge(NamedTuple):
     """What an item comes to for an account and a month: minor units, below zero for a discount.
 
     ``base`` is what a percentage was taken of, in minor units; none of a fixed amount.
@@ -68,8 +68,8 @@ class Charge(NamedTuple):
     currency: str
 
 
-class StandingCharge(NamedTuple):
-    """A charge as it stands: minor units of a currency, by account, month (YYYY-MM) and line item."""
+class CurrentCharge(NamedTuple):
+    """A current charge: minor units of a currency, by account, month (YYYY-MM) and line item."""
 
     account_key: int
     month: str
@@ -147,7 +147,7 @@ def replace_charges(
     run_key: int,
     accounts: Sequence[int],
     months: Sequence[str],
-    charges: Sequence[Charge],
+    charges: Sequence[AccountCharge],
     now: datetime,
     billed: Set[tuple[int, str]] = frozenset(),
 ) -> None:
@@ -157,20 +157,20 @@ def replace_charges(
             mine = (account_charge.c.account_key.in_(chunk), account_charge.c.month == month)
             connection.execute(delete(account_charge).where(*mine))
     if charges:
-        rows = [{**one._asdict(), "run_key": run_key, "created_at": now} for one in charges]
+        rows = [{**charge._asdict(), "run_key": run_key, "created_at": now} for charge in charges]
         connection.execute(insert(account_charge), rows)
 
 
-def standing(connection: Connection, accounts: Sequence[int], months: Sequence[str]) -> list[StandingCharge]:
+def current(connection: Connection, accounts: Sequence[int], months: Sequence[str]) -> list[CurrentCharge]:
     """What the accounts have been charged in these months."""
     one, item = account_charge.c, custom_line_item.c
     statement = select(
         one.account_key, one.month, one.line_item_key, item.line_item_id, one.amount, one.currency
     ).join_from(account_charge, custom_line_item, item.id == one.line_item_key)
-    found = list[StandingCharge]()
+    found = list[CurrentCharge]()
     for chunk in chunks(accounts):
         mine = (one.account_key.in_(chunk), one.month.in_(months))
-        found += [StandingCharge(*row) for row in connection.execute(statement.where(*mine))]
+        found += [CurrentCharge(*row) for row in connection.execute(statement.where(*mine))]
     return found
 
 
@@ -182,13 +182,17 @@ def lock_assets_of(connection: Connection, customer_key: int) -> None:
 def billed_accounts(connection: Connection, customer_key: int, days: tuple[Day, Day]) -> list[int]:
     """Accounts of the customer with schedules between these days, both inclusive, none of which is still pending."""
     first, last = (date.fromisoformat(day) for day in days)
-    asset, bill = asset_line_item.c, billing_schedule.c
-    pending = func.sum(case((bill.status == PENDING_BILLING, 1), else_=0))
+    asset, schedule = asset_line_item.c, billing_schedule.c
+    pending = func.sum(case((schedule.status == PENDING_BILLING, 1), else_=0))
     statement = (
         select(asset.account_key)
-        .join_from(asset_line_item, billing_schedule, bill.asset_key == asset.id)
+        .join_from(asset_line_item, billing_schedule, schedule.asset_key == asset.id)
         .where(asset.customer_key == customer_key, asset.account_key.is_not(None))
-        .where(bill.period_start_date <= last, first <= bill.period_end_date, bill.status != SUPERSEDED)
+        .where(
+            schedule.period_start_date <= last,
+            first <= schedule.period_end_date,
+            schedule.status != SUPERSEDED,
+        )
         .group_by(asset.account_key)
         .having(pending == 0)
     )
@@ -215,7 +219,7 @@ def listing(database: Database, customer_id: str | None = None) -> Iterator[RowM
 
 
 class Place(NamedTuple):
-    """Where a charge stands in the order of `listing`."""
+    """A charge's place in the order of `listing`."""
 
     customer_id: str
     account_id: str

@@ -1,6 +1,6 @@
 """The figures a forecast is summed from.
 
-What is charged is told by the product and unit of the prices that it was charged with: the asset may have another
+What is charged is identified by the product and unit of the prices that it was charged with: the asset may have another
 product by now, and one schedule may hold usage in several units.
 """
 
@@ -27,7 +27,7 @@ from batchwright.billing.tables import (
 
 
 class Kind(NamedTuple):
-    """What the figures of a usage schedule are told by.
+    """What identifies the figures of a usage schedule.
 
     `rated_product, rated_uom` are those of the prices it was charged with, empty where no input was. `draft_product,
     draft_uom` are those of the asset's drafts; `several_drafts` where these are several.
@@ -74,8 +74,8 @@ def figures(connection: Connection, first_asset: int, last_asset: int) -> Iterat
     replaced = set(connection.execute(not_live).scalars())
     # A hot loop: a look goes through each schedule of the blocks that have changed.
     scheduled = _schedules().where(mine(usage_schedule.c.asset_key))
-    for key, asset, bill, start, *amounts in connection.execute(scheduled).all():
-        if bill not in replaced:
+    for key, asset, schedule, start, *amounts in connection.execute(scheduled).all():
+        if schedule not in replaced:
             product, uom, several = rated.get(key, _NO_PRICES)
             yield (key, (start, product, uom, *assets[asset]), several, *amounts)
 

@@ -71,12 +71,12 @@ class InputFilter:
 
 def matching(where: InputFilter) -> list[ColumnElement[bool]]:
     """The conditions on ``usage_input``."""
-    _, told, rest = _walk(where)
+    _, indexed, rest = _walk(where)
     if where.usage_input_id:
-        told = [literal_column("NOT deleted"), usage_input.c.usage_input_id.in_(where.usage_input_id)]
+        indexed = [literal_column("NOT deleted"), usage_input.c.usage_input_id.in_(where.usage_input_id)]
     if where.names_assets:
         rest.append(usage_input.c.asset_key.in_(select(asset_line_item.c.id).where(*_of_assets(where))))
-    return told + rest
+    return indexed + rest
 
 
 def order_of(where: InputFilter) -> tuple[type, ...]:
@@ -102,13 +102,13 @@ def page(
     """
     if where.names_assets:
         return _page_by_asset(connection, where, after, size)
-    key, told, rest = _walk(where)
+    key, indexed, rest = _walk(where)
     after_place = [] if after is None else [tuple_(*key) > after]
     end = None
     if rest:
-        walked = select(*key).where(*told, *after_place).order_by(*key).offset(MOST_LOOKED_AT - 1).limit(1)
+        walked = select(*key).where(*indexed, *after_place).order_by(*key).offset(MOST_LOOKED_AT - 1).limit(1)
         end = connection.execute(walked).first()
-    found = inputs.shown().where(*told, *rest, *after_place).order_by(*key).limit(size)
+    found = inputs.shown().where(*indexed, *rest, *after_place).order_by(*key).limit(size)
     if end is not None:
         found = found.where(tuple_(*key) <= tuple(end))
     shown = list(connection.execute(found).mappings())
@@ -121,7 +121,7 @@ def _page_by_asset(
     connection: Connection, where: InputFilter, after: Place | None, size: int
 ) -> tuple[list[RowMapping], Place | None]:
     last, shown = after or (0, 0), list[RowMapping]()
-    key, (_, told, rest) = (asset_line_item.c.id, usage_input.c.id), _walk(where)
+    key, (_, indexed, rest) = (asset_line_item.c.id, usage_input.c.id), _walk(where)
     for _ in range(MOST_ASSETS // ASSETS_AT_A_TIME):
         these = [*_of_assets(where), asset_line_item.c.id >= last[0]]
         following = select(asset_line_item.c.id).where(*these).order_by(asset_line_item.c.id)
@@ -129,7 +129,7 @@ def _page_by_asset(
         if not assets:
             return shown, None
         found = inputs.shown().where(*these, asset_line_item.c.id <= assets[-1], tuple_(*key) > last)
-        found = found.where(*told, *rest).order_by(*key).limit(size - len(shown))
+        found = found.where(*indexed, *rest).order_by(*key).limit(size - len(shown))
         shown += connection.execute(found).mappings()
         if len(shown) == size:
             return shown, (shown[-1]["asset_key"], shown[-1]["id"])
@@ -141,7 +141,7 @@ class _Walk(NamedTuple):
     """The columns of the index by which inputs are read, what it tells of the filter, and what else is asked."""
 
     key: tuple[Column[Any], ...]
-    told: list[ColumnElement[bool]]
+    indexed: list[ColumnElement[bool]]
     rest: list[ColumnElement[bool]]
 
 
@@ -152,16 +152,16 @@ def _walk(where: InputFilter) -> _Walk:
     by_asset = where.names_assets
     # In the words of the index's own condition: SQLite would not find that the one implies the other.
     if where.code and where.status in ((), (InputStatus.ERROR,)) and (by_asset or len(where.code) == 1):
-        told: list[ColumnElement[bool]] = [literal_column(f"{IN_ERROR}"), *codes]
-        return _Walk((usage_input.c.id,), told, dates)
+        indexed: list[ColumnElement[bool]] = [literal_column(f"{IN_ERROR}"), *codes]
+        return _Walk((usage_input.c.id,), indexed, dates)
     if where.status in _INDEXES:  # alone; few inputs are so for long
         words = _INDEXES[where.status][by_asset]
-        told = [literal_column(f"{words} AND status = '{where.status[0]}'")]
-        return _Walk((usage_input.c.id,), told, codes + dates)
-    told = [literal_column("NOT deleted")]
+        indexed = [literal_column(f"{words} AND status = '{where.status[0]}'")]
+        return _Walk((usage_input.c.id,), indexed, codes + dates)
+    indexed = [literal_column("NOT deleted")]
     if dates:
-        return _Walk((usage_input.c.usage_date, usage_input.c.id), told + dates, statuses + codes)
-    return _Walk((usage_input.c.id,), told, statuses + codes)
+        return _Walk((usage_input.c.usage_date, usage_input.c.id), indexed + dates, statuses + codes)
+    return _Walk((usage_input.c.id,), indexed, statuses + codes)
 
 
 _INDEXES: Final[Mapping[tuple[str, ...], tuple[TextClause, TextClause]]] = {

@@ -60,7 +60,7 @@ class Records:
 def _newest(table: Table, *identity: Column[Any]) -> ColumnElement[bool]:
     newer = table.alias()
     same = (newer.c[column.name] == column for column in identity)
-    # OFFSET 0 has PostgreSQL look for each row; else it makes a join that reads all there is before the page at hand.
+    # OFFSET 0 has PostgreSQL look for each row; else it makes a join that reads all rows before the page.
     return ~select(newer.c.id).where(*same, newer.c.revision > table.c.revision).offset(0).exists()
 
 

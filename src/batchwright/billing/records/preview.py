@@ -14,8 +14,8 @@ _AMOUNTS: Final[Mapping[Kind, str]] = {"rated": "rated_amount", "draft": "draft_
 _FEES: Final[Mapping[Kind, str]] = {"rated": "fee_amount", "draft": "draft_fee_amount"}
 
 
-class Standing(NamedTuple):
-    """A record as it stands: the id that people see, its amount in minor units (``None`` is a blank), whose money it
+class CurrentAmount(NamedTuple):
+    """A record's current amount: the id people see, its amount in minor units (``None`` is a blank), whose money it
     is, and the currency of its asset; none before a first price was known.
     """
 
@@ -25,17 +25,19 @@ class Standing(NamedTuple):
     currency: str | None
 
 
-def inputs(connection: Connection, keys: Sequence[int], kind: Kind) -> dict[int, Standing]:
+def inputs(connection: Connection, keys: Sequence[int], kind: Kind) -> dict[int, CurrentAmount]:
     """The rated or the draft amounts of usage inputs, by key; of deleted ones, too."""
-    return _standing(connection, keys, f"t.usage_input_id, t.{_AMOUNTS[kind]}", "usage_input")
+    return _current(connection, keys, f"t.usage_input_id, t.{_AMOUNTS[kind]}", "usage_input")
 
 
-def schedules(connection: Connection, keys: Sequence[int], kind: Kind) -> dict[int, Standing]:
+def schedules(connection: Connection, keys: Sequence[int], kind: Kind) -> dict[int, CurrentAmount]:
     """The fees or the draft fees of usage schedules, by key."""
-    return _standing(connection, keys, f"t.usage_schedule_id, t.{_FEES[kind]}", "usage_schedule")
+    return _current(connection, keys, f"t.usage_schedule_id, t.{_FEES[kind]}", "usage_schedule")
 
 
-def _standing(connection: Connection, keys: Sequence[int], columns: str, table: str) -> dict[int, Standing]:
+def _current(
+    connection: Connection, keys: Sequence[int], columns: str, table: str
+) -> dict[int, CurrentAmount]:
     driver = Driver(connection)
     rows = driver.rows(
         f"SELECT t.id, {columns}, c.customer_id, a.currency FROM {table} AS t"
@@ -43,4 +45,4 @@ def _standing(connection: Connection, keys: Sequence[int], columns: str, table: 
         " WHERE t.id {among}",
         driver.keys(keys),
     )
-    return {key: Standing(*standing) for key, *standing in rows}
+    return {key: CurrentAmount(*current) for key, *current in rows}

@@ -49,7 +49,7 @@ NewFee = tuple[int, int, int]
 """What a billing schedule comes to in minor units, its key, and what it had."""
 
 
-class LateBill(NamedTuple):
+class LateBilling(NamedTuple):
     """A billing schedule to be made beside one that is billed: its asset, period, fee and ready for invoice date."""
 
     asset_key: int
@@ -59,7 +59,7 @@ class LateBill(NamedTuple):
     ready: Day
 
 
-class LateMeter(NamedTuple):
+class LateUsage(NamedTuple):
     """A usage schedule to be made for late usage; ``billing_key`` is that of a pending billing schedule."""
 
     billing_key: int
@@ -212,15 +212,15 @@ def write_fees(connection: Connection, fees: Sequence[NewFee]) -> int:
     )
 
 
-def make_late_bills(connection: Connection, bills: Sequence[LateBill]) -> Sequence[int]:
+def make_late_billing(connection: Connection, schedules: Sequence[LateBilling]) -> Sequence[int]:
     """Make billing schedules for late usage, Pending Billing; their keys, in the same order."""
-    if not bills:
+    if not schedules:
         return ()
-    keys = new_keys(connection, billing_schedule, len(bills))
-    ids = next_ids(connection, "BS-", len(bills))
+    keys = new_keys(connection, billing_schedule, len(schedules))
+    ids = next_ids(connection, "BS-", len(schedules))
     rows: list[list[Stored]] = [
-        [key, an_id, *bill, "Contracted", "Pending Billing"]
-        for key, an_id, bill in zip(keys, ids, bills, strict=True)
+        [key, an_id, *schedule, "Contracted", "Pending Billing"]
+        for key, an_id, schedule in zip(keys, ids, schedules, strict=True)
     ]
     columns = (
         "id billing_schedule_id asset_key period_start_date period_end_date fee_amount"
@@ -230,17 +230,18 @@ def make_late_bills(connection: Connection, bills: Sequence[LateBill]) -> Sequen
     return keys
 
 
-def make_late_meters(connection: Connection, meters: Sequence[LateMeter]) -> Sequence[int]:
+def make_late_usage(connection: Connection, schedules: Sequence[LateUsage]) -> Sequence[int]:
     """Make usage schedules for late usage; their keys, in the same order.
 
     They include nothing: what the window includes stands on its first schedules, and is spent once.
     """
-    if not meters:
+    if not schedules:
         return ()
-    keys = new_keys(connection, usage_schedule, len(meters))
-    ids = next_ids(connection, "US-", len(meters))
+    keys = new_keys(connection, usage_schedule, len(schedules))
+    ids = next_ids(connection, "US-", len(schedules))
     rows: list[list[Stored]] = [
-        [key, an_id, *meter, "0", "Usage"] for key, an_id, meter in zip(keys, ids, meters, strict=True)
+        [key, an_id, *schedule, "0", "Usage"]
+        for key, an_id, schedule in zip(keys, ids, schedules, strict=True)
     ]
     columns = (
         "id usage_schedule_id billing_schedule_key asset_key period_start_date period_end_date"

@@ -25,7 +25,7 @@ Window = tuple[int, Day, Day]
 """Names a window: asset key, first and last day of the billing period."""
 
 
-class Standing(NamedTuple):
+class CurrentRating(NamedTuple):
     """What a Rated input's amount is, and what it rests on.
 
     ``amount`` is minor units; discount and prior quantity are canonical texts, the latter ``None`` for the first of
@@ -68,9 +68,9 @@ def rated_inputs(
     """
     driver, last = Driver(connection), 0
     while page := _assets_after(driver, customer_key, last):
-        meters = windows_of(read_schedules(connection, page), months)
-        if meters:
-            yield from rated_on(connection, page, meters)
+        schedule_keys = windows_of(read_schedules(connection, page), months)
+        if schedule_keys:
+            yield from rated_on(connection, page, schedule_keys)
         last = page[-1]
 
 
@@ -97,7 +97,7 @@ def _assets_after(driver: Driver, customer_key: int, last: int) -> list[int]:
 
 
 def rated_on(
-    connection: Connection, asset_keys: Sequence[int], meters: Iterable[int]
+    connection: Connection, asset_keys: Sequence[int], schedule_keys: Iterable[int]
 ) -> list[tuple[int, list[int]]]:
     """The Rated inputs of these assets on these usage schedules: every asset that has some, and their keys in order."""
     driver = Driver(connection)
@@ -106,7 +106,7 @@ def rated_on(
         f"SELECT asset_key, {driver.joined('id')} FROM usage_input WHERE asset_key {{among}} AND status = 'Rated'"
         " AND NOT deleted AND rated_schedule_key {among} GROUP BY asset_key ORDER BY asset_key",
         driver.keys(asset_keys),
-        driver.keys(sorted(meters)),
+        driver.keys(sorted(schedule_keys)),
     )
     return [(asset, sorted(map(int, keys.split(",")))) for asset, keys in rows]
 
@@ -129,7 +129,7 @@ def not_rated(connection: Connection, customer_key: int, months: Sequence[Span])
     return counts
 
 
-def read_standing(connection: Connection, keys: Sequence[int]) -> dict[int, Standing]:
+def read_current(connection: Connection, keys: Sequence[int]) -> dict[int, CurrentRating]:
     """The amounts of those of these inputs that are Rated, by key."""
     driver = Driver(connection)
     rows = driver.rows(
@@ -139,7 +139,7 @@ def read_standing(connection: Connection, keys: Sequence[int]) -> dict[int, Stan
         " WHERE u.id {among} AND u.status = 'Rated'",
         driver.keys(keys),
     )
-    return {row.key: row for row in map(Standing._make, rows)}
+    return {row.key: row for row in map(CurrentRating._make, rows)}
 
 
 def write_amounts(connection: Connection, run_key: int, amounts: Sequence[NewAmount]) -> int:
@@ -159,11 +159,11 @@ def write_amounts(connection: Connection, run_key: int, amounts: Sequence[NewAmo
 
 
 def rated_by_month(
-    connection: Connection, customer_key: int, months: Sequence[Span], foretold_by: int | None = None
+    connection: Connection, customer_key: int, months: Sequence[Span], previewed_by: int | None = None
 ) -> dict[tuple[int, str], dict[str, int]]:
     """Minor units of the customer's Rated inputs, by account key and month (YYYY-MM) of usage, then by currency.
 
-    With ``foretold_by``, the key of a dry run, an input counts with what that run foretold of it. Inputs of assets
+    With ``previewed_by``, the key of a dry run, an input counts with what that run previewed. Inputs of assets
     without an account are left out. Summed here and not by the database: a sum of many schedules may be more than a
     BIGINT holds.
     """
@@ -171,12 +171,12 @@ def rated_by_month(
     sums: dict[tuple[int, str], dict[str, int]] = {}
     for first, last in months:
         rows = driver.rows(_rated(driver, "u.rated_amount", "usage_input AS u"), customer_key, first, last)
-        if foretold_by is not None:
+        if previewed_by is not None:
             # From the lines to their inputs, each found by its id: the other way round there is no index.
             lines = "preview_line AS f JOIN usage_input AS u ON u.usage_input_id = f.record_id"
             mine = "AND f.run_id = ? AND f.kind = 'usage_input'"
             more = _rated(driver, "f.amount_after - u.rated_amount", lines, mine)
-            rows += driver.rows(more, customer_key, first, last, foretold_by)
+            rows += driver.rows(more, customer_key, first, last, previewed_by)
         for account_key, currency, _, minor in rows:
             of_account = sums.setdefault((account_key, first[:7]), {})
             of_account[currency] = of_account.get(currency, 0) + int(minor)

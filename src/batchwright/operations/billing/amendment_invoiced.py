@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from batchwright.billing.records import restating
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
 from batchwright.billing.records.catalog_of_rating import price_revisions
-from batchwright.billing.restating import Metered, Window, restate
+from batchwright.billing.restating import Window, WindowSchedule, restate
 
 
 class Stays(NamedTuple):
@@ -40,7 +40,7 @@ def stays_invoiced(
     pending = {_window(row) for row in live.values() if row["status"] == PENDING_BILLING}
     bill_of = {row["id"]: live[key] for row in meters if (key := row["billing_schedule_key"]) in live}
     schedules = {
-        row["id"]: Metered(window, row["actual_quantity"], billed=row["status"] != PENDING_BILLING)
+        row["id"]: WindowSchedule(window, row["actual_quantity"], billed=row["status"] != PENDING_BILLING)
         for row in meters
         if row["id"] in bill_of and (window := _window(bill_of[row["id"]])) in pending
     }
@@ -55,8 +55,8 @@ def stays_invoiced(
         one = stays.get(bill["id"], Stays(bill, 0, 0, later.price.currency))
         would_be = (one.would_be or 0) + later.amount
         stays[bill["id"]] = one._replace(amount=one.amount + later.before.amount, would_be=would_be)
-    for hindered in found.hindered:
-        later_one = inputs[hindered.later_key]
+    for blocked in found.blocked:
+        later_one = inputs[blocked.later_key]
         bill = bill_of[later_one.schedule_key]
         one = stays.get(bill["id"], Stays(bill, 0, 0, prices[later_one.price_key].currency))
         stays[bill["id"]] = one._replace(amount=one.amount + later_one.amount, would_be=None)

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from batchwright.billing.amendment import Bill, Meters, Terms, billed_until, new_periods
+from batchwright.billing.amendment import AssetTerms, LiveSchedule, SupersededUsage, billed_until, new_periods
 from batchwright.billing.importing import cells
-from batchwright.billing.importing.generation import IncludedQuantities
+from batchwright.billing.importing.schedule_generation import IncludedQuantities
 from batchwright.billing.periods import FREQUENCIES, BillingPeriod, Period, divides
 from batchwright.billing.records import amendment, assets, billing_schedules, catalog, inputs
 from batchwright.billing.records.billing_schedules import PENDING_BILLING, SUPERSEDED
@@ -55,7 +55,7 @@ class Plan:
     """What an amendment does, worked out from what was read; ``meter_of`` has, by input, what it is taken off."""
 
     asset: RowMapping
-    terms: Terms
+    terms: AssetTerms
     stored: dict[str, Any]
     bills: list[RowMapping]
     meters: list[RowMapping]
@@ -71,7 +71,7 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
     asset = assets.shown(connection, asset_line_item_id)
     if asset is None:
         raise Unknown(NOUN, [asset_line_item_id], field="asset_line_item_id")
-    terms = Terms(
+    terms = AssetTerms(
         changes.end_date or asset["end_date"],
         changes.price_book_id or asset["price_book_id"],
         changes.billing_frequency or asset["billing_frequency"],
@@ -79,10 +79,10 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
     )
     listed = list(rows_within(connection, billing_schedules.list_billing(asset["id"])))
     metered = list(rows_within(connection, billing_schedules.list_usage(asset["id"])))
-    standing = [_bill(row, metered) for row in listed if row["status"] != SUPERSEDED]
+    current = [_bill(row, metered) for row in listed if row["status"] != SUPERSEDED]
     stored = _stored(connection, asset, terms, changes)
-    _check(asset, terms, changes, billed_until(standing))
-    periods = new_periods(asset["first_billing_date"], terms, standing)
+    _check(asset, terms, changes, billed_until(current))
+    periods = new_periods(asset["first_billing_date"], terms, current)
     bills = [row for row in listed if row["status"] == PENDING_BILLING]
     if not bills and not periods and terms == terms_of(asset):
         raise Conflict(
@@ -102,18 +102,18 @@ def _inputs_on(
     connection: Connection, asset_key: int, meters: Sequence[RowMapping]
 ) -> tuple[list[RowMapping], dict[int, RowMapping]]:
     """The asset's inputs on these usage schedules, and by their keys the schedule that each is on."""
-    held = Meters({row["id"]: _period(row) for row in meters})
+    on_pending = SupersededUsage({row["id"]: _period(row) for row in meters})
     by_key = {row["id"]: row for row in meters}
     touched, meter_of = [], {}
     for row in rows_within(connection, inputs.listing(asset_key)):
-        key = held.holding(row["status"], row["rated_schedule_key"], row["usage_date"])
+        key = on_pending.holding(row["status"], row["rated_schedule_key"], row["usage_date"])
         if key is not None:
             touched.append(row)
             meter_of[row["id"]] = by_key[key]
     return touched, meter_of
 
 
-def _stored(connection: Connection, asset: RowMapping, terms: Terms, changes: Changes) -> dict[str, Any]:
+def _stored(connection: Connection, asset: RowMapping, terms: AssetTerms, changes: Changes) -> dict[str, Any]:
     """The columns of the asset as they are to be. Refuses a price book that is not known or in another currency."""
     book_key, currency = asset["price_book_key"], asset["currency"]
     if changes.price_book_id is not None:
@@ -136,7 +136,7 @@ def _stored(connection: Connection, asset: RowMapping, terms: Terms, changes: Ch
     return dict(zip(amendment.TERMS, values, strict=True))
 
 
-def _check(asset: RowMapping, terms: Terms, changes: Changes, billed: date | None) -> None:
+def _check(asset: RowMapping, terms: AssetTerms, changes: Changes, billed: date | None) -> None:
     if changes.end_date is not None:
         if changes.end_date < asset["first_billing_date"]:
             raise Refused(
@@ -171,14 +171,14 @@ def included_in(connection: Connection, plan: Plan) -> tuple[NewAsset, IncludedQ
     return asset, included
 
 
-def terms_of(asset: RowMapping) -> Terms:
+def terms_of(asset: RowMapping) -> AssetTerms:
     """The terms that the asset has."""
-    return Terms(*(asset[name] for name in Terms._fields))
+    return AssetTerms(*(asset[name] for name in AssetTerms._fields))
 
 
-def _bill(row: RowMapping, meters: list[RowMapping]) -> Bill:
+def _bill(row: RowMapping, meters: list[RowMapping]) -> LiveSchedule:
     usage = tuple(_period(meter) for meter in meters if meter["billing_schedule_key"] == row["id"])
-    return Bill(_period(row), row["status"], usage)
+    return LiveSchedule(_period(row), row["status"], usage)
 
 
 def _period(row: RowMapping) -> Period:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, RowMapping
 
-from batchwright.billing.amendment import Days, Terms
+from batchwright.billing.amendment import AssetTerms, Days
 from batchwright.billing.exact import ZERO
 from batchwright.billing.periods import Period
 from batchwright.billing.records import billing_schedules
@@ -147,7 +147,7 @@ def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
     }
 
 
-def _terms(terms: Terms) -> View:
+def _terms(terms: AssetTerms) -> View:
     return {**terms._asdict(), "end_date": views.day(terms.end_date)}
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from batchwright.billing.importing.generation import write_periods
+from batchwright.billing.importing.schedule_generation import write_periods
 from batchwright.billing.records import amendment, assets
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit

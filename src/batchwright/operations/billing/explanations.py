@@ -97,18 +97,18 @@ def _explanation(
         return _left_by_amendment(row, AMOUNTS[kind], acts)
     revision = price_revisions(connection, [price_key])[price_key]
     prior, discount = row[f"{kind}_prior_quantity"], row[f"{kind}_discount_percent"]
-    bill = rate(
+    net = rate(
         revision.price,
         row["quantity"],
         prior or ZERO,
         indexed=revision.usage_indexing,
         first_in_window=prior is None,
-    ).bill(revision.currency, discount)
+    ).net(revision.currency, discount)
     price = basis.price_facts(connection, price_key)
     contract = basis.contract_facts(connection, row[f"{kind}_contract_key"])
     schedule = basis.schedule_facts(connection, row["rated_schedule_key"]) if kind == "rated" else None
     return {
-        "amount": money_text(bill.amount_minor, revision.currency),
+        "amount": money_text(net.amount_minor, revision.currency),
         "currency": revision.currency,
         "run_id": runs.by_key(connection, row[f"{kind}_run_key"]).run_id,
         "quantity": views.quantity(row["quantity"]),
@@ -125,7 +125,7 @@ def _explanation(
         "usage_schedule_id": schedule and schedule["usage_schedule_id"],
         "billing_schedule_id": schedule and schedule["billing_schedule_id"],
         "billing_schedule_status": schedule and schedule["status"],
-        "lines": lines_of(bill),
+        "lines": lines_of(net),
     }
 
 

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, RowMapping
 
 from batchwright.billing.importing import cells
 from batchwright.billing.importing.contracts import CONTRACTS, CUSTOM_ITEMS
-from batchwright.billing.importing.parties import ACCOUNTS, CUSTOMERS
+from batchwright.billing.importing.customers import ACCOUNTS, CUSTOMERS
 from batchwright.billing.importing.prices import BOOKS, PRICES, TIERS
-from batchwright.billing.importing.shape import FileKind
+from batchwright.billing.importing.schema import FileKind
 from batchwright.billing.records import loaded
 from batchwright.billing.tables import contract
 from batchwright.engine.errors import Refused

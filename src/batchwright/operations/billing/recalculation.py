@@ -9,11 +9,11 @@ from statistics import median
 
 from sqlalchemy import Connection, RowMapping
 
+from batchwright.billing.eligibility import active_on, linked, offered_months
 from batchwright.billing.exact import canonical
-from batchwright.billing.offers import active_on, linked, offered_months
 from batchwright.billing.recalculation import REASONS
 from batchwright.billing.records import catalog, charges
-from batchwright.billing.records.catalog import Terms
+from batchwright.billing.records.catalog import ContractTerms
 from batchwright.billing.records.charges import Customer
 from batchwright.billing.records.pages import chunks
 from batchwright.engine.errors import Refused
@@ -131,7 +131,7 @@ def page_of_account_charges(
 
 def _under_contract(
     connection: Connection, customers: Sequence[Customer], today: date
-) -> Iterator[tuple[Customer, list[Terms], Mapping[int, str]]]:
+) -> Iterator[tuple[Customer, list[ContractTerms], Mapping[int, str]]]:
     """Each customer with the contracts that are active today and the accounts there are, ids by key."""
     for some in chunks(customers):
         contracts = catalog.contracts_of(connection, [one.key for one in some])
@@ -140,7 +140,7 @@ def _under_contract(
             yield one, active_on(contracts.get(one.key, ()), today), accounts[one.key]
 
 
-def _parties(customer: Customer, contracts: Sequence[Terms], accounts: Mapping[int, str]) -> View:
+def _parties(customer: Customer, contracts: Sequence[ContractTerms], accounts: Mapping[int, str]) -> View:
     covered = [accounts[key] for key in accounts if any(terms.covers(key) for terms in contracts)]
     return {
         "customer_id": customer.customer_id,
@@ -150,7 +150,7 @@ def _parties(customer: Customer, contracts: Sequence[Terms], accounts: Mapping[i
     }
 
 
-def _missing(active: Sequence[Terms], accounts: Mapping[int, str]) -> str | None:
+def _missing(active: Sequence[ContractTerms], accounts: Mapping[int, str]) -> str | None:
     if not active:
         return "no contract is active today"
     return None if linked(active, accounts) else "no account is under its active contracts"

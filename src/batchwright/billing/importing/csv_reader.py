@@ -17,18 +17,18 @@ from typing import Any, Final
 
 from batchwright.billing.importing.cells import CellError
 from batchwright.billing.importing.problems import Problem
-from batchwright.billing.importing.shape import Column, Fault, FileKind, FileTally, Line
+from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind, FileTally
 
 CHUNK_LINES: Final = 5_000
 MAX_LINE_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 1 << 18
 
 Reader = Callable[[str], Any]
-Refuse = Callable[[Line[Any], Sequence[Fault]], bool]
+Refuse = Callable[[CsvLine[Any], Sequence[Fault]], bool]
 
 
 class Unreadable(Exception):
-    """A file that cannot be told apart into lines and columns; ``problem`` says where and why."""
+    """A file that cannot be split into lines and columns; ``problem`` says where and why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -54,12 +54,12 @@ class CsvFile:
             return
         raise self._unreadable(1, "has a header and no line below it", "give lines, or leave the file out")
 
-    def chunks(self, refuse: Refuse) -> Iterator[list[Line[Any]]]:
-        """The good lines, some thousand at a time; ``refuse`` is told of the others.
+    def chunks(self, refuse: Refuse) -> Iterator[list[CsvLine[Any]]]:
+        """The good lines, some thousand at a time; ``refuse`` gets the others.
 
         Raises `Unreadable`.
         """
-        chunk: list[Line[Any]] = []
+        chunk: list[CsvLine[Any]] = []
         parse = self._parser(refuse)
         for number, cells in self._rows():
             self.tally.rows += 1
@@ -167,18 +167,18 @@ class CsvFile:
     def _names(self) -> str:
         return ",".join(column.name + ("?" if column.optional else "") for column in self.kind.columns)
 
-    def _parser(self, refuse: Refuse) -> Callable[[int, list[str]], Line[Any] | None]:
-        """A function that makes a `Line` of a row's cells, or refuses it with every fault it has."""
+    def _parser(self, refuse: Refuse) -> Callable[[int, list[str]], CsvLine[Any] | None]:
+        """A function that makes a `CsvLine` of a row's cells, or refuses it with every fault it has."""
         tally, make = self.tally, self.kind.make
         plan: list[tuple[Reader, Column, int]] = []
 
-        def parse(number: int, cells: list[str]) -> Line[Any] | None:
+        def parse(number: int, cells: list[str]) -> CsvLine[Any] | None:
             if not plan:  # The header is known from the first row on.
                 plan.extend(
                     (column.read, column, tally.places.get(column.name, -1)) for column in self.kind.columns
                 )
             if len(cells) != len(tally.header):
-                refuse(Line(tally, number, cells, None), [_wrong_count(cells, tally.header)])
+                refuse(CsvLine(tally, number, cells, None), [_wrong_count(cells, tally.header)])
                 return None
             padded = [*cells, ""]  # A column that the file has not (place -1) is blank.
             try:
@@ -186,9 +186,9 @@ class CsvFile:
                     read(text) if (text := padded[place]) else _blank(column) for read, column, place in plan
                 ]
             except CellError:
-                refuse(Line(tally, number, cells, None), list(_faults(plan, padded)))
+                refuse(CsvLine(tally, number, cells, None), list(_faults(plan, padded)))
                 return None
-            return Line(tally, number, cells, make(*values))
+            return CsvLine(tally, number, cells, make(*values))
 
         return parse
 

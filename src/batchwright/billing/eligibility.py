@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
 from batchwright.billing.recalculation import Month, months_between
-from batchwright.billing.records.catalog import Terms
+from batchwright.billing.records.catalog import ContractTerms
 
 
-def active_on(contracts: Iterable[Terms], today: date) -> list[Terms]:
+def active_on(contracts: Iterable[ContractTerms], today: date) -> list[ContractTerms]:
     """The contracts that are Active, and within their dates on that day."""
     return [
         terms
@@ -24,12 +24,12 @@ def active_on(contracts: Iterable[Terms], today: date) -> list[Terms]:
     ]
 
 
-def linked(contracts: Iterable[Terms], accounts: Collection[int]) -> list[Terms]:
+def linked(contracts: Iterable[ContractTerms], accounts: Collection[int]) -> list[ContractTerms]:
     """Those with an account under them; ``accounts`` are the keys of the customer's."""
     return [terms for terms in contracts if any(terms.covers(key) for key in accounts)]
 
 
-def offered_months(contracts: Iterable[Terms], today: date) -> list[Month]:
+def offered_months(contracts: Iterable[ContractTerms], today: date) -> list[Month]:
     """The calendar months that are over and that one of these active contracts covers at least a day of.
 
     Newest first. A month is over when its last day is: the month of ``today`` is not.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.periods import BillingPeriod, billing_periods
 from batchwright.billing.records import catalog
-from batchwright.billing.records.catalog import Included, Terms
+from batchwright.billing.records.catalog import ContractTerms, Included
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.loading import (
     NewAsset,
@@ -100,7 +100,7 @@ class IncludedQuantities:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._terms: dict[int, list[Terms]] = {}
+        self._terms: dict[int, list[ContractTerms]] = {}
         self._books: set[int] = set()
         self._included: dict[tuple[int, str], list[Included]] = {}
 

@@ -10,24 +10,18 @@ from typing import IO, Any, Final
 from sqlalchemy import Connection
 
 from batchwright.billing.importing.problems import PROBLEMS_SHOWN, Problem
-from batchwright.billing.importing.shape import Fault, Line
+from batchwright.billing.importing.schema import CsvLine, Fault
 from batchwright.billing.records.assets import lock_where
 from batchwright.formulas import escape_formula
 
 _EXTRA_COLUMNS: Final = ("file", "line", "reason")
 
 
-class Intake:
+class ImportSession:
     """One import on its way. It keeps the first problems and counts the rest, so that memory stays flat."""
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        update: bool,
-        again: bool,
-        now: datetime,
-        skip_bad: IO[str] | None,
+        self, connection: Connection, *, update: bool, again: bool, now: datetime, skip_bad: IO[str] | None
     ) -> None:
         self.connection = connection
         self.update = update
@@ -57,7 +51,7 @@ class Intake:
         if self._bad_lines is not None:
             self._bad_lines.begin(headers)
 
-    def refuse(self, line: Line[Any], faults: Sequence[Fault]) -> bool:
+    def refuse(self, line: CsvLine[Any], faults: Sequence[Fault]) -> bool:
         """Refuse the line for its faults; False when it has none."""
         if not faults:
             return False
@@ -72,7 +66,7 @@ class Intake:
             self._bad_lines.write(line, found)
         return True
 
-    def count_in(self, lines: Sequence[Line[Any]], loaded: int, updated: int) -> None:
+    def count_in(self, lines: Sequence[CsvLine[Any]], loaded: int, updated: int) -> None:
         """Count what was written of these lines, which are all of one file."""
         if lines:
             lines[0].file.loaded += loaded
@@ -90,7 +84,7 @@ class BadLines:
         self._columns = list(dict.fromkeys(name for header in headers for name in header))
         self._writer.writerow([*self._columns, *_EXTRA_COLUMNS])
 
-    def write(self, line: Line[Any], problems: Sequence[Problem]) -> None:
+    def write(self, line: CsvLine[Any], problems: Sequence[Problem]) -> None:
         reason = "; ".join(
             f"{problem.column + ': ' if problem.column else ''}{problem.problem}; {problem.remedy}"
             for problem in problems

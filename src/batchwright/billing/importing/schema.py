@@ -43,7 +43,7 @@ class FileTally:
 
 
 @dataclass(frozen=True, slots=True)
-class Line(Generic[V]):
+class CsvLine(Generic[V]):
     """A row of a file: the physical line it begins on, its cells as written, and their values."""
 
     file: FileTally
@@ -56,10 +56,10 @@ class Line(Generic[V]):
         place = None if column is None else self.file.places.get(column)
         return None if place is None or place >= len(self.cells) else self.cells[place]
 
-    def over(self, standing: Mapping[str, Any]) -> V:
+    def over(self, current: Mapping[str, Any]) -> V:
         """The values, with those that stand in the columns that the file has not; an empty cell is a value."""
         places = self.file.places
-        kept = {name: value for name, value in standing.items() if name not in places}
+        kept = {name: value for name, value in current.items() if name not in places}
         values: Any = self.values
         changed: V = values._replace(**kept) if kept else values
         return changed

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from batchwright.billing.importing.cells import line_of_text, public_id
 from batchwright.billing.importing.loader import Key, TableLoader, unknown
-from batchwright.billing.importing.shape import Column, Fault, FileKind
+from batchwright.billing.importing.schema import Column, Fault, FileKind
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account
 from batchwright.billing.records.loading import Stored
