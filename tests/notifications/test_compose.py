@@ -18,9 +18,9 @@ from batchwright.config.settings import MailSettings, Settings
 from batchwright.engine.errors import Refused
 from batchwright.notifications.compose import Composer
 from batchwright.notifications.digest import digest_facts
+from batchwright.notifications.humanize import count, grouped
 from batchwright.notifications.preview import compose_preview
 from batchwright.notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
-from batchwright.notifications.words import count, grouped
 from batchwright.operations.announce import mail_domain
 from tests.notifications.making import (
     LIMIT,
@@ -117,8 +117,8 @@ def test_the_headers_are_those_of_an_automatic_mail_about_this_run() -> None:
 
 def test_both_parts_say_the_same_facts() -> None:
     message = made(facts())
-    words, _ = read_html(message)
-    for said in (text_of(message), words):
+    humanize, _ = read_html(message)
+    for said in (text_of(message), humanize):
         for fact in (
             "Completed with 2 errors",
             "498 of 500 usage inputs processed, 2 with errors.",
@@ -474,16 +474,16 @@ def test_counts_and_totals_of_the_message_equal_the_facts(
         status=status, totals=totals, **{name.lower().replace(" ", "_"): n for name, n in numbers.items()}
     )
     message = made(about, source(processed, errored))
-    text, (words, _) = text_of(message), read_html(message)
+    text, (humanize, _) = text_of(message), read_html(message)
     for label, number in numbers.items():
         assert re.search(rf"^  {label} +{re.escape(count(number))}$", text, re.MULTILINE)
-        assert f"{label} {count(number)} " in words
+        assert f"{label} {count(number)} " in humanize
     for name, amounts in totals.items():
         label = name.replace("_", " ").capitalize()
         for currency, amount in amounts.items():
             line = rf"^  {label} +{currency} +{re.escape(grouped(amount))}$"
             assert re.search(line, text, re.MULTILINE)
-            assert f"{label} {grouped(amount)} {currency} " in words
+            assert f"{label} {grouped(amount)} {currency} " in humanize
     assert len(re.findall(r"^  IN-\d+  ", text, re.MULTILINE)) == min(50, len(processed)) + min(
         50, len(errored)
     )

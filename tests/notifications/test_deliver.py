@@ -13,7 +13,8 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from sqlalchemy import event, select
 
 from batchwright.config.settings import MailSettings
@@ -24,7 +25,7 @@ from batchwright.engine.store.tables import run
 from batchwright.notifications import transports
 from batchwright.notifications.deliver import LONGEST_PAUSE, Mailer, pause_after, transport_from
 from batchwright.notifications.records import Row
-from batchwright.notifications.transports import FileTransport, Letter, SmtpTransport
+from batchwright.notifications.transports import Envelope, FileTransport, SmtpTransport
 from tests.notifications.making import (
     NOW,
     HandClock,
@@ -125,7 +126,7 @@ def test_many_mails_go_over_one_connection(
     hello = smtp_server.handle_EHLO
 
     async def counting(
-        server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+        server: SMTP, session: Session, envelope: SmtpEnvelope, hostname: str, responses: list[str]
     ) -> list[str]:
         nonlocal greetings
         greetings += 1
@@ -446,9 +447,9 @@ def test_a_file_that_cannot_be_finished_is_not_left_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    letter = Letter("ML-00000001", "a@example.com", "b@example.com", b"content")
+    envelope = Envelope("ML-00000001", "a@example.com", "b@example.com", b"content")
     with pytest.raises(transports.TransportDown, match="No space left"):
-        asyncio.run(FileTransport(tmp_path).send(letter))
+        asyncio.run(FileTransport(tmp_path).send(envelope))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from batchwright.notifications.preferences import next_midnight, wanted
+from batchwright.notifications.preferences import by_preference, next_midnight
 
 CHOICES = {
     "all@example.com": "always",
@@ -19,20 +19,20 @@ EVERYBODY = [None, "new@example.com", *CHOICES]
 
 
 def test_a_run_without_trouble_is_mailed_to_who_wants_every_mail_or_did_not_choose() -> None:
-    at_once, in_digest = wanted(EVERYBODY, CHOICES, in_trouble=False)
+    at_once, in_digest = by_preference(EVERYBODY, CHOICES, in_trouble=False)
     assert at_once == [None, "new@example.com", "all@example.com"]
     assert in_digest == ["day@example.com"]
 
 
 def test_a_run_in_trouble_is_mailed_also_to_who_wants_errors_only() -> None:
-    at_once, in_digest = wanted(EVERYBODY, CHOICES, in_trouble=True)
+    at_once, in_digest = by_preference(EVERYBODY, CHOICES, in_trouble=True)
     assert at_once == [None, "new@example.com", "all@example.com", "bad@example.com"]
     assert in_digest == ["day@example.com"]
 
 
 @pytest.mark.parametrize("address", ["none@example.com", "None@Example.COM", "Nora <none@example.com>"])
 def test_a_choice_goes_by_the_bare_address_in_any_case(address: str) -> None:
-    assert wanted([address], CHOICES, in_trouble=True) == ([], [])
+    assert by_preference([address], CHOICES, in_trouble=True) == ([], [])
 
 
 @pytest.mark.parametrize(

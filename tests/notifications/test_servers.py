@@ -38,7 +38,7 @@ def test_a_mail_has_a_limit_for_all_its_answers(
     database: Database, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     longest = transports.CONNECT_SECONDS + 2 * (transports.COMMAND_SECONDS + transports.MESSAGE_SECONDS)
-    assert transports.MESSAGE_SECONDS < transports.LETTER_SECONDS <= longest
+    assert transports.MESSAGE_SECONDS < transports.DELIVERY_SECONDS <= longest
     monkeypatch.setattr(transports, "LETTER_SECONDS", 0.1)
     add_mail(database, "jane@example.com")
     with ScriptedSmtp(RCPT=SILENCE) as server:

@@ -9,7 +9,7 @@ from batchwright.cli import show
 from batchwright.cli.answers import Coloured, Column, Line, Row, printable
 from batchwright.cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
 from batchwright.config.settings import Settings
-from batchwright.notifications.words import months
+from batchwright.notifications.humanize import months
 
 
 class TypeColumn(Column):

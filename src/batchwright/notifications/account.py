@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from batchwright.notifications import words
-from batchwright.notifications.run_ended import Line
+from batchwright.notifications import humanize
+from batchwright.notifications.run_ended import Fact
 
 ACCOUNT: Final = "account"
 """The kind of this mail."""
@@ -49,7 +49,7 @@ class Account:
                 "If it was not you, do nothing: your password stays as it is."
             )
         if event == AFTER_FAILURES:
-            tries = words.counted(self.facts["failures"], "try")
+            tries = humanize.counted(self.facts["failures"], "try")
             return (
                 f"Somebody signed in as you after {tries} that failed. If it was not you, set another password at "
                 "once: that ends every session. Then tell an administrator."
@@ -60,28 +60,30 @@ class Account:
         )
 
     @property
-    def details(self) -> tuple[Line, ...]:
+    def details(self) -> tuple[Fact, ...]:
         """Names and values about what happened."""
         facts = self.facts
         rows = (
             ("User", facts["email"]),
-            ("When", words.instant(facts["at"])),
+            ("When", humanize.instant(facts["at"])),
             ("From", facts.get("address")),
             ("Browser", facts.get("browser")),
-            ("Database", words.database(facts)),
+            ("Database", humanize.database(facts)),
         )
-        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+        return tuple(Fact(label, humanize.one_line(value)) for label, value in rows if value)
 
     @property
-    def links(self) -> tuple[Line, ...]:
+    def links(self) -> tuple[Fact, ...]:
         """Where the password is set."""
         link = self.facts.get("link")
-        return (Line("To set it", link),) if link else ()
+        return (Fact("To set it", link),) if link else ()
 
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        why = "You get this mail because the user is yours, whatever mail of runs you want."
+        footer = "You get this mail because the user is yours, whatever mail of runs you want."
         if self.facts.get("mail_only_to_files"):
-            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why
+            return (
+                f"{footer} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+            )
+        return footer

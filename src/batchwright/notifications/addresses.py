@@ -52,7 +52,7 @@ def recipients(
 
 
 def address_of(actor: str, actors_mapping: Mapping[str, str]) -> str | None:
-    """The address that an actor is, or is mapped to as in ``recipients``; ``None`` without."""
+    """The address that an actor is, or is mapped to as in ``recipients``; ``None`` if there is none."""
     for text in (actor, actors_mapping.get(actor.lower())):
         if text is not None:
             try:

@@ -66,9 +66,9 @@ class Composer:
         Raises ``Refused`` for an address or a subject that cannot stand in a header, and what Jinja2 raises for
         a template with a fault.
         """
-        about = _about(mail, records)
+        context = _context(mail, records)
         message = EmailMessage(policy=_POLICY)
-        subject = self._render(mail.kind, "subject", about).strip()
+        subject = self._render(mail.kind, "subject", context).strip()
         label = mail.facts.get("label")
         _set_header(message, "Subject", f"[{label}] {subject}" if label else subject)
         _set_address(message, "From", self.sender)
@@ -83,8 +83,8 @@ class Composer:
             _set_header(message, "List-Unsubscribe", f"<{unsubscribe}>")
             if unsubscribe.startswith("https:"):  # one click wants it (RFC 8058)
                 _set_header(message, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
-        _set_text(message, self._render(mail.kind, "txt", about))
-        html = self._inliner.inline(self._render(mail.kind, "html", about))
+        _set_text(message, self._render(mail.kind, "txt", context))
+        html = self._inliner.inline(self._render(mail.kind, "html", context))
         message.add_alternative(html, subtype="html", cte="quoted-printable")
         for file in records.files:
             message.add_attachment(
@@ -92,11 +92,11 @@ class Composer:
             )
         return message
 
-    def _render(self, kind: str, part: str, about: Mapping[str, object]) -> str:
-        return self._environment.get_template(f"{kind}.{part}").render(about)
+    def _render(self, kind: str, part: str, context: Mapping[str, object]) -> str:
+        return self._environment.get_template(f"{kind}.{part}").render(context)
 
 
-def _about(mail: Mail, records: RunRecords) -> dict[str, object]:
+def _context(mail: Mail, records: RunRecords) -> dict[str, object]:
     """What the templates of a kind of mail see, by the name they have for it."""
     if mail.kind == DIGEST_KIND:
         return {"digest": Digest(mail.facts)}
@@ -142,7 +142,7 @@ def wrapped(text: str, indent: int = 0, width: int = 76) -> str:
 
 
 def aligned(rows: Iterable[object], *columns: str) -> str:
-    """Attributes of the rows as columns; one named ``>value`` stands to the right. Empty columns are left out."""
+    """Attributes of the rows as columns; one named ``>value`` is aligned right. Empty columns are left out."""
     table = [[str(getattr(row, column.lstrip(">"))) for column in columns] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     lines = []
@@ -157,7 +157,7 @@ def aligned(rows: Iterable[object], *columns: str) -> str:
 
 
 def marked(text: str) -> Markup:
-    """Text as HTML, what stands between backquotes as code."""
+    """Text as HTML, text between backquotes as code."""
     return Markup(_QUOTED.sub(r'<code class="code">\1</code>', str(escape(text))))
 
 
@@ -189,7 +189,7 @@ def _set_address(message: EmailMessage, name: str, address: Address) -> None:
 
 
 def _set_text(message: EmailMessage, text: str) -> None:
-    """As it stands where that can be read in any viewer, else quoted-printable."""
+    """Unencoded where any viewer can read that, else quoted-printable."""
     longest = max((len(line) for line in text.splitlines()), default=0)
     plain = text.isascii() and longest <= _LONGEST_PLAIN_LINE
     message.set_content(text, cte="7bit" if plain else "quoted-printable")

@@ -26,12 +26,12 @@ from batchwright.notifications.compose import Composer
 from batchwright.notifications.outbox import HOLD, LEFT_TO_OTHERS, RUN_ENDED, Mail
 from batchwright.notifications.records import Excerpt, OutcomeSource, RunRecords, gather
 from batchwright.notifications.transports import (
+    Envelope,
     FileTransport,
-    Letter,
-    Line,
-    NotDelivered,
-    RefusedForGood,
+    MailSession,
+    PermanentFailure,
     SmtpTransport,
+    TemporaryFailure,
     TooLarge,
     Transport,
     TransportDown,
@@ -42,7 +42,7 @@ __all__ = ["Attempt", "FileTransport", "Mailer", "SendReport", "SmtpTransport", 
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=6)
 SECONDS_TO_STOP = 0.1
-"""So soon a mail at hand is called off."""
+"""So soon a delivery under way is cancelled."""
 CLAIM_KEPT_AFTER = HOLD / 3
 _JITTER = 0.2
 _ERROR_CHARACTERS = 500
@@ -89,11 +89,11 @@ class SendReport:
         return self.statuses().get(outbox.NO_RECIPIENT, 0)
 
 
-class CalledOff(Exception):
-    """The mail at hand was called off. ``handed_over``: the server has the message, and may have accepted it."""
+class Cancelled(Exception):
+    """The delivery was cancelled. ``handed_over``: the server has the message, and may have accepted it."""
 
     def __init__(self, *, handed_over: bool) -> None:
-        super().__init__("called off while the server was taking it, which may have it")
+        super().__init__("cancelled while the server was taking it, which may have it")
         self.handed_over = handed_over
 
 
@@ -114,13 +114,13 @@ def transport_from(settings: MailSettings) -> Transport:
 def pause_after(attempts: int, chance: float) -> timedelta:
     """How long to wait after so many attempts: 1 minute, doubled each time, at most 6 hours; a fifth more or less.
 
-    ``chance`` from 0 to 1 spreads senders that failed together. There is no last attempt: mail is not given up.
+    ``chance`` from 0 to 1 spreads senders that failed together. There is no last attempt.
     """
     pause = exponential_pause(attempts, FIRST_PAUSE.total_seconds(), LONGEST_PAUSE.total_seconds())
     return timedelta(seconds=pause) * (1 - _JITTER + 2 * _JITTER * chance)
 
 
-Composed = Letter | NotDelivered | RefusedForGood
+Composed = Envelope | TemporaryFailure | PermanentFailure
 """A message, or why there is none."""
 
 
@@ -134,8 +134,8 @@ class Mailer:
 
     ``secrets`` gives the facts of a mail that are kept nowhere: they are made for each attempt.
 
-    Not to be called inside a running event loop: every call has one of its own, and one connection. What ``stop`` says
-    is obeyed within a moment, also in the middle of a mail, which is then due again: at once, or, where the server may
+    Not to be called inside a running event loop: each call has its own, and one connection. What ``stop`` says takes
+    effect within a moment, also in the middle of a mail, which is then due again: at once, or, where the server may
     have accepted it already, after the pause of a failed attempt.
     """
 
@@ -170,7 +170,7 @@ class Mailer:
     def send_due(self, run_key: int | None = None, stop: Callable[[], bool] = lambda: False) -> SendReport:
         """Try every mail that is due, oldest first, until ``stop`` says so; with ``run_key`` only those of that run.
 
-        Where one of them gets through, the server is back: what was put off is tried, too, before its time.
+        Where one of them gets through, the server is back: what was deferred is tried, too, before its time.
         """
         jobs = self._jobs()
         with self._database.read() as connection:
@@ -178,7 +178,7 @@ class Mailer:
         report = self._send(mail_ids, run_key, stop)
         if run_key is not None or not report.sent or stop():
             return report
-        more = self._send(self._awoken({attempt.mail_id for attempt in report.attempts}), None, stop)
+        more = self._send(self._retry_waiting({attempt.mail_id for attempt in report.attempts}), None, stop)
         return replace(more, attempts=report.attempts + more.attempts)
 
     def send(self, *mail_ids: str, stop: Callable[[], bool] = lambda: False) -> SendReport:
@@ -195,13 +195,13 @@ class Mailer:
             outbox.make_due(connection, mail_id, self._clock.now())
         return self.send(mail_id)
 
-    def _awoken(self, tried: Set[str]) -> list[str]:
-        """Mails that were put off, made due; without those tried just now."""
+    def _retry_waiting(self, tried: Set[str]) -> list[str]:
+        """Mails that were deferred, made due; without those tried just now."""
         with self._database.write() as connection:
             now = self._clock.now()
-            put_off = outbox.put_off(connection, now, self._route)
-            mail_ids = [mail_id for mail_id in put_off if mail_id not in tried]
-            return outbox.awake(connection, mail_ids, now)
+            deferred = outbox.deferred(connection, now, self._route)
+            mail_ids = [mail_id for mail_id in deferred if mail_id not in tried]
+            return outbox.retry_now(connection, mail_ids, now)
 
     def _send(self, mail_ids: Sequence[str], run_key: int | None, stop: Callable[[], bool]) -> SendReport:
         for key, at in list(self._unmarked.items()):
@@ -216,19 +216,19 @@ class Mailer:
     async def _try_each(self, mail_ids: Sequence[str], stop: Callable[[], bool]) -> list[Attempt]:
         attempts: list[Attempt] = []
         records = _RecordsOfOneRun(self._outcomes, self._composer.attachment_limit)
-        async with self._transport.open() as line:
+        async with self._transport.open() as session:
             for mail_id in mail_ids:
                 if stop():
                     break
                 with self._database.read() as connection:
                     mail = outbox.by_id(connection, mail_id)
                 try:
-                    attempt = await self._try(mail, records, line, stop)
+                    attempt = await self._try(mail, records, session, stop)
                 except TransportDown as down:
-                    attempts.append(self._put_off(mail, down))
+                    attempts.append(self._defer(mail, down))
                     break
-                except CalledOff as off:
-                    attempts.append(self._call_off(mail, off))
+                except Cancelled as cancelled:
+                    attempts.append(self._cancel(mail, cancelled))
                     break
                 except DBAPIError as error:
                     if not is_transient(error):
@@ -240,7 +240,7 @@ class Mailer:
         return attempts
 
     async def _try(
-        self, mail: Mail, records: _RecordsOfOneRun, line: Line, stop: Callable[[], bool]
+        self, mail: Mail, records: _RecordsOfOneRun, session: MailSession, stop: Callable[[], bool]
     ) -> Attempt | None:
         """One attempt at one mail; ``None`` if it is not due any more, or another sender has it, or should."""
         if not (mail.is_due(self._clock.now()) and mail.leaves_by(self._route)) or self._is_left(mail):
@@ -254,13 +254,13 @@ class Mailer:
                 return None
         self._events.publish(Reached(mail.run_id, "mail claimed"))
         try:
-            await self._hand_over(mail, composed, records, line, stop)
-        except RefusedForGood as refusal:
+            await self._hand_over(mail, composed, records, session, stop)
+        except PermanentFailure as refusal:
             return self._give_up(mail, refusal)
         except TransportDown:
             raise
-        except NotDelivered as trouble:
-            return self._put_off(mail, trouble)
+        except TemporaryFailure as failure:
+            return self._defer(mail, failure)
         self._events.publish(Reached(mail.run_id, "mail accepted"))
         self._mark_sent(mail.key, self._clock.now())
         self._events.publish(Reached(mail.run_id, "mail marked"))
@@ -268,35 +268,42 @@ class Mailer:
         return Attempt(mail.mail_id, mail.recipient, "sent", self._transport.place(mail.mail_id))
 
     async def _hand_over(
-        self, mail: Mail, composed: Composed, records: _RecordsOfOneRun, line: Line, stop: Callable[[], bool]
+        self,
+        mail: Mail,
+        composed: Composed,
+        records: _RecordsOfOneRun,
+        session: MailSession,
+        stop: Callable[[], bool],
     ) -> None:
         """Hand the message over; where it is too large for the server, once more without its attachments."""
         try:
-            await self._send_unless(stop, mail, _letter(composed), line)
+            await self._send_unless(stop, mail, _envelope(composed), session)
         except TooLarge as refusal:
             of_run = records.of(mail)
             if not of_run.files:
                 raise
             log.warning("mail goes without its attachments", mail=mail.mail_id, reason=str(refusal))
-            await self._send_unless(stop, mail, _letter(self._compose(mail, of_run.without_files)), line)
+            await self._send_unless(stop, mail, _envelope(self._compose(mail, of_run.without_files)), session)
 
-    async def _send_unless(self, stop: Callable[[], bool], mail: Mail, letter: Letter, line: Line) -> None:
-        """Send it, keeping its claim meanwhile. Raises `CalledOff` soon after `stop` says so."""
-        sending = asyncio.ensure_future(line.send(letter))
+    async def _send_unless(
+        self, stop: Callable[[], bool], mail: Mail, envelope: Envelope, session: MailSession
+    ) -> None:
+        """Send it, keeping its claim meanwhile. Raises `Cancelled` soon after `stop` says so."""
+        sending = asyncio.ensure_future(session.send(envelope))
         try:
             claimed = time.monotonic()
             while not (await asyncio.wait({sending}, timeout=SECONDS_TO_STOP))[0]:
                 if stop():
-                    raise CalledOff(handed_over=getattr(line, "handed_over", False))
+                    raise Cancelled(handed_over=getattr(session, "handed_over", False))
                 if time.monotonic() - claimed > CLAIM_KEPT_AFTER.total_seconds():
                     claimed = time.monotonic()
                     self._keep_claim(mail)
             sending.result()
-        except (NotDelivered, RefusedForGood, CalledOff):
+        except (TemporaryFailure, PermanentFailure, Cancelled):
             raise
-        # A library's own, over an answer that nobody foresaw: the next mail is not to suffer.
+        # A library's own, over an unexpected answer: the next mail must not suffer.
         except Exception as fault:
-            raise NotDelivered(f"{type(fault).__name__}: {reason_of(fault)}") from fault
+            raise TemporaryFailure(f"{type(fault).__name__}: {reason_of(fault)}") from fault
         finally:
             sending.cancel()
             await asyncio.wait({sending})
@@ -333,40 +340,40 @@ class Mailer:
     def _composed(self, mail: Mail, records: _RecordsOfOneRun) -> Composed:
         try:
             of_run = records.of(mail)
-        # Whatever a job raises over its records is no reason to try the next mail later.
+        # Whatever a job raises over its records, the next mail is tried now.
         except Exception as fault:
             if isinstance(fault, DBAPIError) and is_transient(fault):
                 raise
-            return NotDelivered(f"the records cannot be read: {type(fault).__name__}: {reason_of(fault)}")
+            return TemporaryFailure(f"the records cannot be read: {type(fault).__name__}: {reason_of(fault)}")
         return self._compose(mail, of_run)
 
     def _compose(self, mail: Mail, records: RunRecords) -> Composed:
         try:
             recipient = parse_address(mail.recipient or "").addr_spec
         except Refused as refusal:
-            return RefusedForGood(str(refusal))
+            return PermanentFailure(str(refusal))
         try:
             whole = replace(mail, facts={**mail.facts, **self._secrets(mail)})
             message = self._composer.compose(whole, records, self._clock.now())
-            return Letter(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
+            return Envelope(mail.mail_id, self._composer.sender.addr_spec, recipient, message.as_bytes())
         # A template of the user's own can raise anything; the mail waits for its repair.
         except Exception as fault:
-            return NotDelivered(f"the message cannot be made: {type(fault).__name__}: {reason_of(fault)}")
+            return TemporaryFailure(f"the message cannot be made: {type(fault).__name__}: {reason_of(fault)}")
 
-    def _put_off(self, mail: Mail, trouble: NotDelivered | CalledOff) -> Attempt:
+    def _defer(self, mail: Mail, failure: TemporaryFailure | Cancelled) -> Attempt:
         own = mail.attempts + 1
         next_time = self._clock.now() + pause_after(own, self._chance())
-        error = _shortened(trouble)
+        error = _shortened(failure)
         with self._database.write() as connection:
             outbox.mark_waiting(connection, mail.key, own, next_time, error)
         self._events.publish(MailDeferred(mail.mail_id, mail.run_id, error))
         place = self._transport.place(mail.mail_id)
         return Attempt(mail.mail_id, mail.recipient, "waiting", place, error, next_time)
 
-    def _call_off(self, mail: Mail, off: CalledOff) -> Attempt:
+    def _cancel(self, mail: Mail, cancelled: Cancelled) -> Attempt:
         """Leave the mail to the next sender: at once, but where the server may have accepted it."""
-        if off.handed_over:
-            return self._put_off(mail, off)
+        if cancelled.handed_over:
+            return self._defer(mail, cancelled)
         now = self._clock.now()
         with self._database.write() as connection:
             outbox.mark_waiting(connection, mail.key, mail.attempts + 1, now, None)
@@ -374,7 +381,7 @@ class Mailer:
             mail.mail_id, mail.recipient, "waiting", self._transport.place(mail.mail_id), None, now
         )
 
-    def _give_up(self, mail: Mail, refusal: RefusedForGood) -> Attempt:
+    def _give_up(self, mail: Mail, refusal: PermanentFailure) -> Attempt:
         error = _shortened(refusal)
         with self._database.write() as connection:
             outbox.mark_failed(connection, mail.key, mail.attempts + 1, error)
@@ -382,18 +389,18 @@ class Mailer:
         return Attempt(mail.mail_id, mail.recipient, "failed", self._transport.place(mail.mail_id), error)
 
 
-def _shortened(trouble: Exception) -> str:
-    return clean_line(reason_of(trouble))[:_ERROR_CHARACTERS]
+def _shortened(failure: Exception) -> str:
+    return clean_line(reason_of(failure))[:_ERROR_CHARACTERS]
 
 
-def _letter(composed: Composed) -> Letter:
-    if isinstance(composed, Letter):
+def _envelope(composed: Composed) -> Envelope:
+    if isinstance(composed, Envelope):
         return composed
     raise composed
 
 
 class _RecordsOfOneRun:
-    """The records of the run at hand, read once for all its recipients."""
+    """The records of one run, read once for all its recipients."""
 
     def __init__(self, outcomes: OutcomeSource, limit: int) -> None:
         self._outcomes = outcomes

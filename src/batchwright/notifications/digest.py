@@ -1,4 +1,4 @@
-"""What the templates of ``digest`` see: the runs that ended since the last one, and the late ones, put into words."""
+"""What the templates of ``digest`` see: the runs that ended since the last one, and the late ones, formatted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from batchwright.notifications import words
+from batchwright.notifications import humanize
 from batchwright.notifications.preferences import in_trouble
 from batchwright.notifications.records import Excerpt, RunRecords
-from batchwright.notifications.run_ended import Line, RunEnded, Tone
+from batchwright.notifications.run_ended import Fact, RunEnded, Tone
 from batchwright.notifications.schedule_late import ScheduleLate
 
 DIGEST_KIND = "digest"
@@ -40,7 +40,7 @@ class RunLine:
 
 
 def digest_facts(mails: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The facts of a digest from those of the mails it stands for, oldest first; what is not listed is counted."""
+    """The facts of a digest from those of the mails it replaces, oldest first; what is not listed is counted."""
     given = list(mails)
     late = [facts for facts in given if "late" in facts]
     runs = [facts for facts in given if "late" not in facts]
@@ -68,10 +68,11 @@ class Digest:
     def title(self) -> str:
         """``12 runs, 2 in trouble; 1 schedule late or not run``."""
         count, trouble = self.facts["count"], self.facts["in_trouble"]
-        ended = f"{words.counted(count, 'run')}, {f'{words.count(trouble)} in trouble' if trouble else 'all complete'}"
+        verdict = f"{humanize.count(trouble)} in trouble" if trouble else "all complete"
+        ended = f"{humanize.counted(count, 'run')}, {verdict}"
         if not self.late:
             return ended
-        late = f"{words.counted(self.facts['late_schedules'], 'schedule')} late or not run"
+        late = f"{humanize.counted(self.facts['late_schedules'], 'schedule')} late or not run"
         return f"{ended}; {late}" if count else late
 
     @property
@@ -94,40 +95,40 @@ class Digest:
     def note(self) -> str:
         """How many runs are not listed, and where they are."""
         left = self.facts["count"] - len(self.facts["runs"])
-        return f"{words.counted(left, 'run')} more: `batchwright runs list` has all." if left else ""
+        return f"{humanize.counted(left, 'run')} more: `batchwright runs list` has all." if left else ""
 
     @property
     def late_note(self) -> str:
         """How many late times are not listed, and where they are."""
         left = self.facts["late_count"] - len(self.late) if self.late else 0
-        return f"{words.count(left)} more: `batchwright schedules fires NAME` has all." if left else ""
+        return f"{humanize.count(left)} more: `batchwright schedules fires NAME` has all." if left else ""
 
     @property
-    def details(self) -> tuple[Line, ...]:
+    def details(self) -> tuple[Fact, ...]:
         """Whose digest it is."""
-        return (Line("Database", words.one_line(words.database(self.facts))),)
+        return (Fact("Database", humanize.one_line(humanize.database(self.facts))),)
 
     @property
-    def links(self) -> tuple[Line, ...]:
+    def links(self) -> tuple[Fact, ...]:
         """The console, where there is one."""
         base = str(self.facts.get("base_url") or "").rstrip("/")
-        return (Line("In the browser", base),) if base else ()
+        return (Fact("In the browser", base),) if base else ()
 
     @property
-    def commands(self) -> tuple[Line, ...]:
+    def commands(self) -> tuple[Fact, ...]:
         """What to type to see more."""
-        lines = [Line("All runs", "batchwright runs list")]
-        lines += [Line("One run", f"batchwright runs show {run.run_id}") for run in self.runs[:1]]
+        lines = [Fact("All runs", "batchwright runs list")]
+        lines += [Fact("One run", f"batchwright runs show {run.run_id}") for run in self.runs[:1]]
         lines += [late.fires_command for late in self.late[:1]]
-        return (*lines, Line("To get other mail", "batchwright users preferences ADDRESS --mail always"))
+        return (*lines, Fact("To get other mail", "batchwright users preferences ADDRESS --mail always"))
 
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        why = "You get one mail a day because you chose so."
+        footer = "You get one mail a day because you chose so."
         if self.facts.get("mail_only_to_files"):
-            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why + words.preferences(self.facts)
+            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return footer + humanize.preferences(self.facts)
 
 
 def _line(facts: Mapping[str, Any]) -> RunLine:
@@ -137,6 +138,6 @@ def _line(facts: Mapping[str, Any]) -> RunLine:
         title=run.title,
         verdict=run.verdict,
         counts=run.subject_counts,
-        ended=words.instant(facts.get("ended_at")),
+        ended=humanize.instant(facts.get("ended_at")),
         tone=run.tone,
     )

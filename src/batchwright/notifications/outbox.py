@@ -1,6 +1,6 @@
 """The outbox: mail is recorded with the end of its run, claimed before each attempt and marked after it.
 
-All SQL of the notifications stands here, each statement under its title. Claims and marks are conditional
+All SQL of the notifications, each statement under its title. Claims and marks are conditional
 updates with their row count checked, so that two senders never send one mail at once.
 """
 
@@ -91,7 +91,7 @@ _OF_JOBS = or_(
 _OF_ROUTE = or_(mail.c.route.is_(None), mail.c.route == bindparam("own_route"))
 
 # What waits for its next attempt after a failed one; an attempt under way has cleared the error.
-_PUT_OFF = (
+_DEFERRED = (
     select(mail.c.mail_id)
     .where(mail.c.status == WAITING, mail.c.error.is_not(None), mail.c.next_attempt_at > bindparam("now"))
     .order_by(mail.c.id)
@@ -159,7 +159,7 @@ _NOT_SENT = (
 )
 
 # What waits after a failed attempt, due now; but what somebody keeps.
-_AWAKE = (
+_RETRY_NOW = (
     update(mail)
     .where(
         mail.c.id.in_(
@@ -373,9 +373,9 @@ def take_for_digest(connection: Connection, now: datetime) -> list[Kept]:
     return [Kept(row.recipient, json.loads(row.facts), row.route) for row in oldest_first]
 
 
-def put_off(connection: Connection, now: datetime, route: str | None = None) -> list[str]:
+def deferred(connection: Connection, now: datetime, route: str | None = None) -> list[str]:
     """The ids of the mails that wait for another attempt after a failed one, oldest first; ``route`` as in ``due``."""
-    return list(connection.scalars(*_by(route, _PUT_OFF, {"now": now})))
+    return list(connection.scalars(*_by(route, _DEFERRED, {"now": now})))
 
 
 def untouched(connection: Connection, since: datetime) -> list[Untouched]:
@@ -426,7 +426,7 @@ def mark_sent(connection: Connection, key: int, now: datetime) -> None:
 def mark_waiting(
     connection: Connection, key: int, attempt: int, next_attempt_at: datetime, error: str | None
 ) -> None:
-    """The ``attempt`` failed for now, or, without an ``error``, was called off. Nothing happens if another attempt has
+    """The ``attempt`` failed for now, or, without an ``error``, was cancelled. Nothing happens if another attempt has
     begun since.
     """
     _mark_not_sent(connection, key, attempt, WAITING, next_attempt_at, error)
@@ -437,9 +437,9 @@ def mark_failed(connection: Connection, key: int, attempt: int, error: str) -> N
     _mark_not_sent(connection, key, attempt, FAILED, None, error)
 
 
-def awake(connection: Connection, mail_ids: Sequence[str], now: datetime) -> list[str]:
+def retry_now(connection: Connection, mail_ids: Sequence[str], now: datetime) -> list[str]:
     """Make waiting mails due at once: the ids of those that nobody keeps, oldest first."""
-    rows = connection.execute(_AWAKE, {"wanted": list(mail_ids), "now": now}).all()
+    rows = connection.execute(_RETRY_NOW, {"wanted": list(mail_ids), "now": now}).all()
     return [row.mail_id for row in sorted(rows, key=lambda row: int(row.id))]
 
 

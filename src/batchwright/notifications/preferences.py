@@ -15,14 +15,16 @@ CHOICES: Final = (ALWAYS, ERRORS, NEVER, DIGEST)
 """Every mail; only of runs with errors, failed, aborted or not wholly done; none; one mail a day with all runs."""
 
 
-class Wanted(NamedTuple):
+class ByPreference(NamedTuple):
     """Who gets the mail of a run now, and who in their next digest."""
 
     now: list[str | None]
     in_digest: list[str | None]
 
 
-def wanted(recipients: Sequence[str | None], choices: Mapping[str, str], *, in_trouble: bool) -> Wanted:
+def by_preference(
+    recipients: Sequence[str | None], choices: Mapping[str, str], *, in_trouble: bool
+) -> ByPreference:
     """Sort the recipients of a run's mail by what they chose.
 
     Args:
@@ -34,7 +36,7 @@ def wanted(recipients: Sequence[str | None], choices: Mapping[str, str], *, in_t
     for recipient in recipients:
         choice = ALWAYS if recipient is None else choices.get(bare(recipient), ALWAYS)
         by_choice[ALWAYS if choice == ERRORS and in_trouble else choice].append(recipient)
-    return Wanted(by_choice[ALWAYS], by_choice[DIGEST])
+    return ByPreference(by_choice[ALWAYS], by_choice[DIGEST])
 
 
 def in_trouble(facts: Mapping[str, Any]) -> bool:
@@ -51,6 +53,6 @@ def bare(address: str) -> str:
 
 
 def next_midnight(now: datetime, zone: tzinfo) -> datetime:
-    """When the digest of the day at hand is due: as the next day begins in that zone, in UTC."""
+    """When today's digest is due: as the next day begins in that zone, in UTC."""
     tomorrow = now.astimezone(zone).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(), zone).astimezone(UTC)

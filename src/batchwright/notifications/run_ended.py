@@ -1,4 +1,4 @@
-"""What the templates of ``run_ended`` see: the facts of a run, put into words."""
+"""What the templates of ``run_ended`` see: the facts of a run, formatted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from batchwright.engine.run import parent_caption
-from batchwright.notifications import words
+from batchwright.notifications import humanize
 from batchwright.notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
 from batchwright.notifications.remedies import remedy
 
@@ -19,7 +19,7 @@ Tone = Literal["good", "mixed", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Fact:
     """A label and its value."""
 
     label: str
@@ -80,7 +80,7 @@ class Advice:
 
 
 class RunEnded:
-    """A run that has ended, in words: ``run`` in the templates.
+    """A run that has ended: ``run`` in the templates.
 
     ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
     ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first, ``number_restated`` and
@@ -102,7 +102,7 @@ class RunEnded:
 
     @property
     def title(self) -> str:
-        name = words.one_line(self.facts.get("type"), 60) or words.heading(self.facts["job"])
+        name = humanize.one_line(self.facts.get("type"), 60) or humanize.heading(self.facts["job"])
         return f"{name} (dry run)" if self.dry_run else name
 
     @property
@@ -119,7 +119,7 @@ class RunEnded:
     @property
     def badge(self) -> str:
         if self.status == "completed" and self.errored:
-            return f"Completed with {words.counted(self.errored, 'error')}"
+            return f"Completed with {humanize.counted(self.errored, 'error')}"
         return self.status.capitalize()
 
     @property
@@ -128,22 +128,25 @@ class RunEnded:
             return "nothing to process"
         if self.processed is None and self.errored is None:
             return "nothing processed"
-        said = [f"{words.count(self.processed or 0)} processed", f"{words.count(self.errored or 0)} errored"]
+        said = [
+            f"{humanize.count(self.processed or 0)} processed",
+            f"{humanize.count(self.errored or 0)} errored",
+        ]
         if self.skipped:
-            said.append(f"{words.count(self.skipped)} skipped")
+            said.append(f"{humanize.count(self.skipped)} skipped")
         if self.not_reached:
-            said.append(f"{words.count(self.not_reached)} not reached")
+            said.append(f"{humanize.count(self.not_reached)} not reached")
         return ", ".join(said)
 
     @property
     def summary(self) -> str:
         if self.total is None:
-            return f"The run ended before its {words.plural(self.noun)} were counted."
+            return f"The run ended before its {humanize.plural(self.noun)} were counted."
         if self.total == 0:
             return f"There was no {self.noun} to process."
-        sentence = f"{words.count(self.processed)} of {words.counted(self.total, self.noun)} processed"
+        sentence = f"{humanize.count(self.processed)} of {humanize.counted(self.total, self.noun)} processed"
         rest = [
-            f"{words.count(number)} {what}"
+            f"{humanize.count(number)} {what}"
             for number, what in (
                 (self.errored, "with an error" if self.errored == 1 else "with errors"),
                 (self.skipped, "skipped"),
@@ -163,7 +166,7 @@ class RunEnded:
         return ()
 
     @property
-    def counts(self) -> tuple[Line, ...]:
+    def counts(self) -> tuple[Fact, ...]:
         rows = (
             ("Total", self.total),
             ("Processed", self.processed),
@@ -171,12 +174,12 @@ class RunEnded:
             ("Skipped", self.skipped),
             ("Not reached", self.not_reached),
         )
-        return tuple(Line(label, words.count(number)) for label, number in rows)
+        return tuple(Fact(label, humanize.count(number)) for label, number in rows)
 
     @property
     def totals(self) -> tuple[Total, ...]:
         return tuple(
-            Total(words.heading(name), currency, words.grouped(amount))
+            Total(humanize.heading(name), currency, humanize.grouped(amount))
             for name, amounts in (self.facts.get("totals") or {}).items()
             for currency, amount in sorted(amounts.items())
         )
@@ -189,7 +192,7 @@ class RunEnded:
         return tuple(
             Advice(
                 code,
-                f"{least}{words.counted(number, self.noun)}",
+                f"{least}{humanize.counted(number, self.noun)}",
                 remedy(code),
                 self._page(f"/outcomes?outcome=error&code={quote(code, safe='')}"),
             )
@@ -199,7 +202,7 @@ class RunEnded:
 
     @property
     def error(self) -> str:
-        return words.one_line(self.facts.get("error"), 2000)
+        return humanize.one_line(self.facts.get("error"), 2000)
 
     @cached_property
     def errors(self) -> Table | None:
@@ -218,25 +221,25 @@ class RunEnded:
         # Only these have a page of their own in the console.
         base = self._base if self.noun == "usage input" else ""
         entries = tuple(_entry(row, base) for row in excerpt.rows)
-        return Table(f"{kind} {words.plural(self.noun)}", entries, self._note(outcome, excerpt, number))
+        return Table(f"{kind} {humanize.plural(self.noun)}", entries, self._note(outcome, excerpt, number))
 
     def _note(self, outcome: str, excerpt: Excerpt, number: int | None) -> str:
         shown = len(excerpt.rows)
-        of = words.count(number if number is not None else shown)
+        of = humanize.count(number if number is not None else shown)
         if excerpt.file is not None:
             where = f"all with every column in the attachment {excerpt.file.name}"
         else:
             where = f"too many to attach; `{self._outcomes_command(outcome)} --format csv` fetches all"
-        return f"{words.count(shown)} of {of} shown; {where}."
+        return f"{humanize.count(shown)} of {of} shown; {where}."
 
     @property
     def restated(self) -> tuple[Change, ...]:
         """The first of what the run restated beside its records."""
         return tuple(
             Change(
-                words.one_line(one["record_id"], 64),
-                words.grouped(one["before"]),
-                words.grouped(one["after"]),
+                humanize.one_line(one["record_id"], 64),
+                humanize.grouped(one["before"]),
+                humanize.grouped(one["after"]),
                 one["currency"],
             )
             for one in self.facts.get("restated") or ()
@@ -249,14 +252,14 @@ class RunEnded:
         if number <= shown:
             return because
         all_of_them = f"`batchwright runs show {self.run_id} --json` has all"
-        return f"{words.count(shown)} of {words.count(number)} shown; {all_of_them}. {because}"
+        return f"{humanize.count(shown)} of {humanize.count(number)} shown; {all_of_them}. {because}"
 
     @property
-    def warnings(self) -> tuple[Line, ...]:
+    def warnings(self) -> tuple[Fact, ...]:
         return tuple(
-            Line(
-                words.one_line(w.get("record_id")) or words.one_line(w.get("code")),
-                words.one_line(w.get("message")),
+            Fact(
+                humanize.one_line(w.get("record_id")) or humanize.one_line(w.get("code")),
+                humanize.one_line(w.get("message")),
             )
             for w in (self.facts.get("warnings") or [])[:SHOWN_WARNINGS]
         )
@@ -266,12 +269,10 @@ class RunEnded:
         number = len(self.facts.get("warnings") or [])
         if number <= SHOWN_WARNINGS:
             return ""
-        return (
-            f"{SHOWN_WARNINGS} of {words.count(number)} shown; `batchwright runs show {self.run_id}` has all."
-        )
+        return f"{SHOWN_WARNINGS} of {humanize.count(number)} shown; `batchwright runs show {self.run_id}` has all."
 
     @property
-    def details(self) -> tuple[Line, ...]:
+    def details(self) -> tuple[Fact, ...]:
         facts = self.facts
         rows = (
             ("Run", self.run_id),
@@ -282,34 +283,34 @@ class RunEnded:
             (parent_caption(facts.get("trigger")), facts.get("parent_run_id")),
             ("Schedule", facts.get("schedule")),
             ("Customer", facts.get("customer_id")),
-            ("Period", words.months(facts.get("periods"))),
-            ("Started", words.instant(facts.get("started_at")) or "never"),
-            ("Ended", words.instant(facts.get("ended_at"))),
-            ("Duration", words.duration(facts.get("duration_seconds")) if facts.get("started_at") else ""),
-            ("Database", words.database(facts)),
+            ("Period", humanize.months(facts.get("periods"))),
+            ("Started", humanize.instant(facts.get("started_at")) or "never"),
+            ("Ended", humanize.instant(facts.get("ended_at"))),
+            ("Duration", humanize.duration(facts.get("duration_seconds")) if facts.get("started_at") else ""),
+            ("Database", humanize.database(facts)),
         )
-        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+        return tuple(Fact(label, humanize.one_line(value)) for label, value in rows if value)
 
     @property
-    def commands(self) -> tuple[Line, ...]:
-        lines = [Line("The run", f"batchwright runs show {self.run_id}")]
+    def commands(self) -> tuple[Fact, ...]:
+        lines = [Fact("The run", f"batchwright runs show {self.run_id}")]
         if self.dry_run:
-            lines.append(Line("What it would write", f"batchwright runs preview {self.run_id}"))
+            lines.append(Fact("What it would write", f"batchwright runs preview {self.run_id}"))
             if self.status == "completed":
-                lines.append(Line("To do just that", f"batchwright runs apply {self.run_id}"))
+                lines.append(Fact("To do just that", f"batchwright runs apply {self.run_id}"))
         if self.errored:
-            lines.append(Line("The errors", self._outcomes_command("error")))
+            lines.append(Fact("The errors", self._outcomes_command("error")))
         if self.skipped:
-            lines.append(Line("What was skipped", self._outcomes_command("skipped")))
+            lines.append(Fact("What was skipped", self._outcomes_command("skipped")))
         if self.not_reached:
-            lines.append(Line("What was not reached", self._outcomes_command("not_reached")))
+            lines.append(Fact("What was not reached", self._outcomes_command("not_reached")))
         return tuple(lines)
 
     @property
-    def links(self) -> tuple[Line, ...]:
+    def links(self) -> tuple[Fact, ...]:
         """The page of the run, where there is a console."""
         page = self._page()
-        return (Line("In the browser", page),) if page else ()
+        return (Fact("In the browser", page),) if page else ()
 
     @property
     def retry_link(self) -> str:
@@ -324,10 +325,10 @@ class RunEnded:
         return f"{self._base}/runs/{quote(self.run_id, safe='')}{path}" if self._base else ""
 
     @property
-    def retry(self) -> Line | None:
+    def retry(self) -> Fact | None:
         if self.dry_run or not (self.errored or self.not_reached or self._failed_at_the_end):
             return None
-        return Line("When the causes are put right", f"batchwright runs retry {self.run_id}")
+        return Fact("When the causes are put right", f"batchwright runs retry {self.run_id}")
 
     @property
     def retry_note(self) -> str:
@@ -335,9 +336,9 @@ class RunEnded:
             return f"Every {self.noun} is done; a retry does only what comes after the last of them again."
         unit = self.facts.get("retry_unit") or self.noun
         if unit in ("record", self.noun):
-            return f"A retry takes the {words.plural(self.noun)} with errors and those not reached, and no others."
+            return f"A retry takes the {humanize.plural(self.noun)} with errors and those not reached, and no others."
         return (
-            f"A retry takes whole {words.plural(unit)}: every one with a {self.noun} that has an error or was "
+            f"A retry takes whole {humanize.plural(unit)}: every one with a {self.noun} that has an error or was "
             "not reached is done again completely."
         )
 
@@ -352,10 +353,10 @@ class RunEnded:
 
     @property
     def footer(self) -> str:
-        why = "You get this mail because you started the run or were named to be notified of it."
+        footer = "You get this mail because you started the run or were named to be notified of it."
         if self.facts.get("mail_only_to_files"):
-            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why + words.preferences(self.facts)
+            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return footer + humanize.preferences(self.facts)
 
     def _outcomes_command(self, outcome: str) -> str:
         return f"batchwright runs outcomes {self.run_id} --outcome {outcome}"
@@ -364,17 +365,17 @@ class RunEnded:
 def _entry(row: Row, base: str) -> Entry:
     known = record_id(row)
     return Entry(
-        id=words.one_line(known, 64),
+        id=humanize.one_line(known, 64),
         link=f"{base}/usage-inputs/{quote(known, safe='')}" if base and known else "",
         detail=", ".join(_detail(name, row[name]) for name in extra_columns(row) if row[name]),
-        code=words.one_line(row.get("code")),
-        message=words.one_line(row.get("message")),
-        amount=words.grouped(row.get("amount") or ""),
+        code=humanize.one_line(row.get("code")),
+        message=humanize.one_line(row.get("message")),
+        amount=humanize.grouped(row.get("amount") or ""),
         currency=row.get("currency") or "",
     )
 
 
 def _detail(name: str, value: str | None) -> str:
     """Ids and dates speak for themselves; a bare number does not."""
-    said = words.one_line(value, 80)
-    return said if name.endswith(("_id", "_date")) else f"{words.heading(name).lower()} {said}"
+    said = humanize.one_line(value, 80)
+    return said if name.endswith(("_id", "_date")) else f"{humanize.heading(name).lower()} {said}"

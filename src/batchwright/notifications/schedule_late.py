@@ -1,4 +1,4 @@
-"""What the templates of ``schedule_late`` see: a time of a schedule that was not met, put into words."""
+"""What the templates of ``schedule_late`` see: a time of a schedule that was not met, formatted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from batchwright.notifications import words
-from batchwright.notifications.run_ended import Line
+from batchwright.notifications import humanize
+from batchwright.notifications.run_ended import Fact
 
 SCHEDULE_LATE = "schedule_late"
 """The kind of this mail."""
@@ -27,7 +27,7 @@ class ScheduleLate:
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self.facts = facts
-        self.schedule: str = words.one_line(facts["schedule"], 64)
+        self.schedule: str = humanize.one_line(facts["schedule"], 64)
         self.run_id: str | None = facts.get("run_id")
 
     @property
@@ -35,7 +35,7 @@ class ScheduleLate:
         """What happened, as the subject says it."""
         if self.facts["late"] == "not_run":
             count = self.facts.get("count") or 1
-            return "NOT RUN" if count == 1 else f"NOT RUN {words.count(count)} times"
+            return "NOT RUN" if count == 1 else f"NOT RUN {humanize.count(count)} times"
         if self.facts["late"] == "ahead":
             return "FIRES NOTHING"
         return "NOT STARTED in time" if self.facts["late"] == "not_started" else "NOT FINISHED in time"
@@ -43,39 +43,39 @@ class ScheduleLate:
     @property
     def summary(self) -> str:
         """The same in a sentence."""
-        when = words.instant(self.facts["nominal_time"])
+        when = humanize.instant(self.facts["nominal_time"])
         if self.facts["late"] == "not_run":
             count = self.facts.get("count") or 1
             if count == 1:
                 return f"The run of {when} was not started. {self.reason}."
-            until = words.instant(self.facts["last_nominal_time"])
-            return f"{words.count(count)} runs from {when} to {until} were not started. {self.reason}."
+            until = humanize.instant(self.facts["last_nominal_time"])
+            return f"{humanize.count(count)} runs from {when} to {until} were not started. {self.reason}."
         if self.facts["late"] == "ahead":
             return f"It fires nothing until {when}: {self.facts.get('reason')}. Rewind it."
         verb = "started" if self.facts["late"] == "not_started" else "ended"
-        by = words.instant(self.facts["by"])
+        by = humanize.instant(self.facts["by"])
         return f"The run of {when} should have {verb} by {by}, and had not."
 
     @property
     def reason(self) -> str:
         """Why a time was not run, as a sentence without its full stop."""
-        said = words.one_line(self.facts.get("reason"), 500).rstrip(".") or "no reason is recorded"
+        said = humanize.one_line(self.facts.get("reason"), 500).rstrip(".") or "no reason is recorded"
         return said[0].upper() + said[1:]
 
     @property
-    def details(self) -> tuple[Line, ...]:
+    def details(self) -> tuple[Fact, ...]:
         """Names and values about the schedule and the run."""
         facts = self.facts
         rows = (
             ("Schedule", self.schedule),
             ("Job", facts.get("job")),
-            ("Its time", words.instant(facts["nominal_time"])),
+            ("Its time", humanize.instant(facts["nominal_time"])),
             ("Local time", self._local_time),
             ("Run", self.run_id),
             ("State", facts.get("run_status")),
-            ("Database", words.database(facts)),
+            ("Database", humanize.database(facts)),
         )
-        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+        return tuple(Fact(label, humanize.one_line(value)) for label, value in rows if value)
 
     @property
     def _local_time(self) -> str:
@@ -86,35 +86,35 @@ class ScheduleLate:
         return f"{datetime.fromisoformat(local):%Y-%m-%d %H:%M:%S} {zone}"
 
     @property
-    def commands(self) -> tuple[Line, ...]:
+    def commands(self) -> tuple[Fact, ...]:
         """What to type to see more."""
         lines = [self.fires_command]
         if self.facts["late"] == "ahead":
             rewind = f"batchwright schedules rewind {shlex.quote(self.schedule)}"
-            return (Line("To let it fire again", rewind), *lines)
+            return (Fact("To let it fire again", rewind), *lines)
         if self.run_id:
-            lines.insert(0, Line("The run", f"batchwright runs show {self.run_id}"))
+            lines.insert(0, Fact("The run", f"batchwright runs show {self.run_id}"))
         else:
-            lines.append(Line("To run it now", f"batchwright schedules run-now {shlex.quote(self.schedule)}"))
+            lines.append(Fact("To run it now", f"batchwright schedules run-now {shlex.quote(self.schedule)}"))
         return tuple(lines)
 
     @property
-    def fires_command(self) -> Line:
+    def fires_command(self) -> Fact:
         """What to type to see what became of the times of the schedule."""
-        return Line("What became of its times", f"batchwright schedules fires {shlex.quote(self.schedule)}")
+        return Fact("What became of its times", f"batchwright schedules fires {shlex.quote(self.schedule)}")
 
     @property
-    def links(self) -> tuple[Line, ...]:
+    def links(self) -> tuple[Fact, ...]:
         """The page of the run, where there are a run and a console."""
         base = str(self.facts.get("base_url") or "").rstrip("/")
         if not base or not self.run_id:
             return ()
-        return (Line("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
+        return (Fact("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
 
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        why = "You get this mail because you own the schedule or are named to be notified of it."
+        footer = "You get this mail because you own the schedule or are named to be notified of it."
         if self.facts.get("mail_only_to_files"):
-            why += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why + words.preferences(self.facts)
+            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+        return footer + humanize.preferences(self.facts)

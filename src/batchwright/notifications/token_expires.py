@@ -1,4 +1,4 @@
-"""What the templates of ``token_expires`` see: a token that soon lets nobody in any more, put into words."""
+"""What the templates of ``token_expires`` see: a token that soon expires, formatted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from batchwright.notifications import words
-from batchwright.notifications.run_ended import Line
+from batchwright.notifications import humanize
+from batchwright.notifications.run_ended import Fact
 
 TOKEN_EXPIRES = "token_expires"
 """The kind of this mail."""
@@ -22,7 +22,7 @@ class TokenExpires:
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self.facts = facts
-        self.name: str = words.one_line(facts["name"], 64)
+        self.name: str = humanize.one_line(facts["name"], 64)
 
     @property
     def verdict(self) -> str:
@@ -32,7 +32,7 @@ class TokenExpires:
     @property
     def summary(self) -> str:
         """The same in sentences."""
-        when = words.instant(self.facts["expires_at"])
+        when = humanize.instant(self.facts["expires_at"])
         if self.facts["expired"]:
             said = f"Your token {self.name} expired at {when}: a program that gives it is refused."
         else:
@@ -44,7 +44,7 @@ class TokenExpires:
         return f"{said} It was never used, so perhaps nobody needs it."
 
     @property
-    def details(self) -> tuple[Line, ...]:
+    def details(self) -> tuple[Fact, ...]:
         """Names and values about the token."""
         facts = self.facts
         rows = (
@@ -52,25 +52,27 @@ class TokenExpires:
             ("Token", self.name),
             ("Begins with", facts.get("prefix")),
             ("Allows at most", facts.get("role")),
-            ("Last used", words.instant(facts.get("last_used_at"))),
-            ("Database", words.database(facts)),
+            ("Last used", humanize.instant(facts.get("last_used_at"))),
+            ("Database", humanize.database(facts)),
         )
-        return tuple(Line(label, words.one_line(value)) for label, value in rows if value)
+        return tuple(Fact(label, humanize.one_line(value)) for label, value in rows if value)
 
     @property
-    def commands(self) -> tuple[Line, ...]:
+    def commands(self) -> tuple[Fact, ...]:
         """What an administrator types to replace it."""
         email, role = shlex.quote(self.facts["email"]), self.facts.get("role")
         held = f" --role {shlex.quote(role)}" if role else ""
         return (
-            Line("To make another", f"batchwright users token {email}{held}"),
-            Line("To end this one", f"batchwright users revoke-token {email} {shlex.quote(self.name)}"),
+            Fact("To make another", f"batchwright users token {email}{held}"),
+            Fact("To end this one", f"batchwright users revoke-token {email} {shlex.quote(self.name)}"),
         )
 
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        why = "You get this mail because the token is yours; an administrator makes and revokes tokens."
+        footer = "You get this mail because the token is yours; an administrator makes and revokes tokens."
         if self.facts.get("mail_only_to_files"):
-            return f"{why} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return why
+            return (
+                f"{footer} Mail is only written to files here; to have it sent, set mail.transport to smtp."
+            )
+        return footer

@@ -30,7 +30,7 @@ COMMAND_SECONDS = 300
 MESSAGE_SECONDS = 600
 """For the answer to DATA, and for that after the final dot (RFC 5321, 4.5.3.2.6): who gives up earlier makes copies."""
 
-LETTER_SECONDS = 1_800
+DELIVERY_SECONDS = 1_800
 """For all of it, connection and all: a server that lets nearly each of these limits pass keeps no sender for hours."""
 
 QUIT_SECONDS = 1
@@ -42,24 +42,24 @@ _RELAY = re.compile(r"\brelay|not authenticated|authenticat\w+ (is )?required|lo
 _TOO_LARGE_TEXT = re.compile(r"\b5\.(2\.3|3\.4)\b")
 
 
-class NotDelivered(Exception):
+class TemporaryFailure(Exception):
     """The message was not accepted, but may be later."""
 
 
-class TransportDown(NotDelivered):
+class TransportDown(TemporaryFailure):
     """Nothing can be delivered now: no use in trying the next message."""
 
 
-class RefusedForGood(Exception):
+class PermanentFailure(Exception):
     """This message will not be accepted however often it is tried."""
 
 
-class TooLarge(RefusedForGood):
-    """Nor this one; a smaller one may be."""
+class TooLarge(PermanentFailure):
+    """The message is too large; a smaller one may be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Envelope:
     """A message in its envelope. ``content`` is the whole message as it goes over the wire."""
 
     mail_id: str
@@ -68,12 +68,12 @@ class Letter:
     content: bytes
 
 
-class Line(Protocol):
-    """An open way out. Letters go one after the other."""
+class MailSession(Protocol):
+    """An open connection or folder. Messages go one after the other."""
 
-    async def send(self, letter: Letter) -> None:
-        """Deliver the letter. Raises ``NotDelivered`` or ``RefusedForGood``. May be cancelled: where there is an
-        attribute ``handed_over``, it says whether the letter may be accepted then, its receipt not being there yet.
+    async def send(self, envelope: Envelope) -> None:
+        """Deliver the message. Raises ``TemporaryFailure`` or ``PermanentFailure``. May be cancelled: where there is an
+        attribute ``handed_over``, it says whether the message may have been accepted by then.
         """
 
 
@@ -83,8 +83,8 @@ class Transport(Protocol):
     def place(self, mail_id: str) -> str:
         """Where the mail goes: a file, or a server with its port."""
 
-    def open(self) -> AbstractAsyncContextManager[Line]:
-        """A line for any number of messages; connects when the first is sent."""
+    def open(self) -> AbstractAsyncContextManager[MailSession]:
+        """A session for any number of messages; connects when the first is sent."""
 
 
 class FileTransport:
@@ -97,12 +97,12 @@ class FileTransport:
         return str(self._directory / f"{mail_id}.eml")
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Line]:
+    async def open(self) -> AsyncIterator[MailSession]:
         yield self
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, envelope: Envelope) -> None:
         try:
-            self._write(f"{letter.mail_id}.eml", letter.content)
+            self._write(f"{envelope.mail_id}.eml", envelope.content)
         except OSError as error:
             raise TransportDown(f"cannot write to {self._directory}: {error.strerror or error}") from error
 
@@ -124,7 +124,7 @@ class SmtpTransport:
     """Hands mail to an SMTP server, many messages over one connection.
 
     ``security``: ``none``; ``starttls`` and ``tls`` require it and check the certificate; ``auto`` is ``starttls``,
-    but on loopback encrypts only if it is offered and checks no certificate, for nobody stands in between.
+    but on loopback encrypts only if it is offered and checks no certificate, since nothing is in between.
     """
 
     def __init__(
@@ -146,12 +146,12 @@ class SmtpTransport:
         return f"{self._host}:{self._port}"
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Line]:
-        line = _SmtpLine(self._client, f"{self._host}:{self._port}")
+    async def open(self) -> AsyncIterator[MailSession]:
+        session = _SmtpSession(self._client, f"{self._host}:{self._port}")
         try:
-            yield line
+            yield session
         finally:
-            await line.close()
+            await session.close()
 
     def _client(self) -> aiosmtplib.SMTP:
         local = self._security == "auto" and _is_loopback(self._host)
@@ -170,7 +170,7 @@ class SmtpTransport:
         )
 
 
-class _SmtpLine:
+class _SmtpSession:
     """One connection, made again after it was lost."""
 
     def __init__(self, make_client: Callable[[], aiosmtplib.SMTP], place: str) -> None:
@@ -179,18 +179,18 @@ class _SmtpLine:
         self._client: aiosmtplib.SMTP | None = None
         self.handed_over = False
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, envelope: Envelope) -> None:
         was_used = self._client is not None
         try:
-            async with asyncio.timeout(LETTER_SECONDS):
+            async with asyncio.timeout(DELIVERY_SECONDS):
                 try:
-                    await self._send(letter)
+                    await self._send(envelope)
                 except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPSenderRefused) as error:
                     # Many servers take so many messages over one connection, then close it or take no more.
                     if not was_used or self.handed_over or getattr(error, "code", 421) >= 500:
                         raise
                     await self.close()
-                    await self._send(letter)
+                    await self._send(envelope)
         except asyncio.CancelledError:
             self._abandon()
             raise
@@ -201,19 +201,21 @@ class _SmtpLine:
             raise TransportDown(f"{self._place} did not answer in time") from error
         except (aiosmtplib.SMTPException, OSError) as error:
             await self.close()
-            raise NotDelivered(f"{self._place} dropped the connection: {clean_line(str(error))}") from error
+            raise TemporaryFailure(
+                f"{self._place} dropped the connection: {clean_line(str(error))}"
+            ) from error
         except ValueError as error:
-            raise RefusedForGood(f"the address cannot be sent to: {clean_line(str(error))}") from error
+            raise PermanentFailure(f"the address cannot be sent to: {clean_line(str(error))}") from error
 
-    async def _send(self, letter: Letter) -> None:
+    async def _send(self, envelope: Envelope) -> None:
         self.handed_over = False
         client = await self._connected()
         try:
-            size = [f"size={len(letter.content)}"] if client.supports_extension("size") else []
-            await client.mail(letter.sender, options=size, timeout=COMMAND_SECONDS)
-            await client.rcpt(letter.recipient, timeout=COMMAND_SECONDS)
+            size = [f"size={len(envelope.content)}"] if client.supports_extension("size") else []
+            await client.mail(envelope.sender, options=size, timeout=COMMAND_SECONDS)
+            await client.rcpt(envelope.recipient, timeout=COMMAND_SECONDS)
             self.handed_over = True
-            await client.data(letter.content, timeout=MESSAGE_SECONDS)
+            await client.data(envelope.content, timeout=MESSAGE_SECONDS)
         except aiosmtplib.SMTPResponseException:
             self.handed_over = False
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
@@ -265,7 +267,7 @@ class _SmtpLine:
         self._client = client
         return client
 
-    def _refusal(self, error: aiosmtplib.SMTPResponseException) -> NotDelivered | RefusedForGood:
+    def _refusal(self, error: aiosmtplib.SMTPResponseException) -> TemporaryFailure | PermanentFailure:
         """421 closes the whole service; other 4xx put this message off; 5xx are for good (RFC 5321, 4.2.1), but for
         what no message is at fault for: a missing login, a server that does not relay for us.
         """
@@ -279,8 +281,10 @@ class _SmtpLine:
             return TransportDown(answer)
         if error.code >= 500 and _RELAY.search(answer):
             remedy = "Check mail.smtp_host, and whether the server wants a user name"
-            return NotDelivered(f"{self._place} does not take mail for others from here: {answer}. {remedy}")
-        return NotDelivered(answer) if error.code < 500 else RefusedForGood(answer)
+            return TemporaryFailure(
+                f"{self._place} does not take mail for others from here: {answer}. {remedy}"
+            )
+        return TemporaryFailure(answer) if error.code < 500 else PermanentFailure(answer)
 
 
 def _answer(error: aiosmtplib.SMTPResponseException) -> str:

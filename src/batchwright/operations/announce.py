@@ -22,7 +22,7 @@ from batchwright.engine.run import Run
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import outbox
 from batchwright.notifications.addresses import parse_address, recipients
-from batchwright.notifications.preferences import in_trouble, next_midnight, wanted
+from batchwright.notifications.preferences import by_preference, in_trouble, next_midnight
 from batchwright.notifications.records import SHOWN
 from batchwright.operations import views
 from batchwright.operations.people import people
@@ -139,7 +139,7 @@ def record_wanted(
         choices: what each chose, by bare address, as `batchwright.operations.people.people` gives them.
         in_trouble: whether it tells of trouble, for those who want no other mail.
     """
-    at_once, in_digest = wanted(recipients, choices, in_trouble=in_trouble)
+    at_once, in_digest = by_preference(recipients, choices, in_trouble=in_trouble)
     midnight = next_midnight(now, ZoneInfo(settings.time_zone))
     for some, digest_at in ((at_once, None), (in_digest, midnight)):
         outbox.record(

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-from batchwright.notifications.transports import Letter
+from batchwright.notifications.transports import Envelope
 
 
 class Mailbox:
@@ -42,9 +42,9 @@ class Mailbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         yield self
 
-    async def send(self, letter: Letter) -> None:
+    async def send(self, envelope: Envelope) -> None:
         """Accept the letter."""
-        (self.folder / f"{letter.mail_id}.{uuid.uuid4().hex}.eml").write_bytes(letter.content)
+        (self.folder / f"{envelope.mail_id}.{uuid.uuid4().hex}.eml").write_bytes(envelope.content)
 
 
 def _message(file: Path) -> EmailMessage:

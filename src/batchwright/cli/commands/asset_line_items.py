@@ -12,7 +12,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
-from batchwright.notifications.words import counted
+from batchwright.notifications.humanize import counted
 from batchwright.operations.billing import amendments
 from batchwright.operations.billing import asset_line_items as operation
 from batchwright.operations.versions import version_of

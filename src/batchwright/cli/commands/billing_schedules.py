@@ -21,7 +21,7 @@ from batchwright.cli.options import (
 )
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
-from batchwright.notifications.words import counted
+from batchwright.notifications.humanize import counted
 from batchwright.operations.billing import billing_schedules as operation
 from batchwright.operations.versions import version_of
 from batchwright.operations.views import View

@@ -15,7 +15,7 @@ from batchwright.cli.progress import shown_import
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import duration
 from batchwright.cli.verbosity import Verbosity
-from batchwright.notifications.words import counted
+from batchwright.notifications.humanize import counted
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.views import View
 

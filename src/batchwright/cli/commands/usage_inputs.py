@@ -21,7 +21,7 @@ from batchwright.cli.show import instant, joined
 from batchwright.cli.submitting import act_on_match
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.errors import Refused
-from batchwright.notifications.words import counted
+from batchwright.notifications.humanize import counted
 from batchwright.operations.billing import usage_inputs as operation
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.paging import LONGEST_PAGE

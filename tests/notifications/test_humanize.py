@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchwright.notifications import words
+from batchwright.notifications import humanize
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from batchwright.notifications import words
     ],
 )
 def test_thousands_are_parted_from_five_digits_on(number: str, said: str) -> None:
-    assert words.grouped(number) == said
+    assert humanize.grouped(number) == said
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_thousands_are_parted_from_five_digits_on(number: str, said: str) -> Non
     ],
 )
 def test_a_duration_is_said_in_its_two_largest_units(seconds: float | None, said: str) -> None:
-    assert words.duration(seconds) == said
+    assert humanize.duration(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_a_duration_is_said_in_its_two_largest_units(seconds: float | None, said
     [("usage input", "usage inputs"), ("entry", "entries"), ("day", "days"), ("box", "boxes")],
 )
 def test_plurals(noun: str, many: str) -> None:
-    assert words.counted(2, noun) == f"2 {many}"
-    assert words.counted(1, noun) == f"1 {noun}"
+    assert humanize.counted(2, noun) == f"2 {many}"
+    assert humanize.counted(1, noun) == f"1 {noun}"
 
 
 def test_a_time_is_said_in_utc_whatever_its_zone() -> None:
-    assert words.instant("2026-11-22T00:05:12+01:00") == "2026-11-21 23:05:12 UTC"
+    assert humanize.instant("2026-11-22T00:05:12+01:00") == "2026-11-21 23:05:12 UTC"
 
 
 def test_text_from_outside_becomes_one_line_of_bounded_length() -> None:
-    assert words.one_line("a\r\nb\x00c\td") == "a b c d"
-    assert len(words.one_line("x" * 10_000)) == 300
+    assert humanize.one_line("a\r\nb\x00c\td") == "a b c d"
+    assert len(humanize.one_line("x" * 10_000)) == 300
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_text_from_outside_becomes_one_line_of_bounded_length() -> None:
     ],
 )
 def test_months_that_follow_each_other_are_a_span(listed: list[str] | None, said: str) -> None:
-    assert words.months(listed) == said
+    assert humanize.months(listed) == said
