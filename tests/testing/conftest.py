@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from batchwright.testing.databases import PostgresDatabases
-from batchwright.testing.nursery import Nursery
+from batchwright.testing.fork_server import ForkServer
 from batchwright.testing.restart import RestartCheck
-from batchwright.testing.workshop import Workshop
+from batchwright.testing.sandbox import Sandbox
 from tests.support.postgres import PostgresServer
 
 Check = Callable[..., None]
@@ -24,19 +24,19 @@ def postgres_databases(postgres: PostgresServer) -> Iterator[PostgresDatabases]:
 
 
 @pytest.fixture
-def postgres_workshop(
+def postgres_sandbox(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_databases: PostgresDatabases,
-    batchwright_nursery: Nursery,
-) -> Iterator[Workshop]:
+    batchwright_fork_server: ForkServer,
+) -> Iterator[Sandbox]:
     """A throw-away database on it."""
-    folder = tmp_path_factory.mktemp("workshop")
-    workshop = Workshop(folder, postgres_databases, batchwright_nursery)
-    yield workshop
-    workshop.close()
+    folder = tmp_path_factory.mktemp("sandbox")
+    sandbox = Sandbox(folder, postgres_databases, batchwright_fork_server)
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture
-def assert_restart_safe_on_postgres(postgres_workshop: Workshop) -> Check:
+def assert_restart_safe_on_postgres(postgres_sandbox: Sandbox) -> Check:
     """The check of the plugin, on PostgreSQL."""
-    return lambda job, data: RestartCheck(postgres_workshop, job, data).run()
+    return lambda job, data: RestartCheck(postgres_sandbox, job, data).run()

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, insert, select
 
 from batchwright.engine.job import Scope
 from batchwright.testing.restart import NotRestartSafe
-from batchwright.testing.workshop import Workshop
+from batchwright.testing.sandbox import Sandbox
 from tests.testing import sound_jobs as sound
 from tests.testing.ledger_of_points import PointsJob, entry, points_data, purchase
 
@@ -44,9 +44,9 @@ def test_a_sound_job_whose_rows_the_database_numbers_passes(assert_restart_safe_
 
 @pytest.mark.long
 def test_what_is_written_through_another_connection_is_found(
-    assert_restart_safe_on_postgres: Check, postgres_workshop: Workshop
+    assert_restart_safe_on_postgres: Check, postgres_sandbox: Sandbox
 ) -> None:
-    job = WritesThroughItsOwnConnection(url=postgres_workshop.url)
+    job = WritesThroughItsOwnConnection(url=postgres_sandbox.url)
     with pytest.raises(NotRestartSafe) as raised:
         assert_restart_safe_on_postgres(job, points_data)
     said = str(raised.value)

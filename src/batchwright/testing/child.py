@@ -202,17 +202,17 @@ class _Listener:
         self._sqlite = app.database.is_sqlite
         event.listen(app.database.engine, "before_cursor_execute", self._statement)
 
-    def __call__(self, told: Event) -> None:
-        if not isinstance(told, Reached):
+    def __call__(self, moment: Event) -> None:
+        if not isinstance(moment, Reached):
             return
-        self._report.reached.append((told.point, told.scope))
+        self._report.reached.append((moment.point, moment.scope))
         if self._task.kill is not None:
             point, scope, time = self._task.kill
-            if (told.point, told.scope) == (point, scope):
+            if (moment.point, moment.scope) == (point, scope):
                 self._times += 1
                 if self._times == time:
                     os.kill(os.getpid(), signal.SIGKILL)
-        self._scope = told.scope if told.point == "scope read" else None
+        self._scope = moment.scope if moment.point == "scope read" else None
 
     def _statement(
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool

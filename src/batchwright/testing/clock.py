@@ -17,7 +17,7 @@ class FakeClock:
         self._monotonic = 0.0
 
     def now(self) -> datetime:
-        """The instant it stands at."""
+        """The instant it shows."""
         return self._now
 
     def monotonic(self) -> float:
@@ -30,7 +30,7 @@ class FakeClock:
         self._monotonic += seconds
 
     def ahead_of(self, other: Callable[[], datetime]) -> timedelta:
-        """``ahead``: every other clock stands where it stands, but for that."""
+        """``ahead``: every other clock shows the same, but for that."""
         return self.ahead
 
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from batchwright.engine.job import BatchJob
     from batchwright.testing.clock import FakeClock
     from batchwright.testing.databases import Databases
+    from batchwright.testing.fork_server import ForkServer
     from batchwright.testing.mailbox import Mailbox
-    from batchwright.testing.nursery import Nursery
     from batchwright.testing.outside import Outside, SmtpCapture
     from batchwright.testing.runner import JobRunner
-    from batchwright.testing.workshop import Data, Workshop
+    from batchwright.testing.sandbox import Data, Sandbox
 
 OPTION = "--batchwright-postgres"
 
@@ -56,31 +56,33 @@ def batchwright_databases(
 
 
 @pytest.fixture(scope="session")
-def batchwright_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+def batchwright_fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Where the processes come from that tests kill."""
-    from batchwright.testing.nursery import Nursery
+    from batchwright.testing.fork_server import ForkServer
 
-    nursery = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield nursery
-    nursery.close()
+    fork_server = ForkServer(tmp_path_factory.mktemp("fork_server"))
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
-def batchwright_workshop(
-    tmp_path_factory: pytest.TempPathFactory, batchwright_databases: Databases, batchwright_nursery: Nursery
-) -> Iterator[Workshop]:
+def batchwright_sandbox(
+    tmp_path_factory: pytest.TempPathFactory,
+    batchwright_databases: Databases,
+    batchwright_fork_server: ForkServer,
+) -> Iterator[Sandbox]:
     """A throw-away database of this test, a mailbox, and children."""
-    from batchwright.testing.workshop import Workshop
+    from batchwright.testing.sandbox import Sandbox
 
-    workshop = Workshop(tmp_path_factory.mktemp("workshop"), batchwright_databases, batchwright_nursery)
-    yield workshop
-    workshop.close()
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox"), batchwright_databases, batchwright_fork_server)
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture
-def mailbox(batchwright_workshop: Workshop) -> Mailbox:
+def mailbox(batchwright_sandbox: Sandbox) -> Mailbox:
     """The mails about runs that were driven in this test."""
-    return batchwright_workshop.mailbox
+    return batchwright_sandbox.mailbox
 
 
 @pytest.fixture
@@ -94,15 +96,15 @@ def smtp_capture() -> Iterator[SmtpCapture]:
 
 
 @pytest.fixture
-def job_runner(batchwright_workshop: Workshop, fake_clock: FakeClock) -> JobRunner:
+def job_runner(batchwright_sandbox: Sandbox, fake_clock: FakeClock) -> JobRunner:
     """Runs a job in line on a throw-away database, and kills it where the test says."""
     from batchwright.testing.runner import JobRunner
 
-    return JobRunner(batchwright_workshop, fake_clock)
+    return JobRunner(batchwright_sandbox, fake_clock)
 
 
 @pytest.fixture
-def assert_restart_safe(batchwright_workshop: Workshop) -> Callable[..., None]:
+def assert_restart_safe(batchwright_sandbox: Sandbox) -> Callable[..., None]:
     """A function that kills the job at every point in turn and compares with an undisturbed run."""
     from batchwright.testing.restart import RestartCheck
 
@@ -121,6 +123,6 @@ def assert_restart_safe(batchwright_workshop: Workshop) -> Callable[..., None]:
         database that are compared, too: `Files(path)`, or the `smtp_capture`. `ignore` names columns not to be
         compared, by table. `any_scopes=False` allows the result to depend on the scopes' size and order.
         """
-        RestartCheck(batchwright_workshop, job, data, outside, ignore or {}, scope_size, any_scopes).run()
+        RestartCheck(batchwright_sandbox, job, data, outside, ignore or {}, scope_size, any_scopes).run()
 
     return check

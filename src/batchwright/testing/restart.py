@@ -18,6 +18,7 @@ from batchwright.engine.run import Run, State
 from batchwright.engine.store.tables import scope as scope_table
 from batchwright.testing.child import Place, Report
 from batchwright.testing.outside import Outside
+from batchwright.testing.sandbox import Data, Sandbox
 from batchwright.testing.snapshot import (
     Ignored,
     Snapshot,
@@ -28,7 +29,6 @@ from batchwright.testing.snapshot import (
     outside_differences,
     table_differences,
 )
-from batchwright.testing.workshop import Data, Workshop
 
 SCOPES = 3
 """Scopes that the data is cut into: a first, a last, and one between them."""
@@ -74,7 +74,7 @@ class NotRestartSafe(AssertionError):
 class RestartCheck:
     """One check of one job. Call ``run``."""
 
-    workshop: Workshop
+    sandbox: Sandbox
     job: BatchJob
     data: Data
     outside: Sequence[Outside] = ()
@@ -87,8 +87,8 @@ class RestartCheck:
 
     def run(self) -> None:
         """All of it. Raises ``NotRestartSafe`` at the first that is wrong, and ``ValueError`` without a record."""
-        self.workshop.fill(self.data)
-        self._before = self.workshop.tables(self.ignore)
+        self.sandbox.fill(self.data)
+        self._before = self.sandbox.tables(self.ignore)
         self._seen_before = self._outside_now()
         records = self._same_plan_twice()
         if not records:
@@ -96,11 +96,11 @@ class RestartCheck:
                 f"start of {self.job.name} gives no record of this data: nothing would be tested"
             )
         size = self.scope_size or ceil(records / SCOPES)
-        control, told = self._undisturbed(size)
+        control, report = self._undisturbed(size)
         self._once_more(control, size)
-        self._killed_everywhere(control, told, size)
+        self._killed_everywhere(control, report, size)
         self._rehearsed(control, size)
-        self._with_passing_faults(control, told, size)
+        self._with_passing_faults(control, report, size)
         if self.any_scopes:
             self._in_other_scopes(control, records, size)
         if isinstance(self.job, DryRunJob):
@@ -139,12 +139,12 @@ class RestartCheck:
         self._settle("its transaction is not its own to end", report.notes, IN_ITS_TRANSACTION)
         self._compare(control, "a second undisturbed run on the same data came to something else", BY_ITSELF)
 
-    def _killed_everywhere(self, control: Snapshot, told: Report, size: int) -> None:
+    def _killed_everywhere(self, control: Snapshot, report: Report, size: int) -> None:
         """One run, taken over and killed again at every place in turn.
 
         If that comes to something else than undisturbed, halves of the places are tried until one stands alone.
         """
-        where = list(places(told.reached))
+        where = list(places(report.reached))
         failure = self._killed_at(control, where, size)
         if failure is None:
             return
@@ -159,7 +159,7 @@ class RestartCheck:
         at = f"at {where[0]}" if len(where) == 1 else f"{len(where)} times, from {where[0]} to {where[-1]}"
         when = f"killed {at}, and taken over by another process"
         run = self._begin(scope_size=size)
-        deaths = [self.workshop.child(self.job, run, kill=place).killed for place in where]
+        deaths = [self.sandbox.child(self.job, run, kill=place).killed for place in where]
         missed = [place for place, killed in zip(where, deaths, strict=True) if not killed]
         try:
             self._settle(when, [f"it did not come to {place}" for place in missed], BY_ITSELF)
@@ -175,9 +175,9 @@ class RestartCheck:
         self._report(when, scope_size=size, rehearsed=True)
         self._compare(control, when, KILLED)
 
-    def _with_passing_faults(self, control: Snapshot, told: Report, size: int) -> None:
+    def _with_passing_faults(self, control: Snapshot, report: Report, size: int) -> None:
         """A fault at the first, the middle and the last statement of the first scope."""
-        statements = next(iter(told.statements.values()), 0)
+        statements = next(iter(report.statements.values()), 0)
         for number in sorted({1, (statements + 1) // 2, statements}) if statements else ():
             when = f"a passing fault of the database at statement {number} of the first scope"
             self._report(when, scope_size=size, fault_at=number)
@@ -190,7 +190,7 @@ class RestartCheck:
             self._compare(control, when, ANY_SCOPES, own_figures=False)
         when = "its scopes executed in reverse order"
         run = self._begin(scope_size=size)
-        if self.workshop.child(self.job, run, kill=Place("planned", None)).killed:
+        if self.sandbox.child(self.job, run, kill=Place("planned", None)).killed:
             self._reverse(run)
             self._drive(run, when)
             self._compare(control, when, ANY_SCOPES, own_figures=False)
@@ -198,7 +198,7 @@ class RestartCheck:
     def _dry(self) -> None:
         when = "a dry run changed something"
         self._report(when, mode="dry_run")
-        after = self.workshop.tables(self.ignore)
+        after = self.sandbox.tables(self.ignore)
         differences = [
             *table_differences(self._before, self._before, after),
             *outside_differences(self._seen_before, self._outside_now()),
@@ -206,8 +206,8 @@ class RestartCheck:
         self._settle(when, differences, "compute writes nothing; what it found is written by apply.")
 
     def _begin(self, *, mode: str = "batch", scope_size: int | None = None) -> Run:
-        self.workshop.begin_again(self.outside)
-        self._run = self.workshop.submit(self.job, mode=mode, scope_size=scope_size)
+        self.sandbox.begin_again(self.outside)
+        self._run = self.sandbox.submit(self.job, mode=mode, scope_size=scope_size)
         return self._run
 
     def _report(
@@ -217,13 +217,13 @@ class RestartCheck:
         return self._drive(self._begin(mode=mode, scope_size=scope_size), when, **what)
 
     def _drive(self, run: Run, when: str, **what: Any) -> Report:
-        report = self.workshop.child(self.job, run, **what).report
+        report = self.sandbox.child(self.job, run, **what).report
         if report.error is not None:
             self._settle(when, [f"the process broke off:\n{report.error}"], "Mend this first.")
         return report
 
     def _now(self) -> Snapshot:
-        return self.workshop.snapshot(self._run, self.job, self.ignore, self.outside)
+        return self.sandbox.snapshot(self._run, self.job, self.ignore, self.outside)
 
     def _outside_now(self) -> Mapping[str, str]:
         return {name: content for one in self.outside for name, content in one.seen().items()}
@@ -249,7 +249,7 @@ class RestartCheck:
     def _reverse(self, run: Run) -> None:
         """Number the run's scopes from the last to the first: they are executed by number."""
         mine = scope_table.c.run_id == run.id
-        with self.workshop.database() as database, database.write() as connection:
+        with self.sandbox.database() as database, database.write() as connection:
             last = connection.execute(select(func.max(scope_table.c.number)).where(mine)).scalar_one()
             # By way of numbers that are free: each may be there only once.
             for number in (-scope_table.c.number, scope_table.c.number + last + 1):
@@ -270,7 +270,7 @@ def places(reached: Sequence[tuple[Point, int | None]]) -> Iterator[Place]:
 
 
 def _first_of_each(differences: Sequence[str]) -> Iterator[str]:
-    """The first few of every kind: what they are of stands before the first comma or colon."""
+    """The first few of every kind: the kind is the text before the first comma or colon."""
     for _, kind in groupby(differences, key=lambda one: re.split("[,:0-9]", one, maxsplit=1)[0]):
         yield from islice(kind, SHOWN)
 

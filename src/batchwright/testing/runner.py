@@ -18,7 +18,7 @@ from batchwright.engine.run import Run, State
 from batchwright.operations.app import make_application
 from batchwright.testing.child import OneJob, Place, mailer
 from batchwright.testing.clock import FakeClock
-from batchwright.testing.workshop import Data, Workshop
+from batchwright.testing.sandbox import Data, Sandbox
 
 VERDICTS = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception)
 """What a job may raise for the test around it, and not for its run."""
@@ -27,21 +27,21 @@ VERDICTS = (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception)
 class JobRunner:
     """Runs jobs, kills them where the test says, and shows what they left behind."""
 
-    def __init__(self, workshop: Workshop, clock: FakeClock) -> None:
-        self._workshop = workshop
+    def __init__(self, sandbox: Sandbox, clock: FakeClock) -> None:
+        self._sandbox = sandbox
         self._clock = clock
         self._jobs: dict[int, BatchJob] = {}
-        self.url = workshop.url
-        self.mailbox = workshop.mailbox
+        self.url = sandbox.url
+        self.mailbox = sandbox.mailbox
 
     def fill(self, data: Data) -> None:
         """Write tables and rows: ``data`` is called with a connection, and committed."""
-        self._workshop.fill(data)
+        self._sandbox.fill(data)
 
     def submit(self, job: BatchJob, *, mode: str = "batch", scope_size: int | None = None) -> Run:
         """Enqueue the job; ``mode`` is ``batch``, ``sync`` or ``dry_run``. Raises ``Refused`` as everywhere."""
         with passing_on(*VERDICTS):
-            run = self._workshop.submit(job, mode=mode, scope_size=scope_size)
+            run = self._sandbox.submit(job, mode=mode, scope_size=scope_size)
         self._jobs[run.id] = job
         return run
 
@@ -76,22 +76,22 @@ class JobRunner:
         A point of a scope wants the scope's number, from 1. Raises ``AssertionError`` when it is not reached.
         """
         place = Place(point, scope)
-        death = self._workshop.child(self._jobs[run.id], run, kill=place)
+        death = self._sandbox.child(self._jobs[run.id], run, kill=place)
         if not death.killed:
             said = f":\n{death.report.error}" if death.report.error else ""
             raise AssertionError(f"{run.run_id} did not come to {place}{said}")
-        return self._workshop.run_of(run)
+        return self._sandbox.run_of(run)
 
     def outcomes(self, run: Run) -> dict[int, RecordOutcome]:
         """What became of each record, by its key."""
-        run = self._workshop.run_of(run)
-        with self._workshop.database() as database, database.read() as connection:
+        run = self._sandbox.run_of(run)
+        with self._sandbox.database() as database, database.read() as connection:
             found = outcomes(connection, run, self._jobs[run.id])
             return {one.record_key: one for one in found}
 
     def rows(self, table: Table) -> Sequence[Any]:
         """All rows of a table in the order of its primary key."""
-        with self._workshop.database() as database, database.read() as connection:
+        with self._sandbox.database() as database, database.read() as connection:
             return connection.execute(select(table).order_by(*table.primary_key.columns)).all()
 
     @property

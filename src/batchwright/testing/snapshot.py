@@ -83,10 +83,10 @@ def read_tables(connection: Connection, ignored: Ignored) -> Tables:
 def read_records(connection: Connection, run: Run, job: BatchJob) -> dict[int, list[str]]:
     """The outcomes of the ledger by record key."""
     found: dict[int, list[str]] = {}
-    for one in ledger.outcomes(connection, run, job):
-        amount = "" if one.amount is None else f", {one.amount.minor} {one.amount.currency}"
-        found.setdefault(one.record_key, []).append(
-            f"{one.outcome}{f' ({one.code})' if one.code else ''}{amount}"
+    for outcome in ledger.outcomes(connection, run, job):
+        amount = "" if outcome.amount is None else f", {outcome.amount.minor} {outcome.amount.currency}"
+        found.setdefault(outcome.record_key, []).append(
+            f"{outcome.outcome}{f' ({outcome.code})' if outcome.code else ''}{amount}"
         )
     return found
 

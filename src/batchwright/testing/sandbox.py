@@ -19,17 +19,10 @@ from batchwright.engine.submit import Request, submit
 from batchwright.notifications.outbox import HOLD
 from batchwright.testing.child import Task
 from batchwright.testing.databases import Databases
+from batchwright.testing.fork_server import Death, ForkServer
 from batchwright.testing.mailbox import Mailbox
-from batchwright.testing.nursery import Death, Nursery
 from batchwright.testing.outside import Outside
-from batchwright.testing.snapshot import (
-    Ignored,
-    Snapshot,
-    Tables,
-    read_facts,
-    read_records,
-    read_tables,
-)
+from batchwright.testing.snapshot import Ignored, Snapshot, Tables, read_facts, read_records, read_tables
 
 NOW = datetime(2023, 6, 15, 12, 0, tzinfo=UTC)
 """What time it is in a test: ``scope.now`` and ``finish.now``."""
@@ -40,11 +33,11 @@ Data = Callable[[Connection], object]
 """Writes the author's tables and rows."""
 
 
-class Workshop:
+class Sandbox:
     """One throw-away database and what belongs to it. ``folder`` is its own, and empty."""
 
-    def __init__(self, folder: Path, databases: Databases, nursery: Nursery) -> None:
-        self._nursery = nursery
+    def __init__(self, folder: Path, databases: Databases, fork_server: ForkServer) -> None:
+        self._fork_server = fork_server
         self._throw_away = databases.make(folder)
         self.url = self._throw_away.url
         self.mailbox = Mailbox(folder / "mailbox")
@@ -80,12 +73,12 @@ class Workshop:
             return submit(connection, job, request, NOW)
 
     def child(self, job: BatchJob, run: Run, **what: Any) -> Death:
-        """Have a child do something with the run. It dies at another place each time: that is no deadly record."""
+        """Have a child do something with the run. It dies at another place each time, so no record looks deadly."""
         with self.database() as database, database.write() as connection:
             runs.forget_takeovers(connection, run.id)
         kind = type(job)
         self._mail_at += 2 * HOLD  # whatever mail a dead child has claimed is due again
-        return self._nursery.run(
+        return self._fork_server.run(
             Task(
                 module=kind.__module__,
                 file=str(sys.modules[kind.__module__].__file__),
@@ -101,7 +94,7 @@ class Workshop:
         )
 
     def run_of(self, run: Run) -> Run:
-        """The run as it stands."""
+        """The run as it is now."""
         with self.database() as database, database.read() as connection:
             return runs.by_key(connection, run.id)
 

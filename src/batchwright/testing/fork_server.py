@@ -1,7 +1,7 @@
 """Processes for tests that die: forked from one that has imported everything and done nothing.
 
 A new interpreter needs a second until the application is imported, and a restart test wants dozens. So one process, the
-nursery, imports the application and the job's module, opens nothing, and forks a child for each task. A child is a
+server, imports the application and the job's module, opens nothing, and forks a child for each task. A child is a
 process of its own with nothing in its memory but imported modules, and dies as any other.
 """
 
@@ -37,17 +37,17 @@ class Death:
     report: Report
 
 
-class Nursery:
+class ForkServer:
     """Runs tasks in children, one at a time. ``folder`` keeps what they write to stderr."""
 
     def __init__(self, folder: Path) -> None:
-        self._log = folder / "nursery.log"
+        self._log = folder / "fork_server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, task: Task) -> Death:
         """Carry the task out in a child of its own, and wait for its end.
 
-        Raises ``RuntimeError`` when the child hangs, or ends without a word and without having been told to.
+        Raises ``RuntimeError`` when the child hangs, or ends silently and unasked.
         """
         process = self._started()
         assert process.stdin is not None
@@ -61,7 +61,7 @@ class Nursery:
         raise RuntimeError(f"a child ended with {status} and said nothing; see {self._log}")
 
     def close(self) -> None:
-        """End the nursery."""
+        """End the server."""
         if self._process is not None:
             self._process.communicate()
             self._process = None
@@ -72,7 +72,12 @@ class Nursery:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
                     # -P: what lies in the working directory hides none of the packages.
-                    [sys.executable, "-P", "-c", "from batchwright.testing.nursery import serve; serve()"],
+                    [
+                        sys.executable,
+                        "-P",
+                        "-c",
+                        "from batchwright.testing.fork_server import serve; serve()",
+                    ],
                     env={**os.environ, "PYTHONPATH": path},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -82,7 +87,7 @@ class Nursery:
 
 
 def serve() -> None:
-    """The nursery's own life: take a task, fork, wait, answer; until nobody asks any more."""
+    """The server's loop: take a task, fork, wait, answer; until stdin ends."""
     # What a job prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -91,7 +96,7 @@ def serve() -> None:
     with contextlib.suppress(EOFError):
         while True:
             task: Task = _read(sys.stdin.buffer)
-            with contextlib.suppress(Exception):  # the child meets it again, and tells
+            with contextlib.suppress(Exception):  # the child meets it again, and reports it
                 load_job(task)
             _write(answers, _forked(task, composer))
 
@@ -111,34 +116,34 @@ def _forked(task: Task, composer: Composer) -> tuple[int, Report | None]:
         os.close(reading)
         _live(task, composer, writing)
     os.close(writing)
-    told = _all_of(reading, child)
+    message = _all_of(reading, child)
     os.close(reading)
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), pickle.loads(told) if told else None
+    return os.waitstatus_to_exitcode(status), pickle.loads(message) if message else None
 
 
 def _live(task: Task, composer: Composer, writing: int) -> None:
-    """The child: carry out the task, tell, and end without touching what belongs to the nursery."""
+    """The child: carry out the task, report, and end without touching what belongs to the server."""
     try:
         try:
             report = carry_out(task, composer)
         except BaseException:
             report = Report(error=traceback.format_exc())
-        with os.fdopen(writing, "wb") as told:
-            pickle.dump(report, told)
+        with os.fdopen(writing, "wb") as message:
+            pickle.dump(report, message)
     finally:
         os._exit(0)
 
 
 def _all_of(reading: int, child: int) -> bytes:
-    """All that the child tells. One that takes too long is killed."""
-    told = b""
+    """All that the child reports. One that takes too long is killed."""
+    message = b""
     until = time.monotonic() + SECONDS_PER_TASK
     while select.select([reading], [], [], max(0.0, until - time.monotonic()))[0]:
         part = os.read(reading, 65536)
         if not part:
-            return told
-        told += part
+            return message
+        message += part
     os.kill(child, signal.SIGKILL)
     hung = Report(error=f"it was not done after {SECONDS_PER_TASK:g} seconds")
     return pickle.dumps(hung)
