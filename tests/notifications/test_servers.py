@@ -39,7 +39,7 @@ def test_a_mail_has_a_limit_for_all_its_answers(
 ) -> None:
     longest = transports.CONNECT_SECONDS + 2 * (transports.COMMAND_SECONDS + transports.MESSAGE_SECONDS)
     assert transports.MESSAGE_SECONDS < transports.DELIVERY_SECONDS <= longest
-    monkeypatch.setattr(transports, "LETTER_SECONDS", 0.1)
+    monkeypatch.setattr(transports, "DELIVERY_SECONDS", 0.1)
     add_mail(database, "jane@example.com")
     with ScriptedSmtp(RCPT=SILENCE) as server:
         sender_to(server, database, clock).send_due()

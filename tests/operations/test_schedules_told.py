@@ -151,7 +151,7 @@ def test_a_worker_tells_while_a_ping_hangs(
         answered.wait(30)
 
     monkeypatch.setattr(late_runs, "ping", ping)
-    monkeypatch.setattr(late_runs, "SECONDS_AFTER_NEWS", 0.05)
+    monkeypatch.setattr(late_runs, "SECONDS_AFTER_CHANGE", 0.05)
     done = completed_run(app)
     with app.database.write() as connection:
         late_checks.add(connection, [check(schedule, run_id=done, ping="http://localhost/")])

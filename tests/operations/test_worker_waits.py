@@ -44,7 +44,7 @@ on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirec
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for seconds where tenths show the same."""
     monkeypatch.setattr(engines, "MILLISECONDS_FOR_LOCK", 500)
-    monkeypatch.setattr(database, "LONGEST_SECONDS_HURRIED", 0.3)
+    monkeypatch.setattr(database, "LONGEST_SECONDS_SHORTENED", 0.3)
     monkeypatch.setattr(turnstile, "SECONDS_BETWEEN_LOOKS", 0.1)
     monkeypatch.setattr(engine_worker, "SECONDS_OF_WAITING_FOR_LOCKS", 1)
     monkeypatch.setattr(worker, "SECONDS_TO_END", 2.0)
