@@ -38,7 +38,11 @@ def commands(page: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if "batchwright" in words:
-                yield words[words.index("batchwright") + 1 :]
+                words = words[words.index("batchwright") + 1 :]
+                if (
+                    words[0] != "run" or "BATCHWRIGHT_JOBS=" not in block
+                ):  # a job of the page's own is not here
+                    yield words
 
 
 def links(page: Path) -> set[str]:

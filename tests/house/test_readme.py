@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,47 @@ def test_the_shortest_real_use_works_as_pasted(tmp_path: Path) -> None:
     told = "\n".join(run_all([line for line in lines if line not in installing], tmp_path))
     assert "JR-00000001  Draft usage rating" in told
     assert "negative_quantity" in told
+
+
+def test_the_output_in_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:
+    [shown] = re.findall(r"^```text\n(.*?)^```", readme(), re.DOTALL | re.MULTILINE)
+    printed = timeless("\n".join(run_all([f"batchwright demo --folder {tmp_path / 'demo'}"], tmp_path)))
+    assert len(shown.splitlines()) == 10
+    for paragraph in timeless(shown).strip().split("\n\n"):
+        lines = paragraph.splitlines()
+        assert [line for line in printed.splitlines() if line in lines] == lines
+
+
+def timeless(text: str) -> str:
+    """A text in which each duration is the same."""
+    return re.sub(r"in [\d.]+ s\b", "in 0 s", text)
+
+
+def test_the_job_of_the_readme_runs_by_the_commands_below_it(tmp_path: Path) -> None:
+    [(name, program)] = re.findall(
+        r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", readme(), re.DOTALL | re.MULTILINE
+    )
+    (tmp_path / name).write_text(program, encoding="utf-8")
+    [typed] = [block for block in shell_blocks() if any("BATCHWRIGHT_JOBS" in line for line in block)]
+    table = "CREATE TABLE purchase (id INTEGER PRIMARY KEY, cents BIGINT, points BIGINT)"
+    made = f"{table}; INSERT INTO purchase VALUES (1, 1250, NULL), (2, -300, NULL), (3, 990, NULL)"
+    python = shlex.join(
+        ["python", "-c", f"import sqlite3; sqlite3.connect('batchwright.db').executescript({made!r})"]
+    )
+    listed = "batchwright runs outcomes JR-00000001"
+    typed = [f"cd {tmp_path}", "batchwright db upgrade", python, *typed, listed]
+    *_, first, second, third = run_all(typed, tmp_path)
+    assert [line.split()[:2] for line in (first, second, third)] == [["1", "ok"], ["2", "error"], ["3", "ok"]]
+    assert "negative_amount" in second
+
+
+def test_no_command_of_the_readme_is_left_untried() -> None:
+    """The two blocks above, and the targets of make: `demo` is run as its command, `test` is what runs this."""
+    made, *tried = shell_blocks()
+    assert [line.split()[:2] for line in made] == [["make", "demo"], ["make", "test"]]
+    assert [
+        any(word in line for line in block) for block, word in zip(tried, ("pip", "JOBS"), strict=True)
+    ] == [True, True]
 
 
 def run_all(lines: list[str], home: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 Each page is taken at 375, 768 and 1440 px, light and dark, of a company with runs, signed in as an administrator.
 `--rows 0`, `1`, `many` says how many runs there are, `--zoom 2` makes text larger, `--width 375` takes one width;
-`--to FOLDER` is where they go, and `--manual` takes those of docs/ alone (`make images`).
+`--to FOLDER` is where they go, and `--manual` takes those of docs/images alone (`make images`).
 `{run}`, `{failed}`, `{dry}`, `{working}` in a path stand for ids of such runs.
 """
 
@@ -37,6 +37,7 @@ from tests.support.application import ACTOR, make_settings
 WIDTHS = (375, 768, 1440)
 EMAIL = "dana@example.com"
 MANUAL = {
+    "overview": "/",
     "runs": "/runs",
     "run": "/runs/{working}",
     "usage-inputs": "/usage-inputs",
@@ -44,7 +45,7 @@ MANUAL = {
     "billing-utilities": "/billing-utilities/recalculation?customer_id=C-1001&periods=2023-06&reason=Incorrect+Charges",
     "launch": "/jobs/usage-rating/launch",
 }
-"""The images of docs/images and their pages."""
+"""The images of docs/images and their pages; `mail` beside them is a message as its reader sees it."""
 LONG = "A very long explanation that somebody wrote in a hurry, with <script>alert(1)</script> in it. " * 6
 
 
@@ -159,6 +160,9 @@ def _take_manual(app: Application, base: str, opened: Browser, folder: Path) -> 
     sign_in(context, app, EMAIL, base)
     for name, path in MANUAL.items():
         _take(context.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
+    message = context.new_page()
+    message.set_viewport_size({"width": 720, "height": 800})
+    _take(message, f"{base}/mail/ML-00000001/message", folder, "mail", screen=True)
 
 
 def main() -> int:
