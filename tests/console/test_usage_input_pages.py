@@ -39,12 +39,24 @@ def chosen(web: TestClient, token: str, act: str, **form: Any) -> str:
     return answer.headers["Location"]
 
 
-def test_the_list_has_the_columns_of_the_vendors_table(web: TestClient, visit: Visit) -> None:
+def test_the_list_has_the_columns_of_the_vendors_table_beside_customer_and_product(
+    web: TestClient, visit: Visit
+) -> None:
     visit("viewer")
     page = web.get("/usage-inputs").text
     heads = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page)
     assert heads == [
-        *("Input id", "Asset No.", "Status", "Quantity", "Rated Amount", "Usage Date", "Product UOM"),
+        *(
+            "Input id",
+            "Asset No.",
+            "Customer",
+            "Product",
+            "Status",
+            "Quantity",
+            "Rated Amount",
+            "Usage Date",
+            "Product UOM",
+        ),
         "(Draft) Rated Amount",
     ]
     assert f'href="/usage-inputs/{JUNE}"' in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 
@@ -27,6 +27,17 @@ def key_of(connection: Connection, asset_line_item_id: str) -> int | None:
     """The key of the asset line item of that id."""
     statement = select(asset_line_item.c.id).where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
     return connection.execute(statement).scalar_one_or_none()
+
+
+def owners(connection: Connection, keys: Collection[int]) -> dict[int, RowMapping]:
+    """Product and customer (`customer_id`, `customer_name`) of the assets of these keys."""
+    statement = (
+        select(asset_line_item.c.id, asset_line_item.c.product, customer.c.customer_id)
+        .add_columns(customer.c.name.label("customer_name"))
+        .join_from(asset_line_item, customer, customer.c.id == asset_line_item.c.customer_key)
+        .where(asset_line_item.c.id.in_(keys))
+    )
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
 
 
 def lock(connection: Connection, keys: Iterable[int]) -> None:

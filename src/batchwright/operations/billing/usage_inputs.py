@@ -68,9 +68,13 @@ def usage_inputs_page(
     *,
     limit: int = PAGE,
     after: str | None = None,
+    with_owners: bool = False,
     actor: Actor | None = None,
 ) -> Page[View]:
-    """A page of the same list; the filter as pairs of name and value. It may be short, and yet not the last."""
+    """A page of the same list; the filter as pairs of name and value. It may be short, and yet not the last.
+
+    `with_owners` each has `customer_id`, `customer_name` and `product` of its asset line item, too.
+    """
     permit(app, actor, Right.LOOK, "usage_input.list")
     check_page(limit)
     with app.database.read() as connection:
@@ -80,8 +84,13 @@ def usage_inputs_page(
         if after is not None:
             place = place_after(after, LISTING, asked, input_filter.order_of(wanted))
         rows, last = input_filter.page(connection, wanted, place, limit)
-    following = None if last is None else cursor(LISTING, asked, last)
-    return Page(list(map(views.usage_input, rows)), following)
+        owners = assets.owners(connection, {row["asset_key"] for row in rows}) if with_owners else None
+    shown = list(map(views.usage_input, rows))
+    if owners is not None:
+        for row, view in zip(rows, shown, strict=True):
+            owner = owners[row["asset_key"]]
+            view |= {name: owner[name] for name in ("customer_id", "customer_name", "product")}
+    return Page(shown, None if last is None else cursor(LISTING, asked, last))
 
 
 def _streamed(app: Application, wanted: InputFilter, limit: int | None) -> Iterator[RowMapping]:

@@ -82,7 +82,9 @@ def usage_inputs(asked: Annotated[InputsAsked, Query()], visit: Visit = VISIT) -
     if visit.request.headers.get(LIVE) == "region_sums":
         return _list(visit, asked, summary=_summary(visit, pairs, asked))
     try:
-        page = usage_inputs_page(visit.app, pairs, limit=asked.limit, after=asked.after, actor=visit.actor)
+        page = usage_inputs_page(
+            visit.app, pairs, limit=asked.limit, after=asked.after, with_owners=True, actor=visit.actor
+        )
     except Refused as refused:
         return _list(visit, asked, HTTPStatus.UNPROCESSABLE_ENTITY.value, refused=refused)
     summary = _summary(visit, pairs, asked) if asked.sums else None
