@@ -61,6 +61,19 @@ def test_the_list_has_the_columns_of_the_vendors_table_beside_customer_and_produ
     ]
     assert f'href="/usage-inputs/{JUNE}"' in page
     assert 'href="/asset-line-items/AL-1">akdsjs' in page
+    assert re.search(r'<a href="/customers/C-1">[^<]+</a>', page)
+    product = re.search(r'<a href="(/usage-inputs\?product=[^"]+)">([^<]+)</a>', page)
+    assert product
+    assert web.get(product[1]).text.count(f">{product[2]}</a>") == 2
+
+
+def test_a_list_that_shows_something_else_says_that_nothing_is_ticked_any_more(
+    web: TestClient, visit: Visit
+) -> None:
+    visit("operator")
+    sentence = "The list shows something else now: what was ticked before is not selected any more."
+    assert sentence in web.get("/usage-inputs?status=Loaded&done=ticks-gone").text
+    assert sentence not in web.get("/usage-inputs?status=Loaded").text
 
 
 def test_the_list_is_filtered_by_its_address(web: TestClient, visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,24 @@ def test_axe_finds_nothing_and_nothing_is_cut_on_a_phone_or_with_large_text(
             page.set_viewport_size({"width": width, "height": 900})
             page.evaluate("size => { document.documentElement.style.fontSize = size; }", size)
             assert cut(page) == [], (path, width, size)
+
+
+def test_another_filter_clears_what_is_ticked_and_the_page_says_so(open_page: Open, seed: None) -> None:
+    page = open_page("/usage-inputs")
+    sentence = page.get_by_text("what was ticked before is not selected any more")
+    page.locator(".filter summary").click()
+    page.get_by_label("Status", exact=True).select_option("Loaded")
+    for way in (page.get_by_role("button", name="Apply"), page.get_by_role("link", name="Clear")):
+        page.get_by_label(f"Select {JUNE}").check()
+        way.click()
+        expect(sentence).to_be_visible()
+        assert page.locator("input[type=checkbox]:checked").count() == 0
+        assert "done=" not in page.url
+    page.locator(".filter summary").click()
+    page.get_by_label("Status", exact=True).select_option("Loaded")
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(re.compile(r"/usage-inputs\?status=Loaded$"))
+    expect(sentence).to_have_count(0)  # nothing was ticked
 
 
 def test_200_of_a_filter_are_selected_and_drafted_and_then_all_that_match(

@@ -36,7 +36,9 @@ from batchwright.operations.paging import Page
 
 LENGTHS: Final = (25, 50, 100, 200)
 """How many rows a page of a list may have."""
-NOTICES: Final[dict[str, str]] = {}
+NOTICES: Final[dict[str, str]] = {
+    "ticks-gone": "The list shows something else now: what was ticked before is not selected any more."
+}
 """What a page says of the act that led to it, by the value of ``done`` in its address; each module adds its own."""
 
 Pairs = Sequence[tuple[str, Any]]

@@ -113,7 +113,9 @@
     const form = event.target;
     if (form.method !== "post") {  // the address of a filter leaves out what is blank
       for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
-      setTimeout(() => { for (const field of form.elements) field.disabled = false; });
+      const gone = form.matches(".filter form") && ticked() ? element("input", "", { type: "hidden", name: "done", value: GONE }) : null;
+      if (gone) form.append(gone);
+      setTimeout(() => { gone?.remove(); for (const field of form.elements) field.disabled = false; });
       return;
     }
     if (form.dataset.sent) { event.preventDefault(); return; }
@@ -184,6 +186,17 @@
 
   document.addEventListener("change", ({ target }) => {  // how many boxes of a column are ticked
     const said = target.name && $(`[data-count-of="${target.name}"]`);
+  // -- What is ticked holds for what the list shows: a link or a filter that leads to more of it says that it is gone.
+  const GONE = "ticks-gone";
+  const ticked = () => $$("[data-count-of]").some((said) => $(`input[name="${said.dataset.countOf}"]:checked, #select-all input:checked`));
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]:not([data-dialog], [data-cancel], [data-newer])");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button || link.pathname !== location.pathname || link.hash || !ticked()) return;
+    const there = new URL(link.href);
+    there.searchParams.set("done", GONE);
+    link.href = there;
+  });
+
     const count = said ? $$(`input[type=checkbox][name="${target.name}"]:checked`).length : 0;
     if (said) said.textContent = count ? `${count} ticked:` : "With what is ticked:";
   });
