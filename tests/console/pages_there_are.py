@@ -123,12 +123,15 @@ class WalkedJob(BatchJob):
 
 @dataclass(frozen=True)
 class There:
-    """A page or an act. ``right`` is None where one need not be signed in."""
+    """A page or an act. ``right`` is None where one need not be signed in; ``asks_password``: where that was not given
+    lately.
+    """
 
     method: str
     path: str
     right: Right | None
     asked: tuple[str, ...]
+    asks_password: bool
 
     @property
     def names(self) -> list[str]:
@@ -166,9 +169,11 @@ def _there(method: str) -> Iterable[There]:
             assert isinstance(route, APIRoute)
             if method in (route.methods or ()):
                 path = re.sub(r":[a-z]+}", "}", route.path)
-                role = (route.openapi_extra or {}).get("x-role")
+                said = route.openapi_extra or {}
+                role = said.get("x-role")
                 asked = (*_asked(route), *ALSO_ASKED.get(path, ()))
-                yield There(method, path, None if role is None else Right(role), asked)
+                right = None if role is None else Right(role)
+                yield There(method, path, right, asked, bool(said.get("x-asks-password")))
 
 
 def _asked(route: APIRoute) -> Iterable[str]:

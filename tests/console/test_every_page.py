@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
+from html import unescape
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -13,14 +15,17 @@ from urllib.parse import quote
 
 import pytest
 from httpx2 import Response
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from batchwright.console.pages.session import COOKIE
 from batchwright.console.server import make_asgi
 from batchwright.console.traffic import Limits, Traffic
+from batchwright.operations.access.confirming import GOOD_FOR
 from batchwright.operations.access.permissions import ROLES, Right
 from batchwright.operations.access.sessions import end_sessions
 from batchwright.operations.app import Application
+from batchwright.operations.tables import user_session
 from tests.console.pages_there_are import SCRIPT, There, email_of, pages_there_are
 from tests.console.visits import visit_as
 from tests.support.application import ACTOR
@@ -82,6 +87,14 @@ MAY: Final = {
     ],
 }
 """Who may do each act, by its path."""
+STOP: Final = {"/hold-schedules", "/release-schedules", "/runs/{run_id}/hold"}
+"""Acts of administrators that widen nobody's access: they stop something, which must not wait for a password."""
+ASKS: Final = {
+    *MAY[Right.ADMINISTER],
+    "/preferences/sessions/end",
+    "/preferences/sessions/{session_id}/end",
+} - STOP
+"""Acts that ask for the password again (OWASP ASVS 7.5.1, 7.5.2)."""
 NEEDED: Final = {path: right for right, paths in MAY.items() for path in paths}
 LEAD_ON: Final = {"/first-administrator", "/sign-in"}
 """Pages that lead who is signed in to another one (303)."""
@@ -149,6 +162,19 @@ class Database:
         return sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
 
 
+def set_password_back(app: Application) -> None:
+    """Let a quarter of an hour have passed since anybody gave their password."""
+    ago = app.clock.now() - GOOD_FOR
+    with app.database.write() as connection:
+        connection.execute(update(user_session).values(created_at=ago, password_at=None))
+
+
+def hidden_fields(page: str) -> dict[str, str]:
+    """The hidden fields of the form in the page itself, below its frame."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page.split("<main", 1)[1])
+    return {unescape(name): unescape(value) for name, value in found}
+
+
 def has_markup(answer: Response) -> bool:
     is_page = answer.headers.get("content-type", "").startswith("text/html")
     return is_page and "<svg onload" in answer.text
@@ -184,6 +210,40 @@ def test_an_act_is_done_for_who_may_and_for_nobody_else(
         for role in ROLES[lowest:][: depth(1, len(ROLES))]:
             answer = send(act, role)
             assert answer.status_code in (200, 303, 404, 422), (act.path, role, answer.text)
+
+
+def test_what_widens_access_or_ends_sessions_asks_for_the_password_and_nothing_else_does() -> None:
+    asking = {act.path for act in pages_there_are("POST") if act.asks_password}
+    assert asking == ASKS
+    assert asking <= {page.path for page in pages_there_are("GET")}, "where Cancel leads"
+
+
+def test_who_found_an_open_browser_does_nothing_for_which_the_password_is_asked(
+    app: Application, web: TestClient, database: Database, selection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = "batchwright.operations.access.confirming.password_fits"
+    monkeypatch.setattr(checked, lambda kept, given: given == "seven green bottles")
+    token = visit_as(web, app, email_of("administrator"))
+    for act in pages_there_are("POST"):
+        if not act.asks_password:
+            continue
+        set_password_back(app)
+        before, sent = database.rows(), {"csrf_token": token, "reason": f'so "{act.path}"', "role": "viewer"}
+        there = act.address(selection)
+        asked = web.post(there, data=sent, follow_redirects=False)
+        assert (asked.status_code, "Confirm it is you" in asked.text) == (200, True), (act.path, asked.text)
+        assert database.rows() == before, act.path
+        again = hidden_fields(asked.text)
+        assert again == sent, act.path
+        # CSRF comes first: a foreign page cannot even have passwords tried.
+        foreign = again | {"confirm_password": "seven green bottles", "csrf_token": "x"}
+        assert web.post(there, data=foreign, follow_redirects=False).status_code == 403
+        done = web.post(
+            there, data=again | {"confirm_password": "seven green bottles"}, follow_redirects=False
+        )
+        assert done.status_code in (200, 303, 404, 422), (act.path, done.text)
+        assert "Confirm it is you" not in done.text, act.path
+        assert "seven green bottles" not in done.text, act.path
 
 
 @pytest.mark.parametrize("told_by", FOREIGN)

@@ -20,6 +20,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
+from batchwright.operations.access.confirming import confirm_password
 from batchwright.operations.access.invitations import invite_user, make_password_link
 from batchwright.operations.access.own_password import change_password
 from batchwright.operations.access.permissions import Forbidden, Right, permit, right_to_run
@@ -205,6 +206,7 @@ NEEDED = {
         "show_me",
         "sign_out",
         "change_password",
+        "confirm_password",
     },
     Right.OPERATE: {
         "amend_asset_line_item",
@@ -303,6 +305,7 @@ NO_ACT = {
     "authenticate_token": "comes before the question",
     "authenticate_session": "comes before the question",
     "sign_in": "comes before the question",
+    "password_is_due": "comes before the question",
     "right_over": "part of the question itself",
     "count_try": "comes before the question",
     "request_reset": "comes before the question",
@@ -487,6 +490,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "end_sessions": lambda: end_sessions(app, "x", actor=actor),
         "sign_out": lambda: sign_out(app, actor=actor),
         "change_password": lambda: change_password(app, "x", "x", actor=actor),
+        "confirm_password": lambda: confirm_password(app, "x", actor=actor),
         "set_mail": lambda: set_mail(app, "x", "x", actor=actor),
         "set_password": lambda: set_password(app, "x", "x", actor=actor),
         "set_role": lambda: set_role(app, "x", "x", actor=actor),

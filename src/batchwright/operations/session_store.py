@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import network_of
@@ -59,6 +59,18 @@ def note_use(connection: Connection, key: int, now: datetime) -> None:
     """Write down when a session was used last."""
     later = (user_session.c.id == key) & (user_session.c.last_used_at < now)
     connection.execute(update(user_session).where(later).values(last_used_at=now))
+
+
+def password_given_at(connection: Connection, key: int) -> datetime | None:
+    """When the password was given last in a session; it begins with it. None where there is no such session."""
+    given = func.coalesce(user_session.c.password_at, user_session.c.created_at)
+    at: datetime | None = connection.scalar(select(given).where(user_session.c.id == key))
+    return at
+
+
+def note_password(connection: Connection, key: int, now: datetime) -> None:
+    """Write down that the password was given again in a session."""
+    connection.execute(update(user_session).where(user_session.c.id == key).values(password_at=now))
 
 
 def signed_in_from(connection: Connection, user_id: int, network: str) -> bool:

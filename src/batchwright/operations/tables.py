@@ -151,6 +151,7 @@ user_session = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("last_used_at", UtcTime, nullable=False, comment="to the minute"),
     Column("expires_at", UtcTime, nullable=False, comment="whatever its use"),
+    Column("password_at", UtcTime, comment="when the password was given again; empty: not since it began"),
     Column("ended_at", UtcTime, comment="signed out, or ended by somebody"),
     sqlite_autoincrement=True,
 )

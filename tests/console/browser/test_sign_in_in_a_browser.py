@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
+from batchwright.operations.access.confirming import GOOD_FOR
 from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.access.users import list_users
 from batchwright.operations.app import Application
+from batchwright.operations.tables import user_session
 from tests.console.browser.site import cut, site
 from tests.support.rungs import depth
 
@@ -98,6 +101,24 @@ def test_from_the_link_of_serve_to_another_password_everything_is_done_by_keyboa
     page.fill("#password", NEW)
     page.keyboard.press("Enter")
     expect(page.locator(".who")).to_have_text(ADA)
+
+    with app.database.write() as connection:  # a quarter of an hour later
+        connection.execute(update(user_session).values(created_at=app.clock.now() - GOOD_FOR))
+    page.goto("/users/add")
+    page.fill("#email", "bob@example.com")
+    page.keyboard.press("Enter")
+    expect(page).to_have_title("Confirm it is you · Batchwright")
+    assert len(list_users(app)) == 1
+    look(page)
+    for password in (OLD, NEW):
+        expect(page.locator("#confirm_password")).to_have_value("")
+        page.focus("#confirm_password")
+        page.keyboard.type(password)
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+    expect(page.get_by_text("By this link bob@example.com sets a password")).to_be_visible()
+    assert len(list_users(app)) == 2
+
     stranger_page = stranger(scheme)
     for path in ("/reset", "/reset?code=x"):
         stranger_page.goto(path)

@@ -19,6 +19,7 @@ from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import routes, static_files
 from batchwright.console.pages.render import Renderer, renderer_of
 from batchwright.console.pages.sharing import SharedLooks
+from batchwright.console.pages.visit import Answered
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
 from batchwright.engine.errors import Refused
@@ -43,6 +44,7 @@ def make_pages(app: Application, traffic: Traffic) -> FastAPI:
         web.include_router(module.pages)
     web.add_exception_handler(RequestValidationError, _of_validation)
     web.add_exception_handler(HTTPException, _of_http)
+    web.add_exception_handler(Answered, _of_answered)
     for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, ReadTooLong, Exception):
         web.add_exception_handler(kind, _of_exception)
     return web
@@ -93,6 +95,11 @@ def _visit_of(request: Request) -> Any:
 
 async def _of_exception(request: Request, error: Exception) -> Response:
     return _page_of(request, problem_of(error) or unforeseen())
+
+
+async def _of_answered(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Answered)
+    return error.response
 
 
 async def _of_http(request: Request, error: Exception) -> Response:

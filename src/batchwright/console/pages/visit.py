@@ -14,20 +14,23 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
+from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
 from batchwright.console.pages.render import LIVE, news, renderer_of, zone_of
-from batchwright.console.pages.session import POSTED, VISITOR, Visitor
+from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem
 from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.read_limit import READ_SECONDS
-from batchwright.operations.access.permissions import ROLES, Right, permit
+from batchwright.operations.access.confirming import PASSWORD, confirm_password, password_is_due
+from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
 from batchwright.operations.access.users import show_me
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
@@ -151,7 +154,8 @@ class Visit:
         text = text_of(form, "form_key")
         if text is None or principal is None:
             return act()
-        said = [self.request.url.path, *sorted((name, str(value)) for name, value in form.multi_items())]
+        sent = ((name, str(value)) for name, value in form.multi_items() if name != PASSWORD)
+        said = [self.request.url.path, *sorted(sent)]
         key = Key(principal.user_key, f"form-{text}", sha256(repr(said).encode()).hexdigest())
         kept = answer_once(self.app, key, lambda: _kept(act()), lambda run_id: None)
         return Response(kept.body, kept.status, dict(kept.headers))
@@ -206,6 +210,43 @@ FORM: Final = POSTED
 """The default of the parameter ``form`` of an act: what was sent, checked to come from a page of ours."""
 
 
+class Answered(Exception):
+    """What was sent is answered before the act, which is not done."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+async def _confirmed(request: Request, visit: Visit = VISIT, form: FormData = FORM) -> None:
+    """Have the password asked for where it is due. The page that asks holds what was sent, and sends it again beside
+    the password: then the act goes on.
+    """
+    if not await run_in_threadpool(password_is_due, visit.app, visit.actor):
+        return
+    given, refused = form.get(PASSWORD), None
+    if isinstance(given, str):
+        try:
+            await in_lane(request, confirm_password, given, actor=visit.actor)
+            return
+        except Forbidden:
+            raise
+        except Refused as error:
+            refused = error
+    raise Answered(await run_in_threadpool(_confirm_page, visit, form, refused))
+
+
+def _confirm_page(visit: Visit, form: FormData, refused: Refused | None) -> Response:
+    own = (CSRF_FIELD, PASSWORD)
+    sent = [(name, text) for name, text in form.multi_items() if isinstance(text, str) and name not in own]
+    about, here = visit.request.path_params.get("email"), quote(visit.request.url.path)
+    status = status_of(refused).value
+    page = visit.page(
+        "confirm_password.html", status=status, refused=refused, sent=sent, about=about, here=here
+    )
+    return with_retry_after(page, refused)
+
+
 class Pages(APIRouter):
     """The pages and acts of one noun."""
 
@@ -221,14 +262,20 @@ class Pages(APIRouter):
         add = self._add("GET", path, right)
         return lambda function: add(_looked_at(function, shared=shared))
 
-    def act(self, path: str, right: Right) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def act(
+        self, path: str, right: Right, *, asks_password: bool | None = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function what a form does that is sent to a path. It takes ``visit`` and ``form``, calls
         one operation and returns `Visit.go`, or the page of the form again with what was refused.
+
+        An act of administrators asks for the password again, where that was not given lately, unless it says that it
+        does not: what only stops something must not wait for that. An act of others asks if it says so.
         """
-        return self._add("POST", path, right)
+        asks = right is Right.ADMINISTER if asks_password is None else asks_password
+        return self._add("POST", path, right, asks_password=asks)
 
     def _add(
-        self, method: str, path: str, right: Right
+        self, method: str, path: str, right: Right, *, asks_password: bool = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def permitted(visit: Visit = VISIT) -> None:
             permit(visit.app, visit.actor, right, f"{method} {path}")
@@ -236,9 +283,13 @@ class Pages(APIRouter):
         return self.api_route(
             path,
             methods=[method],
-            dependencies=[Depends(permitted), *([POSTED] if method == "POST" else [])],
+            dependencies=[
+                Depends(permitted),
+                *([POSTED] if method == "POST" else []),
+                *([Depends(_confirmed)] if asks_password else []),
+            ],
             response_model=None,
-            openapi_extra={"x-role": right.value},
+            openapi_extra={"x-role": right.value, "x-asks-password": asks_password},
         )
 
 

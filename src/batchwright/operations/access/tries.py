@@ -98,14 +98,20 @@ def _check_free(free_at: datetime | None, now: datetime) -> None:
         raise TooManyTries(min(free_at - now, LONGEST_DELAY))
 
 
-def forgive_try(connection: Connection, counted: Sequence[Counted], now: datetime) -> int:
-    """Take a try back that succeeded, and with it those of its user; how many failed since they signed in last."""
-    user, address, told = (each.hash for each in counted)
-    rows = sign_in_store.lock_tries(connection, [user, address, told], now)
+def forgive_try(
+    connection: Connection, counted: Sequence[Counted], now: datetime, *, told: bool = True
+) -> int:
+    """Take a try back that succeeded, and with it those of its user; how many failed since they signed in last.
+
+    Where the user is not `told` of those, they are told when they sign in next.
+    """
+    user, address, since = (each.hash for each in counted)
+    rows = sign_in_store.lock_tries(connection, [user, address, since], now)
+    failed = max(0, int(rows[since]["tries"]) - 1)
     sign_in_store.set_tries(connection, user, 0, now, now)
     sign_in_store.set_tries(connection, address, max(0, rows[address]["tries"] - 1), now, now)
-    sign_in_store.set_tries(connection, told, 0, now, now)
-    return max(0, int(rows[told]["tries"]) - 1)
+    sign_in_store.set_tries(connection, since, 0 if told else failed, now, now)
+    return failed
 
 
 def forgive_user(connection: Connection, email: str, address: str, now: datetime) -> None:

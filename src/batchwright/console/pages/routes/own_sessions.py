@@ -37,7 +37,7 @@ def ask_others(visit: Visit = VISIT) -> Response:
     return visit.confirmation(_ending_others())
 
 
-@pages.act(f"{SESSIONS}/end", Right.LOOK)
+@pages.act(f"{SESSIONS}/end", Right.LOOK, asks_password=True)
 def end_others(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """End all other sessions."""
     end_sessions(visit.app, visit.email, actor=visit.actor, but_own=True)
@@ -50,7 +50,7 @@ def ask(session_id: int, visit: Visit = VISIT) -> Response:
     return visit.confirmation(_ending(session_id, facts_of_session(visit, visit.email, session_id)))
 
 
-@pages.act(f"{SESSIONS}/{{session_id}}/end", Right.LOOK)
+@pages.act(f"{SESSIONS}/{{session_id}}/end", Right.LOOK, asks_password=True)
 def end(session_id: int, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """End a session."""
     try:

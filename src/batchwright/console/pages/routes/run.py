@@ -56,7 +56,7 @@ def _add(act: Act) -> None:
     def ask(run_id: str, visit: Visit = VISIT) -> Response:
         return visit.confirmation(act.ask(show_run(visit.app, run_id, actor=visit.actor)))
 
-    @pages.act(f"/runs/{{run_id}}/{act.name}", act.right)
+    @pages.act(f"/runs/{{run_id}}/{act.name}", act.right, asks_password=False)
     def do(run_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
         try:
             check_expected(visit, run_id, text_of(form, "expected"))

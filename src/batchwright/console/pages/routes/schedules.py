@@ -109,7 +109,7 @@ def ask_to_hold(visit: Visit = VISIT) -> Response:
     return visit.confirmation(_holding(visit))
 
 
-@pages.act("/hold-schedules", Right.ADMINISTER)
+@pages.act("/hold-schedules", Right.ADMINISTER, asks_password=False)
 def hold(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let nothing fire."""
 
@@ -132,7 +132,7 @@ def ask_to_release(visit: Visit = VISIT) -> Response:
     return visit.confirmation(_releasing(visit))
 
 
-@pages.act("/release-schedules", Right.ADMINISTER)
+@pages.act("/release-schedules", Right.ADMINISTER, asks_password=False)
 def release(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let the schedules fire again."""
 

@@ -1,0 +1,69 @@
+"""The password, asked again of who is signed in: whoever finds an open browser cannot widen what anybody may do.
+
+Which acts ask is told by the doors; every other door takes a token, which is shown at each call.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from batchwright.engine.errors import Refused
+from batchwright.operations import session_store, user_store
+from batchwright.operations.access import audit
+from batchwright.operations.access.passwords import password_fits
+from batchwright.operations.access.permissions import Right, permit
+from batchwright.operations.access.tries import count_try, forgive_try, tries_at_password
+from batchwright.operations.access.users import existing_user
+from batchwright.operations.actor import Actor
+from batchwright.operations.app import Application
+
+GOOD_FOR: Final = timedelta(minutes=15)
+"""So long after a password was given it is not asked again."""
+PASSWORD: Final = "confirm_password"
+"""The field of a refused one."""
+
+log = structlog.get_logger()
+
+
+def password_is_due(app: Application, actor: Actor) -> bool:
+    """Whether the actor acts by a session in which their password was not given within `GOOD_FOR`."""
+    if actor.principal is None or actor.principal.session_key is None:
+        return False
+    with app.database.read_autocommit() as connection:
+        given_at = session_store.password_given_at(connection, actor.principal.session_key)
+    # Of a clock that was ahead means nothing, but a little: web processes have clocks of their own.
+    return given_at is None or abs(app.clock.now() - given_at) >= GOOD_FOR
+
+
+def confirm_password(app: Application, password: str, *, actor: Actor) -> None:
+    """Note that the actor, who is signed in, gave their password again in their session.
+
+    It takes as long as a sign-in, in the same lane. Refuses a wrong one, and raises `TooManyTries` after several: they
+    are counted with those at signing in.
+    """
+    permit(app, actor, Right.LOOK, "user.confirm_password")
+    principal = actor.principal
+    if principal is None or principal.session_key is None:
+        raise Refused(
+            "only who is signed in gives their password again", field="actor", remedy="Sign in first"
+        )
+    with app.database.read() as connection:
+        user = existing_user(connection, actor.name)
+        counted = tries_at_password(connection, user["email"], user["id"], principal.address)
+    count_try(app, counted)
+    fits = password_fits(user["password_hash"], password)
+    now = app.clock.now()
+    with app.database.write() as connection:
+        there = user_store.user_by_email(connection, user["email"], kept=True)
+        if fits and there is not None and there["password_hash"] == user["password_hash"]:
+            # Who signs in next is told of the tries that failed.
+            forgive_try(connection, counted, now, told=False)
+            session_store.note_password(connection, principal.session_key, now)
+            audit.record(connection, actor, "user.confirm_password", user["email"], now=now)
+            return
+        audit.record(connection, actor, "user.confirm_password_failed", user["email"], now=now)
+    log.warning("a password that was asked again was wrong", email=user["email"], address=principal.address)
+    raise Refused("the password is wrong", field=PASSWORD, remedy="Type it again")
