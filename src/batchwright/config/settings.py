@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -273,6 +274,11 @@ class Settings(_Model):
     def console_url(self) -> str | None:
         """`base_url` where somebody gave it: at its default nothing answers as long as there is no console."""
         return self.base_url if "base_url" in self.model_fields_set else None
+
+    @property
+    def base_path(self) -> str:
+        """The path of `base_url`, below which people see the service: "/billing"; empty where it has none."""
+        return urlsplit(self.base_url).path
 
     def lines(self) -> tuple[SettingLine, ...]:
         """Every setting with its value as text and its origin, for `config show`. Passwords are hidden."""

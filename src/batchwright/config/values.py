@@ -14,6 +14,7 @@ from batchwright.config.addresses import parsed
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES_IN = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_PLAIN_PATH = re.compile(r"(/(?!\.)[\w.~-]+)*/*", re.ASCII)
 _CEILING = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*(%?)")
 
 
@@ -125,12 +126,14 @@ def error_ceiling(text: str) -> str:
 
 
 def web_address(text: str) -> str:
-    """An `http` or `https` address without a slash at its end."""
+    """An `http` or `https` address, perhaps with a path, without a slash at its end."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or _port_is_wrong(text):
         raise ValueError("is not the address of a web server")
     if "@" in parts.netloc:
         raise ValueError("has a user name or a password in it, and is shown in every mail")
+    if "?" in text or "#" in text or not _PLAIN_PATH.fullmatch(parts.path):
+        raise ValueError("has more after its host than a path of letters, digits and the signs . _ ~ -")
     return text.rstrip("/")
 
 

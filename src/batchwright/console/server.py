@@ -18,6 +18,7 @@ from batchwright.console.api.application import make_web
 from batchwright.console.envelope import Envelope
 from batchwright.console.metrics import MetricsDoor, registry_of
 from batchwright.console.pages.application import Fork, make_pages
+from batchwright.console.prefix import Prefix
 from batchwright.console.probes import Probes
 from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
@@ -40,7 +41,10 @@ def make_asgi(
     web.router.routes.extend(MetricsDoor(app, registry_of(app, traffic)).routes())
     base = urlsplit(app.settings.base_url)
     hosts = {*LOOPBACK, _as_host(host), (base.hostname or "").lower()}
-    return Envelope(Fork(web, make_pages(app, traffic)), hosts=hosts, https=base.scheme == "https")
+    inner: ASGIApp = Fork(web, make_pages(app, traffic))
+    if app.settings.base_path:
+        inner = Prefix(inner, app.settings.base_path)
+    return Envelope(inner, hosts=hosts, https=base.scheme == "https")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from batchwright.console.pages import static_files
 from batchwright.console.pages.formats import FILTERS
+from batchwright.console.prefix import prefixed
 from batchwright.operations.app import Application
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -86,10 +87,13 @@ class Renderer:
         loaded = self._environment.get_template(template)
         region = request.headers.get(LIVE, "")
         if not region or status != 200:
-            return HTMLResponse(loaded.render(known), status)
+            return self._answer(loaded.render(known), status)
         if not _REGION.fullmatch(region) or region not in loaded.blocks:
             return Response(status_code=404)
-        return HTMLResponse("".join(loaded.blocks[region](loaded.new_context(known))))
+        return self._answer("".join(loaded.blocks[region](loaded.new_context(known))), status)
+
+    def _answer(self, html: str, status: int) -> Response:
+        return HTMLResponse(prefixed(html, self._app.settings.base_path), status)
 
     def _values(self, request: Request) -> dict[str, Any]:
         """What every template knows, also that of an error of who is not signed in."""

@@ -141,7 +141,8 @@ def keep_session(request: Request, response: Response, reference: str) -> None:
 def forget_session(request: Request, response: Response) -> None:
     """Have the browser forget its session."""
     name = _cookie(request, COOKIE)
-    response.delete_cookie(name, path="/", secure=is_secure(request), httponly=True, samesite="lax")
+    path, secure = cookie_path(request), is_secure(request)
+    response.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
 
 
 def reference_of(request: Request) -> str | None:
@@ -172,14 +173,23 @@ def is_secure(request: Request) -> bool:
     return "https" in (request.url.scheme, urlsplit(app.settings.base_url).scheme)
 
 
+def cookie_path(request: Request) -> str:
+    """To which addresses a browser tells our cookies: all below the path of `base_url`."""
+    app: Application = request.app.state.application
+    return app.settings.base_path or "/"
+
+
 def _cookie(request: Request, name: str) -> str:
-    """A cookie of that prefix is taken by a browser only over https, for this host alone and for all paths."""
-    return f"__Host-{name}" if is_secure(request) else name
+    """A browser takes a cookie of these names only over https, of the first for this host alone and all paths."""
+    if not is_secure(request):
+        return name
+    return f"__Host-{name}" if cookie_path(request) == "/" else f"__Secure-{name}"
 
 
 def _set_cookie(request: Request, response: Response, name: str, value: str) -> None:
+    path, secure = cookie_path(request), is_secure(request)
     response.set_cookie(
-        _cookie(request, name), value, path="/", secure=is_secure(request), httponly=True, samesite="lax"
+        _cookie(request, name), value, path=path, secure=secure, httponly=True, samesite="lax"
     )
 
 

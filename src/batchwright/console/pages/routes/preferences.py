@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from batchwright.console.pages.open_forms import open_page
 from batchwright.console.pages.render import ZONE_COOKIE, zone_of
+from batchwright.console.pages.session import cookie_path
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
@@ -55,7 +56,7 @@ def choose_of_browser(visit: Visit = VISIT, form: FormData = FORM) -> Response:
         return _page(visit, str(show_me(visit.app, actor=visit.actor)["mail"]), refused=refused)
     answer = visit.go(PATH, done="browser")
     for name, value in ((ZONE_COOKIE, zone), (KEYS_COOKIE, "on" if "keys" in form else "off")):
-        answer.set_cookie(name, value, max_age=A_YEAR, path="/", samesite="lax")
+        answer.set_cookie(name, value, max_age=A_YEAR, path=cookie_path(visit.request), samesite="lax")
     return answer
 
 

@@ -5,6 +5,8 @@
   const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
   const QUIET_MINUTES = 5, SLOW_SECONDS = 10, SPEAK_SECONDS = 10;
   const spoken = $("#spoken"), lost = $("#lost"), dialog = $("#dialog");
+  const base = $("link[rel=stylesheet]").getAttribute("href").split("/static/")[0];  // the path of base_url
+  const cookie = (name, value) => { document.cookie = `${name}=${value}; path=${base || "/"}; max-age=31536000; samesite=lax`; };
 
   // -- Speaking: one sentence at a time, at most every ten seconds, the newest last.
   let saidAt = -1e9, waiting = null;
@@ -147,7 +149,7 @@
 
   // -- Times: the zone of the browser, the clock of the server, durations that go on.
   const own = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-  const keep = (zone) => { document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=lax`; };
+  const keep = (zone) => cookie("zone", zone);
   if (!/(^|; )zone=/.test(document.cookie)) keep(own);
   const clock = $("[data-clock]");
   const ahead = clock ? new Date(clock.dateTime) - Date.now() : 0;
@@ -184,8 +186,6 @@
     for (const box of $$(`input[type=checkbox][name="${event.target.dataset.checkAll}"]`)) { box.checked = event.target.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
   });
 
-  document.addEventListener("change", ({ target }) => {  // how many boxes of a column are ticked
-    const said = target.name && $(`[data-count-of="${target.name}"]`);
   // -- What is ticked holds for what the list shows: a link or a filter that leads to more of it says that it is gone.
   const GONE = "ticks-gone";
   const ticked = () => $$("[data-count-of]").some((said) => $(`input[name="${said.dataset.countOf}"]:checked, #select-all input:checked`));
@@ -197,6 +197,8 @@
     link.href = there;
   });
 
+  document.addEventListener("change", ({ target }) => {  // how many boxes of a column are ticked
+    const said = target.name && $(`[data-count-of="${target.name}"]`);
     const count = said ? $$(`input[type=checkbox][name="${target.name}"]:checked`).length : 0;
     if (said) said.textContent = count ? `${count} ticked:` : "With what is ticked:";
   });
@@ -204,7 +206,7 @@
   // -- Keys. Off by the box on their sheet.
   const GO = { o: "/", r: "/runs", u: "/usage-inputs", a: "/asset-line-items", f: "/forecast", b: "/billing-utilities", s: "/schedules", j: "/jobs", m: "/mail" };
   const KEYS = [["/", "Search"], ["j k", "Next and previous row"], ["Enter", "Open the row"], ["x", "Select the row"], ["p", "Pause updates"], ["?", "This sheet"], ["Esc", "Close a dialog"],
-    ...Object.entries(GO).map(([key, where]) => [`g ${key}`, $(`.side a[href="${where}"]`)?.textContent.trim()])].filter(([, what]) => what);
+    ...Object.entries(GO).map(([key, where]) => [`g ${key}`, $(`.side a[href="${base}${where}"]`)?.textContent.trim()])].filter(([, what]) => what);
   const off = () => /(^|; )keys=off/.test(document.cookie);
   const element = (name, text, attributes = {}) => { const made = document.createElement(name); made.textContent = text; for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); return made; };
   const sheet = () => {
@@ -212,7 +214,7 @@
     for (const [key, what] of KEYS) { const pair = element("div", ""), term = element("dt", ""); term.append(element("kbd", key)); pair.append(term, element("dd", what)); list.append(pair); }
     const box = element("input", "", { type: "checkbox", id: "keys-on" }), line = element("div", "", { class: "field check" });
     box.checked = !off();
-    box.addEventListener("change", () => { document.cookie = `keys=${box.checked ? "on" : "off"}; path=/; max-age=31536000; samesite=lax`; });
+    box.addEventListener("change", () => cookie("keys", box.checked ? "on" : "off"));
     line.append(box, element("label", "Keys of one letter work", { for: "keys-on" }));
     const shut = element("button", "Close", { type: "button", class: "button" });
     shut.addEventListener("click", () => dialog.close());
@@ -234,7 +236,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || off() || dialog.open || event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
     const key = event.key;
-    if (performance.now() - gone < 1500 && GO[key] && $(`.side a[href="${GO[key]}"]`)) { location.href = GO[key]; return; }
+    if (performance.now() - gone < 1500 && GO[key] && $(`.side a[href="${base}${GO[key]}"]`)) { location.href = base + GO[key]; return; }
     gone = key === "g" ? performance.now() : -1e9;
     if (key === "/") { $("#search")?.focus(); event.preventDefault(); }
     if (key === "j") step(1);
