@@ -26,8 +26,9 @@ What the API could be open to, and what tries it; where no module is named a tes
 - Headers missing on errors, a trace in them: `test_envelope`.
 - Nobody knows who did what: `test_envelope` (the access log), `test_roles_over_http` (refusals), `test_streams`.
 
-Decided: sessions, passwords, CSRF tokens and links in mail are the console's. A token from a new address is not told
-apart: access log and audit trail have user and address of each call. HEAD is refused, as is each method without a door.
+Sessions, passwords, forms and links in mail are the pages': `test_page_security`. Decided: a token from a new address
+is not told apart: access log and audit trail have user and address of each call. HEAD is refused, as is each method
+without a door.
 """
 
 from __future__ import annotations
