@@ -13,7 +13,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.tables import IDLE_END, app_user, signing_key, user_session, user_token
 
 # Before every act, so it is made once: the making takes longer than the answer.
-_FOR_PERMISSION = (
+_WITH_CREDENTIAL = (
     select(
         *(app_user.c.id, app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled),
         *(user_token.c.id.label("token_id"), user_token.c.role.label("token_role")),
@@ -36,14 +36,15 @@ _FOR_PERMISSION = (
         & (user_session.c.expires_at > bindparam("now"))
         & (user_session.c.last_used_at > bindparam("idle_since")),
     )
-    .where(
-        or_(
-            app_user.c.id == bindparam("user_id"),
-            app_user.c.os_user == bindparam("os_user"),
-            app_user.c.os_user.in_(bindparam("names", expanding=True)),
-            app_user.c.email.in_(bindparam("names", expanding=True)),
-            app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
-        )
+)
+_OF_PRINCIPAL = _WITH_CREDENTIAL.where(app_user.c.id == bindparam("user_id"))
+_FOR_PERMISSION = _WITH_CREDENTIAL.where(
+    or_(
+        app_user.c.id == bindparam("user_id"),
+        app_user.c.os_user == bindparam("os_user"),
+        app_user.c.os_user.in_(bindparam("names", expanding=True)),
+        app_user.c.email.in_(bindparam("names", expanding=True)),
+        app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
     )
 )
 
@@ -51,20 +52,22 @@ _FOR_PERMISSION = (
 def users_for_permission(
     connection: Connection, actor: Actor, names: Collection[str], now: datetime
 ) -> Sequence[RowMapping]:
-    """The users that the actor may be, and those of one of these names; where there are others only, the first of all.
+    """The users that the actor may be, and those of one of these names; where there are others only, the first of all,
+    unless a principal alone is asked for.
 
     Beside the actor's principal `token_id` and `token_role` of their token, as long as that is good, or `session_id`.
     """
     principal = actor.principal
-    values = {
-        "os_user": actor.os_user if principal is None else None,
+    values: dict[str, Any] = {
         "user_id": principal and principal.user_key,
         "token_id": principal and principal.token_key,
         "session_id": principal and principal.session_key,
-        "names": list(names),
         "now": now,
         "idle_since": now - IDLE_END,
     }
+    if principal is not None and not names:  # at each call of the web
+        return connection.execute(_OF_PRINCIPAL, values).mappings().all()
+    values |= {"os_user": actor.os_user if principal is None else None, "names": list(names)}
     return connection.execute(_FOR_PERMISSION, values).mappings().all()
 
 

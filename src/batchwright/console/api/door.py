@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -173,8 +174,9 @@ def _media_type(route: APIRoute) -> str | None:
 def _enter(request: Request, right: Right, act: str) -> Call:
     """Who calls, if they may. Raises `Unauthenticated`, `Problem` (429) and `Forbidden`."""
     app: Application = request.app.state.application
-    actor = authenticated(request)
-    permit(app, actor, right, act)
+    with app.database.snapshot():
+        actor = authenticated(request)
+        permit(app, actor, right, act)
     return Call(app, actor, request, request.app.state.traffic, request.state.held)
 
 
@@ -251,7 +253,8 @@ class Doors(APIRouter):
                 one without a body.
             others: refusals beyond those of every door.
             form: what sets a file apart from other answers of the operation, at the end of its ``operationId``.
-            heavy: whether it reads much, and is kept to a lane of its own, with few at a time for each caller.
+            heavy: whether it reads much, as every file does, and is kept to a lane of its own, with few at a time for
+                each caller.
             name: the ``operationId`` of one of several doors that lead to the same operation.
             secret: whether the answer holds something that is told once: it is not kept for an `Idempotency-Key`.
         """
@@ -267,7 +270,8 @@ class Doors(APIRouter):
             told[304] = {"description": "Not changed since the answer of `If-None-Match`"}
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
         self.operations.add(operation)
-        extra: dict[str, Any] = {"x-role": right.value}
+        heavy = heavy or form is not None
+        extra: dict[str, Any] = {"x-role": right.value, **({"x-heavy": True} if heavy else {})}
         if method == "POST":
             extra["parameters"] = [PARAMETER]
         add = self.api_route(
@@ -287,9 +291,22 @@ class Doors(APIRouter):
         def add_as_told(function: Callable[..., Any]) -> Callable[..., Any]:
             if method == "POST":
                 function = keyed(function, _of_run, secret=secret)
+            elif method == "GET" and not heavy and not inspect.iscoroutinefunction(function):
+                function = _in_snapshot(function)
             return add(_in_lane(function) if heavy else function)
 
         return add_as_told
+
+
+def _in_snapshot(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The door of a read, all of which is of one state of the database."""
+
+    @functools.wraps(function)
+    def door(*, call: Call, **given: Any) -> Any:
+        with call.app.database.snapshot():
+            return function(call=call, **given)
+
+    return door
 
 
 def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """The database of an application: how to open it, and the two ways to talk to it, ``read`` and ``write``.
 
-``joined`` makes one transaction of all that a thread reads and writes.
+``joined`` makes one transaction of all that a thread reads and writes, ``snapshot`` of what it reads alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from batchwright.engine.store.engines import (
     open_lease_engine,
 )
 from batchwright.engine.store.migrating import newest_revision
-from batchwright.engine.store.read_limit import READ_SECONDS, limited
+from batchwright.engine.store.read_limit import READ_SECONDS, limited, told_as_too_long
 from batchwright.engine.store.side_files import make_database
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
@@ -74,12 +74,23 @@ class Joined:
                 log.exception("what follows a transaction has failed")
 
 
+class _Snapshot:
+    """The read transaction that the reads of a thread share, see ``Database.snapshot``; it begins with the first."""
+
+    def __init__(self) -> None:
+        self.open = ExitStack()
+        self.connection: Connection | None = None
+        self.revision: str | None = None
+        """The revision of the database, once it was asked for."""
+
+
 class _Writing(threading.local):
     """Which databases this thread is writing to, and which transactions its reads and writes are part of."""
 
     def __init__(self) -> None:
         self.to: set[str] = set()
         self.joined: dict[str, Joined] = {}
+        self.snapshots: dict[str, _Snapshot] = {}
 
 
 _writing = _Writing()
@@ -163,7 +174,15 @@ class Database:
         self._require_same_file()
         if (joined := self._joined_connection) is not None:
             yield joined
-            return
+        elif (snapshot := _writing.snapshots.get(self._place)) is not None:
+            with self._in_snapshot(snapshot) as connection:
+                yield connection
+        else:
+            with self._read() as connection:
+                yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection = connection.execution_options(batchwright_read=True)
@@ -176,11 +195,47 @@ class Database:
                 transaction.rollback()
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that this thread reads until the end of the block is of one state of the database, and costs one
+        transaction: for some short reads, whose time limit is that of one.
+
+        What it reads after it began to write, or after a read that raised, is of a later state.
+        """
+        if self._place in _writing.snapshots:
+            yield
+            return
+        snapshot = _writing.snapshots[self._place] = _Snapshot()
+        try:
+            with snapshot.open:
+                yield
+        finally:
+            self._leave_snapshot()
+
+    @contextmanager
+    def _in_snapshot(self, snapshot: _Snapshot) -> Iterator[Connection]:
+        if snapshot.connection is None:
+            snapshot.connection = snapshot.open.enter_context(self._read())
+        try:
+            with told_as_too_long():
+                yield snapshot.connection
+        except BaseException:
+            self._leave_snapshot()
+            raise
+
+    def _leave_snapshot(self) -> None:
+        _writing.snapshots.pop(self._place, None)
+
+    @contextmanager
     def read_autocommit(self) -> Iterator[Connection]:
         """A connection to read by a single statement: on PostgreSQL it saves the way there and back for a transaction
         around it, twice.
         """
-        if self.is_sqlite or READ_SECONDS.get() is not None or self._joined_connection is not None:
+        if (
+            self.is_sqlite
+            or READ_SECONDS.get() is not None
+            or self._joined_connection is not None
+            or self._place in _writing.snapshots
+        ):
             with self.read() as connection:
                 yield connection
             return
@@ -220,6 +275,7 @@ class Database:
 
     @contextmanager
     def _begun(self, connection: Connection, *, patient: bool) -> Iterator[None]:
+        self._leave_snapshot()
         turn = nullcontext() if self._turnstile is None else self._turnstile.turn()
         connection = connection.execution_options(**{LIMITED: not patient})
         try:
@@ -355,10 +411,14 @@ class Database:
             )
 
     def _revision_there(self) -> str | None:
+        snapshot = _writing.snapshots.get(self._place) or _Snapshot()
+        if snapshot.revision is not None:
+            return snapshot.revision
         if self.is_sqlite and (not Path(self.url.database or "").is_file() or self._is_foreign):
             return None
         try:
-            return self.revision_noted() or self.revision()
+            snapshot.revision = self.revision_noted() or self.revision()
+            return snapshot.revision
         except DatabaseError as error:  # nobody answers, or the file is something else
             self._refuse_who_only_reads(error)
             raise Refused(

@@ -26,15 +26,23 @@ def limited(connection: Connection) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    try:
+    with told_as_too_long():
         if connection.dialect.name == "sqlite":
             with _interrupted_after(connection, seconds):
                 yield
         else:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
             yield
+
+
+@contextmanager
+def told_as_too_long() -> Iterator[None]:
+    """Where a statement in the block is ended by the limit: raise `ReadTooLong`."""
+    try:
+        yield
     except DBAPIError as error:
-        if not is_cancelled(error):
+        seconds = READ_SECONDS.get()
+        if seconds is None or not is_cancelled(error):
             raise
         raise ReadTooLong(seconds) from error
 

@@ -14,9 +14,7 @@ doors = Doors("runs")
 COLUMNS = ("record_id", "outcome", "code", "message", "amount", "currency")
 
 
-@doors.door(
-    "GET", "/runs/{run_id}/outcomes.csv", run_outcomes, Right.LOOK, answers={200: CSV}, form="csv", heavy=True
-)
+@doors.door("GET", "/runs/{run_id}/outcomes.csv", run_outcomes, Right.LOOK, answers={200: CSV}, form="csv")
 def outcomes_csv(
     run_id: str, outcome: str | None = None, code: str | None = None, call: Call = CALL
 ) -> Response:
@@ -32,7 +30,6 @@ def outcomes_csv(
     Right.LOOK,
     answers={200: NDJSON},
     form="ndjson",
-    heavy=True,
 )
 def outcomes_ndjson(
     run_id: str, outcome: str | None = None, code: str | None = None, call: Call = CALL

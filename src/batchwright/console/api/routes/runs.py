@@ -100,8 +100,9 @@ async def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response:
 
 def _look(call: Call, run_id: str) -> tuple[Version | None, View]:
     """The version first: what changes between the two is answered, and no news once more."""
-    version = call.traffic.watch.version(run_id)
-    return version, show_run(call.app, run_id, actor=call.actor)
+    with call.app.database.snapshot():
+        version = call.traffic.watch.version(run_id)
+        return version, show_run(call.app, run_id, actor=call.actor)
 
 
 def _has_seen(call: Call, version: Version | None) -> bool:
