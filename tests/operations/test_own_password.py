@@ -104,7 +104,7 @@ def test_who_changes_their_password_stays_signed_in_there_and_nowhere_else(
     for reference in (there.reference, here.reference):
         with pytest.raises(Unauthenticated):
             authenticate_session(app, reference, ADDRESS)
-    assert authenticate_session(app, changed.reference, ADDRESS).name == JANE
+    assert authenticate_session(app, changed.reference, ADDRESS).actor.name == JANE
     with pytest.raises(SignInFailed):
         sign_in(app, JANE, OLD, address=ADDRESS)
     entry = next(one for one in list_audit(app) if one["act"] == "user.own_password")

@@ -14,14 +14,14 @@ from batchwright.operations.tables import IDLE_END, app_user, user_session
 
 # Before every page, so it is made once.
 _BY_HASH = (
-    select(user_session, app_user.c.email, app_user.c.disabled)
+    select(user_session, app_user.c.email, app_user.c.role, app_user.c.disabled)
     .join_from(user_session, app_user)
     .where(user_session.c.hash == bindparam("hash"))
 )
 
 
 def session_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
-    """The session, good or not, with `email` and `disabled` of its user."""
+    """The session, good or not, with `email`, `role` and `disabled` of its user."""
     return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
 
 

@@ -51,6 +51,7 @@ class Visitor:
     session_key: int
     csrf_token: str
     email: str
+    role: str
 
 
 def visitor(request: Request) -> Visitor:
@@ -63,14 +64,14 @@ def visitor(request: Request) -> Visitor:
     address, by_hand = address_of(request), LIVE not in request.headers
     try:
         with traffic.strangers.admit(address, reference):
-            actor = authenticate_session(app, reference, address, by_hand=by_hand)
+            actor, role = authenticate_session(app, reference, address, by_hand=by_hand)
     except Unauthenticated:
         raise _sign_in_first(request) from None
     request.state.user, request.state.door = actor.name, str(actor.door)
     traffic.limits.admit(actor.name)
     assert actor.principal is not None
     assert actor.principal.session_key is not None
-    return Visitor(actor, actor.principal.session_key, csrf_token(reference), actor.name)
+    return Visitor(actor, actor.principal.session_key, csrf_token(reference), actor.name, role)
 
 
 VISITOR: Final = Depends(visitor)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, RowMapping
@@ -25,6 +25,13 @@ NOTED_EVERY: Final = timedelta(minutes=1)
 """So often the last use of a session is noted."""
 
 log = structlog.get_logger()
+
+
+class SessionUser(NamedTuple):
+    """Who acts by a session, and the role that their user has now."""
+
+    actor: Actor
+    role: str
 
 
 def authenticate_token(app: Application, text: str | None, address: str) -> Actor:
@@ -52,7 +59,7 @@ def authenticate_token(app: Application, text: str | None, address: str) -> Acto
 
 def authenticate_session(
     app: Application, reference: str | None, address: str, *, by_hand: bool = True
-) -> Actor:
+) -> SessionUser:
     """The user of a session, by the reference that the browser holds, as they act on the pages from that address.
 
     Raises `Unauthenticated`, alike for a session that is unknown, has ended, or whose user is disabled. Its last use is
@@ -70,7 +77,8 @@ def authenticate_session(
     if by_hand and session["last_used_at"] <= now - NOTED_EVERY:
         _write(app, "session", session["id"], partial(session_store.note_use, key=session["id"], now=now))
     principal = Principal(session["user_id"], None, address, session["id"])
-    return Actor(session["email"], operating_system_user(), Door.CONSOLE, principal)
+    actor = Actor(session["email"], operating_system_user(), Door.CONSOLE, principal)
+    return SessionUser(actor, session["role"])
 
 
 def secret_hash(text: str) -> str:
