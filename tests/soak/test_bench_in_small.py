@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,15 @@ from sqlalchemy import text
 from batchwright.engine.store.database import Database
 from bench.__main__ import comparisons, table
 from bench.company import Company, fill
+from bench.doors import measure as measure_doors
+from bench.doors import pages_asked
 from bench.floor import touch_all
 from bench.growth import cases, fill_history, plans
 from bench.growth import measure as measure_growth
+from bench.history import History, prepare
 from bench.measure import Pair, Result, measure
-from bench.pages import History, prepare, reads
 from bench.pages import measure as measure_pages
+from bench.pages import reads
 from tests.engine.looks import LOOKS
 
 
@@ -99,6 +104,22 @@ def test_each_read_of_the_pages_has_its_times_and_its_plan(migrated_url: str) ->
     assert [line.split(" | ")[0] for line in lines] == [read.name for read in reads(history, 200)]
     lines = [line for line in lines if line.startswith(("runs", "run ", "outcomes"))]
     assert all("ix_" in line or "_index" in line or "uq_" in line or "_key" in line for line in lines), lines
+
+
+def test_every_filter_of_a_page_that_is_a_list_has_a_value_in_the_bench() -> None:
+    asked = [door for door, _ in pages_asked(defaultdict(int))]
+    assert len(asked) == len(set(asked)) > 120
+    assert {"/", "/runs period=2026-03", "/usage-inputs sums=true"} <= set(asked)
+
+
+@pytest.mark.long
+def test_every_door_and_every_page_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url, history = f"sqlite:///{tmp_path / 'bench.db'}", History(runs=400, large=3, records=4_000)
+    prepare(url, history, inputs=200)
+    asyncio.run(measure_doors("sqlite", url, history, of="both", like="", times=2))
+    lines = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) > 200
+    assert {line[1] for line in lines if "/api/" not in line[0]} == {"200", "204", "303"}
 
 
 def test_growth_names_what_each_repeated_statement_reads(migrated_url: str) -> None:
