@@ -56,7 +56,7 @@ MAY: Final = {
         "/runs/{run_id}/retry",
         *(
             f"/schedules/{{name}}/{act}"
-            for act in ("backfill", "edit", "pause", "remove", "resume", "run-now")
+            for act in ("backfill", "edit", "pause", "remove", "resume", "rewind", "run-now")
         ),
         "/ticked-runs",
         "/usage-inputs/add",
@@ -69,7 +69,7 @@ MAY: Final = {
         "/usage-inputs/{usage_input_id}/reset",
         "/usage-inputs/{usage_input_id}/unrate",
     ],
-    Right.BILLING: ["/billing-utilities/recalculation", "/imports"],
+    Right.BILLING: ["/billing-schedules/status", "/billing-utilities/recalculation", "/imports"],
     Right.ADMINISTER: [
         "/hold-schedules",
         "/release-schedules",

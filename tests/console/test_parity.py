@@ -65,6 +65,7 @@ WITHOUT_API = {
     "schedule": "a call of Python programs; over HTTP it is POST /schedules",
     "set_password": "is typed by who will know it, where nothing keeps what is typed",
     "what_is_asked": "a part of show_run",
+    "preview_rewind": "for a page that asks before an act",
     "show_selection": "for a page that asks before an act; POST /selections tells the same",
     "sum_usage_inputs": "for a page's list; POST /selections tells the same",
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
@@ -109,6 +110,7 @@ WITHOUT_COMMAND = {
     "change_password": "of who is signed in; the command is set_password",
     "sign_out": "ends the session of a browser",
     "show_me": "who one is there the system says: `whoami`",
+    "preview_rewind": "for a page that asks before an act; the command lists times: list_fires",
     "show_selection": "a command selects and acts at once",
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
 }
@@ -140,9 +142,6 @@ WITHOUT_PAGE = {
     "resume_run": "drives it here; release_run gives it to a worker",
     "backfill_window": "a preview of the backfill shows its times",
     "apply_schedules": "its file is on the machine; one by one there is a form",
-    "rewind_schedules": "puts right what a wrong clock recorded; by command or API",
-    "preview_billing_schedule_status": "is set by the program that bills, by command or API",
-    "set_billing_schedule_status": "is set by the program that bills, by command or API",
     "execute_batch": "a call of Python programs; on a page it is the form of a job",
 }
 

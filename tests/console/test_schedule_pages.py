@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from batchwright.console.pages import banners
 from batchwright.console.pages.schedule_form import shown_parameters, version_of_terms
 from batchwright.engine.errors import Refused
-from batchwright.engine.schedule import ScheduleRequest
+from batchwright.engine.schedule import NotRunCause, ScheduleRequest
+from batchwright.engine.store import schedules as store
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import list_runs
@@ -327,3 +328,31 @@ def test_times_are_foreseen_from_the_last_day_there_is_and_the_first_is_refused(
     assert (len(times["times"]), times["past_count"]) == (10, 7)
     with pytest.raises(Refused, match="beyond all times"):
         foresee_times(app, "0 0 12 * * ?", start=date.min, actor=ACTOR)
+
+
+def test_what_a_clock_that_was_ahead_recorded_is_told_in_numbers_and_left_behind(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app)
+    token = visit("operator")
+    assert "fires nothing until" not in web.get("/schedules/Nightly").text
+    now = app.clock.now()
+    to_come = now + timedelta(days=90)
+    with app.database.write() as connection:
+        (one,) = store.all_schedules(connection)
+        fire = store.Fire(to_come, to_come, 1, "not_run", cause=NotRunCause.PAUSED, reason="paused")
+        store.insert_fires(connection, [(one.id, fire)], now)
+        store.mark_recorded(connection, {one.id: to_come})
+    assert 'href="/schedules/Nightly/rewind"' in web.get("/schedules/Nightly").text
+    asked = web.get("/schedules/Nightly/rewind").text
+    told = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", asked))
+    assert told["Records of times to come that are taken away"] == "1"
+    assert told["Runs of such times, which stay"] == "0"
+    answer = send(web, "/schedules/Nightly/rewind", token, reason="the clock was wrong")
+    assert answer.headers["location"] == "/schedules/Nightly?done=schedule-rewound"
+    assert "fires nothing until" not in web.get("/schedules/Nightly").text
+    again = send(web, "/schedules/Nightly/rewind", token)
+    assert (again.status_code, refusal(again.text)[0]) == (
+        422,
+        "nothing is recorded ahead of the clock of 'Nightly'",
+    )

@@ -33,6 +33,7 @@ NAVIGATION: Final = (
     ("/runs", "Runs", "list"),
     ("/usage-inputs", "Usage inputs", "meter"),
     ("/asset-line-items", "Assets", "box"),
+    ("/billing-schedules", "Billing schedules", "paper"),
     ("/forecast", "Forecast", "chart"),
     ("/billing-utilities", "Billing utilities", "wrench"),
     ("/schedules", "Schedules", "clock"),

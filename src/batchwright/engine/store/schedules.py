@@ -192,15 +192,20 @@ def server_time(connection: Connection) -> datetime | None:
     return time
 
 
+def fires_ahead(connection: Connection, schedule: Schedule, now: datetime) -> list[StoredFire]:
+    """What is recorded of times of a schedule that have not come yet; a range may have begun."""
+    statement = select(schedule_fire).where(
+        schedule_fire.c.schedule_id == schedule.id, schedule_fire.c.last_nominal_time > now
+    )
+    return [_fire(row) for row in connection.execute(statement)]
+
+
 def forget_ahead(connection: Connection, schedule: Schedule, now: datetime) -> list[StoredFire]:
     """Take away what is recorded of times of a locked schedule that have not come yet: those records, as they were.
 
     Of a range that has begun what has come of it stays.
     """
-    statement = select(schedule_fire).where(
-        schedule_fire.c.schedule_id == schedule.id, schedule_fire.c.last_nominal_time > now
-    )
-    ahead = [_fire(row) for row in connection.execute(statement)]
+    ahead = fires_ahead(connection, schedule, now)
     connection.execute(delete(schedule_fire).where(schedule_fire.c.id.in_([fire.id for fire in ahead])))
     times = {
         name: min(at, now)

@@ -253,6 +253,28 @@ def rewind_schedules(
     return rewound
 
 
+def preview_rewind(app: Application, name: str, *, actor: Actor | None = None) -> View:
+    """What `rewind_schedules` would do to one schedule, in numbers. Changes nothing.
+
+    Returns `ahead_until` (up to when nothing fires; `None` where nothing is recorded ahead), `records` (of times to
+    come, which are taken away), `runs` (that were started for such times, and stay) and `next_fire_at` after it.
+    """
+    permit(app, actor, Right.LOOK, "schedule.show")
+    with app.database.read() as connection:
+        now = app.clock.now()
+        schedule = schedule_named(connection, name)
+        ahead = store.fires_ahead(connection, schedule, now)
+    coming = None
+    with suppress(CronError):  # its zone is no more in this machine's database of zones
+        coming = next(nominal_times(schedule, now), None)
+    return {
+        "ahead_until": instant(schedule.ahead_of(now)),
+        "records": len(ahead),
+        "runs": sum(fire.run_id is not None for fire in ahead),
+        "next_fire_at": instant(coming),
+    }
+
+
 def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
     """Delete a schedule with the record of its times, and return its JSON as it was. Its runs stay and go on."""
     permit_change(app, actor, "schedule.remove", name)

@@ -33,6 +33,7 @@ from batchwright.console.pages.visit import (
     Confirmation,
     ListAsked,
     Pages,
+    Pairs,
     Visit,
     text_of,
 )
@@ -46,8 +47,10 @@ from batchwright.operations.schedules.schedules import (
     fires_page,
     next_fires,
     pause_schedule,
+    preview_rewind,
     remove_schedule,
     resume_schedule,
+    rewind_schedules,
     run_now,
     show_schedule,
     update_schedule,
@@ -64,6 +67,7 @@ NOTICES.update(
         "schedule-paused": "The schedule is paused: it fires nothing until it is resumed.",
         "schedule-resumed": "The schedule fires again.",
         "schedule-run": "The run is submitted. The schedule is left alone.",
+        "schedule-rewound": "The schedule fires again from now on.",
         "schedule-removed": "The schedule is removed. Its runs stay.",
         "schedule-backfilled": "The runs are submitted; the times below have them.",
     }
@@ -88,6 +92,7 @@ class Act:
     do: Callable[[Visit, str, str | None], str | None]
     danger: bool = False
     typed: bool = False
+    facts: Callable[[Visit, str], Pairs] | None = None
 
 
 def _run(visit: Visit, name: str, reason: str | None) -> str:
@@ -101,6 +106,20 @@ def _pause(visit: Visit, name: str, reason: str | None) -> None:
 
 def _resume(visit: Visit, name: str, reason: str | None) -> None:
     resume_schedule(visit.app, name, actor=visit.actor, reason=reason)
+
+
+def _rewind(visit: Visit, name: str, reason: str | None) -> None:
+    rewind_schedules(visit.app, [name], actor=visit.actor, reason=reason)
+
+
+def _rewinding(visit: Visit, name: str) -> Pairs:
+    plan = preview_rewind(visit.app, name, actor=visit.actor)
+    return [
+        ("Fires nothing until (UTC)", plan["ahead_until"]),
+        ("Records of times to come that are taken away", f"{plan['records']:,}"),
+        ("Runs of such times, which stay", f"{plan['runs']:,}"),
+        ("Would fire next (UTC)", plan["next_fire_at"]),
+    ]
 
 
 def _remove(visit: Visit, name: str, reason: str | None) -> str:
@@ -129,6 +148,14 @@ ACTS: Final = {
         "It fires again. Its policy decides about the times of the pause.",
         "schedule-resumed",
         _resume,
+    ),
+    "rewind": Act(
+        "Let it fire again",
+        "Let {} fire again?",
+        "A clock that was ahead recorded times to come. They come again, also those that have a run already.",
+        "schedule-rewound",
+        _rewind,
+        facts=_rewinding,
     ),
     "remove": Act(
         "Remove",
@@ -261,6 +288,7 @@ def _add_act(path: str, act: Act) -> None:
                 ("Job", shown["job"]),
                 ("When", shown["description"]),
                 ("Next fire (UTC)", shown["next_fire_at"]),
+                *(act.facts(visit, name) if act.facts else ()),
             ],
             warning=act.warning,
             typed=name if act.typed else None,
@@ -314,6 +342,7 @@ def schedule(name: str, asked: Annotated[Asked, Query()], visit: Visit = VISIT) 
         times=times,
         broken=broken,
         recorded=recorded,
+        ahead_until=preview_rewind(visit.app, name, actor=visit.actor)["ahead_until"],
         parameters=shown_parameters(_job_of(visit, shown), shown["parameters"]),
     )
 

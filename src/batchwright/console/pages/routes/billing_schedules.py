@@ -1,0 +1,156 @@
+"""Billing schedules: the list, and setting their status on the way to the invoice, as it was foreseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from pydantic import Field
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from batchwright.console.pages.visit import (
+    FORM,
+    NOTICES,
+    VISIT,
+    Asked,
+    ListAsked,
+    Pages,
+    Visit,
+    text_of,
+)
+from batchwright.engine.errors import Changed, Refused
+from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.billing.billing_schedules import (
+    ALL_STATUSES,
+    STATUSES,
+    billing_schedules_page,
+    preview_billing_schedule_status,
+    set_billing_schedule_status,
+)
+from batchwright.operations.versions import version_of
+from batchwright.operations.views import View
+
+pages = Pages()
+PATH: Final = "/billing-schedules"
+NOTICES["status-set"] = "The billing schedules have their new status."
+
+
+class SchedulesAsked(ListAsked):
+    """Which billing schedules: those for which all of it holds."""
+
+    status: str | None = None
+    customer_id: str | None = None
+    asset_line_item_id: str | None = None
+    period: str | None = None
+    ready_by: str | None = None
+
+    def narrowing(self) -> dict[str, Any]:
+        """What is asked of the operation."""
+        return self.model_dump(exclude={"after", "limit", "done"})
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is filtered away."""
+        return any(self.narrowing().values())
+
+
+class StatusAsked(Asked):
+    """Which status for which billing schedules: those that are named, or all that are ready for invoice by a day."""
+
+    status: str | None = None
+    ready_by: str | None = None
+    billing_schedule_id: list[str] = Field(default_factory=list)
+
+
+@pages.page(PATH)
+def billing_schedules(asked: Annotated[SchedulesAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The list, by asset line item and period."""
+    refused, page = None, None
+    try:
+        page = billing_schedules_page(
+            visit.app, limit=asked.limit, after=asked.after, actor=visit.actor, **asked.narrowing()
+        )
+    except Refused as refusal:
+        refused = refusal
+    return visit.page(
+        "billing_schedules.html",
+        status=200 if refused is None else 422,
+        asked=asked,
+        statuses=ALL_STATUSES,
+        targets=list(STATUSES.values()),
+        page=page,
+        pager=None if page is None else visit.pager(page),
+        refused=refused,
+    )
+
+
+@pages.page(f"{PATH}/status", Right.BILLING)
+def ask_for_status(asked: Annotated[StatusAsked, Query()], visit: Visit = VISIT) -> Response:
+    """Which status for which schedules, and what that would do."""
+    ids = asked.billing_schedule_id
+    if asked.status is None or not (ids or asked.ready_by):
+        return _asking(visit, asked.status, asked.ready_by, ids)
+    try:
+        plan = _plan(visit, asked.status, asked.ready_by, ids)
+    except Refused as refused:
+        return _asking(visit, asked.status, asked.ready_by, ids, refused=refused)
+    return _asking(visit, asked.status, asked.ready_by, ids, plan=plan)
+
+
+@pages.act(f"{PATH}/status", Right.BILLING)
+def set_status(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Set it as it was foreseen; where something else would be done by now, that is shown, and asked for again."""
+    status, ready_by, reason = (text_of(form, name) for name in ("status", "ready_by", "reason"))
+    ids = [str(one) for one in form.getlist("billing_schedule_id")]
+
+    def do() -> Response:
+        set_billing_schedule_status(
+            visit.app,
+            ids or (None if ready_by else []),
+            status or "",
+            ready_by=ready_by,
+            seen=[text_of(form, "expected") or ""],
+            actor=visit.actor,
+            reason=reason,
+        )
+        return visit.go(PATH, done="status-set", status=status)
+
+    try:
+        return visit.once(form, do)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        plan = _plan(visit, status or "", ready_by, ids) if isinstance(refused, Changed) else None
+        return _asking(visit, status, ready_by, ids, plan=plan, refused=refused, reason=reason)
+
+
+def _plan(visit: Visit, status: str, ready_by: str | None, ids: Sequence[str]) -> View:
+    return preview_billing_schedule_status(
+        visit.app, ids or (None if ready_by else []), status, ready_by=ready_by, actor=visit.actor
+    )
+
+
+def _asking(
+    visit: Visit,
+    status: str | None,
+    ready_by: str | None,
+    ids: Sequence[str],
+    *,
+    plan: View | None = None,
+    refused: Refused | None = None,
+    reason: str | None = None,
+) -> Response:
+    return visit.page(
+        "billing_schedule_status.html",
+        status=200 if refused is None else 422,
+        targets=list(STATUSES.values()),
+        target=status,
+        ready_by=ready_by,
+        ids=ids,
+        plan=plan,
+        expected=None if plan is None else version_of(plan),
+        refused=refused,
+        reason=reason,
+    )
