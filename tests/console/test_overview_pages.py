@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -120,6 +121,35 @@ def test_months_can_be_bounded_and_what_is_no_month_is_refused(
     assert "Clear the filter" in web.get("/forecast?from=2099-01").text
     assert web.get("/forecast?from=2023-13").status_code == 422
     assert web.get("/forecast?by=week").status_code == 422
+
+
+def test_the_forecast_of_a_customer_a_product_and_some_months_is_shown_and_written_alike(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    token = visit("operator")
+    only: dict[str, Any] = {"customer_id": "C-1001", "product": "Compute Hours"}
+    lines = forecast(app, actor=ACTOR, since="2023-06", until="2023-06", **only)
+    assert lines
+    asked = only | {"from": "2023-06", "to": "2023-06"}
+    page = web.get("/forecast", params=asked).text
+    assert page.count('<td data-head="Rated"') == len(lines) == 1
+    link = re.search(r'href="(/forecast\.csv[^"]*)"', page)
+    assert link
+    assert web.get(unescape(link[1])).text.endswith("# 1 rows\r\n")
+    form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.partition("selections")[2]))
+    assert (form["from"], form["before"], form["all"]) == ("2023-06-01", "2023-07-01", "true")
+    form = {**form, "csrf_token": token, "status": ["Loaded", "Error"], "act": "draft-rate"}
+    asks = web.post("/usage-inputs/selections", data=form).text
+    assert re.search(r"Draft rate \d+ usage inputs?\?", asks)
+
+
+def test_a_filter_that_cannot_be_is_refused_beside_its_field(
+    web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    for asked, field in (("customer_id=C-9", "customer_id"), ("from=2023-06&to=2023-05", "to")):
+        answer = web.get(f"/forecast?by=product&{asked}")
+        assert (answer.status_code, f'href="#{field}"' in answer.text) == (422, True)
 
 
 def test_a_chart_draws_negative_amounts_below_zero_and_no_bar_for_what_is_not_forecast() -> None:

@@ -87,6 +87,42 @@ def test_a_product_without_a_draft_shows_none_and_not_zero(app: Application) -> 
     ]
 
 
+@pytest.mark.usefixtures("company")
+def test_each_line_can_be_of_a_customer_a_product_and_some_months_alone(app: Application) -> None:
+    assert forecast(app, "month", customer_id="CU-2") == [
+        {"month": "2023-06", **line("JPY", ("3.00", "300"), ("0.00", "0"))},
+        {"month": "2023-06", **line("USD", None, ("7.00", "0.70"))},
+    ]
+    names = {"customer_id": "CU-1", "customer_name": "Customer CU-1"}
+    assert forecast(app, "customer", product="data", since="2023-07", until="2023-07") == [
+        {**names, **line("USD", ("0.20", "2.00"), ("0.00", "0.00"))}
+    ]
+    assert forecast(app, "product", customer_id="CU-1", until="2023-06") == [
+        {"product": "data", **line("USD", ("0.10", "1.00"), ("5.00", "0.50"))}
+    ]
+    assert forecast(app, "month", since="2023-07") == forecast(app, "month")[2:]
+    assert forecast(app, "product", product="fax") == []
+
+
+@pytest.mark.parametrize(
+    ("only", "field"),
+    [
+        ({"customer_id": "CU-9"}, "customer_id"),
+        ({"customer_id": "CU\0"}, "customer_id"),
+        ({"since": "2023-13"}, "from"),
+        ({"until": "0000-01"}, "to"),
+        ({"until": "2023"}, "to"),
+        ({"since": "2023-02", "until": "2023-01"}, "to"),
+    ],
+)
+def test_what_a_forecast_cannot_be_narrowed_down_to_is_refused(
+    app: Application, only: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        forecast(app, **only)
+    assert refused.value.field == field
+
+
 def test_sums_beyond_a_bigint_are_shown_in_full(app: Application, write: Write) -> None:
     def fill(books: Books) -> None:
         asset = books.asset()

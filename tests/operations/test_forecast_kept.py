@@ -50,6 +50,18 @@ def company(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write(fill)
 
 
+def every_forecast(app: Application) -> list[Any]:
+    """By each, whole and narrowed down by all else."""
+    narrowed: list[dict[str, Any]] = [
+        {},
+        {"customer_id": "CU-1"},
+        {"product": "P-2"},
+        {"since": "2023-02", "until": "2023-03"},
+        {"customer_id": "CU-0", "product": "P-0", "until": "2023-03"},
+    ]
+    return [forecast(app, by, **only) for by in forecasts.CHOICES for only in narrowed]
+
+
 def stale(app: Application) -> list[tuple[int, int]]:
     with app.database.read() as connection:
         return forecast_blocks.read(connection, "month").stale
@@ -58,15 +70,15 @@ def stale(app: Application) -> list[tuple[int, int]]:
 @pytest.mark.on_both
 @pytest.mark.usefixtures("company")
 def test_blocks_are_added_up_some_at_a_time_and_anew_after_a_change(app: Application, write: Write) -> None:
-    asked = [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    asked = every_forecast(app)
     assert stale(app) == [(0, 4)]
     assert refresh_forecast(app)
     assert stale(app) == [(2, 4)]
-    assert asked == [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    assert asked == every_forecast(app)
     while refresh_forecast(app):
         pass
     assert stale(app) == []
-    assert asked == [(by, forecast(app, by)) for by in forecasts.CHOICES]
+    assert asked == every_forecast(app)
     with app.database.write() as connection:
         assets.lock(connection, [2, 3, 7])
     assert stale(app) == [(1, 1), (3, 3)]

@@ -337,6 +337,7 @@ forecast_block = Table(
     Column("month", Text, nullable=False, comment="JSON: the sums by month"),
     Column("customer", Text, nullable=False, comment="JSON: the sums by customer"),
     Column("product", Text, nullable=False, comment="JSON: the sums by product"),
+    Column("cell", Text, nullable=False, comment="JSON: the sums by month, customer and product at once"),
 )
 
 # Written with each change of an asset's inputs and schedules: its blocks are to be added up anew.

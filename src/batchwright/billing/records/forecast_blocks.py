@@ -46,12 +46,25 @@ def _mark(connection: Connection, blocks: bytes) -> None:
     Driver(connection).execute("INSERT INTO forecast_change (blocks) VALUES (?)", blocks)
 
 
-def read(connection: Connection, by: str) -> Blocks:
-    """What is added up, by ``month``, ``customer`` or ``product``, in a transaction that sees one state."""
+def read(connection: Connection, by: str, among: set[int] | None = None) -> Blocks:
+    """What is added up, by ``month``, ``customer``, ``product`` or ``cell``, in a transaction that sees one state.
+
+    Only of the blocks ``among`` them, where these are given.
+    """
     changed = _changed(connection)
-    rows = connection.execute(select(forecast_block.c.block, forecast_block.c[by])).all()
+    statement = select(forecast_block.c.block, forecast_block.c[by])
+    if among is not None:
+        statement = statement.where(forecast_block.c.block.in_(among))
+    rows = connection.execute(statement).all()
     good = {} if changed is None else {block: sums for block, sums in rows if block not in changed}
-    return Blocks(list(good.values()), list(_ranges(set(range(_blocks(connection))) - good.keys())))
+    every = set(range(_blocks(connection))) if among is None else among
+    return Blocks(list(good.values()), list(_ranges(every - good.keys())))
+
+
+def of_customer(connection: Connection, customer_key: int) -> set[int]:
+    """The blocks that hold assets of a customer."""
+    mine = asset_line_item.c.customer_key == customer_key
+    return set(connection.execute(select(asset_line_item.c.id // ASSETS).where(mine).distinct()).scalars())
 
 
 def take_changes(connection: Connection) -> bool:
@@ -80,7 +93,7 @@ def missing(connection: Connection, at_most: int) -> list[int]:
 
 
 def add(connection: Connection, block: int, sums: Mapping[str, str]) -> None:
-    """Store what a block comes to: JSON by month, customer and product."""
+    """Store what a block comes to: JSON by month, customer, product and cell."""
     connection.execute(insert(forecast_block).values(block=block, **sums))
 
 

@@ -24,16 +24,29 @@ FIGURES = (
 )
 
 
-@click.command("forecast", cls=Command, example="batchwright forecast --by customer")
+@click.command(
+    "forecast", cls=Command, example="batchwright forecast --by customer --from 2023-01 --to 2023-06"
+)
 @click.option(
     "--by", type=click.Choice(operation.CHOICES), default="month", help="A line for each; month without."
 )
+@click.option("--customer", "customer_id", metavar="ID", help="Only of one customer's assets.")
+@click.option("--product", metavar="PRODUCT", help="Only what is of one product.")
+@click.option("--from", "since", metavar="YYYY-MM", help="From this month on.")
+@click.option("--to", "until", metavar="YYYY-MM", help="Up to this month, included.")
 @format_option
-def forecast(by: operation.By, format: Format) -> None:
+def forecast(
+    by: operation.By,
+    customer_id: str | None,
+    product: str | None,
+    since: str | None,
+    until: str | None,
+    format: Format,
+) -> None:
     """Draft amounts beside rated ones.
 
     Superseded schedules are left out; a period counts to the month it begins in.
     """
     with application() as app:
-        rows = operation.forecast(app, by)
+        rows = operation.forecast(app, by, customer_id=customer_id, product=product, since=since, until=until)
     write_rows(rows, (*GROUPS[by], *FIGURES), format=format, nothing="Nothing is drafted or rated yet.")

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from sqlalchemy import Connection
 
 from batchwright.billing.exact import EXACT, ZERO, canonical, exactly
 from batchwright.billing.records import forecast_blocks
+from batchwright.billing.records.charges import customers
 from batchwright.billing.records.forecast import Kind, charged_inputs, figures
+from batchwright.engine.errors import Refused
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.checks import check_one_of
+from batchwright.operations.checks import Unknown, check_one_of
 from batchwright.operations.views import View
 
 By = Literal["month", "customer", "product"]
 CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
-
+Sorted = Literal["month", "customer", "product", "cell"]
+"""What the sums of a block are told apart by; those by cell are by all of it at once."""
+KEPT: Final[tuple[Sorted, ...]] = (*CHOICES, "cell")
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "month": ("month",),
+    "customer": ("customer_id", "customer_name"),
+    "product": ("product",),
+}
+"""What a line begins with."""
 
 BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
@@ -30,7 +41,18 @@ BLOCKS_AT_A_TIME: Final = 2
 BLOCKS_IN_MEMORY: Final = 10
 """Blocks of which a look has all prices and names at once."""
 
-_Sums = dict[tuple[str, str], "_Sum"]
+_Sums = dict[tuple[tuple[str, ...], str], "_Sum"]
+
+
+class Only(TypedDict, total=False):
+    """What narrows a forecast down, as a person writes it."""
+
+    customer_id: str | None
+    product: str | None
+    since: str | None
+    """The first month, YYYY-MM."""
+    until: str | None
+    """The last month, YYYY-MM, included."""
 
 
 @dataclass
@@ -58,27 +80,89 @@ class _Sum:
         self.units.update(units)
 
 
-def forecast(app: Application, by: By = "month", *, actor: Actor | None = None) -> list[View]:
+def forecast(
+    app: Application, by: By = "month", *, actor: Actor | None = None, **only: Unpack[Only]
+) -> list[View]:
     """Draft beside rated of the live usage schedules, a line for each month, customer or product and currency.
 
     Superseded schedules are left out, and so are those with neither figure. A period counts to the month it begins
     in. A draft is `None` where no schedule has one, a quantity where it would be one of several units. What is charged
     counts to the product that it was charged as. Sorted by month, customer id or product, then currency.
 
+    `only` leaves out all but what is of a customer, a product, or months. Refuses an unknown customer, and months that
+    cannot be read or end before they begin.
+
     Returns lines of `month` (YYYY-MM) | `customer_id, customer_name` | `product`, then
     `currency, draft_rated_quantity, draft_fee_amount, actual_quantity, fee_amount`.
     """
     permit(app, actor, Right.LOOK, "forecast")
     check_one_of(by, CHOICES, field="by")
+    wanted = _Wanted(**only)
+    wanted.check()
+    kept_by = wanted.kept_by(by)
     sums: _Sums = {}
     with app.database.read() as connection:
-        blocks = forecast_blocks.read(connection, by)
+        among = wanted.blocks(connection)
+        blocks = forecast_blocks.read(connection, kept_by, among)
         for text in blocks.good:
-            _merge(sums, text)
+            _merge(sums, text, by, wanted)
         for first, last in blocks.stale:
             for one in range(first, last + 1, BLOCKS_IN_MEMORY):
-                _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {by: sums})
+                fresh: _Sums = {}
+                _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {kept_by: fresh})
+                _merge(sums, _dumped(fresh), by, wanted)
     return [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the lines of a forecast are about."""
+
+    customer_id: str | None = None
+    product: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def check(self) -> None:
+        """Refuse months that are none."""
+        for name, month in (("from", self.since), ("to", self.until)):
+            if month is not None:
+                _check_month(month, name)
+        if self.since and self.until and self.until < self.since:
+            raise Refused(
+                f"the months end with {self.until}, before they begin with {self.since}",
+                field="to",
+                remedy="Give a later month, or none",
+            )
+
+    def kept_by(self, by: By) -> Sorted:
+        """The sums that tell apart what is wanted."""
+        asked = {"month": self.since or self.until, "customer": self.customer_id, "product": self.product}
+        return by if all(value is None or name == by for name, value in asked.items()) else "cell"
+
+    def blocks(self, connection: Connection) -> set[int] | None:
+        """The blocks that hold the assets of the customer; `None` for all. Refuses an unknown customer."""
+        if self.customer_id is None:
+            return None
+        found = customers(connection, self.customer_id)
+        if not found:
+            raise Unknown("customer", [self.customer_id], field="customer_id")
+        return forecast_blocks.of_customer(connection, found[0].key)
+
+    def takes(self, names: Mapping[str, str]) -> bool:
+        """Whether sums of these names are wanted; what they do not tell apart is not asked for."""
+        return (
+            self.customer_id in (None, names.get("customer_id"))
+            and self.product in (None, names.get("product"))
+            and (self.since or "") <= names.get("month", self.since or "") <= (self.until or "9999-12")
+        )
+
+
+def _check_month(month: str, field: str) -> None:
+    if not re.fullmatch(r"(?!0000)[0-9]{4}-(0[1-9]|1[0-2])", month):
+        raise Refused(
+            f"{month!r} cannot be read as a month", field=field, remedy="Write it as YYYY-MM, such as 2023-06"
+        )
 
 
 def refresh_forecast(app: Application) -> bool:
@@ -91,14 +175,14 @@ def refresh_forecast(app: Application) -> bool:
             return False
         missing = forecast_blocks.missing(connection, BLOCKS_AT_A_TIME)
         for block in missing:
-            every: dict[By, _Sums] = {by: {} for by in CHOICES}
+            every: dict[Sorted, _Sums] = {by: {} for by in KEPT}
             _add_up(connection, block, block, every)
             forecast_blocks.add(connection, block, {by: _dumped(sums) for by, sums in every.items()})
     return bool(missing)
 
 
-def _add_up(connection: Connection, first: int, last: int, every: Mapping[By, _Sums]) -> None:
-    """Add the figures of the assets in these blocks to the sums by month, customer or product."""
+def _add_up(connection: Connection, first: int, last: int, every: Mapping[Sorted, _Sums]) -> None:
+    """Add the figures of the assets in these blocks to the sums by month, customer, product or cell."""
     groups, several = _grouped(connection, forecast_blocks.assets_of(first, last))
     for kind, group in groups.items():
         if group.draft_fee is not None or group.draft_quantity is not None:
@@ -163,7 +247,7 @@ def _grouped(
 
 
 def _charge(
-    every: Mapping[By, _Sums], kind: Kind, product: str, quantity: Decimal, fee: int, unit: str | None
+    every: Mapping[Sorted, _Sums], kind: Kind, product: str, quantity: Decimal, fee: int, unit: str | None
 ) -> None:
     units = set() if unit is None else {unit}
     for by, sums in every.items():
@@ -201,32 +285,32 @@ def _dumped(sums: _Sums) -> str:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
-def _merge(sums: _Sums, text: str) -> None:
+def _merge(sums: _Sums, text: str, by: By, wanted: _Wanted) -> None:
     for names, currency, drafted, draft_fee, draft_units, quantity, fee, units in json.loads(text):
-        total = _total(sums, names, currency)
+        if not wanted.takes(names):
+            continue
+        total = _total(sums, {name: names[name] for name in NAMES[by]}, currency)
         total.add_draft(None if drafted is None else Decimal(drafted), draft_fee, draft_units)
         total.add(Decimal(quantity), fee, units)
 
 
-def _sum(sums: _Sums, kind: Kind, by: By, product: str) -> _Sum:
-    return _total(sums, _names(kind, by, product), kind.currency or "")
+def _sum(sums: _Sums, kind: Kind, by: Sorted, product: str) -> _Sum:
+    all_of_it = {
+        "month": kind.period_start_date.isoformat()[:7],
+        "customer_id": kind.customer_id,
+        "customer_name": kind.customer_name,
+        "product": product,
+    }
+    return _total(sums, {name: all_of_it[name] for name in NAMES.get(by, all_of_it)}, kind.currency or "")
 
 
 def _total(sums: _Sums, names: dict[str, str], currency: str) -> _Sum:
-    key = (next(iter(names.values())), currency)
+    key = tuple(value for name, value in names.items() if name != "customer_name"), currency
     return sums.setdefault(key, _Sum(names))
 
 
-def _order(item: tuple[tuple[str, str], Any]) -> tuple[str, str]:
+def _order(item: tuple[tuple[tuple[str, ...], str], Any]) -> tuple[tuple[str, ...], str]:
     return item[0]
-
-
-def _names(kind: Kind, by: By, product: str) -> dict[str, str]:
-    if by == "month":
-        return {"month": kind.period_start_date.isoformat()[:7]}
-    if by == "customer":
-        return {"customer_id": kind.customer_id, "customer_name": kind.customer_name}
-    return {"product": product}
 
 
 def _line(total: _Sum, currency: str | None) -> View:

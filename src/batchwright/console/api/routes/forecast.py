@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Query
+from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api import door, models
@@ -18,9 +19,13 @@ doors = Doors("forecast-and-recalculation")
 
 
 class ForecastAsked(door.Query):
-    """What there is a line for."""
+    """What there is a line for, and of what: of a customer, a product, months from the first to the last."""
 
     by: Literal["month", "customer", "product"] = "month"
+    customer_id: str | None = None
+    product: str | None = None
+    since: str | None = Field(None, alias="from", description="A month, YYYY-MM")
+    until: str | None = Field(None, alias="to", description="A month, YYYY-MM, included")
 
 
 class OfferAsked(door.Query):
@@ -45,7 +50,8 @@ class ChargesAsked(PageQuery):
 )
 def forecast(asked: Annotated[ForecastAsked, Query()], call: Call = CALL) -> Response:
     """Draft amounts beside rated ones."""
-    return page_answer(call, Page(operation.forecast(call.app, asked.by, actor=call.actor), None))
+    lines = operation.forecast(call.app, actor=call.actor, **asked.model_dump())
+    return page_answer(call, Page(lines, None))
 
 
 @doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})

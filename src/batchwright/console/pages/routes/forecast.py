@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from datetime import date, timedelta
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import Field
@@ -13,12 +14,11 @@ from starlette.responses import Response
 from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.charts import chart_of
 from batchwright.console.pages.visit import VISIT, Asked, Pages, Visit
+from batchwright.engine.errors import Refused
 from batchwright.operations.billing import forecast as operation
 from batchwright.operations.views import View
 
 pages = Pages()
-MONTH: Final = r"\d{4}-(0[1-9]|1[0-2])"
-NAMES: Final = {"month": ("month",), "customer": ("customer_id", "customer_name"), "product": ("product",)}
 AMOUNTS: Final = (
     "currency",
     "draft_rated_quantity",
@@ -28,47 +28,77 @@ AMOUNTS: Final = (
 )
 UNKNOWN: Final = "none"
 """Of the assets whose currency is not known yet."""
+DRAFTED: Final = ("Loaded", "Error")
+"""Statuses of the inputs that *Forecast these* takes, as a run over everything does."""
 
 
-class FileAsked(Asked):
-    """What there is a line for."""
+class ForecastAsked(Asked):
+    """What there is a line for, in one currency; and of what: of a customer, a product, months, both included."""
 
     by: Literal["month", "customer", "product"] = "month"
-
-
-class ForecastAsked(FileAsked):
-    """The same, of one currency, and which months, both included."""
-
     currency: str | None = None
-    since: str | None = Field(None, alias="from", pattern=f"^{MONTH}$")
-    until: str | None = Field(None, alias="to", pattern=f"^{MONTH}$")
+    customer_id: str | None = None
+    product: str | None = None
+    since: str | None = Field(None, alias="from")
+    until: str | None = Field(None, alias="to")
+
+    def only(self) -> dict[str, Any]:
+        """What is left of it, as the operation takes it."""
+        return self.model_dump(include={"customer_id", "product", "since", "until"})
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is filtered away."""
+        return any(self.only().values())
 
 
 @pages.page("/forecast")
 def forecast(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> Response:
     """Draft beside rated by month, customer or product."""
-    lines = operation.forecast(visit.app, asked.by, actor=visit.actor)
+    refused, lines = None, list[View]()
+    try:
+        lines = operation.forecast(visit.app, asked.by, actor=visit.actor, **asked.only())
+    except Refused as refusal:
+        refused = refusal
     currencies = currencies_of(lines)
     currency = asked.currency or (currencies[0] if currencies else None)
     shown = [line for line in lines if (line["currency"] or UNKNOWN) == currency]
-    if asked.by == "month":
-        shown = [line for line in shown if (asked.since or "") <= line["month"] <= (asked.until or "9999-12")]
     return visit.page(
         "forecast.html",
+        status=200 if refused is None else 422,
         asked=asked,
         currency=currency,
         currencies=currencies,
         shown=shown,
-        chart=chart_of(shown, NAMES[asked.by][-1]),
-        is_empty=not lines,
+        chart=chart_of(shown, operation.NAMES[asked.by][-1]),
+        these=None if refused or not asked.is_set else _these(asked),
+        refused=refused,
     )
 
 
 @pages.page("/forecast.csv")
-def forecast_csv(asked: Annotated[FileAsked, Query()], visit: Visit = VISIT) -> Response:
-    """All lines in all currencies as a file."""
-    lines = operation.forecast(visit.app, asked.by, actor=visit.actor)
-    return file_answer(visit.call(), lines, f"forecast-by-{asked.by}.csv", CSV, (*NAMES[asked.by], *AMOUNTS))
+def forecast_csv(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> Response:
+    """The same lines as a file: those of one currency where one is asked for, else of all."""
+    lines = operation.forecast(visit.app, asked.by, actor=visit.actor, **asked.only())
+    shown = [line for line in lines if asked.currency in (None, line["currency"] or UNKNOWN)]
+    columns = (*operation.NAMES[asked.by], *AMOUNTS)
+    return file_answer(visit.call(), shown, f"forecast-by-{asked.by}.csv", CSV, columns)
+
+
+def _these(asked: ForecastAsked) -> list[tuple[str, str]]:
+    """The usage inputs behind the lines, as fields of the form that selects them."""
+    first = f"{asked.since}-01" if asked.since else None
+    after = None
+    if asked.until:
+        last = date.fromisoformat(f"{asked.until}-01")
+        after = None if asked.until == "9999-12" else (last + timedelta(days=31)).replace(day=1).isoformat()
+    fields = [
+        ("customer_id", asked.customer_id),
+        ("product", asked.product),
+        ("from", first),
+        ("before", after),
+    ]
+    return [("status", one) for one in DRAFTED] + [(name, value) for name, value in fields if value]
 
 
 def currencies_of(lines: Sequence[View]) -> list[str]:

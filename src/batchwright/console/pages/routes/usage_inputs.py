@@ -121,7 +121,9 @@ def select(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Store what was chosen; the page that follows asks before the act."""
     act = text_of(form, "act") or ""
     _act_of(act)
-    pairs = [(name, value) for name in FILTER if (value := text_of(form, name)) is not None]
+    pairs = [
+        (name, text.strip()) for name in FILTER for one in form.getlist(name) if (text := str(one)).strip()
+    ]
     ids = None if form.get("all") else [str(one) for one in form.getlist("usage_input_id")]
     if ids == []:
         raise Refused(
@@ -130,7 +132,8 @@ def select(visit: Visit = VISIT, form: FormData = FORM) -> Response:
             remedy="Tick some in the list, or all that match",
         )
     made = select_usage_inputs(visit.app, pairs, usage_input_ids=ids, actor=visit.actor)
-    return visit.go(f"/usage-inputs/selections/{made['selection_id']}/{act}", **dict(pairs))
+    known = {name: value for name, value in pairs if len(form.getlist(name)) == 1}
+    return visit.go(f"/usage-inputs/selections/{made['selection_id']}/{act}", **known)
 
 
 @pages.page("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
