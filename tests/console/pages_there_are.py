@@ -39,6 +39,7 @@ STANDS_FOR: Final = {
     "accounts/{account_id}": KNOWN["account_id"],
     "asset-line-items/{asset_line_item_id}": KNOWN["asset_line_item_id"],
     "contracts/{contract_id}": KNOWN["contract_id"],
+    "custom-line-items/{line_item_id}": KNOWN["line_item_id"],
     "customers/{customer_id}": KNOWN["customer_id"],
     "jobs/{name}": "walked",
     "mail/{mail_id}": KNOWN["mail_id"],

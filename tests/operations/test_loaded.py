@@ -13,9 +13,17 @@ import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
+from batchwright.operations import paging
 from batchwright.operations.app import Application
 from batchwright.operations.billing.imports import import_paths
-from batchwright.operations.billing.loaded import Kind, columns_of, list_loaded, loaded_page, show_loaded
+from batchwright.operations.billing.loaded import (
+    Kind,
+    columns_of,
+    filters_of_kind,
+    list_loaded,
+    loaded_page,
+    show_loaded,
+)
 from batchwright.operations.checks import Unknown
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
@@ -31,6 +39,16 @@ PRICE_ID = {"PB/1": "PB%2F1", "PB%2F1": "PB%252F1", "PB-3": "PB-3"} | {
     "a/b": "a%2Fb",
     "%25": "%2525",
 }
+
+TEXTS = {
+    Kind.CUSTOMER: ("customer_id", "name"),
+    Kind.ACCOUNT: ("account_id", "name"),
+    Kind.PRICE_BOOK: ("price_book_id", "name"),
+    Kind.PRICE: ("product",),
+    Kind.CONTRACT: ("contract_id",),
+    Kind.CUSTOM_LINE_ITEM: ("line_item_id", "description"),
+}
+"""What a search for words looks through."""
 
 
 @pytest.fixture
@@ -164,6 +182,64 @@ def paged(app: Application, kind: Kind) -> list[Row]:
         page = loaded_page(app, kind, limit=1, after=page.next)
         rows += page.items
     return rows
+
+
+def narrowed(app: Application, kind: Kind, **by: Any) -> list[Row]:
+    """What is left of a list, in pages of two."""
+    page = loaded_page(app, kind, limit=2, **by)
+    rows = page.items
+    while page.next is not None:
+        page = loaded_page(app, kind, limit=2, after=page.next, **by)
+        rows += page.items
+    return rows
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("seed", range(depth(1, 20)))
+def test_a_list_that_is_narrowed_down_has_those_that_meet_it_in_their_order(
+    seed: int, app: Application, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "LONGEST_WALK", 3)
+    load(**random_company(Random(seed)))
+    on = "2023-03-01"
+    for kind, rows in listed(app).items():
+        for name in filters_of_kind(kind):
+            if name == "words":
+                asked = rows[-1][TEXTS[kind][-1]][1:].upper()
+                expected = [row for row in rows if any(asked in row[text].upper() for text in TEXTS[kind])]
+            elif name == "on":
+                asked = on
+                expected = [row for row in rows if show_loaded(app, kind, id_of(kind, row), on)["in_force"]]
+            else:
+                asked = rows[-1][name]
+                expected = [row for row in rows if row[name] == asked]
+            assert narrowed(app, kind, **{name: asked}) == expected, (kind, name)
+    first, *_ = list_loaded(app, Kind.CONTRACT)
+    both = {"customer_id": first["customer_id"], "status": first["status"]}
+    contracts = [row for row in list_loaded(app, Kind.CONTRACT) if both.items() <= row.items()]
+    assert narrowed(app, Kind.CONTRACT, **both) == contracts
+    assert narrowed(app, Kind.CUSTOMER, words="%") == narrowed(app, Kind.CUSTOMER, words="C_0") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "field"),
+    [
+        (Kind.CUSTOMER, {"on": "2023-01-01"}, "on"),
+        (Kind.CUSTOMER, {"words": "a\0"}, "words"),
+        (Kind.CUSTOMER, {"words": "a" * 201}, "words"),
+        (Kind.CONTRACT, {"customer_id": "C-9"}, "customer_id"),
+        (Kind.CONTRACT, {"status": "Lapsed"}, "status"),
+        (Kind.PRICE, {"on": "June"}, "on"),
+        (Kind.PRICE, {"price_book_id": "PB-9"}, "price_book_id"),
+        (Kind.CUSTOM_LINE_ITEM, {"contract_id": "K-9"}, "contract_id"),
+    ],
+)
+def test_what_a_list_cannot_be_narrowed_down_to_is_refused(
+    app: Application, kind: Kind, by: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        loaded_page(app, kind, **by)
+    assert refused.value.field == field
 
 
 def id_of(kind: Kind, row: Row) -> str:

@@ -9,17 +9,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
 from batchwright.billing.records.forecast_blocks import mark_changed
 from batchwright.billing.records.pages import chunks, stream
 from batchwright.billing.tables import account, asset_line_item, customer, price_book
-from batchwright.engine.store.pages import Listing
-
-
-def listing(limit: int | None = None) -> Listing:
-    """Every asset line item in the order it came, `limit` of them at most."""
-    return Listing(_shown(), (asset_line_item.c.id,), limit)
 
 
 def shown(connection: Connection, asset_line_item_id: str) -> RowMapping | None:
     """The asset line item of that id."""
-    statement = _shown().where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
+    statement = shown_assets().where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
     return connection.execute(statement).mappings().one_or_none()
 
 
@@ -65,7 +59,8 @@ def lock_where(connection: Connection, *conditions: ColumnElement[bool]) -> None
         pass
 
 
-def _shown() -> Select[tuple[object, ...]]:
+def shown_assets() -> Select[tuple[object, ...]]:
+    """The asset line items, with the ids of what they belong to."""
     return select(
         asset_line_item,
         customer.c.customer_id,

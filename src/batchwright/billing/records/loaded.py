@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
@@ -22,9 +22,11 @@ from sqlalchemy import (
     select,
 )
 
+from batchwright.billing.records.assets import shown_assets
 from batchwright.billing.records.loading import among
 from batchwright.billing.tables import (
     account,
+    asset_line_item,
     contract,
     contract_account,
     custom_line_item,
@@ -38,15 +40,41 @@ from batchwright.engine.store.pages import Listing
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one kind. `key` orders them; `names` are the columns that an id says, in the key's order."""
+    """The records of one kind.
+
+    Attributes:
+        statement: reads them.
+        key: orders them.
+        names: the columns that an id says, in the key's order.
+        texts: the columns that a search for words looks through.
+        filters: columns with an index of their own, by the name of the id or text that a filter gives.
+        others: the same of columns without one.
+        in_force: the condition that they are in force on a day.
+    """
 
     statement: Select[Any]
     key: tuple[Column[Any], ...]
     names: tuple[Column[Any], ...]
+    texts: tuple[Column[Any], ...] = ()
+    filters: Mapping[str, Column[Any]] = field(default_factory=dict)
+    others: Mapping[str, Column[Any]] = field(default_factory=dict)
+    in_force: Callable[[date], ColumnElement[bool]] | None = None
 
-    def listing(self, limit: int | None = None) -> Listing:
-        """All of them, `limit` at most."""
-        return Listing(self.statement, self.key, limit)
+    def listing(self, limit: int | None = None, conditions: Sequence[ColumnElement[bool]] = ()) -> Listing:
+        """Those that meet the conditions, `limit` at most."""
+        return Listing(self.statement.where(*conditions), self.key, limit)
+
+    def walk(self, conditions: Sequence[ColumnElement[bool]]) -> Listing:
+        """The sort keys alone, of each revision; for conditions that an index finds."""
+        return Listing(select(*self.key).where(*conditions), self.key)
+
+    def has_words(self, words: str) -> ColumnElement[bool]:
+        """The condition that an id or name has these words, whatever the case; on SQLite that of ASCII alone."""
+        asked = words.lower()
+        return or_(
+            *(func.lower(text).contains(asked, autoescape=True) for text in self.texts),
+            *(text.contains(words, autoescape=True) for text in self.texts),
+        )
 
     def named(self, connection: Connection, parts: Sequence[str | date]) -> RowMapping | None:
         """The one with these values in the columns that an id says."""
@@ -83,20 +111,54 @@ _CONTRACTS: Final = (
 _NEWEST_CONTRACT: Final = _newest(contract, contract.c.contract_id)
 
 
-def _by_id(source: FromClause, own: Column[Any], *others: Column[Any]) -> Records:
-    return Records(select(own.table, *others).select_from(source), (own,), (own,))
+def _within(
+    first: Column[date], last: Column[Any], *conditions: ColumnElement[bool]
+) -> Callable[[date], ColumnElement[bool]]:
+    return lambda on: and_(first <= on, or_(last.is_(None), last >= on), *conditions)
 
 
-CUSTOMERS: Final = _by_id(customer, customer.c.customer_id)
-ACCOUNTS: Final = _by_id(account.join(customer), account.c.account_id, customer.c.customer_id)
-PRICE_BOOKS: Final = _by_id(price_book, price_book.c.price_book_id)
+def _price_in_force(on: date) -> ColumnElement[bool]:
+    newer = price.alias()
+    same = (newer.c.price_book_key == price.c.price_book_key, newer.c.product == price.c.product)
+    later = (newer.c.effective_from > price.c.effective_from, newer.c.effective_from <= on)
+    return and_(price.c.effective_from <= on, ~select(newer.c.id).where(*same, *later).offset(0).exists())
+
+
+def _by_id(source: FromClause, own: Column[Any], *others: Column[Any], **more: Any) -> Records:
+    return Records(select(own.table, *others).select_from(source), (own,), (own,), **more)
+
+
+_CONTRACT_IN_FORCE: Final = _within(contract.c.start_date, contract.c.end_date, contract.c.status == "Active")
+
+_CUSTOM_ITEM_WITHIN: Final = _within(custom_line_item.c.start_date, custom_line_item.c.end_date)
+
+CUSTOMERS: Final = _by_id(customer, customer.c.customer_id, texts=(customer.c.customer_id, customer.c.name))
+ACCOUNTS: Final = _by_id(
+    account.join(customer),
+    account.c.account_id,
+    customer.c.customer_id,
+    texts=(account.c.account_id, account.c.name),
+    filters={"customer_id": account.c.customer_key},
+)
+PRICE_BOOKS: Final = _by_id(
+    price_book, price_book.c.price_book_id, texts=(price_book.c.price_book_id, price_book.c.name)
+)
 PRICES: Final = Records(
     _PRICES.where(_newest(price, *_PRICE)),
     _PRICE,
     (price_book.c.price_book_id, price.c.product, price.c.effective_from),
+    texts=(price.c.product,),
+    filters={"price_book_id": price.c.price_book_key},
+    in_force=_price_in_force,
 )
 CONTRACTS: Final = Records(
-    _CONTRACTS.where(_NEWEST_CONTRACT), (contract.c.contract_id,), (contract.c.contract_id,)
+    _CONTRACTS.where(_NEWEST_CONTRACT),
+    (contract.c.contract_id,),
+    (contract.c.contract_id,),
+    texts=(contract.c.contract_id,),
+    filters={"customer_id": contract.c.customer_key},
+    others={"status": contract.c.status},
+    in_force=_CONTRACT_IN_FORCE,
 )
 CUSTOM_LINE_ITEMS: Final = _by_id(
     custom_line_item.outerjoin(account, account.c.id == custom_line_item.c.account_key)
@@ -105,7 +167,20 @@ CUSTOM_LINE_ITEMS: Final = _by_id(
     custom_line_item.c.line_item_id,
     account.c.account_id,
     price_book.c.currency,
+    texts=(custom_line_item.c.line_item_id, custom_line_item.c.description),
+    filters={"contract_id": custom_line_item.c.contract_id},
+    in_force=lambda on: and_(_CUSTOM_ITEM_WITHIN(on), _CONTRACT_IN_FORCE(on)),
 )
+
+ASSETS: Final = Records(
+    shown_assets(),
+    (asset_line_item.c.id,),
+    (asset_line_item.c.asset_line_item_id,),
+    texts=(asset_line_item.c.asset_line_item_id, asset_line_item.c.asset_number),
+    filters={"customer_id": asset_line_item.c.customer_key, "product": asset_line_item.c.product},
+    in_force=lambda on: and_(asset_line_item.c.start_date <= on, asset_line_item.c.end_date >= on),
+)
+"""The asset line items in the order they came."""
 
 
 def price_on(connection: Connection, price_book_id: str, product: str, on: date) -> RowMapping | None:
@@ -140,13 +215,7 @@ def contract_revisions(connection: Connection, contract_id: str) -> Sequence[Row
 
 def contracts_on(connection: Connection, on: date, *conditions: ColumnElement[bool]) -> list[str]:
     """The ids of the contracts that are Active and within their dates on a day, and meet the conditions."""
-    statement = select(contract.c.contract_id).where(
-        _NEWEST_CONTRACT,
-        contract.c.status == "Active",
-        contract.c.start_date <= on,
-        or_(contract.c.end_date.is_(None), contract.c.end_date >= on),
-        *conditions,
-    )
+    statement = select(contract.c.contract_id).where(_NEWEST_CONTRACT, _CONTRACT_IN_FORCE(on), *conditions)
     return list(connection.execute(statement.order_by(contract.c.contract_id)).scalars())
 
 

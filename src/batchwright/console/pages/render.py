@@ -46,8 +46,11 @@ NAVIGATION: Final = (
 """Address, name and icon of what the frame leads to, as far as there is a page."""
 LOOK_UP: Final = (
     ("/customers", "Customers", "person"),
+    ("/accounts", "Accounts", "person"),
     ("/contracts", "Contracts", "paper"),
+    ("/price-books", "Price books", "tag"),
     ("/prices", "Prices", "tag"),
+    ("/custom-line-items", "Custom line items", "list"),
     ("/workers", "Workers", "gauge"),
 )
 """The same of what one only looks at; a group after the others."""

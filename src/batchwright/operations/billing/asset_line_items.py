@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Unpack
 
 from sqlalchemy import Connection
 
 from batchwright.billing.records import assets
+from batchwright.billing.records.loaded import ASSETS
 from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.billing.narrowing import Narrowing, filters_of, narrowed
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 NOUN = "asset line item"
+FILTERS = filters_of(ASSETS)
+"""What `asset_line_items_page` can be narrowed down by."""
 
 
 def list_asset_line_items(
@@ -25,16 +30,22 @@ def list_asset_line_items(
     """The asset line items in the order they came; streamed."""
     permit(app, actor, Right.LOOK, "asset_line_item.list")
     check_limit(limit)
-    return map(views.asset_line_item, pages.rows(app.database, assets.listing(limit)))
+    return map(views.asset_line_item, pages.rows(app.database, ASSETS.listing(limit)))
 
 
 def asset_line_items_page(
-    app: Application, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+    app: Application,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+    **by: Unpack[Narrowing],
 ) -> Page[View]:
-    """A page of the same list."""
+    """A page of the same list. One that is narrowed down may be short, and yet not the last."""
     permit(app, actor, Right.LOOK, "asset_line_item.list")
+    listing, walk = narrowed(app, NOUN, ASSETS, by)
     view = views.asset_line_item
-    return page_of(app.database, NOUN, assets.listing(), {}, view, limit=limit, after=after)
+    return page_of(app.database, NOUN, listing, by, view, limit=limit, after=after, walk=walk)
 
 
 def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Actor | None = None) -> View:

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from sqlalchemy import Connection, RowMapping
 
@@ -30,6 +30,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.fields import read_field
+from batchwright.operations.billing.narrowing import Narrowing, filters_of, narrowed
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
@@ -72,13 +73,28 @@ def list_loaded(
 
 
 def loaded_page(
-    app: Application, kind: Kind, *, limit: int = PAGE, after: str | None = None, actor: Actor | None = None
+    app: Application,
+    kind: Kind,
+    *,
+    limit: int = PAGE,
+    after: str | None = None,
+    actor: Actor | None = None,
+    **by: Unpack[Narrowing],
 ) -> Page[View]:
-    """A page of the records of a kind, each in its newest revision, in the order of `list_loaded`."""
+    """A page of the records of a kind, each in its newest revision, in the order of `list_loaded`.
+
+    One that is narrowed down may be short, and yet not the last.
+    """
     permit(app, actor, Right.LOOK, f"{kind}.list")
     found = _KINDS[kind]
     view = partial(_view, found.file)
-    return page_of(app.database, kind, found.records.listing(), {}, view, limit=limit, after=after)
+    listing, walk = narrowed(app, kind.noun, found.records, by)
+    return page_of(app.database, kind, listing, by, view, limit=limit, after=after, walk=walk)
+
+
+def filters_of_kind(kind: Kind) -> tuple[str, ...]:
+    """What `loaded_page` of the kind can be narrowed down by."""
+    return filters_of(_KINDS[kind].records)
 
 
 def show_loaded(

@@ -17,7 +17,11 @@ from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, ListAsk
 from batchwright.engine.errors import Changed, NotFound, Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
-from batchwright.operations.billing.asset_line_items import asset_line_items_page, show_asset_line_item
+from batchwright.operations.billing.asset_line_items import (
+    FILTERS,
+    asset_line_items_page,
+    show_asset_line_item,
+)
 from batchwright.operations.billing.billing_schedules import billing_schedules_page
 from batchwright.operations.billing.loaded import Kind, show_loaded
 from batchwright.operations.billing.usage_inputs import usage_inputs_page
@@ -57,11 +61,37 @@ class AmendAsked(Asked):
         return {name: getattr(self, name) for name in TERMS}
 
 
+class AssetsAsked(ListAsked):
+    """Which page of the list, and what it is narrowed down by."""
+
+    words: str | None = None
+    customer_id: str | None = None
+    product: str | None = None
+    on: str | None = None
+
+    def narrowing(self) -> dict[str, Any]:
+        """What is asked of the operation."""
+        return self.model_dump(exclude={"after", "limit", "done"}, exclude_none=True)
+
+
 @pages.page("/asset-line-items")
-def asset_line_items(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def asset_line_items(asked: Annotated[AssetsAsked, Query()], visit: Visit = VISIT) -> Response:
     """The asset line items in the order they came."""
-    page = asset_line_items_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor)
-    return visit.page("asset_line_items.html", page=page, pager=visit.pager(page))
+    refused, page, by = None, None, asked.narrowing()
+    try:
+        page = asset_line_items_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor, **by)
+    except Refused as refusal:
+        refused = refusal
+    return visit.page(
+        "asset_line_items.html",
+        status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
+        asked=asked,
+        filters=FILTERS,
+        is_set=bool(by),
+        page=page,
+        pager=None if page is None else visit.pager(page),
+        refused=refused,
+    )
 
 
 @pages.page("/asset-line-items/{asset_line_item_id:path}/amend", Right.OPERATE)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
+from batchwright.console.pages.routes.loaded import FIELDS
 from batchwright.console.pages.visit import VISIT, Pages, Visit
 from batchwright.engine.errors import Gone, NotFound
 from batchwright.operations.billing.asset_line_items import show_asset_line_item
@@ -44,21 +45,26 @@ def _mail(visit: Visit, wanted: str) -> str:
     return f"/mail/{quote(_shown(show_mail, visit, wanted)['mail_id'], safe='')}"
 
 
-def _customer(visit: Visit, wanted: str) -> str:
-    found = show_loaded(visit.app, Kind.CUSTOMER, wanted, actor=visit.actor)
-    return f"/customers/{quote(found['customer_id'], safe='')}"
+def _loaded(kind: Kind) -> Look:
+    def look(visit: Visit, wanted: str) -> str:
+        found = show_loaded(visit.app, kind, wanted, actor=visit.actor)
+        return f"/{kind.noun.replace(' ', '-')}s/{quote(found[FIELDS[kind]], safe='')}"
 
-
-def _contract(visit: Visit, wanted: str) -> str:
-    found = show_loaded(visit.app, Kind.CONTRACT, wanted, actor=visit.actor)
-    return f"/contracts/{quote(found['contract_id'], safe='')}"
+    return look
 
 
 def _shown(operation: Callable[..., Any], visit: Visit, wanted: str) -> Any:
     return operation(visit.app, wanted, actor=visit.actor)
 
 
-_LOOKS: Final[tuple[Look, ...]] = (_run, _input, _asset, _billing_schedule, _mail, _customer, _contract)
+_LOOKS: Final[tuple[Look, ...]] = (
+    _run,
+    _input,
+    _asset,
+    _billing_schedule,
+    _mail,
+    *(_loaded(kind) for kind in FIELDS if kind is not Kind.PRICE),
+)
 
 
 @pages.page("/search")
