@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.console.pages.routes import imports
 from batchwright.operations.app import Application
+from batchwright.operations.billing.imports import import_uploads
 from batchwright.operations.billing.loaded import Kind, list_loaded
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
@@ -64,6 +68,34 @@ def test_what_is_no_file_of_an_import_is_refused_by_its_name(web: TestClient, vi
     ):
         answer = web.post("/imports", data=form, files=files)
         assert (answer.status_code, said in answer.text, "<svg onload" in answer.text) == (422, True, False)
+
+
+def test_how_far_an_import_is_is_told_while_it_is_at_work(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = visit(ADMIN)
+    looks = []
+    load = import_uploads
+
+    def look() -> str:
+        return " ".join(web.get("/imports", headers={"X-Live-Region": "region_at_work"}).text.split())
+
+    def followed(*given: Any, progress: Any, **more: Any) -> Any:
+        looks.append(look())
+
+        def tell(*far: Any) -> None:
+            progress(*far)
+            looks.append(look())
+
+        return load(*given, progress=tell, **more)
+
+    monkeypatch.setattr(imports, "import_uploads", followed)
+    web.post("/imports", data={"csrf_token": token}, files=sent(GOOD))
+    before, within = looks
+    assert "customers.csv <span" in before
+    assert "0 of about 2 rows, waiting for its turn" in before
+    assert "2 of about 2 rows, finishing" in within
+    assert "progress" not in look()
 
 
 def test_only_who_may_import_sees_the_page(web: TestClient, visit: Visit) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import routes, static_files
+from batchwright.console.pages.imports_at_work import ImportsAtWork
 from batchwright.console.pages.render import Renderer, renderer_of
 from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.pages.visit import Answered
@@ -39,6 +40,7 @@ def make_pages(app: Application, traffic: Traffic) -> FastAPI:
     paths = {route.path for module in ROUTES for route in module.pages.routes}
     web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app, paths)
     web.state.looks = SharedLooks()
+    web.state.imports = ImportsAtWork()
     web.router.routes.append(static_files.ROUTE)
     for module in ROUTES:  # one list: FastAPI goes through routers it includes several times slower
         web.router.routes.extend(module.pages.routes)

@@ -90,6 +90,7 @@ def import_uploads(
     skip_bad: bool = False,
     actor: Actor,
     reason: str | None = None,
+    progress: Progress | None = None,
 ) -> View:
     """The same of files that somebody sends: the name of each, such as `customers.csv`, and what is in it.
 
@@ -104,7 +105,14 @@ def import_uploads(
                 copyfileobj(content, file)
         bad = Path(folder, "bad_lines.csv") if skip_bad else None
         report = import_paths(
-            app, paths, update=update, again=again, skip_bad=bad, actor=actor, reason=reason
+            app,
+            paths,
+            update=update,
+            again=again,
+            skip_bad=bad,
+            actor=actor,
+            reason=reason,
+            progress=progress,
         )
         return {**report, "bad_lines": None if bad is None else bad.read_text("utf-8")}
 

@@ -9,6 +9,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from batchwright.console.envelope import MOST_IMPORT_BYTES
+from batchwright.console.pages.imports_at_work import ImportsAtWork
+from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListAsked, Pages, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
@@ -22,8 +24,15 @@ NOTICES["imported"] = "Everything is imported."
 
 @pages.page(PATH, Right.BILLING)
 def imports(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
-    """The form that takes files, and the imports that were done."""
+    """The form that takes files, how far those at work are, and the imports that were done."""
+    if visit.request.headers.get(LIVE) == "region_at_work":
+        return visit.page("imports.html", at_work=_at_work(visit).views())
     return _page(visit, asked)
+
+
+def _at_work(visit: Visit) -> ImportsAtWork:
+    found: ImportsAtWork = visit.request.app.state.imports
+    return found
 
 
 @pages.act(PATH, Right.BILLING)
@@ -33,15 +42,18 @@ def upload(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     try:
         if not files:
             raise Refused("no file was chosen", field="files", remedy="Choose one or several")
-        report = import_uploads(
-            visit.app,
-            [(one.filename or "", one.file) for one in files],
-            update="update" in form,
-            again="again" in form,
-            skip_bad="skip_bad" in form,
-            actor=visit.actor,
-            reason=text_of(form, "reason"),
-        )
+        uploads = [(one.filename or "", one.file) for one in files]
+        with _at_work(visit).one(visit.email, uploads) as at_work:
+            report = import_uploads(
+                visit.app,
+                uploads,
+                update="update" in form,
+                again="again" in form,
+                skip_bad="skip_bad" in form,
+                actor=visit.actor,
+                reason=text_of(form, "reason"),
+                progress=at_work.tell,
+            )
     except Forbidden:
         raise
     except Refused as refused:
@@ -68,6 +80,7 @@ def _page(
         lines=[] if refused is None else refused.message.splitlines(),
         report=report,
         names=FILE_NAMES,
+        at_work=_at_work(visit).views(),
         megabytes=MOST_IMPORT_BYTES // 1_000_000,
         page=page,
         pager=visit.pager(page),
