@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ JOB: Final = "draft-usage-rating"
 DONE, DRY, WAITING, PAUSED, ABORTED = (f"JR-{number:08}" for number in (1, 2, 4, 5, 6))
 
 STANDS_FOR: Final = {
+    "{kind}/{subject}": ABORTED,
     "accounts/{account_id}": KNOWN["account_id"],
     "asset-line-items/{asset_line_item_id}": KNOWN["asset_line_item_id"],
     "contracts/{contract_id}": KNOWN["contract_id"],
@@ -46,6 +48,7 @@ STANDS_FOR: Final = {
     "price-books/{price_book_id}": KNOWN["price_book_id"],
     "prices/{price_id}": f"PB-US-2023/{quote(f'Compute Hours{SCRIPT}', safe='')}/2023-01-01",
     "runs/{run_id}": DONE,
+    "seen/{kind}": "run",
     "schedules/{name}": KNOWN["name"],
     "sessions/{session_id}": "1",
     "tokens/{name}": "token-1",
@@ -145,9 +148,9 @@ class There:
         if whole is not None and not values:
             return whole.replace("{selection}", selection)
         parts = self.path.split("/")
-        for place, part in enumerate(parts):
+        for place, (before, part) in enumerate(pairwise(self.path.split("/")), start=1):
             if part.startswith("{"):
-                parts[place] = values.get(part[1:-1]) or self._known(parts[place - 1], part)
+                parts[place] = values.get(part[1:-1]) or self._known(before, part)
         return "/".join(parts).replace("{selection}", selection)
 
     def _known(self, before: str, part: str) -> str:

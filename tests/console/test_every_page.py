@@ -58,6 +58,7 @@ MAY: Final = {
             f"/schedules/{{name}}/{act}"
             for act in ("backfill", "edit", "pause", "remove", "resume", "rewind", "run-now")
         ),
+        "/seen/{kind}/{subject}",
         "/ticked-runs",
         "/usage-inputs/add",
         "/usage-inputs/selections",

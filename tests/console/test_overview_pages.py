@@ -7,11 +7,14 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners
 from batchwright.console.pages.charts import MOST, chart_of
+from batchwright.console.pages.routes import overview
 from batchwright.engine.schedule import ScheduleRequest
+from batchwright.operations.acknowledging import acknowledge
 from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.runs.driving import drive_submitted
@@ -61,9 +64,51 @@ def test_what_ended_badly_is_told_first_with_why_and_where_to_go(
     abort_run(app, unwanted.run_id, actor=ACTOR, reason="Not wanted", mail=False)
     visit("viewer")
     page = web.get("/").text
-    assert f'id="needs-{unwanted.run_id}"' in page
+    assert f'id="needs-run-{unwanted.run_id}"' in page
     assert f'href="/runs/{drafted}/outcomes?outcome=error"' in page
     assert "Quiet since" not in page
+
+
+def test_what_somebody_has_seen_stands_apart_with_their_note_until_something_new_happens(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    run_id = submit_run(app, "usage-rating", {}, actor=ACTOR).run_id
+    abort_run(app, run_id, actor=ACTOR, mail=False)
+    visit("viewer")
+    assert "Needs the role operator" in web.get("/").text
+    token = visit("operator")
+    page = web.get("/").text
+    assert f'href="/seen/run/{run_id}"' in page
+    asked = web.get(f"/seen/run/{run_id}").text
+    expected = re.search(r'name="expected" value="(\w+)"', asked)
+    assert expected
+    form = {"csrf_token": token, "expected": expected[1], "note": "<b>Mine</b>"}
+    changed = web.post(f"/seen/run/{run_id}", data=form | {"expected": "0"})
+    assert (changed.status_code, 'value="&lt;b&gt;Mine' in changed.text) == (422, True)
+    page = web.post(f"/seen/run/{run_id}", data=form).text
+    assert "It is marked as seen" in page
+    assert "Quiet since" in page
+    assert "1 thing that was seen" in page
+    assert "Seen by operator@example.com" in page
+    assert "&lt;b&gt;Mine&lt;/b&gt;" in page
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE run SET error = 'another'"))
+    page = web.get("/").text
+    assert "Quiet since" not in page
+    assert "that was seen" not in page
+
+
+def test_those_that_nobody_has_seen_come_before_newer_ones_that_somebody_has(
+    app: Application, web: TestClient, visit: Visit, company: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "FEW", 1)
+    ids = [submit_run(app, "usage-rating", {}, actor=ACTOR).run_id for _ in range(2)]
+    for run_id in ids:
+        abort_run(app, run_id, actor=ACTOR, mail=False)
+    shown = re.findall(r'id="needs-run-([^"]*)"', (visit("viewer"), web.get("/").text)[1])
+    assert len(shown) == 1
+    acknowledge(app, "run", shown[0], actor=ACTOR)
+    assert set(re.findall(r'id="needs-run-([^"]*)"', web.get("/").text)) == set(ids)
 
 
 def test_what_waits_says_why_and_the_next_fires_stand_by_two_clocks(

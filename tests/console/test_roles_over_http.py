@@ -73,6 +73,7 @@ TABLE = {
         f"GET {V1}/asset-line-items/{{asset_line_item_id}}/amendment",
         f"PATCH {V1}/schedules/{{name}}",
         f"PATCH {V1}/usage-inputs/{{usage_input_id}}",
+        f"POST {V1}/acknowledgements",
         f"POST {V1}/asset-line-items/{{asset_line_item_id}}/amendment",
         f"POST {V1}/mail/{{mail_id}}/retry",
         f"POST {V1}/runs",

@@ -44,6 +44,7 @@ from batchwright.operations.access.users import (
     show_user,
     users_page,
 )
+from batchwright.operations.acknowledging import acknowledge, read_acknowledgements, show_trouble
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
@@ -195,6 +196,8 @@ NEEDED = {
         "foresee_times",
         "backfill_window",
         "preview_rewind",
+        "show_trouble",
+        "read_acknowledgements",
         "read_hold",
         "show_schedule",
         "what_is_asked",
@@ -211,6 +214,7 @@ NEEDED = {
         "confirm_password",
     },
     Right.OPERATE: {
+        "acknowledge",
         "amend_asset_line_item",
         "preview_amendment",
         "backfill_schedule",
@@ -334,6 +338,7 @@ NO_ACT = {
     "make_ready": "the scheduler's act",
     "firing_of": "the worker's act",
     "check_ahead": "part of submits, which ask",
+    "narrowed": "part of lists, which ask",
     "permit_change": "the question itself",
     "seal_committed": "the worker's act",
     "make_digests": "the worker's act",
@@ -414,6 +419,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "next_fires": lambda: next_fires(app, "x", actor=actor),
         "backfill_window": lambda: backfill_window(app, "x", NOW, NOW, actor=actor),
         "read_hold": lambda: read_hold(app, actor=actor),
+        "show_trouble": lambda: show_trouble(app, "run", "x", actor=actor),
+        "read_acknowledgements": lambda: read_acknowledgements(app, "run", {"x": "x"}, actor=actor),
+        "acknowledge": lambda: acknowledge(app, "run", "x", actor=actor),
         "preview_rewind": lambda: preview_rewind(app, "x", actor=actor),
         "show_schedule": lambda: show_schedule(app, "x", actor=actor),
         "what_is_asked": lambda: what_is_asked(app, "x", actor=actor),

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from batchwright.engine.store.tables import metadata
-from batchwright.engine.store.types import BigKey, PublicId, UtcTime
+from batchwright.engine.store.types import BigKey, PublicId, PublicName, UtcTime
 
 # Mail addresses and login names compare byte by byte, whatever collation the database has.
 Name = String(254).with_variant(String(254, collation="C"), "postgresql")
@@ -183,6 +183,17 @@ one_time_link = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("used_at", UtcTime),
+)
+
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    Column("kind", String(16), primary_key=True, comment="run, schedule or mail"),
+    Column("subject", PublicName, primary_key=True, comment="its id or name"),
+    Column("version", String(32), nullable=False, comment="of what was wrong with it then"),
+    Column("actor", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("note", Text),
 )
 
 LONGEST_IDEMPOTENCY_KEY: Final = 255

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchwright.console.api.routes import (
+    acknowledgements,
     asset_line_items,
     audit,
     billing_schedules,
@@ -59,6 +60,7 @@ ROUTES = (
     me,
     loaded,
     imports,
+    acknowledgements,
 )
 
 

@@ -54,6 +54,16 @@ class Mail(_Answer):
     sent_at: Instant | None
 
 
+class Acknowledgement(_Answer):
+    """Who has seen what is wrong with a run, a schedule or a mail."""
+
+    kind: Literal["run", "schedule", "mail"]
+    subject: str
+    actor: str
+    at: Instant
+    note: str | None
+
+
 class Outcome(_Answer):
     """What became of one record of a run."""
 

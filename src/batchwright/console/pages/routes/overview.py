@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -16,6 +18,13 @@ from batchwright.console.pages.run_figures import figures_of
 from batchwright.console.pages.visit import VISIT, Asked, Pages, Visit
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.run import ACTIVE
+from batchwright.operations.acknowledging import (
+    Kind,
+    mail_trouble,
+    read_acknowledgements,
+    run_trouble,
+    schedule_trouble,
+)
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.mail import mail_page
 from batchwright.operations.runs.looking import page_of_runs
@@ -23,6 +32,7 @@ from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.waiting import list_waiting
 from batchwright.operations.schedules.looking import ScheduleFilter, look_at_schedules
 from batchwright.operations.schedules.schedules import list_troubles
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import list_workers
 
@@ -31,6 +41,8 @@ FEW: Final = 5
 """Of each kind are shown; a link leads to all."""
 FIRES: Final = 10
 SLOW_SECONDS: Final = 30
+LOOKED_AT: Final = 50
+"""Of each kind are looked at for those that nobody has seen yet."""
 
 
 class OverviewAsked(Asked):
@@ -52,26 +64,50 @@ def overview(asked: Annotated[OverviewAsked, Query()], visit: Visit = VISIT) -> 
 
 
 def _needs(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
-    """What ended badly since yesterday began, and what does not do what it should."""
+    """What ended badly since yesterday began, and what does not do what it should: unseen first."""
     since = _yesterday(visit)
     app, actor = visit.app, visit.actor
-    failed = page_of_runs(app, limit=FEW, actor=actor, status=["Failed", "Aborted"], since=since).items
-    errored = page_of_runs(app, limit=FEW, actor=actor, status="Complete", errors=True, since=since).items
-    mail = mail_page(app, "failed", limit=FEW, actor=actor).items
-    troubles = list(list_troubles(app, actor=actor).items())
+    log = partial(page_of_runs, app, limit=LOOKED_AT, actor=actor, since=since)
+    runs = log(status=["Failed", "Aborted"]).items, log(status="Complete", errors=True).items
+    mail = mail_page(app, "failed", limit=LOOKED_AT, actor=actor).items
+    found = [
+        *(_told(visit, Kind.RUN, [(run["run_id"], run_trouble(run), run) for run in some]) for some in runs),
+        _told(
+            visit,
+            Kind.SCHEDULE,
+            [
+                (name, schedule_trouble(why), {"name": name, "why": why})
+                for name, why in list_troubles(app, actor=actor).items()
+            ],
+        ),
+        _told(visit, Kind.MAIL, [(one["mail_id"], mail_trouble(one), one) for one in mail]),
+    ]
     last = page_of_runs(app, limit=1, actor=actor, status=["Complete", "Failed", "Aborted"]).items
     workers = list_workers(app, actor=actor)
+    unseen = [one for some in found for one in _few(some, is_seen=False)]
     return {
         "since": since,
-        "failed": failed,
-        "errored": errored,
-        "mail": mail,
-        "troubles": troubles,
-        "trouble_count": len(failed) + len(errored) + len(mail) + len(troubles),
+        "unseen": unseen,
+        "seen": [one for some in found for one in _few(some, is_seen=True)],
         "last_run": last[0] if last else None,
         "beat_at": max((one["beat_at"] for one in workers if one["beat_at"]), default=None),
         "is_worker_there": any(not one["silent"] for one in workers),
     }
+
+
+def _told(visit: Visit, kind: Kind, found: Sequence[tuple[str, View | None, View]]) -> list[View]:
+    """Each with who has seen it: `kind, subject, of, seen`."""
+    versions = {subject: version_of(trouble) for subject, trouble, _ in found}
+    seen = read_acknowledgements(visit.app, kind, versions, actor=visit.actor)
+    return [
+        {"kind": kind, "subject": subject, "of": of, "seen": seen.get(subject)} for subject, _, of in found
+    ]
+
+
+def _few(found: Sequence[View], *, is_seen: bool) -> list[View]:
+    wanted = [one for one in found if (one["seen"] is not None) == is_seen]
+    # Schedules in trouble are shown whole: no other page lists them by themselves.
+    return wanted if found and found[0]["kind"] is Kind.SCHEDULE else wanted[:FEW]
 
 
 def _now(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""What needs somebody is marked as seen, until something new happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from batchwright.engine.errors import Changed, Conflict, NotFound, Refused
+from batchwright.engine.schedule import NotRunCause, ScheduleRequest
+from batchwright.engine.store import schedules as schedule_store
+from batchwright.operations.acknowledging import acknowledge, read_acknowledgements, show_trouble
+from batchwright.operations.app import Application
+from batchwright.operations.mail import list_mail
+from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.schedules.schedules import add_schedule
+from tests.support.application import ACTOR, NOW
+
+
+@pytest.fixture
+def aborted(app: Application) -> str:
+    """The id of a run that was aborted, of which there is a mail."""
+    run_id = submit_run(app, "usage-rating", {}, actor=ACTOR, notify=["joe@example.com"]).run_id
+    abort_run(app, run_id, actor=ACTOR)
+    return run_id
+
+
+def change(app: Application, statement: str) -> None:
+    with app.database.write() as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.on_both
+def test_a_run_is_acknowledged_with_a_note_and_again_in_place_of_that(
+    app: Application, aborted: str, entries: Callable[[], list[dict[str, Any]]]
+) -> None:
+    shown = show_trouble(app, "run", aborted)
+    assert (shown["trouble"]["status"], shown["acknowledged"]) == ("Aborted", None)
+    made = acknowledge(app, "run", aborted, note="Mine", seen=[shown["version"]], actor=ACTOR)
+    assert made == {
+        "kind": "run",
+        "subject": aborted,
+        "actor": ACTOR.name,
+        "at": NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "note": "Mine",
+    }
+    entry = entries()[0]
+    assert (entry["act"], entry["subject"]) == ("trouble.acknowledge", aborted)
+    assert entry["after"] == {"kind": "run", "note": "Mine"}
+    acknowledge(app, "run", aborted, actor=ACTOR)
+    assert show_trouble(app, "run", aborted)["acknowledged"] == {
+        "actor": ACTOR.name,
+        "at": made["at"],
+        "note": None,
+    }
+
+
+def test_it_does_not_count_once_something_new_has_happened(app: Application, aborted: str) -> None:
+    version = show_trouble(app, "run", aborted)["version"]
+    acknowledge(app, "run", aborted, actor=ACTOR)
+    assert read_acknowledgements(app, "run", {aborted: version}).keys() == {aborted}
+    change(app, "UPDATE run SET error = 'another'")
+    shown = show_trouble(app, "run", aborted)
+    assert (shown["version"] != version, shown["acknowledged"]) == (True, None)
+    assert read_acknowledgements(app, "run", {aborted: shown["version"]}) == {}
+    with pytest.raises(Changed):
+        acknowledge(app, "run", aborted, seen=[version], actor=ACTOR)
+
+
+def test_a_mail_and_a_schedule_are_acknowledged_and_come_back(app: Application, aborted: str) -> None:
+    mail_id = list_mail(app)[0]["mail_id"]
+    change(app, "UPDATE mail SET status = 'failed', error = 'no such host'")
+    add_schedule(app, ScheduleRequest(name="a/b", cron="0 0 0 ? * * *", job="usage-rating"), actor=ACTOR)
+    with app.database.write() as connection:
+        (one,) = schedule_store.all_schedules(connection)
+        refused = schedule_store.Fire(NOW, NOW, 1, "not_run", cause=NotRunCause.REFUSED, reason="refused: x")
+        schedule_store.insert_fires(connection, [(one.id, refused)], NOW)
+    for kind, subject, why in (("mail", mail_id, "no such host"), ("schedule", "a/b", "refused: x")):
+        assert show_trouble(app, kind, subject)["trouble"]["error"] == why
+        acknowledge(app, kind, subject, note=why, actor=ACTOR)
+        assert show_trouble(app, kind, subject)["acknowledged"]["note"] == why
+    change(app, "UPDATE mail SET attempts = attempts + 1")
+    change(app, "UPDATE schedule_fire SET reason = 'refused: y'")
+    assert show_trouble(app, "mail", mail_id)["acknowledged"] is None
+    assert show_trouble(app, "schedule", "a/b")["acknowledged"] is None
+
+
+def test_what_needs_nobody_is_not_acknowledged(app: Application) -> None:
+    run_id = submit_run(app, "usage-rating", {}, actor=ACTOR).run_id
+    with pytest.raises(Conflict, match="nothing is wrong"):
+        acknowledge(app, "run", run_id, actor=ACTOR)
+    for kind, subject in (("run", "JR-9"), ("mail", "ML-9"), ("schedule", "x"), ("run", "a\0")):
+        with pytest.raises(NotFound):
+            acknowledge(app, kind, subject, actor=ACTOR)
+    with pytest.raises(Refused) as refused:
+        acknowledge(app, "asset", "x", actor=ACTOR)
+    assert refused.value.field == "kind"
+
+
+@pytest.mark.parametrize("note", ["x" * 501, "a\0", "\ud800"])
+def test_a_note_that_no_database_keeps_is_refused(app: Application, aborted: str, note: str) -> None:
+    with pytest.raises(Refused) as refused:
+        acknowledge(app, "run", aborted, note=note, actor=ACTOR)
+    assert refused.value.field == "note"
