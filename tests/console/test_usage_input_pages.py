@@ -215,11 +215,16 @@ def test_the_page_of_an_input_shows_its_amounts_and_how_each_came_about(
     token = visit("operator")
     web.post(f"/usage-inputs/{JUNE}/draft-rate", data={"csrf_token": token})
     web.post(f"/usage-inputs/{JUNE}/rate", data={"csrf_token": token})
-    shown = words(web.get(f"/usage-inputs/{JUNE}").text)
+    page = web.get(f"/usage-inputs/{JUNE}").text
+    shown = words(page)
     assert "Quantity 20.00 Each Rated Amount 4,000.00 USD (Draft) Rated Amount 4,000.00 USD" in shown
     assert "Usage, tier 1 20.00 200.00 4,000.00" in shown
-    assert "Internet Plans of PB-1, from 2023-01-01, revision 1" in shown
-    assert "it is the first of its window" in shown
+    assert re.search(r"Internet Plans of PB-1 ?, from 2023-01-01 ?, revision 1", shown)
+    assert "The first in its window" in shown
+    leads = set(re.findall(r'href="(/(?:prices|contracts)/[^"]+)#revision-1"', page))
+    assert len(leads) == 2
+    for lead in leads:
+        assert 'id="revision-1"' in web.get(lead).text, lead
 
 
 def test_an_input_is_drafted_and_processed_from_its_page(

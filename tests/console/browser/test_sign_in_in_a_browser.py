@@ -57,6 +57,31 @@ def look(page: Page) -> None:
         assert cut(page) == [], (page.url, size)
 
 
+def test_below_a_path_of_its_server_addresses_keys_and_cookies_are_there(
+    app: Application, chromium: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = "/tools/billing"
+    settings = app.settings.model_copy(update={"base_url": f"http://127.0.0.1{below}"})
+    monkeypatch.setattr(app, "settings", settings)
+    with site(app) as url, chromium.new_context(base_url=url) as context:
+        page, said = context.new_page(), list[str]()
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(f"{below}/first-administrator?code={first_administrator_code(app)}")
+        for name, text in (("email", ADA), ("password", OLD), ("again", OLD)):
+            page.fill(f"#{name}", text)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{url}{below}/")
+        page.keyboard.press("g")
+        page.keyboard.press("r")
+        expect(page).to_have_url(f"{url}{below}/runs")
+        page.get_by_role("link", name="New run").click()
+        expect(page).to_have_url(f"{url}{below}/jobs")
+        paths = {one.get("name"): one.get("path") for one in context.cookies(f"{url}{below}/")}
+        assert paths == dict.fromkeys(("batchwright", "batchwright-form", "zone"), below)
+        assert context.cookies(url) == []
+        assert said == []
+
+
 @pytest.mark.parametrize("scheme", depth(["light"], ["light", "dark"]))
 def test_from_the_link_of_serve_to_another_password_everything_is_done_by_keyboard(
     app: Application, stranger: Callable[[str], Page], scheme: str

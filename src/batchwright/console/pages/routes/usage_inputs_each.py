@@ -23,6 +23,7 @@ from batchwright.engine.errors import Changed, NotFound, Refused
 from batchwright.notifications.remedies import remedy
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.explanations import HISTORY_PAGE, explain_usage_input, usage_input_history
+from batchwright.operations.billing.loaded import price_id
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import add_usage_input, edit_usage_input, show_usage_input
 from batchwright.operations.versions import check_seen, version_of
@@ -232,6 +233,7 @@ def usage_input(usage_input_id: str, asked: Annotated[Asked, Query()], visit: Vi
         remedy=remedy(shown["code"]) if shown["code"] else None,
         acts=[(name, act, _why_not(act, shown["status"])) for name, act in ACTS.items()],
         line=line_words,
+        price_id=price_id,
         edit_why_not="a Rated input is not edited: unrate it first" if shown["status"] == "Rated" else None,
     )
 
