@@ -107,8 +107,8 @@ def test_in_a_pipe_there_is_no_caret(batchwright: Batchwright) -> None:
 @pytest.mark.parametrize(
     ("words", "field", "message"),
     [
-        (["--time-zone", "Europe/berlin"], "time zone", "'Europe/berlin' is no time zone"),
-        (["--from", "yesterday"], "--from", "'yesterday' is no time"),
+        (["--time-zone", "Europe/berlin"], "time zone", "'Europe/berlin' is not a time zone"),
+        (["--from", "yesterday"], "--from", "'yesterday' is not a valid time"),
         (["-n", "0"], "-n", "0 is not in the range"),
     ],
 )

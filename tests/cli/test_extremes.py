@@ -84,7 +84,7 @@ def test_a_pipe_in_place_of_a_csv_file_is_refused_at_once(
     for path in ("customers.csv", "."):
         done = batchwright("import", path)
         assert done.exit_code == 2
-        assert "customers.csv: is no plain file" in done.stderr
+        assert "customers.csv: is not a regular file" in done.stderr
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -89,12 +89,12 @@ def test_the_help_of_a_job_names_its_parameters_with_types_and_defaults(
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     for line in (
         "day date; required; The day of posting.",
-        "up_to whole number from 1; 9 without",
+        "up_to whole number from 1; default: 9",
         "only list of whole number",
-        "stamp decimal number; 0.80 without",
-        "kind one of plain, express; plain without",
+        "stamp decimal number; default: 0.80",
+        "kind one of plain, express; default: plain",
         "size object (JSON)",
-        "dry true or false; false without",
+        "dry true or false; default: false",
     ):
         assert line in lines
 

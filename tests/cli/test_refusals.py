@@ -333,7 +333,7 @@ def test_bytes_that_are_no_text_are_refused_at_the_edge(program: Program) -> Non
     result = program("runs", "show", b"JR-\xff", "--json")
     assert result.returncode == 2
     error = json.loads(result.stdout)["error"]
-    assert "Argument 3, 'JR-\\udcff', is no text" in error["message"]
+    assert "Argument 3, 'JR-\\udcff', is not text" in error["message"]
     assert "Traceback" not in result.stderr
 
 

@@ -387,10 +387,10 @@ def test_another_user_reads_their_own_file_and_that_of_root() -> None:
 
 def test_a_pipe_in_place_of_the_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "batchwright.toml")
-    assert "is no plain file" in problems_of(tmp_path)[0]
+    assert "is not a regular file" in problems_of(tmp_path)[0]
     named = {"BATCHWRIGHT_CONFIG": "batchwright.toml"}
     for environ, said in (
-        (named, "is no plain file"),
+        (named, "is not a regular file"),
         ({"BATCHWRIGHT_CONFIG": "/dev/zero"}, "more than 1,000,000"),
     ):
         with pytest.raises(SettingsError, match=said):

@@ -153,7 +153,7 @@ def test_how_long_a_month_usually_takes_is_told_before(
         ({"customer_id": None}, None, "customer_id: Field required"),
         ({"periods": None}, "periods", "periods: Field required"),
         ({"periods": ["2023-07"]}, "periods", "2023-07 is not over"),
-        ({"periods": [HOSTILE]}, "periods", "is no month"),
+        ({"periods": [HOSTILE]}, "periods", "is not a valid month"),
         ({"reason": None}, "reason", "reason: Field required"),
         ({"reason": HOSTILE}, "reason", "Input should be"),
     ],

@@ -349,12 +349,12 @@ def test_a_refusal_keeps_what_was_typed_links_to_the_field_and_never_shows_a_sec
     ("term", "value", "message"),
     [
         ("mode", "dry_run", "cannot run dry"),
-        ("mode", HOSTILE, "is no mode"),
-        ("mode", "sync", "'sync' is no mode"),
+        ("mode", HOSTILE, "is not a valid mode"),
+        ("mode", "sync", "'sync' is not a valid mode"),
         ("notify", "nobody", "'nobody'"),
-        ("scope_size", "0", "0 is no number of records"),
-        ("scope_size", "x", "'x' is no number of records"),
-        ("error_ceiling", "x", "'x' is no error ceiling"),
+        ("scope_size", "0", "0 is not a valid number of records"),
+        ("scope_size", "x", "'x' is not a valid number of records"),
+        ("error_ceiling", "x", "'x' is not a valid error ceiling"),
     ],
 )
 def test_bad_terms_are_refused_at_their_field(

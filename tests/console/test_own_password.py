@@ -63,7 +63,7 @@ def test_without_a_good_link_nobody_becomes_an_administrator(web: TestClient, ap
     for code in ("", "x", "0" * 43):
         answer = web.post("/first-administrator", data=fields | {"code": code})
         assert answer.status_code == 422
-        assert "this link is not good any more" in answer.text
+        assert "this link is no longer valid" in answer.text
     assert list_users(app) == []
     first = web.post("/first-administrator", data=fields | {"csrf_token": "x"})
     assert first.status_code == 403

@@ -93,7 +93,7 @@ def test_a_run_that_was_not_dry_has_no_preview_and_nothing_to_apply(
     token = visit("operator")
     assert web.get(f"/runs/{drafted}/preview").status_code == 422
     answer = web.post(f"/runs/{drafted}/apply", data={"csrf_token": token, "typed": drafted})
-    assert (answer.status_code, "is no dry run" in answer.text) == (422, True)
+    assert (answer.status_code, "is not a dry run" in answer.text) == (422, True)
     assert len(list_runs(app, actor=ACTOR)) == 1
 
 

@@ -216,7 +216,7 @@ def test_a_change_is_made_to_what_was_shown_and_shown_beside_what_somebody_else_
     update_schedule(app, "Nightly", {"cap": 9}, actor=ACTOR)
     answer = send(web, "/schedules/Nightly/edit", token, **typed)
     assert answer.status_code == 422
-    assert "What stands there now" in answer.text
+    assert "The current values" in answer.text
     assert show_schedule(app, "Nightly", actor=ACTOR)["cron"] == "@hourly"
     shown = show_schedule(app, "Nightly", actor=ACTOR)
     assert version_of_terms({**shown, "next_fire_at": None}) == version_of_terms(shown)

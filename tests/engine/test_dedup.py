@@ -84,7 +84,7 @@ def test_a_run_in_its_callers_thread_keeps_others_out_too(rig: Rig) -> None:
 
 @pytest.mark.parametrize("key", ["", "a\nb", "x" * (DEDUP_KEY_LIMIT + 1)])
 def test_a_key_that_cannot_be_shown_is_refused(rig: Rig, key: str) -> None:
-    with pytest.raises(Refused, match="is no dedup key") as refusal:
+    with pytest.raises(Refused, match="is not a valid dedup key") as refusal:
         submit_month(rig, key)
     assert (refusal.value.field, bool(refusal.value.remedy)) == ("dedup_key", True)
     assert rig.rows(run_table) == []

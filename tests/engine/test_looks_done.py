@@ -139,7 +139,7 @@ def test_a_scope_size_that_is_none_is_refused(rig: Rig, size: Any) -> None:
 def test_a_scope_size_of_the_job_that_is_none_is_refused(rig: Rig, spy: type[Parcels]) -> None:
     rig.fill(1)
     spy.scope_size = 0
-    with pytest.raises(Refused, match="0 is no number"):
+    with pytest.raises(Refused, match="0 is not a valid number"):
         rig.submit()
 
 

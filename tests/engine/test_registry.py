@@ -104,7 +104,7 @@ def test_a_bad_import_path_is_told_and_the_other_jobs_are_there(folder: Path, pa
         ("1 / 0\n", "ZeroDivisionError: "),
         ("raise SystemExit('not on this machine')\n", "SystemExit: not on this machine"),
         ("import nowhere_at_all\n", "ModuleNotFoundError: "),
-        (JOB.replace('name = "{name}"', ""), "TypeError: its class attribute 'name' is no text"),
+        (JOB.replace('name = "{name}"', ""), "TypeError: its class attribute 'name' is not text"),
         (JOB.replace("def execute", "def excute"), "TypeError: it does not say how to execute"),
     ],
 )

@@ -314,7 +314,7 @@ def test_records_that_raised_in_the_dry_run_are_set_aside_again(
 
 def test_a_run_that_was_no_dry_run_or_did_not_complete_is_not_applied(app: Application, write: Write) -> None:
     write(fill)
-    with pytest.raises(Refused, match="is no dry run"):
+    with pytest.raises(Refused, match="is not a dry run"):
         apply_run(app, draft(app)["run_id"], actor=ACTOR)
     waiting = submit(app, mode="dry_run", job=UNRATING)
     with pytest.raises(Refused, match="did not foretell everything"):
@@ -345,7 +345,7 @@ def test_an_applied_preview_keeps_no_lines_of_its_own(app: Application, write: W
     dry = rate(app, mode="dry_run")
     lines = list(run_preview(app, dry["run_id"]))
     run = apply(app, dry)
-    with pytest.raises(Refused, match="is no dry run"):
+    with pytest.raises(Refused, match="is not a dry run"):
         run_preview(app, run["run_id"])
     assert list(run_preview(app, dry["run_id"])) == lines
 

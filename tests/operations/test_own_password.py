@@ -302,7 +302,7 @@ def test_the_link_of_the_first_administrator_sets_no_password_and_is_good_for_an
     with pytest.raises(LinkRefused):
         reset_password(app, code, NEW, address=ADDRESS)
     clock.sleep(3600)
-    with pytest.raises(LinkRefused, match="not good any more") as refused:
+    with pytest.raises(LinkRefused, match="no longer valid") as refused:
         add_first_administrator(app, code, "ada@example.com", NEW, address=ADDRESS)
     assert refused.value.remedy == "Start `batchwright serve` again: it prints another"
 

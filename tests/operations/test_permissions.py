@@ -320,8 +320,8 @@ NO_ACT = {
     "reset_is_possible": "asks for the code of a link",
     "reset_password": "asks for the code of a link",
     "record_account_mail": "part of acts, which ask",
-    "has_users": "for who cannot be asked anything: there is no user",
-    "first_administrator_code": "for who starts the service, where there is no user",
+    "has_users": "for who cannot be asked anything: there is not a user",
+    "first_administrator_code": "for who starts the service, where there is not a user",
     "first_administrator_is_possible": "asks for the code of a link",
     "add_first_administrator": "asks for the code of a link",
     "enqueue": "part of submits, which ask",
@@ -657,7 +657,7 @@ def test_a_refusal_says_which_role_is_needed_and_how_to_get_it(
         refused.value.remedy
         == "Ask an administrator: `batchwright users role user0@example.com 'Billing Utilities Admin'`"
     )
-    with pytest.raises(Forbidden, match="u-nobody is no user of this database") as refused:
+    with pytest.raises(Forbidden, match="u-nobody is not a user of this database") as refused:
         permit(app, people["nobody"], Right.LOOK, "run.list")
     assert "users add EMAIL --role viewer --os-user u-nobody" in str(refused.value.remedy)
 
@@ -675,7 +675,7 @@ def test_a_claim_to_be_a_user_is_held_to_that_user_s_role(
 def test_a_claim_does_not_widen_what_one_may_do(app: Application, people: dict[str, Actor]) -> None:
     with pytest.raises(Forbidden, match=r"user0@example\.com has the role viewer"):
         permit(app, Actor("ada@example.com", people[Right.LOOK].os_user), Right.OPERATE, "run.submit")
-    with pytest.raises(Forbidden, match="u-nobody is no user"):
+    with pytest.raises(Forbidden, match="u-nobody is not a user"):
         permit(app, Actor("ada@example.com", "u-nobody"), Right.LOOK, "run.list")
 
 
@@ -695,7 +695,7 @@ def test_without_a_user_the_owner_of_an_embedded_file_may_do_everything_and_nobo
     permit(app, Actor("owner", operating_system_user()), Right.ADMINISTER, "audit.list")
     stranger = Actor("stranger", "u-stranger")
     if app.database.is_sqlite:
-        with pytest.raises(Forbidden, match="u-stranger is no user"):
+        with pytest.raises(Forbidden, match="u-stranger is not a user"):
             permit(app, stranger, Right.LOOK, "run.list")
     else:  # on a server everybody may, until the first user is made
         permit(app, stranger, Right.ADMINISTER, "user.add")
@@ -719,7 +719,7 @@ def test_the_first_user_of_a_server_ends_that_everybody_may_do_everything(
     if allowed:
         permit(app, owner, Right.ADMINISTER, "user.list")
     else:
-        with pytest.raises(Forbidden, match="is no user of this database"):
+        with pytest.raises(Forbidden, match="is not a user of this database"):
             permit(app, owner, Right.LOOK, "run.list")
 
 

@@ -531,7 +531,7 @@ def test_a_dry_run_changes_no_billing_record_and_its_preview_shows_what_it_would
 
 @pytest.mark.usefixtures("company")
 def test_a_run_that_was_no_dry_run_has_no_preview(app: Application) -> None:
-    with pytest.raises(Refused, match="is no dry run"):
+    with pytest.raises(Refused, match="is not a dry run"):
         run_preview(app, run(app)["run_id"])
 
 

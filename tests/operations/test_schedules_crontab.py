@@ -186,11 +186,11 @@ BAD = [
     ('@daily "A" --no-mail', "job", "missing"),
     ('@daily "A" usage-ratin', "job", "usage-ratin"),
     ('@daily "A" usage-rating --reason "open', "options", "not closed"),
-    ('@daily "A" usage-rating IN-1', "options", "'IN-1' is no option"),
-    ('@daily "A" usage-rating --grace soon', "grace", "'soon' is no whole number"),
+    ('@daily "A" usage-rating IN-1', "options", "'IN-1' is not an option"),
+    ('@daily "A" usage-rating --grace soon', "grace", "'soon' is not a whole number"),
     ('@daily "A" usage-rating --grace', "grace", "has no value"),
     ('@daily "A" usage-rating --grace --no-mail', "grace", "has no value"),
-    ('@daily "A" usage-rating --start tomorrow', "start", "'tomorrow' is no time"),
+    ('@daily "A" usage-rating --start tomorrow', "start", "'tomorrow' is not a valid time"),
     ('@daily "A" usage-rating --misfir all', "misfir", "no option --misfir"),
     ('@daily "A" usage-rating --misfire all --misfire skip', "misfire", "given twice"),
     ('@daily "A" usage-rating --param nothing=1', "nothing", "no parameter 'nothing'"),
@@ -257,7 +257,7 @@ def test_an_option_of_the_schedule_is_never_also_the_job_s_parameter_of_that_nam
 def test_of_several_bad_lines_each_has_its_own_field_and_remedy_on_a_line() -> None:
     refused = refusal_of('@daily "A" usage-rating --grace soon', NIGHTLY, "SHELL=sh")
     assert refused.message.splitlines() == [
-        "line 1: 'soon' is no whole number (grace). Write digits only, such as 30",
+        "line 1: 'soon' is not a whole number (grace). Write digits only, such as 30",
         "line 3: the variable SHELL means nothing here (SHELL)."
         " There are TZ, MISFIRE, OVERLAP and MAILTO; take the line out",
     ]

@@ -125,8 +125,8 @@ def used_for_a_week(app: Application, jane: Actor) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (removed, "jane@example.com is no user of this database any more"),
-        (taken_by_another, "jane@example.com is no user of this database any more"),
+        (removed, "jane@example.com is no longer a user of this database"),
+        (taken_by_another, "jane@example.com is no longer a user of this database"),
         (disabled, "the user jane@example.com is disabled"),
         (disabled_and_enabled, "session 1 of jane@example.com has ended"),
         (signed_out, "session 1 of jane@example.com has ended"),
@@ -159,8 +159,8 @@ def test_whose_session_is_over_or_whose_role_is_lower_is_refused_in_the_middle_o
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (removed, "jane@example.com is no user of this database any more"),
-        (taken_by_another, "jane@example.com is no user of this database any more"),
+        (removed, "jane@example.com is no longer a user of this database"),
+        (taken_by_another, "jane@example.com is no longer a user of this database"),
         (disabled, "the user jane@example.com is disabled"),
         (disabled_and_enabled, "token 1 of jane@example.com was revoked or has expired"),
         (token_revoked, "token 1 of jane@example.com was revoked or has expired"),
@@ -225,7 +225,7 @@ def test_an_actor_has_a_principal_at_a_web_door_and_only_there() -> None:
 def test_another_name_than_the_user_s_own_is_nobody(web: Application) -> None:
     jane = web_actor(web, JANE, by=ADA)
     for name in ("ada@example.com", "JANE@example.com", ME):
-        with pytest.raises(Forbidden, match="is no user of this database any more"):
+        with pytest.raises(Forbidden, match="is no longer a user of this database"):
             permit(web, replace(jane, name=name), Right.LOOK, "run.list")
 
 

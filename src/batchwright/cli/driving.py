@@ -67,7 +67,7 @@ def drive_and_answer(
     if run["ended_at"] is not None:
         send_mail(app, run_id, show=not as_json)
     if run["status"] in ACTIVE:
-        say(f"{run_id} goes on in another process. {_how_to_watch(run_id)}.", err=True)
+        say(f"{run_id} continues in another process. {_how_to_watch(run_id)}.", err=True)
     elif run["ended_at"] is None:
         say(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
     return code

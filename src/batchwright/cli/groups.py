@@ -15,7 +15,7 @@ def _take_timeout(ctx: click.Context, _: click.Parameter, seconds: float | None)
     given = ctx.find_object(Verbosity)
     if given is not None and seconds is not None:
         if not 0 < seconds < float("inf"):
-            raise click.BadParameter(f"{seconds:g} is no number of seconds above 0.")
+            raise click.BadParameter(f"{seconds:g} is not a number of seconds above 0.")
         given.timeout = seconds
 
 
@@ -25,7 +25,7 @@ timeout_option = click.option(
     metavar="SECONDS",
     expose_value=False,
     callback=_take_timeout,
-    help="Wait for others who write to an SQLite database so long at most; a minute without.",
+    help="How long to wait for other writers of an SQLite database (default: a minute).",
 )
 """Before the name of a command, where its help stands, or among its own options."""
 

@@ -125,7 +125,7 @@ def _about(row: Mapping[str, str | None]) -> str:
     default = row["default"]
     parts = [
         row["type"],
-        default if default in (None, "required") else f"{default} without",
+        default if default in (None, "required") else f"default: {default}",
         row["description"],
     ]
     return "; ".join(part for part in parts if part)

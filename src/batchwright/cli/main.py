@@ -196,7 +196,7 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
     for place, word in enumerate(arguments, start=1):
         if any("\ud800" <= letter <= "\udfff" for letter in word):
             raise click.UsageError(
-                f"Argument {place}, {word!a}, is no text in this terminal's encoding. "
+                f"Argument {place}, {word!a}, is not text in this terminal's encoding. "
                 "Type it again, or rename the file, in UTF-8."
             )
 

@@ -20,9 +20,9 @@ LONGEST_TEXT = 2**28
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
 limit_option = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many; all without."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of rows (default: all)."
 )
-actor_option = click.option("--actor", metavar="WHO", help="Who acts; the setting `actor` without.")
+actor_option = click.option("--actor", metavar="WHO", help="Who acts (default: the setting `actor`).")
 where_option = click.option(
     "--where",
     metavar="FILTER",
@@ -44,7 +44,7 @@ def format_option(command: F) -> F:
         return value or "table"  # type: ignore[return-value]  # one of the choices
 
     choice = click.Choice(["table", "csv", "json"])
-    command = click.option("--format", type=choice, callback=chosen, help="How to write it; table without.")(
+    command = click.option("--format", type=choice, callback=chosen, help="Output format (default: table).")(
         command
     )
     # Eager, so that it is read before the format, whichever comes first on the line.

@@ -23,7 +23,7 @@ _OPTIONS = (
         metavar="N|P%",
         help="Stop the run at more errors than that, or percent of records.",
     ),
-    click.option("--actor", metavar="WHO", help="Who asks for it; the setting `actor` without."),
+    click.option("--actor", metavar="WHO", help="Who asks for it (default: the setting `actor`)."),
     click.option("--reason", metavar="TEXT", help="Why; shown in the log."),
     click.option(
         "--notify", metavar="ADDRESS", multiple=True, help="Mail the result there, too; may be repeated."

@@ -128,7 +128,7 @@ def steered(run: Run, act: str) -> str:
     if act == "move":
         return f"{run_id} has moved in its line."
     if act == "hold":
-        return f"{run_id} is held. An administrator goes on with it: `batchwright runs resume {run_id}`."
+        return f"{run_id} is held. An administrator can resume it: `batchwright runs resume {run_id}`."
     if status == "Aborted":
         return f"{run_id} is Aborted: {counts(run)}."
     if status == "Paused":

@@ -155,7 +155,7 @@ def _text_of(path: Path, *, is_trusted: bool) -> str:
         if not is_trusted:
             _refuse_untrusted(path, opened)
         elif not (stat.S_ISREG(opened.st_mode) or stat.S_ISCHR(opened.st_mode)):
-            raise OSError(errno.EINVAL, "it is no plain file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         content = file.read(LONGEST_FILE + 1)
     if len(content) > LONGEST_FILE:
         raise OSError(errno.EFBIG, f"it has more than {LONGEST_FILE:,} bytes")
@@ -164,7 +164,7 @@ def _text_of(path: Path, *, is_trusted: bool) -> str:
 
 def _refuse_untrusted(path: Path, opened: os.stat_result) -> None:
     if not stat.S_ISREG(opened.st_mode):
-        raise _NotTrusted("the settings file is no plain file")
+        raise _NotTrusted("the settings file is not a regular file")
     if {opened.st_uid, os.lstat(path).st_uid} - {0, os.geteuid()}:
         raise _NotTrusted("the settings file belongs neither to you nor to root")
     if opened.st_mode & stat.S_IWOTH:

@@ -142,7 +142,7 @@ def ip_network(text: str) -> str:
     try:
         return str(network(text)) if "/" in text else str(network(text).network_address)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no address or network of IP") from error
+        raise ValueError(f"{text!r} is not an IP address or network") from error
 
 
 def time_zone(text: str) -> str:

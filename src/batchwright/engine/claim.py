@@ -306,7 +306,7 @@ class _IdleSlot:
 def _why(slots: Slots) -> str:
     by = ", ".join(run.run_id for run in slots.active)
     taken = f"{len(slots.active)} of {slots.number} slots taken, by {by}"
-    return f"{taken}; go on with an interrupted one by `batchwright runs resume`"
+    return f"{taken}; continue an interrupted one by `batchwright runs resume`"
 
 
 def _owner_lives(run: Run) -> Conflict:

@@ -366,7 +366,7 @@ def _warning(code: str, message: str, record_id: str | None) -> Warn:
 def check_line(line: Preview) -> Preview:
     """The line of a preview, its texts storable. Raises ``TypeError`` or ``ValueError`` for one that cannot be kept."""
     if not isinstance(line, Preview):
-        raise TypeError(f"{line!r} is no Preview")
+        raise TypeError(f"{line!r} is not a Preview")
     if line.amount is not None:
         reports.check_minor(line.amount.minor)
         reports.check_currency(line.amount.currency)

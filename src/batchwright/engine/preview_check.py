@@ -110,7 +110,7 @@ def _refuse(changes: Iterable[str]) -> None:
     if found:
         more = "; and more" if len(found) > MOST_NAMED else ""
         raise PreviewOutdated(
-            f"the preview does not hold any more: {'; '.join(found[:MOST_NAMED])}{more}",
+            f"the preview no longer holds: {'; '.join(found[:MOST_NAMED])}{more}",
             field="run_id",
             remedy="Run the job with --dry-run again, look at the new preview, and apply that",
         )

@@ -178,10 +178,10 @@ def _import(path: str) -> type[BatchJob]:
     module, _, attribute = path.partition(":")
     job = getattr(import_module(module), attribute)
     if not (isinstance(job, type) and issubclass(job, BatchJob)):
-        raise TypeError("it is no subclass of batchwright.BatchJob")
+        raise TypeError("it is not a subclass of batchwright.BatchJob")
     for fact in ("name", "type"):
         if not isinstance(getattr(job, fact, None), str):
-            raise TypeError(f"its class attribute {fact!r} is no text")
+            raise TypeError(f"its class attribute {fact!r} is not text")
     if isabstract(job):
         raise TypeError(f"it does not say how to {', '.join(sorted(job.__abstractmethods__))}")
     if problem := _problem(job):

@@ -23,7 +23,7 @@ def check_whole(value: object) -> None:
     """Raise ``TypeError`` unless it is a whole number of minor units. A total may exceed what an amount can hold."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(
-            f"{value!r} is no whole number of minor units: give an int, such as 1250 for 12.50 USD"
+            f"{value!r} is not a whole number of minor units: give an int, such as 1250 for 12.50 USD"
         )
 
 
@@ -53,7 +53,7 @@ def _has_minor_unit(currency: str) -> bool:
 def check_currency(currency: object) -> None:
     """Raise ``ValueError`` unless it is a currency with minor units."""
     if not isinstance(currency, str) or not _has_minor_unit(currency):
-        raise ValueError(f"{currency!r} is no currency: use a code of ISO 4217 such as USD, EUR or JPY")
+        raise ValueError(f"{currency!r} is not a currency: use a code of ISO 4217 such as USD, EUR or JPY")
 
 
 def check_totals(totals: object) -> None:
@@ -73,14 +73,14 @@ def check_kinds(outcomes: Iterable[object]) -> None:
     """Raise ``ValueError`` for what a job cannot say that a record came to."""
     if strange := set(outcomes) - {"error", "skipped"}:
         raise ValueError(
-            f"{strange.pop()!r} is no outcome that a job reports: call error or skip of the scope"
+            f"{strange.pop()!r} is not an outcome that a job reports: call error or skip of the scope"
         )
 
 
 def check_key(key: object) -> None:
     """Raise ``TypeError`` unless it is a record's key."""
     if not isinstance(key, int) or isinstance(key, bool):
-        raise TypeError(f"{key!r} is no key of a record: give an int, as start gave it")
+        raise TypeError(f"{key!r} is not the key of a record: give an int, as start gave it")
 
 
 def checked_name(what: str, value: object) -> str:
@@ -110,5 +110,5 @@ def checked_months(values: Iterable[object]) -> list[str]:
     months = checked_ids("month", values)
     for month in months:
         if not _MONTH.fullmatch(month):
-            raise ValueError(f"{month!r} is no month: write YYYY-MM, such as 2026-01")
+            raise ValueError(f"{month!r} is not a valid month: write YYYY-MM, such as 2026-01")
     return months

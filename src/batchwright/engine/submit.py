@@ -205,19 +205,21 @@ def _new_run(job: BatchJob, request: Request) -> NewRun:
 def _check(job: BatchJob, request: Request) -> None:
     if request.mode not in MODES:
         raise Refused(
-            f"{request.mode!r} is no mode of a run", field="mode", remedy=f"Give one of {', '.join(MODES)}"
+            f"{request.mode!r} is not a valid mode of a run",
+            field="mode",
+            remedy=f"Give one of {', '.join(MODES)}",
         )
     size = job.scope_size if request.scope_size is None else request.scope_size
     if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_PER_SCOPE:
         raise Refused(
-            f"{size!r} is no number of records of a scope",
+            f"{size!r} is not a valid number of records for a scope",
             field="scope_size",
             remedy=f"Give a whole number from 1 to {MOST_PER_SCOPE}",
         )
     ceiling = request.error_ceiling
     if ceiling is not None and not (isinstance(ceiling, str) and CEILING.fullmatch(ceiling)):
         raise Refused(
-            f"{request.error_ceiling!r} is no error ceiling",
+            f"{request.error_ceiling!r} is not a valid error ceiling",
             field="error_ceiling",
             remedy="Give a count such as 100, or a percentage such as 5%",
         )
@@ -226,7 +228,7 @@ def _check(job: BatchJob, request: Request) -> None:
         isinstance(key, str) and 0 < len(key) <= DEDUP_KEY_LIMIT and key.isprintable()
     ):
         raise Refused(
-            f"{key!r:.80} is no dedup key",
+            f"{key!r:.80} is not a valid dedup key",
             field="dedup_key",
             remedy=f"The job has to give 1 to {DEDUP_KEY_LIMIT} printable characters, or none",
         )

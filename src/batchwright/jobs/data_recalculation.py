@@ -250,7 +250,7 @@ def _report(scope: Scope, result: Recalculated, joined: Mapping[int, str]) -> No
         else:
             scope.error(bad.input.key, bad.code, message)
     for bad in result.billed_bad:
-        message = f"it is billed, and could not be priced any more: {bad.message}"
+        message = f"it is billed, and could no longer be priced: {bad.message}"
         if bad.input.key in joined:
             scope.warn("invoiced", message, joined[bad.input.key])
         else:

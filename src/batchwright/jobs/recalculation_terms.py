@@ -30,7 +30,9 @@ def _printable(text: str) -> str:
 def _months(months: list[str]) -> list[str]:
     bad = [month for month in months if not _MONTH.fullmatch(month) or month < "0001"]
     if bad:
-        raise ValueError(f"{', '.join(map(repr, bad))} is no month: write it as YYYY-MM, such as 2023-06")
+        raise ValueError(
+            f"{', '.join(map(repr, bad))} is not a valid month: write it as YYYY-MM, such as 2023-06"
+        )
     return sorted(set(months))
 
 

@@ -16,7 +16,7 @@ from batchwright.billing.records.recalculation import CurrentRating, Span
 from batchwright.engine.job import Scope
 from batchwright.jobs.usage_selection import eligible
 
-ELSEWHERE = "it was rated anew after the run was planned, in a window that none of these months touches"
+ELSEWHERE = "it was rated again after the run was planned, in a window that none of these months touches"
 
 
 class WindowInputs(NamedTuple):

@@ -58,7 +58,7 @@ class UsageRatingJob(UsageJob):
     type = "Usage rating"
     error_note = (
         "A usage input with an error was not charged and is now in status Error. Another rating leaves it alone until "
-        "`batchwright usage-inputs reset` makes it Loaded; the retry takes it without."
+        "`batchwright usage-inputs reset` makes it Loaded; the retry then leaves it out."
     )
     Parameters: ClassVar[Schema] = Parameters
 

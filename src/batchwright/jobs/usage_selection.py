@@ -250,7 +250,7 @@ class UsageJob(DryRunJob):
         run = runs.by_id(connection, run_id)
         if not run.ended or run.job != self.name:
             raise Refused(
-                f"{run_id} is no run of {self.name} that has ended",
+                f"{run_id} is not a run of {self.name} that has ended",
                 field="retry_of",
                 remedy="Leave it out; `batchwright runs retry` sets it",
             )

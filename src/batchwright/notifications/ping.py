@@ -127,7 +127,7 @@ class _Call(threading.Thread):
             redirects = ", a redirect: give the address that it leads to" if error.code in REDIRECTS else ""
             raise PingFailed(f"it answers {error.code}{redirects}") from error
         except HTTPException as error:
-            raise PingFailed("no answer: what came is no HTTP") from error
+            raise PingFailed("no answer: what came is not HTTP") from error
         except (OSError, ValueError) as error:
             raise PingFailed(f"no answer: {getattr(error, 'reason', error)}") from error
 

@@ -56,7 +56,7 @@ def parts_of(text: str) -> SplitResult:
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > LONGEST:
         raise NotAllowed(f"holds a character that no address has, or more than {LONGEST:,} of them")
     if parts.scheme not in PORTS or not host:
-        raise NotAllowed("is no address of the web")
+        raise NotAllowed("is not an address of the web")
     if "@" in parts.netloc:
         raise NotAllowed("has a user name or a password in it, which are not sent")
     if "%" in parts.netloc or "\\" in parts.netloc:

@@ -50,8 +50,8 @@ _REMEDIES: Mapping[str, str] = {
         "show the message to whoever maintains the job."
     ),
     "ended_process": (
-        "Each process that executed it ended, as for want of memory or by a fault in a library. Show it to whoever "
-        "maintains the job; then retry."
+        "Each process that executed it ended, for example by lack of memory or by a crash in a library. Show it to "
+        "whoever maintains the job; then retry."
     ),
 }
 

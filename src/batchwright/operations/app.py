@@ -180,7 +180,7 @@ def check_application(app: object) -> None:
     """Refuse what is given for an application and is none; ``None`` is the one that the settings describe."""
     if app is not None and not isinstance(app, Application):
         raise Refused(
-            f"{reprlib.repr(app)} is no application",
+            f"{reprlib.repr(app)} is not an application",
             field="app",
             remedy="Leave it out, or give an Application of batchwright.operations.app",
         )

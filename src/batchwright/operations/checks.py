@@ -66,7 +66,11 @@ def check_one_of(value: str, choices: Collection[str], *, field: str) -> None:
 def check_storable(value: str, *, field: str) -> None:
     """Refuse a text that no database takes: nothing has it."""
     if storable(value) != value:
-        raise Refused(f"{value!r} is in no database", field=field, remedy="Leave out what is no character")
+        raise Refused(
+            f"{value!r} cannot be stored in a database",
+            field=field,
+            remedy="Leave out what is not a character",
+        )
 
 
 def distinct_ids(ids: Iterable[str], *, field: str) -> list[str]:
@@ -81,7 +85,7 @@ def check_connection(connection: object) -> None:
     """Refuse what is given for a connection and is none; a session or an engine is none either."""
     if connection is not None and not isinstance(connection, Connection):
         raise Refused(
-            f"{reprlib.repr(connection)} is no connection of SQLAlchemy",
+            f"{reprlib.repr(connection)} is not a SQLAlchemy connection",
             field="connection",
             remedy="Give a sqlalchemy.Connection, such as engine.begin() or session.connection() gives",
         )
@@ -91,5 +95,5 @@ def check_job(job: object) -> None:
     """Refuse what is no job; its class is none either."""
     if not isinstance(job, BatchJob):
         raise Refused(
-            f"{job!r} is no job", field="job", remedy="Give an object of a class of jobs, such as Award()"
+            f"{job!r} is not a job", field="job", remedy="Give an object of a class of jobs, such as Award()"
         )

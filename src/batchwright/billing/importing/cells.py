@@ -124,7 +124,7 @@ def day(text: str) -> date:
     days = monthrange(year, month)[1]
     if not 1 <= number <= days:
         name = f"February {year}" if month == 2 else _MONTHS[month - 1]
-        raise CellError("is no day of the calendar", f"{name} has {days} days")
+        raise CellError("is not a day of the calendar", f"{name} has {days} days")
     return date(year, month, number)
 
 

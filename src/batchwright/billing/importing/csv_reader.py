@@ -79,7 +79,7 @@ class CsvFile:
             return  # who opens it says so
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             remedy = "save what comes through it to a file first"
-            raise self._unreadable(None, "is no plain file, and an import reads each file twice", remedy)
+            raise self._unreadable(None, "is not a regular file, and an import reads each file twice", remedy)
 
     @property
     def fraction_read(self) -> float:

@@ -60,15 +60,13 @@ def explain(expression: str, as_json: bool) -> None:
     "batchwright cron next '0 30 1 * * ?' --time-zone America/New_York --from 2026-10-31 -n 3",
 )
 @click.argument("expression")
-@click.option(
-    "--time-zone", default="UTC", metavar="Z", help="Whose clock it goes by, an IANA name; UTC without."
-)
+@click.option("--time-zone", default="UTC", metavar="Z", help="Time zone, an IANA name (default: UTC).")
 @click.option(
     "--from",
     "begin",
     metavar="T",
     type=Moment(),
-    help="Fires after then, ISO 8601, in that zone where T names none; now without.",
+    help="Fires after this time, ISO 8601, in that zone unless T names one (default: now).",
 )
 @click.option(
     "-n",
@@ -76,7 +74,7 @@ def explain(expression: str, as_json: bool) -> None:
     type=click.IntRange(min=1, max=100_000),
     default=10,
     metavar="N",
-    help="How many; 10 without.",
+    help="How many (default: 10).",
 )
 @as_json_option
 def next_(expression: str, time_zone: str, begin: datetime | None, count: int, as_json: bool) -> None:

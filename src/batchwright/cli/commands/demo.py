@@ -95,7 +95,7 @@ NEXT = (
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("batchwright-demo"),
-    help="Where to put it; batchwright-demo without. An earlier demo there is replaced.",
+    help="Where to put it (default: batchwright-demo). An earlier demo there is replaced.",
 )
 @click.pass_obj
 def demo(verbosity: Verbosity, folder: Path) -> int:

@@ -28,7 +28,7 @@ FIGURES = (
     "forecast", cls=Command, example="batchwright forecast --by customer --from 2023-01 --to 2023-06"
 )
 @click.option(
-    "--by", type=click.Choice(operation.CHOICES), default="month", help="A line for each; month without."
+    "--by", type=click.Choice(operation.CHOICES), default="month", help="One line for each (default: month)."
 )
 @click.option("--customer", "customer_id", metavar="ID", help="Only of one customer's assets.")
 @click.option("--product", metavar="PRODUCT", help="Only what is of one product.")

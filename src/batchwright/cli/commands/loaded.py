@@ -61,7 +61,7 @@ def _group(kind: Kind, an_id: str, about: str, what_an_id_is: str = "") -> Group
         help=f"Show one {kind.noun}, and what is in force on a day.\n\n{what_an_id_is}",
     )
     @click.argument("record_id", metavar="ID")
-    @click.option("--on", metavar="DATE", help="The day, YYYY-MM-DD; today without.")
+    @click.option("--on", metavar="DATE", help="The day, YYYY-MM-DD (default: today).")
     @as_json_option
     def show(record_id: str, on: str | None, as_json: bool) -> None:
         with application() as app:

@@ -184,7 +184,7 @@ def preview(run_id: str, by: previews.By | None, limit: int | None, format: Form
 @run_options
 @click.pass_obj
 def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
-    """Do what a dry run foretold, as a new run linked to it; refused where that would not hold any more."""
+    """Do what a dry run previewed, as a new run linked to it; refused if that no longer holds."""
     with application() as app:
         actor = acting(app, options.actor)
         submitted = previews.apply_run(app, run_id, actor=actor, here=options.here, **options.terms)
@@ -246,7 +246,7 @@ def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> 
 @reason_option
 @as_json_option
 def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
-    """Let a run stand still, at once or after the scope at hand; `runs resume` goes on with it."""
+    """Pause a run, at once or after the current scope; `runs resume` continues it."""
     with application() as app:
         run = steering.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
         return _answer(run, "pause", as_json=as_json)

@@ -223,7 +223,7 @@ def run_now(
 @schedules.command("next", example="batchwright schedules next 'Draft Rating Job'")
 @click.argument("name")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=operation.NEXT, metavar="N", help="How many; 10 without."
+    "--limit", type=click.IntRange(min=1), default=operation.NEXT, metavar="N", help="How many (default: 10)."
 )
 @as_json_option
 def next_(name: str, limit: int, as_json: bool) -> None:
@@ -324,7 +324,7 @@ def backfill(
 @reason_option
 @as_json_option
 def hold_all(actor: str | None, reason: str | None, as_json: bool) -> None:
-    """Let no schedule fire until `release-all`, for maintenance. Runs go on."""
+    """Let no schedule fire until `release-all`, for maintenance. Runs continue."""
     _hold(
         operation.hold_all,
         "No schedule fires until `batchwright schedules release-all`.",

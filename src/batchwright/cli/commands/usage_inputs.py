@@ -133,7 +133,7 @@ def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
 @click.option("--product-uom", metavar="U", required=True, help="The unit of measure, as in the price.")
 @click.option("--description", metavar="T", help="One line about it.")
 @click.option(
-    "--id", "usage_input_id", metavar="ID", help="An id of your own; the next free IN- number without."
+    "--id", "usage_input_id", metavar="ID", help="An id of your own (default: the next free IN- number)."
 )
 @actor_option
 @reason_option

@@ -92,7 +92,9 @@ def list_(limit: int | None, as_json: bool) -> None:
 @users.command("role", example="batchwright users role jane@example.com 'Billing Utilities Admin'")
 @click.argument("email", metavar="EMAIL")
 @click.argument("role", metavar="R")
-@click.option("--os-user", metavar="NAME", help="Another login name for them; '' for none. As it is without.")
+@click.option(
+    "--os-user", metavar="NAME", help="Another login name for them; '' for none (default: unchanged)."
+)
 @reason_option
 @actor_option
 @as_json_option
@@ -124,9 +126,9 @@ def password(email: str, from_stdin: bool, reason: str | None, actor: str | None
 
 @users.command("token", example="batchwright users token jane@example.com --name nightly --role operator")
 @click.argument("email", metavar="EMAIL")
-@click.option("--name", metavar="N", help="What to call it; token-1 and so on without.")
-@click.option("--role", metavar="R", help="What it allows at most; all that the user may without.")
-@click.option("--expires", metavar="DATE", help="The last day on which it is good; a year without.")
+@click.option("--name", metavar="N", help="Its name (default: token-1 and so on).")
+@click.option("--role", metavar="R", help="The most it allows (default: all that the user may do).")
+@click.option("--expires", metavar="DATE", help="The last day on which it is valid (default: in a year).")
 @reason_option
 @actor_option
 @as_json_option
@@ -208,7 +210,7 @@ def sessions(
 @actor_option
 @as_json_option
 def disable(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
-    """Let a user do nothing any more. Their entries in the audit trail stay."""
+    """Disable a user: they may do nothing from then on. Their entries in the audit trail stay."""
     with application() as app:
         _answer(operation.disable_user(app, email, actor=acting(app, actor), reason=reason), as_json)
 

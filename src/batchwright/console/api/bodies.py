@@ -51,7 +51,7 @@ def parsed(body: bytes) -> Any:
         raise _too_deep() from None
     except ValueError as error:  # UnicodeDecodeError, JSONDecodeError
         raise Problem(
-            HTTPStatus.BAD_REQUEST, f"The body is no JSON document: {error}", remedy="Send JSON in UTF-8"
+            HTTPStatus.BAD_REQUEST, f"The body is not a JSON document: {error}", remedy="Send JSON in UTF-8"
         ) from None
     if _is_deeper(value, MOST_DEPTH):
         raise _too_deep()
@@ -107,7 +107,7 @@ def _whole_number(text: str) -> int:
 
 def _no_constant(text: str) -> Any:
     raise Problem(
-        HTTPStatus.BAD_REQUEST, f"{text} is no number of JSON", remedy="Leave it out, or write null"
+        HTTPStatus.BAD_REQUEST, f"{text} is not a JSON number", remedy="Leave it out, or write null"
     )
 
 

@@ -122,7 +122,7 @@ class Launch:
     def run_terms(self) -> RunTerms:
         """The terms of the run. Refuses a size that is none, and a mode in which somebody would have to wait for it."""
         if self.mode not in MODES:
-            said = f"{self.mode!r} is no mode of a run that is launched here"
+            said = f"{self.mode!r} is not a valid mode of a run that is launched here"
             raise Refused(said, field="mode", remedy=f"Give one of {', '.join(MODES)}")
         terms: RunTerms = {}
         if "reason" in self.terms:
@@ -135,7 +135,7 @@ class Launch:
             try:
                 terms["scope_size"] = int(size)
             except ValueError:
-                said = f"{size!r} is no number of records of a scope"
+                said = f"{size!r} is not a valid number of records for a scope"
                 raise Refused(said, field="scope_size", remedy="Give a whole number, such as 200") from None
         return terms
 

@@ -203,7 +203,7 @@ def _number(name: str, text: str | None) -> int | None:
     try:
         return None if text is None else int(text)
     except ValueError:
-        said = f"{name} {text!r} is no whole number"
+        said = f"{name} {text!r} is not a whole number"
         raise Refused(said, field=name, remedy="Give a whole number, such as 60") from None
 
 

@@ -198,12 +198,12 @@ def _sign_in_first(request: Request) -> Problem:
     if request.method not in ("GET", "HEAD"):
         return Problem(
             HTTPStatus.FORBIDDEN,
-            "You are not signed in any more, and nothing was done",
+            "You are no longer signed in, and nothing was done",
             remedy="Sign in and do it again",
         )
     # A script would take the sign-in page for its answer.
     if request.headers.get("sec-fetch-dest") == "empty":
-        return Problem(HTTPStatus.UNAUTHORIZED, "You are not signed in any more", remedy="Sign in")
+        return Problem(HTTPStatus.UNAUTHORIZED, "You are no longer signed in", remedy="Sign in")
     query = request.scope["query_string"].decode("latin-1")
     asked = quote(request.scope["path"]) + (f"?{query}" if query else "")
     wanted = own_path(asked)

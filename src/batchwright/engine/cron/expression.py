@@ -115,7 +115,7 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no such name possible, a folder of the zone database
         raise CronError(
-            f"{name!r} is no time zone", field="time zone", position=None, remedy=_zone_remedy(name)
+            f"{name!r} is not a time zone", field="time zone", position=None, remedy=_zone_remedy(name)
         ) from None
 
 

@@ -170,7 +170,7 @@ def _read_name(word: Piece, field: Field) -> int:
     remedy = f"Write {' or '.join(alike)}" if alike else _choices(field)
     if word.text in ("L", "W", "LW"):
         raise field.error(f"{word.text} cannot stand here", word.at, _LETTER_REMEDY)
-    raise field.error(f"{word} is no name of this field", word.at, remedy)
+    raise field.error(f"{word} is not a name of this field", word.at, remedy)
 
 
 def _read_end(term: Piece, found: re.Match[str], first: int, field: Field) -> int:

@@ -25,7 +25,7 @@ def make_database(file: Path) -> None:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, NEW_DATABASE))
     if not stat.S_ISREG(os.stat(file).st_mode):
-        raise OSError(errno.EINVAL, "what is there is no plain file", os.fspath(file))
+        raise OSError(errno.EINVAL, "what is there is not a regular file", os.fspath(file))
 
 
 def open_side_file(file: Path, database: Path) -> int:
@@ -78,7 +78,7 @@ def _require_plain(file: Path, there: os.stat_result) -> None:
     if stat.S_ISLNK(there.st_mode):
         raise OSError(errno.ELOOP, "is a link, not a file of the database", os.fspath(file))
     if not (stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)):
-        raise OSError(errno.EINVAL, "is no plain file", os.fspath(file))
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(file))
 
 
 def _adjust(opened: Path, database: os.stat_result) -> None:

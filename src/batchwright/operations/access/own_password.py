@@ -39,7 +39,7 @@ class LinkRefused(Refused):
     """A link that was used, or has expired, or never was."""
 
     def __init__(self, remedy: str) -> None:
-        super().__init__("this link is not good any more", field="code", remedy=remedy)
+        super().__init__("this link is no longer valid", field="code", remedy=remedy)
 
 
 def change_password(

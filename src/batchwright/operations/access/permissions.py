@@ -143,7 +143,7 @@ def _refusal(app: Application, actor: Actor, users: Sequence[RowMapping], right:
     if owns_file(app, actor.os_user) or not (users or app.database.is_sqlite):
         return None
     return Forbidden(
-        f"{actor.os_user} is no user of this database, and this needs the role {right}",
+        f"{actor.os_user} is not a user of this database, and this needs the role {right}",
         field="actor",
         remedy=f"Ask an administrator: `batchwright users add EMAIL --role {typed(right)} "
         f"--os-user {actor.os_user}`",
@@ -157,7 +157,7 @@ def _refusal_of_principal(
     own = next((user for user in users if (user["id"], user["email"]) == (principal.user_key, email)), None)
     if own is None:
         return Forbidden(
-            f"{email} is no user of this database any more",
+            f"{email} is no longer a user of this database",
             field="actor",
             remedy=f"Ask an administrator: `batchwright users add {email} --role {typed(right)}`",
         )

@@ -159,13 +159,13 @@ def _end_of(app: Application, expires: str, now: datetime) -> datetime:
         end = datetime.combine(next_day, time.min, app.zone).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Refused(
-            f"{expires!r} is no day on which a token could expire",
+            f"{expires!r} is not a day on which a token can expire",
             field="expires",
             remedy=f"Write it as {a_year_after(now).date()}",
         ) from None
     if end <= now:
         raise Refused(
-            f"a token that expires after {expires} would be no good any more",
+            f"a token that expires after {expires} would already have expired",
             field="expires",
             remedy="Give a day to come, or none for a year",
         )

@@ -106,7 +106,8 @@ def show_me(app: Application, *, actor: Actor | None = None) -> View:
         token = None if key is None else token_store.token_by_key(connection, key)
         if user is None:
             raise NotFound(
-                f"{actor.os_user} is no user", remedy="`batchwright users add EMAIL --os-user NAME` makes one"
+                f"{actor.os_user} is not a user",
+                remedy="`batchwright users add EMAIL --os-user NAME` makes one",
             )
         roles = [user["role"], *([token["role"]] if token and token["role"] else [])]
         return {

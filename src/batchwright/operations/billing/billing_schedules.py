@@ -219,7 +219,9 @@ def _days_of(month: str) -> tuple[date, date]:
         first = cells.day(f"{month}-01")
     except cells.CellError:
         raise Refused(
-            f"period {month!r} is no month", field="period", remedy="Write it as YYYY-MM, such as 2023-06"
+            f"period {month!r} is not a valid month",
+            field="period",
+            remedy="Write it as YYYY-MM, such as 2023-06",
         ) from None
     return first, first.replace(day=monthrange(first.year, first.month)[1])
 

@@ -138,7 +138,7 @@ def _priced(connection: Connection, record_id: str, on: date) -> RowMapping | No
     parts = [part.replace("%2F", "/").replace("%25", "%") for part in record_id.split("/")]
     if len(parts) not in (2, 3):
         raise Refused(
-            f"{record_id!r} is no id of a price",
+            f"{record_id!r} is not the id of a price",
             field="price_id",
             remedy="Write BOOK/PRODUCT/YYYY-MM-DD, or BOOK/PRODUCT for the one in force; a / within is %2F",
         )

@@ -106,7 +106,7 @@ def dry_run_of(connection: Connection, run_id: str) -> Run:
     run = runs.by_id(connection, run_id)
     if not run.is_dry:
         raise Refused(
-            f"{run_id} is no dry run, it has no preview",
+            f"{run_id} is not a dry run, so it has no preview",
             field="run_id",
             remedy="Submit the job with --dry-run",
         )

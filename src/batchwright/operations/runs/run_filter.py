@@ -45,7 +45,7 @@ def wanted_of(asked: RunFilter) -> Wanted:
     period = asked.get("period")
     if period is not None and not _MONTH.fullmatch(period):
         raise Refused(
-            f"{period!r} is no month", field="period", remedy="Write it as YYYY-MM, such as 2026-01"
+            f"{period!r} is not a valid month", field="period", remedy="Write it as YYYY-MM, such as 2026-01"
         )
     columns = {
         "job": asked.get("job"),

@@ -50,7 +50,7 @@ def read_moment(text: str, *, field: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         remedy = "Write it as 2026-11-01 or 2026-11-01T01:30 (ISO 8601)"
-        raise Refused(f"{text!r} is no time", field=field, remedy=remedy) from None
+        raise Refused(f"{text!r} is not a valid time", field=field, remedy=remedy) from None
 
 
 def read_last_moment(text: str, *, field: str) -> date | datetime:

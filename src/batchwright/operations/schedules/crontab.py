@@ -41,7 +41,7 @@ def read_whole(text: str, *, field: str) -> int:
     """A whole number as people type it. Raises `Refused`."""
     if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
-    raise Refused(f"{text!r} is no whole number", field=field, remedy="Write digits only, such as 30")
+    raise Refused(f"{text!r} is not a whole number", field=field, remedy="Write digits only, such as 30")
 
 
 _READERS: Mapping[str, tuple[str, Callable[..., Any] | None]] = {
@@ -258,7 +258,7 @@ class _Options:
         for word in left:
             if not word.startswith("--"):
                 raise Refused(
-                    f"{word!r} is no option",
+                    f"{word!r} is not an option",
                     field="options",
                     remedy="Options begin with --; quote a value with blanks",
                 )

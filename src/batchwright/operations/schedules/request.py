@@ -130,7 +130,7 @@ def _check_name(name: str) -> None:
         )
     if name.strip() != name or not name or not name.isprintable() or len(name) > LONGEST_NAME or '"' in name:
         raise Refused(
-            f"{name[:LONGEST_NAME]!r} is no name of a schedule",
+            f"{name[:LONGEST_NAME]!r} is not a valid name of a schedule",
             field="name",
             remedy=f"Give 1 to {LONGEST_NAME} printable characters without a double quote, and no blank around them",
         )
@@ -153,7 +153,7 @@ def _check_numbers(request: ScheduleRequest) -> None:
             )
     if request.error_ceiling is not None and not CEILING.fullmatch(request.error_ceiling):
         raise Refused(
-            f"{request.error_ceiling!r} is no error ceiling",
+            f"{request.error_ceiling!r} is not a valid error ceiling",
             field="error_ceiling",
             remedy="Give a count such as 100, or a percentage such as 5%",
         )

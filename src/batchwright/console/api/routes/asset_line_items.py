@@ -20,7 +20,7 @@ doors = Doors("asset-line-items")
 
 
 class ChangesAsked(door.Query):
-    """What would be changed; without any its schedules are made anew."""
+    """What would be changed; if empty, its schedules are made again on the same terms."""
 
     end_date: str | None = Field(None, examples=["2024-06-30"])
     price_book_id: str | None = None
@@ -29,7 +29,7 @@ class ChangesAsked(door.Query):
 
 
 class Changes(Body):
-    """What is to be changed; without any its schedules are made anew."""
+    """What is to be changed; if empty, its schedules are made again on the same terms."""
 
     end_date: str | None = Field(None, examples=["2024-06-30"])
     price_book_id: str | None = None

@@ -28,7 +28,7 @@ KINDS: Final[dict[Kind, tuple[str, type[BaseModel], type[BaseModel]]]] = {
 
 
 class OnDay(Query):
-    """The day of which the answer tells what is in force; today without."""
+    """The day of which the answer tells what is in force (default: today)."""
 
     on: str | None = Field(None, examples=["2023-06-05"])
 

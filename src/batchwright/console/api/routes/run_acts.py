@@ -63,7 +63,7 @@ def abort(run_id: str, why: Why, call: Call = CALL) -> Response:
 
 @doors.door("POST", "/runs/{run_id}/pause", pause_run, Right.OPERATE, answers={202: Run})
 def pause(run_id: str, why: Why, call: Call = CALL) -> Response:
-    """Let a run stand still."""
+    """Pause a run."""
     return answer(pause_run(call.app, run_id, actor=call.actor, reason=why.reason), status=202)
 
 
@@ -94,6 +94,6 @@ def retry(run_id: str, how: Retry, call: Call = CALL) -> Response:
 
 @doors.door("POST", "/runs/{run_id}/apply", apply_run, Right.OPERATE, answers=RUN)
 def apply(run_id: str, how: Apply, call: Call = CALL) -> Response:
-    """Do what a dry run foretold."""
+    """Do what a dry run previewed."""
     terms: RunTerms = {"sync": how.mode == "sync", **how.terms()}
     return submitted_answer(call.app, apply_run(call.app, run_id, actor=call.actor, **terms))

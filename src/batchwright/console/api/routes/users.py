@@ -27,7 +27,7 @@ doors = Doors("users")
 
 
 class NewRole(Why):
-    """A role, and the login name that is theirs on the command line: "" for none, as it is without."""
+    """A role, and the login name that is theirs on the command line: "" for none (default: unchanged)."""
 
     role: str = Field(examples=["operator"])
     os_user: str | None = Field(None, examples=["jane"])
@@ -76,7 +76,7 @@ def role(email: str, new: NewRole, call: Call = CALL) -> Response:
 
 @doors.door("POST", "/users/{email}/disable", disable_user, Right.ADMINISTER, answers={200: User})
 def disable(email: str, why: Why, call: Call = CALL) -> Response:
-    """Let a user do nothing any more."""
+    """Disable a user: they may do nothing from then on."""
     return answer(disable_user(call.app, email, actor=call.actor, reason=why.reason))
 
 

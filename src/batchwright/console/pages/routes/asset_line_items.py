@@ -42,7 +42,7 @@ MOST_FORESEEN: Final = 200
 
 
 class AssetAsked(Asked):
-    """The day of which the price is shown; today without."""
+    """The day of which the price is shown (default: today)."""
 
     on: str | None = None
 

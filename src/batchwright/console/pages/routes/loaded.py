@@ -49,7 +49,7 @@ class LoadedAsked(ListAsked):
 
 
 class OnDay(Asked):
-    """The day of which the page tells what is in force; today without."""
+    """The day of which the page tells what is in force (default: today)."""
 
     on: str | None = None
 

@@ -52,7 +52,7 @@ def choose_of_browser(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Keep the zone and the keys in cookies of this browser, which its script reads, too."""
     zone = text_of(form, "zone") or "UTC"
     if zone not in zones():
-        refused = Refused(f"there is no time zone {zone!r}", field="zone", remedy="Choose one of the list")
+        refused = Refused(f"there is not a time zone {zone!r}", field="zone", remedy="Choose one of the list")
         return _page(visit, str(show_me(visit.app, actor=visit.actor)["mail"]), refused=refused)
     answer = visit.go(PATH, done="browser")
     for name, value in ((ZONE_COOKIE, zone), (KEYS_COOKIE, "on" if "keys" in form else "off")):

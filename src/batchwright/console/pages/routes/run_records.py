@@ -134,7 +134,7 @@ def ask_apply(run_id: str, visit: Visit = VISIT) -> Response:
 
 @pages.act("/runs/{run_id}/apply", Right.OPERATE)
 def apply(run_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
-    """Do what a dry run foretold."""
+    """Do what a dry run previewed."""
     reason = text_of(form, "reason")
     terms: RunTerms = {} if reason is None else {"reason": reason}
     shown = show_run(visit.app, run_id, actor=visit.actor)

@@ -156,7 +156,7 @@ def _holding(visit: Visit) -> Confirmation:
         act="Hold all schedules",
         back="/schedules",
         facts=[("Fires next", ", ".join(one["name"] for one in soon.items) or None)],
-        warning="Nothing starts by itself until somebody releases them. Runs that are at work go on.",
+        warning="Nothing starts by itself until somebody releases them. Runs at work continue.",
         danger=True,
     )
 

@@ -138,7 +138,7 @@ ACTS: Final = {
     "pause": Act(
         "Pause",
         "Pause {}?",
-        "It fires nothing until it is resumed. Runs of it go on.",
+        "It fires nothing until it is resumed. Its runs continue.",
         "schedule-paused",
         _pause,
     ),
@@ -160,7 +160,7 @@ ACTS: Final = {
     "remove": Act(
         "Remove",
         "Remove {}?",
-        "The record of its times goes with it, for ever. Its runs stay and go on.",
+        "The record of its times is deleted with it, permanently. Its runs stay and continue.",
         "schedule-removed",
         _remove,
         danger=True,

@@ -176,7 +176,7 @@ _asks("disable", _ask_disable)
 
 @pages.act("/users/{email}/disable", ADMINISTER)
 def disable(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
-    """Let a user do nothing any more."""
+    """Disable a user: they may do nothing from then on."""
     return _act(visit, form, _ask_disable, "user_disabled", disable_user, email)
 
 

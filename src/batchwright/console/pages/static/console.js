@@ -80,7 +80,7 @@
   const pause = () => {
     paused = !paused;
     for (const button of $$("[data-pause]")) { button.setAttribute("aria-pressed", paused); button.textContent = paused ? "Resume updates" : "Pause updates"; }
-    say(paused ? "Updates are paused" : "Updates go on");
+    say(paused ? "Updates are paused" : "Updates continue");
   };
 
   // -- Dialogs: the page that a link leads to, shown over this one.
