@@ -46,5 +46,5 @@ def test_a_second_ctrl_c_ends_at_once_and_the_run_can_still_be_resumed(
     (working_directory / "go").touch()
     resumed = batchwright("runs", "resume", slow_run)
     assert resumed.exit_code == 0, resumed.stderr
-    assert "goes on here" in resumed.stderr
+    assert "run taken over, its owner had died" in resumed.stderr
     assert state_of(batchwright, slow_run) == ("Completed", 3)
