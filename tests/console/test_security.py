@@ -239,7 +239,8 @@ def test_no_schedule_pings_what_only_this_machine_reaches(
     web: TestClient, furnished: None, caller: Caller
 ) -> None:
     headers = caller("administrator")
-    for host in ("127.0.0.1:8000", "169.254.169.254", "[::ffff:10.0.0.1]", "2130706433", "example.com:25"):
+    numbers = ("127.0.0.1:8000", "169.254.169.254", "[::ffff:10.0.0.1]", "2130706433")
+    for host in (*numbers, "localhost:9000", "hub.internal", "example.com:25"):
         body = {"name": "N", "cron": "0 0 0 ? * * *", "job": "draft-usage-rating", "ping": f"http://{host}/"}
         made = web.post(f"{V1}/schedules", json=body, headers=headers)
         changed = web.patch(

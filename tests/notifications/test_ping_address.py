@@ -99,6 +99,43 @@ def test_a_private_address_is_refused_with_the_setting_that_allows_it(address: s
     assert check_ping(url, allows_private=True) == url
 
 
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("localhost", "this machine"),
+        ("LocalHost.", "this machine"),
+        ("app.localhost", "this machine"),
+        ("local", "private networks"),
+        ("printer.local", "private networks"),
+        ("metadata.google.internal", "private networks"),
+        ("nas.home.arpa.", "private networks"),
+    ],
+)
+def test_a_name_that_is_private_by_definition_is_refused_alike_when_saved_checked_and_called(
+    host: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names(("93.184.216.34",))
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    url = f"http://{host}/"
+    with pytest.raises(
+        Refused, match=f"leads to {host.lower().removesuffix('.')}, a name of {kind}"
+    ) as refusal:
+        check_ping(url, allows_private=False)
+    fault = fault_of(url, allows_private=False)
+    assert fault is not None
+    assert refusal.value.remedy == fault.remedy
+    with pytest.raises(PingFailed, match=f"not called: it {fault}"):
+        ping(url, allows_private=False)
+    assert names.asked == []
+    assert check_ping(url, allows_private=True) == url
+    assert fault_of(url, allows_private=True) is None
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "notlocal", "my-internal", "internal.example"])
+def test_a_name_that_only_looks_private_is_taken(host: str) -> None:
+    assert check_ping(f"http://{host}/", allows_private=False)
+
+
 @pytest.mark.parametrize("allows_private", [False, True])
 @pytest.mark.parametrize("address", NEVER)
 def test_what_is_no_address_of_a_service_is_refused_always(address: str, allows_private: bool) -> None:

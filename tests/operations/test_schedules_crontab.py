@@ -97,7 +97,7 @@ def test_an_option_goes_before_the_variable() -> None:
 def test_all_terms_of_a_schedule_can_be_written() -> None:
     (request,) = read(
         '@daily "A" usage-rating --grace 30 --cap 3 --start 2026-11-01 --end=2026-12-01T00:00Z --owner dana'
-        " --start-within 5 --finish-within 90 --ping http://localhost/ping --reason 'Month end' --scope-size 50"
+        " --start-within 5 --finish-within 90 --ping https://example.com/ping --reason 'Month end' --scope-size 50"
         " --error-ceiling 5% --no-mail --notify a@example.com --notify b@example.com"
     )
     assert request == ScheduleRequest(
@@ -111,7 +111,7 @@ def test_all_terms_of_a_schedule_can_be_written() -> None:
         owner="dana",
         start_within_minutes=5,
         finish_within_minutes=90,
-        ping="http://localhost/ping",
+        ping="https://example.com/ping",
         reason="Month end",
         scope_size=50,
         error_ceiling="5%",

@@ -139,6 +139,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"ping": "http://"}, "ping", "'http://'"),
     ({"ping": "file:///etc/passwd"}, "ping", "'file:///etc/passwd'"),
     ({"ping": "http://10.0.0.5:8000/x"}, "ping", "leads to 10.0.0.5, a private address"),
+    ({"ping": "http://localhost:8000/x"}, "ping", "leads to localhost, a name of this machine"),
     ({"ping": "https://example.com:22/"}, "ping", "leads to port 22"),
     ({"name": ""}, "name", "''"),
     ({"name": " a"}, "name", "' a'"),
@@ -320,7 +321,7 @@ def test_while_all_are_held_nothing_has_a_next_fire(app: Application, entries: E
 
 
 def test_show_says_in_words_when_it_fires_and_all_other_terms(app: Application) -> None:
-    made = added(app, start_within_minutes=5, finish_within_minutes=90, ping="http://localhost/x")
+    made = added(app, start_within_minutes=5, finish_within_minutes=90, ping="https://example.com/x")
     assert show_schedule(app, "Nightly") == made | {
         "description": "At 00:00 every day",
         "held": False,
@@ -331,7 +332,7 @@ def test_show_says_in_words_when_it_fires_and_all_other_terms(app: Application) 
         "error_ceiling": None,
         "start_within_minutes": 5,
         "finish_within_minutes": 90,
-        "ping": "http://localhost/x",
+        "ping": "https://example.com/x",
         "created_at": "2023-07-01T08:30:00.000Z",
     }
 

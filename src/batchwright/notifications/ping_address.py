@@ -21,6 +21,8 @@ ALLOW_PRIVATE: Final = (
     "Set ping_private = true (BATCHWRIGHT_PING_PRIVATE) if schedules may ping services of your own network"
 )
 _GIVE_ADDRESS: Final = "Give an address such as https://hc-ping.com/your-uuid"
+_PRIVATE_NAMES: Final = ("local", "internal", "home.arpa")
+"""What ends in one of them is in no public DNS (RFC 6762, ICANN's reservation of 2024, RFC 8375)."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -33,7 +35,9 @@ class NotAllowed(Exception):
 
 
 def check_ping(text: str, *, allows_private: bool) -> str:
-    """The address of a ping, if it can be called. Raises `Refused`. A name is not looked up: each ping does that."""
+    """The address of a ping, if it can be called. Raises `Refused`. A name is not looked up: each ping does that, and
+    what it finds today may be another tomorrow. A name that is private by definition is refused as its addresses are.
+    """
     try:
         parts = parts_of(text)
         with suppress(OSError, UnicodeError):  # a name
@@ -78,10 +82,21 @@ def allowed_addresses(
     """
     if port < 1024 and port not in PORTS.values():
         raise NotAllowed(f"leads to port {port}", "Give an address on port 80, 443, or one from 1024")
+    if not allows_private:
+        _check_name(host)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     for *_, address in found:
         _check_address(ip_address(address[0]), allows_private=allows_private)
     return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+
+
+def _check_name(host: str) -> None:
+    host = host.lower().removesuffix(".")
+    name = f".{host}"
+    if name.endswith(".localhost"):
+        raise NotAllowed(f"leads to {host}, a name of this machine", ALLOW_PRIVATE)
+    if name.endswith(tuple(f".{ending}" for ending in _PRIVATE_NAMES)):
+        raise NotAllowed(f"leads to {host}, a name of private networks", ALLOW_PRIVATE)
 
 
 def _check_address(address: IPv4Address | IPv6Address, *, allows_private: bool) -> None:
