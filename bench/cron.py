@@ -1,20 +1,32 @@
 """`python -m bench.cron`: next fires per second, beside croniter, cronsim and APScheduler where they are installed.
 
 Each walks the same expressions from fire to fire, in turns and in the time of the processor, so that a busy machine
-disturbs all alike; the best round of each counts. Their fires are compared first.
+disturbs all alike; the best round of each counts. Their fires are compared first. `--hostile 1000` tells instead what
+the explanation of so many hostile expressions takes: words, the next ten times and those of the last seven days.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
+from random import Random
 from time import process_time
 from zoneinfo import ZoneInfo
 
+from batchwright.config.settings import Settings, operating_system_user
 from batchwright.engine.cron import CronExpression
+from batchwright.engine.errors import Refused
+from batchwright.operations.actor import Actor, Door
+from batchwright.operations.app import Application, make_application
+from batchwright.operations.schedules.looking import foresee_times
+from bench.measure import databases
+from tests.engine.cron.hostile import hostile
 
 Walk = Callable[[int], list[datetime]]
 """Gives that many fires, one after the other."""
@@ -94,6 +106,9 @@ OTHERS: dict[str, Maker] = {"croniter": croniter, "cronsim": cronsim, "apschedul
 
 def main() -> None:
     given = _arguments()
+    if given.hostile:
+        explain_hostile(given.hostile)
+        return
     missing = [name for name in OTHERS if not _is_installed(name)]
     makers = {"ours": ours} | {name: make for name, make in OTHERS.items() if name not in missing}
     print(f"Python {platform.python_version()}; next fires per second, and how many times faster ours are")
@@ -109,6 +124,37 @@ def main() -> None:
         print(f"| `{unix}` / `{quartz}` | {zone} | " + " | ".join(cells) + " |", flush=True)
     for name, ratio in least.items():
         print(f"at least {ratio:.2f} times as fast as {name}")
+
+
+def explain_hostile(number: int) -> None:
+    """Print the slowest and the largest of so many explanations, in processor time and in bytes."""
+    with databases("sqlite") as new_url:
+        app = make_application(Settings(database_url=new_url()), door=Door.PYTHON)
+        app.database.upgrade()
+        actor = Actor("bench", operating_system_user())
+        found = [_cost(app, actor, text, zone) for text, zone in hostile(number, Random(7))]
+        app.close()
+    times, peaks = (sorted(values) for values in zip(*found, strict=True))
+    print(
+        f"{number:,} hostile expressions: {times[number // 2]:.1f} ms in the middle, {times[-1]:.1f} ms at most,"
+    )
+    print(f"{peaks[-1] / 1e6:.2f} MB at most; load {os.getloadavg()[0]:.1f}")
+
+
+def _cost(app: Application, actor: Actor, text: str, zone: str) -> tuple[float, int]:
+    def explained() -> None:
+        with suppress(Refused):
+            foresee_times(app, text, zone, actor=actor)
+
+    explained()  # the file of the zone is read once
+    began = process_time()
+    explained()
+    taken = 1_000 * (process_time() - began)
+    tracemalloc.start()
+    explained()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken, peak
 
 
 def measure(
@@ -158,6 +204,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fires", type=int, default=2_000, help="in each round (2,000)")
     parser.add_argument("--rounds", type=int, default=5, help="of which the best counts (5)")
+    parser.add_argument(
+        "--hostile", type=int, default=0, help="so many hostile expressions, and nothing else"
+    )
     return parser.parse_args()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from math import prod
 
 from batchwright.engine.cron.days import (
     DayRule,
@@ -59,9 +60,9 @@ def _times(fields: Fields) -> list[str]:
     choices = [
         sorted({span.first for span in spans}) for spans in (fields.hours, fields.minutes, fields.seconds)
     ]
-    times = list(product(*choices))
-    if len(times) > _MOST_TIMES:
+    if prod(map(len, choices)) > _MOST_TIMES:
         return []
+    times = list(product(*choices))
     shown = 3 if any(second for *_, second in times) else 2
     return [":".join(f"{number:02}" for number in time[:shown]) for time in times]
 

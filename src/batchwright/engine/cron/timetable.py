@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, datetime
+from itertools import accumulate
 from typing import TypeAlias
 
 from batchwright.engine.cron.days import DayRule, Month
@@ -43,6 +44,7 @@ class Timetable:
         self._seconds = _following_of(fields.seconds, SECONDS)
         self._minutes = _following_of(fields.minutes, MINUTES)
         self._hours = _following_of(fields.hours, HOURS)
+        self._before = tuple(map(_numbers_before, (self._seconds, self._minutes, self._hours)))
         self._months = _following_of(fields.months, MONTH)
         self._years = _following_of(fields.years, YEAR)
         self._rule: DayRule = fields.days
@@ -65,10 +67,10 @@ class Timetable:
         if self._day_from(year, month, day) != day:
             return 0
         counted, values = 0, 1
-        for table, before in zip((self._seconds, self._minutes, self._hours), reversed(time), strict=True):
-            is_value = before < len(table) - 1 and table[before] == before
-            counted = values * _values_before(table, before) + (counted if is_value else 0)
-            values *= _values_before(table, len(table) - 1)
+        for before, value in zip(self._before, reversed(time), strict=True):
+            is_value = before[value : value + 2] == (before[value], before[value] + 1)
+            counted = values * before[value] + (counted if is_value else 0)
+            values *= before[-1]
         return counted
 
     def _time_from(self, hour: int, minute: int, second: int) -> tuple[int, int, int] | None:
@@ -111,8 +113,9 @@ class Timetable:
         return None
 
 
-def _values_before(table: Following, number: int) -> int:
-    return sum(table[value] == value for value in range(number))
+def _numbers_before(table: Following) -> tuple[int, ...]:
+    """For each number from 0 to one past the field's highest how many values lie before it."""
+    return tuple(accumulate((value == number for number, value in enumerate(table[:-1])), initial=0))
 
 
 def _following_of(spans: Iterable[Span], field: Field) -> Following:
