@@ -64,18 +64,21 @@ def test_entries_are_found_by_who_what_where_and_when(app: Application) -> None:
             audit.record(connection, ACTOR, f"act.{number % 2}", f"JR-{number}", now=at)
         audit.record(connection, ACTOR, "act.2", "2 inputs", records=["IN-1", "IN-2"], now=now)
 
-    def found(wanted: AuditFilter, *, by_index: bool = False) -> list[int]:
-        listing = audit_store.list_audit_entries(wanted=wanted, by_index=by_index)
+    def found(wanted: AuditFilter, *, walked: bool = False) -> list[int]:
+        listing = audit_store.walk_of(wanted) if walked else audit_store.list_audit_entries(wanted=wanted)
+        assert listing is not None
         with app.database.read() as connection:
             return [row["id"] for row in connection.execute(listing.page(None, None)).mappings()]
 
+    assert found(AuditFilter()) == [4, 3, 2, 5, 1]  # by time, then as they were written
     assert found(AuditFilter(act="act.0")) == [3, 1]
     assert found(AuditFilter(subject="IN-2")) == [5]
     assert found(AuditFilter(subject="JR-2")) == [3]
     assert found(AuditFilter(since=now + timedelta(hours=1), before=now + timedelta(hours=3))) == [3, 2]
     assert found(AuditFilter(actor="nobody")) == []
-    assert found(AuditFilter(actor="nobody", act="act.1"), by_index=True) == [4, 2]
-    assert found(AuditFilter(actor=ACTOR.name, door=str(ACTOR.door))) == [5, 4, 3, 2, 1]
+    assert found(AuditFilter(actor="nobody", act="act.1")) == []
+    assert found(AuditFilter(actor="nobody", act="act.1"), walked=True) == [4, 2]
+    assert found(AuditFilter(actor=ACTOR.name, door=str(ACTOR.door))) == [4, 3, 2, 5, 1]
 
 
 def test_a_difference_names_fields_within_objects_and_what_is_no_object_as_a_whole() -> None:

@@ -11,9 +11,12 @@ from sqlalchemy import Connection, event
 
 from batchwright.engine.run import State
 from batchwright.engine.store import run_log, runs, schedules, scopes
+from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.run_log import Place, Wanted
 from batchwright.engine.store.scopes import ReportedPlace
+from batchwright.notifications import outbox
 from batchwright.operations import audit_store
+from batchwright.operations.audit_store import AuditFilter
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 RUN_LISTS = {
@@ -51,6 +54,46 @@ def _reported(outcomes: tuple[str, ...], code: str | None) -> Callable[[Connecti
 def _of_scopes(outcome: str) -> Callable[[Connection], Any]:
     return lambda connection: list(scopes.read_all(connection, 1, outcome, 50))
 
+
+def _page_of(listing: Listing, **last: Any) -> Callable[[Connection], Any]:
+    """A page in the middle of a listing, newest first."""
+    return lambda connection: connection.execute(listing.page(last, 20)).all()
+
+
+_AUDIT = {
+    "all": (AuditFilter(), "ix_audit_entry_at_id"),
+    "from, before": (AuditFilter(since=AT, before=AT + timedelta(days=1)), "ix_audit_entry_at_id"),
+    "act and day": (AuditFilter(act="a", before=AT), "ix_audit_entry_act_at_id"),
+    "act, actor and door": (AuditFilter(act="a", actor="a", door="api"), "ix_audit_entry_act_at_id"),
+    "actor and door": (AuditFilter(actor="a", door="api"), "ix_audit_entry_actor_at_id"),
+    "act": (AuditFilter(act="a"), "ix_audit_entry_act_at_id"),
+    "actor": (AuditFilter(actor="a"), "ix_audit_entry_actor_at_id"),
+    "door": (AuditFilter(door="a"), "ix_audit_entry_door_at_id"),
+}
+_MAIL = {
+    "status": ({"status": "failed"}, "ix_mail_status_id"),
+    "kind": ({"kind": "digest"}, "ix_mail_kind_id"),
+    "recipient": ({"recipient": "Jane@Example.com"}, "ix_mail_recipient_id"),
+    "run": ({"run_id": "JR-1"}, "ix_mail_run_id"),
+    "status and kind": ({"status": "failed", "kind": "digest"}, "ix_mail_status_id"),
+    "recipient and status": ({"recipient": "a", "status": "failed"}, "ix_mail_recipient_id"),
+}
+IN_ORDER: dict[str, tuple[Callable[[Connection], Any], str]] = {
+    **{
+        f"audit by {name}": (_page_of(audit_store.list_audit_entries(wanted=wanted), at=AT, id=50), index)
+        for name, (wanted, index) in _AUDIT.items()
+    },
+    **{
+        f"mail by {name}": (_page_of(outbox.pages_of(**wanted)[0], id=50), index)
+        for name, (wanted, index) in _MAIL.items()
+    },
+    **{
+        f"mail by {name}, what is gone through": (_page_of(walk, id=50), index)
+        for name, (wanted, index) in _MAIL.items()
+        if (walk := outbox.pages_of(**wanted)[1])
+    },
+}
+"""Pages that are read in the order of an index."""
 
 LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
     **{f"runs list, {name}": (_listed(wanted), index) for name, (wanted, index) in RUN_LISTS.items()},
@@ -99,7 +142,7 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "what people did to a record": (
         lambda connection: audit_store.acts_on(connection, "IN-1", ["a"]),
-        "ix_audit_entry_subject|ix_audit_entry_act",
+        "ix_audit_entry_subject|ix_audit_entry_act_at_id",
     ),
 }
 

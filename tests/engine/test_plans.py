@@ -9,7 +9,7 @@ from batchwright.engine.store.database import Database
 from batchwright.engine.store.run_log import Place, Wanted, page
 from batchwright.engine.store.scopes import PreviewPlace, preview_kinds, preview_page, preview_sums
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY
-from tests.engine.looks import AT, LOOKS, RUN_LISTS, planned
+from tests.engine.looks import AT, IN_ORDER, LOOKS, RUN_LISTS, planned
 
 
 @pytest.mark.parametrize("name", LOOKS)
@@ -48,6 +48,26 @@ def test_a_page_of_the_run_log_sorts_nothing_but_what_is_live_or_started_since(
             assert len(few) == (2 if wanted.with_errors else 1), plans
             assert in_order
             assert not [plan for plan in in_order for word in SORTS if word in plan]
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+def test_a_page_of_the_audit_trail_and_of_the_mail_is_read_in_order_and_sorts_nothing(
+    migrated_url: str, name: str
+) -> None:
+    look, index = IN_ORDER[name]
+    database = Database(migrated_url)
+    try:
+        with database.read() as connection:
+            if not database.is_sqlite:
+                for way in ("seqscan", "bitmapscan"):
+                    connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+            with planned(connection) as plans:
+                look(connection)
+        (plan,) = plans
+        assert index in plan
+        assert not [word for word in SORTS if word in plan], plan
     finally:
         database.close()
 

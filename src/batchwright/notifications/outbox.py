@@ -313,13 +313,27 @@ def pages_of(
     kind: str | None = None,
     recipient: str | None = None,
     run_id: str | None = None,
-) -> Listing:
-    """The same for pages, with those of one kind, recipient or run; `line_of` makes a mail of a row."""
-    wanted = {mail.c.status: status, mail.c.kind: kind, run.c.run_id: run_id}
-    statement = _LINES.where(*(column == value for column, value in wanted.items() if value is not None))
-    if recipient is not None:
-        statement = statement.where(func.lower(mail.c.recipient) == recipient.lower())
-    return Listing(statement, (mail.c.id,), newest_first=True)
+) -> tuple[Listing, Listing | None]:
+    """The same for pages, with those of one kind, recipient or run; `line_of` makes a mail of a row.
+
+    With it the keys that a page goes through, where they are others, too: the first condition is found by its index,
+    and the rest is looked at.
+    """
+    asked = {
+        mail.c.run_id: None
+        if run_id is None
+        else select(run.c.id).where(run.c.run_id == run_id).scalar_subquery(),
+        func.lower(mail.c.recipient): None if recipient is None else recipient.lower(),
+        mail.c.status: status,
+        mail.c.kind: kind,
+    }
+    given = [(column, value) for column, value in asked.items() if value is not None]
+    first = [column == value for column, value in given[:1]]
+    # Within `coalesce` no other index is taken: SQLite cannot know which finds less.
+    rest = [func.coalesce(column, "") == value for column, value in given[1:]]
+    walk = Listing(select(mail.c.id).where(*first), (mail.c.id,), newest_first=True)
+    listing = Listing(_LINES.where(*first, *rest), (mail.c.id,), newest_first=True)
+    return listing, walk if rest else None
 
 
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:

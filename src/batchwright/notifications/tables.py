@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text, text
 
 from batchwright.engine.store.tables import metadata
 from batchwright.engine.store.types import BigKey, PublicId, UtcTime
@@ -31,4 +31,7 @@ mail = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
     Index("ix_mail_status_next_attempt_at", "status", "next_attempt_at"),
+    Index("ix_mail_status_id", "status", "id"),
+    Index("ix_mail_kind_id", "kind", "id"),
+    Index("ix_mail_recipient_id", text("lower(recipient)"), "id"),
 )

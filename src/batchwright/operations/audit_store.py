@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_record, audit_seal
@@ -48,28 +48,43 @@ class AuditFilter:
 
 
 EVERY: Final = AuditFilter()
+_KEY: Final = (audit_entry.c.at, audit_entry.c.id)
 
 
-def list_audit_entries(
-    limit: int | None = None, wanted: AuditFilter = EVERY, *, by_index: bool = False
-) -> Listing:
-    """The entries, newest first, `limit` of them at most; `by_index` without what no index finds of the filter."""
-    statement = select(audit_entry)
+def list_audit_entries(limit: int | None = None, wanted: AuditFilter = EVERY) -> Listing:
+    """The entries, newest first, `limit` of them at most."""
+    statement = select(audit_entry).where(*_times(wanted), *_equal(wanted))
+    return Listing(statement, _KEY, limit, newest_first=True)
+
+
+def walk_of(wanted: AuditFilter) -> Listing | None:
+    """The keys that a page of the same goes through, of which some are not `wanted`; `None` where all are."""
+    conditions = _equal(wanted)
+    if len(conditions) < 2:
+        return None
+    return Listing(select(*_KEY).where(*_times(wanted), conditions[0]), _KEY, newest_first=True)
+
+
+def _times(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.since is not None:
+        yield audit_entry.c.at >= wanted.since
+    if wanted.before is not None:
+        yield audit_entry.c.at < wanted.before
+
+
+def _equal(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    """What is asked for by value: the first is found by its index, which keeps the order, and the rest is looked at."""
+    conditions: list[ColumnElement[bool]] = []
     if wanted.subject is not None:
         several = select(audit_record.c.entry_id).where(audit_record.c.record_id == wanted.subject)
         alone = select(audit_entry.c.id).where(audit_entry.c.subject == wanted.subject)
-        statement = statement.where(audit_entry.c.id.in_(several.union(alone)))
-    if wanted.act is not None:
-        statement = statement.where(audit_entry.c.act == wanted.act)
-    if wanted.since is not None:
-        statement = statement.where(audit_entry.c.at >= wanted.since)
-    if wanted.before is not None:
-        statement = statement.where(audit_entry.c.at < wanted.before)
-    if wanted.actor is not None and not by_index:
-        statement = statement.where(audit_entry.c.actor == wanted.actor)
-    if wanted.door is not None and not by_index:
-        statement = statement.where(audit_entry.c.door == wanted.door)
-    return Listing(statement, (audit_entry.c.id,), limit, newest_first=True)
+        conditions.append(audit_entry.c.id.in_(several.union(alone)))
+    columns = audit_entry.c.act, audit_entry.c.actor, audit_entry.c.door
+    for column, value in zip(columns, (wanted.act, wanted.actor, wanted.door), strict=True):
+        if value is not None:
+            # Within `coalesce` no other index is taken: SQLite cannot know which finds less.
+            conditions.append((func.coalesce(column, "") if conditions else column) == value)
+    return conditions
 
 
 def acts_on(connection: Connection, an_id: str, acts: Collection[str]) -> Sequence[RowMapping]:

@@ -56,7 +56,10 @@ def mail_page(
     after: str | None = None,
     actor: Actor | None = None,
 ) -> Page[View]:
-    """A page of every mail, newest first, or of those in that `status`, of that kind, to that address, of that run."""
+    """A page of every mail, newest first, or of those in that `status`, of that kind, to that address, of that run.
+
+    By more than one of these it may be short, and yet not the last.
+    """
     permit(app, actor, Right.LOOK, "mail.list")
     if status is not None:
         check_one_of(status, outbox.STATUSES, field="status")
@@ -65,8 +68,8 @@ def mail_page(
         return views.mail(outbox.line_of(row))
 
     wanted = {"status": status, "kind": kind, "recipient": recipient, "run_id": run_id}
-    listing = outbox.pages_of(**wanted)
-    return page_of(app.database, "mail", listing, wanted, view, limit=limit, after=after)
+    listing, walk = outbox.pages_of(**wanted)
+    return page_of(app.database, "mail", listing, wanted, view, limit=limit, after=after, walk=walk)
 
 
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:

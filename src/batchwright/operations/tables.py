@@ -4,7 +4,7 @@ were answered.
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -49,6 +49,19 @@ class TimeOfEntry(UtcTime):
         except (TypeError, ValueError, OverflowError):
             return value
 
+    @property
+    def python_type(self) -> type[Any]:
+        """What the cursor of a page holds: text, for it may be no time."""
+        return str
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if not isinstance(value, str):
+            return super().process_bind_param(value, dialect)
+        try:
+            return super().process_bind_param(datetime.fromisoformat(value), dialect)
+        except (ValueError, OverflowError):
+            return value if dialect.name == "sqlite" else None  # PostgreSQL keeps nothing but times
+
 
 audit_entry = Table(
     "audit_entry",
@@ -68,9 +81,9 @@ audit_entry = Table(
     Column("before", Text, comment="JSON"),
     Column("after", Text, comment="JSON"),
     Column("sealed", Boolean, nullable=False, server_default=false(), comment="it has a row in audit_seal"),
-    Index("ix_audit_entry_at", "at"),
+    Index("ix_audit_entry_at_id", "at", "id"),
+    *(Index(f"ix_audit_entry_{name}_at_id", name, "at", "id") for name in ("act", "actor", "door")),
     Index("ix_audit_entry_subject", "subject"),
-    Index("ix_audit_entry_act", "act"),
     Index("ix_audit_entry_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
 )
 

@@ -44,10 +44,9 @@ def audit_page(
     after: str | None = None,
     actor: Actor | None = None,
 ) -> Page[View]:
-    """A page of the audit entries that are `wanted`, newest first; of those of an actor or a door it may be short."""
+    """A page of the audit entries that are `wanted`, newest first; of a filter by several values it may be short."""
     permit(app, actor, Right.ADMINISTER, "audit.list")
     listing = audit_store.list_audit_entries(wanted=wanted)
-    walk = audit_store.list_audit_entries(wanted=wanted, by_index=True)
     return page_of(
         app.database,
         "audit",
@@ -56,7 +55,7 @@ def audit_page(
         _entry,
         limit=limit,
         after=after,
-        walk=walk if wanted.actor or wanted.door else None,
+        walk=audit_store.walk_of(wanted),
     )
 
 
