@@ -46,6 +46,9 @@ def test_the_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         actor=pwd.getpwuid(os.getuid()).pw_name,
         actors={},
         max_active_runs=5,
+        pool_size=5,
+        max_overflow=-1,
+        pool_timeout=30,
         lease_seconds=30,
         scope_size=None,
         error_ceiling=None,
@@ -306,12 +309,23 @@ def test_a_database_has_a_label_and_a_colour_of_a_few(tmp_path: Path) -> None:
         assert "Give" in problem
 
 
+def test_a_limit_of_connections_leaves_one_for_each_run_and_one_more(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, POOL_SIZE="2", MAX_OVERFLOW="4").max_overflow == 4
+    assert settings_of(tmp_path, POOL_SIZE="1", MAX_ACTIVE_RUNS="900").max_overflow == -1
+    for runs, size, overflow, needed in (("5", "5", "0", 6), ("1", "2", "2", 5), ("20", "5", "15", 21)):
+        [problem] = problems_of(tmp_path, MAX_ACTIVE_RUNS=runs, POOL_SIZE=size, MAX_OVERFLOW=overflow)
+        assert f"{needed} are needed" in problem
+    for wrong in ({"POOL_SIZE": "0"}, {"MAX_OVERFLOW": "-2"}, {"POOL_TIMEOUT": "0"}):
+        [problem] = problems_of(tmp_path, **wrong)
+        assert "Give a" in problem
+
+
 def test_the_lines_show_every_setting_with_its_origin_and_no_password(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://ann:hush@db/books?password=hush", "MAIL__SMTP_PASSWORD": "hush"}
     toml = "scope_size = 3\n[mail]\nsmtp_username = 'ann'\n[actors]\njane = 'jane@example.com'\n"
     settings = flagged(tmp_path, {"lease_seconds": 2.5}, toml, **environ)
     lines = {line.name: (line.value, line.origin) for line in settings.lines()}
-    assert len(lines) == 25
+    assert len(lines) == 28
     assert lines["ping_private"] == ("false", "default")
     assert lines["database_url"] == (
         "postgresql+psycopg://ann:****@db/books?password=****",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -23,7 +24,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller
 from tests.console.routes_there_are import routes_there_are
-from tests.support.application import ACTOR
+from tests.support.application import ACTOR, make_settings
 
 ONE = "/api/v1/runs/JR-00000001"
 REQUIRED = {"preview_billing_schedule_status": {"ready_by": "2023-07-01", "status": "invoiced"}}
@@ -205,3 +206,28 @@ def test_who_has_two_heavy_reads_at_work_gets_no_third_at_any_of_their_doors(
         answers = {path: web.get(path, headers=admin).status_code for path in heavy}
         assert answers == dict.fromkeys(heavy, 429)
         assert web.get("/api/v1/runs", headers=admin).status_code == 200
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_who_asks_while_no_connection_is_free_may_ask_again(
+    migrated_url: str, tmp_path: Path, app: Application, caller: Caller
+) -> None:
+    headers = caller("viewer")
+    settings = make_settings(
+        migrated_url, tmp_path, pool_size=1, max_overflow=4, pool_timeout=0.05, max_active_runs=4
+    )
+    scarce = make_application(settings, clock=app.clock)
+    with (
+        ExitStack() as taken,
+        TestClient(
+            make_asgi(scarce, host="127.0.0.1", worker_expected=False), base_url="http://127.0.0.1"
+        ) as web,
+    ):
+        for _ in range(5):
+            taken.enter_context(scarce.database.read())
+        told = web.get("/api/v1/runs", headers=headers)
+        assert (told.status_code, told.headers["retry-after"]) == (503, "5")
+        taken.close()
+        assert web.get("/api/v1/runs", headers=headers).status_code == 200
+    scarce.close()

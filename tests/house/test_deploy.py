@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,18 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import batchwright
 from batchwright.cli.main import main
-from batchwright.config.settings import CONFIG_VARIABLE, MailSettings, Settings, load_settings, variable_of
+from batchwright.config.settings import (
+    CONFIG_VARIABLE,
+    RUNS_AT_HAND,
+    MailSettings,
+    Settings,
+    load_settings,
+    variable_of,
+)
+from batchwright.engine.store.engines import FOR_LEASES
+from batchwright.operations.worker.worker import WorkerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -27,8 +39,18 @@ FILES = sorted(DEPLOY.iterdir())
 PAGE = ROOT / "docs" / "deploying.md"
 PROGRAM = "/srv/batchwright/venv/bin/batchwright"
 SERVICES = ("web", "worker")
+CODE = Path(batchwright.__file__).parent
+REQUESTS = 40
+"""Threads for requests, as anyio and Starlette have them."""
+LISTENS, STANDS_IN = 1, 1
+"""Connections of a process that are in no pool."""
 by_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 by_service = pytest.mark.parametrize("service", SERVICES)
+
+
+def module_of(file: Path) -> str:
+    """The name by which a file of the package is imported."""
+    return ".".join(file.relative_to(CODE.parent).with_suffix("").parts)
 
 
 def values(unit: Path, key: str) -> list[str]:
@@ -100,6 +122,35 @@ def test_the_settings_of_a_container_are_good(service: str, tmp_path: Path) -> N
     settings = load_settings(environ, tmp_path)
     assert settings.database_url == "postgresql+psycopg://batchwright@database/batchwright"
     assert settings.console_url == "http://127.0.0.1:8000"
+
+
+def test_the_page_counts_the_connections_that_the_code_opens() -> None:
+    lanes = sum(
+        int(getattr(import_module(module_of(file)), size, size))
+        for file in (CODE / "console").glob("*.py")
+        for size in re.findall(r"CapacityLimiter\((\w+)\)", file.read_text("utf-8"))
+    )
+    duties = 1 + len(re.findall(r"self\._\w+\.start\(\)", inspect.getsource(WorkerProcess.run)))
+    serve, worker, process = REQUESTS + lanes + LISTENS, duties + LISTENS + STANDS_IN, RUNS_AT_HAND + 2
+    defaults = Settings()
+    two = 2 * (worker + process * 2) + 3 * defaults.max_active_runs
+    overflow = int(compose()["services"]["web"]["environment"]["BATCHWRIGHT_MAX_OVERFLOW"])
+    limited = defaults.pool_size + overflow + FOR_LEASES + LISTENS
+    said = " ".join(PAGE.read_text("utf-8").replace("\N{MULTIPLICATION SIGN}", "x").split())
+    for words in (
+        f"| {worker} + 3 for each run it drives",
+        f"| {process}: one for each of four runs",
+        f"| {serve}: {REQUESTS} requests",
+        f"`pool_size + max_overflow + {FOR_LEASES + LISTENS + STANDS_IN}`: five for heartbeats",
+        f"`pool_size + max_overflow + {FOR_LEASES + LISTENS}`: five for heartbeats",
+        f"`n x ({worker} + {process} x p) + 3 x max_active_runs + {serve}`",
+        f"two workers on machines of two processors {two + serve}",
+        f"it takes {limited} at most, and all together {two + limited}",
+    ):
+        assert words in said, words
+    assert two + limited < 97
+    [unit] = [value for unit in UNITS for value in values(unit, "Environment")]
+    assert unit == f"BATCHWRIGHT_MAX_OVERFLOW={overflow}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -59,6 +59,8 @@ __all__ = [
 
 _URLS = ("database_url", "base_url", "executor", "mail.smtp_host")
 DEFAULT = "default"
+RUNS_AT_HAND = 4
+"""Of so many runs a process of a pool keeps the job and the connection."""
 MIN_LEASE_SECONDS = 0.1
 """Four beats and four looks a lease: below that nothing else would be done, and healthy owners look dead."""
 
@@ -191,6 +193,22 @@ class Settings(_Model):
         default_factory=dict, description="the mail address of that actor, such as jane@example.com"
     )
     max_active_runs: Number[int] = Field(5, ge=1, le=1_000_000, description="a whole number from 1")
+    pool_size: Number[int] = Field(
+        5, ge=1, le=10_000, description="a whole number of connections from 1, which a process keeps open"
+    )
+    max_overflow: Number[int] = Field(
+        -1,
+        ge=-1,
+        le=10_000,
+        description="a whole number of connections that a process may open beyond pool_size, or -1 for any number",
+    )
+    pool_timeout: Number[float] = Field(
+        30.0,
+        gt=0,
+        le=3_600,
+        allow_inf_nan=False,
+        description="a number of seconds above 0 to wait for a connection, such as 30",
+    )
     lease_seconds: Number[float] = Field(
         30.0,
         ge=MIN_LEASE_SECONDS,
@@ -241,6 +259,17 @@ class Settings(_Model):
     def _dask_needs_a_server_database(cls, value: str, info: ValidationInfo) -> str:
         if value.startswith("dask://") and info.data.get("database_url", "").startswith("sqlite:"):
             raise ValueError("cannot work on an SQLite file, which the other machines do not see")
+        return value
+
+    @field_validator("max_overflow")
+    @classmethod
+    def _enough_connections(cls, value: int, info: ValidationInfo) -> int:
+        most = info.data.get("pool_size", 0) + value
+        needed = max(info.data.get("max_active_runs", 0), RUNS_AT_HAND) + 1
+        if value != -1 and most < needed:
+            raise ValueError(
+                f"allows {most} connections with pool_size, and {needed} are needed: one for each run"
+            )
         return value
 
     @property
@@ -398,6 +427,7 @@ def _text(name: str, value: object) -> str | None:
         "jobs": ", ".join,
         "proxies": ", ".join,
         "lease_seconds": "{:g}".format,
+        "pool_timeout": "{:g}".format,
         "ping_private": lambda value: str(value).lower(),
     }.get(name, str)
     return without_password(shown(value)) if value != () else None

@@ -44,6 +44,10 @@ class ReadOnlyDatabase(Exception):
     """
 
 
+class NoConnectionFree(Exception):
+    """All connections to the database that this process may open are in use, and were for as long as one may wait."""
+
+
 class ReadTooLong(Exception):
     """A read was ended since it took longer than the ``seconds`` for which its caller waits."""
 
@@ -61,6 +65,8 @@ def is_transient(error: BaseException) -> bool:
     ):
         return True
     raised = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(raised, NoConnectionFree):
+        return True
     if type(raised).__module__.partition(".")[0] not in DRIVERS:
         return False
     state = getattr(raised, "sqlstate", None)
@@ -114,6 +120,8 @@ def database_error_text(error: BaseException) -> tuple[str, str] | None:
     if not is_transient(error):
         return None
     raised, said = getattr(error, "orig", error), reason_of(error)
+    if isinstance(raised, NoConnectionFree):
+        return said, "Do it again; if it stays so, raise max_overflow (BATCHWRIGHT_MAX_OVERFLOW)"
     code = str(getattr(raised, "sqlite_errorname", None) or getattr(raised, "sqlstate", None) or "")
     if code in ("SQLITE_FULL", DISK_FULL):
         return (

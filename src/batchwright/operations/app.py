@@ -23,6 +23,7 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Apart, Executor, Inline, Local
 from batchwright.engine.registry import Registry
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.engines import Pool
 from batchwright.engine.store.live_counts import LiveCounts
 from batchwright.engine.subscribers import installed_subscribers
 from batchwright.operations.actor import Actor, Door, Unauthenticated
@@ -53,7 +54,8 @@ class Application:
         """By key of token the hour in which this process last noted that it was used."""
         self.preview_sums: dict[Hashable, list[Preview]] = {}
         """What previews that were paged through lately come to."""
-        self.database = Database(settings.database_url, many_readers=door.is_web)
+        pool = Pool(settings.pool_size, settings.max_overflow, settings.pool_timeout)
+        self.database = Database(settings.database_url, many_readers=door.is_web, pool=pool)
         self.registry = Registry(settings.jobs)
         self.live_counts = LiveCounts(clock)
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import structlog
 
 from batchwright.config.logging import bind
-from batchwright.config.settings import SettingsError
+from batchwright.config.settings import RUNS_AT_HAND, SettingsError
 from batchwright.config.stderr import make_stderr_unfailing
 from batchwright.engine import events, processes
 from batchwright.engine.errors import FenceLost, Refused, TransactionEnded, error_text
@@ -32,9 +32,6 @@ from batchwright.engine.scope import RunSession, ScopeRunner
 from batchwright.engine.store import runs, steering
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.operations.app import default_application
-
-RUNS_AT_HAND = 4
-"""Of so many runs a thread keeps the job and the connection."""
 
 log = structlog.get_logger()
 

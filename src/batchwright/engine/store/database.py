@@ -29,6 +29,8 @@ from batchwright.engine.store.engines import (
     CACHE_KILOBYTES_OF_MANY,
     LIMITED,
     SESSION_CHANGED,
+    UNLIMITED,
+    Pool,
     is_sqlite,
     let_stand,
     let_wait,
@@ -103,10 +105,12 @@ class Database:
 
     Args:
         many_readers: whether many threads of this process read a little each.
+        pool: how many connections to PostgreSQL this process has; to a file as many as it needs.
     """
 
-    def __init__(self, url: str, *, many_readers: bool = False) -> None:
+    def __init__(self, url: str, *, many_readers: bool = False, pool: Pool = UNLIMITED) -> None:
         self.url = make_url(url)
+        self._pool = pool
         self._cache_kilobytes = CACHE_KILOBYTES_OF_MANY if many_readers else CACHE_KILOBYTES
         self.is_sqlite = is_sqlite(self.url)
         self._engine: Engine | None = None
@@ -123,7 +127,7 @@ class Database:
         """The SQLAlchemy engine, made at first use."""
         with self._opening:
             if self._engine is None:
-                self._engine = open_engine(self.url, self._longest_wait, self._cache_kilobytes)
+                self._engine = open_engine(self.url, self._longest_wait, self._pool, self._cache_kilobytes)
             return self._engine
 
     @property
@@ -134,7 +138,7 @@ class Database:
         """
         with self._opening:
             if self._lease_engine is None:
-                self._lease_engine = open_lease_engine(self.url)
+                self._lease_engine = open_lease_engine(self.url, self._pool)
             return self._lease_engine
 
     def shorten_waits(self) -> None:

@@ -9,16 +9,18 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from batchwright.engine.errors import Refused
-from batchwright.engine.faults import READ_ONLY, is_damage, reason_of
+from batchwright.engine.faults import READ_ONLY, NoConnectionFree, is_damage, reason_of
 from batchwright.engine.store.lock_holders import end_stopped_writer, shown, write_lock_holder
 from batchwright.engine.store.side_files import adjust_side_file, make_side_file
 from batchwright.engine.store.tables import heartbeat, lease_metadata
@@ -36,6 +38,42 @@ LEASE_TRIES = 150
 
 log = structlog.get_logger()
 
+FOR_LEASES = 5
+"""Connections that a process keeps for heartbeats, apart from all others: no work makes them wait."""
+
+
+class Pool(NamedTuple):
+    """How many connections to PostgreSQL a process has for its work, as SQLAlchemy's pools say it.
+
+    It keeps ``size`` of them and opens ``max_overflow`` more at most, -1 for as many as are needed; whoever finds none
+    free waits ``timeout`` seconds, and then gets a fault that passes, ``NoConnectionFree``.
+    """
+
+    size: int = 5
+    max_overflow: int = -1
+    timeout: float = 30.0
+
+    @property
+    def for_leases(self) -> Pool:
+        """The same for the heartbeats: where the work has a limit, so have they."""
+        return Pool(FOR_LEASES, min(self.max_overflow, 0), self.timeout)
+
+
+UNLIMITED = Pool()
+
+
+class _QueuePool(QueuePool):
+    """Tells of a wait in vain in the log, and raises what every fault of the database is."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except NoneFree as error:
+            in_use, seconds = self.checkedout(), round(self.timeout(), 1)
+            log.warning("no connection to the database was free", in_use=in_use, waited_seconds=seconds)
+            text = f"all {in_use} connections of this process to the database were in use for {seconds:g} seconds"
+            raise OperationalError("connect", None, NoConnectionFree(text)) from error
+
 
 def is_sqlite(url: URL) -> bool:
     """True where the database is a file."""
@@ -43,11 +81,11 @@ def is_sqlite(url: URL) -> bool:
 
 
 def open_engine(
-    url: URL, longest_wait: Callable[[], float], cache_kilobytes: int = CACHE_KILOBYTES
+    url: URL, longest_wait: Callable[[], float], pool: Pool, cache_kilobytes: int = CACHE_KILOBYTES
 ) -> Engine:
     """The engine for the work itself. ``longest_wait`` says for how many seconds to wait for SQLite's write lock."""
     if not is_sqlite(url):
-        engine = _open_postgresql(url)
+        engine = _open_postgresql(url, pool)
         event.listen(engine, "begin", _begin_postgresql)
         event.listen(engine, "do_execute_no_params", _execute_unprepared)
         return engine
@@ -102,10 +140,17 @@ OWN_SETTINGS = """
 """
 
 
-def _open_postgresql(url: URL, **options: Any) -> Engine:
+def _open_postgresql(url: URL, pool: Pool, **options: Any) -> Engine:
     try:
         engine = create_engine(
-            url, connect_args=POSTGRESQL_ARGUMENTS, pool_pre_ping=True, max_overflow=-1, **options
+            url,
+            connect_args=POSTGRESQL_ARGUMENTS,
+            pool_pre_ping=True,
+            poolclass=_QueuePool,
+            pool_size=pool.size,
+            max_overflow=pool.max_overflow,
+            pool_timeout=pool.timeout,
+            **options,
         )
     except ImportError as error:
         raise Refused(
@@ -193,11 +238,11 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.autocommit = before
 
 
-def open_lease_engine(url: URL) -> Engine:
+def open_lease_engine(url: URL, pool: Pool) -> Engine:
     """The engine for leases: on SQLite of a small file of its own, which is made; no commit waits for the disk."""
     if not is_sqlite(url):
         # Each statement is a transaction: none of those on leases needs another's.
-        engine = _open_postgresql(url, isolation_level="AUTOCOMMIT")
+        engine = _open_postgresql(url, pool.for_leases, isolation_level="AUTOCOMMIT")
         event.listen(engine, "connect", _prepare_postgresql_lease)
         return engine
     file = Path(f"{Path(url.database or '').resolve()}-lease")
