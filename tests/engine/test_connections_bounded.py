@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.faults import in_words, is_transient
+from batchwright.engine.faults import database_error_text, is_transient
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.engines import FOR_LEASES, Pool
@@ -39,7 +39,7 @@ def test_who_finds_no_connection_free_is_told_and_the_next_one_that_is_free_is_t
         with pytest.raises(OperationalError) as refused, scarce.read():
             pass
         assert is_transient(refused.value)
-        words = in_words(refused.value)
+        words = database_error_text(refused.value)
         assert words is not None
         assert "all 2 connections of this process" in words[0]
         assert "BATCHWRIGHT_MAX_OVERFLOW" in words[1]
