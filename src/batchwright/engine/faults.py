@@ -65,7 +65,7 @@ def is_transient(error: BaseException) -> bool:
     ):
         return True
     raised = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(raised, NoConnectionFree):
+    if is_out_of_connections(error):
         return True
     if type(raised).__module__.partition(".")[0] not in DRIVERS:
         return False
@@ -77,6 +77,11 @@ def is_transient(error: BaseException) -> bool:
         return str(name).startswith(SQLITE_TRANSIENT)
     # psycopg says so without a state when nobody answers, or when the line went dead.
     return type(raised).__module__.startswith("psycopg") and type(raised).__name__ == "OperationalError"
+
+
+def is_out_of_connections(error: BaseException) -> bool:
+    """True where this process has no connection free, and may open no other: the database itself may be well."""
+    return isinstance(getattr(error, "orig", error), NoConnectionFree)
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -120,7 +125,7 @@ def database_error_text(error: BaseException) -> tuple[str, str] | None:
     if not is_transient(error):
         return None
     raised, said = getattr(error, "orig", error), reason_of(error)
-    if isinstance(raised, NoConnectionFree):
+    if is_out_of_connections(error):
         return said, "Do it again; if it stays so, raise max_overflow (BATCHWRIGHT_MAX_OVERFLOW)"
     code = str(getattr(raised, "sqlite_errorname", None) or getattr(raised, "sqlstate", None) or "")
     if code in ("SQLITE_FULL", DISK_FULL):

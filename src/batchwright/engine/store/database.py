@@ -22,7 +22,7 @@ from sqlalchemy.pool import QueuePool
 from batchwright.config.secrets import url_without_password
 from batchwright.config.settings import login_name
 from batchwright.engine.errors import DatabaseMissing, DatabaseReplaced, NestedWrite, Refused
-from batchwright.engine.faults import ReadOnlyDatabase, is_read_only, reason_of
+from batchwright.engine.faults import ReadOnlyDatabase, is_out_of_connections, is_read_only, reason_of
 from batchwright.engine.store import migrating
 from batchwright.engine.store.engines import (
     CACHE_KILOBYTES,
@@ -424,6 +424,8 @@ class Database:
             snapshot.revision = self.revision_noted() or self.revision()
             return snapshot.revision
         except DatabaseError as error:  # nobody answers, or the file is something else
+            if is_out_of_connections(error):
+                raise
             self._refuse_who_only_reads(error)
             raise Refused(
                 f"cannot use the database {self.display_url}: {reason_of(error)}",
@@ -449,7 +451,9 @@ class Database:
         try:
             with self.read_autocommit() as connection:
                 return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        except (OperationalError, ProgrammingError):
+        except (OperationalError, ProgrammingError) as error:
+            if is_out_of_connections(error):
+                raise
             return None
 
     def revision(self) -> str | None:
