@@ -34,7 +34,7 @@ def test_a_damaged_file_of_heartbeats_is_set_aside_and_made_anew(
         store.begin("run/1", 1)
     assert store.beat("run/1", 1)
     assert [line["event"] for line in lines] == [
-        "the file of heartbeats is damaged; set aside, and made anew"
+        "the file of heartbeats is damaged; set aside, and made again"
     ]
     assert (tmp_path / "books.db-lease-damaged").read_bytes() == content
 

@@ -1,4 +1,4 @@
-"""Exceptions in words: what they say, without what a database was told, and where they were raised."""
+"""Exceptions as text: their message, without the statement sent to a database, and where they were raised."""
 
 from __future__ import annotations
 

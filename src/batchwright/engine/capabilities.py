@@ -67,7 +67,7 @@ class Capabilities:
         return run.id in self._accepted
 
     def runnable_of(self, runs: Iterable[W]) -> list[W]:
-        """Those of the runs that this process can do; what cannot be done is told once, with the reason."""
+        """Those of the runs that this process can do; what cannot be done is logged once, with the reason."""
         return [run for run in runs if self._can_do(run)]
 
     def leave_orphaned(self, dead: Sequence[Run]) -> list[Run]:

@@ -273,7 +273,7 @@ class Claims:
 
     def _claim(self, connection: Connection, before: Run, extra: ExtraWrite) -> Claimed:
         """Claim a run in a transaction that has locked the queue: runs are numbered as they start."""
-        self._leases.open()  # else nobody could tell that it is at work, or take it over
+        self._leases.open()  # else nobody could see that it is being driven, or take it over
         run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
         first: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What tells the time, and lets it go by; tests bring one of their own."""
+    """Tells the time and sleeps; tests bring one of their own."""
 
     def now(self) -> datetime:
         """The instant, aware, in UTC."""

@@ -101,7 +101,7 @@ class _ClusterPool:
 
 
 class Cluster:
-    """A connection to a scheduler, made anew when it is lost. The runs of this process share it."""
+    """A connection to a scheduler, renewed when it is lost. The runs of this process share it."""
 
     def __init__(self, address: str, function: str) -> None:
         self.address = address
@@ -144,7 +144,7 @@ class Cluster:
             client.close(timeout=SECONDS_TO_CONNECT)
 
     def _fetch(self, done: Any, result: Future[TaskResult]) -> None:
-        """Fetch what a `distributed.Future` has come to, and tell it in our own terms."""
+        """Fetch the result of a `distributed.Future`, and translate its errors into ours."""
         try:
             result.set_result(done.result(timeout=SECONDS_TO_FETCH))
         except (Exception, asyncio.CancelledError) as error:

@@ -39,7 +39,7 @@ SECONDS_OF_TRIES_WHEN_STOPPED = 2.0
 """A step that was tried for longer is left when the process ends: whoever takes the run over does it."""
 
 VERDICTS = (CeilingReached, SameFault, GivenTwice, GivenUp, TransactionEnded, Refused)
-"""What says in so many words why a run has failed."""
+"""Errors whose message is the reason why a run has failed."""
 
 log = structlog.get_logger()
 
@@ -159,7 +159,7 @@ class Dispatcher:
             return run
 
     def stop_waiting(self) -> None:
-        """Have the scopes at hand wait for nobody: neither for a lock of somebody else, which becomes a passing fault
+        """Have running scopes wait for nobody: neither for a lock of somebody else, which becomes a transient fault
         (on PostgreSQL), nor for a process of ours that is stopped.
         """
         self._executor.end_stopped()

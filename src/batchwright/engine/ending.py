@@ -66,7 +66,7 @@ class Endings:
         return ended
 
     def names_records(self, run: Run) -> bool:
-        """Whether the run's selection are its records, as far as this process can tell.
+        """Whether the run's selection are its records, as far as this process knows.
 
         Calls code of the job: not to be called under a lock.
         """

@@ -58,8 +58,8 @@ TROUBLE = (
 class EventLog:
     """Makes the lines: at warning what somebody should look at, all else at info.
 
-    Exceptions of records are told with the end of their scope, a line for each different one with its traceback and how
-    many records raised it; those that were told before only once more, with their number, when the run is over here.
+    Exceptions of records are logged at the end of their scope, a line for each different one with its traceback and how
+    many records raised it; those logged before only once more, with their number, when the run is over here.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class EventLog:
 class _Fault:
     first: events.RecordErrored
     records: int = 0
-    """Those not told of yet."""
+    """Those not logged yet."""
     logged: bool = False
 
 

@@ -1,6 +1,6 @@
 """What happens to runs, as small typed facts. Whoever wants to know subscribes.
 
-What is said of a run has been committed before it is published. A process that dies in between has done it and told
+An event of a run is published after its commit. A process that dies in between has done it and told
 nobody: the database is the record, events only inform. Only :class:`Reached` speaks of a moment, also of one inside a
 transaction.
 """
@@ -57,7 +57,7 @@ class Reached:
 class RunSubmitted:
     """A run was enqueued: somebody's, or one that another run's ``finish`` asked for.
 
-    Not told of a run in the caller's own transaction: whether that commits is for the caller to know.
+    Not published for a run in the caller's own transaction: whether that commits, only the caller knows.
     """
 
     run_id: str
@@ -132,7 +132,7 @@ class ScopeRetried:
 
 @dataclass(frozen=True, slots=True)
 class RecordErrored:
-    """A record raised an exception nobody foresaw; its scope went on without it."""
+    """A record raised an unexpected exception; its scope went on without it."""
 
     run_id: str
     scope: int
@@ -197,7 +197,7 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFired:
-    """A nominal time of a schedule has its run, decided so many seconds after it."""
+    """A nominal time of a schedule has its run, decided ``seconds_late`` after it."""
 
     schedule: str
     nominal_time: datetime
@@ -254,7 +254,7 @@ class MailUntouched:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleLate:
-    """A run of a schedule has not started or not ended in time, or ``count`` times were not run; told once.
+    """A run of a schedule has not started or not ended in time, or ``count`` times were not run; published once.
 
     ``late`` is ``not_started``, ``not_finished`` or ``not_run``; ``nominal_time`` is text, in UTC.
     """

@@ -40,7 +40,7 @@ MOST_DOUBLINGS = 20
 
 class ReadOnlyDatabase(Exception):
     """A write transaction met a database that only reads: a server that was the primary before a failover, a file
-    whose disk was mounted anew.
+    whose disk was remounted.
     """
 
 
@@ -56,7 +56,7 @@ class ReadTooLong(Exception):
 
 
 def is_transient(error: BaseException) -> bool:
-    """True for a fault of the surroundings, which says nothing about the records at hand and may well pass.
+    """True for a fault of the surroundings, which says nothing about the records and may well pass.
 
     Also as the raw driver raises it.
     """

@@ -71,7 +71,7 @@ class Finishing:
         return Ending(ended, finish.submitted)
 
     def committed(self, ending: Ending) -> Run:
-        """The run, once the transaction that ended it is through: only then its followers are told of."""
+        """The run, once the transaction that ended it is through: only then are its followers announced."""
         for run in ending.followers:
             self._events.publish(events.RunSubmitted(run.run_id, run.job, run.mode, run.actor))
         return ending.run

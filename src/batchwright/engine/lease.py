@@ -80,7 +80,7 @@ class Lease:
             log.warning("heartbeat not ended", run_id=self._run.run_id, reason=reason_of(trouble))
 
     def recording(self, session: Session | None) -> Lease:
-        """The lease, to be entered: it records a session that is at hand already with its first beat."""
+        """The lease, to be entered: it records an open session with its first beat."""
         self._session = session
         return self
 
@@ -149,7 +149,7 @@ class OwnerMonitor:
     def look(self, runs: Sequence[Run]) -> list[Run]:
         """Beat, look once, and say which counters have stood still for one lease. Call it every ``interval``.
 
-        A run that is left out is forgotten; one whose fence was raised meanwhile begins anew.
+        A run that is left out is forgotten; one whose fence was raised meanwhile starts over.
         """
         if not self._begun:
             self._store.begin(self._name, 0)

@@ -1,4 +1,4 @@
-"""Counts what is told of runs and mails, for Prometheus."""
+"""Counts the events of runs and mails, for Prometheus."""
 
 from __future__ import annotations
 

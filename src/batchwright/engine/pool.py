@@ -99,7 +99,7 @@ class ProcessPool:
             thread.join(SECONDS_TO_END)
 
     def _serve(self) -> None:
-        """One place in the pool; whatever ends it ends the pool, whose scopes would wait for it for ever."""
+        """One place in the pool; whatever ends it ends the pool, whose scopes would wait for it forever."""
         try:
             self._serve_tasks()
         except BaseException as error:

@@ -56,7 +56,7 @@ class Preparing:
         self._finishing = finishing
 
     def prepare(self, run: Run, job: BatchJob, session: RunSession, stop: Stop) -> Run:
-        """Plan the scopes, anew when that was interrupted; the run stays Preparing when something asks to stop.
+        """Plan the scopes, again when that was interrupted; the run stays Preparing when something asks to stop.
 
         Raises ``PreviewOutdated`` where the preview that the run applies does not hold any more.
         """

@@ -117,7 +117,7 @@ def _refuse(changes: Iterable[str]) -> None:
 
 
 def _new_records(reading: Connection, preview: Run, job: BatchJob) -> Iterator[str]:
-    """Records that the job would take now and the dry run did not see. Of those that are gone their scope tells."""
+    """Records that the job would take now and the dry run did not see. Those that are gone show in their scope."""
     known = {key for scope in scopes.read_all(reading, preview.id) for key in scope.keys}
     context = StartContext(reading, lambda: stored_selection(reading, preview.id))
     with JOB_CODE:

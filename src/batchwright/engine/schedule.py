@@ -1,4 +1,4 @@
-"""A schedule, as its row says, the flag that holds them all, and what is still to be told of its times."""
+"""A schedule, as its row says, the flag that holds them all, and what is still to be notified of its times."""
 
 from __future__ import annotations
 
@@ -165,10 +165,10 @@ class RunTimes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LateCheck:
-    """What is still to be told of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
+    """What is still to notify of a nominal time, or of a range that was not run (no ``run_id``, with its ``reason``).
 
     By ``start_by`` its run should have started, by ``finish_by`` ended; ``ping`` is called when it has succeeded.
-    What has been told, or need not be any more, is ``None``.
+    What has been notified, or need not be any more, is ``None``.
     """
 
     schedule_id: int
@@ -183,7 +183,7 @@ class LateCheck:
 
 
 class Judgement(NamedTuple):
-    """What is to be told now, and what then is left of the check."""
+    """What is to be notified now, and what is left of the check then."""
 
     late: Sequence[Late]
     start_by: datetime | None

@@ -75,7 +75,7 @@ class RunSession:
 
     @contextmanager
     def transaction(self, *, patient: bool = False) -> Iterator[Connection]:
-        """A write transaction on it; connects anew after a connection was lost, or closed by the job.
+        """A write transaction on it; connects again after a connection was lost, or closed by the job.
 
         ``patient`` where the job works: it may wait for locks, and calculate, for as long as it takes.
         """
@@ -88,7 +88,7 @@ class RunSession:
     def current_session(self) -> Session | None:
         """Its session, for a lease that records it with its first beat: one commit less.
 
-        None on SQLite, and where the database does not answer now; then it is recorded in its turn.
+        None on SQLite, and where the database does not answer now; then it is recorded later.
         """
         if self._database.is_sqlite:
             return None

@@ -18,7 +18,7 @@ from batchwright.engine.store.database import Database
 from batchwright.engine.store.engines import POSTGRESQL_ARGUMENTS
 
 MOST_STARTS = 5
-"""So often it is started anew; after that the thread of the heartbeat is alone."""
+"""So often it is restarted; after that the heartbeat's thread is alone."""
 
 log = structlog.get_logger()
 
@@ -81,12 +81,12 @@ class Standby:
 
     def _connects(self) -> dict[str, Any]:
         url = self._database.url
-        told: dict[str, Any] = {"parent": os.getpid(), "path": sys.path}
+        message: dict[str, Any] = {"parent": os.getpid(), "path": sys.path}
         if self._database.is_sqlite:
-            return told | {"sqlite": f"{Path(url.database or '').resolve()}-lease"}
+            return message | {"sqlite": f"{Path(url.database or '').resolve()}-lease"}
         _, arguments = self._database.lease_engine.dialect.create_connect_args(url)
         plain = {name: value for name, value in arguments.items() if isinstance(value, str | int)}
-        return told | {"postgresql": {**plain, **POSTGRESQL_ARGUMENTS}}
+        return message | {"postgresql": {**plain, **POSTGRESQL_ARGUMENTS}}
 
     def _spawn(self) -> None:
         script = Path(__file__).with_name("standby_process.py")

@@ -1,6 +1,6 @@
 """A small process that beats for the runs of its parent while that cannot: a long call in C keeps its interpreter.
 
-Run as a file, without the application: ``python -I -S standby_process.py``. It is told on its stdin, in lines of JSON,
+Run as a file, without the application: ``python -I -S standby_process.py``. It reads from its stdin, in lines of JSON,
 first what to connect with, then which hearts there are and that the parent's own thread has its turn again. As long as
 that goes on it only waits. It ends with its parent, and beats neither for one that is stopped nor for longer than an
 hour without a turn of its thread.
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 class Lines:
-    """What the parent tells. Ends the process with it."""
+    """Messages of the parent. Ends the process when the parent ends."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -82,7 +82,7 @@ class Lines:
         self._poll.register(0, select.POLLIN)
 
     def wait(self, seconds: float | None) -> list[Any]:
-        """What has been told within so many seconds, or at all; nothing when it comes to nothing."""
+        """The messages that came within ``seconds``, or the next ones; nothing when none came."""
         if not self._poll.poll(None if seconds is None else seconds * 1000):
             return []
         read = os.read(0, 65536)

@@ -1,4 +1,4 @@
-"""Who is told of events from outside: functions that installed packages name by an entry point."""
+"""Subscribers to events from outside: functions that installed packages name by an entry point."""
 
 from __future__ import annotations
 

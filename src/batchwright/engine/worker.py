@@ -58,7 +58,7 @@ class Worker:
         self._lock = threading.RLock()
 
     def drain(self) -> None:
-        """Finish the scopes at hand, hand the runs back, and return from ``run``. Also from a signal handler."""
+        """Finish the running scopes, hand the runs back, and return from ``run``. Also from a signal handler."""
         self._draining = True
         self._listener.wake()
 
@@ -87,7 +87,7 @@ class Worker:
         self._safely("closing its monitor of owners", monitor.close)
 
     def _await_handing_back(self) -> None:
-        """Wait for the scopes at hand; after some seconds no longer for locks that they wait for themselves."""
+        """Wait for the running scopes; after some seconds no longer for locks that they wait for themselves."""
         seconds = 0
         while threads := self._at_hand():
             threads[0].join(1.0)
@@ -143,7 +143,7 @@ class Worker:
         except FenceLost:
             pass  # somebody else took it over first
         except BaseException as error:
-            # Whatever broke it, the other runs go on, and no thread ends without a word. This one has no heartbeat
+            # Whatever broke it, the other runs go on, and no thread ends silently. This one has no heartbeat
             # now: it is taken up after a lease.
             if is_transient(error):
                 log.warning("run interrupted", run_id=run.run_id, reason=reason_of(error))

@@ -16,7 +16,7 @@ from batchwright.engine.cron.timetable import Timetable
 
 _DAY = 24 * 3600
 _REACH = 25 * 3600
-"""A change of the clock has its effect on fires for less than so many seconds after it."""
+"""A change of the clock affects fires for less than this many seconds after it."""
 _SAMPLE = 3 * 3600
 _EPOCH = date(1970, 1, 1).toordinal()
 _FIRST = int(datetime(FIRST_YEAR - 1, 12, 30, tzinfo=UTC).timestamp())

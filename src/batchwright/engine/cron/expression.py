@@ -19,7 +19,7 @@ class CronExpression:
     """When to fire: a Salesforce or Quartz expression in a time zone. Unchangeable; equal by text, zone and dialect.
 
     Six fields or seven: second, minute, hour, day of month, month, day of week (1 = Sunday), year (1970-2199);
-    exactly one of the day fields is `?`. What Quartz would leave out without a word is refused.
+    exactly one of the day fields is `?`. What Quartz would silently ignore is refused.
 
     Args:
         text: the expression.

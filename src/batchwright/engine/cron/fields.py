@@ -114,7 +114,7 @@ def read_spans(word: Piece, field: Field) -> tuple[Span, ...]:
     """Read a list of plain terms.
 
     Raises:
-        CronError: for anything that Quartz refuses, and for what it would leave out without a word.
+        CronError: for anything that Quartz refuses, and for what it would silently ignore.
     """
     return tuple(read_span(term, field) for term in word.split())
 

@@ -216,7 +216,7 @@ def _check_question_marks(month_day: Piece, weekday: Piece) -> None:
         problem = "? stands in both day fields"
         raise DAY_OF_WEEK.error(problem, weekday.at, "Write * in one of them for every day")
     if any(marks) or "?" in month_day.text or "?" in weekday.text:
-        return  # a ? that is not alone is told where the field is read
+        return  # a ? that is not alone is refused where the field is read
     remedy = "Write ? in day of month or in day of week, in the one that shall not count"
     raise DAY_OF_WEEK.error("both day fields are given, and neither is ?", weekday.at, remedy)
 

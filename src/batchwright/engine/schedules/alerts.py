@@ -1,4 +1,4 @@
-"""When somebody is told that a run of a schedule is late, or that a time of it was not run: pure decisions."""
+"""When to notify that a run of a schedule is late, or that a time of it was not run: pure decisions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from batchwright.engine.schedule import Hold, Judgement, Late, LateCheck, NotRun
 from batchwright.engine.store.schedules import Fire
 
 MOST_OVERLAPPED = 3
-"""The time overlapped as so manieth in a row is told of, whoever wants to know of late ones."""
+"""After so many times overlapped in a row somebody is notified, even where late times are not watched."""
 
 
 def late_check_of(
     schedule: Schedule, hold: Hold, fire: Fire, now: datetime, *, is_wanted: bool = False
 ) -> LateCheck | None:
-    """The check of a time that was just decided on; ``None`` where there is nothing to be told of it.
+    """The check of a time that was just decided on; ``None`` where there is nothing to notify.
 
     Minutes count from the nominal time, or from the end of a pause or hold in which that lay. Of times that were not
     run somebody is told at once where the schedule says that they want to know of late ones, where it ``is_wanted``,
@@ -50,7 +50,7 @@ def late_check_of(
 
 
 def judge(check: LateCheck, run: RunTimes | None, now: datetime) -> Judgement:
-    """What is to be told now, of whose run this much is known; ``None``: there is no such run (any more)."""
+    """What to notify now, given the times of the run; ``None``: there is no such run (any more)."""
     if check.run_id is None:
         return Judgement(("not_run",) if check.start_by is not None else (), None, None, None)
     if run is None:

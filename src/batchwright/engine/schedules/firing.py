@@ -471,7 +471,7 @@ def _new(connection: Connection, schedule: Schedule, fires: Sequence[Fire], now:
 def _overlapped_often(
     connection: Connection, schedule: Schedule, fires: Sequence[Fire]
 ) -> Iterator[tuple[int, Fire]]:
-    """The times with which so many in a row are overlapped that somebody is to be told; not where they are anyhow."""
+    """The times that complete a row of overlapped ones long enough to notify; not where each is notified anyway."""
     if not any(fire.cause is NotRunCause.OVERLAPPED for fire in fires):
         return
     if (schedule.start_within_minutes, schedule.finish_within_minutes) != (None, None):

@@ -93,7 +93,7 @@ class Scheduler:
         self._stopping = True
 
     def stop(self, seconds: float | None = None) -> bool:
-        """End after the set at hand, and wait for that, so many seconds at most; whether it has ended."""
+        """End after the current set, and wait for that at most ``seconds``; whether it has ended."""
         self.drain()
         self.ring()
         self._thread.join(seconds)

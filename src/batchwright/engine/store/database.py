@@ -72,7 +72,7 @@ class Joined:
         for act in acts:
             try:
                 act()
-            except Exception:  # what is committed is done, and is told so
+            except Exception:  # what is committed is done, and is reported so
                 log.exception("what follows a transaction has failed")
 
 
@@ -149,7 +149,7 @@ class Database:
         self._waits_shortened = True
 
     def wait_at_most(self, seconds: float) -> None:
-        """From now on no write waits on SQLite for others longer than so many seconds."""
+        """From now on no write waits on SQLite for others longer than this."""
         self._longest = min(seconds, LONGEST_SECONDS)
 
     def _longest_wait(self) -> float:
@@ -267,9 +267,9 @@ class Database:
 
     @contextmanager
     def transaction(self, connection: Connection, *, patient: bool = False) -> Iterator[Connection]:
-        """As ``write``, on a connection at hand. On SQLite it waits its turn at the turnstile first.
+        """As ``write``, on an open connection. On SQLite it waits its turn at the turnstile first.
 
-        Raises ``ReadOnlyDatabase``, a fault that passes, and connects anew the next time, where it may only read;
+        Raises ``ReadOnlyDatabase``, a transient fault, and connects again the next time, where it may only read;
         on SQLite ``NestedWrite`` in the middle of another one of this thread, ``DatabaseReplaced`` for another file.
         """
         if self._joined_connection is not None:
@@ -350,7 +350,7 @@ class Database:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """On SQLite a write within one's own would wait for itself, for ever."""
+        """On SQLite a nested write would wait for itself forever."""
         writing = _writing.to
         if self.is_sqlite:
             self.refuse_nested_write()
@@ -488,10 +488,10 @@ class Database:
     @cached_property
     def _is_foreign(self) -> bool:
         """Whether an SQLite file has tables of something else alone. Nothing in it is changed for that, as our own
-        connections would: they put it into WAL mode. What cannot be told so is told by those.
+        connections would: they put it into WAL mode. What this cannot decide, those do.
         """
         if not Path(self.url.database or "").is_file():
-            return False  # to open a pipe would take for ever
+            return False  # opening a pipe would block forever
         file = f"file:{quote(self.url.database or '')}?mode=ro"
         # A look that does without locks leaves no file behind, but may meet a checkpoint half done.
         return _has_foreign_tables(f"{file}&immutable=1") and _has_foreign_tables(file)

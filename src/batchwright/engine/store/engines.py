@@ -177,7 +177,7 @@ def _note_changed_session(
         connection.info[SESSION_CHANGED] = True
 
 
-# What a short write transaction may cost others, and be kept by them: who is stopped in one, or gone without a word,
+# What a short write transaction may cost others, and be kept by them: who is stopped in one, or silently gone,
 # loses its session to the server, and who waits for a lock says so, and tries later. In one message with BEGIN.
 LIMITED = "batchwright_limited"
 MILLISECONDS_FOR_LOCK = 5_000
@@ -224,12 +224,12 @@ def _execute_unprepared(cursor: Any, statement: str, _context: Any) -> bool:
 
 
 def _leave_read_only_server(context: ExceptionContext) -> None:
-    """After a failover new connections lead to the new primary, and the pooled ones to the old server, for ever."""
+    """After a failover new connections lead to the new primary, and the pooled ones to the old server, forever."""
     connection, state = context.connection, getattr(context.original_exception, "sqlstate", None)
     if connection is None or connection.get_execution_options().get("postgresql_readonly"):
         return  # whoever writes there should only read
     if state == READ_ONLY:
-        context.is_disconnect = True  # all connections of the pool are made anew
+        context.is_disconnect = True  # all connections of the pool are renewed
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
@@ -285,7 +285,7 @@ def _make_lease_tables(engine: Engine) -> None:
 
 def _set_aside(file: Path) -> None:
     """Nothing in it is needed once its processes are gone; one that has it open still is overtaken by the fence."""
-    log.warning("the file of heartbeats is damaged; set aside, and made anew", file=os.fspath(file))
+    log.warning("the file of heartbeats is damaged; set aside, and made again", file=os.fspath(file))
     os.replace(file, file.with_name(f"{file.name}-damaged"))
     for ending in ("-wal", "-shm"):
         file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
@@ -349,7 +349,7 @@ def _set_up(connection: Any, *pragmas: str) -> None:
 
 def _begin_sqlite(connection: Connection, database: Path, longest_wait: Callable[[], float]) -> None:
     reading = connection.get_execution_options().get("batchwright_read", False)
-    # A job that writes while it should only read is told so, instead of waiting for a lock that its own run holds.
+    # A job that writes while it should only read gets an error, instead of waiting for a lock that its own run holds.
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
     if reading:
         connection.exec_driver_sql("BEGIN")

@@ -1,4 +1,4 @@
-"""Statements that count for whoever watches the service: each reads an index, and no more of it than it tells."""
+"""Statements that count for monitoring: each reads an index, and only the part that it counts."""
 
 from __future__ import annotations
 

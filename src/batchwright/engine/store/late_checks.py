@@ -1,4 +1,4 @@
-"""Statements on what is still to be told of schedules' times: late runs, and successes to be pinged."""
+"""Statements on what is still to be notified of schedules' times: late runs, and successes to be pinged."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _FREE = (
     .with_for_update(skip_locked=True)
 )
 
-# What is left of a check, if it is still as it was read: of several that tell a thing, one does.
+# What is left of a check, if it is still as it was read: of several that notify the same, one does.
 _JUDGED = (
     update(check_table)
     .where(
@@ -88,7 +88,7 @@ _JUDGED = (
     )
 )
 
-# A check of which nothing is left to be told.
+# A check with nothing left to notify.
 _OVER = delete(check_table).where(
     check_table.c.id == bindparam("of_key"),
     check_table.c.start_by.is_(None),
@@ -182,7 +182,7 @@ def put_off_ping(connection: Connection, check: StoredLateCheck, until: datetime
 
 
 def forget(connection: Connection, schedule_key: int, after: datetime | None = None) -> None:
-    """Delete the checks of a schedule, all or those of times after ``after``: nothing more is told of them."""
+    """Delete the checks of a schedule, all or those of times after ``after``: nothing more is notified of them."""
     statement = delete(check_table).where(check_table.c.schedule_id == schedule_key)
     connection.execute(statement if after is None else statement.where(check_table.c.nominal_time > after))
 

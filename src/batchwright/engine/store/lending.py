@@ -72,7 +72,7 @@ def lent(connection: Connection, where: str, began: object = None) -> Iterator[N
 
 
 def _began(driver: Any) -> object:
-    """When the transaction at hand began, which it has in common with no other one of its session."""
+    """When the current transaction began; no other one of its session began then."""
     if isinstance(driver, sqlite3.Connection):
         return None
     from psycopg.rows import scalar_row
@@ -168,7 +168,7 @@ def _watchful_cursor() -> type[Any]:
 def _ends_denied(connection: Connection, driver: sqlite3.Connection) -> Iterator[None]:
     """SQLite itself asks about every statement that ends a transaction, or begins one."""
     info = connection.info
-    if _AUTHORIZED not in info:  # once: all its statements are compiled anew after that
+    if _AUTHORIZED not in info:  # once: all its statements are compiled again after that
         info[_AUTHORIZED] = True
 
         def authorize(action: int, *_: object) -> int:

@@ -48,7 +48,7 @@ def end_if_stopped(pid: int | None, file: Path) -> None:
 
 @contextmanager
 def stopped_writer_ended(database: Path, seconds: float) -> Iterator[None]:
-    """For the length of the block, look every so many seconds whether a stopped process keeps us waiting, and end it.
+    """For the length of the block, look every ``seconds`` whether a stopped process keeps us waiting, and end it.
 
     For who waits without a heartbeat to watch: what fires schedules has no run yet.
     """

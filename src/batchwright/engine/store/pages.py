@@ -74,7 +74,7 @@ def rows(database: Database, listing: Listing) -> Iterator[RowMapping]:
 
 
 def rows_within(connection: Connection, listing: Listing) -> Iterator[RowMapping]:
-    """The rows of a listing in a transaction at hand, which keeps them as they are."""
+    """The rows of a listing in the caller's transaction, which keeps them as they are."""
     statement = listing.page(None, listing.limit)
     yield from connection.execute(statement, execution_options={"yield_per": ROWS_AT_A_TIME}).mappings()
 

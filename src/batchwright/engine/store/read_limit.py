@@ -1,4 +1,4 @@
-"""How long a read may take where somebody waits for a page: it comes soon, or they are told that it does not."""
+"""How long a read may take where somebody waits for a page: it comes soon, or they get an error."""
 
 from __future__ import annotations
 

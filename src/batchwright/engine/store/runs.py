@@ -60,7 +60,7 @@ _JSON_COLUMNS = ("parameters", "periods", "notify", "totals")
 NOTIFYING_STATES = (State.HOLDING, State.QUEUED, *ENDED)
 """States that give others something to do: a run to drive, a slot to fill, a mail to send.
 
-But not a run that gets a slot: who could claim it was told when it was submitted, or when the slot became free.
+But not a run that gets a slot: who could claim it was notified when it was submitted, or when the slot became free.
 """
 
 _INSERTS: dict[str, Any] = {}
@@ -330,7 +330,7 @@ def raise_fence(connection: Connection, run: Run, owner: str, *, died: bool = Tr
 
 
 def forget_takeovers(connection: Connection, run_key: int) -> None:
-    """Begin anew to count the takeovers of a run that bring it no further."""
+    """Count the takeovers without progress from zero again."""
     connection.execute(update(run_table).where(run_table.c.id == run_key).values(**NO_TAKEOVERS))
 
 

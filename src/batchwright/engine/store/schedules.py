@@ -218,7 +218,7 @@ def forget_ahead(connection: Connection, schedule: Schedule, now: datetime) -> l
 
 
 def note_ahead_told(connection: Connection, schedule: Schedule, at: datetime) -> bool:
-    """Note that somebody is told of that; ``False`` where somebody else did."""
+    """Note that this was notified; ``False`` where somebody else did."""
     statement = update(schedule_table).where(
         schedule_table.c.id == schedule.id, schedule_table.c.ahead_told.is_distinct_from(at)
     )
@@ -231,7 +231,7 @@ def version(connection: Connection) -> int:
 
 
 def lock_changes(connection: Connection) -> None:
-    """Let one transaction at a time change schedules, and tell the schedulers when it commits.
+    """Let one transaction at a time change schedules, and notify the schedulers when it commits.
 
     Called first by whoever changes one, by hand or from a file; not by who fires.
     """

@@ -26,7 +26,7 @@ class Asked:
 
 
 def read(connection: Connection, run_key: int) -> Asked | None:
-    """What is asked of a run and not obeyed yet."""
+    """What is requested of a run and not carried out yet."""
     columns = (steering.c.asked, steering.c.actor, steering.c.asked_at)
     row = connection.execute(select(*columns).where(steering.c.run_id == run_key)).first()
     return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
@@ -71,7 +71,7 @@ def hold(connection: Connection, run: Run, asked: Asked) -> None:
 
 
 def forget(connection: Connection, run_key: int) -> None:
-    """The run has obeyed, or cannot any more."""
+    """The request was carried out, or cannot be any more."""
     forgotten = delete(steering).where(steering.c.run_id == run_key)
     connection.execute(with_notify(connection, forgotten, RUNS))
 
