@@ -198,6 +198,15 @@ def test_outcomes_in_csv_and_json_are_the_same(rated: str, batchwright: Batchwri
     assert rows(batchwright, *words) == as_json
 
 
+def test_outcomes_begin_at_a_record_or_are_those_of_one(rated: str, batchwright: Batchwright) -> None:
+    words = ["runs", "outcomes", rated]
+    whole = rows(batchwright, *words)
+    assert rows(batchwright, *words, "--first-record", "12") == whole[11:]
+    assert rows(batchwright, *words, "--record-id", str(whole[11]["record_id"])) == whole[11:12]
+    refused = batchwright(*words, "--first-record", "0")
+    assert (refused.exit_code, "number 0" in refused.stderr) == (2, True)
+
+
 def test_a_reader_who_has_seen_enough_ends_a_listing_quietly(company: str) -> None:
     process = subprocess.Popen(
         [PROGRAM, "usage-inputs", "list", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

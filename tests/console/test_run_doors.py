@@ -144,6 +144,9 @@ def test_outcomes_are_read_in_pages_and_counted(
     whole = list(run_outcomes(app, ONE))
     assert read(doors, caller("viewer"), f"{RUNS}/{ONE}/outcomes?limit=1") == whole
     assert read(doors, caller("viewer"), f"{RUNS}/{ONE}/outcomes?outcome=error") == []
+    assert read(doors, caller("viewer"), f"{RUNS}/{ONE}/outcomes?first_record=2") == whole[1:]
+    an_id = whole[1]["record_id"]
+    assert read(doors, caller("viewer"), f"{RUNS}/{ONE}/outcomes?record_id={an_id}") == whole[1:2]
     counted = doors.get(f"{RUNS}/{ONE}/outcomes/summary", headers=caller("viewer")).json()
     assert counted["items"] == [{"outcome": "ok", "code": None, "count": 2}]
     progress = doors.get(f"{RUNS}/{ONE}/progress", headers=caller("viewer")).json()

@@ -62,6 +62,27 @@ def test_all_outcomes_come_page_by_page_in_their_order(
     assert seen == [one["record_id"] for one in run_outcomes(app, drafted, actor=ACTOR)]
 
 
+def test_a_record_is_gone_to_by_its_number_and_found_by_its_id(
+    app: Application, web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    whole = [str(one["record_id"]) for one in run_outcomes(app, drafted, actor=ACTOR)]
+    page = web.get(f"/runs/{drafted}/outcomes?first_record=12&limit=25").text
+    assert re.findall(r'href="/usage-inputs/([^"]+)"', page) == whole[11:36]
+    assert 'name="first_record" type="number" value="12"' in page
+    older = re.search(r'href="([^"]+)" rel="next"', page)
+    assert older is not None
+    page = web.get(older[1].replace("&amp;", "&")).text
+    assert re.findall(r'href="/usage-inputs/([^"]+)"', page) == whole[36:61]
+    page = web.get(f"/runs/{drafted}/outcomes?record_id={whole[17]}").text
+    assert re.findall(r'href="/usage-inputs/([^"]+)"', page) == [whole[17]]
+    page = web.get(f"/runs/{drafted}/outcomes?record_id=IN-none").text
+    assert "This run has no record IN-none" in page
+    too_far = web.get(f"/runs/{drafted}/outcomes?first_record=1000000")
+    assert (too_far.status_code, 'href="#first_record"' in too_far.text) == (422, True)
+    assert 'value="1000000"' in too_far.text
+
+
 def test_outcomes_are_had_as_a_file(web: TestClient, visit: Visit, drafted: str) -> None:
     visit("viewer")
     answer = web.get(f"/runs/{drafted}/outcomes.csv?outcome=error&code=no_price")

@@ -119,6 +119,62 @@ def test_errors_come_by_code_and_a_page_of_another_filter_is_refused(mixed: Appl
 
 
 @pytest.mark.on_both
+def test_a_page_begins_at_any_record_of_the_run(mixed: Application) -> None:
+    whole = list(run_outcomes(mixed, RUN))
+    for number in range(1, 5 * SIZE + 1):
+        found = page_of_outcomes(mixed, RUN, limit=4, first_record=number)
+        assert found.items == whole[number - 1 : number + 3]
+        assert list(run_outcomes(mixed, RUN, first_record=number)) == whole[number - 1 :]
+        good = [row for row in whole[number - 1 :] if row["outcome"] == "ok"]
+        assert page_of_outcomes(mixed, RUN, "ok", first_record=number).items == good
+    following = page_of_outcomes(mixed, RUN, limit=4, first_record=9)
+    assert page_of_outcomes(mixed, RUN, None, None, following.next, 4).items == whole[12:16]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"first_record": 0}, "first_record"), ({"first_record": 5 * SIZE + 1}, "first_record"),
+     ({"first_record": 1, "outcome": "error"}, "first_record"), ({"first_record": 1, "code": "code_1"}, "first_record"),
+     ({"first_record": 1, "record_id": "1"}, "first_record"), ({"record_id": "a\0"}, "record_id")],
+)  # fmt: skip
+def test_a_record_that_cannot_be_there_is_refused_by_its_field(
+    mixed: Application, asked: Any, field: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        page_of_outcomes(mixed, RUN, **asked)
+    assert (refusal.value.field, bool(refusal.value.remedy)) == (field, True)
+
+
+def test_a_run_that_is_being_planned_has_no_record_to_go_to(app: Application) -> None:
+    insert_runs(app, 1)
+    with pytest.raises(Refused, match="has 0 records"):
+        page_of_outcomes(app, RUN, first_record=1)
+    assert page_of_outcomes(app, RUN, record_id="1").items == []
+
+
+@pytest.mark.on_both
+def test_each_record_is_found_by_its_id(mixed: Application) -> None:
+    for row in run_outcomes(mixed, RUN):
+        an_id = row["record_id"]
+        assert page_of_outcomes(mixed, RUN, record_id=an_id).items == [row]
+        assert list(run_outcomes(mixed, RUN, record_id=an_id)) == [row]
+        assert page_of_outcomes(mixed, RUN, row["outcome"], row["code"], record_id=an_id).items == [row]
+        other = "ok" if row["outcome"] != "ok" else "error"
+        assert page_of_outcomes(mixed, RUN, other, record_id=an_id).items == []
+    for an_id in ("0", "26", "01", "-1", "IN-00000001", "9" * 5_000, "\u0661", "", "%"):
+        assert page_of_outcomes(mixed, RUN, record_id=an_id).items == []
+
+
+@pytest.mark.on_both
+def test_a_key_that_lies_across_two_others_is_nobody(app: Application) -> None:
+    insert_runs(app, 1, total=SIZE)
+    insert_scopes(app, scope_of(1, keys=pack([0x500, 0x600, 5 << 32, 7, 1 << 40])))
+    ids = [row["record_id"] for row in run_outcomes(app, RUN)]
+    assert [page_of_outcomes(app, RUN, record_id=an_id).items != [] for an_id in ids] == [True] * SIZE
+    assert [page_of_outcomes(app, RUN, record_id=an_id).items for an_id in ("5", "6", "1")] == [[]] * 3
+
+
+@pytest.mark.on_both
 def test_the_summary_counts_outcomes_by_code(mixed: Application) -> None:
     assert [tuple(one.values()) for one in outcome_summary(mixed, RUN)] == [
         ("ok", None, 14),

@@ -293,6 +293,10 @@ class BatchJob(ABC):
         """The ids people see for record keys; keys left out show as numbers."""
         return {}
 
+    def record_keys(self, connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
+        """The keys of records by the ids people see, for who looks for one; an id left out is one that nobody has."""
+        return {}
+
     def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
         """More columns about records for listings and attachments, by key: column -> text."""
         return {}

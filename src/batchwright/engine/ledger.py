@@ -7,6 +7,7 @@ that was not done. Ten million records cost some ten thousand rows.
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 
 log = structlog.get_logger()
 
+K = TypeVar("K")
 T = TypeVar("T")
+D = TypeVar("D")
 
 OUTCOMES = ("ok", "error", "skipped", "not_reached")
 REPORTED = ("error", "skipped")
@@ -38,6 +41,7 @@ PLACE_OF_ROW = (str, str, int)
 PLACE_IN_RUN = (int, int)
 """Number of a scope, and the position of a record in it."""
 Place = tuple[Any, ...]
+START: Place = (1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,15 @@ def outcome_pages(
     outcome: str | None = None,
     code: str | None = None,
     with_facts: bool = False,
+    after: Place = START,
 ) -> Iterator[RecordOutcome]:
-    """As ``outcomes``, for a reader who takes their time: see ``engine/store/pages.py``."""
+    """As ``outcomes``, for a reader who takes their time: see ``engine/store/pages.py``; those ``after`` a place."""
     at_a_time = -(-ROWS_AT_A_TIME // run.scope_size)
 
     def read(connection: Connection, last: int | None) -> tuple[list[RecordOutcome], int | None]:
         found: list[RecordOutcome] = []
-        for stored in scopes.read_all(connection, run.id, outcome, last or 0, at_a_time):
-            found += _of_scope(connection, stored, job, outcome, code, with_facts)
+        for stored in scopes.read_all(connection, run.id, outcome, last or after[0] - 1, at_a_time):
+            found += _of_scope(connection, stored, job, outcome, code, with_facts, after)
             if len(found) >= ROWS_AT_A_TIME:
                 return found, stored.number
         return found, None
@@ -96,6 +101,35 @@ def outcome_pages(
 def place_of(outcome: str | None, code: str | None) -> tuple[type, ...]:
     """What the places of a listing of that outcome and code are made of."""
     return PLACE_IN_RUN if code is None and outcome not in REPORTED else PLACE_OF_ROW
+
+
+def place_before(connection: Connection, run: Run, record: int) -> Place:
+    """The place in the order of the run right before its record of this number, counted from 1."""
+    number, first_record = scopes.of_record(connection, run.id, record)
+    return number, record - first_record - 1
+
+
+def of_record(
+    connection: Connection,
+    run: Run,
+    job: BatchJob | None,
+    record_id: str,
+    *,
+    outcome: str | None = None,
+    code: str | None = None,
+    with_facts: bool = False,
+) -> list[RecordOutcome]:
+    """What became of the record that people know by this id; empty where the run has none, or not of that outcome."""
+    known = _by_job(connection, job.record_keys, [record_id], lambda an_id: None) if job else {}
+    key = known.get(record_id)
+    if key is None and re.fullmatch("[0-9]{1,18}", record_id):
+        key = int(record_id)
+    stored = None if key is None else scopes.with_record(connection, run.id, key)
+    if stored is None:
+        return []
+    chosen = [one for one in _chosen(connection, stored, outcome, code) if one[1] == key]
+    found = _record_outcomes(connection, stored, job, chosen, with_facts)
+    return [one for one in found if one.record_id == record_id]
 
 
 def page(
@@ -116,16 +150,13 @@ def page(
     """
     if place_of(outcome, code) is PLACE_OF_ROW:
         return _page_of_rows(connection, run, job, size, after, outcome, code, with_facts)
-    number, position = after or (1, -1)
+    after = after or START
     found: list[RecordOutcome] = []
     places: list[Place] = []
     at_a_time = min(50, -(-(size + 1) // run.scope_size))
-    for stored in scopes.read_all(connection, run.id, outcome, max(number, 1) - 1, at_a_time):
-        chosen = _chosen(connection, stored, outcome, None)
-        if stored.number == number:
-            chosen = [entry for entry in chosen if entry[0] > position]
-        chosen = chosen[: size + 1 - len(places)]
-        places += ((stored.number, entry[0]) for entry in chosen)
+    for stored in scopes.read_all(connection, run.id, outcome, max(after[0], 1) - 1, at_a_time):
+        chosen = _chosen(connection, stored, outcome, None, after)[: size + 1 - len(places)]
+        places += ((stored.number, one[0]) for one in chosen)
         found += _record_outcomes(connection, stored, job, chosen, with_facts)
         if len(places) > size:
             return found[:size], places[size - 1]
@@ -169,18 +200,25 @@ def _of_scope(
     outcome: str | None,
     code: str | None,
     with_facts: bool,
+    after: Place = START,
 ) -> Iterator[RecordOutcome]:
-    chosen = _chosen(connection, stored, outcome, code)
+    chosen = _chosen(connection, stored, outcome, code, after)
     return _record_outcomes(connection, stored, job, chosen, with_facts)
 
 
 def _chosen(
-    connection: Connection, stored: scopes.StoredScope, outcome: str | None, code: str | None
+    connection: Connection,
+    stored: scopes.StoredScope,
+    outcome: str | None,
+    code: str | None,
+    after: Place = START,
 ) -> list[Chosen]:
+    seen = after[1] if stored.number == after[0] else -1
     reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
     return [
         (position, key, entry)
         for position, key in enumerate(stored.keys)
+        if position > seen
         for entry in [_entry(stored.done, reported.get(key))]
         if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
     ]
@@ -224,12 +262,12 @@ def _described(
 
 def _by_job(
     connection: Connection,
-    ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
-    keys: Sequence[int],
-    damaged: Callable[[int], T],
-) -> Mapping[int, T]:
+    ask: Callable[[Connection, Sequence[K]], Mapping[K, T]],
+    keys: Sequence[K],
+    damaged: Callable[[K], D],
+) -> Mapping[K, T | D]:
     """What the job knows of records; of those over which it raises ``damaged``, and a line in the log."""
-    raised: dict[int, str] = {}
+    raised: dict[K, str] = {}
     known = dict(_known_in_halves(connection, ask, keys, raised)) if keys else {}
     if raised:
         log.warning(
@@ -240,10 +278,10 @@ def _by_job(
 
 def _known_in_halves(
     connection: Connection,
-    ask: Callable[[Connection, Sequence[int]], Mapping[int, T]],
-    keys: Sequence[int],
-    raised: dict[int, str],
-) -> Iterator[tuple[int, T]]:
+    ask: Callable[[Connection, Sequence[K]], Mapping[K, T]],
+    keys: Sequence[K],
+    raised: dict[K, str],
+) -> Iterator[tuple[K, T]]:
     try:
         with connection.begin_nested(), ends_refused(connection), JOB_CODE:
             known = dict(ask(connection, keys))

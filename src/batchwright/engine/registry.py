@@ -30,7 +30,7 @@ CALLED = (
         "preview",
         "preview_finish",
     ),
-    *("retry_parameters", "record_ids", "record_facts"),
+    *("retry_parameters", "record_ids", "record_keys", "record_facts"),
 )
 """What the engine calls of a job."""
 DOING = ("execute", "finish", "check", "apply")

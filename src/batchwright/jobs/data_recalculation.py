@@ -232,6 +232,10 @@ class DataRecalculationJob(DryRunJob):
         """Usage input ids by key."""
         return selection.input_ids(connection, keys)
 
+    def record_keys(self, connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
+        """The keys of usage inputs by id."""
+        return selection.input_keys_by_id(connection, ids)
+
     def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
         """Asset, date and quantity of each usage input."""
         return selection.input_facts(connection, keys)

@@ -30,18 +30,22 @@ def outcome_rows(
     with_facts: bool = True,
     without_job: bool = False,
     mark_edited: bool = False,
+    first_record: int | None = None,
 ) -> Iterator[Row]:
     """The outcomes of a run in the order of planning, all or those of one `outcome` and `code`.
 
     `with_facts` adds what the job knows of each record (for usage inputs their asset, date and quantity). `without_job`
     does without that, and without the ids that people see, where the job is not here or refuses the run's parameters.
     Outcomes and amounts are the ledger's; with `mark_edited` what the job knows is marked where it was edited since the
-    run's end.
+    run's end. With `first_record` those from the record of that number on.
     """
     with database.read() as connection:
         run = runs.by_id(connection, run_id)
+        after = ledger.START if first_record is None else ledger.place_before(connection, run, first_record)
     job = _job(registry, run, without_job)
-    records = ledger.outcome_pages(database, run, job, outcome=outcome, code=code, with_facts=with_facts)
+    records = ledger.outcome_pages(
+        database, run, job, outcome=outcome, code=code, with_facts=with_facts, after=after
+    )
     rows = ({**views.outcome(record), **record.facts} for record in records)
     yield from _marked(database, run, rows) if mark_edited else rows
 
@@ -60,6 +64,25 @@ def outcome_page(
     with database.read() as connection:
         found, last = ledger.page(connection, run, job, size, after, outcome=outcome, code=code)
     return [views.outcome(record) for record in found], last
+
+
+def outcomes_of_record(
+    database: Database,
+    registry: Registry,
+    run: Run,
+    record_id: str,
+    outcome: str | None,
+    code: str | None,
+    *,
+    with_facts: bool = False,
+) -> list[Row]:
+    """What became of the record of a run that people know by this id, if it has one; see `ledger.of_record`."""
+    job = _job(registry, run, without_job=True)
+    with database.read() as connection:
+        found = ledger.of_record(
+            connection, run, job, record_id, outcome=outcome, code=code, with_facts=with_facts
+        )
+    return [{**views.outcome(record), **record.facts} for record in found]
 
 
 def _marked(database: Database, run: Run, rows: Iterator[Row]) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.exact import quantity_text
 from batchwright.billing.records.driver import Driver
+from batchwright.billing.records.inputs import by_ids
 from batchwright.engine.errors import Refused
 
 
@@ -27,6 +28,11 @@ def input_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
     """Usage input ids by key, of deleted ones, too."""
     driver = Driver(connection)
     return dict(driver.rows("SELECT id, usage_input_id FROM usage_input WHERE id {among}", driver.keys(keys)))
+
+
+def input_keys_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Keys of usage inputs by id, of deleted ones, too; ids that nobody has are missing."""
+    return {an_id: row["id"] for an_id, row in by_ids(connection, ids).items()}
 
 
 def present_input_ids(connection: Connection, keys: Sequence[int]) -> list[str]:

@@ -155,11 +155,22 @@ def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[t
 @click.argument("run_id", metavar="RUN")
 @click.option("--outcome", metavar="O", help="Only ok, error, skipped or not_reached.")
 @click.option("--code", metavar="C", help="Only with this code, such as no_price.")
+@click.option("--first-record", type=int, metavar="N", help="From the run's record number N on.")
+@click.option("--record-id", metavar="ID", help="Only of this record, such as IN-00007052.")
 @format_option
-def outcomes(run_id: str, outcome: str | None, code: str | None, format: Format) -> None:
+def outcomes(
+    run_id: str,
+    outcome: str | None,
+    code: str | None,
+    first_record: int | None,
+    record_id: str | None,
+    format: Format,
+) -> None:
     """What became of each record of a run."""
     with application() as app:
-        rows = looking.run_outcomes(app, run_id, outcome, code)
+        rows = looking.run_outcomes(
+            app, run_id, outcome, code, first_record=first_record, record_id=record_id
+        )
         write_rows(rows, OUTCOME_COLUMNS, format=format, nothing="There is no such outcome.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     literal_column,
     select,
     text,
@@ -59,6 +61,7 @@ _PREVIEW_BEHIND = (
 _READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
     scope.c.id == bindparam("key")
 )
+_LAST_NUMBER = text("SELECT coalesce(max(number), 0) FROM scope WHERE run_id = :run")
 _ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
@@ -196,6 +199,46 @@ def by_number(connection: Connection, run_key: int, number: int) -> StoredScope:
     )
 
 
+def of_record(connection: Connection, run_key: int, record: int) -> tuple[int, int]:
+    """Number and first record of the scope that holds a run's record of that number, of those it has.
+
+    Scopes are numbered 1, 2, 3 …, so a few of them tell: no index has their first records.
+    """
+    first = select(scope.c.first_record).where(
+        scope.c.run_id == run_key, scope.c.number == bindparam("number")
+    )
+
+    def first_record(number: int) -> int:
+        return int(connection.execute(first, {"number": number}).scalar_one())
+
+    last = connection.execute(_LAST_NUMBER, {"run": run_key}).scalar_one()
+    number = bisect_right(range(1, last + 1), record, key=first_record)
+    return number, first_record(number)
+
+
+def with_record(connection: Connection, run_key: int, record_key: int) -> StoredScope | None:
+    """The scope of a run that holds a record; ``None`` where none does.
+
+    An error or a skip has a row that says which. Else the database looks through the packed keys: half a second for
+    ten million. It may find a key that lies across two others, so what it finds is looked at.
+    """
+    reported = select(outcome.c.scope_id).where(
+        outcome.c.run_id == run_key, outcome.c.record_key == record_key
+    )
+    known = connection.execute(reported).scalar()
+    if known is not None:
+        return read(connection, known)
+    packed = literal(pack([record_key]))
+    at: ColumnElement[int] = (
+        func.instr(scope.c["keys"], packed)
+        if connection.dialect.name == "sqlite"
+        else func.position(packed.op("IN")(scope.c["keys"]))
+    )
+    perhaps = select(scope.c.id).where(scope.c.run_id == run_key, at > 0).order_by(scope.c.number)
+    found = (read(connection, key) for key in connection.execute(perhaps).scalars().all())
+    return next((one for one in found if record_key in one.keys), None)
+
+
 def planned_as(connection: Connection, run_key: int) -> Iterator[PlannedScope]:
     """The scopes of a run, to be planned again for another."""
     for one in read_all(connection, run_key):
@@ -283,8 +326,7 @@ class Cell(NamedTuple):
 
 def strip(connection: Connection, run_key: int, most: int) -> list[Cell]:
     """The scopes of a run in their order, in ``most`` cells of equally many at most."""
-    last = select(func.coalesce(func.max(scope.c.number), 0)).where(scope.c.run_id == run_key)
-    each = max(1, -(-connection.execute(last).scalar_one() // most))
+    each = max(1, -(-connection.execute(_LAST_NUMBER, {"run": run_key}).scalar_one() // most))
     cell: ColumnElement[int] = literal_column(f"(scope.number - 1) / {each}")
     sums = [
         func.coalesce(func.sum(column), 0)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.records import restating
 from batchwright.engine import ledger
+from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
@@ -22,7 +23,7 @@ from batchwright.operations.access.permissions import Right, permit, permitted
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of, check_storable
-from batchwright.operations.outcomes import Row, outcome_page, outcome_rows
+from batchwright.operations.outcomes import Row, outcome_page, outcome_rows, outcomes_of_record
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
 from batchwright.operations.runs.run_filter import RunFilter, wanted_of
@@ -120,19 +121,33 @@ def run_outcomes(
     outcome: str | None = None,
     code: str | None = None,
     *,
+    first_record: int | None = None,
+    record_id: str | None = None,
     with_facts: bool = False,
     actor: Actor | None = None,
 ) -> Iterator[Row]:
     """What became of the records of a run; streamed. Refuses an unknown run or outcome before the first.
 
-    `with_facts` adds the columns that the job knows, such as asset, date and quantity.
+    With `first_record` from the record of that number on, counted from 1 in the order of the run; with `record_id` only
+    of the record that people know by that id. `with_facts` adds the columns that the job knows, such as asset, date and
+    quantity.
     """
     permit(app, actor, Right.LOOK, "run.outcomes")
-    if outcome is not None:
-        check_one_of(outcome, ledger.OUTCOMES, field="outcome")
-    with app.database.read() as connection:
-        runs.by_id(connection, run_id)
-    return outcome_rows(app.database, app.registry, run_id, outcome, code, with_facts=with_facts)
+    run = _run_of_outcomes(app, run_id, outcome, code, first_record, record_id)
+    if record_id is not None:
+        of_record = outcomes_of_record(
+            app.database, app.registry, run, record_id, outcome, code, with_facts=with_facts
+        )
+        return iter(of_record)
+    return outcome_rows(
+        app.database,
+        app.registry,
+        run_id,
+        outcome,
+        code,
+        with_facts=with_facts,
+        first_record=first_record,
+    )
 
 
 def page_of_outcomes(
@@ -143,24 +158,71 @@ def page_of_outcomes(
     after: str | None = None,
     limit: int = PAGE,
     *,
+    first_record: int | None = None,
+    record_id: str | None = None,
     actor: Actor | None = None,
 ) -> Page[Row]:
     """What became of the records of a run, `limit` after the cursor that the page before gave.
 
-    Errors and skips by code, where only they are asked for; else in the order of the run.
+    Errors and skips by code, where only they are asked for; else in the order of the run: there the first page may
+    begin with the `first_record` of that number, counted from 1. With `record_id` the one that people know by that id.
     """
     permit(app, actor, Right.LOOK, "run.outcomes")
     check_page(limit)
-    if outcome is not None:
-        check_one_of(outcome, ledger.OUTCOMES, field="outcome")
-    if code is not None:
-        check_storable(code, field="code")
+    run = _run_of_outcomes(app, run_id, outcome, code, first_record, record_id)
+    if record_id is not None:
+        return Page(outcomes_of_record(app.database, app.registry, run, record_id, outcome, code), None)
     listing, wanted = f"outcomes of {run_id}", {"outcome": outcome, "code": code}
-    place = None if after is None else place_after(after, listing, wanted, ledger.place_of(outcome, code))
-    with app.database.read() as connection:
-        run = runs.by_id(connection, run_id, app.live_counts)
+    place_type = ledger.place_of(outcome, code)
+    if after is not None:
+        place: ledger.Place | None = place_after(after, listing, wanted, place_type)
+    elif first_record is not None:
+        _check_in_order(place_type)
+        with app.database.read() as connection:
+            place = ledger.place_before(connection, run, first_record)
+    else:
+        place = None
     items, last = outcome_page(app.database, app.registry, run, limit, place, outcome, code)
     return Page(items, None if last is None else cursor(listing, wanted, last))
+
+
+def _run_of_outcomes(
+    app: Application,
+    run_id: str,
+    outcome: str | None,
+    code: str | None,
+    first_record: int | None,
+    record_id: str | None,
+) -> Run:
+    """The run whose outcomes are asked for. Refuses what cannot be asked of it."""
+    if outcome is not None:
+        check_one_of(outcome, ledger.OUTCOMES, field="outcome")
+    for text, field in ((code, "code"), (record_id, "record_id")):
+        if text is not None:
+            check_storable(text, field=field)
+    if first_record is not None and record_id is not None:
+        raise Refused(
+            "a record is named by its number or by its id", field="first_record", remedy="Leave one out"
+        )
+    with app.database.read() as connection:
+        run = runs.by_id(connection, run_id, app.live_counts)
+    if first_record is not None and not 1 <= first_record <= (run.total or 0):
+        raise Refused(
+            f"{run_id} has {'1 record' if run.total == 1 else f'{run.total or 0:,} records'}, and not number "
+            f"{first_record:,}",
+            field="first_record",
+            remedy="Give the number of one of its records, counted from 1",
+        )
+    return run
+
+
+def _check_in_order(place_type: tuple[type, ...]) -> None:
+    if place_type is not ledger.PLACE_IN_RUN:
+        raise Refused(
+            "errors and skips are in the order of their codes, not of the run",
+            field="first_record",
+            remedy="Leave outcome and code out, or ask for ok or not_reached",
+        )
 
 
 def outcome_summary(app: Application, run_id: str, *, actor: Actor | None = None) -> list[View]:

@@ -23,6 +23,8 @@ class OutcomesAsked(PageQuery):
 
     outcome: Literal["ok", "error", "skipped", "not_reached"] | None = None
     code: str | None = None
+    first_record: int | None = None
+    record_id: str | None = None
 
 
 class PreviewAsked(PageQuery):
@@ -35,7 +37,15 @@ class PreviewAsked(PageQuery):
 def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], call: Call = CALL) -> Response:
     """What became of the records of a run."""
     page = page_of_outcomes(
-        call.app, run_id, asked.outcome, asked.code, asked.after, asked.limit, actor=call.actor
+        call.app,
+        run_id,
+        asked.outcome,
+        asked.code,
+        asked.after,
+        asked.limit,
+        first_record=asked.first_record,
+        record_id=asked.record_id,
+        actor=call.actor,
     )
     return page_answer(call, page)
 

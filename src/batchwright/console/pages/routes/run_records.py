@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 from fastapi import Query
@@ -24,8 +25,11 @@ from batchwright.console.pages.visit import (
     text_of,
 )
 from batchwright.engine.errors import Refused
+from batchwright.engine.ledger import REPORTED
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.outcomes import Row
+from batchwright.operations.paging import Page
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, page_of_preview
 from batchwright.operations.runs.submitting import RunTerms
@@ -59,6 +63,13 @@ class OutcomesAsked(ListAsked):
 
     outcome: Outcome | None = None
     code: str | None = None
+    first_record: int | None = None
+    record_id: str | None = None
+
+    @property
+    def in_order(self) -> bool:
+        """Whether they come in the order of the run, so that one may begin at a record's number."""
+        return self.code is None and self.outcome not in REPORTED
 
 
 class FileAsked(Asked):
@@ -79,26 +90,47 @@ def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], visit: Visit
     """What became of the records of a run."""
     shown = show_run(visit.app, run_id, actor=visit.actor)
     counted = outcome_summary(visit.app, run_id, actor=visit.actor)
-    page = page_of_outcomes(
-        visit.app, run_id, asked.outcome, asked.code, asked.after, asked.limit, actor=visit.actor
-    )
+    page: Page[Row] = Page([], None)
+    refused = None
+    try:
+        page = page_of_outcomes(
+            visit.app,
+            run_id,
+            asked.outcome,
+            asked.code,
+            asked.after,
+            asked.limit,
+            first_record=asked.first_record,
+            record_id=asked.record_id,
+            actor=visit.actor,
+        )
+    except Refused as wrong:
+        if wrong.field != "first_record":
+            raise
+        refused = wrong
     return visit.page(
         "run_outcomes.html",
+        status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
         run=shown,
         asked=asked,
+        refused=refused,
         tabs=list(_tabs(visit, counted, asked.outcome)),
         codes=[one for one in counted if one["code"] and asked.outcome in (None, one["outcome"])],
         page=page,
-        pager=visit.pager(page),
+        pager={
+            "newest": visit.link(first_record=None) if asked.after or asked.first_record else None,
+            "older": page.next and visit.link(first_record=None, after=page.next),
+        },
     )
 
 
 def _tabs(visit: Visit, counted: list[View], chosen: str | None) -> Iterator[tuple[str, int, str, bool]]:
     """The words of each tab, its number of records, its address, and whether it is the one that is shown."""
-    yield "All", sum(one["count"] for one in counted), visit.link(outcome=None, code=None), chosen is None
+    every = {"code": None, "first_record": None, "record_id": None}
+    yield "All", sum(one["count"] for one in counted), visit.link(outcome=None, **every), chosen is None
     for outcome, words in OUTCOMES:
         number = sum(one["count"] for one in counted if one["outcome"] == outcome)
-        yield words, number, visit.link(outcome=outcome, code=None), chosen == outcome
+        yield words, number, visit.link(outcome=outcome, **every), chosen == outcome
 
 
 @pages.page("/runs/{run_id}/outcomes.csv")
