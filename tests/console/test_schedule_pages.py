@@ -90,7 +90,10 @@ def test_the_list_is_filtered_sorted_by_the_next_fire_and_paged_in_its_address(
     pause_schedule(app, "C paused", actor=ACTOR)
     visit("viewer")
     names = re.compile(r'href="/schedules/[^"]+">([ABC] \w+)<')
-    assert names.findall(web.get("/schedules?by=next").text) == ["B hourly", "A nightly", "C paused"]
+    page = web.get("/schedules?by=next").text
+    assert names.findall(page) == ["B hourly", "A nightly", "C paused"]
+    assert re.findall(r'aria-sort="ascending"><a href="([^"]+)"', page) == ["/schedules?by=next"]
+    assert '<th scope="col"><a href="/schedules">Schedule</a>' in page
     assert names.findall(web.get("/schedules?state=paused").text) == ["C paused"]
     first = web.get("/schedules?by=next&limit=1").text
     older = re.search(r'href="([^"]+)" rel="next"', first)
