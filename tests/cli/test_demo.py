@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from batchwright.cli.commands.demo import MARKER, prepare
-from batchwright.config.settings import load_settings
+from batchwright.config.settings import load_settings, operating_system_user
 from batchwright.engine.errors import Refused
-from batchwright.operations.access.first_administrator import first_administrator_is_possible
+from batchwright.operations.access.sign_in_link import link_signs_in, sign_in_by_link
+from batchwright.operations.access.users import list_users, show_me
 from batchwright.operations.app import make_application
 from tests.cli.conftest import Batchwright
 
@@ -52,15 +53,21 @@ def test_what_the_demo_says_to_try_next_works_as_pasted_in_its_folder(
         assert result.exit_code in (0, 3), (words, result.stderr)
 
 
-def test_the_demo_ends_with_a_link_that_makes_the_first_administrator_of_its_console(
+def test_the_demo_ends_with_a_link_that_signs_in_to_its_console_once_as_who_ran_it(
     batchwright: Batchwright, working_directory: Path
 ) -> None:
     *_, serve, link = batchwright("demo").stdout.splitlines()
     assert shlex.split(serve, comments=True) == ["batchwright", "serve"]
-    address, _, code = link.partition("/first-administrator?code=")
+    address, _, code = link.partition("/sign-in/link?code=")
     app = make_application(load_settings({}, working_directory / "batchwright-demo"))
     assert address == app.settings.base_url
-    assert first_administrator_is_possible(app, code)
+    assert [link_signs_in(app, code) for _ in range(2)] == [True, True]
+    signed_in = sign_in_by_link(app, code, address="127.0.0.1")
+    assert signed_in.actor.name == "erika@example.com"
+    assert show_me(app, actor=signed_in.actor)["right"] == "administrator"
+    assert not link_signs_in(app, code)
+    [user] = list_users(app, actor=signed_in.actor)
+    assert (user["os_user"], user["has_password"]) == (operating_system_user(), False)
     app.close()
 
 

@@ -35,7 +35,7 @@ OPEN: Final = "nobody has to be signed in"
 BY_CODE: Final = "a code of its address is the proof, of which a foreign page has none"
 MAY: Final = {
     BY_CODE: ["/preferences/unsubscribe"],
-    OPEN: ["/first-administrator", "/reset", "/reset/password", "/sign-in", "/sign-out"],
+    OPEN: ["/first-administrator", "/reset", "/reset/password", "/sign-in", "/sign-in/link", "/sign-out"],
     Right.LOOK: [
         "/preferences",
         "/preferences/browser",
@@ -97,7 +97,7 @@ ASKS: Final = {
 } - STOP
 """Acts that ask for the password again (OWASP ASVS 7.5.1, 7.5.2)."""
 NEEDED: Final = {path: right for right, paths in MAY.items() for path in paths}
-LEAD_ON: Final = {"/first-administrator", "/sign-in"}
+LEAD_ON: Final = {"/first-administrator", "/sign-in", "/sign-in/link"}
 """Pages that lead who is signed in to another one (303)."""
 HOSTILE: Final = {
     "markup": SCRIPT,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.config.settings import operating_system_user
 from batchwright.console.pages.session import COOKIE
 from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.access.sessions import list_sessions
-from batchwright.operations.access.users import list_users, set_password
+from batchwright.operations.access.sign_in_link import own_sign_in_link
+from batchwright.operations.access.users import add_user, list_users, set_password
 from batchwright.operations.app import Application
 from batchwright.operations.mail import list_mail
 from tests.console.conftest import Caller, Visit
@@ -54,6 +57,27 @@ def test_whoever_opens_the_link_that_serve_printed_becomes_the_first_administrat
         web.get(f"/first-administrator?code={code}", follow_redirects=False).headers["location"] == "/sign-in"
     )
     assert len(list_users(app)) == 1
+
+
+def test_a_link_that_was_printed_on_the_machine_signs_in_by_its_button_once(
+    web: TestClient, app: Application
+) -> None:
+    add_user(app, "ada@example.com", "administrator", os_user=operating_system_user(), actor=ACTOR)
+    path = urlsplit(own_sign_in_link(app, actor=ACTOR))
+    code = path.query.removeprefix("code=")
+    for _ in range(2):  # scanners of mail and chat look, too
+        page = web.get(f"{path.path}?{path.query}")
+        assert (page.status_code, page.headers["Referrer-Policy"]) == (200, "strict-origin")
+        assert web.get("/runs", follow_redirects=False).status_code == 303
+    fields = {"code": code, "csrf_token": token_in(page.text)}
+    assert web.post("/sign-in/link", data=fields | {"csrf_token": "x"}).status_code == 403
+    made = web.post("/sign-in/link", data=fields, follow_redirects=False)
+    assert (made.status_code, made.headers["location"]) == (303, "/")
+    assert "ada@example.com" in web.get("/sign-out").text
+    for answer in (web.get(f"/sign-in/link?code={code}"), web.post("/sign-in/link", data=fields)):
+        assert (answer.status_code, "not good any more" in answer.text) == (422, True)
+        assert code not in answer.text
+    assert len(list_sessions(app, "ada@example.com", actor=ACTOR)) == 1
 
 
 def test_without_a_good_link_nobody_becomes_an_administrator(web: TestClient, app: Application) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
+from batchwright.operations import user_store
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.authentication import authenticate_session
 from batchwright.operations.access.first_administrator import (
@@ -30,6 +31,7 @@ from batchwright.operations.access.own_password import (
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.access.sessions import list_sessions
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
+from batchwright.operations.access.sign_in_link import link_signs_in, own_sign_in_link, sign_in_by_link
 from batchwright.operations.access.tries import TooManyTries
 from batchwright.operations.access.users import add_user, disable_user, list_users, set_password
 from batchwright.operations.actor import Actor, Door, Unauthenticated
@@ -291,6 +293,57 @@ def test_the_first_administrator_is_made_once_by_a_link_and_tied_to_who_started_
     assert first_administrator_code(app) is None
     entry = newest(app)
     assert (entry["act"], entry["door"], entry["actor"]) == ("user.add", Door.CONSOLE, user["email"])
+
+
+@pytest.mark.on_both
+def test_who_is_at_the_machine_signs_in_once_by_a_link_that_sets_no_password(
+    app: Application, other: Application, jane: None, tmp_path: Path
+) -> None:
+    here = Actor("root", operating_system_user())
+    link = own_sign_in_link(app, actor=here)
+    address, _, code = link.partition("/sign-in/link?code=")
+    assert address == app.settings.base_url
+    assert [link_signs_in(app, code) for _ in range(2)] == [True, True]
+    assert (reset_is_possible(app, code), first_administrator_is_possible(app, code)) == (False, False)
+    assert not link_signs_in(app, code_for_jane(app, tmp_path))
+
+    def use(on: Application) -> bool:
+        try:
+            sign_in_by_link(on, code, address=ADDRESS)
+        except LinkRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(use, (app, other))) == [False, True]
+    assert [one["email"] for one in list_users(app, actor=here) if one["has_password"]] == [JANE]
+    entry = newest(app)
+    assert (entry["act"], entry["door"], entry["actor"]) == ("user.sign_in", Door.CONSOLE, "root@example.com")
+
+
+@on_sqlite
+def test_the_link_of_who_is_at_the_machine_is_good_for_an_hour_and_for_that_user_alone(
+    app: Application, clock: FakeClock, jane: None
+) -> None:
+    here = Actor("root", operating_system_user())
+    codes = [own_sign_in_link(app, actor=here).partition("=")[2] for _ in range(2)]
+    signed_in = sign_in_by_link(app, codes[0], address=ADDRESS)
+    assert not link_signs_in(app, codes[1])
+    with pytest.raises(Refused, match="at the machine"):
+        own_sign_in_link(app, actor=signed_in.actor)
+    late = own_sign_in_link(app, actor=here).partition("=")[2]
+    clock.sleep(3_601)
+    with pytest.raises(LinkRefused):
+        sign_in_by_link(app, late, address=ADDRESS)
+    good = own_sign_in_link(app, actor=here).partition("=")[2]
+    with app.database.write() as connection:
+        root = user_store.user_by_email(connection, "root@example.com")
+        assert root is not None
+        user_store.change_user(connection, root["id"], {"os_user": "somebody"})
+    with pytest.raises(LinkRefused):
+        sign_in_by_link(app, good, address=ADDRESS)
+    with pytest.raises(Refused, match="no user who may sign in"):
+        own_sign_in_link(app, actor=here)
 
 
 @on_sqlite

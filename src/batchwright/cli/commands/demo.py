@@ -24,10 +24,11 @@ from batchwright.cli.groups import Command
 from batchwright.cli.mail_text import as_text
 from batchwright.cli.run_views import LOG_COLUMNS, mail_result, run_result
 from batchwright.cli.verbosity import Verbosity
-from batchwright.config.settings import load_settings
+from batchwright.config.settings import load_settings, operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.files import CannotWrite, new_file
-from batchwright.operations.access.first_administrator import first_administrator_code
+from batchwright.operations.access.sign_in_link import own_sign_in_link
+from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.imports import import_paths
@@ -51,6 +52,7 @@ directory = "mail"
 [actors]
 erika = "erika@example.com"
 """
+ADMINISTRATOR = "erika@example.com"
 FIRST_ASSET = "ALI-0001"
 MAIL_LINES = 40
 INPUT_COLUMNS = (
@@ -108,7 +110,7 @@ def demo(verbosity: Verbosity, folder: Path) -> int:
     app = make_application(load_settings({}, folder.absolute()))
     try:
         code = _show(app, verbosity)
-        link = f"{app.settings.base_url}/first-administrator?code={first_administrator_code(app)}"
+        link = _link(app)
     finally:
         app.close()
     _say_next(folder, link)
@@ -181,6 +183,13 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     return exit_code_of(run, interrupted=interrupted)
 
 
+def _link(app: Application) -> str:
+    """The link that signs who runs the demo in: an administrator of its console, tied to them, without a password."""
+    actor, user = app.default_actor(), operating_system_user()
+    add_user(app, ADMINISTRATOR, "administrator", os_user=user, actor=actor, reason="made by the demo")
+    return own_sign_in_link(app, actor=actor)
+
+
 def _show_first_asset(app: Application, before: Sequence[Row]) -> None:
     after = list(list_usage_schedules(app, FIRST_ASSET))
     touched = [place for place, row in enumerate(after) if row != before[place]]
@@ -211,7 +220,8 @@ def _say_next(folder: Path, link: str) -> None:
     for command, what in shown:
         say(f"{command:<{width}}  # {what}")
     _title("Open the console")
-    say(f"{'batchwright serve':<{width}}  # then open, within the hour:")
+    say(f"{f'batchwright users password {ADMINISTRATOR}':<{width}}  # by which you sign in later")
+    say(f"{'batchwright serve':<{width}}  # then open, within the hour; it signs you in, once:")
     say(link)
     if os.environ.get("BATCHWRIGHT_DATABASE_URL"):
         say("\nBATCHWRIGHT_DATABASE_URL is set and stands above the settings there: unset it first.")

@@ -65,6 +65,12 @@ def with_retry_after(answer: Response, refused: Refused | None) -> Response:
     return answer
 
 
+def code_untold(answer: Response) -> Response:
+    """The answer, whose address holds a code, which goes with no other request. (The form needs its origin told.)"""
+    answer.headers["Referrer-Policy"] = "strict-origin"
+    return answer
+
+
 def go_on(request: Request, path: str, signed_in: SignedIn | None = None) -> Response:
     """To another page of ours, by a session that has begun."""
     answer = RedirectResponse(path, HTTPStatus.SEE_OTHER.value)

@@ -104,7 +104,7 @@ def reset_is_possible(app: Application, code: str) -> bool:
     app.database.require()
     with app.database.read_autocommit() as connection:
         link = link_of(connection, code, app.clock.now())
-    return link is not None and link["user_id"] is not None
+    return link is not None and link["user_id"] is not None and link["os_user"] is None
 
 
 def reset_password(

@@ -83,10 +83,7 @@ def sign_in(
                 failures=failures,
                 now=now,
             )
-        if replaced is not None:
-            old = session_store.session_by_hash(connection, secret_hash(replaced))
-            if old is not None:
-                session_store.end_sessions(connection, old["user_id"], now, old["id"])
+        end_replaced(connection, replaced, now)
         audit.record(connection, signed_in.actor, "user.sign_in", email, now=now)
     log.info("somebody signed in", email=email, address=address)
     return signed_in
@@ -97,6 +94,13 @@ def begin(connection: Connection, user: RowMapping, *, address: str, browser: st
     begun = begin_session(connection, user["id"], address=address, browser=browser, now=now)
     principal = Principal(user["id"], None, address, begun.key)
     return SignedIn(begun.reference, Actor(user["email"], operating_system_user(), Door.CONSOLE, principal))
+
+
+def end_replaced(connection: Connection, reference: str | None, now: datetime) -> None:
+    """End the session of that reference, which the browser holds no more."""
+    old = session_store.session_by_hash(connection, secret_hash(reference)) if reference else None
+    if old is not None:
+        session_store.end_sessions(connection, old["user_id"], now, old["id"])
 
 
 def _failed(user: RowMapping | None, address: str) -> SignInFailed:

@@ -13,6 +13,7 @@ from batchwright.console.pages.open_forms import (
     OPEN_FORM,
     browser_of,
     check_twice,
+    code_untold,
     field,
     go_on,
     in_lane,
@@ -51,7 +52,7 @@ def reset_page(request: Request, code: str = "") -> Response:
     if not code:
         return open_page(request, "reset.html", email="", sent=False)
     refused = None if reset_is_possible(app, code) else LinkRefused("Ask for another")
-    return _code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
+    return code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
 
 
 @pages.post("/reset")
@@ -76,7 +77,7 @@ async def resetting(request: Request, form: FormData = OPEN_FORM) -> Response:
         check_twice(form)
         signed_in = await in_lane(request, reset_password, code, field(form, "password"), **known)
     except Refused as refused:
-        return _code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
+        return code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
     return go_on(request, "/", signed_in)
 
 
@@ -87,7 +88,7 @@ def first_administrator_page(request: Request, code: str = "") -> Response:
     if has_users(app):
         return go_on(request, SIGN_IN)
     possible = first_administrator_is_possible(app, code)
-    return _code_untold(
+    return code_untold(
         open_page(
             request, "first_administrator.html", code=code, email="", possible=possible, asked=bool(code)
         )
@@ -107,7 +108,7 @@ async def making_first_administrator(request: Request, form: FormData = OPEN_FOR
     except Refused as refused:
         possible = not isinstance(refused, LinkRefused)
         values = {"code": code, "email": email, "possible": possible, "asked": True}
-        return _code_untold(open_page(request, "first_administrator.html", refused=refused, **values))
+        return code_untold(open_page(request, "first_administrator.html", refused=refused, **values))
     return go_on(request, "/", signed_in)
 
 
@@ -135,10 +136,4 @@ async def changing_password(visit: Visit = VISIT, form: FormData = FORM) -> Resp
         return with_retry_after(answer, refused)
     answer = visit.go("/preferences/password", done=CHANGED)
     keep_session(visit.request, answer, signed_in.reference)
-    return answer
-
-
-def _code_untold(answer: Response) -> Response:
-    """The address of this page holds a code, which goes with no other request. (The form needs its origin told.)"""
-    answer.headers["Referrer-Policy"] = "strict-origin"
     return answer

@@ -9,7 +9,15 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchwright.console.pages.open_forms import OPEN_FORM, browser_of, field, go_on, in_lane, open_page
+from batchwright.console.pages.open_forms import (
+    OPEN_FORM,
+    browser_of,
+    code_untold,
+    field,
+    go_on,
+    in_lane,
+    open_page,
+)
 from batchwright.console.pages.session import (
     SIGN_IN,
     address_of,
@@ -24,8 +32,10 @@ from batchwright.console.pages.session import (
 from batchwright.console.pages.visit import VISIT, Pages, Visit
 from batchwright.console.problems import Problem
 from batchwright.operations.access.first_administrator import has_users
+from batchwright.operations.access.own_password import LinkRefused
 from batchwright.operations.access.sessions import sign_out
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
+from batchwright.operations.access.sign_in_link import ASK_ANOTHER, link_signs_in, sign_in_by_link
 from batchwright.operations.access.tries import TooManyTries
 
 pages = Pages()
@@ -58,6 +68,27 @@ async def signing_in(request: Request, form: FormData = OPEN_FORM) -> Response:
     except (SignInFailed, TooManyTries) as refused:
         return open_page(request, "sign_in.html", next=own_path(next), email=email, refused=refused)
     return go_on(request, own_path(next), signed_in)
+
+
+@pages.get("/sign-in/link")
+def link_page(request: Request, code: str = "") -> Response:
+    """The button that signs in by a link; opening the link does not use it up."""
+    if not code:
+        return go_on(request, SIGN_IN)
+    refused = None if link_signs_in(request.app.state.application, code) else LinkRefused(ASK_ANOTHER)
+    return code_untold(open_page(request, "sign_in_link.html", code=code, refused=refused))
+
+
+@pages.post("/sign-in/link")
+def signing_in_by_link(request: Request, form: FormData = OPEN_FORM) -> Response:
+    """Sign in by a link, and go on to the first page."""
+    app, code = request.app.state.application, field(form, "code")
+    known = {"address": address_of(request), "browser": browser_of(request)}
+    try:
+        signed_in = sign_in_by_link(app, code, **known, replaced=reference_of(request))
+    except LinkRefused as refused:
+        return code_untold(open_page(request, "sign_in_link.html", code="", refused=refused))
+    return go_on(request, "/", signed_in)
 
 
 @pages.page("/sign-out")
