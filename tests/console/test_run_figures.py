@@ -17,13 +17,18 @@ def run(done: int, total: int | None = 1_000, status: str = "Processing") -> dic
 
 
 def progress(
-    done_scopes: int, seconds_left: float | None, pace: float | None = 10.0, ago: float = 0
+    done_scopes: int,
+    seconds_left: float | None,
+    pace: float | None = 10.0,
+    ago: float = 0,
+    claimed_ago: float = 900,
 ) -> dict[str, Any]:
     """Of a run of a hundred scopes, of which so many are done, the last so many seconds ago."""
     return {
         "records_per_second": pace,
         "seconds_left": seconds_left,
         "last_done_at": (NOW - timedelta(seconds=ago)).isoformat(),
+        "claimed_at": (NOW - timedelta(seconds=claimed_ago)).isoformat(),
         "scopes": 100,
         "strip": [{"done": done_scopes}],
     }
@@ -37,6 +42,7 @@ def progress(
         (run(30), progress(3, 97.0), "about 1.5 min left"),
         (run(500), progress(50, 50.0, ago=2), "about 50 s left"),
         (run(500), progress(50, 50.0, ago=40), "nothing finished for 40 s"),
+        (run(500), progress(50, 50.0, ago=3_600, claimed_ago=2), "about 50 s left"),
         (run(1_000), progress(100, 0.0), "finishing"),
         (run(500, status="Paused"), progress(50, 50.0), None),
         (run(0, total=None, status="Preparing"), progress(0, None, None), None),

@@ -42,6 +42,7 @@ def test_a_run_is_claimed_in_the_transaction_that_submits_it(rig: Rig, in_caller
     claim = submitted_here(rig, in_caller)
     assert claim == Claimed(rig.read(claim.run))
     assert (claim.run.state, claim.run.fence, claim.run.started_at) == (State.PREPARING, 1, NOW)
+    assert claim.run.claimed_at == NOW
 
 
 def test_without_a_free_slot_a_submitted_run_waits(rig: Rig) -> None:
@@ -97,6 +98,8 @@ def test_a_run_that_was_taken_over_before_its_caller_drives_it_is_left_to_its_ta
     claim = submitted_here(rig)
     taker = rig.dispatcher().claims.follow(claim.run.id, lambda: False)
     assert isinstance(taker, Claimed)
+    assert (taker.run.started_at, taker.run.claimed_at) == (NOW, rig.clock.now())
+    assert rig.clock.now() > NOW
     late = rig.dispatcher().work(claim.run)
     assert (late.state, late.fence, late.total) == (State.PREPARING, 2, None)
     assert any(isinstance(event, events.RunLost) for event in rig.published)

@@ -77,8 +77,8 @@ A_RUN = Run(
     state=State.HOLDING, actor="dana", reason=None, explanation=None, parameters={}, trigger="cli", schedule=None,
     after_earlier=False,
     parent_id=None, customer_id=None, periods=None, scope_size=10, error_ceiling=None, notify=[], mail_actor=True,
-    queue_key="dana", queue_position=1, dedup_key=None, fence=0, owner=None, takeovers_without_progress=0,
-    progress_at_takeover=None, total=None, processed=0, errored=0,
+    queue_key="dana", queue_position=1, dedup_key=None, fence=0, owner=None, claimed_at=None,
+    takeovers_without_progress=0, progress_at_takeover=None, total=None, processed=0, errored=0,
     skipped=0, not_reached=0, totals={}, error="why", created_at=NOW, started_at=None, ended_at=None,
     start_number=None,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -96,9 +97,11 @@ def test_a_paused_run_goes_on_where_it_stopped_once_it_is_resumed(rig: Rig) -> N
     assert rig.announced == []
     assert rig.drive(paused) == paused  # nobody drives it until it is resumed
     rig.subscribers.clear()
+    rig.clock.sleep(5)
     release(rig, paused)
     run = rig.drive(paused)
     assert (run.state, run.processed, run.fence) == (State.COMPLETED, 50, 2)
+    assert (paused.claimed_at, run.claimed_at) == (NOW, NOW + timedelta(seconds=5))
     assert set(rig.handled().values()) == {1}
 
 

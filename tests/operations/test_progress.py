@@ -227,7 +227,7 @@ def test_the_strip_has_two_hundred_cells_at_most_and_every_record_once(app: Appl
 
 def test_a_run_without_a_scope_has_neither_pace_nor_strip(app: Application) -> None:
     insert_runs(app, 1)
-    assert list(run_progress(app, RUN).values()) == [RUN, None, None, None, 0, []]
+    assert list(run_progress(app, RUN).values()) == [RUN, None, None, None, None, 0, []]
 
 
 def done(*seconds: float) -> list[tuple[Any, int]]:
@@ -244,17 +244,32 @@ def test_the_pace_is_that_of_the_newest_scopes_without_standstills(newest: Any, 
     assert records_per_second(newest) == (pace if pace is None else pytest.approx(pace))
 
 
+def test_short_pauses_count_for_nothing_and_other_owners_as_long_as_there_is_little_else() -> None:
+    newest = done(*range(10), *range(16, 26))
+    assert records_per_second(newest) == pytest.approx(10 * 19 / 25)
+    for since in (10.0, 13.0, 16.0):
+        assert records_per_second(newest, NOW + timedelta(seconds=since)) == pytest.approx(10.0)
+    slower = done(*range(10), 20, 25, 30, 35, 40, 45)
+    assert records_per_second(slower, NOW + timedelta(seconds=12)) == pytest.approx(2.0)
+    assert records_per_second(slower[2:], NOW + timedelta(seconds=12)) == pytest.approx(10 * 12 / 24)
+    assert records_per_second(slower, NOW + timedelta(seconds=90)) == records_per_second(slower)
+
+
 @pytest.mark.parametrize("seconds", [0.2, 2.0, 30.0])
 def test_the_time_left_of_a_steady_run_is_within_a_fifth_from_its_first_tenth_on(seconds: float) -> None:
     chance, moment, newest = Random(16), NOW, list[tuple[Any, int]]()
     takes = [seconds * chance.uniform(0.85, 1.15) for _ in range(200)]
-    pause, takeover, resume = (25, 600.0), (90, 61.0), (150, 7_200.0)
-    still = dict([pause, takeover, resume])
+    pause, short_pause, takeover, resume = (25, 600.0), (60, 4 * seconds), (90, 61.0), (150, 7_200.0)
+    still = dict([pause, short_pause, takeover, resume])
+    claimed = moment
     for place, one in enumerate(takes):
-        moment += timedelta(seconds=one + still.get(place, 0.0))
+        if place in still:
+            moment += timedelta(seconds=still[place])
+            claimed = moment
+        moment += timedelta(seconds=one)
         newest.insert(0, (moment, SIZE))
         if 20 <= place < 195:
-            pace = records_per_second(newest)
+            pace = records_per_second(newest, claimed)
             assert pace is not None
             assert SIZE * (199 - place) / pace == pytest.approx(sum(takes[place + 1 :]), rel=0.2), place
 

@@ -276,10 +276,13 @@ class Claims:
         self._leases.open()  # else nobody could see that it is being driven, or take it over
         run = before if before.state is State.QUEUED else runs.move(connection, before, State.QUEUED)
         to = State.PREPARING if run.total is None else State.PROCESSING
-        first: dict[str, Any] = {}
+        claimed: dict[str, Any] = {"owner": processes.owner_name(), "claimed_at": self._clock.now()}
         if run.started_at is None:
-            first = {"started_at": self._clock.now(), "start_number": runs.next_start_number(connection)}
-        run = runs.move(connection, run, to, fence=run.fence + 1, owner=processes.owner_name(), **first)
+            claimed |= {
+                "started_at": claimed["claimed_at"],
+                "start_number": runs.next_start_number(connection),
+            }
+        run = runs.move(connection, run, to, fence=run.fence + 1, **claimed)
         extra(connection, before)
         return Claimed(run if run.total is None else runs.by_key(connection, run.id))
 

@@ -245,7 +245,7 @@ def take_over(
                 )
         try:
             with database.write() as connection:
-                runs.raise_fence(connection, run, processes.owner_name(), died=died)
+                runs.raise_fence(connection, run, processes.owner_name(), died=died, now=clock.now())
                 extra(connection, run)
                 return runs.by_key(connection, run.id)
         except DBAPIError as error:

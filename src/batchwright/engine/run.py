@@ -115,6 +115,7 @@ class Run(NewRun):
     queue_position: int
     fence: int
     owner: str | None
+    claimed_at: datetime | None
     takeovers_without_progress: int
     progress_at_takeover: int | None
     total: int | None

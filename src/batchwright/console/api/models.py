@@ -309,6 +309,7 @@ class Worker(_Answer):
     silent: bool
     started_at: Instant
     beat_at: Instant
+    clock_ahead_seconds: float | None
 
 
 class Customer(_Answer):
@@ -568,6 +569,7 @@ class Progress(_Answer):
     records_per_second: float | None
     seconds_left: float | None
     last_done_at: Instant | None
+    claimed_at: Instant | None
     scopes: int
     strip: list[Cell]
 

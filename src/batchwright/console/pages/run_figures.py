@@ -45,7 +45,8 @@ def left_of(run: View, progress: View, now: datetime) -> str | None:
     finished = sum(cell["done"] for cell in progress["strip"])
     if not pace or seconds is None or (finished < FEW_SCOPES and done < SMALL_PART * total):
         return None
-    since = (now - moment_of(progress["last_done_at"])).total_seconds()
+    last = max(moment_of(at) for at in (progress["last_done_at"], progress["claimed_at"]) if at)
+    since = (now - last).total_seconds()
     usual = total / max(progress["scopes"], 1) / pace
     if since > max(STILL * usual, LEAST_STILL):
         return f"nothing finished for {in_words(since)}"

@@ -297,7 +297,9 @@ def next_start_number(connection: Connection) -> int:
     return number
 
 
-def raise_fence(connection: Connection, run: Run, owner: str, *, died: bool = True) -> None:
+def raise_fence(
+    connection: Connection, run: Run, owner: str, *, died: bool = True, now: datetime | None = None
+) -> None:
     """Take a run from its dead owner: nothing under the old fence can commit after this one has.
 
     Notes how far the run is, and how many owners in a row have ``died`` without having brought it further.
@@ -319,6 +321,7 @@ def raise_fence(connection: Connection, run: Run, owner: str, *, died: bool = Tr
         .values(
             fence=run.fence + 1,
             owner=owner,
+            claimed_at=now,
             progress_at_takeover=_PROGRESS,
             takeovers_without_progress=case(
                 (stood_still, run_table.c.takeovers_without_progress + int(died)), else_=0

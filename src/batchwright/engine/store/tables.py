@@ -98,6 +98,7 @@ run = Table(
         comment="raised by every claim; a scope commits only under its own",
     ),
     Column("owner", Text, comment="host and process that drive it now"),
+    Column("claimed_at", UtcTime, comment="when its owner, or the last one, made it theirs"),
     Column(
         "takeovers_without_progress",
         Integer,
@@ -383,6 +384,9 @@ worker = Table(
     ),
     Column("started_at", UtcTime, nullable=False),
     Column("beat_at", UtcTime, nullable=False, comment="by the clock of its host"),
+    Column(
+        "clock_ahead_seconds", Float, comment="of the clock of its host, of that of the database's server"
+    ),
 )
 
 # Leases stand beside the work, not in it: on SQLite in a small file of their own (engine/store/leases.py),

@@ -1,0 +1,19 @@
+"""When a run was last claimed: what lies between the scopes of two owners is no work, and counts for no pace."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from batchwright.engine.store.types import UtcTime
+
+revision = "0045"
+down_revision: str | None = "0044"
+branch_labels: str | None = None
+depends_on: str | None = None
+
+
+def upgrade() -> None:
+    """Add the column: empty for runs that are claimed already."""
+    comment = "when its owner, or the last one, made it theirs"
+    op.add_column("run", sa.Column("claimed_at", UtcTime(), comment=comment))
