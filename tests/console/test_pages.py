@@ -31,6 +31,47 @@ def nothing_known() -> None:
     banners.forget()
 
 
+def test_what_needs_somebody_is_said_on_top_of_each_page_with_where_to_look(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = {
+        "held_at": "2026-03-01T12:00:00.000Z",
+        "no_worker": True,
+        "clocks": [
+            {"host": "a<b", "ahead_seconds": 300.2},
+            {"host": "c", "ahead_seconds": -7_200.0},
+        ],
+        "mail_stuck": 1,
+        "mail_refused": 4,
+        "mail_directory": "/srv/mail",
+    }
+    monkeypatch.setattr(banners, "service_troubles", lambda app, actor: troubles)
+    visit("viewer")
+    for path in ("/runs", "/schedules"):
+        page = web.get(path).text
+        for said in (
+            "All schedules are held since 2026-03-01T12:00:00.000Z",
+            'No worker is there: runs wait until one is started. <a href="/workers">',
+            "The clock of a&lt;b is 5 min ahead of the database&#39;s",
+            "The clock of c is 2 h behind the database&#39;s",
+            '1 mail could not be sent for an hour. <a href="/mail?status=waiting">',
+            'The last 4 mails were refused, and none was sent since. <a href="/mail?status=failed">',
+            "Mail is written to files in mail, not sent.",
+        ):
+            assert said in page, said
+    troubles |= {
+        "held_at": None,
+        "no_worker": False,
+        "clocks": [],
+        "mail_stuck": 0,
+        "mail_refused": 0,
+        "mail_directory": None,
+    }
+    assert 'class="banner warning"' in web.get("/runs").text  # for a few seconds all are told the same
+    banners.forget()
+    assert 'class="banner' not in web.get("/runs").text
+
+
 def test_the_style_sheet_is_kept_by_browsers_under_a_name_that_says_its_content(web: TestClient) -> None:
     answer = web.get(static_files.address_of("console.css"))
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")

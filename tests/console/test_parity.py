@@ -18,9 +18,11 @@ from batchwright.console.api.application import ROUTES
 IN_PAGES = "the same list is there in pages"
 WHOLE = "the same list is there whole"
 ON_THE_MACHINE = "needs the machine that it is about"
+TOLD = "for what stands on top of each page; programs read the figures of /metrics"
 IN_PYTHON = "a call of Python programs; over HTTP it is POST /runs"
 
 WITHOUT_API = {
+    "own_sign_in_link": ON_THE_MACHINE,
     "list_account_charges": IN_PAGES,
     "list_asset_line_items": IN_PAGES,
     "list_billing_schedules": IN_PAGES,
@@ -44,6 +46,7 @@ WITHOUT_API = {
     "list_tokens": IN_PAGES,
     "list_users": IN_PAGES,
     "list_workers": IN_PAGES,
+    "service_troubles": TOLD,
     "backfill_window": "a preview of the backfill shows its times",
     "backup_database": ON_THE_MACHINE,
     "execute_batch": IN_PYTHON,
@@ -73,6 +76,7 @@ WITHOUT_API = {
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
 }
 WITHOUT_COMMAND = {
+    "service_troubles": TOLD,
     "asset_line_items_page": WHOLE,
     "billing_schedules_page": WHOLE,
     "page_of_account_charges": WHOLE,
@@ -120,6 +124,7 @@ WITHOUT_COMMAND = {
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
 }
 WITHOUT_PAGE = {
+    "own_sign_in_link": ON_THE_MACHINE,
     "list_account_charges": IN_PAGES,
     "list_asset_line_items": IN_PAGES,
     "list_billing_schedules": IN_PAGES,

@@ -31,6 +31,7 @@ from batchwright.operations.access.sessions import (
     sessions_page,
     sign_out,
 )
+from batchwright.operations.access.sign_in_link import own_sign_in_link
 from batchwright.operations.access.tokens import list_tokens, make_token, revoke_token, tokens_page
 from batchwright.operations.access.users import (
     add_user,
@@ -146,6 +147,7 @@ from batchwright.operations.schedules.schedules import (
     show_schedule,
     update_schedule,
 )
+from batchwright.operations.troubles import service_troubles
 from batchwright.operations.workers import list_workers, workers_page
 from tests.support.application import NOW, remove_user, web_actor
 from tests.support.rungs import depth
@@ -207,11 +209,13 @@ NEEDED = {
         "list_usage_schedules",
         "usage_schedules_page",
         "list_workers",
+        "service_troubles",
         "workers_page",
         "show_me",
         "sign_out",
         "change_password",
         "confirm_password",
+        "own_sign_in_link",
     },
     Right.OPERATE: {
         "acknowledge",
@@ -324,6 +328,9 @@ NO_ACT = {
     "first_administrator_code": "for who starts the service, where there is not a user",
     "first_administrator_is_possible": "asks for the code of a link",
     "add_first_administrator": "asks for the code of a link",
+    "link_signs_in": "asks for the code of a link",
+    "sign_in_by_link": "asks for the code of a link",
+    "clock_ahead_seconds": "a part of `service_troubles` and of a worker's beat",
     "enqueue": "part of submits, which ask",
     "right_to_run": "part of the question itself",
     "permit_for_run": "the question itself",
@@ -432,6 +439,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "workers_page": lambda: workers_page(app, actor=actor),
         "show_me": lambda: show_me(app, actor=actor),
         "usage_schedules_page": lambda: usage_schedules_page(app, actor=actor),
+        "own_sign_in_link": lambda: own_sign_in_link(app, actor=actor),
+        "service_troubles": lambda: service_troubles(app, actor=actor),
         "list_workers": lambda: list_workers(app, actor=actor),
         "amend_asset_line_item": lambda: amend_asset_line_item(app, "x", actor=actor),
         "preview_amendment": lambda: preview_amendment(app, "x", actor=actor),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
@@ -418,6 +419,25 @@ def backlog(connection: Connection) -> tuple[dict[str, int], datetime | None]:
         numbers[status] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
     due = select(func.min(mail.c.next_attempt_at)).where(mail.c.status == "waiting")
     return numbers, connection.execute(due).scalar()
+
+
+def stuck(connection: Connection, since: datetime) -> int:
+    """How many mails wait that were due at that time, or recorded by then and refused since; 10,000 at most."""
+    overdue = or_(
+        mail.c.next_attempt_at <= since, and_(mail.c.error.is_not(None), mail.c.created_at <= since)
+    )
+    some = select(mail.c.id).where(mail.c.status == WAITING, overdue).limit(MOST_COUNTED).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+NEWEST = 50
+
+
+def refused_since_sent(connection: Connection) -> int:
+    """How many of the newest mails, 50 at most, were refused for good after the last one that was sent."""
+    newest = select(mail.c.status).order_by(mail.c.id.desc()).limit(NEWEST)
+    until_sent = takewhile(lambda status: status != SENT, connection.execute(newest).scalars())
+    return sum(status == FAILED for status in until_sent)
 
 
 def claim(connection: Connection, line: MailLine, now: datetime) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.run import ACTIVE, Run, State
-from batchwright.engine.store import workers
+from batchwright.engine.store import schedules, workers
 from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.workers import NewWorker, StoredWorker
 from batchwright.operations.access.permissions import Right, permit
@@ -33,9 +33,10 @@ log = structlog.get_logger()
 def list_workers(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
     """The workers of the last day, newest first.
 
-    Each as `host, process, version, revision, jobs, runs, left_runs, silent, started_at, beat_at`: `runs` are ids of
-    the runs that it drives, `left_runs` of those that it leaves to others with the reason; `silent` means that it has
-    not beaten for a minute. Those that ended by themselves are not there.
+    Each as `host, process, version, revision, jobs, runs, left_runs, silent, started_at, beat_at, clock_ahead_seconds`:
+    `runs` are ids of the runs that it drives, `left_runs` of those that it leaves to others with the reason; `silent`
+    means that it has not beaten for a minute; the last is how far its clock is ahead of the database server's, `None`
+    on SQLite. Those that ended by themselves are not there.
     """
     permit(app, actor, Right.LOOK, "worker.list")
     check_limit(limit)
@@ -70,6 +71,7 @@ def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> Vi
         "silent": not _is_there(one, now),
         "started_at": instant(one.started_at),
         "beat_at": instant(one.beat_at),
+        "clock_ahead_seconds": one.clock_ahead_seconds,
     }
 
 
@@ -120,7 +122,20 @@ def owner_of(connection: Connection, run: Run, now: datetime) -> View:
 
 
 def _is_there(one: StoredWorker, now: datetime) -> bool:
-    return now - one.beat_at < SILENT_AFTER
+    return now - one.beat_at + timedelta(seconds=one.clock_ahead_seconds or 0.0) < SILENT_AFTER
+
+
+def clock_ahead_seconds(app: Application, connection: Connection) -> float | None:
+    """How far this machine's clock is ahead of the database server's; `None` on SQLite, which has none."""
+    if app.database.is_sqlite:
+        return None
+
+    def server_time() -> datetime:
+        time = schedules.server_time(connection)
+        assert time is not None
+        return time
+
+    return round(app.clock.ahead_of(server_time).total_seconds(), 3)
 
 
 class Presence:
@@ -142,10 +157,12 @@ class Presence:
     def beat(self) -> None:
         """Say that this worker is there, and log once which jobs with waiting runs no worker has."""
         left, now = self._app.dispatcher.claims.capabilities.left(), self._app.clock.now()
+        with self._app.database.read_autocommit() as connection:
+            ahead = clock_ahead_seconds(self._app, connection)
         with self._app.database.write() as connection:
-            if self._key is None or not workers.beat(connection, self._key, left, now):
+            if self._key is None or not workers.beat(connection, self._key, left, now, ahead):
                 self._key = workers.insert_worker(connection, self._new)
-                workers.beat(connection, self._key, left, now)
+                workers.beat(connection, self._key, left, now, ahead)
             workers.remove_silent(connection, now - KEPT)
         with self._app.database.read() as connection:
             waiting = workers.waiting_jobs(connection)

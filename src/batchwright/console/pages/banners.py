@@ -1,17 +1,18 @@
-"""What every page says on top while it holds: schedules held, no worker, mail that stays in files."""
+"""What every page says on top while it holds: schedules held, no worker, clocks that differ, stuck mail."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from batchwright.console.pages.formats import in_words, plural
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.schedules.schedules import read_hold
-from batchwright.operations.workers import list_workers
+from batchwright.operations.troubles import service_troubles
 
 GOOD_FOR: Final = 5.0
 """Seconds for which all readers are told the same."""
@@ -40,13 +41,32 @@ def banners_of(app: Application, actor: Actor) -> tuple[Banner, ...]:
 
 
 def _read(app: Application, actor: Actor) -> Iterator[Banner]:
-    hold = read_hold(app, actor=actor)
-    if hold["held_at"] is not None and hold["released_at"] is None:
-        yield Banner("warning", f"All schedules are held since {hold['held_at']}: nothing starts by itself.")
-    if all(worker["silent"] for worker in list_workers(app, actor=actor)):
-        yield Banner("warning", "No worker is there: runs wait until one is started.")
-    if app.settings.mail.transport == "file":
-        yield Banner("note", f"Mail is written to files in {app.settings.mail.directory.name}, not sent.")
+    troubles = service_troubles(app, actor=actor)
+    if troubles["held_at"] is not None:
+        yield Banner(
+            "warning",
+            f"All schedules are held since {troubles['held_at']}: nothing starts by itself.",
+            "/schedules",
+        )
+    if troubles["no_worker"]:
+        yield Banner("warning", "No worker is there: runs wait until one is started.", "/workers")
+    for clock in troubles["clocks"]:
+        apart, side = (
+            in_words(abs(clock["ahead_seconds"])),
+            "ahead of" if clock["ahead_seconds"] > 0 else "behind",
+        )
+        text = f"The clock of {clock['host']} is {apart} {side} the database's: no schedule fires there."
+        yield Banner("warning", text, "/workers")
+    if troubles["mail_stuck"]:
+        waits = plural(troubles["mail_stuck"], "mail")
+        yield Banner("warning", f"{waits} could not be sent for an hour.", "/mail?status=waiting")
+    if troubles["mail_refused"]:
+        text = f"The last {troubles['mail_refused']} mails were refused, and none was sent since."
+        yield Banner("warning", text, "/mail?status=failed")
+    if troubles["mail_directory"] is not None:
+        yield Banner(
+            "note", f"Mail is written to files in {Path(troubles['mail_directory']).name}, not sent."
+        )
 
 
 def forget() -> None:

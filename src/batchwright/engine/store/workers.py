@@ -33,6 +33,8 @@ class StoredWorker(NewWorker):
 
     left_runs: Mapping[str, str]
     beat_at: datetime
+    clock_ahead_seconds: float | None
+    """Of the clock of its host, of that of the database's server; ``None`` where that has none."""
 
 
 def insert_worker(connection: Connection, new: NewWorker) -> int:
@@ -52,10 +54,18 @@ def insert_worker(connection: Connection, new: NewWorker) -> int:
     )
 
 
-def beat(connection: Connection, key: int, left_runs: Mapping[str, str], now: datetime) -> bool:
+def beat(
+    connection: Connection,
+    key: int,
+    left_runs: Mapping[str, str],
+    now: datetime,
+    clock_ahead_seconds: float | None = None,
+) -> bool:
     """Say that the worker is there; False when its row is gone."""
     said = update(worker_table).where(worker_table.c.id == key)
-    said = said.values(beat_at=now, left_runs=json.dumps(dict(left_runs)))
+    said = said.values(
+        beat_at=now, left_runs=json.dumps(dict(left_runs)), clock_ahead_seconds=clock_ahead_seconds
+    )
     return connection.execute(said).rowcount == 1
 
 
@@ -121,4 +131,5 @@ def worker_of(row: RowMapping) -> StoredWorker:
         left_runs=json.loads(row["left_runs"]),
         started_at=row["started_at"],
         beat_at=row["beat_at"],
+        clock_ahead_seconds=row["clock_ahead_seconds"],
     )
