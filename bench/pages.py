@@ -19,7 +19,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.billing_schedules import NOUN as BILLING_SCHEDULES
 from batchwright.operations.billing.billing_schedules import Narrowing, billing_schedules_page
 from batchwright.operations.billing.explanations import usage_input_history
-from batchwright.operations.billing.forecast import CHOICES, By, forecast, refresh_forecast
+from batchwright.operations.billing.forecast import CHOICES, By, look_at_forecast, refresh_forecast
 from batchwright.operations.billing.input_filter import filter_of, filter_text, pairs_of
 from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.selections import select_usage_inputs
@@ -148,7 +148,7 @@ def _reads_of_inputs(inputs: int) -> Iterator[Read]:
 
 
 def _forecast(app: Application, chance: Random | None, *, by: By) -> Any:
-    return forecast(app, by)
+    return look_at_forecast(app, by)
 
 
 def _selection(app: Application, chance: Random | None, *, pairs: list[tuple[str, str]]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,12 @@ import pytest
 from batchwright.billing.records import assets, forecast_blocks
 from batchwright.operations.app import Application
 from batchwright.operations.billing import forecast as forecasts
-from batchwright.operations.billing.forecast import forecast, refresh_forecast
+from batchwright.operations.billing.forecast import (
+    Forecast,
+    forecast,
+    look_at_forecast,
+    refresh_forecast,
+)
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
@@ -64,7 +69,7 @@ def every_forecast(app: Application) -> list[Any]:
 
 def stale(app: Application) -> list[tuple[int, int]]:
     with app.database.read() as connection:
-        return forecast_blocks.read(connection, "month").stale
+        return list(forecast_blocks.ranges(forecast_blocks.read(connection, "month").stale))
 
 
 @pytest.mark.on_both
@@ -122,6 +127,42 @@ def test_one_process_adds_up_at_a_time_and_the_others_do_not_wait(app: Applicati
     if app.database.is_sqlite:
         return  # every writer is alone there
     with app.database.write() as connection:
-        assert forecast_blocks.take_changes(connection)
+        assert forecast_blocks.take_changes(connection, app.clock.now())
         assert not refresh_forecast(app)
     assert refresh_forecast(app)
+
+
+@pytest.mark.on_both
+@pytest.mark.usefixtures("company")
+def test_who_cannot_wait_sees_what_many_changed_blocks_came_to_before_and_is_told(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecasts, "BLOCKS_OF_A_LOOK", 1)
+    assert look_at_forecast(app) == Forecast(forecast(app)), "what was never added up is added up by the look"
+    while refresh_forecast(app):
+        pass
+    before = forecast(app)
+    with app.database.write() as connection:
+        assets.lock(connection, [2, 3, 7])
+    write(lambda books: add(books, 7, 100, 1, **rated("1", 1)))
+    assert look_at_forecast(app) == Forecast(before, changed_assets=4), "nobody has seen the changes yet"
+    assert forecast(app)[0]["fee_amount"] == "1.51"
+    monkeypatch.setattr(forecasts, "BLOCKS_AT_A_TIME", 0)
+    assert not refresh_forecast(app)
+    assert look_at_forecast(app) == Forecast(before, changed_assets=4, changed_since=app.clock.now())
+    monkeypatch.setattr(forecasts, "BLOCKS_AT_A_TIME", 1)
+    assert refresh_forecast(app)
+    assert look_at_forecast(app) == Forecast(forecast(app)), "one block is added up by the look"
+
+
+@pytest.mark.usefixtures("company")
+def test_the_block_that_changed_first_is_added_up_first(app: Application) -> None:
+    while refresh_forecast(app):
+        pass
+    for second, asset in enumerate((7, 2)):
+        with app.database.write() as connection:
+            assets.lock(connection, [asset])
+        with app.database.write() as connection:
+            forecast_blocks.take_changes(connection, app.clock.now() + timedelta(seconds=second))
+    with app.database.read() as connection:
+        assert forecast_blocks.missing(connection, 9) == [3, 1]

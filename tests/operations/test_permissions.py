@@ -62,7 +62,7 @@ from batchwright.operations.billing.billing_schedules import (
     show_billing_schedule,
 )
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
-from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.forecast import forecast, look_at_forecast
 from batchwright.operations.billing.imports import import_paths, import_uploads, imports_page
 from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import (
@@ -195,6 +195,7 @@ NEEDED = {
         "next_fires",
         "list_troubles",
         "look_at_schedules",
+        "look_at_forecast",
         "foresee_times",
         "backfill_window",
         "preview_rewind",
@@ -420,6 +421,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "schedules_page": lambda: schedules_page(app, actor=actor),
         "list_schedules": lambda: list_schedules(app, actor=actor),
         "list_troubles": lambda: list_troubles(app, actor=actor),
+        "look_at_forecast": lambda: look_at_forecast(app, actor=actor),
         "look_at_schedules": lambda: look_at_schedules(app, ScheduleFilter(), actor=actor),
         "foresee_times": lambda: foresee_times(app, "x", actor=actor),
         "rewind_schedules": lambda: rewind_schedules(app, ["x"], actor=actor),

@@ -329,7 +329,8 @@ restatement = Table(
     sqlite_with_rowid=False,
 )
 
-# The forecast, added up for five hundred assets at a time; a block without a row is to be added up.
+# The forecast, added up for five hundred assets at a time. A block that has no row is to be added up; one that has
+# changed keeps what it came to, for who cannot wait.
 forecast_block = Table(
     "forecast_block",
     metadata,
@@ -338,6 +339,7 @@ forecast_block = Table(
     Column("customer", Text, nullable=False, comment="JSON: the sums by customer"),
     Column("product", Text, nullable=False, comment="JSON: the sums by product"),
     Column("cell", Text, nullable=False, comment="JSON: the sums by month, customer and product at once"),
+    Column("stale_since", UtcTime, comment="when a change of it was first seen"),
 )
 
 # Written with each change of an asset's inputs and schedules: its blocks are to be added up anew.

@@ -7,9 +7,10 @@ writes the change. Changes commit with what they are about, so a reader sees bot
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from batchwright.billing.records.driver import Driver
 from batchwright.billing.tables import asset_line_item, forecast_block, forecast_change
@@ -24,10 +25,13 @@ _ADDING_UP: Final = 7_215_301
 
 
 class Blocks(NamedTuple):
-    """The sums, as JSON, of the blocks that are good, and the others, as ranges: first and last."""
+    """The sums, as JSON, of the blocks that are good; the others, and what those came to before they changed."""
 
     good: list[str]
-    stale: list[tuple[int, int]]
+    stale: set[int]
+    old: dict[int, str]
+    changed_since: datetime | None
+    """When the first change was seen that ``old`` does not have; ``None`` where none was seen yet."""
 
 
 def mark_changed(connection: Connection, asset_keys: Iterable[int]) -> None:
@@ -52,13 +56,17 @@ def read(connection: Connection, by: str, among: set[int] | None = None) -> Bloc
     Only of the blocks ``among`` them, where these are given.
     """
     changed = _changed(connection)
-    statement = select(forecast_block.c.block, forecast_block.c[by])
+    statement = select(forecast_block.c.block, forecast_block.c[by], forecast_block.c.stale_since)
     if among is not None:
         statement = statement.where(forecast_block.c.block.in_(among))
-    rows = connection.execute(statement).all()
-    good = {} if changed is None else {block: sums for block, sums in rows if block not in changed}
+    good, old, seen = dict[int, str](), dict[int, str](), list[datetime]()
+    for block, sums, stale_since in connection.execute(statement):
+        if stale_since is not None:
+            seen.append(stale_since)
+        is_good = stale_since is None and changed is not None and block not in changed
+        (good if is_good else old)[block] = sums
     every = set(range(_blocks(connection))) if among is None else among
-    return Blocks(list(good.values()), list(_ranges(every - good.keys())))
+    return Blocks(list(good.values()), every - good.keys(), old, min(seen, default=None))
 
 
 def of_customer(connection: Connection, customer_key: int) -> set[int]:
@@ -67,8 +75,8 @@ def of_customer(connection: Connection, customer_key: int) -> set[int]:
     return set(connection.execute(select(asset_line_item.c.id // ASSETS).where(mine).distinct()).scalars())
 
 
-def take_changes(connection: Connection) -> bool:
-    """Forget the blocks that have changed, and the changes; ``False`` while another transaction adds up.
+def take_changes(connection: Connection, now: datetime) -> bool:
+    """Note which blocks have changed, and forget the changes; ``False`` while another transaction adds up.
 
     Until this one ends no other does; what it adds up from now on sees all that these changes are about.
     """
@@ -80,20 +88,23 @@ def take_changes(connection: Connection) -> bool:
     rows = connection.execute(select(forecast_change.c.id, forecast_change.c.blocks).limit(_CHANGES)).all()
     if rows:
         blocks = _union(blocks for _, blocks in rows)
-        forget = delete(forecast_block)
-        connection.execute(forget if blocks is None else forget.where(forecast_block.c.block.in_(blocks)))
+        note = update(forecast_block).where(forecast_block.c.stale_since.is_(None)).values(stale_since=now)
+        connection.execute(note if blocks is None else note.where(forecast_block.c.block.in_(blocks)))
         connection.execute(delete(forecast_change).where(forecast_change.c.id.in_([key for key, _ in rows])))
     return True
 
 
 def missing(connection: Connection, at_most: int) -> list[int]:
-    """Blocks that are not added up."""
-    there = set(connection.execute(select(forecast_block.c.block)).scalars())
-    return sorted(set(range(_blocks(connection))) - there)[:at_most]
+    """Blocks that are not added up, and then those that have changed, the longest first."""
+    rows = connection.execute(select(forecast_block.c.block, forecast_block.c.stale_since)).all()
+    absent = sorted(set(range(_blocks(connection))) - {block for block, _ in rows})
+    changed = sorted((since, block) for block, since in rows if since is not None)
+    return [*absent, *(block for _, block in changed)][:at_most]
 
 
 def add(connection: Connection, block: int, sums: Mapping[str, str]) -> None:
     """Store what a block comes to: JSON by month, customer, product and cell."""
+    connection.execute(delete(forecast_block).where(forecast_block.c.block == block))
     connection.execute(insert(forecast_block).values(block=block, **sums))
 
 
@@ -127,7 +138,8 @@ def _blocks(connection: Connection) -> int:
     return 0 if newest is None else newest // ASSETS + 1
 
 
-def _ranges(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+def ranges(blocks: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Blocks that follow one another: the first and the last of each row of them."""
     first = last = None
     for block in sorted(blocks):
         if first is None or last is None or block != last + 1:

@@ -814,6 +814,13 @@ class ForecastLine(_Answer):
     fee_amount: Amount
 
 
+class Forecast(Page[ForecastLine]):
+    """All lines; of up to `changed_assets` assets they do not have the changes of since `changed_since` yet."""
+
+    changed_assets: int
+    changed_since: Instant | None
+
+
 class LivePeriods(_Answer):
     """A run that holds months of a customer."""
 

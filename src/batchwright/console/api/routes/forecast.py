@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from batchwright.console.api import door, models
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
+from batchwright.operations import views
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing import forecast as operation
 from batchwright.operations.billing.recalculation import page_of_account_charges, recalculation_offer
-from batchwright.operations.paging import Page
 
 doors = Doors("forecast-and-recalculation")
 
@@ -26,6 +26,7 @@ class ForecastAsked(door.Query):
     product: str | None = None
     since: str | None = Field(None, alias="from", description="A month, YYYY-MM")
     until: str | None = Field(None, alias="to", description="A month, YYYY-MM, included")
+    exact: bool = Field(False, description="Wait until what has just changed is added up, however much it is")
 
 
 class OfferAsked(door.Query):
@@ -45,13 +46,14 @@ class ChargesAsked(PageQuery):
     "/forecast",
     operation.forecast,
     Right.LOOK,
-    answers={200: models.Page[models.ForecastLine]},
+    answers={200: models.Forecast},
     heavy=True,
 )
 def forecast(asked: Annotated[ForecastAsked, Query()], call: Call = CALL) -> Response:
     """Draft amounts beside rated ones."""
-    lines = operation.forecast(call.app, actor=call.actor, **asked.model_dump())
-    return page_answer(call, Page(lines, None))
+    found = operation.look_at_forecast(call.app, actor=call.actor, **asked.model_dump())
+    told = {"items": found.lines, "next": None, "changed_assets": found.changed_assets}
+    return answer(told | {"changed_since": views.instant(found.changed_since)}, request=call.request)
 
 
 @doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})

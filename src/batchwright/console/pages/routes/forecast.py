@@ -41,6 +41,7 @@ class ForecastAsked(Asked):
     product: str | None = None
     since: str | None = Field(None, alias="from")
     until: str | None = Field(None, alias="to")
+    exact: bool = False
 
     def only(self) -> dict[str, Any]:
         """What is left of it, as the operation takes it."""
@@ -55,14 +56,16 @@ class ForecastAsked(Asked):
 @pages.page("/forecast")
 def forecast(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> Response:
     """Draft beside rated by month, customer or product."""
-    refused, lines = None, list[View]()
+    refused, found = None, operation.Forecast([])
     try:
-        lines = operation.forecast(visit.app, asked.by, actor=visit.actor, **asked.only())
+        found = operation.look_at_forecast(
+            visit.app, asked.by, exact=asked.exact, actor=visit.actor, **asked.only()
+        )
     except Refused as refusal:
         refused = refusal
-    currencies = currencies_of(lines)
+    currencies = currencies_of(found.lines)
     currency = asked.currency or (currencies[0] if currencies else None)
-    shown = [line for line in lines if (line["currency"] or UNKNOWN) == currency]
+    shown = [line for line in found.lines if (line["currency"] or UNKNOWN) == currency]
     return visit.page(
         "forecast.html",
         status=200 if refused is None else 422,
@@ -70,6 +73,7 @@ def forecast(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> 
         currency=currency,
         currencies=currencies,
         shown=shown,
+        found=found,
         chart=chart_of(shown, operation.NAMES[asked.by][-1]),
         these=None if refused or not asked.is_set else _these(asked),
         refused=refused,

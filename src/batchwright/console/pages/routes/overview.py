@@ -25,7 +25,7 @@ from batchwright.operations.acknowledging import (
     run_trouble,
     schedule_trouble,
 )
-from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.forecast import Forecast, look_at_forecast
 from batchwright.operations.mail import mail_page
 from batchwright.operations.runs.looking import page_of_runs
 from batchwright.operations.runs.progress import run_progress
@@ -138,18 +138,20 @@ def _next(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
 def _money(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
     """Draft beside rated by month in one currency, and the run that made the drafts."""
     try:
-        lines: list[View] | None = forecast(visit.app, actor=visit.actor)
+        found: Forecast | None = look_at_forecast(visit.app, actor=visit.actor)
     except ReadTooLong:  # the page is good without
-        lines = None
-    currencies = currencies_of(lines or [])
+        found = None
+    lines = found.lines if found else []
+    currencies = currencies_of(lines)
     currency = asked.currency or (currencies[0] if currencies else None)
-    shown = [line for line in lines or [] if (line["currency"] or UNKNOWN) == currency][-MOST:]
+    shown = [line for line in lines if (line["currency"] or UNKNOWN) == currency][-MOST:]
     made = page_of_runs(
         visit.app, limit=1, actor=visit.actor, job="draft-usage-rating", status="Complete"
     ).items
     return {
         "lines": shown,
-        "is_too_much": lines is None,
+        "is_too_much": found is None,
+        "found": found,
         "currencies": currencies,
         "currency": currency,
         "chart": chart_of(shown, "month"),
