@@ -39,9 +39,8 @@ def commands(page: Path) -> Iterator[list[str]]:
             words = shlex.split(line, comments=True)
             if "batchwright" in words:
                 words = words[words.index("batchwright") + 1 :]
-                if (
-                    words[0] != "run" or "BATCHWRIGHT_JOBS=" not in block
-                ):  # a job of the page's own is not here
+                # A job of the page's own is not here.
+                if words[:1] != ["run"] or "BATCHWRIGHT_JOBS=" not in block:
                     yield words
 
 
