@@ -48,6 +48,7 @@ MAY: Final = {
         "/jobs/{name}/launch",
         "/mail/{mail_id}/retry",
         "/new-schedule",
+        "/retry-failed-mail",
         "/runs/{run_id}/abort",
         "/runs/{run_id}/apply",
         "/runs/{run_id}/move",

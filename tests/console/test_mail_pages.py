@@ -11,6 +11,7 @@ from batchwright.engine.store.runs import by_id
 from batchwright.notifications import outbox
 from batchwright.notifications.account import RESET
 from batchwright.operations.access.account_mail import record_account_mail
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.mail import show_mail
 from batchwright.operations.runs.looking import show_run
@@ -156,3 +157,21 @@ def test_what_a_mail_leads_to_changes_nothing_and_waits_for_the_sign_in(
     assert show_run(app, "JR-00000001") == before
     gone = web.get("/runs/JR-00009999")
     assert (gone.status_code, "JR-00009999" in gone.text) == (404, True)
+
+
+def test_all_mail_that_failed_is_sent_again_at_once(
+    app: Application, web: TestClient, visit: Visit, mails: None
+) -> None:
+    visit("viewer")
+    assert "Needs the role operator" in web.get("/mail?status=failed").text
+    token = visit("operator")
+    assert 'href="/retry-failed-mail"' not in web.get("/mail").text
+    assert 'href="/retry-failed-mail"' in web.get("/mail?status=failed").text
+    asked = web.get("/retry-failed-mail").text
+    assert "Send 1 mail again?" in asked
+    assert "550 &lt;no such&gt; mailbox" in asked
+    answer = web.post("/retry-failed-mail", data={"csrf_token": token, "reason": "the server is back"})
+    assert "They are being tried" in answer.text
+    assert show_mail(app, "ML-00000002")["status"] == "sent"
+    entry = next(one for one in list_audit(app) if one["act"] == "mail.retry")
+    assert (entry["subject"], entry["reason"]) == ("ML-00000002", "the server is back")

@@ -150,7 +150,6 @@ WITHOUT_PAGE = {
     "reset_usage_inputs": "BillingService.reset_usage_input does it",
     "submit_on_selection": "BillingService does it",
     "import_paths": "its files are on the machine; those that are uploaded go to import_uploads",
-    "retry_mails": "one by one on the page of each: retry_mail",
     "preview_mail": "for who writes templates, on the machine where these are",
     "backup_database": ON_THE_MACHINE,
     "drive_run": "what is wanted at once is driven in the call that submits it",

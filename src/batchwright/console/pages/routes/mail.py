@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, Response
 
 from batchwright.console.envelope import HEADERS
+from batchwright.console.pages.formats import plural
 from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
@@ -22,10 +23,12 @@ from batchwright.console.pages.visit import (
 )
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
-from batchwright.operations.mail import mail_page, read_message, retry_mail, show_mail
+from batchwright.operations.mail import mail_page, read_message, retry_mail, retry_mails, show_mail
+from batchwright.operations.paging import LONGEST_PAGE
 from batchwright.operations.views import View
 
 pages = Pages()
+NOTICES["mails_tried"] = "They are being tried: the status of each says how that ended."
 NOTICES["mail_tried"] = "It was tried: its status says how that ended."
 KINDS: Final = {
     "run_ended": "Run ended",
@@ -50,6 +53,10 @@ LETTER: Final = (
 FRAMING: Final = {
     "Content-Security-Policy": HEADERS["Content-Security-Policy"] + "; frame-src 'self'",
 }
+
+
+TRIED_SECONDS: Final = 5.0
+"""So long a page sends mail; what is left by then is due, and workers send it."""
 
 
 class MailAsked(ListAsked):
@@ -90,6 +97,50 @@ def mail(asked: Annotated[MailAsked, Query()], visit: Visit = VISIT) -> Response
         is_live=bool(waiting) and asked.after is None,
         pager=visit.pager(page),
         only_files=visit.app.settings.mail.transport == "file",
+    )
+
+
+@pages.page("/retry-failed-mail", Right.OPERATE)
+def ask_for_all(visit: Visit = VISIT) -> Response:
+    """What is asked before all mail that failed is sent again."""
+    return visit.confirmation(_all_again(visit))
+
+
+@pages.act("/retry-failed-mail", Right.OPERATE)
+def all_again(visit: Visit = VISIT, form: FormData = FORM) -> Response:
+    """Try all mail that failed, now or as soon as a worker can."""
+
+    def act() -> Response:
+        clock = visit.app.clock
+        until = clock.monotonic() + TRIED_SECONDS
+        retry_mails(
+            visit.app,
+            status="failed",
+            actor=visit.actor,
+            reason=text_of(form, "reason"),
+            stop=lambda: clock.monotonic() > until,
+        )
+        return visit.go("/mail", done="mails_tried")
+
+    try:
+        return visit.once(form, act)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        return visit.confirmation(_all_again(visit), refused=refused, values=dict(form))
+
+
+def _all_again(visit: Visit) -> Confirmation:
+    failed = mail_page(visit.app, "failed", limit=LONGEST_PAGE, actor=visit.actor)
+    count = f"{'more than ' if failed.next else ''}{plural(len(failed.items), 'mail')}"
+    return Confirmation(
+        f"Send {count} again?",
+        "Send again",
+        "/mail?status=failed",
+        facts=[
+            ("Newest answer of a server", failed.items[0]["error"] if failed.items else None),
+            ("Recipients", f"{len({one['recipient'] for one in failed.items}):,}"),
+        ],
     )
 
 
