@@ -33,24 +33,22 @@ without a door.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from batchwright.config.logging import configure_logging
 from batchwright.console.api.application import add_doors
 from batchwright.console.api.document import document_of, operations_of
-from batchwright.engine.store.tables import metadata
 from batchwright.operations.app import Application
 from tests.console.conftest import Caller
 from tests.console.furniture import KNOWN, address_of
+from tests.console.rows import rows
 
 V1 = "/api/v1"
 MARKUP: Final = '"><svg onload=alert(1)>'
@@ -77,24 +75,6 @@ def needed(operation: dict[str, Any]) -> dict[str, str]:
     if "status" in required:
         required.add("ready_by")
     return {name: value for name, value in usual.items() if name in required}
-
-
-def rows(app: Application) -> dict[str, str]:
-    """A digest of every table, without the last use of tokens."""
-    with app.database.read() as connection:
-        return {
-            table.name: hashlib.sha256(
-                repr(
-                    sorted(
-                        map(
-                            repr,
-                            connection.execute(select(*(c for c in table.c if c.name != "last_used_at"))),
-                        )
-                    )
-                ).encode()
-            ).hexdigest()
-            for table in metadata.sorted_tables
-        }
 
 
 def test_no_reading_changes_a_row(

@@ -88,6 +88,49 @@ def facts(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+LATE: dict[str, Any] = {
+    "schedule": "Rate usage",
+    "job": "draft-usage-rating",
+    "late": "not_started",
+    "nominal_time": "2026-11-21T23:00:00.000Z",
+    "last_nominal_time": "2026-11-21T23:00:00.000Z",
+    "count": 1,
+    "by": "2026-11-21T23:10:00.000Z",
+    "run_id": "JR-9",
+    "reason": None,
+    "database": "sqlite:///x.db",
+    "base_url": "https://batch.example.com",
+    "mail_only_to_files": False,
+}
+"""The facts of a run that has not started in time."""
+
+TOKEN: dict[str, Any] = {
+    "email": "jane@example.com",
+    "name": "nightly & <b>",
+    "prefix": "bw_Ab12Cd34",
+    "role": "Billing Utilities Admin",
+    "expires_at": "2026-12-01T23:00:00.000Z",
+    "last_used_at": "2026-11-21T22:00:00.000Z",
+    "expired": False,
+    "database": "sqlite:///x.db",
+    "mail_only_to_files": False,
+}
+"""The facts of a token that expires."""
+
+ACCOUNT: dict[str, Any] = {
+    "event": "reset",
+    "email": "jane@example.com",
+    "at": "2026-11-21T22:00:00.000Z",
+    "address": "203.0.113.7",
+    "browser": "Browser <b>",
+    "failures": 0,
+    "database": "sqlite:///x.db",
+    "mail_only_to_files": False,
+    "link": "https://b.example.com/reset?code=x-y_z",
+}
+"""The facts of a link that sets a password."""
+
+
 def row(number: int, code: str | None = None, **changes: str | None) -> Row:
     """One outcome as billing jobs give it: ok, or an error with ``code``."""
     return {

@@ -23,8 +23,10 @@ from batchwright.notifications.preview import compose_preview
 from batchwright.notifications.records import Excerpt, OutcomeSource, Row, RunRecords, gather
 from batchwright.operations.announce import mail_domain
 from tests.notifications.making import (
+    ACCOUNT,
     LIMIT,
     NOW,
+    TOKEN,
     composer,
     facts,
     mail,
@@ -304,19 +306,6 @@ def test_the_frame_of_all_mails_stands_in_one_template(tmp_path: Path) -> None:
         assert "See more" not in html
 
 
-TOKEN: dict[str, Any] = {
-    "email": "jane@example.com",
-    "name": "nightly & <b>",
-    "prefix": "bw_Ab12Cd34",
-    "role": "Billing Utilities Admin",
-    "expires_at": "2026-12-01T23:00:00.000Z",
-    "last_used_at": "2026-11-21T22:00:00.000Z",
-    "expired": False,
-    "database": "sqlite:///x.db",
-    "mail_only_to_files": False,
-}
-
-
 def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it() -> None:
     message = composer().compose(replace(mail(TOKEN), kind="token_expires"), EMPTY, NOW)
     assert message["Subject"] == "Token nightly & <b> expires on 2026-12-01"
@@ -329,19 +318,6 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
     message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)
     assert message["Subject"] == "Token nightly & <b> EXPIRED on 2026-12-01"
     assert "never used, so perhaps nobody needs it" in text_of(message).replace("\n", " ")
-
-
-ACCOUNT: dict[str, Any] = {
-    "event": "reset",
-    "email": "jane@example.com",
-    "at": "2026-11-21T22:00:00.000Z",
-    "address": "203.0.113.7",
-    "browser": "Browser <b>",
-    "failures": 0,
-    "database": "sqlite:///x.db",
-    "mail_only_to_files": False,
-    "link": "https://b.example.com/reset?code=x-y_z",
-}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from batchwright.notifications.compose import Composer
 from batchwright.notifications.digest import DIGEST_KIND, SHOWN_LATE, SHOWN_RUNS, Digest, digest_facts
 from batchwright.notifications.outbox import Mail
 from batchwright.notifications.records import Excerpt, RunRecords
-from tests.notifications.making import LIMIT, NOW, facts
+from tests.notifications.making import LATE, LIMIT, NOW, facts
 
 EMPTY = RunRecords(errored=Excerpt(), processed=Excerpt())
 FINE = {"errored": 0, "processed": 500}
@@ -80,20 +80,6 @@ def test_text_of_a_run_is_escaped_in_html() -> None:
     assert "&lt;b&gt;Job" in html
 
 
-LATE = {
-    "schedule": "Rate usage",
-    "job": "draft-usage-rating",
-    "late": "not_started",
-    "nominal_time": "2026-11-21T23:00:00.000Z",
-    "last_nominal_time": "2026-11-21T23:00:00.000Z",
-    "count": 1,
-    "by": "2026-11-21T23:10:00.000Z",
-    "run_id": "JR-9",
-    "reason": None,
-    "database": "sqlite:///x.db",
-    "base_url": "https://batch.example.com",
-    "mail_only_to_files": False,
-}
 MISSED = LATE | {"late": "not_run", "count": 61, "run_id": None, "reason": "overlapped: JR-7 had not ended"}
 
 
