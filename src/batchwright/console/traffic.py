@@ -28,6 +28,10 @@ HEAVY_READS: Final = 2
 """So many of one caller are at work at a time."""
 HEAVY_LANE: Final = 4
 """So many heavy reads of all callers are at work at a time: each takes a thread and a connection."""
+READS_LANE: Final = 5
+"""The same of all other reads of the API: as many as the pool keeps connections, each of which has a cache of its own.
+
+More threads would take turns at the interpreter, and memory."""
 PAGE_SECONDS: Final = 5.0
 """So long a page may be read; a stream is read in short pages, and takes as long as its reader."""
 STRANGERS_PER_SECOND: Final = 5
@@ -167,5 +171,6 @@ class Traffic:
         )
         self.watch = RunWatch(app)
         self.heavy_lane = CapacityLimiter(HEAVY_LANE)
+        self.reads_lane = CapacityLimiter(READS_LANE)
         self.passwords_lane = CapacityLimiter(2)
         """For hashing passwords, of which each takes 64 MiB."""

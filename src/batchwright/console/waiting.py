@@ -73,7 +73,7 @@ class RunWatch:
     def version(self, run_id: str) -> steering.Version | None:
         """The version of a run now; ``None`` where there is none of that id."""
         with self._app.database.read_autocommit() as connection:
-            return steering.versions(connection, [run_id]).get(run_id)
+            return steering.version(connection, run_id)
 
     async def changed(
         self, request: Request, actor: Actor, run_id: str, seen: steering.Version | None, seconds: float

@@ -75,6 +75,9 @@ _LINES = select(
     *(column for column in mail.c if column.name != "facts"), run.c.run_id.label("run_name")
 ).join(run, run.c.id == mail.c.run_id, isouter=True)
 
+# Those of one run, in order.
+_OF_RUN = _LINES.where(mail.c.run_id == bindparam("of_key")).order_by(mail.c.id)
+
 # One mail with its facts.
 _MAIL = _LINES.add_columns(mail.c.facts).where(mail.c.mail_id == bindparam("wanted"))
 
@@ -339,8 +342,7 @@ def pages_of(
 
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:
     """The mails of one run, in the order they were recorded."""
-    statement = _LINES.where(mail.c.run_id == run_key).order_by(mail.c.id)
-    return [_line(row) for row in connection.execute(statement)]
+    return [_line(row) for row in connection.execute(_OF_RUN, {"of_key": run_key})]
 
 
 def by_id(connection: Connection, mail_id: str) -> Mail:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Form
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +41,8 @@ from batchwright.operations.versions import digest, encoded
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 BEARER: Final = "Bearer "
 PREFIX: Final = "/api/v1"
+_LOOKS: Final = "batchwright_looks"
+"""The attribute of a route's function that lets the caller in by itself."""
 
 
 class Body(BaseModel):
@@ -111,9 +113,34 @@ class Call:
         return await self.traffic.watch.changed(self.request, self.actor, run_id, seen, seconds)
 
 
-def _call(request: Request) -> Call:
-    call: Call = request.state.call
-    return call
+@dataclass
+class _Entrance:
+    """Where one request comes in."""
+
+    request: Request
+    right: Right
+    act: str
+    was_asked: bool = False
+    """Whether it was asked who calls."""
+
+    def enter(self) -> Call:
+        """Who calls, if they may. Raises `Unauthenticated`, `Problem` (429) and `Forbidden`."""
+        self.was_asked = True
+        app: Application = self.request.app.state.application
+        with app.database.snapshot():
+            actor = authenticated(self.request)
+            permit(app, actor, self.right, self.act)
+        return Call(app, actor, self.request, self.request.app.state.traffic, self.request.state.held)
+
+    def look(self, function: Callable[..., Any]) -> Any:
+        """What the function answers to the call; it reads the same state of the database as who lets the caller in."""
+        app: Application = self.request.app.state.application
+        with app.database.snapshot():
+            return function(call=self.enter())
+
+
+async def _call(request: Request) -> Any:  # in no thread, which a plain function would be given
+    return request.state.call
 
 
 CALL: Final = Depends(_call)
@@ -135,19 +162,25 @@ class _Route(APIRoute):
         known, several = _query_names(self)
         right = Right(self.openapi_extra["x-role"]) if self.openapi_extra else Right.ADMINISTER
         wanted = _media_type(self)
+        looks = getattr(self.endpoint, _LOOKS, False)
 
         async def answer(request: Request) -> Response:
-            request.state.call = await to_thread.run_sync(_enter, request, right, self.operation_id or "")
+            entrance = _Entrance(request, right, self.operation_id or "")
+            request.state.call = entrance if looks else await to_thread.run_sync(entrance.enter)
             if request.method == "GET":
                 READ_SECONDS.set(PAGE_SECONDS)
-            _check_query(request, known, several)
-            _check_address(request)
-            if wanted is not None:
-                check_type(request, wanted)
             try:
+                _check_query(request, known, several)
+                _check_address(request)
+                if wanted is not None:
+                    check_type(request, wanted)
                 return await handle(StrictRequest(request.scope, request.receive))
             except StillAtWork as first:
                 return await outwait(request.state.call, first, _of_run)
+            except (Problem, RequestValidationError):
+                if not entrance.was_asked:
+                    await to_thread.run_sync(entrance.enter)
+                raise
 
         return answer
 
@@ -169,15 +202,6 @@ def _media_type(route: APIRoute) -> str | None:
     if route.body_field is None:
         return None
     return "multipart/form-data" if isinstance(route.body_field.field_info, Form) else "application/json"
-
-
-def _enter(request: Request, right: Right, act: str) -> Call:
-    """Who calls, if they may. Raises `Unauthenticated`, `Problem` (429) and `Forbidden`."""
-    app: Application = request.app.state.application
-    with app.database.snapshot():
-        actor = authenticated(request)
-        permit(app, actor, right, act)
-    return Call(app, actor, request, request.app.state.traffic, request.state.held)
 
 
 def authenticated(request: Request) -> Actor:
@@ -291,22 +315,25 @@ class Doors(APIRouter):
         def add_as_told(function: Callable[..., Any]) -> Callable[..., Any]:
             if method == "POST":
                 function = keyed(function, _of_run, secret=secret)
-            elif method == "GET" and not heavy and not inspect.iscoroutinefunction(function):
-                function = _in_snapshot(function)
+            elif method == "GET" and not heavy:
+                function = _look(function)
             return add(_in_lane(function) if heavy else function)
 
         return add_as_told
 
 
-def _in_snapshot(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The door of a read, all of which is of one state of the database."""
+def _look(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The door of a light read, in one thread and one read transaction with who lets the caller in; what the function
+    gives to wait for, it waits for after that.
+    """
 
-    @functools.wraps(function)
-    def door(*, call: Call, **given: Any) -> Any:
-        with call.app.database.snapshot():
-            return function(call=call, **given)
+    async def door(*, call: _Entrance, **given: Any) -> Any:
+        lane = call.request.app.state.traffic.reads_lane
+        answered = await to_thread.run_sync(call.look, partial(function, **given), limiter=lane)
+        return await answered if inspect.isawaitable(answered) else answered
 
-    return door
+    setattr(door, _LOOKS, True)
+    return _told_as(door, function)
 
 
 def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -317,6 +344,10 @@ def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
         call.hold("heavy reads", HEAVY_READS)
         return await to_thread.run_sync(partial(function, **given), limiter=call.traffic.heavy_lane)
 
+    return _told_as(door, function)
+
+
+def _told_as(door: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
     door.__doc__ = function.__doc__
     # What FastAPI looks at; __wrapped__ would tell it to call this as a function of no event loop.
     door.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]

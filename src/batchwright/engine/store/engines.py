@@ -349,12 +349,13 @@ def _set_up(connection: Any, *pragmas: str) -> None:
 
 def _begin_sqlite(connection: Connection, database: Path, longest_wait: Callable[[], float]) -> None:
     reading = connection.get_execution_options().get("batchwright_read", False)
+    driver = connection.connection.driver_connection
     # A job that writes while it should only read gets an error, instead of waiting for a lock that its own run holds.
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
+    driver.execute(f"PRAGMA query_only={'ON' if reading else 'OFF'}")  # type: ignore[union-attr]
     if reading:
-        connection.exec_driver_sql("BEGIN")
+        driver.execute("BEGIN")  # type: ignore[union-attr]
         return
-    began, driver = time.monotonic(), connection.connection.driver_connection
+    began = time.monotonic()
     longest = min(longest_wait(), SQLITE_BUSY_MILLISECONDS / 1000)
     at_once = min(SQLITE_BUSY_MILLISECONDS_AT_ONCE, int(longest * 1000))
     driver.execute(f"PRAGMA busy_timeout={at_once}")  # type: ignore[union-attr]

@@ -27,6 +27,16 @@ AnyRow = Row[*tuple[Any, ...]]
 # The run with this key, as it stands.
 _BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
 
+# What a look at a run reads; made once, since making one takes as long as the database takes to answer.
+_BY_ID = select(run_table).where(run_table.c.run_id == bindparam("of_id"))
+_CHILDREN = (
+    select(run_table.c.run_id).where(run_table.c.parent_id == bindparam("of_key")).order_by(run_table.c.id)
+)
+_WARNINGS = select(
+    run_warning.c.run_id, run_warning.c.code, run_warning.c.message, run_warning.c.record_id
+).order_by(run_warning.c.id)
+_WARNINGS_OF_ONE = _WARNINGS.where(run_warning.c.run_id == bindparam("of_key"))
+
 _NEXT_START = select(func.coalesce(func.max(run_table.c.start_number), 0) + 1)
 
 # Keys of runs to be: they are named and placed by them in the statement that inserts them.
@@ -196,7 +206,7 @@ def by_key(connection: Connection, run_key: int) -> Run:
 
 def by_id(connection: Connection, run_id: str, counts: Counting = live_counts) -> Run:
     """The run that people call ``run_id``, with live counts. Raises ``Refused`` when there is none."""
-    row = connection.execute(select(run_table).where(run_table.c.run_id == run_id)).first()
+    row = connection.execute(_BY_ID, {"of_id": run_id}).first()
     (run,) = with_live_counts(connection, [_there(row, run_id)], counts)
     return run
 
@@ -217,8 +227,7 @@ def whose_finish(connection: Connection, run: Run) -> Run | None:
 
 def children(connection: Connection, run_key: int) -> list[str]:
     """Ids of the runs that were submitted from this one, oldest first."""
-    statement = select(run_table.c.run_id).where(run_table.c.parent_id == run_key).order_by(run_table.c.id)
-    return list(connection.execute(statement).scalars())
+    return list(connection.execute(_CHILDREN, {"of_key": run_key}).scalars())
 
 
 def run_ids(connection: Connection, run_keys: Iterable[int]) -> dict[int, str]:
@@ -260,10 +269,13 @@ def warnings(connection: Connection, run_key: int) -> list[Warn]:
 
 def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, list[Warn]]:
     """The same of several runs, by key; a run without any is left out."""
-    columns = (run_warning.c.run_id, run_warning.c.code, run_warning.c.message, run_warning.c.record_id)
-    statement = select(*columns).where(run_warning.c.run_id.in_(list(run_keys))).order_by(run_warning.c.id)
+    keys = list(run_keys)
+    if len(keys) == 1:
+        rows = connection.execute(_WARNINGS_OF_ONE, {"of_key": keys[0]})
+    else:
+        rows = connection.execute(_WARNINGS.where(run_warning.c.run_id.in_(keys)))
     found: dict[int, list[Warn]] = {}
-    for run_key, *warning in connection.execute(statement):
+    for run_key, *warning in rows:
         found.setdefault(run_key, []).append(Warn(*warning))
     return found
 

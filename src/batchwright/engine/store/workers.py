@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from batchwright.engine.run import ACTIVE, State
 from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import worker as worker_table
+
+_NEWEST = select(worker_table).order_by(worker_table.c.started_at.desc(), worker_table.c.id.desc())
+_LAST_BEAT = select(func.max(worker_table.c.beat_at).label("at")).where(
+    worker_table.c.host == bindparam("at_host"), worker_table.c.process == bindparam("of_process")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +86,8 @@ def remove_silent(connection: Connection, since: datetime) -> None:
 
 def listing(connection: Connection, limit: int | None = None) -> list[StoredWorker]:
     """The workers, newest first; at most ``limit``."""
-    newest = select(worker_table).order_by(worker_table.c.started_at.desc(), worker_table.c.id.desc())
-    return [worker_of(row._mapping) for row in connection.execute(newest.limit(limit))]
+    newest = _NEWEST if limit is None else _NEWEST.limit(limit)
+    return [worker_of(row._mapping) for row in connection.execute(newest)]
 
 
 def pages_of() -> Listing:
@@ -95,9 +100,9 @@ def last_beat(connection: Connection, owner: str) -> datetime | None:
     host, _, process = owner.rpartition("/")
     if not process.isdecimal():
         return None
-    beats = select(func.max(worker_table.c.beat_at).label("at"))
-    mine = beats.where(worker_table.c.host == host, worker_table.c.process == int(process))
-    at: datetime | None = connection.execute(mine).scalar()
+    at: datetime | None = connection.execute(
+        _LAST_BEAT, {"at_host": host, "of_process": int(process)}
+    ).scalar()
     return at
 
 

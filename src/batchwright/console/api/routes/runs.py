@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -87,22 +88,26 @@ Wait = Annotated[
 
 
 @doors.door("GET", "/runs/{run_id}", show_run, Right.LOOK, answers={200: RunShown})
-async def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response:
+def show(run_id: str, wait: Wait = None, call: Call = CALL) -> Response | Coroutine[Any, Any, Response]:
     """One run, at once or when it has changed."""
-    seen, view = await to_thread.run_sync(_look, call, run_id)
-    if wait is not None and view["status"] not in ENDED and _has_seen(call, seen):
-        changed = await call.changed(run_id, seen, wait)
-        if changed is not None:
-            return answer(changed.body, request=call.request, version=_tag(changed.version))
-        seen, view = await to_thread.run_sync(_look, call, run_id)
-    return answer(view, request=call.request, version=_tag(seen))
+    version, view = _look(call, run_id)
+    if wait is not None and view["status"] not in ENDED and _has_seen(call, version):
+        return _when_changed(call, run_id, version, wait)
+    return answer(view, request=call.request, version=_tag(version))
+
+
+async def _when_changed(call: Call, run_id: str, seen: Version | None, wait: int) -> Response:
+    changed = await call.changed(run_id, seen, wait)
+    if changed is not None:
+        return answer(changed.body, request=call.request, version=_tag(changed.version))
+    version, view = await to_thread.run_sync(_look, call, run_id, limiter=call.traffic.reads_lane)
+    return answer(view, request=call.request, version=_tag(version))
 
 
 def _look(call: Call, run_id: str) -> tuple[Version | None, View]:
-    """The version first: what changes between the two is answered, and no news once more."""
+    """Both of one state of the database: what changes after that is news to who waits."""
     with call.app.database.snapshot():
-        version = call.traffic.watch.version(run_id)
-        return version, show_run(call.app, run_id, actor=call.actor)
+        return call.traffic.watch.version(run_id), show_run(call.app, run_id, actor=call.actor)
 
 
 def _has_seen(call: Call, version: Version | None) -> bool:
