@@ -119,6 +119,13 @@ def test_every_page_links_the_glossary_and_every_word_is_linked_from_a_page() ->
 
 
 @by_page
+def test_no_page_says_that_one_thing_is_no_other_or_ends_on_without(page: Path) -> None:
+    """Two turns of phrase that a reader trips over: write "is not a", and name what is missing or the default."""
+    odd = r"(?i)(?<!there )\b(?:is|are|was|were) no\b(?! (?:longer|more))|\bwithout[.,;:)]"
+    assert re.findall(odd, page.read_text("utf-8")) == []
+
+
+@by_page
 def test_every_link_leads_to_a_file(page: Path) -> None:
     assert {link for link in links(page) if not (page.parent / link).exists()} == set()
 
