@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from batchwright.config.settings import Settings
 from batchwright.engine.store.database import Database
+from batchwright.operations.app import make_application
 from bench.__main__ import comparisons, table
 from bench.company import Company, fill
 from bench.doors import measure as measure_doors
@@ -21,6 +23,9 @@ from bench.history import History, prepare
 from bench.measure import Pair, Result, measure
 from bench.pages import measure as measure_pages
 from bench.pages import reads
+from bench.trail import AUDIT, MAIL
+from bench.trail import fill as fill_trail
+from bench.trail import measured as measured_trail
 from tests.engine.looks import LOOKS
 
 
@@ -129,3 +134,14 @@ def test_growth_names_what_each_repeated_statement_reads(migrated_url: str) -> N
     database.close()
     assert [name for name, _, _ in told] == list(LOOKS)
     assert all(places and milliseconds for _, places, milliseconds in told)
+
+
+def test_each_filter_of_the_audit_trail_and_of_the_mail_is_measured(
+    database_kind: str, database_url: str
+) -> None:
+    fill_trail(database_url, database_kind, entries=2_000, mails=500)
+    app = make_application(Settings(database_url=database_url))
+    found = list(measured_trail(app, 2_000, 500, times=2))
+    app.close()
+    assert len(found) == len(AUDIT) + len(MAIL)
+    assert all(first > 0 and anywhere > 0 for _, first, anywhere in found)
