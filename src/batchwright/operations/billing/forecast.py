@@ -180,12 +180,15 @@ class _Wanted:
         return forecast_blocks.of_customer(connection, found[0].key)
 
     def takes(self, names: Mapping[str, str]) -> bool:
-        """Whether sums of these names are wanted; what they do not tell apart is not asked for."""
-        return (
-            self.customer_id in (None, names.get("customer_id"))
-            and self.product in (None, names.get("product"))
-            and (self.since or "") <= names.get("month", self.since or "") <= (self.until or "9999-12")
+        """Whether sums of this customer and product are wanted; what they do not tell apart is not asked for."""
+        return self.customer_id in (None, names.get("customer_id")) and self.product in (
+            None,
+            names.get("product"),
         )
+
+    def takes_month(self, month: str) -> bool:
+        """Whether sums of this month are wanted; it is empty where months are not told apart."""
+        return not month or (self.since or "") <= month <= (self.until or "9999-12")
 
 
 def _check_month(month: str, field: str) -> None:
@@ -296,32 +299,47 @@ def _draft_units(kind: Kind) -> set[str]:
 
 
 def _dumped(sums: _Sums) -> str:
-    rows = []
+    """The sums as JSON: names, currency, and by month (empty where months are not told apart) the figures.
+
+    These are JSON within JSON: who wants few of them reads few.
+    """
+    groups: dict[tuple[str, ...], tuple[dict[str, str], str, dict[str, str]]] = {}
     for (_, currency), total in sums.items():
-        drafted = total.draft_rated_quantity
-        draft = (
-            None if drafted is None else canonical(drafted),
-            total.draft_fee_amount,
-            sorted(total.draft_units),
-        )
-        rows.append(
-            [
-                total.names,
-                currency,
-                *draft,
-                *(canonical(total.actual_quantity), total.fee_amount, sorted(total.units)),
-            ]
-        )
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+        names = {name: value for name, value in total.names.items() if name != "month"}
+        *_, months = groups.setdefault((*names.values(), currency), (names, currency, {}))
+        months[total.names.get("month", "")] = _packed(_figures(total))
+    return _packed(list(groups.values()))
+
+
+def _figures(total: _Sum) -> list[Any]:
+    drafted = total.draft_rated_quantity
+    return [
+        None if drafted is None else canonical(drafted),
+        total.draft_fee_amount,
+        sorted(total.draft_units),
+        canonical(total.actual_quantity),
+        total.fee_amount,
+        sorted(total.units),
+    ]
+
+
+def _packed(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _merge(sums: _Sums, text: str, by: By, wanted: _Wanted) -> None:
-    for names, currency, drafted, draft_fee, draft_units, quantity, fee, units in json.loads(text):
+    for names, currency, months in json.loads(text):
         if not wanted.takes(names):
             continue
-        total = _total(sums, {name: names[name] for name in NAMES[by]}, currency)
-        total.add_draft(None if drafted is None else Decimal(drafted), draft_fee, draft_units)
-        total.add(Decimal(quantity), fee, units)
+        for month in filter(wanted.takes_month, months):
+            total = _total(sums, {"month": month} if by == "month" else _named(names, by), currency)
+            drafted, draft_fee, draft_units, quantity, fee, units = json.loads(months[month])
+            total.add_draft(None if drafted is None else Decimal(drafted), draft_fee, draft_units)
+            total.add(Decimal(quantity), fee, units)
+
+
+def _named(names: Mapping[str, str], by: By) -> dict[str, str]:
+    return {name: names[name] for name in NAMES[by]}
 
 
 def _sum(sums: _Sums, kind: Kind, by: Sorted, product: str) -> _Sum:
