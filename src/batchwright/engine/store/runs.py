@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -202,6 +202,12 @@ def by_key(connection: Connection, run_key: int) -> Run:
     """The run of that key, with live counts."""
     (run,) = with_live_counts(connection, [_of_key(connection, run_key)])
     return run
+
+
+def by_keys(connection: Connection, run_keys: Collection[int]) -> dict[int, Run]:
+    """Runs by key; those at work without counts."""
+    rows = connection.execute(select(run_table).where(run_table.c.id.in_(list(run_keys))))
+    return {row.id: from_row(row) for row in rows}
 
 
 def by_id(connection: Connection, run_id: str, counts: Counting = live_counts) -> Run:

@@ -180,6 +180,12 @@ def read(connection: Connection, scope_key: int) -> StoredScope:
     return _stored(row, row.began)
 
 
+def read_some(connection: Connection, scope_keys: Collection[int]) -> dict[int, StoredScope]:
+    """Scopes by key, each with its keys unpacked."""
+    rows = connection.execute(select(scope).where(scope.c.id.in_(list(scope_keys))))
+    return {row.id: _stored(row) for row in rows}
+
+
 def keys_of(connection: Connection, run_key: int) -> list[int]:
     """The keys of a run's scopes, in order."""
     statement = select(scope.c.id).where(scope.c.run_id == run_key).order_by(scope.c.number)
@@ -366,12 +372,13 @@ def outcomes_of(connection: Connection, scope_key: int) -> dict[int, Outcome]:
     return {row[0]: Outcome(*row[1:]) for row in connection.execute(statement)}
 
 
-def outcome_of(connection: Connection, run_key: int, record_key: int) -> Outcome | None:
-    """The error or the skip of one record of a run."""
-    columns = (outcome.c.outcome, outcome.c.code, outcome.c.message)
-    mine = (outcome.c.run_id == run_key, outcome.c.record_key == record_key)
-    row = connection.execute(select(*columns).where(*mine)).one_or_none()
-    return None if row is None else Outcome(*row)
+def outcomes_of_record(
+    connection: Connection, run_keys: Collection[int], record_key: int
+) -> dict[int, Outcome]:
+    """The errors and the skips of one record in these runs, by key of the run."""
+    columns = (outcome.c.run_id, outcome.c.outcome, outcome.c.code, outcome.c.message)
+    mine = (outcome.c.run_id.in_(list(run_keys)), outcome.c.record_key == record_key)
+    return {run_key: Outcome(*what) for run_key, *what in connection.execute(select(*columns).where(*mine))}
 
 
 def preview_values(line: Preview) -> dict[str, Any]:

@@ -51,6 +51,7 @@ LISTING: Final = "usage_input_history"
 HISTORY_PAGE: Final = 20
 MOST_RUNS: Final = 5_000
 """Runs that are looked at for a page."""
+SCOPES_AT_A_TIME: Final = 50
 NEWEST: Final = 2**63 - 1
 
 RESET: Final = "usage_input.reset"
@@ -207,8 +208,10 @@ def _history(connection: Connection, row: RowMapping, limit: int, after: str | N
 
 
 def _restatements(connection: Connection, row: RowMapping) -> Iterator[tuple[Run, View]]:
-    for run_key, restated in restating.restatements_of(connection, row["id"]).items():
-        run, shown = runs.by_key(connection, run_key), views.restatement(restated)
+    found = restating.restatements_of(connection, row["id"])
+    of_run = runs.by_keys(connection, found)
+    for run_key, restated in found.items():
+        run, shown = of_run[run_key], views.restatement(restated)
         message = f"{shown['before']} before: {REASONS[run.job].of_one}"
         named = {"outcome": "restated", "code": None, "message": message, "amount": shown["after"]}
         del shown["record_id"]
@@ -225,21 +228,24 @@ def _outcomes(
     told: list[tuple[Run, View]] = []
     names = [job.name for job in JOBS]
     around, earliest = scopes.scopes_around(connection, names, row["asset_key"], before_run, MOST_RUNS)
-    for run_key, scope_key in around:
-        scope = scopes.read(connection, scope_key)
-        if row["id"] in scope.keys:
-            run = runs.by_key(connection, run_key)
-            if scope.done or run.ended:  # or nothing became of it yet
-                told.append((run, _outcome(connection, row, run, scope)))
-        if len(told) == limit:
-            return told, run_key
+    for first in range(0, len(around), SCOPES_AT_A_TIME):
+        some = dict(around[first : first + SCOPES_AT_A_TIME])
+        read = scopes.read_some(connection, some.values())
+        held = {key: read[one] for key, one in some.items() if row["id"] in read[one].keys}
+        of_run, reported = (
+            runs.by_keys(connection, held),
+            scopes.outcomes_of_record(connection, held, row["id"]),
+        )
+        for key, scope in held.items():
+            if scope.done or of_run[key].ended:  # or nothing became of it yet
+                told.append((of_run[key], _outcome(row, scope, reported.get(key))))
+            if len(told) == limit:
+                return told, key
     return told, earliest
 
 
-def _outcome(connection: Connection, row: RowMapping, run: Run, scope: StoredScope) -> View:
-    found = Outcome("ok" if scope.done else "not_reached", "", "")
-    if scope.errored or scope.skipped:
-        found = scopes.outcome_of(connection, run.id, row["id"]) or found
+def _outcome(row: RowMapping, scope: StoredScope, reported: Outcome | None) -> View:
+    found = reported or Outcome("ok" if scope.done else "not_reached", "", "")
     record = RecordOutcome(
         record_key=row["id"],
         record_id=row["usage_input_id"],
