@@ -218,7 +218,7 @@ def test_a_time_says_its_instant_in_utc_whatever_zone_it_is_shown_in() -> None:
     assert 'datetime="2026-03-01T12:00:00Z"' in formats.utc(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
-def test_looks_of_many_viewers_are_made_once_and_again_after_half_a_second() -> None:
+def test_looks_of_many_viewers_are_made_once_and_again_a_moment_later() -> None:
     now, made = [0.0], []
 
     def make() -> Response:

@@ -10,8 +10,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-GOOD_FOR: Final = 0.5
-"""Seconds for which an answer is given to others."""
+GOOD_FOR: Final = 0.4
+"""Seconds for which an answer is given to others: with those between two looks of a page, and those for which counts
+of a run at work are good, they come to less than two.
+"""
 MOST: Final = 200
 """Answers that are kept; above that all are forgotten."""
 

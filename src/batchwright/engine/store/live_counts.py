@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from batchwright.engine.clock import Clock
 from batchwright.engine.store.tables import scope
 
-SECONDS_GOOD = 1.0
+SECONDS_GOOD = 0.5
 SECONDS_KEPT = 60.0
 SCOPES_AT_A_TIME = 500
 
@@ -33,9 +33,9 @@ def live_counts(connection: Connection, run_keys: Sequence[int]) -> dict[int, Co
 
 
 class LiveCounts:
-    """The same, read once a second at most for all who look in a process, and of each scope once.
+    """The same, read twice a second at most for all who look in a process, and of each scope once.
 
-    For people alone: what it says may be a second old.
+    For people alone: what it says may be half a second old.
     """
 
     def __init__(self, clock: Clock) -> None:
