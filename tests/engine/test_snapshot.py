@@ -104,6 +104,23 @@ def test_its_reads_take_no_longer_than_is_set(database: Database) -> None:
     READ_SECONDS.reset(token)
 
 
+@pytest.mark.on_both
+def test_what_is_asked_for_by_a_key_is_read_once_and_anew_after_a_write(database: Database) -> None:
+    def number() -> int:
+        return database.once("notes", lambda: notes(database))
+
+    with database.snapshot():
+        assert number() == 0
+        with database.read() as connection:
+            statements: list[str] = []
+            event.listen(connection, "before_cursor_execute", lambda *given: statements.append(given[2]))
+            assert (number(), statements) == (0, [])
+        note(database, "one")
+        assert number() == 1
+    note(database, "two")
+    assert [number(), number()] == [2, 2]
+
+
 def test_the_revision_is_read_once_and_no_file_is_made_by_looking(migrated_url: str, tmp_path: Path) -> None:
     there, missing = Database(migrated_url), Database(f"sqlite:///{tmp_path}/missing.db")
     statements: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from hashlib import sha256
@@ -297,19 +297,22 @@ class Pages(APIRouter):
 def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., Any]:
     """The function of a page, which is asked for one of its regions, too."""
 
-    @wraps(function)
-    def page(**given: Any) -> Response:
-        READ_SECONDS.set(PAGE_SECONDS)  # of this page alone: a page runs in a context of its own
-        visit: Visit = given["visit"]
+    def look(visit: Visit, given: Mapping[str, Any]) -> Response:
         request = visit.request
-        if LIVE not in request.headers:
-            return cast(Response, function(**given))
         if not shared:
             return news(request, function(**given))
         key = (str(request.url), request.headers[LIVE], visit.role, zone_of(request).key)
         looks: SharedLooks = request.app.state.looks
-        look = looks.answer(key, lambda: cast(Response, function(**given)))
-        return news(request, Response(look.body, look.status_code, media_type=look.media_type))
+        found = looks.answer(key, lambda: cast(Response, function(**given)))
+        return news(request, Response(found.body, found.status_code, media_type=found.media_type))
+
+    @wraps(function)
+    def page(**given: Any) -> Response:
+        READ_SECONDS.set(PAGE_SECONDS)  # of this page alone: a page runs in a context of its own
+        visit: Visit = given["visit"]
+        # All of a page is of one state; a file is read in short pages, for as long as its reader takes.
+        with nullcontext() if visit.request.url.path.endswith(".csv") else visit.app.database.snapshot():
+            return look(visit, given) if LIVE in visit.request.headers else cast(Response, function(**given))
 
     return page
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import structlog
@@ -42,6 +43,7 @@ from batchwright.engine.store.read_limit import READ_SECONDS, limited, told_as_t
 from batchwright.engine.store.side_files import make_database
 from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
+Found = TypeVar("Found")
 LONGEST_SECONDS_SHORTENED = 3.0
 SIDE_FILES = (
     *("-wal", "-shm", "-journal", "-next", "-turn"),
@@ -84,6 +86,8 @@ class _Snapshot:
         self.connection: Connection | None = None
         self.revision: str | None = None
         """The revision of the database, once it was asked for."""
+        self.found: dict[Hashable, Any] = {}
+        """What was found by a key, see ``Database.once``."""
 
 
 class _Writing(threading.local):
@@ -225,6 +229,16 @@ class Database:
         except BaseException:
             self._leave_snapshot()
             raise
+
+    def once(self, key: Hashable, read: Callable[[], Found]) -> Found:
+        """What ``read`` finds; within a ``snapshot``, where that cannot change, it is called once for a key."""
+        snapshot = _writing.snapshots.get(self._place)
+        if snapshot is None or self._joined_connection is not None:
+            return read()
+        if key not in snapshot.found:
+            snapshot.found[key] = read()
+        found: Found = snapshot.found[key]
+        return found
 
     def _leave_snapshot(self) -> None:
         _writing.snapshots.pop(self._place, None)

@@ -75,9 +75,13 @@ def permit(
     actor = actor or app.default_actor()
     if connection is None:
         app.database.require()
-    with app.database.read_autocommit() if connection is None else nullcontext(connection) as reading:
-        names = _names(actor, owner)
-        users = user_store.users_for_permission(reading, actor, names, app.clock.now())
+    names = _names(actor, owner)
+
+    def look() -> Sequence[RowMapping]:
+        with app.database.read_autocommit() if connection is None else nullcontext(connection) as reading:
+            return user_store.users_for_permission(reading, actor, names, app.clock.now())
+
+    users = app.database.once(("users", actor, frozenset(names)), look) if connection is None else look()
     refusal = _refusal(app, actor, users, right)
     claimed = (user for user in users if user["email"] in names or user["os_user"] in names)
     refusal = refusal or next(filter(None, (_lack(user, right) for user in claimed)), None)

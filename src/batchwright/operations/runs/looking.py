@@ -26,6 +26,7 @@ from batchwright.operations.checks import check_limit, check_one_of, check_stora
 from batchwright.operations.outcomes import Row, outcome_page, outcome_rows, outcomes_of_record
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
+from batchwright.operations.runs.existing import existing_run
 from batchwright.operations.runs.run_filter import RunFilter, wanted_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import owner_of, why_no_worker
@@ -97,7 +98,7 @@ def show_run_to(app: Application, run_id: str, actors: Collection[Actor]) -> tup
 
 def _shown(app: Application, connection: Connection, run_id: str) -> View:
     now = app.clock.now()
-    run = runs.by_id(connection, run_id, app.live_counts)
+    run = existing_run(app, connection, run_id)
     no_worker = why_no_worker(connection, run, now)
     return {
         **view_of(connection, run, now),
@@ -205,7 +206,7 @@ def _run_of_outcomes(
             "a record is named by its number or by its id", field="first_record", remedy="Leave one out"
         )
     with app.database.read() as connection:
-        run = runs.by_id(connection, run_id, app.live_counts)
+        run = existing_run(app, connection, run_id)
     if first_record is not None and not 1 <= first_record <= (run.total or 0):
         raise Refused(
             f"{run_id} has {'1 record' if run.total == 1 else f'{run.total or 0:,} records'}, and not number "
@@ -229,7 +230,7 @@ def outcome_summary(app: Application, run_id: str, *, actor: Actor | None = None
     """How many records of a run have each `outcome` and `code`, as `count`; where there are any."""
     permit(app, actor, Right.LOOK, "run.outcomes")
     with app.database.read() as connection:
-        run = runs.by_id(connection, run_id, app.live_counts)
+        run = existing_run(app, connection, run_id)
         reported = scopes.reported_counts(connection, run.id)
     counted = [("ok", None, run.processed), *reported, ("not_reached", None, run.not_reached)]
     return [{"outcome": one, "code": code, "count": number} for one, code, number in counted if number]

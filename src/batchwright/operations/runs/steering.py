@@ -23,6 +23,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.mail import send_due_mail
 from batchwright.operations.run_view import view_of
+from batchwright.operations.runs.existing import existing_run
 from batchwright.operations.views import View, instant
 
 LOOKS = 5
@@ -182,7 +183,7 @@ def what_is_asked(app: Application, run_id: str, *, actor: Actor | None = None) 
     """
     permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
-        asked = steering.read(connection, runs.by_id(connection, run_id).id)
+        asked = steering.read(connection, existing_run(app, connection, run_id).id)
     if asked is None:
         return None
     return {"to": str(asked.asked), "actor": asked.actor, "at": instant(asked.asked_at)}
@@ -227,7 +228,7 @@ def _names_records(app: Application, run_id: str) -> bool:
 def _is_held(app: Application, run_id: str) -> bool:
     """Whether an administrator keeps the run from starting. Refuses an unknown run."""
     with app.database.read() as connection:
-        asked = steering.read(connection, runs.by_id(connection, run_id).id)
+        asked = steering.read(connection, existing_run(app, connection, run_id).id)
     return asked is not None and asked.asked is Ask.HOLD
 
 
