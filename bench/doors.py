@@ -46,6 +46,7 @@ AMENDED: Final = "?end_date=2023-05-31"
 QUERIES: Final = {
     "/api/v1/cron/explain": "?expression=0%200%202%20*%20*%20%3F",
     "/api/v1/billing-schedules/status": "?ready_by=2023-07-01&status=invoiced",
+    "/billing-schedules/status": "?ready_by=2023-07-01&status=invoiced",
     "/api/v1/asset-line-items/{asset_line_item_id}/amendment": AMENDED,
     "/asset-line-items/{asset_line_item_id}/amend": f"{AMENDED}&foresee=true",
     "/billing-utilities/recalculation": "?customer_id=C-000001&periods=2023-03",
@@ -57,29 +58,44 @@ QUERIES: Final = {
 """Of the doors that have to be told more, and of files, which take as long as they are."""
 WHOLE: Final = ("/api/v1/audit/verify", "/audit/verify")
 """They read all of the audit trail, however long that is, and are left out."""
-FILTERS: Final[Mapping[str, Mapping[str, str]]] = {
+_LOADED: Final = dict.fromkeys(("id", "words", "customer_id", "price_book_id", "contract_id", "status", "on"))
+FILTERS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "/": {"currency": "JPY"},
     "/audit": {
         "actor": "person7", "act": "run.abort", "subject": "IN-00000007", "from": "2026-03-01", "before": "2026-03-02",
     },
+    "/accounts": _LOADED | {"id": "ACC-000001", "words": "Account 1", "customer_id": "C-000001"},
+    "/asset-line-items": {
+        "words": "asset 1", "customer_id": "C-000001", "product": "flat, alone", "on": "2023-03-05",
+    },
+    "/billing-schedules": {
+        "status": "Pending Billing", "customer_id": "C-000001", "asset_line_item_id": "ALI-00000001",
+        "period": "2023-06", "ready_by": "2023-07-01",
+    },
     "/billing-utilities": {"customer_id": "C-000001"},
-    "/contracts": {"id": "CT-000001"},
-    "/customers": {"id": "C-000001"},
-    "/forecast": {"currency": "JPY", "from": "2023-03", "to": "2023-04"},
+    "/contracts": _LOADED
+    | {"id": "CT-000001", "customer_id": "C-000001", "price_book_id": "PB-JPY", "status": "Active", "on": "2023-03-05"},
+    "/custom-line-items": _LOADED,
+    "/customers": _LOADED | {"id": "C-000001", "words": "Customer 1"},
+    "/forecast": {
+        "currency": "JPY", "customer_id": "C-000001", "product": "flat, alone", "from": "2023-03", "to": "2023-04",
+    },
     "/mail": {"status": "failed", "recipient": "person7@example.com", "run_id": "JR-00000007"},
-    "/prices": {"id": "PB-JPY"},
+    "/price-books": _LOADED | {"id": "PB-JPY", "words": "List"},
+    "/prices": _LOADED | {"id": "PB-JPY", "words": "flat", "price_book_id": "PB-JPY"},
     "/runs": {
         "status": "Failed", "job": "usage-rating", "customer_id": "C-000014", "period": "2026-03", "actor": "person7",
         "schedule": "schedule 3", "trigger": "retry", "from": "2026-03-01", "before": "2026-03-02",
     },
-    "/runs/{run_id}/outcomes": {"code": "no_tier"},
+    "/runs/{run_id}/outcomes": {"code": "no_tier", "first_record": "500001", "record_id": "IN-00000001"},
     "/schedules": {"state": "active", "job": JOB, "owner": "bench"},
     "/usage-inputs": {
         "status": "Error", "code": "no_price", "customer_id": "C-000001", "asset_line_item_id": "ALI-00000001",
         "product": "flat, alone", "from": "2023-03-05", "before": "2023-03-06",
     },
 }  # fmt: skip
-"""A value of each filter of the pages that are lists; one that is true or false, or of a few words, needs none here."""
+"""A value of each filter of the pages that are lists, or that it is left out; one that is true or false, or of a few
+words, needs none here."""
 PAGING: Final = {"after", "done", "limit"}
 _REGION: Final = re.compile(r'<section id="(region_\w+)" class="live" data-version="(\w+)"[^>]* data-live=')
 _OLDER: Final = re.compile(r'href="([^"]*[?;]after=[^"]*)"')
@@ -213,12 +229,12 @@ def _filters(path: str, route: APIRoute) -> Iterator[tuple[str, str]]:
                 for word in get_args(kind)
             ]
             alias = of.alias or name
-            values = words or (["true"] if of.annotation is bool else [FILTERS.get(path, {}).get(alias)])
+            values = words or (["true"] if of.annotation is bool else [FILTERS.get(path, {}).get(alias, "")])
             if alias in PAGING or "{act}" in path:
                 continue
-            if None in values and path in FILTERS:
+            if "" in values and path in FILTERS:
                 raise SystemExit(f"say in FILTERS of bench.doors by which {alias} {path} is filtered")
-            yield from ((alias, str(value)) for value in values if value is not None)
+            yield from ((alias, str(value)) for value in values if value)
 
 
 def _filled(path: str, known: Mapping[str, Any]) -> str:
@@ -258,6 +274,8 @@ async def _known(app: Application, asgi: ASGIApp, history: History) -> tuple[Cal
         "session_id": session.key,
         "selection_id": selection["selection_id"],
         "act": "draft-rate",
+        "kind": "run",
+        "subject": "JR-00000050",
     }
     for noun, name in (
         ("billing-schedules", "billing_schedule_id"),
