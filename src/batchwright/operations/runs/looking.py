@@ -209,8 +209,8 @@ def _run_of_outcomes(
         run = existing_run(app, connection, run_id)
     if first_record is not None and not 1 <= first_record <= (run.total or 0):
         raise Refused(
-            f"{run_id} has {'1 record' if run.total == 1 else f'{run.total or 0:,} records'}, and not number "
-            f"{first_record:,}",
+            f"there is no record number {first_record:,}: {run_id} has "
+            f"{'1 record' if run.total == 1 else f'{run.total or 0:,} records'}",
             field="first_record",
             remedy="Give the number of one of its records, counted from 1",
         )
