@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from markupsafe import escape
@@ -14,7 +15,12 @@ from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.app import Application
-from batchwright.operations.billing.usage_inputs import edit_usage_input, list_usage_inputs
+from batchwright.operations.billing.usage_inputs import (
+    add_usage_input,
+    edit_usage_input,
+    list_usage_inputs,
+    show_usage_input,
+)
 from batchwright.operations.runs.looking import list_runs, run_outcomes
 from tests.console.conftest import Visit
 from tests.console.seed_inputs import HOSTILE, JULY, JUNE, words
@@ -342,6 +348,28 @@ def test_an_input_is_added_by_its_form(app: Application, web: TestClient, visit:
     answer = web.post("/usage-inputs/add", data=form | {"asset_line_item_id": "AL-1"})
     assert "The usage input was added" in answer.text
     assert len(inputs(app)) == 3
+
+
+def test_an_id_with_the_signs_of_an_address_is_acted_on_and_its_history_read(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    odd = "IN?1#2&x=/y%"
+    shown = show_usage_input(app, JUNE)
+    given = {name: shown[name] for name in ("asset_line_item_id", "usage_date", "quantity", "product_uom")}
+    add_usage_input(app, usage_input_id=odd, actor=ACTOR, **given)
+    token = visit("operator")
+    there = f"/usage-inputs/{quote(odd, safe='')}"
+    assert inputs(app)[odd][0] == "Loaded"
+    for act, status in (("draft-rate", "Loaded"), ("rate", "Rated")):
+        page = web.get(f"{there}/{act}").text
+        (address,) = re.findall(r'<form method="post" action="([^"]*)" data-once>', page)
+        (expected,) = re.findall(r'name="expected" value="([^"]*)"', page)
+        sent = {"csrf_token": token, "expected": expected}
+        done = web.post(html.unescape(address), data=sent, follow_redirects=False)
+        assert done.status_code == 303, (address, done.text)
+        assert inputs(app)[odd][0] == status
+    (older,) = re.findall(r'href="([^"]*after=[^"]*)"', web.get(f"{there}/history?limit=1").text)
+    assert web.get(html.unescape(older)).text.count('id="in-JR-') == 1
 
 
 def test_script_in_the_texts_of_an_input_is_shown_harmlessly(

@@ -424,7 +424,7 @@ def page_answer(call: Call, page: Page[Any]) -> Response:
     headers = {}
     if page.next is not None:
         asked = [(name, value) for name, value in call.request.query_params.multi_items() if name != "after"]
-        where = f"{quote(call.request.url.path)}?{urlencode([*asked, ('after', page.next)])}"
+        where = f"{quote(call.request.scope['path'])}?{urlencode([*asked, ('after', page.next)])}"
         headers["Link"] = f'<{where}>; rel="next"'
     return answer({"items": page.items, "next": page.next}, request=call.request, headers=headers)
 

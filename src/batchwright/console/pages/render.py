@@ -7,6 +7,7 @@ from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -103,7 +104,7 @@ class Renderer:
         """What every template knows, also that of an error of who is not signed in."""
         settings = self._app.settings
         return {
-            "path": request.url.path,
+            "path": path_of(request),
             "label": settings.label,
             "colour": settings.colour,
             "zone": zone_of(request),
@@ -116,6 +117,11 @@ class Renderer:
             "banners": (),
             "notice": None,
         }
+
+
+def path_of(request: Request) -> str:
+    """The path of a page as it stands in an address, whatever signs an id in it has."""
+    return quote(request.scope["path"], safe="/@")
 
 
 def zone_of(request: Request) -> ZoneInfo:

@@ -10,7 +10,7 @@ from functools import wraps
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
-from batchwright.console.pages.render import LIVE, news, renderer_of, zone_of
+from batchwright.console.pages.render import LIVE, news, path_of, renderer_of, zone_of
 from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem
@@ -171,7 +171,7 @@ class Visit:
         """The address of this page with other parameters; None leaves one out. Cursors and notices do not go along."""
         asked = self.request.query_params
         of = {name: asked.getlist(name) for name in asked if name not in ("after", "done")}
-        return address(quote(self.request.url.path), **(of | changed))
+        return address(path_of(self.request), **(of | changed))
 
     def pager(self, page: Page[Any]) -> Mapping[str, str | None]:
         """What `ui.pager` shows: the addresses of *Newest* and *Older*; None where there is no such page."""
@@ -197,7 +197,7 @@ async def _visit(request: Request, visitor: Visitor = VISITOR) -> Visit:
     empty = [name for name, value in request.query_params.multi_items() if not value]
     if empty and request.method == "GET":  # the fields of a filter that were left blank
         rest = [(name, value) for name, value in request.query_params.multi_items() if value]
-        where = f"{quote(request.url.path)}?{urlencode(rest)}" if rest else quote(request.url.path)
+        where = f"{path_of(request)}?{urlencode(rest)}" if rest else path_of(request)
         raise Problem(HTTPStatus.SEE_OTHER, "The address without what is blank", headers={"Location": where})
     request.state.visit = Visit(request.app.state.application, visitor, request)
     return request.state.visit  # type: ignore[no-any-return]
@@ -238,11 +238,8 @@ async def _confirmed(request: Request, visit: Visit = VISIT, form: FormData = FO
 def _confirm_page(visit: Visit, form: FormData, refused: Refused | None) -> Response:
     own = (CSRF_FIELD, PASSWORD)
     sent = [(name, text) for name, text in form.multi_items() if isinstance(text, str) and name not in own]
-    about, here = visit.request.path_params.get("email"), quote(visit.request.url.path)
-    status = status_of(refused).value
-    page = visit.page(
-        "confirm_password.html", status=status, refused=refused, sent=sent, about=about, here=here
-    )
+    about, status = visit.request.path_params.get("email"), status_of(refused).value
+    page = visit.page("confirm_password.html", status=status, refused=refused, sent=sent, about=about)
     return with_retry_after(page, refused)
 
 
