@@ -33,6 +33,9 @@
 - Passwords: a lane of few, a hash for nobody, delays that end, mail after failures, the commonest:
   `tests/operations/test_sign_in`; links that are good once, which opening does not use up: `test_own_password`.
 - Files of the package only: `test_pages`. OpenAPI and its page want a token: `test_roles_over_http`.
+- Nobody knows who did what: sign-ins good and bad, `tests/operations/test_sign_in`; forms that are refused, below;
+  refusals, `test_roles_over_http`; files of many rows, and formulas in them, `test_streams`.
+- A ping to what only this machine reaches: `test_security`. A message of mail that acts as a page: `test_mail_pages`.
 - Unsubscribing is a page with a button, or one POST with a code for that recipient: `test_preference_pages`.
 
 Decided: four eyes on *apply* and *set-status* (ASVS 2.3.5, level 3) are not built; the table of states has room for one
