@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from datetime import timedelta
 from io import StringIO
 
@@ -13,10 +14,12 @@ from starlette.testclient import TestClient
 from batchwright.console.pages.differences import Difference, differences
 from batchwright.operations import audit_store
 from batchwright.operations.access import audit
+from batchwright.operations.access.audit_trail import audit_page
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.access.users import set_role
 from batchwright.operations.app import Application
 from batchwright.operations.audit_store import AuditFilter
+from batchwright.operations.paging import cursor
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
 
@@ -89,3 +92,21 @@ def test_a_difference_names_fields_within_objects_and_what_is_no_object_as_a_who
     assert differences(None, {"a": [1]}) == [Difference("a", None, "[1]")]
     assert differences("damaged: 00", None) == [Difference("", "damaged: 00", None)]
     assert differences(None, None) == []
+
+
+def test_pages_go_on_behind_an_entry_whose_time_is_none(app: Application) -> None:
+    now = app.clock.now()
+    with app.database.write() as connection:
+        for number in range(4):
+            audit.record(connection, ACTOR, "act", f"JR-{number}", now=now + timedelta(hours=number))
+        if app.database.is_sqlite:  # PostgreSQL keeps nothing but times
+            connection.execute(text("UPDATE audit_entry SET at = '2 and a bit' WHERE id IN (2, 3)"))
+    seen, after = [], None
+    while True:
+        page = audit_page(app, AuditFilter(act="act"), limit=1, after=after, actor=ACTOR)
+        seen += [entry["entry_id"] for entry in page.items]
+        if (after := page.next) is None:
+            break
+    assert sorted(seen) == [1, 2, 3, 4]
+    forged = cursor("audit", asdict(AuditFilter()), ["no time", 1])
+    assert audit_page(app, after=forged, actor=ACTOR).next is None
