@@ -212,11 +212,12 @@ class _Asking:
         self._pool.shutdown()
 
     def _ask(self, number: int, ask: Callable[[], object]) -> None:
-        self._over.wait(self._seconds * number / len(self._asks))
-        while not self._over.wait(self._seconds):
+        seconds = self._seconds * number / len(self._asks)  # not all at once
+        while not self._over.wait(seconds):
             began = time.perf_counter()
             ask()
             self.taken.append(time.perf_counter() - began)
+            seconds = self._seconds
 
 
 class _Viewer:
