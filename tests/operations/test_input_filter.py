@@ -69,7 +69,7 @@ def test_a_value_with_a_comma_stands_in_quotes_and_a_quote_in_it_twice() -> None
         ("status=error", "status", "'error' is not known"),
         ("status=", "status", "status is empty"),
         ("code=nonsense", "code", "'nonsense' is not known"),
-        ("from=2023-06-31", "from", "no day of the calendar"),
+        ("from=2023-06-31", "from", "not a day of the calendar"),
         ("from=2023-06-01,from=2023-06-02", "from", "given twice"),
         ("from=2023-06-01,before=2023-06-01", "before", "no day lies between"),
         ("customer_id= C 1\x00", "customer_id", "not printable"),

@@ -273,7 +273,7 @@ def test_an_edit_of_what_was_unrated_leaves_it_in_error(app: Application) -> Non
         ("IN-deleted", {"quantity": "1"}, "deleted: IN-deleted"),
         ("IN-9", {"quantity": "1"}, "unknown usage input: IN-9"),
         ("IN-loaded", {"quantity": "1e5"}, "is not a plain decimal number"),
-        ("IN-loaded", {"usage_date": "2023-02-29"}, "no day of the calendar"),
+        ("IN-loaded", {"usage_date": "2023-02-29"}, "not a day of the calendar"),
         ("IN-loaded", {}, "nothing to change"),
     ],
 )
