@@ -29,9 +29,8 @@ HEAVY_READS: Final = 2
 HEAVY_LANE: Final = 4
 """So many heavy reads of all callers are at work at a time: each takes a thread and a connection."""
 READS_LANE: Final = 5
-"""The same of all other reads of the API: as many as the pool keeps connections, each of which has a cache of its own.
-
-More threads would take turns at the interpreter, and memory."""
+"""The same of all other reads of the API, and of looks at who calls: as many as the pool keeps connections, each of
+which has a cache. More threads would take turns at the interpreter, and memory."""
 PAGE_SECONDS: Final = 5.0
 """So long a page may be read; a stream is read in short pages, and takes as long as its reader."""
 STRANGERS_PER_SECOND: Final = 5

@@ -166,7 +166,8 @@ class _Route(APIRoute):
 
         async def answer(request: Request) -> Response:
             entrance = _Entrance(request, right, self.operation_id or "")
-            request.state.call = entrance if looks else await to_thread.run_sync(entrance.enter)
+            lane = request.app.state.traffic.reads_lane
+            request.state.call = entrance if looks else await to_thread.run_sync(entrance.enter, limiter=lane)
             if request.method == "GET":
                 READ_SECONDS.set(PAGE_SECONDS)
             try:
@@ -179,7 +180,7 @@ class _Route(APIRoute):
                 return await outwait(request.state.call, first, _of_run)
             except (Problem, RequestValidationError):
                 if not entrance.was_asked:
-                    await to_thread.run_sync(entrance.enter)
+                    await to_thread.run_sync(entrance.enter, limiter=lane)
                 raise
 
         return answer
