@@ -26,6 +26,7 @@ LIVE = tuple(state for state in State if state not in ENDED)
 _NEWEST = select(
     func.coalesce(func.max(run_table.c.start_number), 0), func.coalesce(func.max(run_table.c.id), 0)
 )
+_OTHER: Final = run_table.alias("other")
 _ERRED: Final = select(scope.c.id).where(
     scope.c.run_id == run_table.c.id, scope.c.state == "done", scope.c.errored > 0
 )
@@ -103,9 +104,8 @@ def _parts(
 
     def by_keys(name: str, values: Sequence[str]) -> Condition:
         """Held against keys that an index gives: SQLite would read the row of each run that another one leads to."""
-        other = run_table.alias("other")
-        keys = _in_range(select(other.c.id), other, other.c.begun_at, wanted, after)
-        return func.coalesce(run_table.c.id, 0).in_(keys.where(other.c[name].in_(values)))
+        keys = _in_range(select(_OTHER.c.id), _OTHER, _OTHER.c.begun_at, wanted, after)
+        return func.coalesce(run_table.c.id, 0).in_(keys.where(_OTHER.c[name].in_(values)))
 
     further = by_keys if connection.dialect.name == "sqlite" else _has
     for condition in _conditions(wanted, _has, further):
