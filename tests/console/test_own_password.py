@@ -75,7 +75,7 @@ def test_a_link_that_was_printed_on_the_machine_signs_in_by_its_button_once(
     assert (made.status_code, made.headers["location"]) == (303, "/")
     assert "ada@example.com" in web.get("/sign-out").text
     for answer in (web.get(f"/sign-in/link?code={code}"), web.post("/sign-in/link", data=fields)):
-        assert (answer.status_code, "not good any more" in answer.text) == (422, True)
+        assert (answer.status_code, "no longer valid" in answer.text) == (422, True)
         assert code not in answer.text
     assert len(list_sessions(app, "ada@example.com", actor=ACTOR)) == 1
 
