@@ -255,6 +255,8 @@ def test_an_input_is_drafted_and_processed_from_its_page(
     assert list(inputs(app)) == [JULY]
     gone = web.get(f"/usage-inputs/{JUNE}")
     assert (gone.status_code, "its id stays taken" in gone.text) == (410, True)
+    found = web.get("/search", params={"q": JUNE})
+    assert (found.status_code, found.url.path) == (410, f"/usage-inputs/{JUNE}")
 
 
 def test_an_act_that_the_status_forbids_is_shown_disabled_with_why(web: TestClient, visit: Visit) -> None:

@@ -75,8 +75,8 @@ def search(q: str = "", visit: Visit = VISIT) -> Response:
     for look in _LOOKS if wanted else ():
         try:
             return visit.go(look(visit, wanted))
-        except Gone:
-            return visit.go(f"/runs/{quote(wanted, safe='')}")
+        except Gone:  # of inputs alone: their page says that it was deleted
+            return visit.go(f"/usage-inputs/{quote(wanted, safe='')}")
         except NotFound:
             continue
     return visit.page("search.html", status=404 if wanted else 200, wanted=wanted)
