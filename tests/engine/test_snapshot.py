@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DatabaseError
 from batchwright.engine.errors import DatabaseMissing
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.database import Database
+from batchwright.engine.store.engines import Pool
 from batchwright.engine.store.read_limit import READ_SECONDS
 
 ENDLESS = text(
@@ -90,6 +92,35 @@ def test_after_a_read_that_raised_the_next_one_is_read_anew(
         elsewhere.submit(note, database, "one").result(30)
         with pytest.raises(DatabaseError), database.read() as connection:
             connection.exec_driver_sql("SELECT nothing FROM note")
+        assert notes(database) == 1
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("way", ["write", "joined", "raised"])
+def test_who_goes_on_after_it_needs_no_second_connection(database: Database, way: str) -> None:
+    scarce = Database(database.url.render_as_string(hide_password=False), pool=Pool(1, 0, 0.2))
+    with closing(scarce), scarce.snapshot():
+        assert notes(scarce) == 0
+        if way == "write":
+            note(scarce, "one")
+        elif way == "joined":
+            with scarce.joined():
+                note(scarce, "one")
+        else:
+            with pytest.raises(DatabaseError), scarce.read() as connection:
+                connection.exec_driver_sql("SELECT nothing FROM note")
+        assert notes(scarce) == int(way != "raised")
+
+
+@pytest.mark.on_both
+def test_who_reads_on_around_a_write_keeps_its_state(database: Database) -> None:
+    count = "SELECT count(*) FROM note"
+    with database.snapshot():
+        with database.read() as connection:
+            assert connection.exec_driver_sql(count).scalar_one() == 0
+            note(database, "one")
+            assert connection.exec_driver_sql(count).scalar_one() == 0
+            assert notes(database) == 1
         assert notes(database) == 1
 
 

@@ -88,6 +88,14 @@ class _Snapshot:
         """The revision of the database, once it was asked for."""
         self.found: dict[Hashable, Any] = {}
         """What was found by a key, see ``Database.once``."""
+        self.readers = 0
+        """How many blocks of ``Database.read`` are within it now, one in another."""
+        self.is_left = False
+
+    def give_back(self) -> None:
+        """End the transaction once nobody reads in it any more, and it was left: another needs its connection."""
+        if self.is_left and not self.readers:
+            self.open.close()
 
 
 class _Writing(threading.local):
@@ -223,12 +231,16 @@ class Database:
     def _in_snapshot(self, snapshot: _Snapshot) -> Iterator[Connection]:
         if snapshot.connection is None:
             snapshot.connection = snapshot.open.enter_context(self._read())
+        snapshot.readers += 1
         try:
             with told_as_too_long():
                 yield snapshot.connection
         except BaseException:
             self._leave_snapshot()
             raise
+        finally:
+            snapshot.readers -= 1
+            snapshot.give_back()
 
     def once(self, key: Hashable, read: Callable[[], Found]) -> Found:
         """What ``read`` finds; within a ``snapshot``, where that cannot change, it is called once for a key."""
@@ -241,7 +253,13 @@ class Database:
         return found
 
     def _leave_snapshot(self) -> None:
-        _writing.snapshots.pop(self._place, None)
+        """What this thread reads from now on is of a later state. Who has a connection never waits for a second one,
+        where the pool has a limit: many such would wait for each other.
+        """
+        snapshot = _writing.snapshots.pop(self._place, None)
+        if snapshot is not None:
+            snapshot.is_left = True
+            snapshot.give_back()
 
     @contextmanager
     def read_autocommit(self) -> Iterator[Connection]:
@@ -276,6 +294,7 @@ class Database:
             with self._alone(), joined.begin_nested():
                 yield joined
             return
+        self._leave_snapshot()
         with self.engine.connect() as connection, self.transaction(connection, patient=patient):
             yield connection
 
@@ -323,6 +342,7 @@ class Database:
             raise NestedWrite(self.display_url)
         joined = Joined()
         try:
+            self._leave_snapshot()
             with joined._open as block:
                 connection = block.enter_context(self.engine.connect())
                 block.enter_context(self._begun(connection, patient=False))
