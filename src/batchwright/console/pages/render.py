@@ -132,11 +132,12 @@ def zone_of(request: Request) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def news(request: Request, look: Response) -> Response:
-    """The answer to a look at a region: 204 where it is still what the script has."""
+def no_content_if_unchanged(request: Request, region: Response) -> Response:
+    """The answer to who asks for a region: 204 where it is still what the script has, else the region."""
     version = request.headers.get(VERSION, "")
     known = f'data-version="{version}"'.encode()
-    return Response(status_code=204) if look.status_code == 200 and known in bytes(look.body) else look
+    unchanged = region.status_code == 200 and known in bytes(region.body)
+    return Response(status_code=204) if unchanged else region
 
 
 def version_of(html: str) -> str:

@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
-from batchwright.console.pages.render import LIVE, news, path_of, renderer_of, zone_of
+from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of, zone_of
 from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedLooks
 from batchwright.console.problems import Problem
@@ -297,11 +297,12 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
     def look(visit: Visit, given: Mapping[str, Any]) -> Response:
         request = visit.request
         if not shared:
-            return news(request, function(**given))
+            return no_content_if_unchanged(request, function(**given))
         key = (str(request.url), request.headers[LIVE], visit.role, zone_of(request).key)
         looks: SharedLooks = request.app.state.looks
         found = looks.answer(key, lambda: cast(Response, function(**given)))
-        return news(request, Response(found.body, found.status_code, media_type=found.media_type))
+        region = Response(found.body, found.status_code, media_type=found.media_type)
+        return no_content_if_unchanged(request, region)
 
     @wraps(function)
     def page(**given: Any) -> Response:
