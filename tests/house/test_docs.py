@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from batchwright.billing.records.inputs import CODES
 from batchwright.cli.main import main
 from batchwright.config.settings import FILE_NAME, load_settings
 
@@ -123,6 +124,11 @@ def test_no_page_says_that_one_thing_is_no_other_or_ends_on_without(page: Path) 
     """Two turns of phrase that a reader trips over: write "is not a", and name what is missing or the default."""
     odd = r"(?i)(?<!there )\b(?:is|are|was|were) no\b(?! (?:longer|more))|\bwithout[.,;:)]"
     assert re.findall(odd, page.read_text("utf-8")) == []
+
+
+def test_every_code_of_an_input_in_error_is_explained_on_a_page_of_rating() -> None:
+    pages = "".join((DOCS / f"{name}-rating.md").read_text("utf-8") for name in ("draft", "usage"))
+    assert [code for code in CODES if f"`{code}`" not in pages] == []
 
 
 @by_page

@@ -45,6 +45,10 @@ _REMEDIES: Mapping[str, str] = {
         "price_tiers.csv with the missing tier, or an open last one (an empty to_quantity), and --update."
     ),
     "amount_out_of_range": "The amount is too large to store. Look for a slip in the quantity or the unit price.",
+    "unrated": (
+        "The rating was taken back. Correct the input if it was wrong, make it Loaded with "
+        "`batchwright usage-inputs reset ID`, and rate it again."
+    ),
     "unforeseen": (
         "The job met a fault that nobody foresaw; its text is in the message. Retry once; if it comes back, "
         "show the message to whoever maintains the job."
