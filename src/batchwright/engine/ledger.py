@@ -1,4 +1,4 @@
-"""What became of every single record of a run, read back from its scopes.
+"""What became of every single record of a run, read back from its scopes, which `engine/scope.py` has written.
 
 An error or a skip is a row; ``ok`` is a key of a done scope without such a row; ``not_reached`` is a key of a scope
 that was not done. Ten million records cost some ten thousand rows.

@@ -30,8 +30,8 @@ class State(StrEnum):
 
 
 class Ask(StrEnum):
-    """What the process of an active run can be asked for, which obeys after the scopes in flight; and what an
-    administrator wants of a paused one: that it stays so.
+    """A request that is stored with a run. The process of an active run carries out `abort` and `pause` once the scopes
+    in flight have ended; `hold` keeps a paused run paused until an administrator resumes it.
     """
 
     ABORT = "abort"

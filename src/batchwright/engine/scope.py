@@ -1,7 +1,7 @@
 """One scope is one transaction: its records' changes, its ledger entries and its mark commit together, or not at all.
 
-A transient fault of the database is tried again. Any other exception is found by trial: halves are executed and rolled
-back until the record that raises stands alone; then the scope runs once without it, and commits once.
+A transient fault of the database is tried again. Any other exception is traced to its record by bisection: halves are
+executed and rolled back until the record that raises stands alone; then the scope runs once without it, and commits.
 
 Any process may execute a scope under the fence of its run, and several may at once, as after a death that was only
 presumed: one of them commits, the others find it done.

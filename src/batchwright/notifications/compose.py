@@ -49,7 +49,9 @@ _POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 class Composer:
-    """Makes messages. ``templates`` is a folder whose files go before ours, file by file.
+    """Makes messages, each of the templates ``KIND.subject``, ``KIND.txt`` and ``KIND.html`` of the mail's kind.
+
+    ``templates`` is a folder whose files go before ours, file by file.
 
     ``attachment_limit`` is in bytes as encoded in the message, for all attachments of a mail together.
     """

@@ -1,4 +1,4 @@
-"""Parameters of a job as people type them: `NAME=VALUE`, read by the job's own schema."""
+"""Parameters of a job as people type them, `NAME=VALUE`, to values; `engine.job.checked_parameters` checks these."""
 
 from __future__ import annotations
 

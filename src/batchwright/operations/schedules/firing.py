@@ -1,4 +1,7 @@
-"""The runs of schedules: on behalf of their owners, on their terms, in the caller's transaction."""
+"""Submits the runs of schedules: on behalf of their owners, on their terms, in the caller's transaction.
+
+Which times are due, and when, is decided in `engine/schedules/firing.py`, which calls this.
+"""
 
 from __future__ import annotations
 
