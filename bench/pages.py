@@ -34,7 +34,7 @@ from batchwright.operations.runs.looking import (
     show_run,
 )
 from batchwright.operations.runs.progress import run_progress
-from batchwright.operations.runs.run_filter import RunFilter, wanted_of
+from batchwright.operations.runs.run_filter import RunFilter, query_of
 from bench.company import Company
 from bench.history import BAD, BEGIN, CODES, SCOPE, History, p95, parser_of, prepared, say
 from tests.engine.looks import planned
@@ -210,7 +210,7 @@ def _reads_of_runs(history: History) -> Iterator[Read]:
 
 
 def _a_page_of_runs(history: History, asked: RunFilter) -> Look:
-    wanted = asdict(wanted_of(asked))
+    wanted = asdict(query_of(asked))
 
     def look(app: Application, chance: Random | None) -> Any:
         if chance is None:

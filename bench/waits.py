@@ -23,7 +23,7 @@ from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.runs.steering import pause_run, release_run
+from batchwright.operations.runs.controls import pause_run, release_run
 from batchwright.operations.runs.submitting import submit_run
 from bench.measure import databases
 from bench.process import cpu_seconds, pss

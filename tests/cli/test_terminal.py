@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-from batchwright.cli import answers
-from batchwright.cli.answers import Coloured, Column, say, write_facts, write_json, write_rows
+from batchwright.cli import output
+from batchwright.cli.output import Coloured, Column, say, write_facts, write_json, write_rows
 from batchwright.config.logging import configure_logging
 from batchwright.config.texts import clean, clean_line
 from tests.cli.conftest import Batchwright
 
 STEERING = "\x1b[2J\x9b31m\x07\r\x7f\u202e"
-SOURCE = Path(answers.__file__).parent
+SOURCE = Path(output.__file__).parent
 
 
 def is_harmless(text: str) -> bool:
@@ -139,10 +139,10 @@ def test_no_door_lets_it_through(
 def test_only_answers_write_to_the_terminal() -> None:
     pattern = r"click\.s\?echo(\|\bprint(\|std\(out\|err\)\.write(\|print_exc"
     found = subprocess.run(["grep", "-rn", pattern, SOURCE, "--include=*.py"], capture_output=True, text=True)
-    assert f"{SOURCE}/answers.py" in found.stdout
+    assert f"{SOURCE}/output.py" in found.stdout
     elsewhere = [
         line
         for line in found.stdout.splitlines()
-        if not line.startswith(f"{SOURCE}/answers.py") and ".console.print(Text(clean(" not in line
+        if not line.startswith(f"{SOURCE}/output.py") and ".console.print(Text(clean(" not in line
     ]
     assert elsewhere == []

@@ -25,8 +25,8 @@ from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application
 from batchwright.operations.billing.selections import select_usage_inputs
+from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
-from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from tests.console.furniture import KNOWN, furnish
 from tests.console.visits import signed_in

@@ -16,8 +16,8 @@ from batchwright.console.server import make_asgi
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.tables import schedule, schedule_fire
 from batchwright.operations.app import Application, make_application
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_submitted
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import StandingClock
 from tests.console.conftest import Caller

@@ -17,8 +17,8 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations.acknowledging import acknowledge
 from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_submitted
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.conftest import Visit
@@ -34,7 +34,7 @@ def nothing_known() -> None:
 @pytest.fixture
 def drafted(app: Application, company: None) -> str:
     """The sample company with a draft of all; the id of its run."""
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True)
     drive_submitted(app, submitted, mail=False)
     return submitted.run_id
 

@@ -112,9 +112,9 @@ def test_who_forgot_their_password_sets_another_by_a_link_from_their_mail(
     page = [web.get(path) for _ in range(3)][-1]
     assert page.headers["Referrer-Policy"] == "strict-origin"
     fields = {"code": path.partition("=")[2], "csrf_token": token_in(page.text)}
-    for password, told_of in (("password1", "tried first"), ("short", "has 5 characters")):
+    for password, unreported in (("password1", "tried first"), ("short", "has 5 characters")):
         refused = web.post("/reset/password", data=fields | {"password": password, "again": password})
-        assert (refused.status_code, told_of in refused.text) == (422, True)
+        assert (refused.status_code, unreported in refused.text) == (422, True)
     done = web.post("/reset/password", data=fields | {"password": NEW, "again": NEW}, follow_redirects=False)
     assert (done.status_code, done.headers["location"]) == (303, "/")
     assert OPERATOR in web.get("/sign-out").text

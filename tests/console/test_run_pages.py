@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchwright.operations.app import Application
+from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs, show_run
-from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.operations.runs.waiting import list_waiting
 from tests.console.conftest import Visit

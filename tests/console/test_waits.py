@@ -22,8 +22,8 @@ from batchwright.operations.access.tokens import make_token, revoke_token
 from batchwright.operations.access.users import add_user, disable_user
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.looking import show_run
-from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller
 from tests.support.application import ACTOR

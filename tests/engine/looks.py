@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event
 from batchwright.engine.run import State
 from batchwright.engine.store import run_log, runs, schedules, scopes
 from batchwright.engine.store.pages import Listing
-from batchwright.engine.store.run_log import Place, Wanted
+from batchwright.engine.store.run_log import Place, RunQuery
 from batchwright.engine.store.scopes import ReportedPlace
 from batchwright.notifications import outbox
 from batchwright.operations import audit_store
@@ -20,28 +20,28 @@ from batchwright.operations.audit_store import AuditFilter
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 RUN_LISTS = {
-    "all": (Wanted(), "ix_run_begun_at_id"),
-    "from, before": (Wanted(since=AT, before=AT + timedelta(days=1)), "ix_run_begun_at_id"),
-    "period": (Wanted(period="2026-01"), "ix_run_begun_at_id_periods"),
-    "errors": (Wanted(with_errors=True), "ix_run_begun_at_id_errored"),
-    "state": (Wanted(states=(State.COMPLETED,)), "ix_run_state_begun_at_id"),
+    "all": (RunQuery(), "ix_run_begun_at_id"),
+    "from, before": (RunQuery(since=AT, before=AT + timedelta(days=1)), "ix_run_begun_at_id"),
+    "period": (RunQuery(period="2026-01"), "ix_run_begun_at_id_periods"),
+    "errors": (RunQuery(with_errors=True), "ix_run_begun_at_id_errored"),
+    "state": (RunQuery(states=(State.COMPLETED,)), "ix_run_state_begun_at_id"),
     "errors of an actor and a job": (
-        Wanted(with_errors=True, equal={"actor": "a", "job": "a"}),
+        RunQuery(with_errors=True, equal={"actor": "a", "job": "a"}),
         "ix_run_begun_at_id_errored|ix_run_actor_begun_at_id",
     ),
     "period of an actor": (
-        Wanted(period="2026-01", equal={"actor": "a"}),
+        RunQuery(period="2026-01", equal={"actor": "a"}),
         "ix_run_begun_at_id_periods|ix_run_actor_begun_at_id",
     ),
     **{
-        name: (Wanted(equal={name: "a"}), f"ix_run_{name}_begun_at_id")
+        name: (RunQuery(equal={name: "a"}), f"ix_run_{name}_begun_at_id")
         for name in ("job", "customer_id", "actor", "schedule", "trigger")
     },
 }
 """A filter of each kind, with the index that gives its runs in order."""
 
 
-def _listed(wanted: Wanted) -> Callable[[Connection], Any]:
+def _listed(wanted: RunQuery) -> Callable[[Connection], Any]:
     """A page in the middle of the log."""
     return lambda connection: run_log.page(connection, wanted, 20, Place(50, 50, AT, 50))
 
@@ -98,11 +98,11 @@ IN_ORDER: dict[str, tuple[Callable[[Connection], Any], str]] = {
 LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
     **{f"runs list, {name}": (_listed(wanted), index) for name, (wanted, index) in RUN_LISTS.items()},
     "runs list, by two states": (
-        _listed(Wanted(states=(State.FAILED, State.QUEUED))),
+        _listed(RunQuery(states=(State.FAILED, State.QUEUED))),
         "ix_run_state_begun_at_id",
     ),
     "runs list, started meanwhile": (
-        _listed(Wanted()),
+        _listed(RunQuery()),
         "USING COVERING INDEX ix_run_start_number|Scan using ix_run_start_number|Scan on ix_run_start_number",
     ),
     "outcomes, by code": (_reported(("error",), "no_price"), "ix_outcome_run_id_outcome_code_id"),

@@ -68,7 +68,7 @@ class Rig:
             lease_seconds=self.lease_seconds,
             max_active_runs=self.max_active_runs,
             executor=self.executor,
-            apart=self.apart,
+            isolated=self.apart,
             zone=self.zone,
         )
 

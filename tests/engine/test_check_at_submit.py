@@ -21,7 +21,7 @@ from tests.engine.rig import Rig
 from tests.support.run_log import every_run
 
 
-class Wanted(BaseModel):
+class RunQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: str | None = None
@@ -33,7 +33,7 @@ class OnFridays(BatchJob):
 
     name = "on-fridays"
     type = "On Fridays"
-    Parameters = Wanted
+    Parameters = RunQuery
     asked: ClassVar[list[datetime]]
 
     def check(self, connection: Connection, now: datetime) -> None:

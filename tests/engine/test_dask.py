@@ -18,8 +18,8 @@ from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.cluster import Dask
 from batchwright.engine.executors import Inline
-from batchwright.engine.run import Ask, State
-from batchwright.engine.store import steering
+from batchwright.engine.run import Control, State
+from batchwright.engine.store import controls
 from batchwright.engine.store.database import Database
 from batchwright.operations.app import POOL
 from tests.engine.jobs import metadata
@@ -149,7 +149,7 @@ def test_what_waits_at_a_worker_is_not_begun_once_the_run_is_to_be_aborted(
         while len(begun) < 2:
             begun = {number for number in range(1, 5) if (folder / f"scope-{number}").exists()}
         with rig.database.write() as connection:
-            steering.ask(connection, run, steering.Asked(Ask.ABORT, "erin", NOW))
+            controls.request(connection, run, controls.ControlRequest(Control.ABORT, "erin", NOW))
         for number in range(1, 5):
             (folder / f"hold-{number}").unlink()
 

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text, update
 from batchwright.engine.attribution import combine
 from batchwright.engine.errors import Refused, error_text
 from batchwright.engine.job import Finish, Record, Scope, StartContext
-from batchwright.engine.run import Ask, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.run import Control, State
+from batchwright.engine.store import controls, runs
 from batchwright.engine.store.tables import scope as scope_table
 from tests.engine.jobs import Parcels
 from tests.engine.rig import NOW, Rig
@@ -57,7 +57,7 @@ def test_a_run_is_aborted_whatever_its_scopes_have_said(
     def execute(scope: Scope) -> None:
         first_says(said)(scope)
         if scope.number == 2:
-            steering.ask(scope.connection, scope.run, steering.Asked(Ask.ABORT, "erin", NOW))
+            controls.request(scope.connection, scope.run, controls.ControlRequest(Control.ABORT, "erin", NOW))
 
     spy.on_execute = staticmethod(execute)
     rig.fill(30)
@@ -78,7 +78,7 @@ def test_an_abort_comes_before_anything_of_a_job_that_is_taken_over(rig: Rig, sp
     rig.fill(10)
     run = rig.claimed()
     with rig.database.write() as connection:
-        steering.ask(connection, run, steering.Asked(Ask.ABORT, "erin", NOW))
+        controls.request(connection, run, controls.ControlRequest(Control.ABORT, "erin", NOW))
         runs.raise_fence(connection, run, "taker/2")
     ended = rig.dispatcher().work(rig.read(run))
     assert (ended.state, ended.error) == (State.ABORTED, "aborted by erin")

@@ -21,8 +21,8 @@ from batchwright.engine.executors import (
     Work,
 )
 from batchwright.engine.job import Scope
-from batchwright.engine.run import Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.run import Control, Run, State
+from batchwright.engine.store import controls, runs
 from batchwright.engine.store.leases import LeaseStore
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.pooled import Spread
@@ -68,9 +68,9 @@ def ledger(rig: Rig, run: Run) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("asked", [Ask.ABORT, Ask.PAUSE])
+@pytest.mark.parametrize("asked", [Control.ABORT, Control.PAUSE])
 def test_no_scope_begins_after_one_has_come_back_with_a_wish(
-    rig: Rig, spy: type[Parcels], pool: Threads, asked: Ask
+    rig: Rig, spy: type[Parcels], pool: Threads, asked: Control
 ) -> None:
     both = threading.Barrier(2, timeout=SECONDS)
 
@@ -79,18 +79,18 @@ def test_no_scope_begins_after_one_has_come_back_with_a_wish(
         if task.number == 1:
             with rig.database.write() as connection:
                 run = runs.by_key(connection, task.run_key)
-                steering.ask(connection, run, steering.Asked(asked, "erin", NOW))
+                controls.request(connection, run, controls.ControlRequest(asked, "erin", NOW))
         both.wait()
 
     pool.before = ask
     rig.fill(60)
     run = rig.drive()
-    assert run.state is {Ask.ABORT: State.ABORTED, Ask.PAUSE: State.PAUSED}[asked]
+    assert run.state is {Control.ABORT: State.ABORTED, Control.PAUSE: State.PAUSED}[asked]
     assert run.processed == 20
     assert sum(rig.handled().values()) == 20
     with rig.database.read() as connection:
-        assert steering.read(connection, run.id) is None
-    if asked is Ask.ABORT:
+        assert controls.read(connection, run.id) is None
+    if asked is Control.ABORT:
         assert run.not_reached == 40
         assert rig.ledger(run) == {"ok": 20, "not_reached": 40}
 
@@ -101,7 +101,7 @@ def test_a_wish_from_before_the_run_was_claimed_is_obeyed_before_any_scope(
     rig.fill(60)
     run = rig.claimed()
     with rig.database.write() as connection:
-        steering.ask(connection, run, steering.Asked(Ask.ABORT, "erin", NOW))
+        controls.request(connection, run, controls.ControlRequest(Control.ABORT, "erin", NOW))
     ended = rig.dispatcher().work(run)
     assert (ended.state, ended.processed, spy.calls) == (State.ABORTED, 0, [])
 
@@ -113,7 +113,7 @@ def test_a_run_asked_to_pause_while_it_is_planned_is_planned_anew_later(rig: Rig
     def ask(event: object) -> None:
         if event == events.Reached(run.run_id, "plan committed"):
             with rig.database.write() as connection:
-                steering.ask(connection, run, steering.Asked(Ask.PAUSE, "erin", NOW))
+                controls.request(connection, run, controls.ControlRequest(Control.PAUSE, "erin", NOW))
 
     rig.subscribers.append(ask)
     paused = rig.dispatcher().work(run)

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, insert
 
 from batchwright.engine import events
 from batchwright.engine.job import Finish, Scope
-from batchwright.engine.run import Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.run import Control, Run, State
+from batchwright.engine.store import controls, runs
 from tests.engine.jobs import Parcels, parcel
 from tests.engine.rig import NOW, Rig
 
@@ -187,10 +187,10 @@ def test_a_run_with_nothing_to_do_ends_in_the_transaction_of_its_plan(rig: Rig, 
     ]
 
 
-@pytest.mark.parametrize(("ask", "state"), [(Ask.PAUSE, State.PAUSED), (Ask.ABORT, State.ABORTED)])
-def test_a_run_with_nothing_to_do_obeys_before_it_ends(rig: Rig, ask: Ask, state: State) -> None:
+@pytest.mark.parametrize(("ask", "state"), [(Control.PAUSE, State.PAUSED), (Control.ABORT, State.ABORTED)])
+def test_a_run_with_nothing_to_do_obeys_before_it_ends(rig: Rig, ask: Control, state: State) -> None:
     rig.fill(0)
     run = rig.claimed(rig.submit())
     with rig.database.write() as connection:
-        steering.ask(connection, run, steering.Asked(ask, "erin", NOW))
+        controls.request(connection, run, controls.ControlRequest(ask, "erin", NOW))
     assert rig.dispatcher().work(run).state is state

@@ -6,7 +6,7 @@ import pytest
 
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.run_log import Place, Wanted, page
+from batchwright.engine.store.run_log import Place, RunQuery, page
 from batchwright.engine.store.scopes import PreviewPlace, preview_kinds, preview_page, preview_sums
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY
 from tests.engine.looks import AT, IN_ORDER, LOOKS, RUN_LISTS, planned
@@ -108,7 +108,7 @@ def test_sqlite_holds_the_runs_of_several_filters_against_keys_of_indexes_not_ag
     migrated_url: str,
 ) -> None:
     database = Database(migrated_url)
-    wanted = Wanted(with_errors=True, equal={"actor": "a", "job": "a"})
+    wanted = RunQuery(with_errors=True, equal={"actor": "a", "job": "a"})
     with database.read() as connection, planned(connection) as plans:
         page(connection, wanted, 20, None)
     database.close()

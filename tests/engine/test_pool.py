@@ -21,9 +21,9 @@ from batchwright.engine import events, worker
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.executors import Inline, Local, PoolUnavailable, Task, TaskResult, Work
 from batchwright.engine.pool import ProcessPool
-from batchwright.engine.run import Ask, Run, State
+from batchwright.engine.run import Control, Run, State
 from batchwright.engine.scope import Done
-from batchwright.engine.store import steering
+from batchwright.engine.store import controls
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.notify import listener_for
@@ -234,7 +234,7 @@ def test_an_aborted_run_begins_no_scope_after_those_in_flight(pooled: Rig, folde
             for number in (1, 2):
                 wait_for(folder / f"scope-{number}")
             with pooled.database.write() as connection:
-                steering.ask(connection, run, steering.Asked(Ask.ABORT, "erin", NOW))
+                controls.request(connection, run, controls.ControlRequest(Control.ABORT, "erin", NOW))
             for number in (1, 2):
                 (folder / f"hold-{number}").unlink()
 

@@ -12,7 +12,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Record, Scope, StartContext, Warn
 from batchwright.engine.run import State
 from batchwright.engine.store import runs
-from batchwright.engine.store.run_log import Wanted, page
+from batchwright.engine.store.run_log import RunQuery, page
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import run_selection
 from batchwright.engine.submit import SYNC_LIMIT, Request, stored_selection, submit
@@ -170,9 +170,9 @@ def test_runs_are_listed_newest_first_by_state_and_job(rig: Rig) -> None:
     rig.drive(first)
     with rig.database.read() as connection:
         assert {run.id for run in every_run(connection)} == {first.id, second.id, third.id}
-        assert [run.id for run in every_run(connection, Wanted(equal={"job": "parcels"}))] == [
+        assert [run.id for run in every_run(connection, RunQuery(equal={"job": "parcels"}))] == [
             third.id,
             first.id,
         ]
-        assert [run.id for run in every_run(connection, Wanted(states=(State.COMPLETED,)))] == [first.id]
-        assert [run.id for run in page(connection, Wanted(), 1)[0]] == [third.id]
+        assert [run.id for run in every_run(connection, RunQuery(states=(State.COMPLETED,)))] == [first.id]
+        assert [run.id for run in page(connection, RunQuery(), 1)[0]] == [third.id]

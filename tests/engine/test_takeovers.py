@@ -13,15 +13,15 @@ from sqlalchemy import update
 
 from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
-from batchwright.engine.executors import Apart
+from batchwright.engine.executors import Isolated
 from batchwright.engine.faults import ReadOnlyDatabase
 from batchwright.engine.job import Scope
 from batchwright.engine.job_code import passing_on
 from batchwright.engine.lease import take_over
-from batchwright.engine.limits import MAX_TAKEOVERS, TAKEOVERS_UNTIL_APART
+from batchwright.engine.limits import MAX_TAKEOVERS, TAKEOVERS_UNTIL_ISOLATED
 from batchwright.engine.pool import ProcessPool
-from batchwright.engine.run import Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.run import Control, Run, State
+from batchwright.engine.store import controls, runs
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import run as run_table
@@ -44,7 +44,7 @@ def deadly(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setenv("BATCHWRIGHT_LEASE_SECONDS", "0.5")
     monkeypatch.chdir(ROOT)
     rig = Rig(Database(migrated_url), [Deadly], clock=SystemClock())
-    rig.apart = Apart(lambda: ProcessPool((sys.executable, "-P", "-m", POOL), 1), rig.events)
+    rig.apart = Isolated(lambda: ProcessPool((sys.executable, "-P", "-m", POOL), 1), rig.events)
     return rig
 
 
@@ -116,13 +116,13 @@ def test_a_plan_and_every_scope_are_progress(rig: Rig) -> None:
     assert (ended.state, ended.processed) == (State.COMPLETED, 20)
 
 
-@pytest.mark.parametrize("asked", [None, Ask.PAUSE])
-def test_a_run_that_waits_again_is_counted_anew(rig: Rig, asked: Ask | None) -> None:
+@pytest.mark.parametrize("asked", [None, Control.PAUSE])
+def test_a_run_that_waits_again_is_counted_anew(rig: Rig, asked: Control | None) -> None:
     rig.fill(20)
     run = taken_over(rig, rig.claimed(), 3)
     if asked is not None:
         with rig.database.write() as connection:
-            steering.ask(connection, run, steering.Asked(asked, "erin", NOW))
+            controls.request(connection, run, controls.ControlRequest(asked, "erin", NOW))
     left = rig.dispatcher().work(run, lambda: True)
     assert left.state is (State.QUEUED if asked is None else State.PAUSED)
     assert (run.takeovers_without_progress, left.takeovers_without_progress) == (2, 0)
@@ -162,7 +162,7 @@ def test_a_record_that_ends_its_process_is_found_in_a_process_of_its_own(
 ) -> None:
     monkeypatch.setenv(DEADLY, bad)
     deadly.fill(9)
-    run = counted(deadly, planned(deadly, deadly.submit(job="deadly")), TAKEOVERS_UNTIL_APART)
+    run = counted(deadly, planned(deadly, deadly.submit(job="deadly")), TAKEOVERS_UNTIL_ISOLATED)
     ended = deadly.dispatcher().work(run)
     keys = [int(key) for key in bad.split()]
     assert (ended.state, ended.processed, ended.errored) == (State.COMPLETED, 9 - len(keys), len(keys))
@@ -177,16 +177,16 @@ def test_sound_records_are_simply_done_in_a_process_of_their_own(
 ) -> None:
     monkeypatch.setenv(DEADLY, "")
     deadly.fill(9)
-    run = counted(deadly, planned(deadly, deadly.submit(job="deadly")), TAKEOVERS_UNTIL_APART)
+    run = counted(deadly, planned(deadly, deadly.submit(job="deadly")), TAKEOVERS_UNTIL_ISOLATED)
     assert deadly.dispatcher().work(run).processed == 9
     assert set(deadly.handled().values()) == {1}
     deadly.database.close()
 
 
 def test_without_such_a_process_the_run_goes_on_in_line(rig: Rig) -> None:
-    rig.apart = Apart(lambda: ProcessPool((sys.executable, "-c", ""), 1), rig.events)
+    rig.apart = Isolated(lambda: ProcessPool((sys.executable, "-c", ""), 1), rig.events)
     rig.fill(20)
-    run = counted(rig, planned(rig), TAKEOVERS_UNTIL_APART)
+    run = counted(rig, planned(rig), TAKEOVERS_UNTIL_ISOLATED)
     assert rig.dispatcher().work(run).processed == 20
     (fell_back,) = [one for one in rig.published if isinstance(one, events.ExecutorFellBack)]
     assert (fell_back.executor, fell_back.instead) == ("apart", "inline")

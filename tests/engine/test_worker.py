@@ -14,8 +14,8 @@ from batchwright.engine import events
 from batchwright.engine.clock import SystemClock
 from batchwright.engine.job import Scope
 from batchwright.engine.lease import heartbeat_name
-from batchwright.engine.run import Ask, Run, State
-from batchwright.engine.store import queue, runs, steering
+from batchwright.engine.run import Control, Run, State
+from batchwright.engine.store import controls, queue, runs
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.notify import listener_for
@@ -181,7 +181,7 @@ def test_a_paused_run_holds_no_worker_and_no_slot(rig: Rig, spy: type[Parcels]) 
 
     def pause(scope: Scope) -> None:
         if scope.run.id == first.id and scope.number == 1:
-            steering.ask(scope.connection, scope.run, steering.Asked(Ask.PAUSE, "eve", NOW))
+            controls.request(scope.connection, scope.run, controls.ControlRequest(Control.PAUSE, "eve", NOW))
 
     spy.on_execute = staticmethod(pause)
     rig.max_active_runs = 1

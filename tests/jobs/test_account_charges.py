@@ -13,8 +13,8 @@ from sqlalchemy import update
 from batchwright.billing import tables
 from batchwright.operations.app import Application
 from batchwright.operations.billing.recalculation import list_account_charges
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.previews import run_preview
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.views import View
 from tests.jobs.charging import Fill, Write, charges, company, write
 from tests.jobs.rating import invoice, rate

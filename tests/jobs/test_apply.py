@@ -22,11 +22,11 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import delete_usage_inputs, edit_usage_input
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, run_preview
 from batchwright.operations.runs.retrying import retry_run
-from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.conftest import Open, Write

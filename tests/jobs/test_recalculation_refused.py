@@ -20,9 +20,9 @@ from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.recalculation import recalculation_offer
 from batchwright.operations.runs.batches import execute_batch
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import list_runs, show_run
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import StandingClock
 from tests.jobs.drafting import billing_rows

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from batchwright.operations.app import Application
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.looking import list_runs
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from tests.jobs.company import Company
 from tests.jobs.conftest import Write

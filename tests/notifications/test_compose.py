@@ -185,8 +185,8 @@ def test_mail_that_is_only_written_to_files_says_so() -> None:
 
 
 def test_only_four_facts_are_needed() -> None:
-    bare = {"run_id": "JR-00000042", "job": "sweep-up", "status": "Completed", "mode": "batch"}
-    message = made(bare, source())
+    bare_address = {"run_id": "JR-00000042", "job": "sweep-up", "status": "Completed", "mode": "batch"}
+    message = made(bare_address, source())
     assert message["Subject"] == "Sweep up completed: nothing processed (JR-00000042)"
     assert "The run ended before its records were counted." in text_of(message)
 

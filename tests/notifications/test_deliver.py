@@ -260,7 +260,7 @@ def test_mail_waits_for_the_repair_of_a_broken_template(
     assert sender.send_due().sent == 1
 
 
-def told_of(sender: Callable[[Events], Mailer]) -> list[Event]:
+def unreported(sender: Callable[[Events], Mailer]) -> list[Event]:
     """What is published while the mailer sends what is due."""
     told: list[Event] = []
     events = Events()
@@ -283,7 +283,7 @@ def test_a_mail_that_is_sent_is_told_of_after_its_mark(
         events.subscribe(look)
         return mailer(database, smtp(smtp_server), clock, events=events)
 
-    assert told_of(sender) == [
+    assert unreported(sender) == [
         Reached(mail.run_id, "mail claimed"),
         Reached(mail.run_id, "mail accepted"),
         Reached(mail.run_id, "mail marked"),
@@ -297,7 +297,7 @@ def test_a_mail_that_is_put_off_is_told_of_with_its_reason(
 ) -> None:
     (mail,) = add_mail(database, "jane@example.com")
     smtp_server.stop()
-    told = told_of(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    told = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
     assert told[0] == Reached(mail.run_id, "mail claimed")
     (put_off,) = [event for event in told if isinstance(event, MailDeferred)]
     assert (put_off.mail_id, put_off.reason) == (mail.mail_id, line(database).error)
@@ -307,7 +307,7 @@ def test_a_mail_that_is_refused_for_good_is_told_of_with_its_reason(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
     (mail,) = add_mail(database, "no address at all")
-    told = told_of(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    told = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
     assert told[-1] == MailFailed(mail.mail_id, mail.run_id, line(database).error or "")
 
 

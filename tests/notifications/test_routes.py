@@ -17,7 +17,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, retry_mail, retry_mails, send_due_mail
 from batchwright.operations.worker.digests import make_digests
-from batchwright.operations.worker.upkeep import Upkeep
+from batchwright.operations.worker.maintenance import Maintenance
 from tests.notifications.making import NOW, HandClock, add_run, facts
 from tests.support.smtp import SmtpServer
 
@@ -119,19 +119,19 @@ def test_mail_that_nobody_has_tried_for_a_day_is_told_of_once_a_day(
     recorded(service, "a@example.com")
     told: list[Event] = []
     service.events.subscribe(told.append)
-    upkeep = Upkeep(service, lambda: None)
+    maintenance = Maintenance(service, lambda: None)
     for _ in range(3):
-        upkeep._tell_of_untouched(service)
+        maintenance._log_untouched(service)
     assert told == []
     clock.move(timedelta(days=1))
     for _ in range(3):
-        upkeep._tell_of_untouched(service)
+        maintenance._log_untouched(service)
     assert sorted(told, key=str) == [
         MailUntouched("file", 1, "ML-00000002"),
         MailUntouched("smtp", 1, "ML-00000001"),
     ]
     clock.move(timedelta(days=1))
-    upkeep._tell_of_untouched(service)
+    maintenance._log_untouched(service)
     assert len(told) == 4
 
 

@@ -14,7 +14,7 @@ from batchwright.engine.store import schedules as schedule_store
 from batchwright.operations.acknowledging import acknowledge, read_acknowledgements, show_trouble
 from batchwright.operations.app import Application
 from batchwright.operations.mail import list_mail
-from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import add_schedule
 from tests.support.application import ACTOR, NOW

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, event
 
 from batchwright.config.settings import load_settings
 from batchwright.engine.errors import Refused
-from batchwright.operations import maintenance
+from batchwright.operations import database
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
-from batchwright.operations.maintenance import backup_database
+from batchwright.operations.database import backup_database
 from tests.support.application import ACTOR
 from tests.support.records import Books
 
@@ -152,13 +152,13 @@ def test_a_backup_that_is_killed_half_way_leaves_nothing_under_its_name(
 ) -> None:
     write(lambda books: books.usage_input(books.asset()))
     seen: list[bool] = []
-    copy = maintenance._copy
+    copy = database._copy
 
     def looking(*given: Any) -> None:
         copy(*given)
         seen.append((tmp_path / "copy.db").exists())
 
-    monkeypatch.setattr(maintenance, "_copy", looking)
+    monkeypatch.setattr(database, "_copy", looking)
     backup_database(app, tmp_path / "copy.db")
     assert seen == [False]
     whole = sqlite3.connect(tmp_path / "copy.db")

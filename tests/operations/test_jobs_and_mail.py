@@ -12,9 +12,9 @@ from batchwright.engine.job import BatchJob, Record
 from batchwright.notifications.outbox import LEFT_TO_OTHERS
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW
@@ -172,7 +172,7 @@ def without_it(
 ) -> Iterator[Application]:
     """Another process that cannot do `named`, after one that can has ended a run of it and sent no mail."""
     app.registry.add(Named)
-    submitted = submit_run(app, "named", {}, actor=ACTOR, here=True)
+    submitted = submit_run(app, "named", {}, actor=ACTOR, claim_here=True)
     app.dispatcher.work(submitted.claim.run)
     other = make_application(app.settings, clock=clock)
     if request.param is not None:

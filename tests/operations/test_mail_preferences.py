@@ -13,9 +13,9 @@ import pytest
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.users import add_user, disable_user, set_mail, set_role
+from batchwright.operations.address_book import address_book
 from batchwright.operations.app import Actor, Application, make_application
 from batchwright.operations.mail import list_mail, retry_mail, send_due_mail
-from batchwright.operations.people import people
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
@@ -152,7 +152,7 @@ def test_what_waits_for_a_digest_is_not_sent_by_itself(app: Application) -> None
 def test_a_disabled_user_s_login_name_maps_to_no_address(app: Application) -> None:
     choose(app, jane="always")
     with app.database.read() as connection:
-        assert people(connection, app.settings).addresses["u-jane"] == "jane@example.com"
+        assert address_book(connection, app.settings).addresses["u-jane"] == "jane@example.com"
     disable_user(app, "jane@example.com", actor=ACTOR)
     with app.database.read() as connection:
-        assert "u-jane" not in people(connection, app.settings).addresses
+        assert "u-jane" not in address_book(connection, app.settings).addresses

@@ -26,11 +26,11 @@ from batchwright.operations.billing.usage_inputs import (
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, show_mail
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run, drive_submitted, resume_run
 from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run
 from batchwright.operations.runs.previews import run_preview
 from batchwright.operations.runs.retrying import retry_run
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW, make_settings

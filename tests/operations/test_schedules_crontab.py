@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from batchwright.cli.commands.run import run as run_command
 from batchwright.engine.registry import Registry
 from batchwright.engine.schedule import ScheduleRequest
-from batchwright.operations.schedules.crontab import CrontabRefused, Line, option_of, read_crontab
+from batchwright.operations.schedules.crontab import CrontabLine, CrontabRefused, option_of, read_crontab
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
 NIGHTLY = '0 0 0 ? * * *  "Draft Rating Job"  draft-usage-rating'
@@ -237,7 +237,7 @@ class Own(BaseModel):
     notify: bool = False
 
 
-def read_own(line: str) -> list[Line]:
+def read_own(line: str) -> list[CrontabLine]:
     return read_crontab(line, lambda job: Own.model_json_schema())
 
 
@@ -322,7 +322,7 @@ _WORDS = st.sampled_from(
 @given(st.one_of(st.text(max_size=80), st.lists(_WORDS, max_size=12).map(" ".join)))
 def test_any_text_is_read_or_refused_line_by_line(text: str) -> None:
     refused: CrontabRefused | None = None
-    lines: list[Line] = []
+    lines: list[CrontabLine] = []
     try:
         lines = read_crontab(f"# a comment\n{text}", schema_of)
     except CrontabRefused as error:

@@ -32,8 +32,8 @@ from batchwright.notifications.tables import mail as mail_table
 from batchwright.operations.access.users import add_user, set_mail
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, send_due_mail, show_mail
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.looking import show_run
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.schedules.firing import submit_of_schedules
 from batchwright.operations.schedules.pings import refused_pings
 from batchwright.operations.schedules.schedules import add_schedule, remove_schedule, update_schedule

@@ -18,7 +18,7 @@ from batchwright.notifications.ping import PingFailed
 from batchwright.operations.access.users import add_user, disable_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, show_mail
-from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import (
     add_schedule,
@@ -88,7 +88,7 @@ def test_what_is_due_is_told_of_though_a_thousand_older_ones_are_open(app: Appli
     ]
     with app.database.write() as connection:
         late_checks.add(connection, [*later, check(schedule, -1, start_by=NOW)])
-    late_runs.tell(app)
+    late_runs.notify_late(app)
     assert [facts["late"] for facts in late_mail(app)] == ["not_run"]
 
 
@@ -176,7 +176,7 @@ def test_a_refused_time_is_told_of_once_though_nobody_asked_for_it_and_stands_in
     for _ in range(30):
         clock.sleep(60)
         firing.fire([schedule.id])
-        late_runs.tell(app)
+        late_runs.notify_late(app)
     told = [facts for facts in late_mail(app) if "refused" in facts["reason"]]
     assert [facts["late"] for facts in told] == ["not_run"]
     assert list_troubles(app)["N"].startswith("refused: ")
@@ -192,7 +192,7 @@ def test_the_third_time_overlapped_in_a_row_is_told_of_once_and_stands_in_the_li
     for _ in range(6):
         clock.sleep(60)
         firing.fire([schedule.id])
-        late_runs.tell(app)
+        late_runs.notify_late(app)
         said.append(len(late_mail(app)))
     assert said == [0, 0, 0, 1, 1, 1]
     (facts,) = late_mail(app)
@@ -210,7 +210,7 @@ def test_two_overlapped_and_then_a_run_are_nobodys_trouble(app: Application, clo
             firing.fire([schedule.id])
         run_id = next(fire["run_id"] for fire in list_fires(app, "N") if fire["run_id"])
         abort_run(app, run_id, actor=ACTOR)
-    late_runs.tell(app)
+    late_runs.notify_late(app)
     assert late_mail(app) == []
     clock.sleep(60)
     firing.fire([schedule.id])
@@ -232,7 +232,7 @@ def test_overlapped_times_are_counted_over_the_runs_that_overlap_them(
             following = submit_run(app, "draft-usage-rating", {}, actor=ACTOR).run_id
             abort_run(app, live, actor=ACTOR)
             live = following
-    late_runs.tell(app)
+    late_runs.notify_late(app)
     (facts,) = late_mail(app)
     assert facts["count"] == 3
 
@@ -245,7 +245,7 @@ def test_with_a_limit_each_range_is_told_of_once_and_the_third_time_not_again(
     for _ in range(6):
         clock.sleep(60)
         firing.fire([schedule.id])
-        late_runs.tell(app)
+        late_runs.notify_late(app)
     assert [facts["late"] for facts in late_mail(app)] == ["not_run"]
 
 

@@ -25,8 +25,8 @@ from batchwright.operations.actor import Unauthenticated
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, show_mail
 from batchwright.operations.tables import user_token
-from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
-from batchwright.operations.worker.upkeep import Upkeep
+from batchwright.operations.worker.expiring_tokens import notify_of_expiring_tokens
+from batchwright.operations.worker.maintenance import Maintenance
 from batchwright.testing.clock import FakeClock
 from tests.support.application import ACTOR, ADDRESS, NOW, make_settings
 
@@ -235,8 +235,8 @@ def test_a_user_is_told_once_fourteen_days_before_a_token_expires_whatever_mail_
         (datetime(2025, 1, 1, tzinfo=UTC), []),
     ):
         clock.sleep((day - clock.now()).total_seconds())
-        assert tell_of_expiring_tokens(worker) == len(news)
-        assert tell_of_expiring_tokens(worker) == 0
+        assert notify_of_expiring_tokens(worker) == len(news)
+        assert notify_of_expiring_tokens(worker) == 0
         expected += news
         assert told(worker) == expected
     worker.close()
@@ -249,9 +249,9 @@ def test_a_worker_s_upkeep_tells_of_a_token_that_expired_while_no_worker_looked(
     url = app.database.url.render_as_string(hide_password=False)
     worker = make_application(make_settings(url, tmp_path), clock=FakeClock(NOW + timedelta(days=400)))
     looks: list[None] = []
-    upkeep = Upkeep(worker, lambda: looks.append(None))
-    upkeep.start()
-    assert upkeep.stop()
+    maintenance = Maintenance(worker, lambda: looks.append(None))
+    maintenance.start()
+    assert maintenance.stop()
     assert len(looks) == 1
     assert told(worker) == [(JANE, "year", True)]
     worker.close()
@@ -264,7 +264,7 @@ def test_of_several_workers_one_tells(app: Application, tmp_path: Path) -> None:
     later = FakeClock(NOW + timedelta(days=360))
     workers = [make_application(make_settings(url, tmp_path), clock=later) for _ in range(3)]
     with ThreadPoolExecutor(len(workers)) as pool:
-        assert sum(pool.map(tell_of_expiring_tokens, workers)) == 1
+        assert sum(pool.map(notify_of_expiring_tokens, workers)) == 1
     for worker in workers:
         worker.close()
     assert told(app) == [(JANE, "year", False)]

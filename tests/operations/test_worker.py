@@ -29,8 +29,8 @@ from batchwright.operations.runs.driving import drive_run, drive_submitted, resu
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
-from batchwright.operations.worker.background_loop import NewsLoop
-from batchwright.operations.worker.upkeep import Upkeep
+from batchwright.operations.worker.background_loop import BackgroundLoop
+from batchwright.operations.worker.maintenance import Maintenance
 from batchwright.operations.worker.worker import WorkerProcess
 from batchwright.testing.clock import StandingClock
 from tests.operations.working import JOB, WAIT, ended_without_its_mail, wait_for, working
@@ -86,7 +86,7 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
     app: Application, other: Application, clock: StandingClock, sync: bool
 ) -> None:
     mode = "sync" if sync else "batch"
-    submitted = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, here=True)
+    submitted = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, claim_here=True)
     acts = [lambda: drive_submitted(other, submitted)]
     clock.meanwhile = lambda: acts.pop()() if acts else None
     seen: list[tuple[str, int]] = []
@@ -103,12 +103,12 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
 def test_a_run_whose_process_dies_while_it_is_followed_is_gone_on_with_here(
     app: Application, other: Application
 ) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True).run_id
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim_here=True).run_id
     assert drive_run(app, run_id)["status"] == "Completed"
 
 
 def test_who_stops_following_gets_the_run_as_it_stands(app: Application, other: Application) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, here=True).run_id
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim_here=True).run_id
     assert drive_run(app, run_id, lambda: True)["status"] == "Preparing"
 
 
@@ -137,7 +137,7 @@ def test_a_worker_goes_on_while_sealing_fails(
     def broken(_: Application) -> int:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("batchwright.operations.worker.upkeep.seal_committed", broken)
+    monkeypatch.setattr("batchwright.operations.worker.maintenance.seal_committed", broken)
     run_id = submit_run(app, JOB, {}, actor=ACTOR).run_id
     with working(other):
         wait_for(lambda: show_run(app, run_id)["status"] == "Completed")
@@ -190,8 +190,12 @@ def test_two_workers_whose_schema_is_upgraded_hand_their_run_back_and_stop(
 
 @pytest.mark.parametrize(
     ("owner", "duty", "name"),
-    [(Scheduler, "run", "schedules"), (NewsLoop, "_loop", "mail"), (Upkeep, "_loop", "upkeep")],
-    ids=["schedules", "mail", "upkeep"],
+    [
+        (Scheduler, "run", "schedules"),
+        (BackgroundLoop, "_loop", "mail"),
+        (Maintenance, "_loop", "maintenance"),
+    ],
+    ids=["schedules", "mail", "maintenance"],
 )
 @pytest.mark.parametrize(
     "raised", [RuntimeError("no more memory"), SystemExit("done")], ids=["raises", "exits"]

@@ -92,7 +92,7 @@ def test_a_mail_that_somebody_keeps_keeps_no_other_mail(app: Application, other:
 
 def ended_without_its_mail_of(app: Application) -> str:
     """The mail that waits of one more run."""
-    app.dispatcher.work(submit_run(app, JOB, {}, actor=ACTOR, here=True).claim.run)
+    app.dispatcher.work(submit_run(app, JOB, {}, actor=ACTOR, claim_here=True).claim.run)
     mail_id: str = list_mail(app)[0]["mail_id"]
     return mail_id
 
@@ -206,7 +206,7 @@ def test_a_worker_ends_while_somebody_keeps_writing(app: Application, other: App
             connection.exec_driver_sql("SELECT 1")  # begins immediately, past the turnstile
             assert seconds_to_end(process) < SECONDS_TO_END / 2
     for thread in threading.enumerate():
-        if thread.name == "upkeep":  # left under way, as the worker says: nobody keeps it now
+        if thread.name == "maintenance":  # left under way, as the worker says: nobody keeps it now
             thread.join(WAIT)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from batchwright.engine.run import Run
-from batchwright.engine.store.run_log import Wanted, page
+from batchwright.engine.store.run_log import RunQuery, page
 
 
-def every_run(connection: Connection, wanted: Wanted | None = None) -> list[Run]:
+def every_run(connection: Connection, wanted: RunQuery | None = None) -> list[Run]:
     """The runs, newest first."""
-    return page(connection, wanted or Wanted(), 1_000_000)[0]
+    return page(connection, wanted or RunQuery(), 1_000_000)[0]

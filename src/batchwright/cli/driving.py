@@ -9,9 +9,9 @@ from typing import Literal
 
 import click
 
-from batchwright.cli.answers import drop_further_output, say, write_json, write_rows
 from batchwright.cli.exits import DONE, exit_code_of
 from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt, StoppedAtOnce
+from batchwright.cli.output import drop_further_output, say, write_json, write_rows
 from batchwright.cli.progress import shown_progress
 from batchwright.cli.run_views import OUTCOME_COLUMNS, mail_result, run_result
 from batchwright.cli.verbosity import Verbosity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 
-from batchwright.cli.answers import printable
+from batchwright.cli.output import printable
 
 HEADERS = ("From", "To", "Subject")
 

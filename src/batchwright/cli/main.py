@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
-from batchwright.cli.answers import AnswerCutOff, drop_further_output, say, write_json
 from batchwright.cli.exits import DONE, FAILED, INTERRUPTED, REFUSED
 from batchwright.cli.groups import LazyGroup, timeout_option
 from batchwright.cli.interrupt import StoppedAtOnce
+from batchwright.cli.output import AnswerCutOff, drop_further_output, say, write_json
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.stderr import make_stderr_unfailing
 

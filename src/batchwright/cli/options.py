@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batchwright.cli.answers import Format
+from batchwright.cli.output import Format
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from batchwright.cli.answers import Column
+from batchwright.cli.output import Column
 from batchwright.operations.runs.parameters import Schema, choices_of
 
 COLUMNS = (

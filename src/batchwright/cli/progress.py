@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from batchwright.cli.answers import say
+from batchwright.cli.output import say
 from batchwright.config.texts import clean, clean_line
 from batchwright.engine.claim import OnProgress, ignore_progress
 from batchwright.engine.clock import Clock

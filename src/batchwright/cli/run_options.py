@@ -51,7 +51,7 @@ class RunOptions:
     as_json: bool
 
     @property
-    def here(self) -> bool:
+    def claim_here(self) -> bool:
         """Whether the run is driven here."""
         return self.way != "enqueue"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchwright.cli import show
-from batchwright.cli.answers import Coloured, Column, Line, Row, printable
 from batchwright.cli.exits import DONE, FAILED, WITH_ERRORS, exit_code_of
+from batchwright.cli.output import Coloured, Column, Line, Row, printable
 from batchwright.config.settings import Settings
 from batchwright.notifications.humanize import months
 
@@ -32,10 +32,10 @@ LOG_COLUMNS = (
     Column("duration_seconds", "Duration", numeric=True, show=show.duration),
 )
 COUNT_COLUMNS = (
-    Column("total", "Total", numeric=True, spare=True),
-    Column("processed", "Processed", numeric=True, spare=True),
-    Column("errored", "Errored", numeric=True, spare=True),
-    Column("skipped", "Skipped", numeric=True, spare=True),
+    Column("total", "Total", numeric=True, optional=True),
+    Column("processed", "Processed", numeric=True, optional=True),
+    Column("errored", "Errored", numeric=True, optional=True),
+    Column("skipped", "Skipped", numeric=True, optional=True),
 )
 OUTCOME_COLUMNS = (
     Column("record_id", "Record"),

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from batchwright.cli import show as shown
-from batchwright.cli.answers import Column
+from batchwright.cli.output import Column
 from batchwright.operations.schedules.changes import spec_view
 from batchwright.operations.schedules.files import Difference
 from batchwright.operations.views import View

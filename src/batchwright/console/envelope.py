@@ -61,7 +61,7 @@ class Envelope:
             problem = await exchange.run(self._app)
         if problem is not None and exchange.status is None:
             await problem.response(exchange.request_id)(scope, receive, exchange.send)
-        exchange.tell()
+        exchange.record()
 
     def _refusal(self, exchange: _Exchange) -> Problem | None:
         host = _without_port(exchange.headers.get("host", ""))
@@ -136,7 +136,7 @@ class _Exchange:
             headers={"Connection": "close"},
         )
 
-    def tell(self) -> None:
+    def record(self) -> None:
         """The line of the access log. The query is left out: it may hold what is nobody's business."""
         client = self._scope.get("client")
         log.info(

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from starlette.requests import Request
 
-from batchwright.engine.store import steering
+from batchwright.engine.store import controls
 from batchwright.engine.store.notify import RUNS, Listener, listener_for
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.actor import Actor
@@ -41,15 +41,15 @@ log = structlog.get_logger()
 class Seen:
     """A run as all who waited for it are shown it: its version, and the JSON value encoded."""
 
-    version: steering.Version | None
+    version: controls.Version | None
     body: bytes
 
 
 @dataclass(eq=False)
 class _Waiter:
     actor: Actor
-    seen: steering.Version | None
-    told: asyncio.Future[Seen | None]
+    seen: controls.Version | None
+    reply: asyncio.Future[Seen | None]
     late: bool = False
     """Whether it has waited long enough, and takes the run as it is."""
 
@@ -70,13 +70,13 @@ class RunWatch:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    def version(self, run_id: str) -> steering.Version | None:
+    def version(self, run_id: str) -> controls.Version | None:
         """The version of a run now; ``None`` where there is none of that id."""
         with self._app.database.read_autocommit() as connection:
-            return steering.version(connection, run_id)
+            return controls.version(connection, run_id)
 
     async def changed(
-        self, request: Request, actor: Actor, run_id: str, seen: steering.Version | None, seconds: float
+        self, request: Request, actor: Actor, run_id: str, seen: controls.Version | None, seconds: float
     ) -> Seen | None:
         """The run when it is at another version than was seen, or after so many seconds.
 
@@ -90,12 +90,12 @@ class RunWatch:
         self._add(run_id, waiter)
         try:
             for until in (min(seconds, MOST_SECONDS), SECONDS_BETWEEN_LOOKS):
-                either: set[asyncio.Future[Any]] = {waiter.told, gone}
+                either: set[asyncio.Future[Any]] = {waiter.reply, gone}
                 done, _ = await asyncio.wait(either, timeout=until, return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     break
                 self._make_late(waiter)
-            return waiter.told.result() if waiter.told.done() else None
+            return waiter.reply.result() if waiter.reply.done() else None
         finally:
             gone.cancel()
             self._remove(run_id, waiter)
@@ -160,19 +160,19 @@ class RunWatch:
         with self._lock:
             wanted = list(self._waiting)
         with self._app.database.read_autocommit() as connection:
-            versions = steering.versions(connection, wanted)
+            versions = controls.versions(connection, wanted)
         for run_id in wanted:
             version = versions.get(run_id)
             with self._lock:
                 to_tell = [
                     waiter
                     for waiter in self._waiting.get(run_id, ())
-                    if not waiter.told.done() and (waiter.late or waiter.seen != version)
+                    if not waiter.reply.done() and (waiter.late or waiter.seen != version)
                 ]
             if to_tell:
                 self._tell(run_id, version, to_tell)
 
-    def _tell(self, run_id: str, version: steering.Version | None, waiters: list[_Waiter]) -> None:
+    def _tell(self, run_id: str, version: controls.Version | None, waiters: list[_Waiter]) -> None:
         """Read the run once, and tell those who may see it. The version is the older of the two: no change is lost."""
         try:
             view, permitted = show_run_to(self._app, run_id, {waiter.actor for waiter in waiters})
@@ -183,10 +183,10 @@ class RunWatch:
             self._release(waiters)
             return
         shown = Seen(version, encoded(view))
-        _answer([(waiter.told, shown if waiter.actor in permitted else None) for waiter in waiters])
+        _answer([(waiter.reply, shown if waiter.actor in permitted else None) for waiter in waiters])
 
     def _release(self, waiters: Iterable[_Waiter]) -> None:
-        _answer([(waiter.told, None) for waiter in waiters])
+        _answer([(waiter.reply, None) for waiter in waiters])
 
 
 Answers = list[tuple["asyncio.Future[Seen | None]", Seen | None]]

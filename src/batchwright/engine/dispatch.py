@@ -31,7 +31,7 @@ from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
 from batchwright.engine.standby import Standby
-from batchwright.engine.store import runs, scopes, steering
+from batchwright.engine.store import controls, runs, scopes
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 
@@ -50,8 +50,8 @@ class Dispatcher:
     """Drives runs in this process.
 
     ``announce`` is called in the transaction that ends a run: the outbox, given by the composition root.
-    ``executor`` executes the scopes, but those of runs that live in their caller's thread, and ``apart`` those of runs
-    whose owners have died of them. ``zone`` is that of the business day, for runs that follow others.
+    ``executor`` executes the scopes, but those of runs that live in their caller's thread, and ``isolated`` those of
+    runs whose owners have died of them. ``zone`` is that of the business day, for runs that follow others.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Dispatcher:
         lease_seconds: float,
         max_active_runs: int,
         executor: Executor | None = None,
-        apart: Executor | None = None,
+        isolated: Executor | None = None,
         zone: tzinfo = UTC,
     ) -> None:
         self._database = database
@@ -73,7 +73,7 @@ class Dispatcher:
         self._clock = clock
         self._events = events
         self._executor = executor or Inline()
-        self._apart = apart or Inline()
+        self._isolated = isolated or Inline()
         self._lease_seconds = lease_seconds
         self.endings = Endings(
             registry=registry, announce=announce, clock=clock, max_active_runs=max_active_runs
@@ -100,7 +100,7 @@ class Dispatcher:
             events=events,
             chance=self._chance,
             executor=self._executor,
-            apart=self._apart,
+            isolated=self._isolated,
         )
         self._active: dict[int, Run] = {}
 
@@ -163,7 +163,7 @@ class Dispatcher:
         (on PostgreSQL), nor for a process of ours that is stopped.
         """
         self._executor.end_stopped()
-        self._apart.end_stopped()
+        self._isolated.end_stopped()
         for run in list(self._active.values()):
             self._leases.cancel_waits(run.id, run.fence)
 
@@ -180,7 +180,7 @@ class Dispatcher:
     def _steps(self, run: Run, session: RunSession, stop: Stop) -> Run:
         try:
             # Who interrupted it before may have done so again: what is asked comes before anything of the job's.
-            if run.fence > 1 and self._with_retries(lambda: self._asked(run), stop) is not None:
+            if run.fence > 1 and self._with_retries(lambda: self._requested(run), stop) is not None:
                 return self._with_retries(lambda: self._finishing.leave(run, session), stop)
             if run.takeovers_without_progress >= MAX_TAKEOVERS:
                 raise GivenUp(self._with_retries(lambda: self._where(run), stop))
@@ -208,9 +208,9 @@ class Dispatcher:
                 log.error("the run raised an exception", error=reason, traceback=fault.traceback)
             return self._with_retries(lambda: self._finishing.fail(run, session, reason), stop)
 
-    def _asked(self, run: Run) -> steering.Asked | None:
+    def _requested(self, run: Run) -> controls.ControlRequest | None:
         with self._database.read_autocommit() as connection:
-            return steering.read(connection, run.id)
+            return controls.read(connection, run.id)
 
     def _where(self, run: Run) -> str:
         """Where the owners of a run have died, for people."""

@@ -18,8 +18,8 @@ from batchwright.engine.job import Warn
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.queue import fill_slots
 from batchwright.engine.registry import Registry
-from batchwright.engine.run import ACTIVE, Ask, Run, State, Totals
-from batchwright.engine.store import runs, scopes, steering
+from batchwright.engine.run import ACTIVE, Control, Run, State, Totals
+from batchwright.engine.store import controls, runs, scopes
 from batchwright.engine.submit import stored_selection
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Endings:
             owner=None,
             ended_at=self._clock.now(),
         )
-        steering.forget(connection, run.id)  # after the move: nobody can ask any more
+        controls.clear(connection, run.id)  # after the move: nobody can ask any more
         self._announce_safely(connection, ended)
         fill_slots(connection, self._max_active_runs)
         return ended
@@ -98,7 +98,7 @@ class Endings:
     def pause(self, connection: Connection, run: Run) -> Run:
         """Let the run stand still without a process and without a slot."""
         runs.move(connection, run, State.PAUSED, owner=None, **runs.NO_TAKEOVERS)
-        steering.forget(connection, run.id)
+        controls.clear(connection, run.id)
         fill_slots(connection, self._max_active_runs)
         return runs.by_key(connection, run.id)
 
@@ -109,12 +109,12 @@ class Endings:
         when that was done before, in a transaction whose COMMIT lost its connection.
         """
         run = runs.by_key(connection, run.id)
-        asked = steering.read(connection, run.id)
-        if run.state not in ACTIVE or asked is None:
+        requested = controls.read(connection, run.id)
+        if run.state not in ACTIVE or requested is None:
             return run
-        if asked.asked is Ask.PAUSE:
+        if requested.control is Control.PAUSE:
             return self.pause(connection, run)
-        return self.abort(connection, run, asked.actor, names_records=names_records)
+        return self.abort(connection, run, requested.actor, names_records=names_records)
 
     def _announce_safely(self, connection: Connection, run: Run) -> None:
         """Mail never decides: a run also ends when its mail cannot be recorded, and says so in a warning."""

@@ -20,7 +20,7 @@ import structlog
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, TransactionEnded
 from batchwright.engine.events import Event, Events
-from batchwright.engine.run import Ask, Run
+from batchwright.engine.run import Control, Run
 from batchwright.engine.scope import Done
 
 TICK_SECONDS = 0.1
@@ -57,12 +57,12 @@ class Task(NamedTuple):
 class TaskResult(NamedTuple):
     """What another process answers to a task: what the scope came to, or else why not, and the events of it.
 
-    ``asked`` is why it was not begun, ``refused`` why such a process cannot work for us at all, ``ended_in`` where the
-    job ended its transaction. With nothing of these the scope could not be done there.
+    ``requested`` is why it was not begun, ``refused`` why such a process cannot work for us at all, ``ended_in`` where
+    the job ended its transaction. With nothing of these the scope could not be done there.
     """
 
     done: Done | None = None
-    asked: Ask | None = None
+    requested: Control | None = None
     fence_lost: bool = False
     refused: str | None = None
     ended_in: str | None = None
@@ -126,7 +126,7 @@ class LocalPool(WorkerPool, Protocol):
 class Work:
     """The scopes that a run has left.
 
-    ``run_inline`` executes one in the thread of the caller; ``stop`` says when to begin no more, and ``asked`` what
+    ``run_inline`` executes one in the thread of the caller; ``stop`` says when to begin no more, and ``requested`` what
     somebody wants of the run, once a scope has come back with it. ``keys_of`` looks up the keys of a scope's records.
     """
 
@@ -134,7 +134,7 @@ class Work:
     pending: deque[Task]
     run_inline: Callable[[Task], Done]
     stop: Callable[[], bool]
-    asked: Ask | None = None
+    requested: Control | None = None
     keys_of: Callable[[Task], Sequence[int]] = lambda task: ()
     deaths: Counter[int] = field(default_factory=Counter)
     """By the number of the scope."""
@@ -144,7 +144,7 @@ class Work:
     @property
     def stopping(self) -> bool:
         """No further scope may begin."""
-        return self.asked is not None or self.stop()
+        return self.requested is not None or self.stop()
 
     @property
     def may_begin(self) -> bool:
@@ -155,7 +155,7 @@ class Work:
         """Execute the next scope in the thread of the caller."""
         done = self.run_inline(self.pending[0])
         self.pending.popleft()
-        self.asked = done.asked
+        self.requested = done.requested
         return done
 
     def requeue(self, tasks: Iterable[Task]) -> None:
@@ -244,7 +244,7 @@ class Local:
             self._events.publish(events.ExecutorFellBack(work.run.run_id, "local", "inline", str(error)))
 
 
-class Apart:
+class Isolated:
     """Executes scopes in one process that may die of them, so that the record which it dies of is found.
 
     For a run whose owners have died, one after another. ``start`` is called for such a process, which ends with the
@@ -341,8 +341,8 @@ class InFlight:
         if future.cancelled() or future.exception() is not None:
             return
         done = future.result().done
-        if done is not None and done.asked is not None:
-            self._work.asked = done.asked
+        if done is not None and done.requested is not None:
+            self._work.requested = done.requested
             self._cancel()
 
     def _cancel(self) -> None:
@@ -377,8 +377,8 @@ class InFlight:
         if result.refused is not None:
             self._work.requeue([task])
             raise PoolUnavailable(result.refused)
-        self._work.asked = self._work.asked or result.asked
-        if result.asked is not None:
+        self._work.requested = self._work.requested or result.requested
+        if result.requested is not None:
             self._work.requeue([task])
             return None
         if result.done is None and self._work.stopping:
@@ -386,7 +386,7 @@ class InFlight:
             return None
         # What went wrong elsewhere goes wrong here as well, and is raised as what it is.
         done = result.done or self._work.run_inline(task)
-        self._work.asked = self._work.asked or done.asked
+        self._work.requested = self._work.requested or done.requested
         return done
 
     def _blame(self, task: Task, died: ProcessDied) -> None:

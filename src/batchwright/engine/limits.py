@@ -13,7 +13,7 @@ from batchwright.engine.run import Run
 from batchwright.engine.scope import Done
 from batchwright.engine.store import scopes
 
-TAKEOVERS_UNTIL_APART = 3
+TAKEOVERS_UNTIL_ISOLATED = 3
 """After so many in a row without one more scope the next owner leaves the scopes to a process that may die of them."""
 MAX_TAKEOVERS = 6
 """After so many the run fails."""

@@ -20,7 +20,7 @@ from batchwright.engine.plan import Ascent, GivenTwice, first_twice, split_into_
 from batchwright.engine.preview_check import check_preview
 from batchwright.engine.run import Run, State
 from batchwright.engine.scope import RunSession
-from batchwright.engine.store import runs, scopes, steering
+from batchwright.engine.store import controls, runs, scopes
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.lending import lent
 from batchwright.engine.submit import stored_selection
@@ -75,23 +75,25 @@ class Preparing:
             return True
         with self._database.read() as connection:
             preview = runs.by_key(connection, run.preview_key)
-        return check_preview(self._database, self._clock, preview, job, lambda: stop() or self._is_asked(run))
+        return check_preview(
+            self._database, self._clock, preview, job, lambda: stop() or self._is_requested(run)
+        )
 
-    def _is_asked(self, run: Run) -> bool:
+    def _is_requested(self, run: Run) -> bool:
         with self._database.read_autocommit() as connection:
-            return steering.read(connection, run.id) is not None
+            return controls.read(connection, run.id) is not None
 
     def _plan(
         self, run: Run, session: RunSession, planned: Iterator[scopes.PlannedScope], stop: Stop
     ) -> Plan | None:
         """Store the scopes, committed in portions. ``None`` when something asks to stop between two of them."""
-        plan, asked = Plan(), None
+        plan, requested = Plan(), None
         keys, groups = Ascent(), Ascent()
         while portion := list(islice(planned, SCOPES_PER_PLANNING_COMMIT)):
-            if asked is not None or (plan.scopes and stop()):
+            if requested is not None or (plan.scopes and stop()):
                 return None
             with session.transaction() as connection:
-                asked = runs.hold_fence(connection, run)
+                requested = runs.hold_fence(connection, run)
                 if not plan.scopes:
                     self._begin_plan(connection, run)
                 scopes.insert_scopes(connection, run.id, portion)

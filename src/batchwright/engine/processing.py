@@ -17,10 +17,15 @@ from batchwright.engine.events import Events
 from batchwright.engine.executors import Executor, Inline, Task, Work
 from batchwright.engine.faults import is_transient, reason_of
 from batchwright.engine.job import BatchJob
-from batchwright.engine.limits import TAKEOVERS_UNTIL_APART, SameFaultCheck, check_ceiling, same_fault_so_far
-from batchwright.engine.run import Ask, Run
+from batchwright.engine.limits import (
+    TAKEOVERS_UNTIL_ISOLATED,
+    SameFaultCheck,
+    check_ceiling,
+    same_fault_so_far,
+)
+from batchwright.engine.run import Control, Run
 from batchwright.engine.scope import Done, RunSession, ScopeRunner
-from batchwright.engine.store import scopes, steering
+from batchwright.engine.store import controls, scopes
 from batchwright.engine.store.database import Database
 
 log = structlog.get_logger()
@@ -31,12 +36,12 @@ class Progress(NamedTuple):
 
     pending: list[tuple[int, int]]
     done: scopes.DoneCounts
-    asked: Ask | None
+    requested: Control | None
 
 
 class Processing:
-    """Has the scopes of runs executed: by ``executor``, in the caller's thread for runs that live there, and ``apart``
-    for runs whose owners have died of them.
+    """Has the scopes of runs executed: by ``executor``, in the caller's thread for runs that live there, and
+    ``isolated`` for runs whose owners have died of them.
     """
 
     def __init__(
@@ -47,22 +52,22 @@ class Processing:
         events: Events,
         chance: random.Random,
         executor: Executor,
-        apart: Executor,
+        isolated: Executor,
     ) -> None:
         self._database = database
         self._clock = clock
         self._events = events
         self._chance = chance
         self._executor = executor
-        self._apart = apart
+        self._isolated = isolated
         self._inline = Inline()
 
     def progress(self, run: Run) -> Progress:
         """How far a run is."""
         with self._database.read() as connection:
-            asked = steering.read(connection, run.id)
+            requested = controls.read(connection, run.id)
             pending, done = scopes.pending(connection, run.id), scopes.done_counts(connection, run.id)
-            return Progress(pending, done, None if asked is None else asked.asked)
+            return Progress(pending, done, None if requested is None else requested.control)
 
     def drive(self, run: Run, job: BatchJob, progress: Progress, session: RunSession, stop: Stop) -> bool:
         """Have executed what is pending. False when something asked to stop before it all was."""
@@ -78,7 +83,7 @@ class Processing:
             pending=tasks,
             run_inline=lambda task: runner.execute(task.scope_key, task.number, dict(task.deadly)),
             stop=stop,
-            asked=progress.asked,
+            requested=progress.requested,
             keys_of=self._keys_of,
         )
         same_fault = self._same_fault(run, progress.done)
@@ -95,7 +100,7 @@ class Processing:
                 raise
             log.warning("scope left to whoever goes on with the run", reason=reason_of(error))
             return False
-        return work.asked is None and not work.pending
+        return work.requested is None and not work.pending
 
     def _same_fault(self, run: Run, done: scopes.DoneCounts) -> SameFaultCheck:
         if not done.records or done.records > done.errored:
@@ -104,8 +109,8 @@ class Processing:
             return same_fault_so_far(connection, run)
 
     def _executor_of(self, run: Run) -> Executor:
-        if run.takeovers_without_progress >= TAKEOVERS_UNTIL_APART:
-            return self._apart
+        if run.takeovers_without_progress >= TAKEOVERS_UNTIL_ISOLATED:
+            return self._isolated
         return self._inline if run.in_caller else self._executor
 
     def _keys_of(self, task: Task) -> Sequence[int]:

@@ -29,7 +29,7 @@ class State(StrEnum):
     ABORTED = "Aborted"
 
 
-class Ask(StrEnum):
+class Control(StrEnum):
     """A request that is stored with a run. The process of an active run carries out `abort` and `pause` once the scopes
     in flight have ended; `hold` keeps a paused run paused until an administrator resumes it.
     """

@@ -27,7 +27,7 @@ from batchwright.engine.errors import FenceLost, PreviewOutdated, Raised, Transa
 from batchwright.engine.events import Events, Point
 from batchwright.engine.job import ENDED_PROCESS, UNFORESEEN, BatchJob, Outcome, Scope
 from batchwright.engine.job_code import JOB_CODE, check_done
-from batchwright.engine.run import Ask, Run
+from batchwright.engine.run import Control, Run
 from batchwright.engine.store import leases, runs, scopes
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import Session
@@ -45,7 +45,7 @@ class Done:
     ok: int
     errored: int
     skipped: int
-    asked: Ask | None = None
+    requested: Control | None = None
     seconds: float = 0.0
     fault: str | None = None
     """What each of its records has raised, where that is one and the same."""
@@ -336,10 +336,10 @@ class ScopeRunner:
             "about": attribution.encode(scope.customers, scope.months),
             "done_at": self.clock.now(),
         }
-        asked = runs.hold_fence(connection, self.run)
+        requested = runs.hold_fence(connection, self.run)
         if not scopes.mark_done(connection, stored.id, values):
             raise _DoneElsewhere
-        return replace(done, asked=asked)
+        return replace(done, requested=requested)
 
     def _reached(self, point: Point, number: int) -> None:
         self.events.publish(events.Reached(self.run.run_id, point, number))

@@ -34,7 +34,7 @@ def by_preference(
     """
     by_choice: dict[str, list[str | None]] = {choice: [] for choice in CHOICES}
     for recipient in recipients:
-        choice = ALWAYS if recipient is None else choices.get(bare(recipient), ALWAYS)
+        choice = ALWAYS if recipient is None else choices.get(bare_address(recipient), ALWAYS)
         by_choice[ALWAYS if choice == ERRORS and in_trouble else choice].append(recipient)
     return ByPreference(by_choice[ALWAYS], by_choice[DIGEST])
 
@@ -44,7 +44,7 @@ def in_trouble(facts: Mapping[str, Any]) -> bool:
     return bool(facts["status"] != "Completed" or facts.get("errored") or facts.get("not_reached"))
 
 
-def bare(address: str) -> str:
+def bare_address(address: str) -> str:
     """The address alone in lower case: `jane@example.com` of `Jane Doe <Jane@Example.com>`."""
     try:
         return parse_address(address).addr_spec.lower()

@@ -25,7 +25,7 @@ from batchwright.notifications.addresses import parse_address, recipients
 from batchwright.notifications.preferences import by_preference, in_trouble, next_midnight
 from batchwright.notifications.records import SHOWN
 from batchwright.operations import views
-from batchwright.operations.people import people
+from batchwright.operations.address_book import address_book
 from batchwright.operations.run_view import view_of
 
 KIND = "run_ended"
@@ -47,12 +47,12 @@ class Announcer:
 
         The actor's is left out where the run says so (synchronous and dry runs).
         """
-        known = people(connection, self._settings)
+        known = address_book(connection, self._settings)
         addressed = recipients(run.actor, known.addresses, run.notify, run.mail_actor)
         if not addressed:
             return
         facts = self._facts_safely(connection, run)
-        record_wanted(
+        record_by_preference(
             connection,
             self._settings,
             known.choices,
@@ -83,7 +83,7 @@ class Announcer:
         return {
             **view_of(connection, run, self._clock.now()),
             **_restated(connection, run),
-            **self._words_of_job(run.job),
+            **self._texts_of_job(run.job),
             **self._surroundings(),
         }
 
@@ -95,7 +95,7 @@ class Announcer:
             "mail_only_to_files": self._settings.mail.transport == "file",
         }
 
-    def _words_of_job(self, name: str) -> dict[str, str]:
+    def _texts_of_job(self, name: str) -> dict[str, str]:
         # A run also ends, as Failed, when its job can no longer be loaded; its mail must not fail for that.
         try:
             job = self._registry.get(name)
@@ -121,7 +121,7 @@ def _restated(connection: Connection, run: Run) -> dict[str, Any]:
     }
 
 
-def record_wanted(
+def record_by_preference(
     connection: Connection,
     settings: Settings,
     choices: Mapping[str, str],
@@ -136,7 +136,7 @@ def record_wanted(
     """Record a mail for each recipient who wants it, some for their digest; in the caller's transaction.
 
     Args:
-        choices: what each chose, by bare address, as `batchwright.operations.people.people` gives them.
+        choices: what each chose, by bare address, as `batchwright.operations.address_book.address_book` gives them.
         in_trouble: whether it tells of trouble, for those who want no other mail.
     """
     at_once, in_digest = by_preference(recipients, choices, in_trouble=in_trouble)

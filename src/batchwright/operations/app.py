@@ -20,7 +20,7 @@ from batchwright.engine.dispatch import Dispatcher
 from batchwright.engine.errors import Refused
 from batchwright.engine.event_log import EventLog
 from batchwright.engine.events import Events
-from batchwright.engine.executors import Apart, Executor, Inline, Local
+from batchwright.engine.executors import Executor, Inline, Isolated, Local
 from batchwright.engine.registry import Registry
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.engines import Pool
@@ -73,11 +73,11 @@ class Application:
     @cached_property
     def events(self) -> Events:
         """Tells the log, and the subscribers of installed packages; `events.subscribe` adds others."""
-        told = Events()
-        told.subscribe(EventLog())
+        events = Events()
+        events.subscribe(EventLog())
         for subscriber in installed_subscribers():
-            told.subscribe(subscriber)
-        return told
+            events.subscribe(subscriber)
+        return events
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -105,7 +105,7 @@ class Application:
             lease_seconds=self.settings.lease_seconds,
             max_active_runs=self.settings.max_active_runs,
             executor=self.executor,
-            apart=Apart(lambda: self._pool(1), self.events),
+            isolated=Isolated(lambda: self._pool(1), self.events),
             zone=self.zone,
         )
 

@@ -29,7 +29,7 @@ from batchwright.engine.faults import is_cancelled
 from batchwright.engine.job_code import end_at_once
 from batchwright.engine.pool import LENGTH
 from batchwright.engine.scope import RunSession, ScopeRunner
-from batchwright.engine.store import runs, steering
+from batchwright.engine.store import controls, runs
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.operations.app import default_application
 
@@ -85,11 +85,11 @@ def execute_waiting_scope(task: Task) -> TaskResult:
     """The same of a task that has waited here, out of reach: not once somebody asks its run to abort or to pause."""
     try:
         with default_application().database.read() as connection:
-            asked = steering.read(connection, task.run_key)
+            requested = controls.read(connection, task.run_key)
     except Exception as error:  # as far as it matters, `execute_scope` meets it again
         log.info("cannot see what is asked of the run", run_id=task.run_id, reason=error_text(error))
-        asked = None
-    return execute_scope(task) if asked is None else TaskResult(asked=asked.asked)
+        requested = None
+    return execute_scope(task) if requested is None else TaskResult(requested=requested.control)
 
 
 class _CannotWork(Exception):

@@ -75,7 +75,7 @@ def revoke_all(connection: Connection, user_id: int, now: datetime) -> None:
     connection.execute(update(user_token).where(theirs).values(revoked_at=now))
 
 
-def tokens_to_tell_of(connection: Connection, until: datetime) -> Sequence[RowMapping]:
+def tokens_expiring(connection: Connection, until: datetime) -> Sequence[RowMapping]:
     """Tokens that expire until then and whose users were not told, with `email` of these; the first to expire first."""
     statement = (
         select(user_token, app_user.c.email)
@@ -90,10 +90,10 @@ def tokens_to_tell_of(connection: Connection, until: datetime) -> Sequence[RowMa
     return connection.execute(statement).mappings().all()
 
 
-def note_told(connection: Connection, key: int, now: datetime) -> bool:
+def note_notified(connection: Connection, key: int, now: datetime) -> bool:
     """Mark that a token's user is told that it expires; `False` where they were, or it was revoked meanwhile."""
-    untold = user_token.c.told_at.is_(None) & user_token.c.revoked_at.is_(None)
-    marked = update(user_token).where(user_token.c.id == key, untold).values(told_at=now)
+    unnotified = user_token.c.told_at.is_(None) & user_token.c.revoked_at.is_(None)
+    marked = update(user_token).where(user_token.c.id == key, unnotified).values(told_at=now)
     return connection.execute(marked).rowcount == 1
 
 

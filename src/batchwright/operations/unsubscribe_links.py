@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 
-from batchwright.notifications.preferences import bare
+from batchwright.notifications.preferences import bare_address
 from batchwright.operations import user_store
 
 
 def unsubscribe_link(connection: Connection, base_url: str, recipient: str) -> str | None:
     """The link for that recipient; None where they are no user, who has nothing to choose."""
-    email = bare(recipient)
+    email = bare_address(recipient)
     if user_store.user_by_email(connection, email) is None:
         return None
     query = urlencode({"who": email, "code": code_of(connection, email)}, safe="@")

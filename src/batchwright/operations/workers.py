@@ -152,7 +152,7 @@ class Presence:
             jobs=app.registry.names(),
             started_at=app.clock.now(),
         )
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def beat(self) -> None:
         """Say that this worker is there, and log once which jobs with waiting runs no worker has."""
@@ -167,7 +167,7 @@ class Presence:
         with self._app.database.read() as connection:
             waiting = workers.waiting_jobs(connection)
             there = [one for one in workers.listing(connection) if _is_there(one, now)]
-        self._tell(waiting, there)
+        self._log(waiting, there)
 
     def end(self) -> None:
         """Take the row away."""
@@ -175,9 +175,9 @@ class Presence:
             with self._app.database.write() as connection:
                 workers.remove(connection, self._key)
 
-    def _tell(self, waiting: dict[str, tuple[int, str]], there: Sequence[StoredWorker]) -> None:
+    def _log(self, waiting: dict[str, tuple[int, str]], there: Sequence[StoredWorker]) -> None:
         missing = waiting.keys() - {job for one in there for job in one.jobs}
-        for job in sorted(missing - self._told):
+        for job in sorted(missing - self._logged):
             number, first = waiting[job]
             log.warning("no worker has the job", job=job, runs=number, run_id=first)
-        self._told = set(missing)
+        self._logged = set(missing)

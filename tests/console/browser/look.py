@@ -25,10 +25,10 @@ from batchwright.engine.store.workers import NewWorker, insert_worker
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
-from batchwright.operations.maintenance import upgrade_database
+from batchwright.operations.database import upgrade_database
+from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs
-from batchwright.operations.runs.steering import abort_run, pause_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.browser.site import browser, sign_in, site
@@ -86,7 +86,7 @@ def fill(app: Application, rows: str) -> None:
 def _leave_at_work(app: Application) -> None:
     """A run whose process went away in its middle, as far as anybody can see: it is at work."""
     looks = iter(range(10**9))
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, here=True, scope_size=4)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True, scope_size=4)
     drive_submitted(app, submitted, stop=lambda: next(looks) > 5, mail=False)
     with app.database.write() as connection:
         found = text("UPDATE run SET state = 'Processing' WHERE run_id = :run_id AND state = 'Queued'")

@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from batchwright.operations.app import Application
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import show_run
-from batchwright.operations.runs.steering import abort_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
 from tests.console.browser.site import cut
 from tests.support.application import ACTOR

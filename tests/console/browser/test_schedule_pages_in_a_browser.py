@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from batchwright.operations.app import Application
-from batchwright.operations.runs.steering import abort_run
+from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import list_schedules
 from tests.console.browser.site import cut

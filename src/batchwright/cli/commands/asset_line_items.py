@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
 from batchwright.notifications.humanize import counted

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, say, write_json, write_rows
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
+from batchwright.cli.output import Column, say, write_json, write_rows
 from batchwright.cli.session import application
 from batchwright.cli.show import beginning, instant
 from batchwright.operations.access.audit_trail import list_audit, verify_audit

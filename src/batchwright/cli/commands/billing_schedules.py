@@ -8,7 +8,6 @@ from typing import Unpack
 
 import click
 
-from batchwright.cli.answers import Column, Format, say, write_facts, write_json, write_rows
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import (
@@ -19,6 +18,7 @@ from batchwright.cli.options import (
     limit_option,
     reason_option,
 )
+from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import joined
 from batchwright.notifications.humanize import counted

@@ -6,10 +6,10 @@ from contextlib import closing
 
 import click
 
-from batchwright.cli.answers import Column, say, write_json, write_rows
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option
+from batchwright.cli.output import Column, say, write_json, write_rows
 from batchwright.cli.session import current_settings
 from batchwright.config.errors import Problem
 from batchwright.config.settings import Settings, SettingsError

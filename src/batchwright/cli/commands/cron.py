@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import click
 
-from batchwright.cli.answers import Column, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option
+from batchwright.cli.output import Column, write_facts, write_json, write_rows
 from batchwright.cli.schedule_options import Moment
 from batchwright.cli.show import instant
 from batchwright.engine.errors import Refused

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from batchwright.cli.answers import say, write_json
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option
+from batchwright.cli.output import say, write_json
 from batchwright.cli.session import acting, application
-from batchwright.operations import maintenance as operation
+from batchwright.operations import database as operation
 
 
 @click.group("db", cls=Group, example="batchwright db upgrade")

@@ -17,11 +17,11 @@ from pathlib import Path
 import click
 
 from batchwright.billing import sample
-from batchwright.cli.answers import Column, Row, say, write_table
 from batchwright.cli.driving import driven
 from batchwright.cli.exits import DONE, WITH_ERRORS, exit_code_of
 from batchwright.cli.groups import Command
 from batchwright.cli.mail_text import as_text
+from batchwright.cli.output import Column, Row, say, write_table
 from batchwright.cli.run_views import LOG_COLUMNS, mail_result, run_result
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.settings import load_settings, operating_system_user
@@ -165,7 +165,7 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     write_table(report["files"], (Column("file", "File"), Column("loaded", "Loaded", numeric=True)))
 
     before = list(list_usage_schedules(app, FIRST_ASSET))
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, here=True)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, claim_here=True)
     _, interrupted = driven(app, verbosity, partial(drive_submitted, app, submitted))
     run = show_run(app, submitted.run_id)
 

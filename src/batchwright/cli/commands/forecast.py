@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, Format, write_rows
 from batchwright.cli.groups import Command
 from batchwright.cli.options import format_option
+from batchwright.cli.output import Column, Format, write_rows
 from batchwright.cli.session import application
 from batchwright.operations.billing import forecast as operation
 

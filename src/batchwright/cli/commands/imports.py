@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from batchwright.cli.answers import Column, printable, say, write_json, write_table
 from batchwright.cli.exits import DONE, WITH_ERRORS
 from batchwright.cli.groups import Command
 from batchwright.cli.options import actor_option, as_json_option, reason_option
+from batchwright.cli.output import Column, printable, say, write_json, write_table
 from batchwright.cli.progress import shown_import
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import duration

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.commands.run import run
 from batchwright.cli.groups import Command, Group
 from batchwright.cli.options import as_json_option
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.parameters import COLUMNS as PARAMETER_COLUMNS
 from batchwright.cli.parameters import example_of, parameter_rows
 from batchwright.cli.session import application

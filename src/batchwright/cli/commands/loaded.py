@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from batchwright.cli.answers import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, format_option, limit_option
+from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.session import application
 from batchwright.cli.show import instant, joined
 from batchwright.operations.billing.loaded import Kind, columns_of, list_loaded, show_loaded
@@ -29,11 +29,11 @@ TITLES = {
 }
 
 
-def _group(kind: Kind, an_id: str, about: str, what_an_id_is: str = "") -> Group:
-    """The commands of one kind; `an_id` is one of the sample company's, `about` says what they are."""
+def _group(kind: Kind, an_id: str, summary: str, what_an_id_is: str = "") -> Group:
+    """The commands of one kind; `an_id` is one of the sample company's, `summary` says what they are."""
     name = kind.noun.replace(" ", "-") + "s"
 
-    @click.group(name, cls=Group, example=f"batchwright {name} list", help=about)
+    @click.group(name, cls=Group, example=f"batchwright {name} list", help=summary)
     def group() -> None:
         pass
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt
 from batchwright.cli.mail_text import as_json as message_as_json
 from batchwright.cli.mail_text import as_text
 from batchwright.cli.options import actor_option, as_json_option, limit_option
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
 from batchwright.operations import mail as operation

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.session import application
 from batchwright.operations.billing import recalculation as operation
 

@@ -24,12 +24,12 @@ def run() -> None:
     """
 
 
-def _usage_command(name: str, about: str, status: str = "Loaded") -> None:
+def _usage_command(name: str, summary: str, status: str = "Loaded") -> None:
     """`batchwright run NAME` for a job over usage inputs: all of them, or those that are named."""
 
     @run.command(
         name,
-        help=about,
+        help=summary,
         example=f"batchwright run {name}\n"
         f"batchwright run {name} --asset-line-item ALI-0001 --dry-run\n"
         f"batchwright run {name} --where status={status},customer_id=C-1002\n"

@@ -8,11 +8,11 @@ from typing import Any, Literal, Unpack
 import click
 
 from batchwright.cli import show as shown
-from batchwright.cli.answers import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.driving import drive_and_answer, finish_submitted, send_mail
 from batchwright.cli.exits import DONE
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
+from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.run_options import RunOptions, run_options
 from batchwright.cli.run_views import (
     COUNT_COLUMNS,
@@ -29,7 +29,7 @@ from batchwright.cli.schedule_options import Moment
 from batchwright.cli.session import acting, application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.run import parent_caption
-from batchwright.operations.runs import driving, looking, previews, retrying, steering
+from batchwright.operations.runs import controls, driving, looking, previews, retrying
 from batchwright.operations.runs.run_filter import RunFilter
 from batchwright.operations.schedules.cron import bound_of
 from batchwright.operations.views import View
@@ -108,7 +108,7 @@ def show(run_id: str, as_json: bool) -> None:
         if as_json:
             write_json(run)
             return
-        asked = steering.what_is_asked(app, run_id)
+        asked = controls.what_is_asked(app, run_id)
         write_facts(_facts(run, asked, list(mail_lines(run, app.settings)), app.database.display_url))
     if run["warnings"]:
         say()
@@ -198,7 +198,9 @@ def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do what a dry run previewed, as a new run linked to it; refused if that no longer holds."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = previews.apply_run(app, run_id, actor=actor, here=options.here, **options.terms)
+        submitted = previews.apply_run(
+            app, run_id, actor=actor, claim_here=options.claim_here, **options.terms
+        )
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
@@ -210,7 +212,9 @@ def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = retrying.retry_run(app, run_id, actor=actor, here=options.here, **options.terms)
+        submitted = retrying.retry_run(
+            app, run_id, actor=actor, claim_here=options.claim_here, **options.terms
+        )
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
@@ -243,7 +247,7 @@ def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | N
 def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
     with application() as app:
-        run = steering.abort_run(app, run_id, actor=acting(app, actor), reason=reason, mail=False)
+        run = controls.abort_run(app, run_id, actor=acting(app, actor), reason=reason, mail=False)
         code = _answer(run, "abort", as_json=as_json)
         sys.stdout.flush()
         if run["ended_at"] is not None:
@@ -259,7 +263,7 @@ def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> 
 def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Pause a run, at once or after the current scope; `runs resume` continues it."""
     with application() as app:
-        run = steering.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
+        run = controls.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
         return _answer(run, "pause", as_json=as_json)
 
 
@@ -271,7 +275,7 @@ def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> 
 def hold(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
     """Keep a run that waits from starting until an administrator resumes it; for administrators."""
     with application() as app:
-        run = steering.hold_run(app, run_id, actor=acting(app, actor), reason=reason)
+        run = controls.hold_run(app, run_id, actor=acting(app, actor), reason=reason)
         return _answer(run, "hold", as_json=as_json)
 
 
@@ -297,7 +301,7 @@ def move(
     """Give a Holding run another place in its line: among the runs of the same actor that hold."""
     with application() as app:
         place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
-        run = steering.move_run(app, run_id, actor=acting(app, actor), reason=reason, **place)
+        run = controls.move_run(app, run_id, actor=acting(app, actor), reason=reason, **place)
         return _answer(run, "move", as_json=as_json)
 
 

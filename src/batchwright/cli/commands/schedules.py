@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from batchwright.cli.answers import say, write_facts, write_json, write_rows
 from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, read_text, reason_option
+from batchwright.cli.output import say, write_facts, write_json, write_rows
 from batchwright.cli.schedule_options import Moment, schedule_options
 from batchwright.cli.schedule_views import (
     BACKFILL_COLUMNS,
@@ -215,7 +215,9 @@ def run_now(
 ) -> int:
     """Run what a schedule runs, here and now; the schedule itself is left alone."""
     with application() as app:
-        submitted = operation.run_now(app, name, actor=acting(app, actor), reason=reason, here=not enqueue)
+        submitted = operation.run_now(
+            app, name, actor=acting(app, actor), reason=reason, claim_here=not enqueue
+        )
         way: Way = "enqueue" if enqueue else "batch"
         return finish_submitted(app, verbosity, submitted, way=way, as_json=as_json)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from batchwright.cli.answers import say
 from batchwright.cli.exits import FAILED
 from batchwright.cli.groups import Command
 from batchwright.cli.metrics_port import expose, metrics_port_option
+from batchwright.cli.output import say
 from batchwright.cli.session import application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.groups import Group
 from batchwright.cli.options import (
     actor_option,
@@ -16,6 +15,7 @@ from batchwright.cli.options import (
     reason_option,
     where_option,
 )
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant, joined
 from batchwright.cli.submitting import act_on_match

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from batchwright.cli.answers import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
+from batchwright.cli.output import Column, say, write_facts, write_json, write_rows
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
 from batchwright.operations.access import sessions as operations_on_sessions

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from batchwright.cli import show
-from batchwright.cli.answers import Column, write_rows
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, limit_option
+from batchwright.cli.output import Column, write_rows
 from batchwright.cli.session import application
 from batchwright.operations.workers import list_workers
 

@@ -27,8 +27,8 @@ from batchwright.console.api.keyed import PARAMETER, keyed, outwait
 from batchwright.console.problems import MEDIA_TYPE, Problem
 from batchwright.console.traffic import HEAVY_READS, PAGE_SECONDS, WAITS, Traffic
 from batchwright.console.waiting import Seen
+from batchwright.engine.store.controls import Version
 from batchwright.engine.store.read_limit import READ_SECONDS
-from batchwright.engine.store.steering import Version
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor

@@ -15,9 +15,9 @@ from batchwright.engine.errors import MoveRefused
 from batchwright.engine.run import ENDED, WAITING
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.permissions import Right
+from batchwright.operations.runs.controls import abort_run, hold_run, move_run, pause_run, release_run
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.retrying import retry_run
-from batchwright.operations.runs.steering import abort_run, hold_run, move_run, pause_run, release_run
 from batchwright.operations.runs.submitting import RunTerms
 from batchwright.operations.views import View
 
@@ -96,7 +96,7 @@ def _ask_retry(run: View) -> Confirmation:
     return _asked(run, "Retry {}?", "Retry", said, body="run_retry.html")
 
 
-def _steering(operation: Callable[..., View]) -> Callable[[Visit, str, FormData], str]:
+def _control(operation: Callable[..., View]) -> Callable[[Visit, str, FormData], str]:
     def do(visit: Visit, run_id: str, form: FormData) -> str:
         operation(
             visit.app, run_id, actor=visit.actor, reason=text_of(form, "reason"), **_places(operation, form)
@@ -139,10 +139,10 @@ _ask_move = _asking("Move {} in its line", "Move run", body="run_move.html")
 _ask_hold = _asking("Hold {}?", "Hold run", HOLDS)
 
 ACTS: Final = (
-    Act("pause", "Pause", Right.OPERATE, "paused", _ask_pause, _steering(pause_run)),
-    Act("resume", "Resume", Right.OPERATE, "resumed", _ask_resume, _steering(release_run)),
-    Act("move", "Move", Right.OPERATE, "moved", _ask_move, _steering(move_run)),
-    Act("hold", "Hold", Right.ADMINISTER, "held", _ask_hold, _steering(hold_run)),
+    Act("pause", "Pause", Right.OPERATE, "paused", _ask_pause, _control(pause_run)),
+    Act("resume", "Resume", Right.OPERATE, "resumed", _ask_resume, _control(release_run)),
+    Act("move", "Move", Right.OPERATE, "moved", _ask_move, _control(move_run)),
+    Act("hold", "Hold", Right.ADMINISTER, "held", _ask_hold, _control(hold_run)),
     Act("retry", "Retry", Right.OPERATE, "retried", _ask_retry, _retry),
     Act("abort", "Abort", Right.OPERATE, "aborted", _ask_abort, _abort),
 )

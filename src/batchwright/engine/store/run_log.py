@@ -42,7 +42,7 @@ Narrowing = Callable[[str, Sequence[str]], Condition]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunQuery:
     """Which runs: those for which all that is given holds.
 
     ``equal`` are values of `job`, `customer_id`, `actor`, `schedule`, `trigger`; ``period`` is one of the run's months.
@@ -75,7 +75,7 @@ class Place(NamedTuple):
 
 def page(
     connection: Connection,
-    wanted: Wanted,
+    wanted: RunQuery,
     size: int,
     after: Place | None = None,
     counts: Counting = live_counts,
@@ -97,7 +97,7 @@ def _place(row: Any, newest: Newest) -> Place:
 
 
 def _parts(
-    connection: Connection, wanted: Wanted, newest: Newest, after: Place | None
+    connection: Connection, wanted: RunQuery, newest: Newest, after: Place | None
 ) -> Iterator[Select[Any]]:
     """Statements that give the runs, no run twice, each in the order of an index but for runs of given keys."""
     number, begun = run_table.c.start_number, run_table.c.begun_at
@@ -127,7 +127,7 @@ def _started_since(connection: Connection, newest: Newest) -> list[int]:
     return list(connection.execute(since).scalars())
 
 
-def _in_order(at: ColumnElement[datetime], wanted: Wanted, after: Place | None) -> Select[Any]:
+def _in_order(at: ColumnElement[datetime], wanted: RunQuery, after: Place | None) -> Select[Any]:
     statement = _in_range(select(run_table), run_table, at, wanted, after)
     return statement.order_by(at.desc(), run_table.c.id.desc())
 
@@ -136,7 +136,7 @@ def _in_range(
     statement: Select[Any],
     table: FromClause,
     at: ColumnElement[datetime],
-    wanted: Wanted,
+    wanted: RunQuery,
     after: Place | None,
 ) -> Select[Any]:
     if after is not None:
@@ -158,7 +158,7 @@ def _has_in_row(name: str, values: Sequence[str]) -> Condition:
     return func.coalesce(run_table.c[name], "").in_(values)
 
 
-def _conditions(wanted: Wanted, leading: Narrowing, further: Narrowing) -> Iterator[Condition]:
+def _conditions(wanted: RunQuery, leading: Narrowing, further: Narrowing) -> Iterator[Condition]:
     """What holds of the runs, as alternatives that exclude each other: for each an index leads to them in order."""
     asked = [(name, (wanted.equal[name],)) for name in sorted(wanted.equal, key=_MOST_TELLING.index)]
     states = wanted.states

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, inser
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, storable
 from batchwright.engine.job import Warn
-from batchwright.engine.run import ENDED, MOVES, RETRY, Ask, NewRun, Run, State
+from batchwright.engine.run import ENDED, MOVES, RETRY, Control, NewRun, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
 from batchwright.engine.store.notify import CHANNEL, RUNS, with_notify
 from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
@@ -355,7 +355,7 @@ def forget_takeovers(connection: Connection, run_key: int) -> None:
     connection.execute(update(run_table).where(run_table.c.id == run_key).values(**NO_TAKEOVERS))
 
 
-def hold_fence(connection: Connection, run: Run) -> Ask | None:
+def hold_fence(connection: Connection, run: Run) -> Control | None:
     """Keep the fence of an active run as it is until this transaction ends, and say what somebody asks of the run.
 
     Raises ``FenceLost`` when the fence was raised before, or when the run is not active any more: a scope that was
@@ -364,7 +364,7 @@ def hold_fence(connection: Connection, run: Run) -> Ask | None:
     return _hold(connection, run, "AND state IN ('Preparing', 'Processing')", "FOR SHARE")
 
 
-def hold_run(connection: Connection, run: Run) -> Ask | None:
+def hold_run(connection: Connection, run: Run) -> Control | None:
     """The same of a run in any state, and alone: waits for scopes that hold its fence, and lets none come after, so
     that what is counted from now on stays true.
     """
@@ -380,12 +380,12 @@ def _held(only: str, lock: str) -> TextClause:
     )
 
 
-def _hold(connection: Connection, run: Run, only: str, lock: str) -> Ask | None:
+def _hold(connection: Connection, run: Run, only: str, lock: str) -> Control | None:
     statement = _held(only, "" if connection.dialect.name == "sqlite" else lock)
     row = connection.execute(statement, {"id": run.id, "fence": run.fence}).first()
     if row is None:
         raise FenceLost(run.run_id)
-    return None if row.asked is None else Ask(row.asked)
+    return None if row.asked is None else Control(row.asked)
 
 
 def uncounted(connection: Connection, run_key: int) -> Run:

@@ -217,7 +217,7 @@ def forget_ahead(connection: Connection, schedule: Schedule, now: datetime) -> l
     return ahead
 
 
-def note_ahead_told(connection: Connection, schedule: Schedule, at: datetime) -> bool:
+def note_ahead_notified(connection: Connection, schedule: Schedule, at: datetime) -> bool:
     """Note that this was notified; ``False`` where somebody else did."""
     statement = update(schedule_table).where(
         schedule_table.c.id == schedule.id, schedule_table.c.ahead_told.is_distinct_from(at)

@@ -82,17 +82,17 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(_told(value), ensure_ascii=False)
+    return None if value is None else json.dumps(_redacted(value), ensure_ascii=False)
 
 
 _ADDRESS: Final = re.compile(r"^.*?://(?:[^/?#]*@)?([\w.:\[\]-]*).*$", re.DOTALL)
 
 
-def _told(value: Any, name: str = "") -> Any:
+def _redacted(value: Any, name: str = "") -> Any:
     """What the trail tells: of a ping's address no more than its host, since who knows the rest can call it, too."""
     if isinstance(value, dict):
-        return {key: _told(one, name if name == "ping" else key) for key, one in value.items()}
+        return {key: _redacted(one, name if name == "ping" else key) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_told(one) for one in value]
+        return [_redacted(one) for one in value]
     is_address = name == "ping" and isinstance(value, str)
     return _ADDRESS.sub(r"\1, rest not kept", value) if is_address else value

@@ -103,12 +103,12 @@ class _Chain:
         """Compare the next seal with its entry and the seal before it."""
         gap = row["number"] != self.number + 1
         if gap:
-            self._tell("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} in the chain")
+            self._report("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} in the chain")
         if row["id"] is None:
-            self._tell("missing", row["entry_id"], f"entry {row['entry_id']} was deleted")
+            self._report("missing", row["entry_id"], f"entry {row['entry_id']} was deleted")
         elif not gap and next_hash(self.hash, row["number"], dict(row)) != row["hash"]:
             message = f"entry {row['entry_id']} is not as it was sealed: it or its seal was changed"
-            self._tell("edited", row["entry_id"], message)
+            self._report("edited", row["entry_id"], message)
         self.number, self.hash = row["number"], row["hash"]
         if self._wanted == self.hash:
             self._wanted = None
@@ -116,13 +116,13 @@ class _Chain:
     def end(self, head: RowMapping | None) -> None:
         """Compare the last seal with what was noted of it, and ask for the hash that somebody knows."""
         if head is None:
-            self._tell("missing", None, "the note of the newest seal (audit_head)")
+            self._report("missing", None, "the note of the newest seal (audit_head)")
         elif head["count"] > self.number:
-            self._tell("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
+            self._report("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
         elif (head["count"], head["hash"]) != (self.number, self.hash):
-            self._tell("edited", None, "the note of the newest seal (audit_head) is of another one")
+            self._report("edited", None, "the note of the newest seal (audit_head) is of another one")
         if self._wanted is not None:
-            self._tell("cut_off", None, f"no seal has the hash {self._wanted}")
+            self._report("cut_off", None, f"no seal has the hash {self._wanted}")
 
     def look_beside(self, entry_ids: Sequence[int]) -> None:
         """Tell of entries that no sealer will take up and that have no seal."""
@@ -130,9 +130,9 @@ class _Chain:
             message = (
                 f"entry {entry_id} is marked as sealed and has no seal: it was added, or its seal deleted"
             )
-            self._tell("edited", entry_id, message)
+            self._report("edited", entry_id, message)
 
-    def _tell(self, kind: str, entry_id: int | None, message: str) -> None:
+    def _report(self, kind: str, entry_id: int | None, message: str) -> None:
         self.problems.append({"kind": kind, "entry_id": entry_id, "message": message})
 
 

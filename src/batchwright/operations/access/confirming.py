@@ -60,7 +60,7 @@ def confirm_password(app: Application, password: str, *, actor: Actor) -> None:
         there = user_store.user_by_email(connection, user["email"], kept=True)
         if fits and there is not None and there["password_hash"] == user["password_hash"]:
             # Who signs in next is told of the tries that failed.
-            forgive_try(connection, counted, now, told=False)
+            forgive_try(connection, counted, now, reported=False)
             session_store.note_password(connection, principal.session_key, now)
             audit.record(connection, actor, "user.confirm_password", user["email"], now=now)
             return

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.errors import Refused, storable
 from batchwright.notifications.account import PASSWORD_CHANGED, RESET
-from batchwright.notifications.preferences import bare
+from batchwright.notifications.preferences import bare_address
 from batchwright.operations import session_store, sign_in_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.account_mail import record_account_mail
@@ -153,4 +153,4 @@ def _set(
 
 
 def _normal(email: str) -> str:
-    return bare(storable(email[:LONGEST_ADDRESS].strip()))
+    return bare_address(storable(email[:LONGEST_ADDRESS].strip()))

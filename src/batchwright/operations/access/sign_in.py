@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused, storable
 from batchwright.notifications.account import AFTER_FAILURES
-from batchwright.notifications.preferences import bare
+from batchwright.notifications.preferences import bare_address
 from batchwright.operations import session_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.account_mail import record_account_mail
@@ -23,7 +23,7 @@ from batchwright.operations.actor import Actor, Door, Principal, check_actor
 from batchwright.operations.app import Application
 
 LONGEST_ADDRESS: Final = 254
-TOLD_FROM: Final = 3
+NOTIFY_AFTER_FAILURES: Final = 3
 """After so many tries that failed a user is told by mail that somebody signed in as them."""
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ def sign_in(
     """
     check_actor(address, "address")
     app.database.require()
-    email = bare(storable(email[:LONGEST_ADDRESS].strip()))
+    email = bare_address(storable(email[:LONGEST_ADDRESS].strip()))
     with app.database.read() as connection:
         user = user_store.user_by_email(connection, email)
         counted = tries_at_password(connection, email, user["id"] if user else None, address)
@@ -72,7 +72,7 @@ def sign_in(
             raise _failed(user, address)
         failures = forgive_try(connection, counted, now)
         signed_in = begin(connection, there, address=address, browser=browser, now=now)
-        if failures >= TOLD_FROM:
+        if failures >= NOTIFY_AFTER_FAILURES:
             record_account_mail(
                 app,
                 connection,

@@ -28,7 +28,7 @@ from batchwright.operations.views import Row, View, instant
 SHOWN: Final = 11
 """Characters of a token that are kept and shown: "bw_" and 48 bits of 256."""
 
-TOLD_AHEAD: Final = timedelta(days=14)
+NOTICE_PERIOD: Final = timedelta(days=14)
 """How long before a token expires its user is told."""
 
 
@@ -78,7 +78,7 @@ def make_token(
             "created_by": actor.name,
             "expires_at": expires_at,
             # One made for so short is no news to anybody.
-            "told_at": now if expires_at <= now + TOLD_AHEAD else None,
+            "told_at": now if expires_at <= now + NOTICE_PERIOD else None,
         }
         view = _view(token_store.add_token(connection, user["id"], made), now)
         audit.record(connection, actor, "user.token", user["email"], reason=reason, after=view, now=now)

@@ -68,11 +68,11 @@ def tries_at_password(connection: Connection, email: str, user_id: int | None, a
     return [
         _of_user(email, address if known else None),
         Counted(f"address {address}", OF_ADDRESS),
-        told_of(email),
+        unreported(email),
     ]
 
 
-def told_of(email: str) -> Counted:
+def unreported(email: str) -> Counted:
     """All tries since somebody last signed in as that user."""
     return Counted(f"failures {email}", NO_LIMIT)
 
@@ -99,25 +99,25 @@ def _check_free(free_at: datetime | None, now: datetime) -> None:
 
 
 def forgive_try(
-    connection: Connection, counted: Sequence[Counted], now: datetime, *, told: bool = True
+    connection: Connection, counted: Sequence[Counted], now: datetime, *, reported: bool = True
 ) -> int:
     """Take a try back that succeeded, and with it those of its user; how many failed since they signed in last.
 
-    Where the user is not `told` of those, they are told when they sign in next.
+    Where the user is not `reported` of those, they are told when they sign in next.
     """
     user, address, since = (each.hash for each in counted)
     rows = sign_in_store.lock_tries(connection, [user, address, since], now)
     failed = max(0, int(rows[since]["tries"]) - 1)
     sign_in_store.set_tries(connection, user, 0, now, now)
     sign_in_store.set_tries(connection, address, max(0, rows[address]["tries"] - 1), now, now)
-    sign_in_store.set_tries(connection, since, 0 if told else failed, now, now)
+    sign_in_store.set_tries(connection, since, 0 if reported else failed, now, now)
     return failed
 
 
 def forgive_user(connection: Connection, email: str, address: str, now: datetime) -> None:
     """Forget the tries at the password of somebody at that address, who has another one now."""
     at_address = _of_user(email, network_of(address))
-    hashes = [each.hash for each in (_of_user(email), at_address, told_of(email))]
+    hashes = [each.hash for each in (_of_user(email), at_address, unreported(email))]
     for hashed in sign_in_store.lock_tries(connection, hashes, now):
         sign_in_store.set_tries(connection, hashed, 0, now, now)
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from batchwright.engine.errors import NotFound
-from batchwright.notifications.preferences import NEVER, bare
+from batchwright.notifications.preferences import NEVER, bare_address
 from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.users import existing_user, user_view
@@ -25,7 +25,7 @@ def unsubscribe(app: Application, email: str, code: str) -> str:
     """Send the user of a link no mail of runs any more, and return their address. Refuses a code that is not theirs."""
     now = app.clock.now()
     with app.database.write() as connection:
-        email = bare(email)
+        email = bare_address(email)
         if not hmac.compare_digest(code_of(connection, email).encode(), code.encode("utf-8", "replace")):
             log.warning("a link to unsubscribe was not good")
             raise NotFound(

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from batchwright.engine.errors import Conflict, NotFound, Refused
 from batchwright.notifications.addresses import check_address, parse_address
-from batchwright.notifications.preferences import CHOICES, bare
+from batchwright.notifications.preferences import CHOICES, bare_address
 from batchwright.operations import session_store, token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.passwords import check_password, hash_password
@@ -166,7 +166,7 @@ def set_password(
 ) -> View:
     """Give a user a password, of which an argon2 hash is kept. Their sessions end."""
     permit(app, actor, Right.ADMINISTER, "user.password")
-    check_password(password, bare(email))
+    check_password(password, bare_address(email))
     hashed = hash_password(password)
     return _change(app, email, {"password_hash": hashed}, actor, "user.password", reason)
 
@@ -183,7 +183,7 @@ def right_over(app: Application, email: str, actor: Actor) -> Right:
     app.database.require()
     with app.database.read() as connection:
         own = own_user(connection, actor)
-    return Right.LOOK if own is not None and own["email"] == bare(email) else Right.ADMINISTER
+    return Right.LOOK if own is not None and own["email"] == bare_address(email) else Right.ADMINISTER
 
 
 def _change(
@@ -214,7 +214,7 @@ def _change(
 
 def existing_user(connection: Connection, email: str) -> RowMapping:
     """The user of that address. Refuses one that there is not."""
-    user = user_store.user_by_email(connection, bare(email))
+    user = user_store.user_by_email(connection, bare_address(email))
     if user is None:
         raise NotFound(
             f"there is no user {email!r}",

@@ -22,7 +22,7 @@ class Stays(NamedTuple):
     ``would_be`` is None where it could not be priced.
     """
 
-    bill: RowMapping
+    schedule: RowMapping
     amount: int
     would_be: int | None
     currency: str
@@ -31,18 +31,18 @@ class Stays(NamedTuple):
 def stays_invoiced(
     connection: Connection,
     asset_key: int,
-    bills: Sequence[RowMapping],
-    meters: Sequence[RowMapping],
+    billing: Sequence[RowMapping],
+    usage: Sequence[RowMapping],
     taken: Collection[int],
 ) -> list[Stays]:
     """What would be another amount without the Rated inputs ``taken``, of all schedules of an asset."""
-    live = {row["id"]: row for row in bills if row["status"] != SUPERSEDED}
+    live = {row["id"]: row for row in billing if row["status"] != SUPERSEDED}
     pending = {_window(row) for row in live.values() if row["status"] == PENDING_BILLING}
-    bill_of = {row["id"]: live[key] for row in meters if (key := row["billing_schedule_key"]) in live}
+    schedule_of = {row["id"]: live[key] for row in usage if (key := row["billing_schedule_key"]) in live}
     schedules = {
         row["id"]: WindowSchedule(window, row["actual_quantity"], billed=row["status"] != PENDING_BILLING)
-        for row in meters
-        if row["id"] in bill_of and (window := _window(bill_of[row["id"]])) in pending
+        for row in usage
+        if row["id"] in schedule_of and (window := _window(schedule_of[row["id"]])) in pending
     }
     if not taken or not any(one.billed for one in schedules.values()):
         return []
@@ -51,17 +51,17 @@ def stays_invoiced(
     found = restate(list(inputs.values()), taken, schedules, prices)
     stays: dict[int, Stays] = {}
     for later in found.later:
-        bill = bill_of[later.before.schedule_key]
-        one = stays.get(bill["id"], Stays(bill, 0, 0, later.price.currency))
+        schedule = schedule_of[later.before.schedule_key]
+        one = stays.get(schedule["id"], Stays(schedule, 0, 0, later.price.currency))
         would_be = (one.would_be or 0) + later.amount
-        stays[bill["id"]] = one._replace(amount=one.amount + later.before.amount, would_be=would_be)
+        stays[schedule["id"]] = one._replace(amount=one.amount + later.before.amount, would_be=would_be)
     for blocked in found.blocked:
         later_one = inputs[blocked.later_key]
-        bill = bill_of[later_one.schedule_key]
-        one = stays.get(bill["id"], Stays(bill, 0, 0, prices[later_one.price_key].currency))
-        stays[bill["id"]] = one._replace(amount=one.amount + later_one.amount, would_be=None)
+        schedule = schedule_of[later_one.schedule_key]
+        one = stays.get(schedule["id"], Stays(schedule, 0, 0, prices[later_one.price_key].currency))
+        stays[schedule["id"]] = one._replace(amount=one.amount + later_one.amount, would_be=None)
     return [one for one in stays.values() if one.amount != one.would_be]
 
 
-def _window(bill: RowMapping) -> Window:
-    return bill["period_start_date"], bill["period_end_date"]
+def _window(schedule: RowMapping) -> Window:
+    return schedule["period_start_date"], schedule["period_end_date"]

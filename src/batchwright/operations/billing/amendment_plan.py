@@ -52,15 +52,15 @@ class Changes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an amendment does, worked out from what was read; ``meter_of`` has, by input, what it is taken off."""
+    """What an amendment does, worked out from what was read; ``schedule_of`` has, by input, what it is taken off."""
 
     asset: RowMapping
     terms: AssetTerms
     stored: dict[str, Any]
-    bills: list[RowMapping]
-    meters: list[RowMapping]
+    billing_schedules: list[RowMapping]
+    usage_schedules: list[RowMapping]
     inputs: list[RowMapping]
-    meter_of: Mapping[int, RowMapping]
+    schedule_of: Mapping[int, RowMapping]
     periods: list[BillingPeriod]
     billed: list[Period]
     stays: list[Stays]
@@ -79,38 +79,38 @@ def plan_amendment(connection: Connection, asset_line_item_id: str, changes: Cha
     )
     listed = list(rows_within(connection, billing_schedules.list_billing(asset["id"])))
     metered = list(rows_within(connection, billing_schedules.list_usage(asset["id"])))
-    current = [_bill(row, metered) for row in listed if row["status"] != SUPERSEDED]
+    current = [_live_schedule(row, metered) for row in listed if row["status"] != SUPERSEDED]
     stored = _stored(connection, asset, terms, changes)
     _check(asset, terms, changes, billed_until(current))
     periods = new_periods(asset["first_billing_date"], terms, current)
-    bills = [row for row in listed if row["status"] == PENDING_BILLING]
-    if not bills and not periods and terms == terms_of(asset):
+    pending = [row for row in listed if row["status"] == PENDING_BILLING]
+    if not pending and not periods and terms == terms_of(asset):
         raise Conflict(
             f"there is nothing to amend: every period of {asset_line_item_id} is billed",
             field="asset_line_item_id",
             remedy="Give a later end date, or other terms for what comes late",
         )
-    meters = [row for row in metered if row["status"] == PENDING_BILLING]
-    touched, meter_of = _inputs_on(connection, asset["id"], meters)
+    pending_usage = [row for row in metered if row["status"] == PENDING_BILLING]
+    touched, schedule_of = _inputs_on(connection, asset["id"], pending_usage)
     billed = [_period(row) for row in metered if row["status"] not in (PENDING_BILLING, SUPERSEDED)]
     rated = {row["id"] for row in touched if row["status"] == InputStatus.RATED}
     stays = stays_invoiced(connection, asset["id"], listed, metered, rated)
-    return Plan(asset, terms, stored, bills, meters, touched, meter_of, periods, billed, stays)
+    return Plan(asset, terms, stored, pending, pending_usage, touched, schedule_of, periods, billed, stays)
 
 
 def _inputs_on(
-    connection: Connection, asset_key: int, meters: Sequence[RowMapping]
+    connection: Connection, asset_key: int, pending_usage: Sequence[RowMapping]
 ) -> tuple[list[RowMapping], dict[int, RowMapping]]:
     """The asset's inputs on these usage schedules, and by their keys the schedule that each is on."""
-    on_pending = SupersededUsage({row["id"]: _period(row) for row in meters})
-    by_key = {row["id"]: row for row in meters}
-    touched, meter_of = [], {}
+    on_pending = SupersededUsage({row["id"]: _period(row) for row in pending_usage})
+    by_key = {row["id"]: row for row in pending_usage}
+    touched, schedule_of = [], {}
     for row in rows_within(connection, inputs.listing(asset_key)):
         key = on_pending.holding(row["status"], row["rated_schedule_key"], row["usage_date"])
         if key is not None:
             touched.append(row)
-            meter_of[row["id"]] = by_key[key]
-    return touched, meter_of
+            schedule_of[row["id"]] = by_key[key]
+    return touched, schedule_of
 
 
 def _stored(connection: Connection, asset: RowMapping, terms: AssetTerms, changes: Changes) -> dict[str, Any]:
@@ -176,8 +176,10 @@ def terms_of(asset: RowMapping) -> AssetTerms:
     return AssetTerms(*(asset[name] for name in AssetTerms._fields))
 
 
-def _bill(row: RowMapping, meters: list[RowMapping]) -> LiveSchedule:
-    usage = tuple(_period(meter) for meter in meters if meter["billing_schedule_key"] == row["id"])
+def _live_schedule(row: RowMapping, pending_usage: list[RowMapping]) -> LiveSchedule:
+    usage = tuple(
+        _period(schedule) for schedule in pending_usage if schedule["billing_schedule_key"] == row["id"]
+    )
     return LiveSchedule(_period(row), row["status"], usage)
 
 

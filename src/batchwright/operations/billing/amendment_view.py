@@ -22,33 +22,33 @@ def preview(connection: Connection, plan: Plan) -> View:
     days = Days([*(part for period in plan.periods for part in period.usage), *plan.billed])
     asset, included = included_in(connection, plan)
     shown = {"asset_line_item_id": plan.asset["asset_line_item_id"], "currency": plan.stored["currency"]}
-    bills, meters = [], []
+    billing, usage = [], []
     for period in plan.periods:
         common = {**shown, "status": PENDING_BILLING, "billing_schedule_id": None, "fee_amount": 0}
         ready = {"ready_for_invoice_date": period.ready_for_invoice, "type": "Contracted"}
-        bills.append(views.billing_schedule({**common, **_dates(period), **ready}))
+        billing.append(views.billing_schedule({**common, **_dates(period), **ready}))
         granted = included.granted(asset, [part.start for part in period.usage])
         for part, quantity in zip(period.usage, granted, strict=True):
             figures = {"included_quantity": quantity, "actual_quantity": ZERO}
             blank = {"usage_schedule_id": None, "draft_rated_quantity": None, "draft_fee_amount": None}
-            meters.append(
+            usage.append(
                 views.usage_schedule({**common, **_dates(part), **figures, **blank, "type": "Usage"})
             )
     return {
         "asset_line_item_id": plan.asset["asset_line_item_id"],
         "terms": {"before": _terms(terms_of(plan.asset)), "after": _terms(plan.terms)},
         "billing_schedules": {
-            "superseded": [views.billing_schedule(row) for row in plan.bills],
-            "created": bills,
+            "superseded": [views.billing_schedule(row) for row in plan.billing_schedules],
+            "created": billing,
         },
         "usage_schedules": {
-            "superseded": [views.usage_schedule(row) for row in plan.meters],
-            "created": meters,
+            "superseded": [views.usage_schedule(row) for row in plan.usage_schedules],
+            "created": usage,
         },
         "charged_elsewhere": _charged_elsewhere(plan),
         "invoiced": list(map(_invoiced, plan.stays)),
         "usage_inputs": [
-            _input(row, plan.meter_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
+            _input(row, plan.schedule_of[row["id"]], row["usage_date"] in days) for row in plan.inputs
         ],
     }
 
@@ -57,20 +57,20 @@ def result(connection: Connection, plan: Plan, view: View) -> View:
     """The same with the schedules as they are now."""
     asset_key = plan.asset["id"]
     listed = rows_within(connection, billing_schedules.list_billing(asset_key))
-    bills = [views.billing_schedule(row) for row in listed]
+    billing = [views.billing_schedule(row) for row in listed]
     metered = rows_within(connection, billing_schedules.list_usage(asset_key))
-    meters = [views.usage_schedule(row) for row in metered]
-    old_bills = {row["billing_schedule_id"] for row in plan.bills}
-    made = {row["billing_schedule_id"] for row in bills if row["status"] == PENDING_BILLING}
+    usage = [views.usage_schedule(row) for row in metered]
+    superseded = {row["billing_schedule_id"] for row in plan.billing_schedules}
+    made = {row["billing_schedule_id"] for row in billing if row["status"] == PENDING_BILLING}
     return {
         **view,
         "billing_schedules": {
-            "superseded": [row for row in bills if row["billing_schedule_id"] in old_bills],
-            "created": [row for row in bills if row["billing_schedule_id"] in made],
+            "superseded": [row for row in billing if row["billing_schedule_id"] in superseded],
+            "created": [row for row in billing if row["billing_schedule_id"] in made],
         },
         "usage_schedules": {
-            "superseded": [row for row in meters if row["billing_schedule_id"] in old_bills],
-            "created": [row for row in meters if row["billing_schedule_id"] in made],
+            "superseded": [row for row in usage if row["billing_schedule_id"] in superseded],
+            "created": [row for row in usage if row["billing_schedule_id"] in made],
         },
     }
 
@@ -81,23 +81,23 @@ def audit_values(plan: Plan, view: View, when: str) -> View:
     An input's amount of zero is explained from it (`operations/billing/explanations.py`).
     """
     kind = "superseded" if when == "before" else "created"
-    told = {
+    values = {
         **view["terms"][when],
         "billing_schedules": [row["billing_schedule_id"] for row in view["billing_schedules"][kind]],
         "usage_schedules": [row["usage_schedule_id"] for row in view["usage_schedules"][kind]],
         "usage_inputs": {row["usage_input_id"]: row[when] for row in view["usage_inputs"]},
     }
     if when == "before":
-        told["rated_amount"] = _charged(plan)
-    return told
+        values["rated_amount"] = _charged(plan)
+    return values
 
 
 def _charged_elsewhere(plan: Plan) -> list[View]:
     """What superseded schedules were taken over with: no input of ours stands for it, so no rating charges it again."""
-    fees: dict[int, int] = {row["id"]: row["fee_amount"] for row in plan.bills}
+    fees: dict[int, int] = {row["id"]: row["fee_amount"] for row in plan.billing_schedules}
     for row in plan.inputs:
         if row["status"] == InputStatus.RATED:
-            fees[plan.meter_of[row["id"]]["billing_schedule_key"]] -= row["rated_amount"]
+            fees[plan.schedule_of[row["id"]]["billing_schedule_key"]] -= row["rated_amount"]
     currency = plan.asset["currency"]
     return [
         {
@@ -105,7 +105,7 @@ def _charged_elsewhere(plan: Plan) -> list[View]:
             "amount": views.money(fees[row["id"]], currency),
             "currency": currency,
         }
-        for row in plan.bills
+        for row in plan.billing_schedules
         if fees[row["id"]]
     ]
 
@@ -113,8 +113,8 @@ def _charged_elsewhere(plan: Plan) -> list[View]:
 def _invoiced(one: Stays) -> View:
     more = None if one.would_be is None else one.would_be - one.amount
     return {
-        "billing_schedule_id": one.bill["billing_schedule_id"],
-        "status": one.bill["status"],
+        "billing_schedule_id": one.schedule["billing_schedule_id"],
+        "status": one.schedule["status"],
         "amount": views.money(one.amount, one.currency),
         "would_be": views.money(one.would_be, one.currency),
         "difference": views.money(more, one.currency),
@@ -127,7 +127,7 @@ def _charged(plan: Plan) -> str | None:
     return views.money(rated, plan.asset["currency"])
 
 
-def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
+def _input(row: RowMapping, schedule: RowMapping, covered: bool) -> View:
     zero = views.money(0, row["currency"])
     after = InputStatus.LOADED if row["status"] == InputStatus.RATED else row["status"]
     return {
@@ -139,8 +139,8 @@ def _input(row: RowMapping, meter: RowMapping, covered: bool) -> View:
             "status": row["status"],
             "rated_amount": views.money(row["rated_amount"], row["currency"]),
             "draft_rated_amount": views.money(row["draft_rated_amount"], row["currency"]),
-            "usage_schedule_id": meter["usage_schedule_id"],
-            "billing_schedule_id": meter["billing_schedule_id"],
+            "usage_schedule_id": schedule["usage_schedule_id"],
+            "billing_schedule_id": schedule["billing_schedule_id"],
         },
         "after": {"status": after, "rated_amount": zero, "draft_rated_amount": zero},
         "covered": covered,

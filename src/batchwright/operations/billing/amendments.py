@@ -99,9 +99,9 @@ def amend_asset_line_item(
 
 
 def _carry_out(connection: Connection, plan: Plan) -> None:
-    moved = amendment.supersede(connection, plan.bills)
+    moved = amendment.supersede(connection, plan.billing_schedules)
     zeroed = amendment.take_to_zero(connection, plan.inputs)
-    if (moved, zeroed) != (len(plan.bills), len(plan.inputs)):
+    if (moved, zeroed) != (len(plan.billing_schedules), len(plan.inputs)):
         raise RuntimeError("schedules or inputs changed under the asset's lock")
     amendment.change_terms(connection, plan.asset["id"], plan.stored)
     asset, included = included_in(connection, plan)

@@ -147,20 +147,20 @@ def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> Vi
 def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
     """What people did to the input alone; of entries about several records what they say of it."""
     for entry in audit_store.acts_on(connection, usage_input_id, ACTS):
-        told = views.audit_entry(entry)
-        before, after = told["before"], told["after"]
-        if told["act"] == amendments.ACT:
+        view = views.audit_entry(entry)
+        before, after = view["before"], view["after"]
+        if view["act"] == amendments.ACT:
             before, after = (side["usage_inputs"].get(usage_input_id) for side in (before, after))
-            before = before and {"asset_line_item_id": told["subject"], **before}
-        elif told["act"] == RESET:
+            before = before and {"asset_line_item_id": view["subject"], **before}
+        elif view["act"] == RESET:
             before = before.get(usage_input_id)
         elif before is not None:
             changed = [name for name in before if before[name] != after[name]]
             before, after = ({name: side[name] for name in changed} for side in (before, after))
-        if before is None and told["act"] in ACTS_ON_SEVERAL:
+        if before is None and view["act"] in ACTS_ON_SEVERAL:
             continue  # its id stands there for something else
         # The rest of an entry is for who may look at the audit trail.
-        shown = {name: told[name] for name in ("at", "actor", "act", "reason")}
+        shown = {name: view[name] for name in ("at", "actor", "act", "reason")}
         yield {**shown, "before": before, "after": after}
 
 
@@ -186,9 +186,9 @@ def usage_input_history(
 def _history(connection: Connection, row: RowMapping, limit: int, after: str | None = None) -> Page[View]:
     asked = {"usage_input_id": row["usage_input_id"]}
     (before_run,) = (NEWEST,) if after is None else place_after(after, LISTING, asked, (int,))
-    told, earliest = _outcomes(connection, row, before_run, limit)
+    outcomes, earliest = _outcomes(connection, row, before_run, limit)
     restated = [one for one in _restatements(connection, row) if (earliest or 0) <= one[0].id < before_run]
-    newest_first = sorted([*told, *restated], key=lambda one: -one[0].id)
+    newest_first = sorted([*outcomes, *restated], key=lambda one: -one[0].id)
     if len(newest_first) > limit:
         newest_first = newest_first[:limit]
         earliest = newest_first[-1][0].id
@@ -225,7 +225,7 @@ def _outcomes(
 
     They are kept by scope, and a scope knows between which assets its records lie.
     """
-    told: list[tuple[Run, View]] = []
+    outcomes: list[tuple[Run, View]] = []
     names = [job.name for job in JOBS]
     around, earliest = scopes.scopes_around(connection, names, row["asset_key"], before_run, MOST_RUNS)
     for first in range(0, len(around), SCOPES_AT_A_TIME):
@@ -238,10 +238,10 @@ def _outcomes(
         )
         for key, scope in held.items():
             if scope.done or of_run[key].ended:  # or nothing became of it yet
-                told.append((of_run[key], _outcome(row, scope, reported.get(key))))
-            if len(told) == limit:
-                return told, key
-    return told, earliest
+                outcomes.append((of_run[key], _outcome(row, scope, reported.get(key))))
+            if len(outcomes) == limit:
+                return outcomes, key
+    return outcomes, earliest
 
 
 def _outcome(row: RowMapping, scope: StoredScope, reported: Outcome | None) -> View:

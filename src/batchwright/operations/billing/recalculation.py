@@ -19,7 +19,7 @@ from batchwright.billing.records.pages import chunks
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run, State
 from batchwright.engine.store import runs
-from batchwright.engine.store.run_log import Wanted, page
+from batchwright.engine.store.run_log import RunQuery, page
 from batchwright.jobs.recalculation_terms import NAME
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -176,7 +176,7 @@ def _charge(row: RowMapping) -> View:
 
 
 def _newest_completed(connection: Connection) -> list[Run]:
-    wanted = Wanted(states=(State.COMPLETED,), equal={"job": NAME})
+    wanted = RunQuery(states=(State.COMPLETED,), equal={"job": NAME})
     return page(connection, wanted, RUNS_FOR_ESTIMATE)[0]
 
 

@@ -9,7 +9,7 @@ from batchwright.engine.store.callers import join_transaction
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.app import Application, check_application, default_application
 from batchwright.operations.checks import check_connection, check_job
-from batchwright.operations.runs.submitting import RunRequest, enqueue, tell_submitted
+from batchwright.operations.runs.submitting import RunRequest, enqueue, publish_submitted
 
 
 def execute_batch(
@@ -42,5 +42,5 @@ def execute_batch(
     app.database.refuse_nested_write()
     with app.database.write(patient=True) as own:
         run = enqueue(app, own, job, request)
-    tell_submitted(app, run)
+    publish_submitted(app, run)
     return run.run_id

@@ -15,7 +15,7 @@ from batchwright.operations.idempotency import go_on_apart
 from batchwright.operations.mail import send_due_mail
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.run_view import view_of
-from batchwright.operations.runs.steering import release_run
+from batchwright.operations.runs.controls import release_run
 from batchwright.operations.runs.submitting import Submitted
 from batchwright.operations.views import View
 

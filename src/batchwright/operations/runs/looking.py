@@ -27,7 +27,7 @@ from batchwright.operations.outcomes import Row, outcome_page, outcome_rows, out
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
 from batchwright.operations.runs.existing import existing_run
-from batchwright.operations.runs.run_filter import RunFilter, wanted_of
+from batchwright.operations.runs.run_filter import RunFilter, query_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import owner_of, why_no_worker
 
@@ -40,7 +40,7 @@ def list_runs(
     """The runs, newest first by start (by creation while one waits); all of them without a `limit`."""
     permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
-    wanted, left = wanted_of(asked), limit
+    wanted, left = query_of(asked), limit
 
     def read(connection: Connection, after: Place | None) -> tuple[list[View], Place | None]:
         nonlocal left
@@ -66,7 +66,7 @@ def page_of_runs(
     """
     permit(app, actor, Right.LOOK, "run.list")
     check_page(limit)
-    wanted = wanted_of(asked)
+    wanted = query_of(asked)
     of_filter = asdict(wanted)
     place = None
     if after is not None:

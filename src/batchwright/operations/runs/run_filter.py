@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import ACTIVE, State
-from batchwright.engine.store.run_log import Wanted
+from batchwright.engine.store.run_log import RunQuery
 from batchwright.operations.checks import check_one_of, check_storable
 
 _STATES: Final[dict[str, tuple[State, ...]]] = {
@@ -40,7 +40,7 @@ class RunFilter(TypedDict, total=False):
     errors: bool
 
 
-def wanted_of(asked: RunFilter) -> Wanted:
+def query_of(asked: RunFilter) -> RunQuery:
     """The filter as the database takes it. Refuses, naming the field, what no run could have."""
     period = asked.get("period")
     if period is not None and not _MONTH.fullmatch(period):
@@ -57,7 +57,7 @@ def wanted_of(asked: RunFilter) -> Wanted:
     equal = {name: value for name, value in columns.items() if value is not None}
     for name, value in equal.items():
         check_storable(value, field=name)
-    return Wanted(
+    return RunQuery(
         states=_states(asked.get("status")),
         equal=equal,
         period=period,

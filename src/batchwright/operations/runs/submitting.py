@@ -22,9 +22,9 @@ from batchwright.notifications.addresses import address_of, check_address
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import permit, right_to_run
 from batchwright.operations.actor import Actor
+from batchwright.operations.address_book import address_book
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
-from batchwright.operations.people import people
 from batchwright.operations.run_view import view_of
 from batchwright.operations.views import View
 
@@ -101,12 +101,12 @@ def submit_run(
     actor: Actor,
     mode: str = "batch",
     trigger: str = "cli",
-    here: bool = False,
+    claim_here: bool = False,
     **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run of the job; a worker drives it, or whoever calls `drive_run`.
 
-    `here` says that the caller hands it to `drive_submitted` at once: with a free slot the run is claimed in the same
+    `claim_here` says that the caller hands it to `drive_submitted` at once: with a free slot the run is claimed in that
     transaction, so that no worker is faster. Should the caller die before, or never do so, any process takes the run
     over after one lease. With `sync` always.
 
@@ -116,21 +116,21 @@ def submit_run(
     permit(app, actor, right_to_run(app, job_name), "run.submit")
     job = app.registry.make(job_name, parameters)
     request = RunRequest(actor=actor, mode=mode, trigger=trigger, **terms)
-    return submit(app, lambda connection: (job, request), "run.submit", here=here)
+    return submit(app, lambda connection: (job, request), "run.submit", claim_here=claim_here)
 
 
 def submit(
-    app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, here: bool
+    app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, claim_here: bool
 ) -> Submitted:
-    """Submit what `make` reads on the connection, all in one transaction; `here` is as in `submit_run`."""
+    """Submit what `make` reads on the connection, all in one transaction; `claim_here` is as in `submit_run`."""
     with app.database.write(patient=True) as connection:
         job, request = make(connection)
         run = enqueue(app, connection, job, request, act)
         claim: Claim = NotOurs(run)
-        if here or run.in_caller:
+        if claim_here or run.in_caller:
             claim = app.dispatcher.claims.claim_on_submit(connection, run)
         view = view_of(connection, claim.run, app.clock.now())
-    tell_submitted(app, run)
+    publish_submitted(app, run)
     return Submitted(claim, view)
 
 
@@ -158,7 +158,7 @@ def enqueue_set(
     results: dict[int, Run | Refused] = {}
     requests: dict[int, tuple[BatchJob, Request]] = {}
     checked: dict[int, CheckedRun] = {}
-    mapped = cache(lambda: people(connection, app.settings).addresses)
+    mapped = cache(lambda: address_book(connection, app.settings).addresses)
     for place, (job, request) in enumerate(wanted):
         try:
             check_selection(connection, job, request.actor, app.clock.now())
@@ -182,7 +182,7 @@ def enqueue_set(
 def check_ahead(app: Application, job: BatchJob, request: RunRequest) -> CheckedRun:
     """Call the job's code that a submit calls, before it and under no lock: it may take as long as it likes."""
     with app.database.read() as connection:
-        mapped = cache(lambda: people(connection, app.settings).addresses)
+        mapped = cache(lambda: address_book(connection, app.settings).addresses)
         check_selection(connection, job, request.actor, app.clock.now())
         return check_run(connection, job, _checked(app, mapped, request), app.clock.now())
 
@@ -200,7 +200,7 @@ def _entry(request: RunRequest, act: str, run: Run, now: datetime) -> audit.Entr
     )
 
 
-def tell_submitted(app: Application, run: Run) -> None:
+def publish_submitted(app: Application, run: Run) -> None:
     """Publish, after the commit, that a run was submitted."""
     submitted = events.RunSubmitted(run.run_id, run.job, run.mode, run.actor)
     app.database.when_committed(lambda: app.events.publish(submitted))

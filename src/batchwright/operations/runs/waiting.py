@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from batchwright.engine.run import Ask, State
-from batchwright.engine.store import queue, steering
+from batchwright.engine.run import Control, State
+from batchwright.engine.store import controls, queue
+from batchwright.engine.store.controls import ControlRequest
 from batchwright.engine.store.queue import Waiting
-from batchwright.engine.store.steering import Asked
 from batchwright.engine.store.workers import StoredWorker
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -32,7 +32,9 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
     now = app.clock.now()
     with app.database.read() as connection:
         found = queue.waiting(connection, limit)
-        asked = steering.asked_of(connection, [one.run.id for one in found if one.run.state is State.PAUSED])
+        asked = controls.requests_of(
+            connection, [one.run.id for one in found if one.run.state is State.PAUSED]
+        )
         in_slots = sum(not run.in_caller for run in queue.queued_in_order(connection))
         there = workers_there(connection, now) if found else []
         runs = views_of(connection, [one.run for one in found], now)
@@ -45,14 +47,14 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
 def _why(
     app: Application,
     waiting: Waiting,
-    asked: Mapping[int, Asked],
+    asked: Mapping[int, ControlRequest],
     in_slots: int,
     there: Sequence[StoredWorker],
 ) -> str:
     run = waiting.run
     if run.state is State.PAUSED:
         held = asked.get(run.id)
-        by = f"held by {held.actor}" if held is not None and held.asked is Ask.HOLD else "paused"
+        by = f"held by {held.actor}" if held is not None and held.control is Control.HOLD else "paused"
         return f"{by}, until somebody resumes it"
     if run.in_caller:
         return "its caller drives it"

@@ -19,7 +19,7 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.runs.submitting import tell_submitted
+from batchwright.operations.runs.submitting import publish_submitted
 from batchwright.operations.schedules.cron import bound_of
 from batchwright.operations.schedules.firing import submit_of_schedules
 from batchwright.operations.schedules.schedules import nominal_times, permit_change, schedule_named
@@ -67,7 +67,7 @@ def backfill_schedule(
                 now=now,
             )
     for run in submitted:
-        tell_submitted(app, run)
+        publish_submitted(app, run)
     shown: Sequence[str | None] = run_ids or [None] * len(times)
     return [
         {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id}

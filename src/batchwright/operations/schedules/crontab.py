@@ -103,14 +103,14 @@ class CrontabRefused(Refused):
 
 
 @dataclass(frozen=True)
-class Line:
+class CrontabLine:
     """A schedule that a file wants, and the number of its line, from 1."""
 
     number: int
     request: ScheduleRequest
 
 
-def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
+def read_crontab(text: str, schema_of: SchemaOf) -> list[CrontabLine]:
     """The schedules of a file. Raises `CrontabRefused` with every line that cannot be used."""
     lines, problems = scan_crontab(text, schema_of)
     if problems:
@@ -118,9 +118,9 @@ def read_crontab(text: str, schema_of: SchemaOf) -> list[Line]:
     return lines
 
 
-def scan_crontab(text: str, schema_of: SchemaOf) -> tuple[list[Line], list[tuple[int, Refused]]]:
+def scan_crontab(text: str, schema_of: SchemaOf) -> tuple[list[CrontabLine], list[tuple[int, Refused]]]:
     """The schedules of a file, and by number of the line why others cannot be used."""
-    lines: list[Line] = []
+    lines: list[CrontabLine] = []
     problems: list[tuple[int, Refused]] = []
     variables: Fields = {}
     for number, content in _contents(text):
@@ -130,7 +130,7 @@ def scan_crontab(text: str, schema_of: SchemaOf) -> tuple[list[Line], list[tuple
             else:
                 request = _read_line(content, variables, schema_of)
                 _check_new(request.name, lines)
-                lines.append(Line(number, request))
+                lines.append(CrontabLine(number, request))
         except Refused as problem:
             problems.append((number, problem))
     return lines, problems
@@ -224,7 +224,7 @@ def _check_user_column(text: str, time_zone: str) -> None:
     )
 
 
-def _check_new(name: str, lines: Sequence[Line]) -> None:
+def _check_new(name: str, lines: Sequence[CrontabLine]) -> None:
     for line in lines:
         if line.request.name == name:
             raise Refused(

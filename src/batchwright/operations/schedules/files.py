@@ -23,7 +23,7 @@ from batchwright.operations.schedules.changes import (
     delete_schedule,
     spec_view,
 )
-from batchwright.operations.schedules.crontab import CrontabRefused, Line, scan_crontab
+from batchwright.operations.schedules.crontab import CrontabLine, CrontabRefused, scan_crontab
 from batchwright.operations.schedules.request import check_request, permit_schedule
 from batchwright.operations.views import View
 
@@ -98,7 +98,7 @@ def apply_schedules(
     return difference
 
 
-def _permit_lines(app: Application, actor: Actor, lines: Iterable[Line], *, prune: bool) -> None:
+def _permit_lines(app: Application, actor: Actor, lines: Iterable[CrontabLine], *, prune: bool) -> None:
     with app.database.read() as connection:
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
     asked: set[tuple[str, str | None]] = set()
@@ -116,7 +116,7 @@ def _permit_lines(app: Application, actor: Actor, lines: Iterable[Line], *, prun
 def _checked(
     app: Application,
     connection: Connection,
-    lines: Iterable[Line],
+    lines: Iterable[CrontabLine],
     problems: Iterable[tuple[int, Refused]],
     there: Mapping[str, Schedule],
     actor: Actor,

@@ -13,7 +13,7 @@ from batchwright.engine.faults import reason_of
 log = structlog.get_logger()
 
 
-class NewsLoop:
+class BackgroundLoop:
     """Does `duty` soon after each `look`, and once in so many seconds where that is asked for.
 
     News come right before a run that wants the processor, and one look serves many news: so it waits a little first.
@@ -26,15 +26,15 @@ class NewsLoop:
         duty: Callable[[], None],
         *,
         trouble: str,
-        seconds_after_news: float,
+        seconds_after_change: float,
         seconds_between: float | None = None,
         on_failure: Callable[[BaseException], None] = unheard,
     ) -> None:
         self._duty = duty
         self._trouble = trouble
-        self._seconds_after_news = seconds_after_news
+        self._seconds_after_change = seconds_after_change
         self._seconds_between = seconds_between
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self._stop = threading.Event()
         self._thread = DutyThread(name, self._loop, on_failure)
 
@@ -44,12 +44,12 @@ class NewsLoop:
 
     def look(self) -> None:
         """Do it soon."""
-        self._news.set()
+        self._changed.set()
 
     def drain(self) -> None:
         """End after the duty at hand."""
         self._stop.set()
-        self._news.set()
+        self._changed.set()
 
     def stop(self, seconds: float | None = None) -> bool:
         """The same, and wait for that, so many seconds at most; whether it has ended."""
@@ -64,9 +64,9 @@ class NewsLoop:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
-            self._news.wait(self._seconds_between)
-            self._stop.wait(self._seconds_after_news)
-            self._news.clear()
+            self._changed.wait(self._seconds_between)
+            self._stop.wait(self._seconds_after_change)
+            self._changed.clear()
             try:
                 self._duty()
             except BaseException as error:  # a thread that ends is missed by nobody

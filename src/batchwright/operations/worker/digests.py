@@ -6,7 +6,7 @@ from typing import Any
 
 from batchwright.notifications import outbox
 from batchwright.notifications.digest import DIGEST_KIND, digest_facts
-from batchwright.notifications.preferences import bare
+from batchwright.notifications.preferences import bare_address
 from batchwright.operations.announce import mail_domain
 from batchwright.operations.app import Application
 
@@ -24,7 +24,7 @@ def make_digests(app: Application) -> int:
     with app.database.write() as connection:
         for each in outbox.take_for_digest(connection, now):
             # Named in different ways ("Jane <jane@example.com>") they are one, and get one mail.
-            _, kept = by_address.setdefault((bare(each.recipient), each.route), (each.recipient, []))
+            _, kept = by_address.setdefault((bare_address(each.recipient), each.route), (each.recipient, []))
             kept.append(each.facts)
         for (_, route), (recipient, kept) in by_address.items():
             outbox.record(

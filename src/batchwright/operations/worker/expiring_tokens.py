@@ -9,13 +9,13 @@ from sqlalchemy import RowMapping
 from batchwright.notifications import outbox
 from batchwright.notifications.token_expires import TOKEN_EXPIRES
 from batchwright.operations import token_store
-from batchwright.operations.access.tokens import TOLD_AHEAD
+from batchwright.operations.access.tokens import NOTICE_PERIOD
 from batchwright.operations.announce import mail_domain
 from batchwright.operations.app import Application
 from batchwright.operations.views import instant
 
 
-def tell_of_expiring_tokens(app: Application) -> int:
+def notify_of_expiring_tokens(app: Application) -> int:
     """Record the mails that are due, for the mailer to send, and return how many they are.
 
     Each once, however many workers look: the one whose statement marks the token records it. Whatever mail of runs a
@@ -23,11 +23,11 @@ def tell_of_expiring_tokens(app: Application) -> int:
     """
     now = app.clock.now()
     with app.database.read() as connection:
-        found = token_store.tokens_to_tell_of(connection, now + TOLD_AHEAD)
-    told = 0
+        found = token_store.tokens_expiring(connection, now + NOTICE_PERIOD)
+    notified = 0
     for token in found:
         with app.database.write() as connection:
-            if not token_store.note_told(connection, token["id"], now):
+            if not token_store.note_notified(connection, token["id"], now):
                 continue
             outbox.record(
                 connection,
@@ -39,8 +39,8 @@ def tell_of_expiring_tokens(app: Application) -> int:
                 domain=mail_domain(app.settings),
                 route=app.settings.mail.transport,
             )
-            told += 1
-    return told
+            notified += 1
+    return notified
 
 
 def _facts(app: Application, token: RowMapping, *, expired: bool) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from batchwright.engine.store.late_checks import StoredLateCheck
 from batchwright.notifications.addresses import recipients
 from batchwright.notifications.ping import PingFailed, ping
 from batchwright.notifications.schedule_late import SCHEDULE_LATE
-from batchwright.operations.announce import record_wanted
+from batchwright.operations.address_book import address_book
+from batchwright.operations.announce import record_by_preference
 from batchwright.operations.app import Application
-from batchwright.operations.people import people
 from batchwright.operations.views import View, instant
-from batchwright.operations.worker.background_loop import NewsLoop
+from batchwright.operations.worker.background_loop import BackgroundLoop
 
 SECONDS_BETWEEN_LOOKS = 5.0
 SECONDS_AFTER_CHANGE = 1.0
@@ -48,17 +48,17 @@ log = structlog.get_logger()
 
 def look(app: Application) -> None:
     """Tell of what is late, and then call the pings that are due."""
-    tell(app)
+    notify_late(app)
     call_pings(app)
 
 
-def tell(app: Application) -> None:
+def notify_late(app: Application) -> None:
     """Tell of what is late, each once however many look: the mail is recorded with the mark that it was told of."""
     now = app.clock.now()
     with app.database.read() as connection:
         checks = late_checks.due(connection, now)
         schedules = store.all_schedules(connection)
-    _tell_ahead(app, [one for one in schedules if one.ahead_of(now) not in (None, one.ahead_told)], now)
+    _log_ahead(app, [one for one in schedules if one.ahead_of(now) not in (None, one.ahead_told)], now)
     judged = [(check, judge(check, run, now)) for check, run in checks]
     changed = [(check, verdict) for check, verdict in judged if _differs(check, verdict)]
     if changed:
@@ -121,7 +121,7 @@ def _settle(app: Application, changed: list[tuple[StoredLateCheck, Judgement]]) 
     return notified
 
 
-def _tell_ahead(app: Application, schedules: Sequence[Schedule], now: datetime) -> None:
+def _log_ahead(app: Application, schedules: Sequence[Schedule], now: datetime) -> None:
     """Tell of schedules that fire nothing since a clock that was ahead recorded times to come."""
     for schedule in schedules:
         at = schedule.ahead_of(now)
@@ -139,7 +139,7 @@ def _tell_ahead(app: Application, schedules: Sequence[Schedule], now: datetime) 
         )
         with app.database.write() as connection:
             event = None
-            if store.note_ahead_told(connection, schedule, at):
+            if store.note_ahead_notified(connection, schedule, at):
                 event = _notify(app, connection, schedule, check, "ahead")
         if event is not None:
             app.events.publish(event)
@@ -157,8 +157,8 @@ def _notify(
         "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }
-    known = people(connection, app.settings)
-    record_wanted(
+    known = address_book(connection, app.settings)
+    record_by_preference(
         connection,
         app.settings,
         known.choices,
@@ -216,25 +216,25 @@ def _call(app: Application, check: StoredLateCheck) -> bool:
     return True
 
 
-def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> NewsLoop:
+def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> BackgroundLoop:
     """Tells every few seconds and soon after news."""
-    return NewsLoop(
+    return BackgroundLoop(
         "watch",
-        lambda: tell(app),
+        lambda: notify_late(app),
         trouble="late runs could not be looked for; they are later",
-        seconds_after_news=SECONDS_AFTER_CHANGE,
+        seconds_after_change=SECONDS_AFTER_CHANGE,
         seconds_between=SECONDS_BETWEEN_LOOKS,
         on_failure=on_failure,
     )
 
 
-def ping_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> NewsLoop:
+def ping_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> BackgroundLoop:
     """Calls pings as often, in a thread of its own: a host that does not answer keeps nobody from being told."""
-    loop = NewsLoop(
+    loop = BackgroundLoop(
         "pings",
         lambda: call_pings(app, lambda: loop.stopping),
         trouble="pings could not be called; they are later",
-        seconds_after_news=SECONDS_AFTER_CHANGE,
+        seconds_after_change=SECONDS_AFTER_CHANGE,
         seconds_between=SECONDS_BETWEEN_LOOKS,
         on_failure=on_failure,
     )

@@ -21,9 +21,9 @@ from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
 from batchwright.operations.app import Application
 from batchwright.operations.schedules.firing import make_ready, submit_of_schedules
-from batchwright.operations.worker.background_loop import NewsLoop
+from batchwright.operations.worker.background_loop import BackgroundLoop
 from batchwright.operations.worker.late_runs import ping_loop, watch_loop
-from batchwright.operations.worker.upkeep import Upkeep
+from batchwright.operations.worker.maintenance import Maintenance
 
 SECONDS_AFTER_CHANGE = 0.25
 LOOKS_PER_LEASE = 4
@@ -50,7 +50,7 @@ class WorkerProcess:
         self._mail = _mail_loop(app, self._on_failure)
         self._watch = watch_loop(app, self._on_failure)
         self._pings = ping_loop(app, self._on_failure)
-        self._upkeep = Upkeep(app, self._mail.look, self._on_failure)
+        self._maintenance = Maintenance(app, self._mail.look, self._on_failure)
         self._scheduler = Scheduler(
             database=app.database,
             clock=app.clock,
@@ -80,7 +80,7 @@ class WorkerProcess:
         self._mail.start()
         self._watch.start()
         self._pings.start()
-        self._upkeep.start()
+        self._maintenance.start()
         self._scheduler.start()
         try:
             self._worker.run()
@@ -105,7 +105,7 @@ class WorkerProcess:
             "watch": self._watch.stop,
             "pings": self._pings.stop,
             "mail": self._mail.stop,
-            "upkeep": self._upkeep.stop,
+            "maintenance": self._maintenance.stop,
         }
         left = [name for name, stop in stops.items() if not stop(max(until - time.monotonic(), 0.5))]
         if left:
@@ -160,7 +160,7 @@ def firing_of(app: Application) -> Firing:
     )
 
 
-def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) -> NewsLoop:
+def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) -> BackgroundLoop:
     """Sends due mail, also that of runs which ended elsewhere."""
 
     def send_due() -> None:
@@ -170,11 +170,11 @@ def _mail_loop(app: Application, on_failure: Callable[[BaseException], None]) ->
         if due:  # what sends is heavy, and not loaded before
             app.mailer.send_due(stop=lambda: loop.stopping)
 
-    loop = NewsLoop(
+    loop = BackgroundLoop(
         "mail",
         send_due,
         trouble="mail could not be sent; it waits",
-        seconds_after_news=SECONDS_AFTER_CHANGE,
+        seconds_after_change=SECONDS_AFTER_CHANGE,
         on_failure=on_failure,
     )
     return loop

@@ -10,9 +10,9 @@ from batchwright.console.api.door import CALL, Body, Call, Doors, Why, answer
 from batchwright.console.api.models import Run
 from batchwright.console.api.run_answers import RUN, submitted_answer
 from batchwright.operations.access.permissions import Right
+from batchwright.operations.runs.controls import abort_run, hold_run, move_run, pause_run, release_run
 from batchwright.operations.runs.previews import apply_run
 from batchwright.operations.runs.retrying import retry_run
-from batchwright.operations.runs.steering import abort_run, hold_run, move_run, pause_run, release_run
 from batchwright.operations.runs.submitting import RunTerms
 
 doors = Doors("runs")

@@ -16,7 +16,7 @@ from batchwright.console.api.models import Page, Run, RunShown
 from batchwright.console.api.run_answers import RUN, submitted_answer
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.engine.run import ENDED
-from batchwright.engine.store.steering import Version
+from batchwright.engine.store.controls import Version
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.looking import page_of_runs, show_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run

@@ -10,7 +10,7 @@ from fastapi import Query
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from batchwright.console.pages.equals import call_of, command_of
+from batchwright.console.pages.equivalents import call_of, command_of
 from batchwright.console.pages.launching import LONGEST_ADDRESS, Launch, launch_of_address, launch_of_form
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, address
 from batchwright.engine.errors import Refused

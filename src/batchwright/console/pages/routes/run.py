@@ -8,7 +8,7 @@ from typing import Final
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from batchwright.console.pages.equals import call_of, command_of
+from batchwright.console.pages.equivalents import call_of, command_of
 from batchwright.console.pages.run_acts import ACTS, Act, check_expected, why_not
 from batchwright.console.pages.run_figures import figures_of, strip_of
 from batchwright.console.pages.visit import FORM, VISIT, Pages, Visit, text_of
@@ -17,9 +17,9 @@ from batchwright.engine.run import ENDED
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications.remedies import remedy
 from batchwright.operations.access.permissions import Forbidden
+from batchwright.operations.runs.controls import what_is_asked
 from batchwright.operations.runs.looking import outcome_summary, show_run
 from batchwright.operations.runs.progress import run_progress
-from batchwright.operations.runs.steering import what_is_asked
 
 pages = Pages()
 RESTATED_SHOWN: Final = 50

@@ -33,14 +33,14 @@ class AnswerCutOff(Exception):
 class Column:
     """One column of a table: the field of the row, its title, numbers to the right, how a value is shown.
 
-    One that is ``spare`` is left out on a terminal that is too narrow for all of them.
+    One that is ``optional`` is left out on a terminal that is too narrow for all of them.
     """
 
     field: str
     title: str
     numeric: bool = False
     show: Callable[[Any], str] | None = None
-    spare: bool = False
+    optional: bool = False
 
     def text(self, row: Row) -> str:
         """The cell as one line of printable text."""
@@ -196,7 +196,7 @@ def _write_on_terminal(page: Sequence[Row], columns: Sequence[Column]) -> None:
     available = shutil.get_terminal_size().columns
     shown, cells = columns, _cells(page, columns)
     if _across(_widths(cells, shown)) > available:
-        shown = [column for column in columns if not column.spare]
+        shown = [column for column in columns if not column.optional]
         cells = _cells(page, shown)
     widths = _fitting(cells, shown, available)
     if widths is not None:

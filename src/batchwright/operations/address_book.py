@@ -10,18 +10,18 @@ from batchwright.config.settings import Settings
 from batchwright.operations import user_store
 
 
-class People(NamedTuple):
+class AddressBook(NamedTuple):
     """`addresses` by name in lower case (a login name, or one of `[actors]`); `choices` by bare address."""
 
     addresses: dict[str, str]
     choices: dict[str, str]
 
 
-def people(connection: Connection, settings: Settings) -> People:
+def address_book(connection: Connection, settings: Settings) -> AddressBook:
     """The users and the actors of the settings; where both map a name, the user row counts. One statement."""
     addresses, choices = dict(settings.actors), {}
     for user in user_store.list_users(connection):
         choices[user["email"]] = user["mail"]
         if user["os_user"] and not user["disabled"]:
             addresses[user["os_user"].lower()] = user["email"]
-    return People(addresses, choices)
+    return AddressBook(addresses, choices)

@@ -32,8 +32,8 @@ from batchwright.operations.billing.usage_inputs import (
     show_usage_input,
 )
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
+from batchwright.operations.database import backup_database, check_database, upgrade_database
 from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
-from batchwright.operations.maintenance import backup_database, check_database, upgrade_database
 from batchwright.operations.runs.driving import drive_run, resume_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import list_runs, run_outcomes, show_run

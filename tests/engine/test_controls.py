@@ -12,8 +12,8 @@ from batchwright.engine import events
 from batchwright.engine.errors import FenceLost
 from batchwright.engine.events import Event
 from batchwright.engine.job import Finish, Record, StartContext
-from batchwright.engine.run import Ask, Run, State
-from batchwright.engine.store import runs, steering
+from batchwright.engine.run import Control, Run, State
+from batchwright.engine.store import controls, runs
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.leases import LeaseStore
 from batchwright.engine.store.tables import scope
@@ -27,12 +27,14 @@ from tests.support.run_log import every_run
 __all__ = ["owner_at"]
 
 RECORDS = 50
-STATES = {Ask.ABORT: State.ABORTED, Ask.PAUSE: State.PAUSED}
+STATES = {Control.ABORT: State.ABORTED, Control.PAUSE: State.PAUSED}
 
 
-def ask(rig: Rig, run: Run, wanted: Ask) -> None:
+def ask(rig: Rig, run: Run, wanted: Control) -> None:
     with rig.database.write() as connection:
-        steering.ask(connection, runs.by_key(connection, run.id), steering.Asked(wanted, "eve", NOW))
+        controls.request(
+            connection, runs.by_key(connection, run.id), controls.ControlRequest(wanted, "eve", NOW)
+        )
 
 
 def release(rig: Rig, run: Run) -> None:
@@ -40,7 +42,7 @@ def release(rig: Rig, run: Run) -> None:
         runs.move(connection, runs.by_key(connection, run.id), State.HOLDING)
 
 
-def ask_after_scope(rig: Rig, number: int, wanted: Ask) -> None:
+def ask_after_scope(rig: Rig, number: int, wanted: Control) -> None:
     """Have it asked as soon as that scope has committed."""
 
     def listen(event: Event) -> None:
@@ -61,9 +63,9 @@ def held_by_nobody(rig: Rig, run: Run) -> bool:
         leases.close()
 
 
-@pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
+@pytest.mark.parametrize("wanted", [Control.ABORT, Control.PAUSE])
 def test_a_run_obeys_within_one_scope_and_what_was_asked_is_forgotten(
-    rig: Rig, spy: type[Parcels], wanted: Ask
+    rig: Rig, spy: type[Parcels], wanted: Control
 ) -> None:
     rig.fill(RECORDS)
     ask_after_scope(rig, 1, wanted)
@@ -74,14 +76,14 @@ def test_a_run_obeys_within_one_scope_and_what_was_asked_is_forgotten(
     assert rig.rows(steering_table) == []
     assert held_by_nobody(rig, run)
     last = rig.published[-1]
-    assert isinstance(last, events.RunEnded if wanted is Ask.ABORT else events.RunPaused)
+    assert isinstance(last, events.RunEnded if wanted is Control.ABORT else events.RunPaused)
 
 
 def test_an_aborted_run_ends_with_counts_and_mail_and_without_finish(rig: Rig, spy: type[Parcels]) -> None:
     finished: list[Finish] = []
     spy.finish = lambda self, finish: finished.append(finish)  # type: ignore[method-assign]
     rig.fill(RECORDS)
-    ask_after_scope(rig, 1, Ask.ABORT)
+    ask_after_scope(rig, 1, Control.ABORT)
     run = rig.drive()
     assert (run.error, run.processed, run.not_reached) == ("aborted by eve", 20, 30)
     assert rig.ledger(run) == {"ok": 20, "not_reached": 30}
@@ -91,7 +93,7 @@ def test_an_aborted_run_ends_with_counts_and_mail_and_without_finish(rig: Rig, s
 
 def test_a_paused_run_goes_on_where_it_stopped_once_it_is_resumed(rig: Rig) -> None:
     rig.fill(RECORDS)
-    ask_after_scope(rig, 2, Ask.PAUSE)
+    ask_after_scope(rig, 2, Control.PAUSE)
     paused = rig.drive()
     assert (paused.state, paused.processed, paused.ended_at) == (State.PAUSED, 30, None)
     assert rig.announced == []
@@ -112,7 +114,7 @@ def test_records_named_by_id_are_not_reached_where_a_run_is_aborted_before_its_p
     spy.selects_records = selects_records  # type: ignore[assignment]
     rig.fill(RECORDS)
     run = rig.claimed(rig.submit(parameters={"ids": (1, 2, 3)}))
-    ask(rig, run, Ask.ABORT)
+    ask(rig, run, Control.ABORT)
     with rig.database.write() as connection:
         runs.raise_fence(connection, run, "taker/2")
     ended = rig.dispatcher().work(rig.read(run))
@@ -120,9 +122,9 @@ def test_records_named_by_id_are_not_reached_where_a_run_is_aborted_before_its_p
     assert rig.ledger(ended)["not_reached"] == ended.not_reached
 
 
-@pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
+@pytest.mark.parametrize("wanted", [Control.ABORT, Control.PAUSE])
 def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
-    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch, wanted: Ask
+    rig: Rig, spy: type[Parcels], monkeypatch: pytest.MonkeyPatch, wanted: Control
 ) -> None:
     monkeypatch.setattr("batchwright.engine.preparing.SCOPES_PER_PLANNING_COMMIT", 1)
     portions = iter(["first", "second"])
@@ -143,7 +145,7 @@ def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
     run = rig.drive()
     assert (run.state, spy.calls) == (STATES[wanted], [])
     assert rig.rows(steering_table) == []
-    if wanted is Ask.ABORT:
+    if wanted is Control.ABORT:
         assert (run.total, run.not_reached, rig.rows(scope)) == (0, 0, [])
     else:
         rig.subscribers.clear()
@@ -152,9 +154,9 @@ def test_a_run_that_is_asked_while_it_plans_obeys_before_a_scope_is_executed(
         assert set(rig.handled().values()) == {1}
 
 
-@pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
+@pytest.mark.parametrize("wanted", [Control.ABORT, Control.PAUSE])
 def test_a_run_whose_scopes_are_all_done_obeys_before_finish(
-    rig: Rig, spy: type[Parcels], wanted: Ask
+    rig: Rig, spy: type[Parcels], wanted: Control
 ) -> None:
     rig.fill(RECORDS)
     ask_after_scope(rig, 5, wanted)
@@ -169,7 +171,7 @@ def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]
 
     def too_late() -> None:
         try:
-            ask(rig, run, Ask.ABORT)
+            ask(rig, run, Control.ABORT)
             asked.append(None)
         except FenceLost as error:
             asked.append(error)
@@ -195,7 +197,7 @@ def test_a_run_that_fails_forgets_what_was_asked(rig: Rig, spy: type[Parcels]) -
     spy.start = start  # type: ignore[method-assign]
     rig.fill(0)
     run = rig.claimed()
-    ask(rig, run, Ask.PAUSE)
+    ask(rig, run, Control.PAUSE)
     assert rig.dispatcher().work(run).state is State.FAILED
     assert rig.rows(steering_table) == []
 
@@ -204,7 +206,7 @@ def test_only_a_run_at_work_is_asked(rig: Rig) -> None:
     rig.fill(0)
     run = rig.submit()
     with pytest.raises(FenceLost):
-        ask(rig, run, Ask.PAUSE)
+        ask(rig, run, Control.PAUSE)
     assert rig.rows(steering_table) == []
 
 
@@ -212,12 +214,12 @@ def test_who_holds_the_fence_hears_what_is_asked_last(rig: Rig) -> None:
     rig.fill(0)
     run = rig.claimed()
     heard = []
-    for wanted in (None, Ask.PAUSE, Ask.ABORT):
+    for wanted in (None, Control.PAUSE, Control.ABORT):
         if wanted is not None:
             ask(rig, run, wanted)
         with rig.database.write() as connection:
             heard.append(runs.hold_fence(connection, run))
-    assert heard == [None, Ask.PAUSE, Ask.ABORT]
+    assert heard == [None, Control.PAUSE, Control.ABORT]
 
 
 # A process that dies
@@ -232,9 +234,9 @@ def three_scopes(migrated_url: str) -> Iterator[Rig]:
     rig.database.close()
 
 
-@pytest.mark.parametrize("wanted", [Ask.ABORT, Ask.PAUSE])
+@pytest.mark.parametrize("wanted", [Control.ABORT, Control.PAUSE])
 def test_a_run_that_was_asked_and_whose_process_was_killed_obeys_its_next_process(
-    three_scopes: Rig, owner_at: Callable[[Run, str], Owner], wanted: Ask
+    three_scopes: Rig, owner_at: Callable[[Run, str], Owner], wanted: Control
 ) -> None:
     rig = three_scopes
     run = rig.submit()
@@ -247,7 +249,7 @@ def test_a_run_that_was_asked_and_whose_process_was_killed_obeys_its_next_proces
     assert obeyed.state is STATES[wanted]
     assert obeyed.processed == (0 if rig.database.is_sqlite else 10)
     assert rig.rows(steering_table) == []
-    if wanted is Ask.PAUSE:
+    if wanted is Control.PAUSE:
         release(rig, run)
         assert rig.drive(run).processed == 30
         assert set(rig.handled().values()) == {1}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from batchwright.cli import show
-from batchwright.cli.answers import PAGE, AnswerCutOff, Column, printable, write_facts, write_rows
+from batchwright.cli.output import PAGE, AnswerCutOff, Column, printable, write_facts, write_rows
 
 COLUMNS = (Column("id", "Id"), Column("amount", "Amount", numeric=True), Column("message", "Message"))
 ROWS: list[dict[str, Any]] = [

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, select, update
 
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, MoveRefused, Refused
-from batchwright.engine.run import ENDED, Ask, Run, State
-from batchwright.engine.store import queue, runs, steering
+from batchwright.engine.run import ENDED, Control, Run, State
+from batchwright.engine.store import controls, queue, runs
 from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.app import Application
 from batchwright.operations.mail import list_mail
+from batchwright.operations.runs.controls import abort_run, move_run, pause_run, release_run
 from batchwright.operations.runs.driving import drive_run, resume_run
 from batchwright.operations.runs.looking import run_outcomes, show_run
-from batchwright.operations.runs.steering import abort_run, move_run, pause_run, release_run
 from batchwright.operations.runs.submitting import submit_run
 from tests.engine.jobs import Parcels, fill
 from tests.support.application import ACTOR, NOW
@@ -43,7 +43,7 @@ MOVED = {
 }
 """What becomes of a run that an act moves there and then."""
 ASKED = {
-    (act, state): Ask(act) for act in ("abort", "pause") for state in (State.PREPARING, State.PROCESSING)
+    (act, state): Control(act) for act in ("abort", "pause") for state in (State.PREPARING, State.PROCESSING)
 }
 """What the process of a run is asked for."""
 REFUSALS: dict[tuple[str, State], str] = {
@@ -100,9 +100,9 @@ def read(app: Application, run_id: str) -> Run:
         return runs.by_id(connection, run_id)
 
 
-def asked(app: Application, run_id: str) -> steering.Asked | None:
+def asked(app: Application, run_id: str) -> controls.ControlRequest | None:
     with app.database.read() as connection:
-        return steering.read(connection, runs.by_id(connection, run_id).id)
+        return controls.read(connection, runs.by_id(connection, run_id).id)
 
 
 def partly_done(app: Application, run_id: str) -> None:
@@ -146,7 +146,7 @@ def test_each_act_moves_asks_or_refuses_as_the_state_of_the_run_has_it(
             assert (entries()[0]["act"], entries()[0]["subject"]) == ("run.submit", run_id)
         assert read(app, run_id).state is after
         wanted = ASKED.get((act, state))
-        assert asked(app, run_id) == (wanted and steering.Asked(wanted, ACTOR.name, NOW))
+        assert asked(app, run_id) == (wanted and controls.ControlRequest(wanted, ACTOR.name, NOW))
         put(app, run_id, state=State.FAILED)  # out of the way of the next
 
 
@@ -221,7 +221,7 @@ def test_an_abort_takes_the_place_of_a_pause_that_was_asked_for(app: Application
     run_id = submitted(app, State.PROCESSING)
     pause_run(app, run_id, actor=ACTOR)
     abort_run(app, run_id, actor=ACTOR)
-    assert asked(app, run_id) == steering.Asked(Ask.ABORT, ACTOR.name, NOW)
+    assert asked(app, run_id) == controls.ControlRequest(Control.ABORT, ACTOR.name, NOW)
     assert [(one["before"]["asked"], one["after"]["asked"]) for one in entries()[:2]] == [
         ("pause", "abort"),
         (None, "pause"),
@@ -309,7 +309,7 @@ def test_a_run_that_is_claimed_while_it_is_steered_is_asked_instead(
     moves = moved_meanwhile(app, monkeypatch, queue, "lock_queue", run_id, State.PROCESSING)
     view = ACTS[act](app, run_id, actor=ACTOR)
     assert (view["status"], moves) == ("Processing", [State.PROCESSING])
-    assert asked(app, run_id) == steering.Asked(Ask(act), ACTOR.name, NOW)
+    assert asked(app, run_id) == controls.ControlRequest(Control(act), ACTOR.name, NOW)
 
 
 @pytest.mark.usefixtures("parcels")
@@ -319,7 +319,7 @@ def test_a_run_that_leaves_its_process_while_it_is_asked_is_looked_at_again(
     app: Application, monkeypatch: pytest.MonkeyPatch, act: str, meanwhile: State
 ) -> None:
     run_id = submitted(app, State.PROCESSING)
-    moved_meanwhile(app, monkeypatch, steering, "ask", run_id, meanwhile)
+    moved_meanwhile(app, monkeypatch, controls, "request", run_id, meanwhile)
     if meanwhile is State.COMPLETED:
         with pytest.raises(MoveRefused, match="has ended"):
             ACTS[act](app, run_id, actor=ACTOR)
@@ -364,7 +364,7 @@ def test_a_run_that_is_always_moved_by_others_is_refused_in_the_end(
     def lost(*_: Any) -> None:
         raise FenceLost(run_id)
 
-    monkeypatch.setattr(steering, "ask", lost)
+    monkeypatch.setattr(controls, "request", lost)
     with pytest.raises(MoveRefused, match="is being moved by others"):
         pause_run(app, run_id, actor=ACTOR)
 

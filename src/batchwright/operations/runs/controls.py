@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, MoveRefused, NotFound, Refused
 from batchwright.engine.queue import promote
-from batchwright.engine.run import ACTIVE, WAITING, Ask, Run, State
-from batchwright.engine.store import queue, runs, steering
+from batchwright.engine.run import ACTIVE, WAITING, Control, Run, State
+from batchwright.engine.store import controls, queue, runs
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -51,7 +51,7 @@ def abort_run(
             queue.lock_queue(connection)
             app.dispatcher.endings.abort(connection, run, actor.name, names_records=names_records)
             return {}
-        return _ask(app, connection, run, Ask.ABORT, actor)
+        return _request(app, connection, run, Control.ABORT, actor)
 
     view = _steer(app, run_id, "run.abort", act, actor, reason)
     if mail and view["status"] == State.ABORTED:
@@ -76,7 +76,7 @@ def pause_run(app: Application, run_id: str, *, actor: Actor, reason: str | None
             queue.lock_queue(connection)
             app.dispatcher.endings.pause(connection, run)
             return {}
-        return _ask(app, connection, run, Ask.PAUSE, actor)
+        return _request(app, connection, run, Control.PAUSE, actor)
 
     return _steer(app, run_id, "run.pause", act, actor, reason)
 
@@ -98,15 +98,15 @@ def hold_run(app: Application, run_id: str, *, actor: Actor, reason: str | None 
         if run.ended:
             raise _refused(run, f"has ended ({run.state}): there is nothing to hold", _look(run))
         queue.lock_queue(connection)
-        asked = steering.read(connection, run.id)
+        asked = controls.read(connection, run.id)
         if asked is not None:
             raise _refused(run, f"is held already, by {asked.actor}", _look(run))
         if run.state is not State.PAUSED:
             app.dispatcher.endings.pause(connection, run)
         elif runs.uncounted(connection, run.id).state is not State.PAUSED:
             raise FenceLost(run.run_id)  # it was resumed or aborted just now: look again
-        steering.hold(connection, run, steering.Asked(Ask.HOLD, actor.name, app.clock.now()))
-        return {"asked": (None, Ask.HOLD)}
+        controls.hold(connection, run, controls.ControlRequest(Control.HOLD, actor.name, app.clock.now()))
+        return {"asked": (None, Control.HOLD)}
 
     return _steer(app, run_id, "run.hold", act, actor, reason)
 
@@ -122,17 +122,17 @@ def release_run(app: Application, run_id: str, *, actor: Actor, reason: str | No
         permit(app, actor, Right.ADMINISTER, "run.resume")
 
     def act(connection: Connection, run: Run) -> Facts:
-        asked = steering.read(connection, run.id)
+        asked = controls.read(connection, run.id)
         if run.state is not State.PAUSED:
             raise _not_paused(run, asked)
         queue.lock_queue(connection)
-        held = steering.read(connection, run.id)  # again: no one can hold it any more
+        held = controls.read(connection, run.id)  # again: no one can hold it any more
         if held is not None and not may_release:
             raise _refused(run, f"was just held by {held.actor}", "Ask an administrator to resume it")
         runs.move(connection, run, State.HOLDING)
-        steering.forget(connection, run.id)
+        controls.clear(connection, run.id)
         promote(connection, app.settings.max_active_runs)
-        return {} if held is None else {"asked": (held.asked, None)}
+        return {} if held is None else {"asked": (held.control, None)}
 
     return _steer(app, run_id, "run.resume", act, actor, reason)
 
@@ -161,7 +161,7 @@ def move_run(
 
     def act(connection: Connection, run: Run) -> Facts:
         queue.lock_queue(connection)
-        line = steering.line(connection, run.queue_key)
+        line = controls.line(connection, run.queue_key)
         if run.id not in line:
             raise _not_in_line(run)
         rest = [key for key in line if key != run.id]
@@ -171,7 +171,7 @@ def move_run(
             place = rest.index(_neighbour(connection, run, after, "after")) + 1
         else:
             place = 0 if front else len(rest)
-        steering.order_line(connection, run.queue_key, [*rest[:place], run.id, *rest[place:]])
+        controls.order_line(connection, run.queue_key, [*rest[:place], run.id, *rest[place:]])
         return {"place": (line.index(run.id) + 1, place + 1)}
 
     return _steer(app, run_id, "run.move", act, actor, reason)
@@ -183,10 +183,10 @@ def what_is_asked(app: Application, run_id: str, *, actor: Actor | None = None) 
     """
     permit(app, actor, Right.LOOK, "run.show")
     with app.database.read() as connection:
-        asked = steering.read(connection, existing_run(app, connection, run_id).id)
+        asked = controls.read(connection, existing_run(app, connection, run_id).id)
     if asked is None:
         return None
-    return {"to": str(asked.asked), "actor": asked.actor, "at": instant(asked.asked_at)}
+    return {"to": str(asked.control), "actor": asked.actor, "at": instant(asked.asked_at)}
 
 
 def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, reason: str | None) -> View:
@@ -213,7 +213,7 @@ def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, rea
             if look == LOOKS:
                 raise _refused(before, "is being moved by others all the time", "Try again") from None
     if steered.state is not before.state:
-        _tell(app, steered)
+        _publish(app, steered)
     return view
 
 
@@ -228,20 +228,20 @@ def _names_records(app: Application, run_id: str) -> bool:
 def _is_held(app: Application, run_id: str) -> bool:
     """Whether an administrator keeps the run from starting. Refuses an unknown run."""
     with app.database.read() as connection:
-        asked = steering.read(connection, existing_run(app, connection, run_id).id)
-    return asked is not None and asked.asked is Ask.HOLD
+        asked = controls.read(connection, existing_run(app, connection, run_id).id)
+    return asked is not None and asked.control is Control.HOLD
 
 
-def _ask(app: Application, connection: Connection, run: Run, wanted: Ask, actor: Actor) -> Facts:
+def _request(app: Application, connection: Connection, run: Run, wanted: Control, actor: Actor) -> Facts:
     """Ask the process of an active run."""
     if run.state not in ACTIVE:
         raise _refused(run, f"has ended ({run.state}): there is nothing to {wanted}", _look(run))
-    asked = steering.read(connection, run.id)
-    if asked is not None and asked.asked in (wanted, Ask.ABORT):
-        said = f"was asked to {asked.asked} by {asked.actor}, and does so after the scope at hand"
+    asked = controls.read(connection, run.id)
+    if asked is not None and asked.control in (wanted, Control.ABORT):
+        said = f"was asked to {asked.control} by {asked.actor}, and does so after the scope at hand"
         raise _refused(run, said, _if_gone(run))
-    steering.ask(connection, run, steering.Asked(wanted, actor.name, app.clock.now()))
-    return {"asked": (asked and asked.asked, wanted)}
+    controls.request(connection, run, controls.ControlRequest(wanted, actor.name, app.clock.now()))
+    return {"asked": (asked and asked.control, wanted)}
 
 
 def _neighbour(connection: Connection, run: Run, run_id: str, field: str) -> int:
@@ -260,17 +260,17 @@ def _neighbour(connection: Connection, run: Run, run_id: str, field: str) -> int
     return other.id
 
 
-def _tell(app: Application, run: Run) -> None:
-    told: events.Event | None = None
+def _publish(app: Application, run: Run) -> None:
+    event: events.Event | None = None
     if run.ended:
-        told = events.RunEnded(run.run_id, run.job, run.state, run.error, not_reached=run.not_reached)
+        event = events.RunEnded(run.run_id, run.job, run.state, run.error, not_reached=run.not_reached)
     elif run.state is State.PAUSED:
-        told = events.RunPaused(run.run_id)
-    if told is not None:
-        app.database.when_committed(partial(app.events.publish, told))
+        event = events.RunPaused(run.run_id)
+    if event is not None:
+        app.database.when_committed(partial(app.events.publish, event))
 
 
-def _not_paused(run: Run, asked: steering.Asked | None) -> MoveRefused:
+def _not_paused(run: Run, asked: controls.ControlRequest | None) -> MoveRefused:
     if run.ended:
         remedy = f"To do its failed records again: `batchwright runs retry {run.run_id}`"
         return _refused(run, f"has ended ({run.state})", remedy)
@@ -279,7 +279,7 @@ def _not_paused(run: Run, asked: steering.Asked | None) -> MoveRefused:
     if asked is None:
         return _refused(run, f"is not paused: it is at work ({run.state})", _if_gone(run))
     return _refused(
-        run, f"was asked to {asked.asked} by {asked.actor}, and has not done so yet", _if_gone(run)
+        run, f"was asked to {asked.control} by {asked.actor}, and has not done so yet", _if_gone(run)
     )
 
 

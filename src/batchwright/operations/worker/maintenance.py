@@ -25,7 +25,7 @@ from batchwright.operations.billing.forecast import refresh_forecast
 from batchwright.operations.billing.selections import prune_selections
 from batchwright.operations.idempotency import prune_keyed_calls
 from batchwright.operations.worker.digests import make_digests
-from batchwright.operations.worker.expiring_tokens import tell_of_expiring_tokens
+from batchwright.operations.worker.expiring_tokens import notify_of_expiring_tokens
 from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
@@ -40,7 +40,7 @@ UNTOUCHED_FOR = timedelta(days=1)
 log = structlog.get_logger()
 
 
-class Upkeep:
+class Maintenance:
     """Does it at the start, every ten seconds, and at the end, in a thread of its own. Any number may do so at once.
 
     `on_mail` is told when there is mail to be sent.
@@ -55,10 +55,10 @@ class Upkeep:
         self._app = app
         self._on_mail = on_mail
         self._presence = Presence(app)
-        self._told_at: datetime | None = None
+        self._logged_at: datetime | None = None
         self._added_up = False
         self._stop = threading.Event()
-        self._thread = DutyThread("upkeep", self._loop, on_failure)
+        self._thread = DutyThread("maintenance", self._loop, on_failure)
 
     def start(self) -> None:
         """Begin."""
@@ -85,9 +85,9 @@ class Upkeep:
             self._try("old sessions and tries to sign in could not be deleted", prune_sign_ins)
             self._try(
                 "users could not be told of tokens that expire; it waits",
-                self._mails(tell_of_expiring_tokens),
+                self._mails(notify_of_expiring_tokens),
             )
-            self._try("mail that nobody sends could not be looked for", self._tell_of_untouched)
+            self._try("mail that nobody sends could not be looked for", self._log_untouched)
             self._wait()
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
 
@@ -114,15 +114,15 @@ class Upkeep:
 
         return duty
 
-    def _tell_of_untouched(self, app: Application) -> None:
+    def _log_untouched(self, app: Application) -> None:
         now = app.clock.now()
-        if self._told_at is not None and now - self._told_at < UNTOUCHED_FOR:
+        if self._logged_at is not None and now - self._logged_at < UNTOUCHED_FOR:
             return
         with app.database.read() as connection:
             found = outbox.untouched(connection, now - UNTOUCHED_FOR)
         for each in found:
             app.events.publish(MailUntouched(each.route, each.number, each.oldest))
-            self._told_at = now
+            self._logged_at = now
 
     def _try(self, trouble: str, duty: Callable[[Application], Any]) -> None:
         try:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from batchwright.engine.errors import FenceLost
-from batchwright.engine.run import ACTIVE, Ask, Run, State
+from batchwright.engine.run import ACTIVE, Control, Run, State
 from batchwright.engine.store.notify import RUNS, with_notify
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import steering
@@ -17,26 +17,26 @@ from batchwright.engine.store.upsert import insert_into
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ControlRequest:
     """What was asked of a run, by whom and when."""
 
-    asked: Ask
+    control: Control
     actor: str
     asked_at: datetime
 
 
-def read(connection: Connection, run_key: int) -> Asked | None:
+def read(connection: Connection, run_key: int) -> ControlRequest | None:
     """What is requested of a run and not carried out yet."""
     columns = (steering.c.asked, steering.c.actor, steering.c.asked_at)
     row = connection.execute(select(*columns).where(steering.c.run_id == run_key)).first()
-    return None if row is None else Asked(Ask(row.asked), row.actor, row.asked_at)
+    return None if row is None else ControlRequest(Control(row.asked), row.actor, row.asked_at)
 
 
-def asked_of(connection: Connection, run_keys: Sequence[int]) -> dict[int, Asked]:
+def requests_of(connection: Connection, run_keys: Sequence[int]) -> dict[int, ControlRequest]:
     """What is asked of each of these runs, by its key."""
     columns = (steering.c.run_id, steering.c.asked, steering.c.actor, steering.c.asked_at)
     rows = connection.execute(select(*columns).where(steering.c.run_id.in_(run_keys)))
-    return {row.run_id: Asked(Ask(row.asked), row.actor, row.asked_at) for row in rows}
+    return {row.run_id: ControlRequest(Control(row.asked), row.actor, row.asked_at) for row in rows}
 
 
 Version = tuple[str, str | None]
@@ -61,7 +61,7 @@ def versions(connection: Connection, run_ids: Sequence[str]) -> dict[str, Versio
     return {row.run_id: (row.state, row.asked) for row in connection.execute(statement)}
 
 
-def ask(connection: Connection, run: Run, asked: Asked) -> None:
+def request(connection: Connection, run: Run, request: ControlRequest) -> None:
     """Ask an active run, in place of what was asked before.
 
     The run stays active until this transaction ends: what ends it waits, and then forgets what is asked. Raises
@@ -70,22 +70,22 @@ def ask(connection: Connection, run: Run, asked: Asked) -> None:
     stays = select(run_table.c.id).where(run_table.c.id == run.id, run_table.c.state.in_(ACTIVE))
     if connection.execute(stays.with_for_update(read=True)).first() is None:
         raise FenceLost(run.run_id)
-    _write(connection, run, asked)
+    _write(connection, run, request)
 
 
-def hold(connection: Connection, run: Run, asked: Asked) -> None:
+def hold(connection: Connection, run: Run, request: ControlRequest) -> None:
     """Have a paused run stay so. The queue is locked: who releases it does so, too."""
-    _write(connection, run, asked)
+    _write(connection, run, request)
 
 
-def forget(connection: Connection, run_key: int) -> None:
+def clear(connection: Connection, run_key: int) -> None:
     """The request was carried out, or cannot be any more."""
     forgotten = delete(steering).where(steering.c.run_id == run_key)
     connection.execute(with_notify(connection, forgotten, RUNS))
 
 
-def _write(connection: Connection, run: Run, asked: Asked) -> None:
-    values = {"asked": asked.asked, "actor": asked.actor, "asked_at": asked.asked_at}
+def _write(connection: Connection, run: Run, request: ControlRequest) -> None:
+    values = {"asked": request.control, "actor": request.actor, "asked_at": request.asked_at}
     upsert = insert_into(connection, steering).values(run_id=run.id, **values)
     asked_now = upsert.on_conflict_do_update(index_elements=["run_id"], set_=values)
     connection.execute(with_notify(connection, asked_now, RUNS))
