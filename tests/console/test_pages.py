@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners, formats, static_files
 from batchwright.console.pages.render import TEMPLATES, version_of
-from batchwright.console.pages.sharing import GOOD_FOR, SharedLooks
+from batchwright.console.pages.sharing import GOOD_FOR, SharedAnswers
 from batchwright.engine.run import State
 from batchwright.operations.app import Application
 from batchwright.operations.billing.loaded import Kind, loaded_page
@@ -225,7 +225,7 @@ def test_looks_of_many_viewers_are_made_once_and_again_a_moment_later() -> None:
         made.append(now[0])
         return Response(str(len(made)))
 
-    looks = SharedLooks(lambda: now[0])
+    looks = SharedAnswers(lambda: now[0])
     assert [bytes(looks.answer("/runs", make).body) for _ in range(20)] == [b"1"] * 20
     now[0] += GOOD_FOR
     assert bytes(looks.answer("/runs", make).body) == b"2"

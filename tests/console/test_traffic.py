@@ -86,8 +86,8 @@ def test_who_guesses_tokens_is_told_to_wait_and_nobody_else_at_the_address(
     app: Application, caller: Caller, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    strangers = Limits(per_second=1, burst=3, now=lambda: now[0])
-    traffic = Traffic(app, Limits(burst=1_000_000), strangers)
+    anonymous = Limits(per_second=1, burst=3, now=lambda: now[0])
+    traffic = Traffic(app, Limits(burst=1_000_000), anonymous)
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     viewer, operator = caller("viewer"), caller("operator")
 

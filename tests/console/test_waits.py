@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from batchwright.console.traffic import Traffic
-from batchwright.console.waiting import RunWatch, Seen
+from batchwright.console.waiting import RunWatcher, Seen
 from batchwright.engine.faults import ReadTooLong
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.authentication import authenticate_token
@@ -56,7 +56,7 @@ def test_any_number_of_waiters_takes_one_thread_and_one_read_and_all_hear_of_the
     app: Application,
 ) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    watch, actors = RunWatch(app), [_caller(app, f"{name}@example.com") for name in ("jane", "joe")]
+    watch, actors = RunWatcher(app), [_caller(app, f"{name}@example.com") for name in ("jane", "joe")]
     before = threading.active_count()
 
     async def wait(number: int) -> int:
@@ -83,7 +83,7 @@ def test_any_number_of_waiters_takes_one_thread_and_one_read_and_all_hear_of_the
 @on_sqlite
 def test_who_goes_away_waits_no_more(app: Application) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    watch = RunWatch(app)
+    watch = RunWatcher(app)
     gone = threading.Event()
 
     async def wait() -> None:
@@ -102,7 +102,7 @@ def test_nobody_waits_where_too_many_do_or_the_process_ends(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    watch = RunWatch(app)
+    watch = RunWatcher(app)
     monkeypatch.setattr("batchwright.console.waiting.MOST_WAITERS", 1)
 
     async def wait() -> None:
@@ -162,7 +162,7 @@ def test_who_may_not_look_any_more_does_not_hear_of_the_change(
 @on_sqlite
 def test_who_has_waited_for_long_enough_is_shown_the_run_as_it_is(app: Application) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    watch, viewer = RunWatch(app), _caller(app, "jane@example.com")
+    watch, viewer = RunWatcher(app), _caller(app, "jane@example.com")
 
     async def wait() -> Seen | None:
         seen = watch.version("JR-00000001")
@@ -178,7 +178,7 @@ def test_who_waits_for_a_run_that_cannot_be_read_looks_alone(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
-    watch = RunWatch(app)
+    watch = RunWatcher(app)
 
     def fail(*_: object) -> None:
         raise ReadTooLong(2)

@@ -80,7 +80,7 @@ def _of_process(app: Application, traffic: Traffic) -> Iterable[Metric]:
     refused = CounterMetricFamily(name, "Requests above a limit of their caller", labels=["limit"])
     for limit in ("requests", "waits", "heavy reads"):
         refused.add_metric([limit], traffic.limits.refused[limit])
-    refused.add_metric(["strangers"], traffic.strangers.limits.refused.total())
+    refused.add_metric(["strangers"], traffic.anonymous.limits.refused.total())
     yield refused
 
 

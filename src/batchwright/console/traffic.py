@@ -16,7 +16,7 @@ from typing import Final
 from anyio import CapacityLimiter
 
 from batchwright.console.problems import Problem
-from batchwright.console.waiting import RunWatch
+from batchwright.console.waiting import RunWatcher
 from batchwright.operations.actor import Unauthenticated, network_of
 from batchwright.operations.app import Application
 
@@ -119,7 +119,7 @@ class Limits:
         )
 
 
-class Strangers:
+class AnonymousLimits:
     """Who calls without a valid token, by address: their guesses are counted, and nobody else pays for them.
 
     A token that was let in before is looked at whatever else comes from its address: several callers may share one.
@@ -156,11 +156,11 @@ class Traffic:
     """What all requests of one process share."""
 
     def __init__(
-        self, app: Application, limits: Limits | None = None, strangers: Limits | None = None
+        self, app: Application, limits: Limits | None = None, anonymous: Limits | None = None
     ) -> None:
         self.limits = limits or Limits()
-        self.strangers = Strangers(
-            strangers
+        self.anonymous = AnonymousLimits(
+            anonymous
             or Limits(
                 STRANGERS_PER_SECOND,
                 STRANGERS_BURST,
@@ -168,7 +168,7 @@ class Traffic:
                 by="from one address",
             )
         )
-        self.watch = RunWatch(app)
+        self.watch = RunWatcher(app)
         self.heavy_lane = CapacityLimiter(HEAVY_LANE)
         self.reads_lane = CapacityLimiter(READS_LANE)
         self.passwords_lane = CapacityLimiter(2)

@@ -54,7 +54,7 @@ class _Waiter:
     """Whether it has waited long enough, and takes the run as it is."""
 
 
-class RunWatch:
+class RunWatcher:
     """The watcher of one process. Its thread runs while anybody waits."""
 
     def __init__(self, app: Application) -> None:

@@ -108,7 +108,7 @@ class Call:
         self._held.enter_context(self.traffic.limits.at_a_time(what, self.actor.name, most))
 
     async def changed(self, run_id: str, seen: Version | None, seconds: float) -> Seen | None:
-        """The run when it is at another version than was seen; ``None`` where the caller has to look (`RunWatch`)."""
+        """The run when it is at another version than was seen; ``None`` where the caller has to look (`RunWatcher`)."""
         self.hold("waits", WAITS)
         return await self.traffic.watch.changed(self.request, self.actor, run_id, seen, seconds)
 
@@ -213,7 +213,7 @@ def authenticated(request: Request) -> Actor:
     token = token.strip()
     address = request.client.host if request.client else "unknown"
     traffic: Traffic = request.app.state.traffic
-    with traffic.strangers.admit(address, token):
+    with traffic.anonymous.admit(address, token):
         actor = authenticate_token(app, token, address)
     request.state.user, request.state.door = actor.name, str(actor.door)
     traffic.limits.admit(actor.name)

@@ -9,8 +9,8 @@ How to make a page: a module `routes/NOUN.py`, which is found by being there, an
 
     @pages.page("/usage-inputs")                        # GET; Right.LOOK unless it says another
     def usage_inputs(asked: Annotated[Wanted, Query()], visit: Visit = VISIT) -> Response:
-        page = usage_inputs_page(visit.app, …, limit=asked.limit, after=asked.after, actor=visit.actor)
-        return visit.page("usage_inputs.html", asked=asked, page=page, pager=visit.pager(page))
+        page = usage_inputs_page(visit.app, …, limit=params.limit, after=params.after, actor=visit.actor)
+        return visit.page("usage_inputs.html", params=params, page=page, pager=visit.pager(page))
 
     @pages.page("/usage-inputs/{usage_input_id}/unrate", Right.OPERATE)    # what asks before an act; works as a dialog
     def ask(usage_input_id: str, visit: Visit = VISIT) -> Response:

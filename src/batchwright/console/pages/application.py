@@ -19,7 +19,7 @@ from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import routes, static_files
 from batchwright.console.pages.imports_at_work import ImportsAtWork
 from batchwright.console.pages.render import Renderer, renderer_of
-from batchwright.console.pages.sharing import SharedLooks
+from batchwright.console.pages.sharing import SharedAnswers
 from batchwright.console.pages.visit import Answered
 from batchwright.console.problems import Problem, problem_of
 from batchwright.console.traffic import Traffic
@@ -39,7 +39,7 @@ def make_pages(app: Application, traffic: Traffic) -> FastAPI:
     web = FastAPI(title="Batchwright", openapi_url=None, docs_url=None, redoc_url=None)
     paths = {route.path for module in ROUTES for route in module.pages.routes}
     web.state.application, web.state.traffic, web.state.renderer = app, traffic, Renderer(app, paths)
-    web.state.looks = SharedLooks()
+    web.state.looks = SharedAnswers()
     web.state.imports = ImportsAtWork()
     web.router.routes.append(static_files.ROUTE)
     for module in ROUTES:  # one list: FastAPI goes through routers it includes several times slower

@@ -63,7 +63,7 @@ def visitor(request: Request) -> Visitor:
         raise _sign_in_first(request)
     address, by_hand = address_of(request), LIVE not in request.headers
     try:
-        with traffic.strangers.admit(address, reference), app.database.snapshot():
+        with traffic.anonymous.admit(address, reference), app.database.snapshot():
             actor, role = authenticate_session(app, reference, address, by_hand=by_hand)
     except Unauthenticated:
         raise _sign_in_first(request) from None

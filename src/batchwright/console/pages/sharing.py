@@ -19,13 +19,13 @@ MOST: Final = 200
 
 
 @dataclass
-class _Look:
+class _Shared:
     lock: threading.Lock = field(default_factory=threading.Lock)
     at: float = float("-inf")
     answer: Response | None = None
 
 
-class SharedLooks:
+class SharedAnswers:
     """The answers of one process, from any thread.
 
     Args:
@@ -35,14 +35,14 @@ class SharedLooks:
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._looks: dict[Hashable, _Look] = {}
+        self._looks: dict[Hashable, _Shared] = {}
 
     def answer(self, key: Hashable, make: Callable[[], Response]) -> Response:
         """The answer that was made for the key just now, or a new one; who comes meanwhile waits for that."""
         with self._lock:
             if len(self._looks) > MOST:
                 self._looks.clear()
-            look = self._looks.setdefault(key, _Look())
+            look = self._looks.setdefault(key, _Shared())
         with look.lock:
             if look.answer is None or self._now() - look.at >= GOOD_FOR:
                 look.answer = make()

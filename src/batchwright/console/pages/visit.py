@@ -24,7 +24,7 @@ from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
 from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of, zone_of
 from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
-from batchwright.console.pages.sharing import SharedLooks
+from batchwright.console.pages.sharing import SharedAnswers
 from batchwright.console.problems import Problem
 from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.errors import Refused
@@ -46,7 +46,7 @@ NOTICES: Final[dict[str, str]] = {
 Pairs = Sequence[tuple[str, Any]]
 
 
-class Asked(BaseModel):
+class Params(BaseModel):
     """The parameters of a page, all in its address; unknown ones are refused. ``done`` names the act that led here."""
 
     model_config = ConfigDict(extra="forbid")
@@ -54,7 +54,7 @@ class Asked(BaseModel):
     done: str | None = None
 
 
-class ListAsked(Asked):
+class ListParams(Params):
     """Those of a list in pages. ``after`` is the cursor of the page before."""
 
     limit: int = Field(50, ge=1, le=200)
@@ -134,7 +134,11 @@ class Visit:
         return renderer_of(self.request).page(self.request, template, status=status, visit=self, **values)
 
     def confirmation(
-        self, asked: Confirmation, *, refused: Refused | None = None, values: Mapping[str, Any] | None = None
+        self,
+        confirmation: Confirmation,
+        *,
+        refused: Refused | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> Response:
         """The page that asks before an act, whose form is sent to the address of this page.
 
@@ -142,7 +146,11 @@ class Visit:
         """
         status = 200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value
         return self.page(
-            "confirmation.html", status=status, asked=asked, refused=refused, values=values or {}
+            "confirmation.html",
+            status=status,
+            confirmation=confirmation,
+            refused=refused,
+            values=values or {},
         )
 
     def once(self, form: FormData, act: Callable[[], Response]) -> Response:
@@ -169,8 +177,8 @@ class Visit:
 
     def link(self, **changed: Any) -> str:
         """The address of this page with other parameters; None leaves one out. Cursors and notices do not go along."""
-        asked = self.request.query_params
-        of = {name: asked.getlist(name) for name in asked if name not in ("after", "done")}
+        params = self.request.query_params
+        of = {name: params.getlist(name) for name in params if name not in ("after", "done")}
         return address(path_of(self.request), **(of | changed))
 
     def pager(self, page: Page[Any]) -> Mapping[str, str | None]:
@@ -299,7 +307,7 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
         if not shared:
             return no_content_if_unchanged(request, function(**given))
         key = (str(request.url), request.headers[LIVE], visit.role, zone_of(request).key)
-        looks: SharedLooks = request.app.state.looks
+        looks: SharedAnswers = request.app.state.looks
         found = looks.answer(key, lambda: cast(Response, function(**given)))
         region = Response(found.body, found.status_code, media_type=found.media_type)
         return no_content_if_unchanged(request, region)

@@ -19,7 +19,7 @@ from batchwright.operations.billing.asset_line_items import asset_line_items_pag
 doors = Doors("asset-line-items")
 
 
-class ChangesAsked(door.Query):
+class ChangesParams(door.Query):
     """What would be changed; if empty, its schedules are made again on the same terms."""
 
     end_date: str | None = Field(None, examples=["2024-06-30"])
@@ -39,9 +39,9 @@ class Changes(Body):
 
 
 @doors.door("GET", "/asset-line-items", asset_line_items_page, Right.LOOK, answers={200: Page[AssetLineItem]})
-def asset_line_items(asked: Annotated[PageQuery, Query()], call: Call = CALL) -> Response:
+def asset_line_items(params: Annotated[PageQuery, Query()], call: Call = CALL) -> Response:
     """The asset line items."""
-    page = asset_line_items_page(call.app, limit=asked.limit, after=asked.after, actor=call.actor)
+    page = asset_line_items_page(call.app, limit=params.limit, after=params.after, actor=call.actor)
     return page_answer(call, page)
 
 
@@ -53,9 +53,11 @@ def asset_line_items(asked: Annotated[PageQuery, Query()], call: Call = CALL) ->
     answers={200: Amendment},
     others=(HTTPStatus.CONFLICT,),
 )
-def foresee(asset_line_item_id: str, asked: Annotated[ChangesAsked, Query()], call: Call = CALL) -> Response:
+def foresee(
+    asset_line_item_id: str, params: Annotated[ChangesParams, Query()], call: Call = CALL
+) -> Response:
     """What an amendment would do."""
-    plan = preview_amendment(call.app, asset_line_item_id, actor=call.actor, **asked.model_dump())
+    plan = preview_amendment(call.app, asset_line_item_id, actor=call.actor, **params.model_dump())
     return answer(plan, request=call.request)
 
 

@@ -24,13 +24,13 @@ from batchwright.operations.billing.usage_schedules import usage_schedules_page
 doors = Doors("schedules-of-billing")
 
 
-class UsageSchedulesAsked(PageQuery):
+class UsageSchedulesParams(PageQuery):
     """Which usage schedules."""
 
     asset_line_item_id: str | None = None
 
 
-class BillingSchedulesAsked(UsageSchedulesAsked):
+class BillingSchedulesParams(UsageSchedulesParams):
     """Which billing schedules: those for which all of it holds."""
 
     status: str | None = Field(None, description="As shown, or in snake case", examples=["pending_billing"])
@@ -39,7 +39,7 @@ class BillingSchedulesAsked(UsageSchedulesAsked):
     ready_by: str | None = Field(None, description="A day, YYYY-MM-DD")
 
 
-class StatusAsked(door.Query):
+class StatusParams(door.Query):
     """Which billing schedules would get which status: by id, or all that are ready for invoice by a day."""
 
     status: str
@@ -57,18 +57,18 @@ class NewStatus(Body):
 
 
 @doors.door("GET", "/usage-schedules", usage_schedules_page, Right.LOOK, answers={200: Page[UsageSchedule]})
-def usage_schedules(asked: Annotated[UsageSchedulesAsked, Query()], call: Call = CALL) -> Response:
+def usage_schedules(params: Annotated[UsageSchedulesParams, Query()], call: Call = CALL) -> Response:
     """The usage schedules."""
-    page = usage_schedules_page(call.app, actor=call.actor, **asked.model_dump())
+    page = usage_schedules_page(call.app, actor=call.actor, **params.model_dump())
     return page_answer(call, page)
 
 
 @doors.door(
     "GET", "/billing-schedules", billing_schedules_page, Right.LOOK, answers={200: Page[BillingSchedule]}
 )
-def billing_schedules(asked: Annotated[BillingSchedulesAsked, Query()], call: Call = CALL) -> Response:
+def billing_schedules(params: Annotated[BillingSchedulesParams, Query()], call: Call = CALL) -> Response:
     """The billing schedules."""
-    page = billing_schedules_page(call.app, actor=call.actor, **asked.model_dump())
+    page = billing_schedules_page(call.app, actor=call.actor, **params.model_dump())
     return page_answer(call, page)
 
 
@@ -81,10 +81,10 @@ def billing_schedules(asked: Annotated[BillingSchedulesAsked, Query()], call: Ca
     others=(HTTPStatus.CONFLICT,),
     heavy=True,
 )
-def foresee_status(asked: Annotated[StatusAsked, Query()], call: Call = CALL) -> Response:
+def foresee_status(params: Annotated[StatusParams, Query()], call: Call = CALL) -> Response:
     """What setting a status would do."""
     plan = preview_billing_schedule_status(
-        call.app, asked.billing_schedule_id, asked.status, ready_by=asked.ready_by, actor=call.actor
+        call.app, params.billing_schedule_id, params.status, ready_by=params.ready_by, actor=call.actor
     )
     return answer(plan, request=call.request)
 

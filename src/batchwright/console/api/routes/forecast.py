@@ -18,7 +18,7 @@ from batchwright.operations.billing.recalculation import page_of_account_charges
 doors = Doors("forecast-and-recalculation")
 
 
-class ForecastAsked(door.Query):
+class ForecastParams(door.Query):
     """What there is a line for, and of what: of a customer, a product, months from the first to the last."""
 
     by: Literal["month", "customer", "product"] = "month"
@@ -29,13 +29,13 @@ class ForecastAsked(door.Query):
     exact: bool = Field(False, description="Wait until what has just changed is added up, however much it is")
 
 
-class OfferAsked(door.Query):
+class OfferParams(door.Query):
     """Which customer."""
 
     customer_id: str | None = None
 
 
-class ChargesAsked(PageQuery):
+class ChargesParams(PageQuery):
     """Whose charges."""
 
     customer_id: str | None = None
@@ -49,17 +49,17 @@ class ChargesAsked(PageQuery):
     answers={200: models.Forecast},
     heavy=True,
 )
-def forecast(asked: Annotated[ForecastAsked, Query()], call: Call = CALL) -> Response:
+def forecast(params: Annotated[ForecastParams, Query()], call: Call = CALL) -> Response:
     """Draft amounts beside rated ones."""
-    found = operation.look_at_forecast(call.app, actor=call.actor, **asked.model_dump())
+    found = operation.look_at_forecast(call.app, actor=call.actor, **params.model_dump())
     told = {"items": found.lines, "next": None, "changed_assets": found.changed_assets}
     return answer(told | {"changed_since": views.instant(found.changed_since)}, request=call.request)
 
 
 @doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})
-def offer(asked: Annotated[OfferAsked, Query()], call: Call = CALL) -> Response:
+def offer(params: Annotated[OfferParams, Query()], call: Call = CALL) -> Response:
     """What can be recalculated today."""
-    return answer(recalculation_offer(call.app, asked.customer_id, actor=call.actor), request=call.request)
+    return answer(recalculation_offer(call.app, params.customer_id, actor=call.actor), request=call.request)
 
 
 @doors.door(
@@ -69,6 +69,6 @@ def offer(asked: Annotated[OfferAsked, Query()], call: Call = CALL) -> Response:
     Right.LOOK,
     answers={200: models.Page[models.AccountCharge]},
 )
-def account_charges(asked: Annotated[ChargesAsked, Query()], call: Call = CALL) -> Response:
+def account_charges(params: Annotated[ChargesParams, Query()], call: Call = CALL) -> Response:
     """What custom line items came to."""
-    return page_answer(call, page_of_account_charges(call.app, actor=call.actor, **asked.model_dump()))
+    return page_answer(call, page_of_account_charges(call.app, actor=call.actor, **params.model_dump()))

@@ -18,7 +18,7 @@ from batchwright.operations.runs.progress import run_progress
 doors = Doors("runs")
 
 
-class OutcomesAsked(PageQuery):
+class OutcomesParams(PageQuery):
     """Which outcomes."""
 
     outcome: Literal["ok", "error", "skipped", "not_reached"] | None = None
@@ -27,24 +27,24 @@ class OutcomesAsked(PageQuery):
     record_id: str | None = None
 
 
-class PreviewAsked(PageQuery):
+class PreviewParams(PageQuery):
     """Which lines of a preview."""
 
     by: Literal["customer", "account", "charge", "schedule", "input"] | None = None
 
 
 @doors.door("GET", "/runs/{run_id}/outcomes", page_of_outcomes, Right.LOOK, answers={200: Page[Outcome]})
-def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], call: Call = CALL) -> Response:
+def outcomes(run_id: str, params: Annotated[OutcomesParams, Query()], call: Call = CALL) -> Response:
     """What became of the records of a run."""
     page = page_of_outcomes(
         call.app,
         run_id,
-        asked.outcome,
-        asked.code,
-        asked.after,
-        asked.limit,
-        first_record=asked.first_record,
-        record_id=asked.record_id,
+        params.outcome,
+        params.code,
+        params.after,
+        params.limit,
+        first_record=params.first_record,
+        record_id=params.record_id,
         actor=call.actor,
     )
     return page_answer(call, page)
@@ -66,10 +66,10 @@ def summary(run_id: str, call: Call = CALL) -> Response:
     answers={200: Page[PreviewLine]},
     heavy=True,
 )
-def preview(run_id: str, asked: Annotated[PreviewAsked, Query()], call: Call = CALL) -> Response:
+def preview(run_id: str, params: Annotated[PreviewParams, Query()], call: Call = CALL) -> Response:
     """What a dry run would have written."""
     return page_answer(
-        call, page_of_preview(call.app, run_id, asked.by, asked.after, asked.limit, actor=call.actor)
+        call, page_of_preview(call.app, run_id, params.by, params.after, params.limit, actor=call.actor)
     )
 
 

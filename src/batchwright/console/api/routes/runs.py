@@ -37,7 +37,7 @@ class NewRun(Body):
     error_ceiling: str | None = None
 
 
-class RunsAsked(PageQuery):
+class RunsParams(PageQuery):
     """Which runs: those for which all of it holds; `status` may be repeated for either."""
 
     status: list[str] | None = None
@@ -53,10 +53,10 @@ class RunsAsked(PageQuery):
 
 
 @doors.door("GET", "/runs", page_of_runs, Right.LOOK, answers={200: Page[Run]})
-def runs(asked: Annotated[RunsAsked, Query()], call: Call = CALL) -> Response:
+def runs(params: Annotated[RunsParams, Query()], call: Call = CALL) -> Response:
     """The run log."""
-    of = asked.model_dump(exclude={"actor", "after", "limit"})
-    page = page_of_runs(call.app, asked.after, asked.limit, actor=call.actor, run_actor=asked.actor, **of)
+    of = params.model_dump(exclude={"actor", "after", "limit"})
+    page = page_of_runs(call.app, params.after, params.limit, actor=call.actor, run_actor=params.actor, **of)
     return page_answer(call, page)
 
 

@@ -40,7 +40,7 @@ doors = Doors("usage-inputs")
 DELETED = (HTTPStatus.GONE,)
 
 
-class InputsAsked(PageQuery):
+class InputsParams(PageQuery):
     """Which usage inputs: those for which all of it holds; what is repeated asks for either value."""
 
     status: list[str] | None = Field(None, examples=[["Error"]])
@@ -92,7 +92,7 @@ class Edit(Body):
     reason: str | None = None
 
 
-class HistoryAsked(PageQuery):
+class HistoryParams(PageQuery):
     """Which part of a history."""
 
     limit: int = Field(HISTORY_PAGE, ge=1, le=1_000)
@@ -112,9 +112,11 @@ class Which(Body):
 
 
 @doors.door("GET", "/usage-inputs", usage_inputs_page, Right.LOOK, answers={200: Page[UsageInput]})
-def usage_inputs(asked: Annotated[InputsAsked, Query()], call: Call = CALL) -> Response:
+def usage_inputs(params: Annotated[InputsParams, Query()], call: Call = CALL) -> Response:
     """Usage inputs that match."""
-    page = usage_inputs_page(call.app, _pairs(asked), limit=asked.limit, after=asked.after, actor=call.actor)
+    page = usage_inputs_page(
+        call.app, _pairs(params), limit=params.limit, after=params.after, actor=call.actor
+    )
     return page_answer(call, page)
 
 
@@ -170,10 +172,10 @@ def explanation(usage_input_id: str, call: Call = CALL) -> Response:
     answers={200: Page[History]},
     others=DELETED,
 )
-def history(usage_input_id: str, asked: Annotated[HistoryAsked, Query()], call: Call = CALL) -> Response:
+def history(usage_input_id: str, params: Annotated[HistoryParams, Query()], call: Call = CALL) -> Response:
     """What became of a usage input in every run."""
     page = usage_input_history(
-        call.app, usage_input_id, limit=asked.limit, after=asked.after, actor=call.actor
+        call.app, usage_input_id, limit=params.limit, after=params.after, actor=call.actor
     )
     return page_answer(call, page)
 
@@ -206,7 +208,7 @@ def edit(usage_input_id: str, changes: Edit, call: Call = CALL) -> Response:
     return answer(edited, headers={"ETag": etag(edited)})
 
 
-def _pairs(wanted: InputsAsked | Wanted) -> list[tuple[str, str]]:
+def _pairs(wanted: InputsParams | Wanted) -> list[tuple[str, str]]:
     """The filter as names and values."""
     given: dict[str, Any] = wanted.model_dump(by_alias=True, exclude={"limit", "after"}, exclude_none=True)
     return [

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.billing.periods import FREQUENCIES
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, ListAsked, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Changed, NotFound, Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
@@ -41,13 +41,13 @@ MOST_FORESEEN: Final = 200
 """Inputs of which what becomes is shown one by one."""
 
 
-class AssetAsked(Asked):
+class AssetParams(Params):
     """The day of which the price is shown (default: today)."""
 
     on: str | None = None
 
 
-class AmendAsked(Asked):
+class AmendParams(Params):
     """Terms that would be changed; with ``foresee`` what would become of what is shown."""
 
     end_date: str | None = None
@@ -61,7 +61,7 @@ class AmendAsked(Asked):
         return {name: getattr(self, name) for name in TERMS}
 
 
-class AssetsAsked(ListAsked):
+class AssetsParams(ListParams):
     """Which page of the list, and what it is narrowed down by."""
 
     words: str | None = None
@@ -75,17 +75,19 @@ class AssetsAsked(ListAsked):
 
 
 @pages.page("/asset-line-items")
-def asset_line_items(asked: Annotated[AssetsAsked, Query()], visit: Visit = VISIT) -> Response:
+def asset_line_items(params: Annotated[AssetsParams, Query()], visit: Visit = VISIT) -> Response:
     """The asset line items in the order they came."""
-    refused, page, by = None, None, asked.narrowing()
+    refused, page, by = None, None, params.narrowing()
     try:
-        page = asset_line_items_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor, **by)
+        page = asset_line_items_page(
+            visit.app, limit=params.limit, after=params.after, actor=visit.actor, **by
+        )
     except Refused as refusal:
         refused = refusal
     return visit.page(
         "asset_line_items.html",
         status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
-        asked=asked,
+        params=params,
         filters=FILTERS,
         is_set=bool(by),
         page=page,
@@ -96,17 +98,17 @@ def asset_line_items(asked: Annotated[AssetsAsked, Query()], visit: Visit = VISI
 
 @pages.page("/asset-line-items/{asset_line_item_id:path}/amend", Right.OPERATE)
 def ask_to_amend(
-    asset_line_item_id: str, asked: Annotated[AmendAsked, Query()], visit: Visit = VISIT
+    asset_line_item_id: str, params: Annotated[AmendParams, Query()], visit: Visit = VISIT
 ) -> Response:
     """The form of an amendment, and what it would do."""
     shown = show_asset_line_item(visit.app, asset_line_item_id, actor=visit.actor)
-    if not asked.foresee:
-        return _amending(visit, shown, asked.changes())
+    if not params.foresee:
+        return _amending(visit, shown, params.changes())
     try:
-        plan = preview_amendment(visit.app, asset_line_item_id, actor=visit.actor, **asked.changes())
+        plan = preview_amendment(visit.app, asset_line_item_id, actor=visit.actor, **params.changes())
     except Refused as refused:
-        return _amending(visit, shown, asked.changes(), refused=refused)
-    return _amending(visit, shown, asked.changes(), plan=plan)
+        return _amending(visit, shown, params.changes(), refused=refused)
+    return _amending(visit, shown, params.changes(), plan=plan)
 
 
 @pages.act("/asset-line-items/{asset_line_item_id:path}/amend", Right.OPERATE)
@@ -166,13 +168,13 @@ def _changed(terms: View) -> list[tuple[str, Any, Any]]:
 
 @pages.page("/asset-line-items/{asset_line_item_id:path}")
 def asset_line_item(
-    asset_line_item_id: str, asked: Annotated[AssetAsked, Query()], visit: Visit = VISIT
+    asset_line_item_id: str, params: Annotated[AssetParams, Query()], visit: Visit = VISIT
 ) -> Response:
     """One asset line item, with the tables of what is billed for it."""
     shown = show_asset_line_item(visit.app, asset_line_item_id, actor=visit.actor)
     refused, prices = None, list[View]()
     try:
-        prices = list(_prices(visit, shown, asked.on))
+        prices = list(_prices(visit, shown, params.on))
     except Refused as refusal:
         refused = refusal
     bills = billing_schedules_page(visit.app, asset_line_item_id, limit=SCHEDULES, actor=visit.actor)
@@ -182,7 +184,7 @@ def asset_line_item(
         "asset_line_item.html",
         status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
         asset=shown,
-        on=asked.on or visit.app.clock.now().astimezone(visit.app.zone).date().isoformat(),
+        on=params.on or visit.app.clock.now().astimezone(visit.app.zone).date().isoformat(),
         prices=prices,
         refused=refused,
         bills=bills,

@@ -15,7 +15,7 @@ from batchwright.console.api.door import Call
 from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.differences import differences
 from batchwright.console.pages.formats import instant_of
-from batchwright.console.pages.visit import VISIT, Asked, ListAsked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, ListParams, Pages, Params, Visit
 from batchwright.console.traffic import HEAVY_READS
 from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
 from batchwright.operations.access.permissions import Right
@@ -30,7 +30,7 @@ COLUMNS: Final = (
 )
 
 
-class FileAsked(Asked):
+class FileParams(Params):
     """Which entries. A day in place of a time begins at midnight UTC."""
 
     actor: str | None = None
@@ -47,25 +47,25 @@ class FileAsked(Asked):
         return AuditFilter(self.actor, self.act, self.subject, self.door, **times)
 
 
-class AuditAsked(FileAsked, ListAsked):
+class AuditParams(FileParams, ListParams):
     """The same in pages."""
 
 
-class KnownHash(Asked):
+class KnownHash(Params):
     """A hash that the log of a worker told."""
 
     newest_hash: str | None = None
 
 
 @pages.page("/audit", Right.ADMINISTER)
-def audit(asked: Annotated[AuditAsked, Query()], visit: Visit = VISIT) -> Response:
+def audit(params: Annotated[AuditParams, Query()], visit: Visit = VISIT) -> Response:
     """The entries, newest first."""
-    page = audit_page(visit.app, asked.wanted, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = audit_page(visit.app, params.wanted, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page(
         "audit.html",
-        asked=asked,
+        params=params,
         doors=DOORS,
-        is_set=asked.wanted != AuditFilter(),
+        is_set=params.wanted != AuditFilter(),
         file=_file(visit),
         entries=[{**entry, "changes": differences(entry["before"], entry["after"])} for entry in page.items],
         pager=visit.pager(page),
@@ -79,9 +79,9 @@ def _file(visit: Visit) -> str:
 
 
 @pages.page("/audit.csv", Right.ADMINISTER)
-def audit_csv(asked: Annotated[FileAsked, Query()], visit: Visit = VISIT) -> Response:
+def audit_csv(params: Annotated[FileParams, Query()], visit: Visit = VISIT) -> Response:
     """The same as a file, all of them."""
-    rows = map(_row, list_audit(visit.app, wanted=asked.wanted, actor=visit.actor))
+    rows = map(_row, list_audit(visit.app, wanted=params.wanted, actor=visit.actor))
     return file_answer(visit.call(), rows, "audit.csv", CSV, COLUMNS)
 
 
@@ -93,10 +93,10 @@ def _row(entry: View) -> dict[str, str | None]:
 
 
 @pages.page("/audit/verify", Right.ADMINISTER)
-def verify(asked: Annotated[KnownHash, Query()], visit: Visit = VISIT) -> Response:
+def verify(params: Annotated[KnownHash, Query()], visit: Visit = VISIT) -> Response:
     """Every entry compared with its seal."""
     with ExitStack() as held:
         call = Call(visit.app, visit.actor, visit.request, visit.request.app.state.traffic, held)
         call.hold("heavy reads", HEAVY_READS)
-        found = verify_audit(visit.app, asked.newest_hash, actor=visit.actor)
-    return visit.page("audit_verify.html", asked=asked, found=found)
+        found = verify_audit(visit.app, params.newest_hash, actor=visit.actor)
+    return visit.page("audit_verify.html", params=params, found=found)

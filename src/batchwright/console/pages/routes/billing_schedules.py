@@ -14,9 +14,9 @@ from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
     VISIT,
-    Asked,
-    ListAsked,
+    ListParams,
     Pages,
+    Params,
     Visit,
     text_of,
 )
@@ -37,7 +37,7 @@ PATH: Final = "/billing-schedules"
 NOTICES["status-set"] = "The billing schedules have their new status."
 
 
-class SchedulesAsked(ListAsked):
+class SchedulesParams(ListParams):
     """Which billing schedules: those for which all of it holds."""
 
     status: str | None = None
@@ -56,7 +56,7 @@ class SchedulesAsked(ListAsked):
         return any(self.narrowing().values())
 
 
-class StatusAsked(Asked):
+class StatusParams(Params):
     """Which status for which billing schedules: those that are named, or all that are ready for invoice by a day."""
 
     status: str | None = None
@@ -65,19 +65,19 @@ class StatusAsked(Asked):
 
 
 @pages.page(PATH)
-def billing_schedules(asked: Annotated[SchedulesAsked, Query()], visit: Visit = VISIT) -> Response:
+def billing_schedules(params: Annotated[SchedulesParams, Query()], visit: Visit = VISIT) -> Response:
     """The list, by asset line item and period."""
     refused, page = None, None
     try:
         page = billing_schedules_page(
-            visit.app, limit=asked.limit, after=asked.after, actor=visit.actor, **asked.narrowing()
+            visit.app, limit=params.limit, after=params.after, actor=visit.actor, **params.narrowing()
         )
     except Refused as refusal:
         refused = refusal
     return visit.page(
         "billing_schedules.html",
         status=200 if refused is None else 422,
-        asked=asked,
+        params=params,
         statuses=ALL_STATUSES,
         targets=list(STATUSES.values()),
         page=page,
@@ -87,16 +87,16 @@ def billing_schedules(asked: Annotated[SchedulesAsked, Query()], visit: Visit = 
 
 
 @pages.page(f"{PATH}/status", Right.BILLING)
-def ask_for_status(asked: Annotated[StatusAsked, Query()], visit: Visit = VISIT) -> Response:
+def ask_for_status(params: Annotated[StatusParams, Query()], visit: Visit = VISIT) -> Response:
     """Which status for which schedules, and what that would do."""
-    ids = asked.billing_schedule_id
-    if asked.status is None or not (ids or asked.ready_by):
-        return _asking(visit, asked.status, asked.ready_by, ids)
+    ids = params.billing_schedule_id
+    if params.status is None or not (ids or params.ready_by):
+        return _asking(visit, params.status, params.ready_by, ids)
     try:
-        plan = _plan(visit, asked.status, asked.ready_by, ids)
+        plan = _plan(visit, params.status, params.ready_by, ids)
     except Refused as refused:
-        return _asking(visit, asked.status, asked.ready_by, ids, refused=refused)
-    return _asking(visit, asked.status, asked.ready_by, ids, plan=plan)
+        return _asking(visit, params.status, params.ready_by, ids, refused=refused)
+    return _asking(visit, params.status, params.ready_by, ids, plan=plan)
 
 
 @pages.act(f"{PATH}/status", Right.BILLING)

@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, ListAsked, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.recalculation import (
@@ -33,13 +33,13 @@ JOB: Final = "data-recalculation"
 DIALOG: Final = "/billing-utilities/recalculation"
 
 
-class ChargesAsked(ListAsked):
+class ChargesParams(ListParams):
     """Whose account charges."""
 
     customer_id: str | None = None
 
 
-class RecalculationAsked(Asked):
+class RecalculationParams(Params):
     """What the dialog holds: words that find a customer, or the customer with months, reason and explanation."""
 
     q: str | None = None
@@ -50,22 +50,22 @@ class RecalculationAsked(Asked):
 
 
 @pages.page("/billing-utilities")
-def billing_utilities(asked: Annotated[ChargesAsked, Query()], visit: Visit = VISIT) -> Response:
+def billing_utilities(params: Annotated[ChargesParams, Query()], visit: Visit = VISIT) -> Response:
     """The operations, and below them the account charges."""
-    check_text(asked.customer_id or "", "customer_id")
+    check_text(params.customer_id or "", "customer_id")
     refused: Refused | None = None
     page: Page[View] | None = None
     try:
         page = page_of_account_charges(
-            visit.app, asked.customer_id, limit=asked.limit, after=asked.after, actor=visit.actor
+            visit.app, params.customer_id, limit=params.limit, after=params.after, actor=visit.actor
         )
     except Refused as why:
-        if asked.customer_id is None or why.field != "customer_id":
+        if params.customer_id is None or why.field != "customer_id":
             raise
         refused = why
     return visit.page(
         "billing_utilities.html",
-        asked=asked,
+        params=params,
         charges=page,
         refused=refused,
         pager=None if page is None else visit.pager(page),
@@ -73,13 +73,13 @@ def billing_utilities(asked: Annotated[ChargesAsked, Query()], visit: Visit = VI
 
 
 @pages.page(DIALOG, Right.BILLING)
-def recalculation(asked: Annotated[RecalculationAsked, Query()], visit: Visit = VISIT) -> Response:
+def recalculation(params: Annotated[RecalculationParams, Query()], visit: Visit = VISIT) -> Response:
     """The dialog: first the customer, then the months under its contract, the reason and its explanation."""
-    for text in (asked.q, asked.customer_id):
+    for text in (params.q, params.customer_id):
         check_text(text or "", "q")
-    if asked.customer_id is None:
-        return _customers(visit, asked.q or "")
-    return _terms(visit, asked.customer_id, asked.model_dump(exclude={"done", "q"}))
+    if params.customer_id is None:
+        return _customers(visit, params.q or "")
+    return _terms(visit, params.customer_id, params.model_dump(exclude={"done", "q"}))
 
 
 @pages.act(DIALOG, Right.BILLING)

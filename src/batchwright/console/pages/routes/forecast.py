@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.charts import chart_of
-from batchwright.console.pages.visit import VISIT, Asked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.errors import Refused
 from batchwright.operations.billing import forecast as operation
 from batchwright.operations.views import View
@@ -32,7 +32,7 @@ DRAFTED: Final = ("Loaded", "Error")
 """Statuses of the inputs that *Forecast these* takes, as a run over everything does."""
 
 
-class ForecastAsked(Asked):
+class ForecastParams(Params):
     """What there is a line for, in one currency; and of what: of a customer, a product, months, both included."""
 
     by: Literal["month", "customer", "product"] = "month"
@@ -54,51 +54,51 @@ class ForecastAsked(Asked):
 
 
 @pages.page("/forecast")
-def forecast(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> Response:
+def forecast(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -> Response:
     """Draft beside rated by month, customer or product."""
     refused, found = None, operation.Forecast([])
     try:
         found = operation.look_at_forecast(
-            visit.app, asked.by, exact=asked.exact, actor=visit.actor, **asked.only()
+            visit.app, params.by, exact=params.exact, actor=visit.actor, **params.only()
         )
     except Refused as refusal:
         refused = refusal
     currencies = currencies_of(found.lines)
-    currency = asked.currency or (currencies[0] if currencies else None)
+    currency = params.currency or (currencies[0] if currencies else None)
     shown = [line for line in found.lines if (line["currency"] or UNKNOWN) == currency]
     return visit.page(
         "forecast.html",
         status=200 if refused is None else 422,
-        asked=asked,
+        params=params,
         currency=currency,
         currencies=currencies,
         shown=shown,
         found=found,
-        chart=chart_of(shown, operation.NAMES[asked.by][-1]),
-        these=None if refused or not asked.is_set else _these(asked),
+        chart=chart_of(shown, operation.NAMES[params.by][-1]),
+        these=None if refused or not params.is_set else _these(params),
         refused=refused,
     )
 
 
 @pages.page("/forecast.csv")
-def forecast_csv(asked: Annotated[ForecastAsked, Query()], visit: Visit = VISIT) -> Response:
+def forecast_csv(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -> Response:
     """The same lines as a file: those of one currency where one is asked for, else of all."""
-    lines = operation.forecast(visit.app, asked.by, actor=visit.actor, **asked.only())
-    shown = [line for line in lines if asked.currency in (None, line["currency"] or UNKNOWN)]
-    columns = (*operation.NAMES[asked.by], *AMOUNTS)
-    return file_answer(visit.call(), shown, f"forecast-by-{asked.by}.csv", CSV, columns)
+    lines = operation.forecast(visit.app, params.by, actor=visit.actor, **params.only())
+    shown = [line for line in lines if params.currency in (None, line["currency"] or UNKNOWN)]
+    columns = (*operation.NAMES[params.by], *AMOUNTS)
+    return file_answer(visit.call(), shown, f"forecast-by-{params.by}.csv", CSV, columns)
 
 
-def _these(asked: ForecastAsked) -> list[tuple[str, str]]:
+def _these(params: ForecastParams) -> list[tuple[str, str]]:
     """The usage inputs behind the lines, as fields of the form that selects them."""
-    first = f"{asked.since}-01" if asked.since else None
+    first = f"{params.since}-01" if params.since else None
     after = None
-    if asked.until:
-        last = date.fromisoformat(f"{asked.until}-01")
-        after = None if asked.until == "9999-12" else (last + timedelta(days=31)).replace(day=1).isoformat()
+    if params.until:
+        last = date.fromisoformat(f"{params.until}-01")
+        after = None if params.until == "9999-12" else (last + timedelta(days=31)).replace(day=1).isoformat()
     fields = [
-        ("customer_id", asked.customer_id),
-        ("product", asked.product),
+        ("customer_id", params.customer_id),
+        ("product", params.product),
         ("from", first),
         ("before", after),
     ]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from batchwright.console.envelope import MOST_IMPORT_BYTES
 from batchwright.console.pages.imports_at_work import ImportsAtWork
 from batchwright.console.pages.render import LIVE
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListAsked, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.imports import FILE_NAMES, import_uploads, imports_page
@@ -23,11 +23,11 @@ NOTICES["imported"] = "Everything is imported."
 
 
 @pages.page(PATH, Right.BILLING)
-def imports(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def imports(params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """The form that takes files, how far those at work are, and the imports that were done."""
     if visit.request.headers.get(LIVE) == "region_at_work":
         return visit.page("imports.html", at_work=_at_work(visit).views())
-    return _page(visit, asked)
+    return _page(visit, params)
 
 
 def _at_work(visit: Visit) -> ImportsAtWork:
@@ -57,21 +57,21 @@ def upload(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     except Forbidden:
         raise
     except Refused as refused:
-        return _page(visit, ListAsked(), form=form, refused=refused)
+        return _page(visit, ListParams(), form=form, refused=refused)
     if not report["skipped"]:
         return visit.go(PATH, done="imported")
-    return _page(visit, ListAsked(), report=report)
+    return _page(visit, ListParams(), report=report)
 
 
 def _page(
     visit: Visit,
-    asked: ListAsked,
+    params: ListParams,
     *,
     form: FormData | None = None,
     refused: Refused | None = None,
     report: View | None = None,
 ) -> Response:
-    page = imports_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = imports_page(visit.app, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page(
         "imports.html",
         status=200 if refused is None else 422,

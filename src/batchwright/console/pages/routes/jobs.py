@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from batchwright.console.pages.equivalents import call_of, command_of
 from batchwright.console.pages.launching import LONGEST_ADDRESS, Launch, launch_of_address, launch_of_form
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, address
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Pages, Params, Visit, address
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import ReadTooLong
 from batchwright.operations.access.permissions import Forbidden, Right, right_to_run
@@ -25,7 +25,7 @@ NOTICES["launched"] = "The run is submitted"
 
 
 @pages.page("/jobs")
-def jobs(asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+def jobs(params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
     """The jobs by name."""
     listed = list_jobs(visit.app, actor=visit.actor)
     roles = {job["name"]: right_to_run(visit.app, job["name"]).value for job in listed}

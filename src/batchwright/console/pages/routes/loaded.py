@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
 from batchwright.console.pages.formats import segment
-from batchwright.console.pages.visit import VISIT, Asked, ListAsked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, ListParams, Pages, Params, Visit
 from batchwright.engine.errors import Refused
 from batchwright.operations.billing.loaded import (
     Kind,
@@ -32,7 +32,7 @@ FIELDS: Final = {
 """Each kind with the field that holds its id."""
 
 
-class LoadedAsked(ListAsked):
+class LoadedParams(ListParams):
     """Which page of a list, and what it is narrowed down by; with an ``id`` the page of that record alone."""
 
     id: str | None = None
@@ -48,7 +48,7 @@ class LoadedAsked(ListAsked):
         return self.model_dump(exclude={"after", "limit", "done", "id"}, exclude_none=True)
 
 
-class OnDay(Asked):
+class OnDay(Params):
     """The day of which the page tells what is in force (default: today)."""
 
     on: str | None = None
@@ -58,19 +58,21 @@ def _add_pages(kind: Kind, field: str) -> None:
     path = f"/{kind.noun.replace(' ', '-')}s"
 
     @pages.page(path)
-    def listing(asked: Annotated[LoadedAsked, Query()], visit: Visit = VISIT) -> Response:
-        if asked.id is not None:
-            check_text(asked.id, "id")
-            return visit.go(f"{path}/{segment(asked.id.strip())}")
-        refused, page, by = None, None, asked.narrowing()
+    def listing(params: Annotated[LoadedParams, Query()], visit: Visit = VISIT) -> Response:
+        if params.id is not None:
+            check_text(params.id, "id")
+            return visit.go(f"{path}/{segment(params.id.strip())}")
+        refused, page, by = None, None, params.narrowing()
         try:
-            page = loaded_page(visit.app, kind, limit=asked.limit, after=asked.after, actor=visit.actor, **by)
+            page = loaded_page(
+                visit.app, kind, limit=params.limit, after=params.after, actor=visit.actor, **by
+            )
         except Refused as refusal:
             refused = refusal
         return visit.page(
             f"{kind}s.html",
             status=200 if refused is None else 422,
-            asked=asked,
+            params=params,
             filters=filters_of_kind(kind),
             statuses=STATUSES,
             is_set=bool(by),
@@ -83,9 +85,9 @@ def _add_pages(kind: Kind, field: str) -> None:
     # An id may hold slashes, that of a price does.
     @pages.page(f"{path}/{{{field}:path}}")
     def show(
-        asked: Annotated[OnDay, Query()], record_id: str = Path(alias=field), visit: Visit = VISIT
+        params: Annotated[OnDay, Query()], record_id: str = Path(alias=field), visit: Visit = VISIT
     ) -> Response:
-        shown = show_loaded(visit.app, kind, record_id, asked.on, actor=visit.actor)
+        shown = show_loaded(visit.app, kind, record_id, params.on, actor=visit.actor)
         return visit.page(f"{kind}.html", shown=shown)
 
 

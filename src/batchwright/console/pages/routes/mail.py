@@ -16,7 +16,7 @@ from batchwright.console.pages.visit import (
     NOTICES,
     VISIT,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
     Visit,
     text_of,
@@ -59,7 +59,7 @@ TRIED_SECONDS: Final = 5.0
 """So long a page sends mail; what is left by then is due, and workers send it."""
 
 
-class MailAsked(ListAsked):
+class MailParams(ListParams):
     """Which mail."""
 
     status: str | None = None
@@ -74,27 +74,27 @@ class MailAsked(ListAsked):
 
 
 @pages.page("/mail")
-def mail(asked: Annotated[MailAsked, Query()], visit: Visit = VISIT) -> Response:
+def mail(params: Annotated[MailParams, Query()], visit: Visit = VISIT) -> Response:
     """The mail, newest first."""
     page = mail_page(
         visit.app,
-        asked.status,
-        kind=asked.kind,
-        recipient=asked.recipient,
-        run_id=asked.run_id,
-        limit=asked.limit,
-        after=asked.after,
+        params.status,
+        kind=params.kind,
+        recipient=params.recipient,
+        run_id=params.run_id,
+        limit=params.limit,
+        after=params.after,
         actor=visit.actor,
     )
     waiting = sum(one["status"] == "waiting" for one in page.items)
     return visit.page(
         "mail.html",
-        asked=asked,
+        params=params,
         kinds=KINDS,
         states=STATES,
         page=page,
         waiting=waiting,
-        is_live=bool(waiting) and asked.after is None,
+        is_live=bool(waiting) and params.after is None,
         pager=visit.pager(page),
         only_files=visit.app.settings.mail.transport == "file",
     )

@@ -15,7 +15,7 @@ from batchwright.console.pages.formats import moment_of
 from batchwright.console.pages.render import LIVE, zone_of
 from batchwright.console.pages.routes.forecast import UNKNOWN, currencies_of
 from batchwright.console.pages.run_figures import figures_of
-from batchwright.console.pages.visit import VISIT, Asked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.run import ACTIVE
 from batchwright.operations.acknowledging import (
@@ -45,25 +45,25 @@ LOOKED_AT: Final = 50
 """Of each kind are looked at for those that nobody has seen yet."""
 
 
-class OverviewAsked(Asked):
+class OverviewParams(Params):
     """In which currency the money is shown."""
 
     currency: str | None = None
 
 
 @pages.page("/", shared=True)
-def overview(asked: Annotated[OverviewAsked, Query()], visit: Visit = VISIT) -> Response:
+def overview(params: Annotated[OverviewParams, Query()], visit: Visit = VISIT) -> Response:
     """The four blocks; a look of the script reads no more than the block that it wants."""
     region = visit.request.headers.get(LIVE)
     read = {"region_needs": _needs, "region_now": _now, "region_next": _next, "region_money": _money}
     values: dict[str, Any] = {"few": FEW, "slow": SLOW_SECONDS}
     for name, block in read.items():
         if region in (None, name):
-            values |= block(visit, asked)
+            values |= block(visit, params)
     return visit.page("overview.html", **values)
 
 
-def _needs(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+def _needs(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """What ended badly since yesterday began, and what does not do what it should: unseen first."""
     since = _yesterday(visit)
     app, actor = visit.app, visit.actor
@@ -110,7 +110,7 @@ def _few(found: Sequence[View], *, is_seen: bool) -> list[View]:
     return wanted if found and found[0]["kind"] is Kind.SCHEDULE else wanted[:FEW]
 
 
-def _now(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+def _now(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """What is at work, with how far it is, and what waits."""
     app, actor = visit.app, visit.actor
     states = [str(state) for state in ACTIVE]
@@ -128,14 +128,14 @@ def _figures(visit: Visit, run: View) -> View:
     return figures_of(run, progress, visit.app.clock.now())
 
 
-def _next(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+def _next(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """The schedules that fire next."""
     wanted = ScheduleFilter(state="active", by="next")
     found = look_at_schedules(visit.app, wanted, limit=FIRES, actor=visit.actor).items
     return {"coming": [one for one in found if one["next_fire_at"] is not None]}
 
 
-def _money(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
+def _money(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """Draft beside rated by month in one currency, and the run that made the drafts."""
     try:
         found: Forecast | None = look_at_forecast(visit.app, actor=visit.actor)
@@ -143,7 +143,7 @@ def _money(visit: Visit, asked: OverviewAsked) -> dict[str, Any]:
         found = None
     lines = found.lines if found else []
     currencies = currencies_of(lines)
-    currency = asked.currency or (currencies[0] if currencies else None)
+    currency = params.currency or (currencies[0] if currencies else None)
     shown = [line for line in lines if (line["currency"] or UNKNOWN) == currency][-MOST:]
     made = page_of_runs(
         visit.app, limit=1, actor=visit.actor, job="draft-usage-rating", status="Complete"

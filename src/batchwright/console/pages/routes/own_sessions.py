@@ -9,7 +9,16 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.pages.session_facts import facts_of_session
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, ListAsked, Pages, Pairs, Visit
+from batchwright.console.pages.visit import (
+    FORM,
+    NOTICES,
+    VISIT,
+    Confirmation,
+    ListParams,
+    Pages,
+    Pairs,
+    Visit,
+)
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.access.sessions import (
@@ -25,9 +34,9 @@ NOTICES["sessions"] = "Every other session has ended."
 
 
 @pages.page(SESSIONS)
-def own_sessions(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def own_sessions(params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """The sessions by which who looks is signed in."""
-    page = sessions_page(visit.app, visit.email, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = sessions_page(visit.app, visit.email, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page("own_sessions.html", page=page, pager=visit.pager(page))
 
 

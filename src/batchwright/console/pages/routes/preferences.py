@@ -14,7 +14,7 @@ from starlette.responses import Response
 from batchwright.console.pages.open_forms import open_page
 from batchwright.console.pages.render import ZONE_COOKIE, zone_of
 from batchwright.console.pages.session import cookie_path
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.access.unsubscribing import unsubscribe
@@ -29,7 +29,7 @@ NOTICES["browser"] = "Kept in this browser."
 
 
 @pages.page(PATH)
-def preferences(asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+def preferences(params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
     """What who looks has chosen."""
     return _page(visit, str(show_me(visit.app, actor=visit.actor)["mail"]))
 

@@ -17,10 +17,10 @@ from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
     VISIT,
-    Asked,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
+    Params,
     Visit,
     text_of,
 )
@@ -58,7 +58,7 @@ KINDS: Final = {
 Outcome = Literal["ok", "error", "skipped", "not_reached"]
 
 
-class OutcomesAsked(ListAsked):
+class OutcomesParams(ListParams):
     """Which outcomes."""
 
     outcome: Outcome | None = None
@@ -72,21 +72,21 @@ class OutcomesAsked(ListAsked):
         return self.code is None and self.outcome not in REPORTED
 
 
-class FileAsked(Asked):
+class FileParams(Params):
     """Which outcomes of a file."""
 
     outcome: Outcome | None = None
     code: str | None = None
 
 
-class PreviewAsked(ListAsked):
+class PreviewParams(ListParams):
     """Which lines of a preview."""
 
     by: Literal["customer", "account", "charge", "schedule", "input"] | None = None
 
 
 @pages.page("/runs/{run_id}/outcomes")
-def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], visit: Visit = VISIT) -> Response:
+def outcomes(run_id: str, params: Annotated[OutcomesParams, Query()], visit: Visit = VISIT) -> Response:
     """What became of the records of a run."""
     shown = show_run(visit.app, run_id, actor=visit.actor)
     counted = outcome_summary(visit.app, run_id, actor=visit.actor)
@@ -96,12 +96,12 @@ def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], visit: Visit
         page = page_of_outcomes(
             visit.app,
             run_id,
-            asked.outcome,
-            asked.code,
-            asked.after,
-            asked.limit,
-            first_record=asked.first_record,
-            record_id=asked.record_id,
+            params.outcome,
+            params.code,
+            params.after,
+            params.limit,
+            first_record=params.first_record,
+            record_id=params.record_id,
             actor=visit.actor,
         )
     except Refused as wrong:
@@ -112,13 +112,13 @@ def outcomes(run_id: str, asked: Annotated[OutcomesAsked, Query()], visit: Visit
         "run_outcomes.html",
         status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
         run=shown,
-        asked=asked,
+        params=params,
         refused=refused,
-        tabs=list(_tabs(visit, counted, asked.outcome)),
-        codes=[one for one in counted if one["code"] and asked.outcome in (None, one["outcome"])],
+        tabs=list(_tabs(visit, counted, params.outcome)),
+        codes=[one for one in counted if one["code"] and params.outcome in (None, one["outcome"])],
         page=page,
         pager={
-            "newest": visit.link(first_record=None) if asked.after or asked.first_record else None,
+            "newest": visit.link(first_record=None) if params.after or params.first_record else None,
             "older": page.next and visit.link(first_record=None, after=page.next),
         },
     )
@@ -134,23 +134,23 @@ def _tabs(visit: Visit, counted: list[View], chosen: str | None) -> Iterator[tup
 
 
 @pages.page("/runs/{run_id}/outcomes.csv")
-def outcomes_csv(run_id: str, asked: Annotated[FileAsked, Query()], visit: Visit = VISIT) -> Response:
+def outcomes_csv(run_id: str, params: Annotated[FileParams, Query()], visit: Visit = VISIT) -> Response:
     """The same as a file, all of them."""
-    rows = run_outcomes(visit.app, run_id, asked.outcome, asked.code, actor=visit.actor)
+    rows = run_outcomes(visit.app, run_id, params.outcome, params.code, actor=visit.actor)
     return file_answer(visit.call(), rows, f"{run_id}-outcomes.csv", CSV, COLUMNS)
 
 
 @pages.page("/runs/{run_id}/preview")
-def preview(run_id: str, asked: Annotated[PreviewAsked, Query()], visit: Visit = VISIT) -> Response:
+def preview(run_id: str, params: Annotated[PreviewParams, Query()], visit: Visit = VISIT) -> Response:
     """What a dry run would have written."""
     shown = show_run(visit.app, run_id, actor=visit.actor)
-    page = page_of_preview(visit.app, run_id, asked.by, asked.after, asked.limit, actor=visit.actor)
+    page = page_of_preview(visit.app, run_id, params.by, params.after, params.limit, actor=visit.actor)
     return visit.page(
         "run_preview.html",
         run=shown,
-        asked=asked,
-        parts=[("All", visit.link(by=None), asked.by is None)]
-        + [(words, visit.link(by=part), asked.by == part) for part, words in PARTS],
+        params=params,
+        parts=[("All", visit.link(by=None), params.by is None)]
+        + [(words, visit.link(by=part), params.by == part) for part, words in PARTS],
         kinds=KINDS,
         restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
         page=page,

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from batchwright.console.pages.formats import instant_of
-from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, ListParams, Pages, Visit
 from batchwright.engine.run import ACTIVE, ENDED
 from batchwright.operations.runs.jobs import list_jobs
 from batchwright.operations.runs.looking import page_of_runs, show_run
@@ -25,7 +25,7 @@ AT_WORK: Final = {"Holding", "Queued", *ACTIVE}
 """While a run is in one of these, the page follows it."""
 
 
-class RunsAsked(ListAsked):
+class RunsParams(ListParams):
     """Which runs of the log. A day in place of a time begins at midnight UTC, as the column says."""
 
     status: str | None = None
@@ -41,9 +41,9 @@ class RunsAsked(ListAsked):
 
     def filter(self) -> dict[str, Any]:
         """What is asked of the operation."""
-        asked = self.model_dump(exclude={"actor", "after", "limit", "done"})
+        params = self.model_dump(exclude={"actor", "after", "limit", "done"})
         times = {"since": instant_of(self.since), "before": instant_of(self.before)}
-        return {**asked, **times, "run_actor": self.actor}
+        return {**params, **times, "run_actor": self.actor}
 
     @property
     def is_set(self) -> bool:
@@ -52,25 +52,25 @@ class RunsAsked(ListAsked):
 
 
 @pages.page("/runs", shared=True)
-def runs(asked: Annotated[RunsAsked, Query()], visit: Visit = VISIT) -> Response:
+def runs(params: Annotated[RunsParams, Query()], visit: Visit = VISIT) -> Response:
     """The run queue and log: on its first page the queue, with the log of all others below."""
-    wanted = asked.filter()
-    shows_queue = not asked.is_set and asked.after is None
+    wanted = params.filter()
+    shows_queue = not params.is_set and params.after is None
     queue = list_waiting(visit.app, actor=visit.actor) if shows_queue else []
-    if not asked.is_set:
+    if not params.is_set:
         wanted["status"] = [str(state) for state in IN_LOG]
-    page = page_of_runs(visit.app, asked.after, asked.limit, actor=visit.actor, **wanted)
+    page = page_of_runs(visit.app, params.after, params.limit, actor=visit.actor, **wanted)
     at_work = sum(run["status"] in AT_WORK for run in [*queue, *page.items])
     return visit.page(
         "runs.html",
-        asked=asked,
+        params=params,
         states=STATES,
         jobs=[job["name"] for job in list_jobs(visit.app, actor=visit.actor)],
         queue=queue,
         queue_is_whole=len(queue) < MOST,
         page=page,
         pager=visit.pager(page),
-        is_live=bool(at_work) and asked.after is None,
+        is_live=bool(at_work) and params.after is None,
         at_work=at_work,
         count=count_of,
     )

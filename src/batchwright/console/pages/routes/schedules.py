@@ -17,7 +17,7 @@ from batchwright.console.pages.visit import (
     NOTICES,
     VISIT,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
     Visit,
     text_of,
@@ -39,7 +39,7 @@ NOTICES.update(
 )
 
 
-class SchedulesAsked(ListAsked):
+class SchedulesParams(ListParams):
     """Which schedules, and in which order."""
 
     state: str | None = None
@@ -54,14 +54,14 @@ class SchedulesAsked(ListAsked):
 
 
 @pages.page("/schedules")
-def schedules(asked: Annotated[SchedulesAsked, Query()], visit: Visit = VISIT) -> Response:
+def schedules(params: Annotated[SchedulesParams, Query()], visit: Visit = VISIT) -> Response:
     """The schedules, in order of name or of their next fire."""
-    wanted = ScheduleFilter(state=asked.state, job=asked.job, owner=asked.owner, by=asked.by)
-    page = look_at_schedules(visit.app, wanted, limit=asked.limit, after=asked.after, actor=visit.actor)
+    wanted = ScheduleFilter(state=params.state, job=params.job, owner=params.owner, by=params.by)
+    page = look_at_schedules(visit.app, wanted, limit=params.limit, after=params.after, actor=visit.actor)
     hold = read_hold(visit.app, actor=visit.actor)
     return visit.page(
         "schedules.html",
-        asked=asked,
+        params=params,
         states=STATES,
         jobs=[job["name"] for job in list_jobs(visit.app, actor=visit.actor)],
         page=page,

@@ -29,11 +29,11 @@ from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
     VISIT,
-    Asked,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
     Pairs,
+    Params,
     Visit,
     text_of,
 )
@@ -74,7 +74,7 @@ NOTICES.update(
 )
 
 
-class BackfillAsked(Asked):
+class BackfillParams(Params):
     """The window: dates, or times in the schedule's zone."""
 
     since: str | None = None
@@ -208,29 +208,29 @@ def edit(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
 
 
 @pages.page(f"{ONE}/fires")
-def fires(name: str, asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def fires(name: str, params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """What became of each time, newest first."""
-    page = fires_page(visit.app, name, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = fires_page(visit.app, name, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page("schedule_fires.html", name=name, page=page, pager=visit.pager(page))
 
 
 @pages.page(f"{ONE}/backfill", Right.OPERATE)
-def ask_to_backfill(name: str, asked: Annotated[BackfillAsked, Query()], visit: Visit = VISIT) -> Response:
+def ask_to_backfill(name: str, params: Annotated[BackfillParams, Query()], visit: Visit = VISIT) -> Response:
     """First the window, then its times that have no run."""
     shown = show_schedule(visit.app, name, actor=visit.actor)
-    for field, text in (("since", asked.since), ("until", asked.until)):
+    for field, text in (("since", params.since), ("until", params.until)):
         check_text(text or "", field)
-    if asked.since is None or asked.until is None:
-        return _backfilling(visit, shown, asked.model_dump())
+    if params.since is None or params.until is None:
+        return _backfilling(visit, shown, params.model_dump())
     try:
         times = backfill_schedule(
-            visit.app, name, *_window(asked.since, asked.until), actor=visit.actor, preview=True
+            visit.app, name, *_window(params.since, params.until), actor=visit.actor, preview=True
         )
     except Forbidden:
         raise
     except Refused as refused:
-        return _backfilling(visit, shown, asked.model_dump(), refused=refused)
-    return _backfilling(visit, shown, asked.model_dump(), times)
+        return _backfilling(visit, shown, params.model_dump(), refused=refused)
+    return _backfilling(visit, shown, params.model_dump(), times)
 
 
 @pages.act(f"{ONE}/backfill", Right.OPERATE)
@@ -278,7 +278,7 @@ def _backfilling(
 
 
 def _add_act(path: str, act: Act) -> None:
-    def asked(visit: Visit, name: str) -> Confirmation:
+    def confirmation_of(visit: Visit, name: str) -> Confirmation:
         shown = show_schedule(visit.app, name, actor=visit.actor)
         return Confirmation(
             question=act.question.replace("{}", name),
@@ -297,7 +297,7 @@ def _add_act(path: str, act: Act) -> None:
 
     @pages.page(f"{ONE}/{path}", Right.OPERATE)
     def ask(name: str, visit: Visit = VISIT) -> Response:
-        return visit.confirmation(asked(visit, name))
+        return visit.confirmation(confirmation_of(visit, name))
 
     @pages.act(f"{ONE}/{path}", Right.OPERATE)
     def act_on(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
@@ -314,7 +314,7 @@ def _add_act(path: str, act: Act) -> None:
         except Forbidden:
             raise
         except Refused as refused:
-            return visit.confirmation(asked(visit, name), refused=refused, values=form)
+            return visit.confirmation(confirmation_of(visit, name), refused=refused, values=form)
 
 
 for _path, _act in ACTS.items():
@@ -322,7 +322,7 @@ for _path, _act in ACTS.items():
 
 
 @pages.page(ONE)
-def schedule(name: str, asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+def schedule(name: str, params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
     """One schedule."""
     shown = show_schedule(visit.app, name, actor=visit.actor)
     recorded = fires_page(visit.app, name, limit=FIRES_SHOWN, actor=visit.actor)

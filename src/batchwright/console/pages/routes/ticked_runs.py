@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from batchwright.console.pages.formats import plural
 from batchwright.console.pages.run_acts import ACTS, OVERWRITES, PAUSES, STAYS, Act, check_expected, why_not
 from batchwright.console.pages.run_figures import done_of
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Confirmation, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, Pages, Params, Visit, text_of
 from batchwright.engine.errors import NotFound, Refused
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.permissions import Right
@@ -30,7 +30,7 @@ MOST: Final = 250
 BEFORE: Final = {"abort": STAYS, "pause": PAUSES}
 
 
-class TickedAsked(Asked):
+class TickedParams(Params):
     """What is to be done to which runs."""
 
     act: Literal["abort", "pause", "resume", "retry"]
@@ -38,9 +38,9 @@ class TickedAsked(Asked):
 
 
 @pages.page("/ticked-runs", Right.OPERATE)
-def ask(asked: Annotated[TickedAsked, Query()], visit: Visit = VISIT) -> Response:
+def ask(params: Annotated[TickedParams, Query()], visit: Visit = VISIT) -> Response:
     """What would become of each, and in sum."""
-    return _confirmation(visit, OF_MANY[asked.act], _few_enough(asked.run_id))
+    return _confirmation(visit, OF_MANY[params.act], _few_enough(params.run_id))
 
 
 @pages.act("/ticked-runs", Right.OPERATE)
@@ -87,7 +87,7 @@ def _confirmation(
     runs = [show_run(visit.app, run_id, actor=visit.actor) for run_id in run_ids]
     lines = [(run, done_of(run), why_not(act, run)) for run in runs]
     takes = [run for run, _, why in lines if why is None]
-    asked = Confirmation(
+    confirmation = Confirmation(
         f"{act.words} {plural(len(runs), 'run')}?",
         f"{act.words} {plural(len(runs), 'run')}",
         "/runs",
@@ -98,7 +98,7 @@ def _confirmation(
         body="ticked_runs.html",
     )
     given = values.get("values") or {}
-    return visit.confirmation(asked, refused=refused, values={**given, "lines": lines})
+    return visit.confirmation(confirmation, refused=refused, values={**given, "lines": lines})
 
 
 def _facts(visit: Visit, act: Act, runs: Sequence[View], takes: Sequence[View]) -> Iterator[tuple[str, str]]:

@@ -19,10 +19,10 @@ from batchwright.console.pages.visit import (
     FORM,
     LENGTHS,
     VISIT,
-    Asked,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
+    Params,
     Visit,
     address,
     text_of,
@@ -52,7 +52,7 @@ TYPED_ABOVE: Final = 1_000
 Pairs = list[tuple[str, str]]
 
 
-class FilterAsked(Asked):
+class FilterParams(Params):
     """Which usage inputs."""
 
     status: str | None = None
@@ -69,35 +69,35 @@ class FilterAsked(Asked):
         return [(name, given[name]) for name in FILTER if name in given]
 
 
-class InputsAsked(FilterAsked, ListAsked):
+class InputsParams(FilterParams, ListParams):
     """Which page of them; ``sums`` has all counted and summed up, however many."""
 
     sums: bool = False
 
 
 @pages.page("/usage-inputs")
-def usage_inputs(asked: Annotated[InputsAsked, Query()], visit: Visit = VISIT) -> Response:
+def usage_inputs(params: Annotated[InputsParams, Query()], visit: Visit = VISIT) -> Response:
     """The list view."""
-    pairs = asked.pairs()
+    pairs = params.pairs()
     if visit.request.headers.get(LIVE) == "region_sums":
-        return _list(visit, asked, summary=_summary(visit, pairs, asked))
+        return _list(visit, params, summary=_summary(visit, pairs, params))
     try:
         page = usage_inputs_page(
-            visit.app, pairs, limit=asked.limit, after=asked.after, with_owners=True, actor=visit.actor
+            visit.app, pairs, limit=params.limit, after=params.after, with_owners=True, actor=visit.actor
         )
     except Refused as refused:
-        return _list(visit, asked, HTTPStatus.UNPROCESSABLE_ENTITY.value, refused=refused)
-    summary = _summary(visit, pairs, asked) if asked.sums else None
-    return _list(visit, asked, page=page, pager=visit.pager(page), summary=summary)
+        return _list(visit, params, HTTPStatus.UNPROCESSABLE_ENTITY.value, refused=refused)
+    summary = _summary(visit, pairs, params) if params.sums else None
+    return _list(visit, params, page=page, pager=visit.pager(page), summary=summary)
 
 
-def _list(visit: Visit, asked: InputsAsked, status: int = 200, **shown: Any) -> Response:
+def _list(visit: Visit, params: InputsParams, status: int = 200, **shown: Any) -> Response:
     nothing = {"page": None, "pager": None, "summary": None, "refused": None}
     return visit.page(
         "usage_inputs.html",
         status=status,
-        asked=asked,
-        pairs=asked.pairs(),
+        params=params,
+        pairs=params.pairs(),
         statuses=list(map(str, InputStatus)),
         codes=CODES,
         lengths=[str(length) for length in LENGTHS if length != LENGTH],
@@ -107,10 +107,10 @@ def _list(visit: Visit, asked: InputsAsked, status: int = 200, **shown: Any) -> 
     )
 
 
-def _summary(visit: Visit, pairs: Pairs, asked: InputsAsked) -> View:
+def _summary(visit: Visit, pairs: Pairs, params: InputsParams) -> View:
     """Count and sums. Of more than `COUNTED` only where they are asked for; ``late`` where that takes too long."""
     try:
-        at_most = MOST if asked.sums else COUNTED
+        at_most = MOST if params.sums else COUNTED
         return sum_usage_inputs(visit.app, pairs, at_most=at_most, actor=visit.actor)
     except ReadTooLong as late:
         return {"late": str(late)}
@@ -138,11 +138,11 @@ def select(visit: Visit = VISIT, form: FormData = FORM) -> Response:
 
 @pages.page("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
 def ask(
-    selection_id: str, act: str, asked: Annotated[FilterAsked, Query()], visit: Visit = VISIT
+    selection_id: str, act: str, params: Annotated[FilterParams, Query()], visit: Visit = VISIT
 ) -> Response:
     """What would be done to what was selected, in numbers and money."""
     selection = show_selection(visit.app, selection_id, actor=visit.actor)
-    return visit.confirmation(_asked(_act_of(act), selection, asked.pairs()))
+    return visit.confirmation(_confirmation(_act_of(act), selection, params.pairs()))
 
 
 @pages.act("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
@@ -151,14 +151,14 @@ def do(selection_id: str, act: str, visit: Visit = VISIT, form: FormData = FORM)
     told = _act_of(act)
     selection = show_selection(visit.app, selection_id, actor=visit.actor)
     pairs = [(name, value) for name in FILTER if (value := text_of(form, f"filter_{name}")) is not None]
-    asked = _asked(told, selection, pairs)
+    confirmation = _confirmation(told, selection, pairs)
     try:
-        _check_typed(asked, form)
+        _check_typed(confirmation, form)
         return visit.once(form, lambda: visit.go(f"/runs/{_run(visit, told, selection, form)['run_id']}"))
     except Forbidden:
         raise
     except Refused as refused:
-        return visit.confirmation(asked, refused=refused, values=dict(form.items()))
+        return visit.confirmation(confirmation, refused=refused, values=dict(form.items()))
 
 
 def _run(visit: Visit, act: Act, selection: View, form: FormData) -> View:
@@ -182,7 +182,7 @@ def _act_of(name: str) -> Act:
     return ACTS[name]
 
 
-def _asked(act: Act, selection: View, pairs: Pairs) -> Confirmation:
+def _confirmation(act: Act, selection: View, pairs: Pairs) -> Confirmation:
     count = selection["count"]
     wide = act.danger and count > TYPED_ABOVE
     return Confirmation(
@@ -223,9 +223,11 @@ def _amounts(of_currency: dict[str, str]) -> Markup | None:
     return Markup("<br>").join(money(amount, currency) for currency, amount in of_currency.items()) or None
 
 
-def _check_typed(asked: Confirmation, form: FormData) -> None:
+def _check_typed(confirmation: Confirmation, form: FormData) -> None:
     typed = (text_of(form, "typed") or "").replace(",", "")
-    if asked.typed is not None and typed != asked.typed:
+    if confirmation.typed is not None and typed != confirmation.typed:
         raise Refused(
-            f"{typed!r} is not the number of the usage inputs", field="typed", remedy=f"Type {asked.typed}"
+            f"{typed!r} is not the number of the usage inputs",
+            field="typed",
+            remedy=f"Type {confirmation.typed}",
         )

@@ -18,7 +18,7 @@ from batchwright.billing.records.inputs import InputStatus
 from batchwright.console.pages.formats import money
 from batchwright.console.pages.input_acts import ACTS, Act
 from batchwright.console.pages.render import LIVE
-from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Asked, Confirmation, Pages, Visit, text_of
+from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Changed, NotFound, Refused
 from batchwright.notifications.remedies import remedy
 from batchwright.operations.access.permissions import Forbidden, Right
@@ -60,7 +60,7 @@ LINES: Final = {
 }
 
 
-class AddAsked(Asked):
+class AddParams(Params):
     """What the form of a new usage input is filled with."""
 
     asset_line_item_id: str | None = None
@@ -71,7 +71,7 @@ class AddAsked(Asked):
     usage_input_id: str | None = None
 
 
-class HistoryAsked(Asked):
+class HistoryParams(Params):
     """Which part of a history."""
 
     limit: int = Field(HISTORY_PAGE, ge=1, le=200)
@@ -79,9 +79,9 @@ class HistoryAsked(Asked):
 
 
 @pages.page("/usage-inputs/add", Right.OPERATE)
-def ask_to_add(asked: Annotated[AddAsked, Query()], visit: Visit = VISIT) -> Response:
+def ask_to_add(params: Annotated[AddParams, Query()], visit: Visit = VISIT) -> Response:
     """The form of a new usage input."""
-    return visit.page("usage_input_add.html", values=asked.model_dump(), refused=None)
+    return visit.page("usage_input_add.html", values=params.model_dump(), refused=None)
 
 
 @pages.act("/usage-inputs/add", Right.OPERATE)
@@ -150,10 +150,10 @@ def _editing(visit: Visit, shown: View, values: View, refused: Refused | None = 
 
 
 @pages.page("/usage-inputs/{usage_input_id:path}/history")
-def history(usage_input_id: str, asked: Annotated[HistoryAsked, Query()], visit: Visit = VISIT) -> Response:
+def history(usage_input_id: str, params: Annotated[HistoryParams, Query()], visit: Visit = VISIT) -> Response:
     """What became of a usage input in every run, page by page."""
     page = usage_input_history(
-        visit.app, usage_input_id, limit=asked.limit, after=asked.after, actor=visit.actor
+        visit.app, usage_input_id, limit=params.limit, after=params.after, actor=visit.actor
     )
     return visit.page(
         "usage_input_history.html", usage_input_id=usage_input_id, history=page.items, pager=visit.pager(page)
@@ -220,7 +220,7 @@ def _asked(act: Act, shown: View) -> Confirmation:
 
 
 @pages.page("/usage-inputs/{usage_input_id:path}")
-def usage_input(usage_input_id: str, asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+def usage_input(usage_input_id: str, params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
     """One usage input. Its history comes after the rest: it looks through many runs."""
     if visit.request.headers.get(LIVE) == "region_history":
         page = usage_input_history(visit.app, usage_input_id, actor=visit.actor)

@@ -15,11 +15,11 @@ from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
     VISIT,
-    Asked,
     Confirmation,
-    ListAsked,
+    ListParams,
     Pages,
     Pairs,
+    Params,
     Visit,
     text_of,
 )
@@ -56,14 +56,14 @@ NOTICES["user_token"] = "The token is revoked."
 
 
 @pages.page("/users", ADMINISTER)
-def users(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def users(params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """The users by address."""
-    page = users_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = users_page(visit.app, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page("users.html", page=page, pager=visit.pager(page), mail_words=MAIL_WORDS)
 
 
 @pages.page("/users/add", ADMINISTER)
-def adding(asked: Annotated[Asked, Query()], visit: Visit = VISIT) -> Response:
+def adding(params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
     """The form that invites somebody."""
     return visit.confirmation(_inviting(), values={"role": "viewer"})
 
@@ -89,10 +89,10 @@ def add(visit: Visit = VISIT, form: FormData = FORM) -> Response:
 
 
 @pages.page("/users/{email}", ADMINISTER)
-def user(email: str, asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def user(email: str, params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """One user, where they are signed in, and their tokens."""
     shown = show_user(visit.app, email, actor=visit.actor)
-    tokens = tokens_page(visit.app, email, limit=asked.limit, after=asked.after, actor=visit.actor)
+    tokens = tokens_page(visit.app, email, limit=params.limit, after=params.after, actor=visit.actor)
     return visit.page(
         "user.html",
         user=shown,

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from batchwright.console.pages.visit import VISIT, ListAsked, Pages, Visit
+from batchwright.console.pages.visit import VISIT, ListParams, Pages, Visit
 from batchwright.operations.workers import workers_page
 
 pages = Pages()
 
 
 @pages.page("/workers", shared=True)
-def workers(asked: Annotated[ListAsked, Query()], visit: Visit = VISIT) -> Response:
+def workers(params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """The workers of the last day, newest first; follows their beats."""
-    page = workers_page(visit.app, limit=asked.limit, after=asked.after, actor=visit.actor)
+    page = workers_page(visit.app, limit=params.limit, after=params.after, actor=visit.actor)
     there = sum(not one["silent"] for one in page.items)
     return visit.page("workers.html", page=page, pager=visit.pager(page), there=there)
