@@ -36,7 +36,7 @@ class Command(click.Command):
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.example = example
-        if not any("--timeout" in one.opts for one in self.params):
+        if not any("--timeout" in param.opts for param in self.params):
             hidden = click.Option(
                 ["--timeout"], type=float, expose_value=False, callback=_take_timeout, hidden=True
             )

@@ -38,7 +38,7 @@ class RunGroup(Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Ours first, then the others by name; ours alone where the others cannot be told."""
+        """Ours first, then the others by name; ours alone where the others cannot be listed."""
         try:
             others = self._registered(ctx).jobs
         except (SettingsError, Refused):

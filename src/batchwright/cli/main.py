@@ -126,7 +126,7 @@ class Program(LazyGroup):
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the command line asks for JSON, told from the words alone: it may be one that cannot be parsed."""
+    """Whether the command line asks for JSON, by its words alone: it may be one that cannot be parsed."""
     words = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
     return "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words)
 

@@ -135,7 +135,7 @@ class ImportProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, file: str, rows: int, share: float) -> None:
-        """Move the bar of ``file``; how many rows it has in all is told from those so far."""
+        """Move the bar of ``file``; how many rows it has in all is estimated from those so far."""
         if file not in self._tasks:
             self._tasks[file] = self._bar.add_task(clean_line(file), total=None)
         total = rows / share if share else None

@@ -40,7 +40,7 @@ class Envelope:
 
     Args:
         hosts: names that a request may be for (the header ``Host`` without its port), in lower case.
-        https: whether people come by https, and browsers are told to stay there.
+        https: whether people come by https, and browsers are to stay there.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], https: bool) -> None:
@@ -90,13 +90,13 @@ class _Exchange:
         scope.setdefault("state", {})["request_id"] = self.request_id
 
     async def run(self, app: ASGIApp) -> Problem | None:
-        """Let the application answer; what is to be told instead, if it could not."""
+        """Let the application answer; what to answer instead, if it could not."""
         try:
             await app(self._scope, self.receive, self.send)
         except Problem as problem:  # of the body, as it was read
             return problem
         except Exception:
-            # Who asked is told the id alone; where it was and why stands in the log.
+            # The caller gets the id alone; where it was and why is in the log.
             log.exception("a request failed", request_id=self.request_id, path=self._scope["path"])
             return unforeseen()
         return None
@@ -125,7 +125,7 @@ class _Exchange:
         await self._send(message)
 
     def too_large(self, length: str) -> Problem | None:
-        """The refusal of a body of so many bytes, or of a length that is no number."""
+        """The refusal of a body of so many bytes, or of a length that is not a number."""
         if length.isascii() and length.isdigit() and len(length) < 19 and int(length) <= self._most:
             return None
         return Problem(
@@ -155,7 +155,7 @@ class _Exchange:
 
 
 def unforeseen() -> Problem:
-    """What is told of an exception that nobody foresaw: nothing of the inside."""
+    """The answer to an unexpected exception: nothing of the inside."""
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "This failed here, and not because of what was asked",

@@ -89,7 +89,7 @@ class Problem(Exception):
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """What an exception means to who asked; ``None`` for one that nobody foresaw, of which nothing is told."""
+    """What an exception means to the caller; ``None`` for an unexpected one, of which nothing is said."""
     if isinstance(error, Problem):
         return error
     for kind, status in _STATUSES:

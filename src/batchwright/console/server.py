@@ -25,7 +25,7 @@ from batchwright.console.worker_child import WorkerChild
 from batchwright.operations.app import Application
 
 SECONDS_TO_END = 10
-"""So long requests at hand may take after a signal."""
+"""So long running requests may take after a signal."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 log = structlog.get_logger()
@@ -64,7 +64,7 @@ def serve(
 ) -> int:
     """Answer requests on the socket until SIGTERM or SIGINT; returns the worker's exit code, 0 without one.
 
-    The requests at hand are answered first; then the worker drains. A second signal ends both at once.
+    Running requests are answered first; then the worker drains. A second signal ends both at once.
 
     Args:
         proxies: addresses whose ``X-Forwarded-…`` headers are believed.
@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
             self._child.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody wait for what comes, and end the requests at hand."""
+        """End all waits, and the running requests."""
         self._traffic.watch.end()
         await super().shutdown(sockets)
 

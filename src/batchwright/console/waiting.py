@@ -1,7 +1,7 @@
 """Waits for a run to change, for any number of callers by one thread, one connection and one read.
 
-Each waiter is a future of the event loop. One thread waits for news of the database, looks at all runs that are waited
-for in one statement, reads each run that has changed once, and tells it to those who waited for that.
+Each waiter is a future of the event loop. One thread listens to the database, looks at all runs that are waited
+for in one statement, reads each run that has changed once, and answers those who waited for that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_WAITERS: Final = 500
 WATCHER: Final = "run watch"
 """The name of the thread."""
 SECONDS_BETWEEN_LOOKS: Final = 5.0
-"""Also without news, should some be lost."""
+"""Also without a notification, should one be lost."""
 READ_SECONDS_OF_WATCH: Final = 2.0
 """So long the read of one run may take, for which the others wait."""
 
@@ -173,7 +173,7 @@ class RunWatcher:
                 self._tell(run_id, version, to_tell)
 
     def _tell(self, run_id: str, version: controls.Version | None, waiters: list[_Waiter]) -> None:
-        """Read the run once, and tell those who may see it. The version is the older of the two: no change is lost."""
+        """Read the run once, and answer who may see it. The version is the older of the two: no change is lost."""
         try:
             view, permitted = show_run_to(self._app, run_id, {waiter.actor for waiter in waiters})
         except Exception:

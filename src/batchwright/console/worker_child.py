@@ -1,4 +1,4 @@
-"""The worker that `serve` has as its child: started anew when it ends, ended with its parent."""
+"""The worker that `serve` has as its child: restarted when it ends, ended with its parent."""
 
 from __future__ import annotations
 

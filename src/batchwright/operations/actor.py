@@ -34,7 +34,7 @@ class Principal:
     """Whom a web door authenticated: the keys of the user and of their token or session, and the address that they
     called from.
 
-    It is no right yet: `permit` looks up both rows again at each act.
+    It is not a right yet: `permit` looks up both rows again at each act.
     """
 
     user_key: int

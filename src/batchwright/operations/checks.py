@@ -92,7 +92,7 @@ def check_connection(connection: object) -> None:
 
 
 def check_job(job: object) -> None:
-    """Refuse what is no job; its class is none either."""
+    """Refuse what is not a job, such as its class."""
     if not isinstance(job, BatchJob):
         raise Refused(
             f"{job!r} is not a job", field="job", remedy="Give an object of a class of jobs, such as Award()"

@@ -31,7 +31,7 @@ KEPT_FOR: Final = timedelta(hours=48)
 
 @dataclass(frozen=True)
 class Key:
-    """What a caller names a call by: theirs alone (`user_key`), and good for the same call, told by its fingerprint.
+    """What a caller names a call by: theirs alone (`user_key`), and good for the same call, by its fingerprint.
 
     Raises `Refused` for a text that is none.
     """

@@ -75,7 +75,7 @@ def mail_page(
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
     """One mail with its `route` and the `facts` it is made from. Refuses an unknown id.
 
-    What is told of somebody's account, such as where they signed in from, is for administrators.
+    Mail about somebody's account, such as where they signed in from, is for administrators.
     """
     mail = _mail_to_show(app, mail_id, actor)
     return {**views.mail(mail), "route": mail.route, "facts": mail.facts}

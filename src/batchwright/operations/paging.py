@@ -59,7 +59,7 @@ def cursor(listing: str, wanted: Filter, place: Sequence[int | str | date]) -> s
 def place_after(after: str, listing: str, wanted: Filter, kinds: Sequence[type]) -> tuple[Any, ...]:
     """The place that a cursor names, its parts of these kinds: `int`, `str`, `date` or `datetime` (in UTC).
 
-    Refuses, naming `after`, what is no cursor, or one of another listing, filter or version.
+    Refuses, naming `after`, what is not a cursor, or one of another listing, filter or version.
     """
     try:
         given = json.loads(urlsafe_b64decode(after + "=" * (-len(after) % 4))[:LONGEST_CURSOR])

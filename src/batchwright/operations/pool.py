@@ -52,7 +52,7 @@ def main() -> None:
 def execute_scope(task: Task) -> TaskResult:
     """Execute a scope under the fence of its run, in a session that is recorded with the run's lease.
 
-    What happens is told in the answer, for the process that drives the run to publish. Moments reached are published
+    Events go into the answer, for the process that drives the run to publish. Moments reached are published
     here: they are this process's.
     """
     state = _thread_state
@@ -93,7 +93,7 @@ def execute_waiting_scope(task: Task) -> TaskResult:
 
 
 class _CannotWork(Exception):
-    """This process is no help to the run; the text says why."""
+    """This process cannot work for the run; the text says why."""
 
 
 class _ThreadState(threading.local):
@@ -184,7 +184,7 @@ def _listen(incoming: BinaryIO, tasks: queue.SimpleQueue[Task]) -> None:
             tasks.put(pickle.load(incoming))
     except (EOFError, OSError, pickle.UnpicklingError):
         os._exit(0)  # nobody is left to hear of it; the database rolls back what was begun
-    except BaseException:  # what it is sent cannot be read: it would wait for ever, and be waited for
+    except BaseException:  # what it is sent cannot be read: it would wait forever, and be waited for
         log.critical("a process of the pool cannot read what it is sent", exc_info=True)
         os._exit(1)
 

@@ -76,7 +76,7 @@ def revoke_all(connection: Connection, user_id: int, now: datetime) -> None:
 
 
 def tokens_expiring(connection: Connection, until: datetime) -> Sequence[RowMapping]:
-    """Tokens that expire until then and whose users were not told, with `email` of these; the first to expire first."""
+    """Tokens that expire by then, their users not notified, with `email` of these; the first to expire first."""
     statement = (
         select(user_token, app_user.c.email)
         .join_from(user_token, app_user)
@@ -91,7 +91,7 @@ def tokens_expiring(connection: Connection, until: datetime) -> Sequence[RowMapp
 
 
 def note_notified(connection: Connection, key: int, now: datetime) -> bool:
-    """Mark that a token's user is told that it expires; `False` where they were, or it was revoked meanwhile."""
+    """Mark that a token's user is notified that it expires; `False` where they were, or it was revoked meanwhile."""
     unnotified = user_token.c.told_at.is_(None) & user_token.c.revoked_at.is_(None)
     marked = update(user_token).where(user_token.c.id == key, unnotified).values(told_at=now)
     return connection.execute(marked).rowcount == 1

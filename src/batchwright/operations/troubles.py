@@ -16,7 +16,7 @@ from batchwright.operations.views import View, instant
 from batchwright.operations.workers import clock_ahead_seconds, workers_there
 
 STUCK_AFTER: Final = timedelta(hours=1)
-"""A mail that has been due for so long is stuck: who watches `mail_overdue_seconds` is told at the same time."""
+"""A mail that has been due for so long is stuck: an alert on `mail_overdue_seconds` fires at the same time."""
 REFUSED: Final = 3
 """So many mails refused one after another are not a matter of one address."""
 

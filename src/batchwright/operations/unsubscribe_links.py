@@ -12,7 +12,7 @@ from batchwright.operations import user_store
 
 
 def unsubscribe_link(connection: Connection, base_url: str, recipient: str) -> str | None:
-    """The link for that recipient; None where they are no user, who has nothing to choose."""
+    """The link for that recipient; None if they are not a user, and so have nothing to choose."""
     email = bare_address(recipient)
     if user_store.user_by_email(connection, email) is None:
         return None

@@ -112,7 +112,7 @@ def why_none_of(there: Sequence[StoredWorker], run: Run) -> str | None:
 
 
 def owner_of(connection: Connection, run: Run, now: datetime) -> View:
-    """The `owner` of a run at work, and the age of its beat, `owner_beat_seconds`: `None` where it is no worker."""
+    """The `owner` of a run at work, and the age of its beat, `owner_beat_seconds`: `None` where it is not a worker."""
     if run.state not in ACTIVE or run.owner is None:
         return {}
     beat_at = workers.last_beat(connection, run.owner)

@@ -50,7 +50,7 @@ def list_(limit: int | None, as_json: bool) -> None:
 def verify(newest_hash: str | None, as_json: bool) -> int:
     """Find entries that were edited, deleted or cut off after they were sealed; ends with 1 if there are any.
 
-    A worker seals entries some seconds after they are committed. What waits for that is named, and is no fault.
+    A worker seals entries some seconds after they are committed. What waits for that is named; it is not a fault.
     """
     with application() as app:
         found = verify_audit(app, newest_hash)

@@ -36,7 +36,7 @@ def show(as_json: bool) -> None:
 @config.command("check", example="batchwright config check")
 @as_json_option
 def check(as_json: bool) -> int:
-    """Check the settings, the jobs they name and schedules' pings; every problem is told, and the exit code then 1."""
+    """Check the settings, the jobs they name and schedules' pings; every problem is shown, and the exit code is 1."""
     try:
         problems = _problems(current_settings())
     except SettingsError as error:

@@ -31,7 +31,7 @@ def jobs() -> None:
 @jobs.command("list", example="batchwright jobs list")
 @as_json_option
 def list_(as_json: bool) -> None:
-    """List the jobs; what is registered but cannot be imported is told on stderr."""
+    """List the jobs; what is registered but cannot be imported is named on stderr."""
     with application() as app:
         rows = operation.list_jobs(app)
         broken = operation.broken_jobs(app)

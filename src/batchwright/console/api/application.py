@@ -87,7 +87,7 @@ def make_web(app: Application, traffic: Traffic) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # an address is that of a thing or of none; a token is sent nowhere else
-        strict_content_type=False,  # a body of another type is told by our own shape (`bodies`)
+        strict_content_type=False,  # a body of another type gets our own error (`bodies`)
     )
     web.state.application = app
     web.state.traffic = traffic

@@ -281,7 +281,7 @@ class Doors(APIRouter):
             heavy: whether it reads much, as every file does, and is kept to a lane of its own, with few at a time for
                 each caller.
             name: the ``operationId`` of one of several doors that lead to the same operation.
-            secret: whether the answer holds something that is told once: it is not kept for an `Idempotency-Key`.
+            secret: whether the answer holds something that is shown once: it is not kept for an `Idempotency-Key`.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
         if method != "GET":

@@ -32,7 +32,7 @@ class Page(_Answer, Generic[Item]):
 
 
 class Warning(_Answer):
-    """Something a run came upon that is no error of one record."""
+    """Something a run came upon that is not the error of one record."""
 
     code: str
     message: str

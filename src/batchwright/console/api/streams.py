@@ -30,7 +30,7 @@ log = structlog.get_logger()
 def file_answer(
     call: Call, rows: Iterable[Row], name: str, media_type: str, columns: Sequence[str]
 ) -> Response:
-    """The rows as a file to save, CSV or NDJSON. A refusal of the first row is told before anything is sent.
+    """The rows as a file to save, CSV or NDJSON. A refusal of the first row is answered before anything is sent.
 
     The last line says how many rows came before it: ``# 3 rows`` in CSV, ``{"rows": 3}`` in NDJSON. Where reading
     fails on the way the answer breaks off before that line, without the end that HTTP marks.

@@ -15,7 +15,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.troubles import service_troubles
 
 GOOD_FOR: Final = 5.0
-"""Seconds for which all readers are told the same."""
+"""Seconds for which all readers see the same."""
 _lock = threading.Lock()
 _known: WeakKeyDictionary[Application, tuple[float, tuple[Banner, ...]]] = WeakKeyDictionary()
 
@@ -70,6 +70,6 @@ def _read(app: Application, actor: Actor) -> Iterator[Banner]:
 
 
 def forget() -> None:
-    """Read them anew at the next page."""
+    """Read them again at the next page."""
     with _lock:
         _known.clear()

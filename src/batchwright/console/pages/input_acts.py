@@ -15,7 +15,7 @@ from batchwright.operations.views import View
 class Act:
     """What may be done to usage inputs: the words of its buttons, what it does, and the statuses that it takes.
 
-    ``done`` is what is told after it. ``warning_of_one`` is said in place of
+    ``done`` is the notice after it. ``warning_of_one`` is said in place of
     ``warning`` where one is meant. ``at_once_if_few``: who says nothing has it done at once.
     """
 

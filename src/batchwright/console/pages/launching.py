@@ -86,7 +86,7 @@ class Field:
 
 
 def fields_of(schema: Schema) -> list[Field]:
-    """The fields for the parameters of a schema; one of a type that nobody foresaw is text."""
+    """The fields for the parameters of a schema; one of an unknown type is text."""
     return [_field(name, of, schema) for name, of in schema.get("properties", {}).items()]
 
 

@@ -66,7 +66,7 @@ def with_retry_after(answer: Response, refused: Refused | None) -> Response:
 
 
 def code_untold(answer: Response) -> Response:
-    """The answer, whose address holds a code, which goes with no other request. (The form needs its origin told.)"""
+    """The answer, whose address holds a code, which goes with no other request. (The form needs its origin sent.)"""
     answer.headers["Referrer-Policy"] = "strict-origin"
     return answer
 

@@ -125,7 +125,7 @@ def path_of(request: Request) -> str:
 
 
 def zone_of(request: Request) -> ZoneInfo:
-    """The reader's zone: what their browser told in a cookie, else UTC."""
+    """The reader's zone: what their browser set in a cookie, else UTC."""
     try:
         return ZoneInfo(request.cookies.get(ZONE_COOKIE, "UTC").replace("%2F", "/"))
     except (ValueError, OSError):  # no such zone
@@ -141,7 +141,7 @@ def no_content_if_unchanged(request: Request, region: Response) -> Response:
 
 
 def version_of(html: str) -> str:
-    """What tells two states of a region apart; what ticks by itself makes none."""
+    """Tells two states of a region apart, whatever ticks by itself."""
     return sha256(_TICKING.sub(r"\1", str(html)).encode()).hexdigest()[:16]
 
 

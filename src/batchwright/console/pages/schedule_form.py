@@ -67,7 +67,7 @@ class ScheduleForm:
     @property
     def secret(self) -> list[str]:
         """The names of the parameters that are never shown."""
-        return [one.name for one in self.fields if one.kind == "secret"]
+        return [field.name for field in self.fields if field.kind == "secret"]
 
     @property
     def shows_more(self) -> bool:
@@ -89,7 +89,7 @@ class ScheduleForm:
         return replace(self, expected=expected)
 
     def values(self) -> dict[str, Any]:
-        """The fields of a `ScheduleRequest`. Refuses what is no number or no time."""
+        """The fields of a `ScheduleRequest`. Refuses what is not a number or a time."""
         texts = [f"{name}={value}" for name, values in self.given.items() for value in values]
         values: dict[str, Any] = {name: self.text(name) for name in TEXTS if name not in NUMBERS}
         values["name"], values["cron"] = values["name"] or "", values["cron"] or ""
@@ -112,7 +112,7 @@ class ScheduleForm:
     def at_fault(self, refused: Refused) -> Refused:
         """The same refusal with the id of the field on the page."""
         name = (refused.field or "").partition(".")[0]
-        parameters = {one.name for one in self.fields}
+        parameters = {field.name for field in self.fields}
         at = name if name in (*TEXTS, "mail_owner") else PREFIX + name if name in parameters else None
         if isinstance(refused, ExpressionRefused):
             at = "cron" if refused.position is not None or name != "time zone" else "time_zone"
@@ -130,7 +130,7 @@ def version_of_terms(schedule: View) -> str:
 def form_of_address(job: View, query: QueryParams) -> ScheduleForm:
     """What the address of the form holds. Refuses (422) a parameter that there is not, and a secret."""
     fields = fields_of(job["parameters"])
-    known = {one.key: one for one in fields if one.kind != "secret"}
+    known = {field.key: field for field in fields if field.kind != "secret"}
     for key, value in query.multi_items():
         check_text(key, "query")
         check_text(value, key)
@@ -143,7 +143,7 @@ def form_of_address(job: View, query: QueryParams) -> ScheduleForm:
 def form_of_post(job: View, form: FormData, before: View | None = None) -> ScheduleForm:
     """What was sent; `before` is the schedule that it changes."""
     fields = fields_of(job["parameters"])
-    secrets = {one.name for one in fields if one.kind == "secret"}
+    secrets = {field.name for field in fields if field.kind == "secret"}
     kept = {name: value for name, value in (before or {}).get("parameters", {}).items() if name in secrets}
     return _form(job, fields, form, kept, is_sent=True)
 
@@ -155,9 +155,9 @@ def form_of_schedule(job: View, schedule: View) -> ScheduleForm:
     texts = {name: _shown(schedule[name]) for name in TEXTS if schedule.get(name) not in (None, [])}
     texts |= {"job": job["name"], "mail_owner": _shown(schedule["mail_owner"])}
     given = {
-        one.name: _listed(one, parameters[one.name])
-        for one in fields
-        if parameters.get(one.name) is not None and one.kind != "secret"
+        field.name: _listed(field, parameters[field.name])
+        for field in fields
+        if parameters.get(field.name) is not None and field.kind != "secret"
     }
     return ScheduleForm(job, fields, texts, given, version_of_terms(schedule))
 
@@ -184,11 +184,11 @@ def _form(
     expected = texts.pop("expected") or None
     texts = {name: text for name, text in texts.items() if text}
     given: dict[str, list[str]] = {}
-    for one in fields:
-        values = [value for value in source.getlist(one.key) if isinstance(value, str)]
-        if one.kind == "check" and not values and is_sent:
+    for field in fields:
+        values = [value for value in source.getlist(field.key) if isinstance(value, str)]
+        if field.kind == "check" and not values and is_sent:
             values = ["false"]
-        given[one.name] = texts_of(one, values)
+        given[field.name] = texts_of(field, values)
     return ScheduleForm(
         job,
         fields,

@@ -119,7 +119,7 @@ def check_open_form(request: Request, form: Mapping[str, Any]) -> None:
 
 
 def check_origin(request: Request) -> None:
-    """Raise `Problem` (403) for what a page of somebody else sent, as far as its browser tells."""
+    """Raise `Problem` (403) for what a foreign page sent, as far as its browser says."""
     _refuse(request, _foreign(request))
 
 
@@ -175,7 +175,7 @@ def is_secure(request: Request) -> bool:
 
 
 def cookie_path(request: Request) -> str:
-    """To which addresses a browser tells our cookies: all below the path of `base_url`."""
+    """To which addresses a browser sends our cookies: all below the path of `base_url`."""
     app: Application = request.app.state.application
     return app.settings.base_path or "/"
 
@@ -236,7 +236,7 @@ def _refuse(request: Request, why: str | None) -> None:
 
 
 def _foreign(request: Request) -> str | None:
-    """Why a request comes from a page of somebody else, as far as its browser tells."""
+    """Why a request comes from a foreign page, as far as its browser says."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site not in ("same-origin", "none"):
         return f"it was sent from a page that is {site}"

@@ -1,4 +1,4 @@
-"""What is told of a session before it ends."""
+"""What is shown of a session before it ends."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Visit:
         )
 
     def once(self, form: FormData, act: Callable[[], Response]) -> Response:
-        """Do what a form asks for once, however often it is sent: told by its field ``form_key``, which `ui.csrf()`
+        """Do what a form asks for once, however often it is sent: known by its field ``form_key``, which `ui.csrf()`
         makes. The second one is answered as the first.
         """
         principal = self.actor.principal
@@ -282,7 +282,7 @@ class Pages(APIRouter):
         self, method: str, path: str, right: Right, *, asks_password: bool = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         async def permitted(visit: Visit = VISIT) -> None:
-            # Their row was read a moment ago; what they may not do is told, and noted, by the permission itself.
+            # Their row was read a moment ago; what they may not do is refused, and audited, by the permission itself.
             if not visit.may(right):
                 await run_in_threadpool(permit, visit.app, visit.actor, right, f"{method} {path}")
 

@@ -67,7 +67,7 @@ def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Act
     """Compare every sealed entry with its seal, and the seals with each other.
 
     Args:
-        newest_hash: a hash that the log of a worker told; it has to be one of the seals. Who rewrote or cut off
+        newest_hash: a hash that the log of a worker shows; it has to be one of the seals. Who rewrote or cut off
             entries, seals and head alike shows only there.
 
     Returns:
@@ -91,7 +91,7 @@ def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Act
 
 
 class _Chain:
-    """Walks the seals in order; a seal that is wrong is told, and the next is held against it as it stands."""
+    """Walks the seals in order; a wrong seal is reported, and the next is checked against it as it is."""
 
     def __init__(self, wanted: str | None) -> None:
         self.number = 0

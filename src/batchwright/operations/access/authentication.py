@@ -63,7 +63,7 @@ def authenticate_session(
     """The user of a session, by the reference that the browser holds, as they act on the pages from that address.
 
     Raises `Unauthenticated`, alike for a session that is unknown, has ended, or whose user is disabled. Its last use is
-    noted at most once a minute; what a browser asks for by itself, and not `by_hand`, is no use.
+    noted at most once a minute; what a browser asks for by itself, and not `by_hand`, does not count as use.
     """
     check_actor(address, "address")
     app.database.require()

@@ -1,6 +1,6 @@
 """The password, asked again of who is signed in: whoever finds an open browser cannot widen what anybody may do.
 
-Which acts ask is told by the doors; every other door takes a token, which is shown at each call.
+The doors declare which acts ask; every other door takes a token, which is shown at each call.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def confirm_password(app: Application, password: str, *, actor: Actor) -> None:
     with app.database.write() as connection:
         there = user_store.user_by_email(connection, user["email"], kept=True)
         if fits and there is not None and there["password_hash"] == user["password_hash"]:
-            # Who signs in next is told of the tries that failed.
+            # The next to sign in learns of the tries that failed.
             forgive_try(connection, counted, now, reported=False)
             session_store.note_password(connection, principal.session_key, now)
             audit.record(connection, actor, "user.confirm_password", user["email"], now=now)

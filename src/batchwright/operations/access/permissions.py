@@ -108,7 +108,7 @@ def permitted(
 def right_to_run(app: Application, job_name: str) -> Right:
     """What running a job needs, dry or not: the role that its class requires, and an operator's at least.
 
-    A role that there is not stands for an administrator's. An unknown job needs an operator's: they are told of it.
+    An unknown role counts as an administrator's. An unknown job needs an operator's, who gets the error.
     """
     try:
         role = app.registry.get(job_name).required_role or Right.OPERATE
@@ -232,7 +232,7 @@ def _names(actor: Actor, owner: str | None) -> set[str]:
         return set()  # who is authenticated by name claims none
     name = actor.name if owner is None else owner
     names = {name, name.lower()}
-    with suppress(Refused):  # where it is no address
+    with suppress(Refused):  # not an address
         names.add(parse_address(name).addr_spec.lower())
     return names
 

@@ -24,7 +24,7 @@ from batchwright.operations.app import Application
 
 LONGEST_ADDRESS: Final = 254
 NOTIFY_AFTER_FAILURES: Final = 3
-"""After so many tries that failed a user is told by mail that somebody signed in as them."""
+"""After so many failed tries a user is notified by mail that somebody signed in as them."""
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ def end_replaced(connection: Connection, reference: str | None, now: datetime) -
 
 
 def _failed(user: RowMapping | None, address: str) -> SignInFailed:
-    # An address of no user is not told: it may be a password in the wrong field.
+    # An address of no user is not logged: it may be a password in the wrong field.
     email = user["email"] if user else None
     log.warning("somebody could not sign in", email=email, address=address)
     return SignInFailed(

@@ -29,7 +29,7 @@ SHOWN: Final = 11
 """Characters of a token that are kept and shown: "bw_" and 48 bits of 256."""
 
 NOTICE_PERIOD: Final = timedelta(days=14)
-"""How long before a token expires its user is told."""
+"""How long before a token expires its user is notified."""
 
 
 class MadeToken(NamedTuple):
@@ -77,7 +77,7 @@ def make_token(
             "created_at": now,
             "created_by": actor.name,
             "expires_at": expires_at,
-            # One made for so short is no news to anybody.
+            # Whoever makes a token for so short a time knows.
             "told_at": now if expires_at <= now + NOTICE_PERIOD else None,
         }
         view = _view(token_store.add_token(connection, user["id"], made), now)

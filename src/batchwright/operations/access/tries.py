@@ -1,6 +1,6 @@
 """How often somebody may try a password: a delay that doubles, by user and by address, and that ends always.
 
-A try is counted before it is looked at, so that many at once are no way around. Who is waited for is kept in the
+A try is counted before it is looked at, so that many at once cannot get around it. Who is waited for is kept in the
 database as a hash: every web process counts alike, and nothing that was typed stands there.
 """
 
@@ -58,7 +58,7 @@ class Counted(NamedTuple):
 
 
 def tries_at_password(connection: Connection, email: str, user_id: int | None, address: str) -> list[Counted]:
-    """What a try at somebody's password is counted for: the user, the address, and what the user is told of later.
+    """What a try at somebody's password is counted for: the user, the address, and what the user learns of later.
 
     From where they signed in before, a user is counted apart: who tries from elsewhere cannot keep them out there.
     """
@@ -103,7 +103,7 @@ def forgive_try(
 ) -> int:
     """Take a try back that succeeded, and with it those of its user; how many failed since they signed in last.
 
-    Where the user is not `reported` of those, they are told when they sign in next.
+    Where those are not `reported`, the user learns of them at the next sign-in.
     """
     user, address, since = (each.hash for each in counted)
     rows = sign_in_store.lock_tries(connection, [user, address, since], now)

@@ -47,7 +47,7 @@ def stays_invoiced(
     if not taken or not any(one.billed for one in schedules.values()):
         return []
     inputs = {one.key: one for one in restating.read_windows(connection, [asset_key], list(schedules))}
-    prices = price_revisions(connection, {one.price_key for one in inputs.values()})
+    prices = price_revisions(connection, {usage_input.price_key for usage_input in inputs.values()})
     found = restate(list(inputs.values()), taken, schedules, prices)
     stays: dict[int, Stays] = {}
     for later in found.later:
@@ -60,7 +60,7 @@ def stays_invoiced(
         schedule = schedule_of[later_one.schedule_key]
         one = stays.get(schedule["id"], Stays(schedule, 0, 0, prices[later_one.price_key].currency))
         stays[schedule["id"]] = one._replace(amount=one.amount + later_one.amount, would_be=None)
-    return [one for one in stays.values() if one.amount != one.would_be]
+    return [stay for stay in stays.values() if stay.amount != stay.would_be]
 
 
 def _window(schedule: RowMapping) -> Window:

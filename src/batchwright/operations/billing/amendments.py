@@ -59,7 +59,7 @@ def amend_asset_line_item(
     actor: Actor,
     reason: str | None = None,
 ) -> View:
-    """Amend the asset, all of it in one transaction; without a change its schedules are made anew.
+    """Amend the asset, all of it in one transaction; without a change its schedules are made again.
 
     Returns `asset_line_item_id, terms, billing_schedules, usage_schedules, charged_elsewhere, invoiced, usage_inputs`:
     terms have `before` and `after`, schedules those `superseded` and those `created`; `charged_elsewhere` is what

@@ -27,7 +27,7 @@ from batchwright.operations.views import View
 By = Literal["month", "customer", "product"]
 CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
 Sorted = Literal["month", "customer", "product", "cell"]
-"""What the sums of a block are told apart by; those by cell are by all of it at once."""
+"""What the sums of a block are grouped by; those by cell by all of it at once."""
 KEPT: Final[tuple[Sorted, ...]] = (*CHOICES, "cell")
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "month": ("month",),
@@ -227,12 +227,12 @@ def _add_up(connection: Connection, first: int, last: int, every: Mapping[Sorted
         if is_priced or group.charges_count or group.has_fee:
             unit = kind.rated_uom if group.charges_count else None
             _charge(every, kind, kind.rated_product or kind.product, group.quantity, group.fee, unit)
-    for one in charged_inputs(connection, list(several)):
-        kind, quantity, fee = several[one["schedule_key"]]
-        unit = one["product_uom"] if one["quantity"] else None
-        _charge(every, kind, one["product"], one["quantity"], one["amount"], unit)
-        left = EXACT.subtract(quantity, one["quantity"]), fee - one["amount"]
-        several[one["schedule_key"]] = (kind, *left)
+    for usage_input in charged_inputs(connection, list(several)):
+        kind, quantity, fee = several[usage_input["schedule_key"]]
+        unit = usage_input["product_uom"] if usage_input["quantity"] else None
+        _charge(every, kind, usage_input["product"], usage_input["quantity"], usage_input["amount"], unit)
+        left = EXACT.subtract(quantity, usage_input["quantity"]), fee - usage_input["amount"]
+        several[usage_input["schedule_key"]] = (kind, *left)
     for kind, quantity, fee in several.values():
         if quantity or fee:  # what the schedule was imported with
             _charge(every, kind, kind.product, quantity, fee, None)

@@ -181,7 +181,7 @@ def _newest_completed(connection: Connection) -> list[Run]:
 
 
 def _seconds_per_month(earlier: Sequence[Run]) -> Mapping[str, list[float]]:
-    """How long a month took in each of these runs, by customer; dry runs are no measure."""
+    """How long a month took in each of these runs, by customer; dry runs do not count."""
     seconds: dict[str, list[float]] = {}
     for run in earlier:
         if not run.is_dry and run.started_at and run.ended_at and run.periods and run.customer_id:

@@ -83,7 +83,7 @@ def select_usage_inputs(
 
 
 def show_selection(app: Application, selection_id: str, *, actor: Actor) -> View:
-    """A selection of the actor's, as `select_usage_inputs` told it. Refuses one that has expired."""
+    """A selection of the actor's, as `select_usage_inputs` returned it. Refuses one that has expired."""
     permit(app, actor, Right.OPERATE, "usage_input.select")
     with app.database.read() as connection:
         row = input_selections.figures(connection, selection_id)

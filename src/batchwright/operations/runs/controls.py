@@ -1,6 +1,6 @@
 """Steering runs: abort, pause, resume, and their order in the flex queue.
 
-A run that waits is moved at once. A run at work is asked: its process, or whoever takes the run over, obeys after the
+A run that waits is moved at once. A run at work is asked: its process, or whoever takes the run over, does so after the
 scopes in flight.
 """
 

@@ -80,7 +80,7 @@ def page_of_runs(
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
-    An unrating or a recalculation also with what it `restated`, inputs that are no records of it: `record_id, before,
+    An unrating or a recalculation also with what it `restated`, inputs that are not records of it: `record_id, before,
     after, currency`.
     While it is at work, with its `owner` and, where that is a worker, `owner_beat_seconds`: how long ago it last said
     that it is there. While no worker that is there can do it, with `no_worker`: why.

@@ -61,7 +61,7 @@ def _value(name: str, values: Sequence[str], field: Schema, whole: Schema) -> An
 
 def _one(name: str, text: str, choices: Sequence[Schema]) -> Any:
     if not choices or any(choice.get("type") != "object" for choice in choices):
-        return next((one for one in _members(choices) if json.dumps(one) == text), text)
+        return next((member for member in _members(choices) if json.dumps(member) == text), text)
     try:
         return json.loads(text)
     except RecursionError:
@@ -76,10 +76,10 @@ def _one(name: str, text: str, choices: Sequence[Schema]) -> Any:
 
 
 def _members(choices: Iterable[Schema]) -> Iterator[Any]:
-    """What may be chosen and is no text: of those a schema takes no text in their place."""
+    """Choices that are not text: a schema takes no text in their place."""
     for choice in choices:
         members = choice.get("enum", [choice["const"]] if "const" in choice else ())
-        yield from (one for one in members if not isinstance(one, str))
+        yield from (member for member in members if not isinstance(member, str))
 
 
 def _unknown(name: str, known: Iterable[str]) -> Refused:

@@ -28,7 +28,7 @@ def change_schedule(connection: Connection, before: Schedule, spec: ScheduleSpec
     """
     before = rewind(connection, before, now)
     if (spec.cron, spec.time_zone) != (before.cron, before.time_zone):
-        with suppress(CronError):  # of one whose zone is no more nobody can say what is due
+        with suppress(CronError):  # without its zone nobody can say what is due
             before = settle(connection, before, now, "expression or zone")
     elif (spec.start, spec.end) != (before.start, before.end):
         before = _rebounded(connection, before, spec, now)
@@ -50,7 +50,7 @@ def _rebounded(connection: Connection, before: Schedule, spec: ScheduleSpec, now
 
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:
-    """Delete a locked schedule, the record of its times, and what somebody would have been told of."""
+    """Delete a locked schedule, the record of its times, and what somebody would have been notified of."""
     late_checks.forget(connection, schedule.id)
     store.remove(connection, schedule)
 

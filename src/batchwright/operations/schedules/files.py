@@ -69,7 +69,7 @@ def apply_schedules(
 ) -> Difference:
     """Make the schedules as the text of a file has them, all or none, and say what that changed.
 
-    A schedule that the file does not name is left alone, or with `prune` removed. Whether one is paused is no matter
+    A schedule that the file does not name is left alone, or with `prune` removed. Whether one is paused does not matter
     of the file. With `dry_run` nothing is written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Looking at schedules as people do: with their times in words, the last one and the next ones."""
+"""Looking at schedules as people do: with their times described, the last one and the next ones."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def look_at_schedules(
         now, hold = app.clock.now(), store.read_hold(connection)
         schedules = [one for one in store.all_schedules(connection) if _is_wanted(one, hold, wanted)]
         fired, last = store.last_started(connection), store.last_fires(connection)
-        disabled = user_store.disabled_users(connection, {one.owner for one in schedules})
-        shown = [(one, view_of(one, hold, fired.get(one.id), now)) for one in schedules]
+        disabled = user_store.disabled_users(connection, {schedule.owner for schedule in schedules})
+        shown = [(schedule, view_of(schedule, hold, fired.get(schedule.id), now)) for schedule in schedules]
         if wanted.by == "next":
             shown.sort(key=lambda pair: pair[1]["next_fire_at"] or _FAR)
         names = [one.name for one, _ in shown]

@@ -265,7 +265,7 @@ def preview_rewind(app: Application, name: str, *, actor: Actor | None = None) -
         schedule = schedule_named(connection, name)
         ahead = store.fires_ahead(connection, schedule, now)
     coming = None
-    with suppress(CronError):  # its zone is no more in this machine's database of zones
+    with suppress(CronError):  # its zone is gone from this machine's time zone database
         coming = next(nominal_times(schedule, now), None)
     return {
         "ahead_until": instant(schedule.ahead_of(now)),
@@ -398,7 +398,7 @@ def schedules_page(
 
 
 def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, str]:
-    """By name of schedule, why it does not do what it should, in words; those that do are left out."""
+    """By name of schedule, why it does not do what it should; those that do are left out."""
     permit(app, actor, Right.LOOK, "schedule.list")
     with app.database.read() as connection:
         now = app.clock.now()
@@ -412,7 +412,7 @@ def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, 
 def troubles_of(
     schedule: Schedule, last: StoredFire | None, disabled: Collection[str], now: datetime
 ) -> Iterator[str]:
-    """Why it does not do what it should, in words; `disabled` are users."""
+    """Why it does not do what it should; `disabled` are users."""
     ahead = schedule.ahead_of(now)
     if ahead is not None:
         yield f"recorded ahead of the clock: fires nothing until {instant(ahead)}, or `schedules rewind`"
@@ -542,13 +542,13 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
 
 
 def _next_fire(schedule: Schedule, now: datetime) -> datetime | None:
-    with suppress(CronError):  # its zone is no more in this machine's database of zones
+    with suppress(CronError):  # its zone is gone from this machine's time zone database
         return due.next_fire(schedule, now)
     return None
 
 
 def description_of(schedule: Schedule) -> str:
-    """When it fires, in words; why it cannot where its zone is no more."""
+    """When it fires, described; why it cannot where its zone is gone."""
     try:
         return schedule.expression.describe()
     except CronError as error:

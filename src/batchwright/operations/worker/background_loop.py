@@ -1,4 +1,4 @@
-"""A duty that a worker does in a thread of its own, soon after news."""
+"""A duty that a worker does in a thread of its own, soon after a notification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 class BackgroundLoop:
     """Does `duty` soon after each `look`, and once in so many seconds where that is asked for.
 
-    News come right before a run that wants the processor, and one look serves many news: so it waits a little first.
+    Notifications come right before a run that wants the processor, and one look serves many: so it waits first.
     A duty that raises is done again the next time; `trouble` is what the log says of that.
     """
 
@@ -47,7 +47,7 @@ class BackgroundLoop:
         self._changed.set()
 
     def drain(self) -> None:
-        """End after the duty at hand."""
+        """End after the current duty."""
         self._stop.set()
         self._changed.set()
 

@@ -19,7 +19,7 @@ def notify_of_expiring_tokens(app: Application) -> int:
     """Record the mails that are due, for the mailer to send, and return how many they are.
 
     Each once, however many workers look: the one whose statement marks the token records it. Whatever mail of runs a
-    user wants, they get this one. A token that expired while no worker looked is told of as well.
+    user wants, they get this one. A token that expired while no worker looked is included.
     """
     now = app.clock.now()
     with app.database.read() as connection:

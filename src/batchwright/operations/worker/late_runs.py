@@ -53,7 +53,7 @@ def look(app: Application) -> None:
 
 
 def notify_late(app: Application) -> None:
-    """Tell of what is late, each once however many look: the mail is recorded with the mark that it was told of."""
+    """Notify of what is late, each once however many look: the mail is recorded with the mark that it was."""
     now = app.clock.now()
     with app.database.read() as connection:
         checks = late_checks.due(connection, now)
@@ -217,7 +217,7 @@ def _call(app: Application, check: StoredLateCheck) -> bool:
 
 
 def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> BackgroundLoop:
-    """Tells every few seconds and soon after news."""
+    """Notifies every few seconds and soon after a notification."""
     return BackgroundLoop(
         "watch",
         lambda: notify_late(app),
@@ -229,7 +229,7 @@ def watch_loop(app: Application, on_failure: Callable[[BaseException], None] = u
 
 
 def ping_loop(app: Application, on_failure: Callable[[BaseException], None] = unheard) -> BackgroundLoop:
-    """Calls pings as often, in a thread of its own: a host that does not answer keeps nobody from being told."""
+    """Calls pings as often, in a thread of its own: a host that does not answer delays no notification."""
     loop = BackgroundLoop(
         "pings",
         lambda: call_pings(app, lambda: loop.stopping),

@@ -35,7 +35,7 @@ REFRESHES = 10
 """Of the forecast, one after the other, in a second."""
 
 UNTOUCHED_FOR = timedelta(days=1)
-"""A mail that was due so long ago and that nobody has tried since is told of, once in that time."""
+"""A mail that was due so long ago and that nobody has tried since is logged, once in that time."""
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 class Maintenance:
     """Does it at the start, every ten seconds, and at the end, in a thread of its own. Any number may do so at once.
 
-    `on_mail` is told when there is mail to be sent.
+    `on_mail` is called when there is mail to send.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Maintenance:
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
 
     def _wait(self) -> None:
-        """Wait for the next time; as long as inputs change, the forecast is added up anew meanwhile, each second."""
+        """Wait for the next time; as long as inputs change, the forecast is added up again meanwhile, each second."""
         deadline = self._app.clock.monotonic() + SECONDS_BETWEEN
         self._added_up = True
         while self._added_up and (left := deadline - self._app.clock.monotonic()) > 0:

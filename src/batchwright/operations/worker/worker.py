@@ -28,7 +28,7 @@ from batchwright.operations.worker.maintenance import Maintenance
 SECONDS_AFTER_CHANGE = 0.25
 LOOKS_PER_LEASE = 4
 SECONDS_TO_END = 8.0
-"""So long after `drain` everything but scopes at hand is over; and so long after those:"""
+"""So long after `drain` everything but running scopes is over; and so long after those:"""
 SECONDS_FOR_DUTIES = 3.0
 SECONDS_TO_IMPORT = 15.0
 """A job whose import takes longer is left to other workers, as one that cannot be imported."""
@@ -71,7 +71,7 @@ class WorkerProcess:
         """What ended one of its threads, and the worker with it."""
 
     def run(self) -> bool:
-        """Work until `drain` is called; returns when the scopes and the mail at hand are done.
+        """Work until `drain` is called; returns when the running scopes and mails are done.
 
         Raises `DatabaseReplaced` at once when the file was deleted or replaced; the process should end then.
         False when something else took so long that it was left under way, in a thread that ends with the process: a
@@ -113,7 +113,7 @@ class WorkerProcess:
         return not left
 
     def drain(self) -> None:
-        """Fire no more, finish what is at hand, hand runs back and return from `run`. Also from a signal handler."""
+        """Fire no more, finish what is running, hand runs back and return from `run`. Also from a signal handler."""
         self._drained_at = time.monotonic()
         self._database.shorten_waits()
         self._scheduler.drain()

@@ -16,7 +16,7 @@ doors = Doors("audit")
 
 
 class KnownHash(Query):
-    """A hash that the log of a worker told; it has to be one of the seals."""
+    """A hash that the log of a worker shows; it has to be one of the seals."""
 
     newest_hash: str | None = None
 

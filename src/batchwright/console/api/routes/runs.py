@@ -105,7 +105,7 @@ async def _when_changed(call: Call, run_id: str, seen: Version | None, wait: int
 
 
 def _look(call: Call, run_id: str) -> tuple[Version | None, View]:
-    """Both of one state of the database: what changes after that is news to who waits."""
+    """Both of one state of the database: what changes after that wakes the waiter."""
     with call.app.database.snapshot():
         return call.traffic.watch.version(run_id), show_run(call.app, run_id, actor=call.actor)
 

@@ -199,12 +199,12 @@ def late_of(schedules: list[View]) -> set[str]:
     kind = "usage_schedule_id" if schedules and "usage_schedule_id" in schedules[0] else "billing_schedule_id"
     seen: Counter[tuple[str, str]] = Counter()
     late = set()
-    for one in schedules:
-        days = (one["period_start_date"], one["period_end_date"])
-        if not one["superseded"]:
+    for schedule in schedules:
+        days = (schedule["period_start_date"], schedule["period_end_date"])
+        if not schedule["superseded"]:
             seen[days] += 1
             if seen[days] > 1:
-                late.add(one[kind])
+                late.add(schedule[kind])
     return late
 
 

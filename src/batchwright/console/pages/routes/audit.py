@@ -52,7 +52,7 @@ class AuditParams(FileParams, ListParams):
 
 
 class KnownHash(Params):
-    """A hash that the log of a worker told."""
+    """A hash that the log of a worker shows."""
 
     newest_hash: str | None = None
 

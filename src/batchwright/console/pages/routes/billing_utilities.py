@@ -123,7 +123,7 @@ def _customers(visit: Visit, words: str, refused: Refused | None = None) -> Resp
 
 
 def _terms(visit: Visit, customer_id: str, typed: View, refused: Refused | None = None) -> Response:
-    """The form for a customer. Who cannot be recalculated is told why, in place of it."""
+    """The form for a customer. For a customer that cannot be recalculated, why not in place of it."""
     offer = recalculation_offer(visit.app, customer_id, actor=visit.actor)
     customer = next(iter(offer["customers"]), None)
     held = {month: run["run_id"] for run in customer["live"] for month in run["periods"]} if customer else {}

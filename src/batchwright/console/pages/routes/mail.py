@@ -86,7 +86,7 @@ def mail(params: Annotated[MailParams, Query()], visit: Visit = VISIT) -> Respon
         after=params.after,
         actor=visit.actor,
     )
-    waiting = sum(one["status"] == "waiting" for one in page.items)
+    waiting = sum(item["status"] == "waiting" for item in page.items)
     return visit.page(
         "mail.html",
         params=params,
@@ -139,7 +139,7 @@ def _all_again(visit: Visit) -> Confirmation:
         "/mail?status=failed",
         facts=[
             ("Newest answer of a server", failed.items[0]["error"] if failed.items else None),
-            ("Recipients", f"{len({one['recipient'] for one in failed.items}):,}"),
+            ("Recipients", f"{len({item['recipient'] for item in failed.items}):,}"),
         ],
     )
 

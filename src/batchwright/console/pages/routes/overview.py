@@ -90,8 +90,8 @@ def _needs(visit: Visit, params: OverviewParams) -> dict[str, Any]:
         "unseen": unseen,
         "seen": [one for some in found for one in _few(some, is_seen=True)],
         "last_run": last[0] if last else None,
-        "beat_at": max((one["beat_at"] for one in workers if one["beat_at"]), default=None),
-        "is_worker_there": any(not one["silent"] for one in workers),
+        "beat_at": max((worker["beat_at"] for worker in workers if worker["beat_at"]), default=None),
+        "is_worker_there": any(not worker["silent"] for worker in workers),
     }
 
 

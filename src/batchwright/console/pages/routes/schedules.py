@@ -155,7 +155,7 @@ def _holding(visit: Visit) -> Confirmation:
         question="Hold all schedules?",
         act="Hold all schedules",
         back="/schedules",
-        facts=[("Fires next", ", ".join(one["name"] for one in soon.items) or None)],
+        facts=[("Fires next", ", ".join(item["name"] for item in soon.items) or None)],
         warning="Nothing starts by itself until somebody releases them. Runs at work continue.",
         danger=True,
     )

@@ -331,7 +331,7 @@ def schedule(name: str, params: Annotated[Params, Query()], visit: Visit = VISIT
         coming, broken = next_fires(visit.app, name, actor=visit.actor), None
     except Refused as refused:
         times, coming, broken = None, [], refused
-    changes = {one["fire_at"]: one["clock_change"] for one in times["times"]} if times else {}
+    changes = {time["fire_at"]: time["clock_change"] for time in times["times"]} if times else {}
     return visit.page(
         "schedule.html",
         schedule=shown,

@@ -45,7 +45,7 @@ def ask(params: Annotated[TickedParams, Query()], visit: Visit = VISIT) -> Respo
 
 @pages.act("/ticked-runs", Right.OPERATE)
 def do(visit: Visit = VISIT, form: FormData = FORM) -> Response:
-    """Do it to each, and tell what each answered. Those that are refused leave the others alone."""
+    """Do it to each, and show what each answered. Those that are refused leave the others alone."""
     act = OF_MANY.get(text_of(form, "act") or "")
     if act is None:
         raise NotFound("many runs have no such act", field="act", remedy=f"There are: {', '.join(OF_MANY)}")
@@ -53,7 +53,7 @@ def do(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     ids = _few_enough(list(ticked))
     try:
         kept = visit.once(
-            form, lambda: JSONResponse([_answer(visit, act, one, ticked[one], form) for one in ids])
+            form, lambda: JSONResponse([_answer(visit, act, an_id, ticked[an_id], form) for an_id in ids])
         )
     except Refused as refused:
         return _confirmation(visit, act, ids, refused=refused, values=dict(form))

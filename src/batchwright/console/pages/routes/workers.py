@@ -17,5 +17,5 @@ pages = Pages()
 def workers(params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """The workers of the last day, newest first; follows their beats."""
     page = workers_page(visit.app, limit=params.limit, after=params.after, actor=visit.actor)
-    there = sum(not one["silent"] for one in page.items)
+    there = sum(not item["silent"] for item in page.items)
     return visit.page("workers.html", page=page, pager=visit.pager(page), there=there)
