@@ -36,7 +36,7 @@ KNOWN: Final = {
 def furnish(app: Application) -> None:
     """The sample company, a run with its mail, a schedule and a user."""
     import_paths(app, [sample.folder()], actor=ACTOR)
-    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True))
+    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True))
     nightly = ScheduleRequest(name="Nightly", cron="0 0 0 ? * * *", job="draft-usage-rating")
     add_schedule(app, nightly, actor=ACTOR)
     add_user(app, "jane@example.com", "operator", actor=ACTOR)

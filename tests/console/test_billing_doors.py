@@ -33,7 +33,7 @@ pytestmark = [
 
 
 def rate(app: Application, job: str = "usage-rating") -> None:
-    drive_submitted(app, submit_run(app, job, {}, actor=ACTOR, claim_here=True))
+    drive_submitted(app, submit_run(app, job, {}, actor=ACTOR, claim=True))
 
 
 def test_every_listing_in_pages_is_the_whole_of_it(

@@ -62,7 +62,7 @@ pytestmark = [
 def rate_and_invoice(app: Application) -> None:
     """Rate both inputs, after a forecast, and invoice the first billing schedule."""
     for job in ("draft-usage-rating", "usage-rating"):
-        drive_submitted(app, submit_run(app, job, {}, actor=ACTOR, claim_here=True))
+        drive_submitted(app, submit_run(app, job, {}, actor=ACTOR, claim=True))
     for status in ("Pending Invoice", "Invoiced"):
         set_billing_schedule_status(app, ["BS-00000001"], status, actor=ACTOR)
 

@@ -232,7 +232,7 @@ def test_mail_is_sent_when_the_call_has_committed(
     app: Application, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
-        drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True))
+        drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True))
     mail_id = list_mail(app, actor=ACTOR)[0]["mail_id"]
     sent: list[tuple[object, ...]] = []
 

@@ -34,7 +34,7 @@ def nothing_known() -> None:
 @pytest.fixture
 def drafted(app: Application, company: None) -> str:
     """The sample company with a draft of all; the id of its run."""
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True)
     drive_submitted(app, submitted, mail=False)
     return submitted.run_id
 

@@ -28,7 +28,7 @@ pytestmark = [
 def by_command(app: Application, **parameters: Any) -> dict[str, Any]:
     """The same forecast as the command line does it, of Rated inputs, too."""
     given = {"include_rated": True, **parameters}
-    return drive_submitted(app, submit_run(app, "draft-usage-rating", given, actor=ACTOR, claim_here=True))
+    return drive_submitted(app, submit_run(app, "draft-usage-rating", given, actor=ACTOR, claim=True))
 
 
 def mailed(app: Application, run_id: str) -> list[str]:

@@ -160,7 +160,7 @@ def test_outcomes_are_read_in_pages_and_counted(
 def test_an_unrating_shows_what_it_restated(doors: CheckedClient, app: Application, caller: Caller) -> None:
     for job in ("usage-rating", "usage-unrating"):
         ids = {"usage_input_ids": ["IN-00007052"]}
-        drive_submitted(app, submit_run(app, job, ids, actor=ACTOR, claim_here=True))
+        drive_submitted(app, submit_run(app, job, ids, actor=ACTOR, claim=True))
     assert doors.get(f"{RUNS}/{TWO}", headers=caller("viewer")).json()["restated"] == []
 
 

@@ -166,7 +166,7 @@ def test_an_expression_is_explained(call: Any) -> None:
 
 def test_mail_is_listed_shown_and_tried_again(app: Application, company: None, call: Any) -> None:
     for _ in range(3):
-        submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True)
+        submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True)
         drive_submitted(app, submitted)
     listed = pages(call, "mail", 2)
     assert len(listed) == 3

@@ -39,7 +39,7 @@ def environment(migrated_url: str, tmp_path: Path) -> dict[str, str]:
     """Variables of a shell in which the sample company is there and forecast, as `batchwright demo` does it."""
     app = make_application(make_settings(migrated_url, tmp_path))
     import_paths(app, [sample.folder()], actor=ACTOR)
-    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True))
+    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True))
     app.close()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
     path = f"{BINARIES}{os.pathsep}{kept['PATH']}"

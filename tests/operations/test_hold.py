@@ -86,7 +86,7 @@ def test_a_paused_run_can_be_held_and_a_held_one_aborted(app: Application) -> No
 
 
 def test_a_run_at_work_and_one_in_its_caller_s_thread_are_not_held(app: Application) -> None:
-    at_work = submit_run(app, JOB, {}, actor=ACTOR, claim_here=True).run_id
+    at_work = submit_run(app, JOB, {}, actor=ACTOR, claim=True).run_id
     with pytest.raises(MoveRefused, match="only a run that waits can be held"):
         hold_run(app, at_work, actor=ACTOR)
     in_caller = submit_run(app, JOB, {}, actor=ACTOR, sync=True).run_id

@@ -172,7 +172,7 @@ def without_it(
 ) -> Iterator[Application]:
     """Another process that cannot do `named`, after one that can has ended a run of it and sent no mail."""
     app.registry.add(Named)
-    submitted = submit_run(app, "named", {}, actor=ACTOR, claim_here=True)
+    submitted = submit_run(app, "named", {}, actor=ACTOR, claim=True)
     app.dispatcher.work(submitted.claim.run)
     other = make_application(app.settings, clock=clock)
     if request.param is not None:

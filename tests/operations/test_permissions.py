@@ -531,27 +531,27 @@ def is_forbidden(call: Callable[[], object]) -> bool:
 
 
 @pytest.fixture
-def address_book(app: Application) -> dict[str, Actor]:
+def people(app: Application) -> dict[str, Actor]:
     """An actor for each role, by role, and one who is nobody."""
     administrator = Actor("ada@example.com", operating_system_user())
     add_user(app, "ada@example.com", Right.ADMINISTER, os_user="u-administrator", actor=administrator)
     ada = Actor("ada", "u-administrator")
-    address_book = {"nobody": Actor("nobody", "u-nobody"), str(Right.ADMINISTER): ada}
+    people = {"nobody": Actor("nobody", "u-nobody"), str(Right.ADMINISTER): ada}
     for number, right in enumerate([Right.LOOK, Right.OPERATE, Right.BILLING]):
         add_user(app, f"user{number}@example.com", right, os_user=f"u-{number}", actor=ada)
-        address_book[right] = Actor(f"somebody {number}", f"u-{number}")
-    return address_book
+        people[right] = Actor(f"somebody {number}", f"u-{number}")
+    return people
 
 
-def through(app: Application, door: Door, address_book: dict[str, Actor]) -> dict[str, Actor]:
+def through(app: Application, door: Door, people: dict[str, Actor]) -> dict[str, Actor]:
     """The same people at that door. Behind a web door nobody is who was a user when they were authenticated."""
     if not door.is_web:
-        return {role: replace(actor, door=door) for role, actor in address_book.items()}
-    ada = address_book[Right.ADMINISTER]
+        return {role: replace(actor, door=door) for role, actor in people.items()}
+    ada = people[Right.ADMINISTER]
     add_user(app, "gone@example.com", Right.ADMINISTER, os_user="u-nobody", actor=ada)
     emails = {user["os_user"]: user["email"] for user in list_users(app, actor=ada)}
     callers = {
-        role: web_actor(app, emails[actor.os_user], door=door, by=ada) for role, actor in address_book.items()
+        role: web_actor(app, emails[actor.os_user], door=door, by=ada) for role, actor in people.items()
     }
     remove_user(app, "gone@example.com")
     return callers
@@ -564,15 +564,11 @@ def test_every_operation_is_in_the_table_of_roles_or_is_no_act() -> None:
 @pytest.mark.on_both
 @pytest.mark.parametrize("door", depth([Door.PYTHON, Door.API], list(Door)))
 def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_else(
-    app: Application,
-    address_book: dict[str, Actor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    door: Door,
+    app: Application, people: dict[str, Actor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, door: Door
 ) -> None:
     roles = list(Right)
-    callers = through(app, door, address_book)
-    assert calls(app, address_book["nobody"], tmp_path).keys() == ACTS.keys()
+    callers = through(app, door, people)
+    assert calls(app, people["nobody"], tmp_path).keys() == ACTS.keys()
     for name, needed in ACTS.items():
         for role, actor in callers.items():
             # Operations without an actor among their values act as the default.
@@ -583,10 +579,10 @@ def test_every_operation_is_forbidden_to_those_without_the_role_and_to_nobody_el
 
 @pytest.mark.parametrize("door", Door)
 def test_a_role_has_the_same_rights_at_every_door(
-    app: Application, address_book: dict[str, Actor], door: Door
+    app: Application, people: dict[str, Actor], door: Door
 ) -> None:
     roles = list(Right)
-    for role, actor in through(app, door, address_book).items():
+    for role, actor in through(app, door, people).items():
         for right in Right:
             allowed = role != "nobody" and roles.index(Right(role)) >= roles.index(right)
             forbidden = is_forbidden(lambda: permit(app, actor, right, "act"))  # noqa: B023
@@ -595,13 +591,13 @@ def test_a_role_has_the_same_rights_at_every_door(
 
 @pytest.mark.on_both
 def test_every_refusal_leaves_one_audit_entry_that_names_the_act_and_the_role(
-    app: Application, address_book: dict[str, Actor], tmp_path: Path
+    app: Application, people: dict[str, Actor], tmp_path: Path
 ) -> None:
     takes_actor = [name for name in ACTS if "actor" in inspect.signature(FOUND[name]).parameters]
-    refused = calls(app, address_book["nobody"], tmp_path)
+    refused = calls(app, people["nobody"], tmp_path)
     for name in takes_actor:
         assert is_forbidden(refused[name])
-    entries = list(list_audit(app, len(takes_actor), actor=address_book[Right.ADMINISTER]))
+    entries = list(list_audit(app, len(takes_actor), actor=people[Right.ADMINISTER]))
     assert {entry["act"] for entry in entries} == {"permission.refused"}
     assert {entry["os_user"] for entry in entries} == {"u-nobody"}
     assert [Right(entry["after"]["needed"]) for entry in reversed(entries)] == [
@@ -611,9 +607,9 @@ def test_every_refusal_leaves_one_audit_entry_that_names_the_act_and_the_role(
 
 
 def test_the_services_of_billing_are_forbidden_to_a_viewer(
-    app: Application, address_book: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
+    app: Application, people: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Application, "default_actor", lambda _: address_book[Right.LOOK])
+    monkeypatch.setattr(Application, "default_actor", lambda _: people[Right.LOOK])
     service = BillingService(app)
     flavours: list[Callable[[], object]] = [
         lambda: service.draft_pending_usage_input(),
@@ -653,18 +649,18 @@ def test_a_job_of_another_package_is_run_by_operators_or_by_the_higher_role_that
     assert right_to_run(app, "theirs") is right
 
 
-def test_an_operator_is_told_that_a_job_is_unknown(app: Application, address_book: dict[str, Actor]) -> None:
+def test_an_operator_is_told_that_a_job_is_unknown(app: Application, people: dict[str, Actor]) -> None:
     with pytest.raises(Refused, match="there is no job named"):
-        submit_run(app, "none-such", {}, actor=address_book[Right.OPERATE])
+        submit_run(app, "none-such", {}, actor=people[Right.OPERATE])
     with pytest.raises(Forbidden):
-        submit_run(app, "none-such", {}, actor=address_book[Right.LOOK])
+        submit_run(app, "none-such", {}, actor=people[Right.LOOK])
 
 
 def test_a_refusal_says_which_role_is_needed_and_how_to_get_it(
-    app: Application, address_book: dict[str, Actor]
+    app: Application, people: dict[str, Actor]
 ) -> None:
     with pytest.raises(Forbidden) as refused:
-        permit(app, address_book[Right.LOOK], Right.BILLING, "import")
+        permit(app, people[Right.LOOK], Right.BILLING, "import")
     assert refused.value.message == (
         "this needs the role Billing Utilities Admin, and user0@example.com has the role viewer"
     )
@@ -673,33 +669,33 @@ def test_a_refusal_says_which_role_is_needed_and_how_to_get_it(
         == "Ask an administrator: `batchwright users role user0@example.com 'Billing Utilities Admin'`"
     )
     with pytest.raises(Forbidden, match="u-nobody is not a user of this database") as refused:
-        permit(app, address_book["nobody"], Right.LOOK, "run.list")
+        permit(app, people["nobody"], Right.LOOK, "run.list")
     assert "users add EMAIL --role viewer --os-user u-nobody" in str(refused.value.remedy)
 
 
 @pytest.mark.parametrize("name", ["user0@example.com", "USER0@Example.com", "Zoe <user0@example.com>", "u-0"])
 def test_a_claim_to_be_a_user_is_held_to_that_user_s_role(
-    app: Application, address_book: dict[str, Actor], name: str
+    app: Application, people: dict[str, Actor], name: str
 ) -> None:
-    claiming = Actor(name, address_book[Right.ADMINISTER].os_user)
+    claiming = Actor(name, people[Right.ADMINISTER].os_user)
     permit(app, claiming, Right.LOOK, "run.list")
     with pytest.raises(Forbidden, match=r"user0@example\.com has the role viewer"):
         permit(app, claiming, Right.OPERATE, "run.submit")
 
 
-def test_a_claim_does_not_widen_what_one_may_do(app: Application, address_book: dict[str, Actor]) -> None:
+def test_a_claim_does_not_widen_what_one_may_do(app: Application, people: dict[str, Actor]) -> None:
     with pytest.raises(Forbidden, match=r"user0@example\.com has the role viewer"):
-        permit(app, Actor("ada@example.com", address_book[Right.LOOK].os_user), Right.OPERATE, "run.submit")
+        permit(app, Actor("ada@example.com", people[Right.LOOK].os_user), Right.OPERATE, "run.submit")
     with pytest.raises(Forbidden, match="u-nobody is not a user"):
         permit(app, Actor("ada@example.com", "u-nobody"), Right.LOOK, "run.list")
 
 
 def test_a_disabled_user_may_do_nothing_and_nobody_may_in_their_name(
-    app: Application, address_book: dict[str, Actor]
+    app: Application, people: dict[str, Actor]
 ) -> None:
-    ada = address_book[Right.ADMINISTER]
+    ada = people[Right.ADMINISTER]
     disable_user(app, "user1@example.com", actor=ada)
-    for actor in (address_book[Right.OPERATE], Actor("user1@example.com", ada.os_user)):
+    for actor in (people[Right.OPERATE], Actor("user1@example.com", ada.os_user)):
         with pytest.raises(Forbidden, match=r"user1@example\.com is disabled"):
             permit(app, actor, Right.LOOK, "run.list")
 
@@ -727,7 +723,7 @@ def test_who_does_not_own_the_file_is_no_administrator_of_it(
 
 
 def test_the_first_user_of_a_server_ends_that_everybody_may_do_everything(
-    app: Application, address_book: dict[str, Actor]
+    app: Application, people: dict[str, Actor]
 ) -> None:
     allowed = app.database.is_sqlite  # there the owner of the file stays an administrator
     owner = Actor("owner", operating_system_user())
@@ -739,29 +735,29 @@ def test_the_first_user_of_a_server_ends_that_everybody_may_do_everything(
 
 
 def test_a_refusal_inside_a_caller_s_transaction_is_recorded_in_it(
-    app: Application, address_book: dict[str, Actor]
+    app: Application, people: dict[str, Actor]
 ) -> None:
     with app.database.write() as connection:
         with pytest.raises(Forbidden):
-            permit(app, address_book[Right.LOOK], Right.OPERATE, "run.submit", connection)
+            permit(app, people[Right.LOOK], Right.OPERATE, "run.submit", connection)
         connection.rollback()
-    entries = list_audit(app, actor=address_book[Right.ADMINISTER])
+    entries = list_audit(app, actor=people[Right.ADMINISTER])
     assert "permission.refused" not in {entry["act"] for entry in entries}
 
 
 def test_a_refused_attempt_is_refused_also_where_it_cannot_be_recorded(
-    app: Application, address_book: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
+    app: Application, people: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_disk() -> Any:
         raise OSError("read-only file system")
 
     monkeypatch.setattr(app.database, "write", no_disk)
     with pytest.raises(Forbidden):
-        permit(app, address_book[Right.LOOK], Right.OPERATE, "run.submit")
+        permit(app, people[Right.LOOK], Right.OPERATE, "run.submit")
 
 
 def test_a_permission_is_one_statement_beside_the_look_at_the_revision(
-    app: Application, address_book: dict[str, Actor]
+    app: Application, people: dict[str, Actor]
 ) -> None:
     statements: list[str] = []
 
@@ -770,6 +766,6 @@ def test_a_permission_is_one_statement_beside_the_look_at_the_revision(
             statements.append(arguments[2])
 
     event.listen(app.database.engine, "before_cursor_execute", note)
-    permit(app, address_book[Right.OPERATE], Right.OPERATE, "run.submit")
+    permit(app, people[Right.OPERATE], Right.OPERATE, "run.submit")
     event.remove(app.database.engine, "before_cursor_execute", note)
     assert [("app_user" in statement) for statement in statements] == [False, True]

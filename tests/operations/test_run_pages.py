@@ -223,7 +223,7 @@ def test_filters_together_give_the_runs_that_all_of_them_name_also_those_that_st
 
 
 def test_starts_are_numbered_in_their_order_whoever_drives_the_run(app: Application) -> None:
-    started = [submit_run(app, "usage-rating", {}, actor=ACTOR, claim_here=True).claim.run for _ in range(2)]
+    started = [submit_run(app, "usage-rating", {}, actor=ACTOR, claim=True).claim.run for _ in range(2)]
     (waiting,) = [submit_run(app, "usage-rating", {}, actor=ACTOR).claim.run]
     in_caller = submit_run(app, "usage-rating", {}, actor=ACTOR, mode="sync").claim.run
     assert [run.start_number for run in (*started, in_caller)] == [1, 2, 3]

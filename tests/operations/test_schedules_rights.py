@@ -29,7 +29,7 @@ RECALCULATION = {"customer_id": "C-1", "periods": ["2023-05"], "reason": "Other"
 
 
 @pytest.fixture(autouse=True)
-def address_book(app: Application) -> Actor:
+def people(app: Application) -> Actor:
     """An administrator, an operator, a Billing Utilities Admin and a viewer."""
     ada = Actor("ada@example.com", operating_system_user())
     add_user(app, "ada@example.com", Right.ADMINISTER, actor=ada)
@@ -59,11 +59,11 @@ def test_an_operator_schedules_rating_and_not_a_recalculation(app: Application) 
 
 
 def test_a_schedule_of_a_disabled_owner_starts_nothing_until_they_are_enabled(
-    app: Application, address_book: Actor
+    app: Application, people: Actor
 ) -> None:
     add(app, OPERATOR)
     add(app, BILLING, name="B")
-    disable_user(app, "olga@example.com", actor=address_book)
+    disable_user(app, "olga@example.com", actor=people)
 
     def fire() -> list[str]:
         with app.database.write() as connection:
@@ -74,13 +74,13 @@ def test_a_schedule_of_a_disabled_owner_starts_nothing_until_they_are_enabled(
     billed, refused = fire()
     assert billed == "bill@example.com"
     assert refused.startswith("its owner olga@example.com is a user who is disabled. Give it another")
-    enable_user(app, "olga@example.com", actor=address_book)
+    enable_user(app, "olga@example.com", actor=people)
     assert fire() == ["bill@example.com", "olga@example.com"]
 
 
-def test_nobody_runs_a_job_in_the_name_of_an_owner_who_may_not(app: Application, address_book: Actor) -> None:
+def test_nobody_runs_a_job_in_the_name_of_an_owner_who_may_not(app: Application, people: Actor) -> None:
     for actor, terms, needed in (
-        (address_book, {"owner": "vera@example.com"}, "operator"),
+        (people, {"owner": "vera@example.com"}, "operator"),
         (
             BILLING,
             {"owner": "olga@example.com", "job": "data-recalculation", "parameters": RECALCULATION},
@@ -89,23 +89,23 @@ def test_nobody_runs_a_job_in_the_name_of_an_owner_who_may_not(app: Application,
     ):
         with pytest.raises(Forbidden, match=f"this needs the role {needed}"):
             add(app, actor, **terms)
-    add(app, address_book)
+    add(app, people)
     with pytest.raises(Forbidden, match=r"vera@example\.com has the role viewer"):
-        update_schedule(app, "N", {"owner": "vera@example.com"}, actor=address_book)
+        update_schedule(app, "N", {"owner": "vera@example.com"}, actor=people)
     with pytest.raises(Forbidden, match=r"vera@example\.com has the role viewer"):
-        apply_schedules(app, '@daily "N" usage-rating --owner vera@example.com', file="x", actor=address_book)
+        apply_schedules(app, '@daily "N" usage-rating --owner vera@example.com', file="x", actor=people)
     assert [schedule["owner"] for schedule in list_schedules(app)] == ["ada@example.com"]
 
 
-def test_in_a_file_each_owner_needs_what_their_own_lines_need(app: Application, address_book: Actor) -> None:
+def test_in_a_file_each_owner_needs_what_their_own_lines_need(app: Application, people: Actor) -> None:
     text = (
         '@daily "A" usage-rating --owner olga@example.com\n@daily "B" usage-rating --owner bill@example.com'
     )
     assert list(apply_schedules(app, text, file="x", actor=BILLING).added) == ["A", "B"]
 
 
-def test_a_viewer_looks_and_changes_nothing(app: Application, address_book: Actor) -> None:
-    add(app, address_book)
+def test_a_viewer_looks_and_changes_nothing(app: Application, people: Actor) -> None:
+    add(app, people)
     vera = Actor("vera@example.com", "u-vera")
     assert len(list_schedules(app, actor=vera)) == 1
     for act in (pause_schedule, run_now):

@@ -86,7 +86,7 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
     app: Application, other: Application, clock: StandingClock, sync: bool
 ) -> None:
     mode = "sync" if sync else "batch"
-    submitted = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, claim_here=True)
+    submitted = submit_run(other, JOB, {}, actor=ACTOR, mode=mode, sync=sync, claim=True)
     acts = [lambda: drive_submitted(other, submitted)]
     clock.meanwhile = lambda: acts.pop()() if acts else None
     seen: list[tuple[str, int]] = []
@@ -103,12 +103,12 @@ def test_a_run_that_another_process_drives_is_followed_to_its_end(
 def test_a_run_whose_process_dies_while_it_is_followed_is_gone_on_with_here(
     app: Application, other: Application
 ) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim_here=True).run_id
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim=True).run_id
     assert drive_run(app, run_id)["status"] == "Completed"
 
 
 def test_who_stops_following_gets_the_run_as_it_stands(app: Application, other: Application) -> None:
-    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim_here=True).run_id
+    run_id = submit_run(other, JOB, {}, actor=ACTOR, claim=True).run_id
     assert drive_run(app, run_id, lambda: True)["status"] == "Preparing"
 
 

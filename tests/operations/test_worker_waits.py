@@ -92,7 +92,7 @@ def test_a_mail_that_somebody_keeps_keeps_no_other_mail(app: Application, other:
 
 def ended_without_its_mail_of(app: Application) -> str:
     """The mail that waits of one more run."""
-    app.dispatcher.work(submit_run(app, JOB, {}, actor=ACTOR, claim_here=True).claim.run)
+    app.dispatcher.work(submit_run(app, JOB, {}, actor=ACTOR, claim=True).claim.run)
     mail_id: str = list_mail(app)[0]["mail_id"]
     return mail_id
 

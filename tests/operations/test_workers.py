@@ -57,7 +57,7 @@ def test_a_worker_is_listed_with_its_jobs_and_what_it_drives_until_it_ends(app: 
     app.registry.add(Fresh)
     presence = Presence(app)
     presence.beat()
-    run_id = submit_run(app, "fresh", {}, actor=ACTOR, claim_here=True).run_id
+    run_id = submit_run(app, "fresh", {}, actor=ACTOR, claim=True).run_id
     (listed,) = list_workers(app)
     assert (listed["host"], listed["process"]) == (socket.gethostname(), os.getpid())
     assert "fresh" in listed["jobs"]
@@ -124,7 +124,7 @@ def test_a_run_whose_parameters_no_worker_takes_says_so(app: Application, other:
 
 def test_a_half_done_run_that_no_worker_takes_over_says_so(app: Application, other: Application) -> None:
     app.registry.add(Fresh)
-    submitted = submit_run(app, "fresh", {}, actor=ACTOR, claim_here=True)
+    submitted = submit_run(app, "fresh", {}, actor=ACTOR, claim=True)
     presence = Presence(other)
     presence.beat()
     assert "no_worker" not in show_run(app, submitted.run_id)

@@ -45,7 +45,7 @@ def wait_for(reached: Callable[[], bool]) -> None:
 
 def ended_without_its_mail(app: Application) -> View:
     """A run whose process died between its end and its mail. The mail that waits."""
-    submitted = submit_run(app, JOB, {}, actor=ACTOR, claim_here=True)
+    submitted = submit_run(app, JOB, {}, actor=ACTOR, claim=True)
     app.dispatcher.work(submitted.claim.run)
     (waiting,) = list_mail(app)
     assert (waiting["status"], waiting["attempts"]) == ("waiting", 0)

@@ -51,7 +51,7 @@ class RunOptions:
     as_json: bool
 
     @property
-    def claim_here(self) -> bool:
+    def claim(self) -> bool:
         """Whether the run is driven here."""
         return self.way != "enqueue"
 

@@ -43,7 +43,7 @@ def submit_and_drive(
             parameters,
             actor=acting(app, options.actor),
             mode="dry_run" if dry_run else "sync" if options.way == "sync" else "batch",
-            claim_here=options.claim_here,
+            claim=options.claim,
             **options.terms,
         )
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)

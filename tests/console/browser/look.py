@@ -86,7 +86,7 @@ def fill(app: Application, rows: str) -> None:
 def _leave_at_work(app: Application) -> None:
     """A run whose process went away in its middle, as far as anybody can see: it is at work."""
     looks = iter(range(10**9))
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim_here=True, scope_size=4)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True, scope_size=4)
     drive_submitted(app, submitted, stop=lambda: next(looks) > 5, mail=False)
     with app.database.write() as connection:
         found = text("UPDATE run SET state = 'Processing' WHERE run_id = :run_id AND state = 'Queued'")

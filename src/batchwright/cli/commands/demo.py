@@ -165,7 +165,7 @@ def _show(app: Application, verbosity: Verbosity) -> int:
     write_table(report["files"], (Column("file", "File"), Column("loaded", "Loaded", numeric=True)))
 
     before = list(list_usage_schedules(app, FIRST_ASSET))
-    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, claim_here=True)
+    submitted = submit_run(app, "draft-usage-rating", {}, actor=actor, claim=True)
     _, interrupted = driven(app, verbosity, partial(drive_submitted, app, submitted))
     run = show_run(app, submitted.run_id)
 

@@ -198,9 +198,7 @@ def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do what a dry run previewed, as a new run linked to it; refused if that no longer holds."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = previews.apply_run(
-            app, run_id, actor=actor, claim_here=options.claim_here, **options.terms
-        )
+        submitted = previews.apply_run(app, run_id, actor=actor, claim=options.claim, **options.terms)
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
@@ -212,9 +210,7 @@ def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = retrying.retry_run(
-            app, run_id, actor=actor, claim_here=options.claim_here, **options.terms
-        )
+        submitted = retrying.retry_run(app, run_id, actor=actor, claim=options.claim, **options.terms)
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 

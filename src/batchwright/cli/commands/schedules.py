@@ -215,9 +215,7 @@ def run_now(
 ) -> int:
     """Run what a schedule runs, here and now; the schedule itself is left alone."""
     with application() as app:
-        submitted = operation.run_now(
-            app, name, actor=acting(app, actor), reason=reason, claim_here=not enqueue
-        )
+        submitted = operation.run_now(app, name, actor=acting(app, actor), reason=reason, claim=not enqueue)
         way: Way = "enqueue" if enqueue else "batch"
         return finish_submitted(app, verbosity, submitted, way=way, as_json=as_json)
 

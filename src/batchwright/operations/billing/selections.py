@@ -136,26 +136,19 @@ def submit_on_selection(
     *,
     actor: Actor,
     trigger: str = "cli",
-    claim_here: bool = True,
+    claim: bool = True,
     **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run of the job on a selection: up to 1,000 inputs as a synchronous run, more in batch mode.
 
-    The caller drives it with `drive_submitted`; without `claim_here` a worker drives one in batch mode. For resets and
+    The caller drives it with `drive_submitted`; without `claim` a worker drives one in batch mode. For resets and
     deletions, that people expect to be done at once. Refuses as `submit_run` does.
     """
     permit(app, actor, right_to_run(app, job_name), "run.submit")
     few = is_small(app, selection_id)
     mode, parameters = "sync" if few else "batch", {"selection_id": selection_id}
     return submit_run(
-        app,
-        job_name,
-        parameters,
-        actor=actor,
-        mode=mode,
-        trigger=trigger,
-        claim_here=claim_here or few,
-        **terms,
+        app, job_name, parameters, actor=actor, mode=mode, trigger=trigger, claim=claim or few, **terms
     )
 
 

@@ -118,10 +118,10 @@ def apply_run(
     run_id: str,
     *,
     actor: Actor,
-    claim_here: bool = False,
+    claim: bool = False,
     **terms: Unpack[RunTerms],
 ) -> Submitted:
-    """Submit the run that a dry run foretold, as its child. `claim_here` and `terms` are as in `retry_run`.
+    """Submit the run that a dry run foretold, as its child. `claim` and `terms` are as in `retry_run`.
 
     It does the records of the preview and writes just what that shows: all of it is computed again while the run is
     Preparing, each scope once more when it is executed, under its locks, and at last what its end writes. Where it
@@ -140,7 +140,7 @@ def apply_run(
         parent=preview,
         **terms_after(preview, {**terms, "scope_size": preview.scope_size}),
     )
-    return submit(app, lambda connection: (job, request), "run.apply", claim_here=claim_here)
+    return submit(app, lambda connection: (job, request), "run.apply", claim=claim)
 
 
 def _refuse_incomplete(preview: Run) -> None:

@@ -25,14 +25,14 @@ def retry_run(
     *,
     actor: Actor,
     mode: str | None = None,
-    claim_here: bool = False,
+    claim: bool = False,
     **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run that does what errored, or was not reached, in an ended run again.
 
     What exactly is the job's: its retry unit is the record, or the whole group around it (draft rating: the asset
     line item, whose schedules are overwritten). Of a run whose records are all done, and which failed after them, it
-    is `finish` alone, with that run and its totals. A dry run is retried dry. `claim_here` is as in `submit_run`;
+    is `finish` alone, with that run and its totals. A dry run is retried dry. `claim` is as in `submit_run`;
     `terms` that are not given are the parent's.
     Refuses when there is nothing to retry.
     """
@@ -56,7 +56,7 @@ def retry_run(
             **terms_after(parent, terms),
         )
 
-    return submit(app, make, "run.retry", claim_here=claim_here)
+    return submit(app, make, "run.retry", claim=claim)
 
 
 def _refuse_retry(parent: Run) -> None:

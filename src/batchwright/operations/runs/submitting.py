@@ -101,12 +101,12 @@ def submit_run(
     actor: Actor,
     mode: str = "batch",
     trigger: str = "cli",
-    claim_here: bool = False,
+    claim: bool = False,
     **terms: Unpack[RunTerms],
 ) -> Submitted:
     """Submit a run of the job; a worker drives it, or whoever calls `drive_run`.
 
-    `claim_here` says that the caller hands it to `drive_submitted` at once: with a free slot the run is claimed in that
+    `claim` says that the caller hands it to `drive_submitted` at once: with a free slot the run is claimed in that
     transaction, so that no worker is faster. Should the caller die before, or never do so, any process takes the run
     over after one lease. With `sync` always.
 
@@ -116,22 +116,22 @@ def submit_run(
     permit(app, actor, right_to_run(app, job_name), "run.submit")
     job = app.registry.make(job_name, parameters)
     request = RunRequest(actor=actor, mode=mode, trigger=trigger, **terms)
-    return submit(app, lambda connection: (job, request), "run.submit", claim_here=claim_here)
+    return submit(app, lambda connection: (job, request), "run.submit", claim=claim)
 
 
 def submit(
-    app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, claim_here: bool
+    app: Application, make: Callable[[Connection], tuple[BatchJob, RunRequest]], act: str, *, claim: bool
 ) -> Submitted:
-    """Submit what `make` reads on the connection, all in one transaction; `claim_here` is as in `submit_run`."""
+    """Submit what `make` reads on the connection, all in one transaction; `claim` is as in `submit_run`."""
     with app.database.write(patient=True) as connection:
         job, request = make(connection)
         run = enqueue(app, connection, job, request, act)
-        claim: Claim = NotOurs(run)
-        if claim_here or run.in_caller:
-            claim = app.dispatcher.claims.claim_on_submit(connection, run)
-        view = view_of(connection, claim.run, app.clock.now())
+        claimed: Claim = NotOurs(run)
+        if claim or run.in_caller:
+            claimed = app.dispatcher.claims.claim_on_submit(connection, run)
+        view = view_of(connection, claimed.run, app.clock.now())
     publish_submitted(app, run)
-    return Submitted(claim, view)
+    return Submitted(claimed, view)
 
 
 def enqueue(

@@ -296,13 +296,13 @@ def run_now(
     *,
     actor: Actor,
     reason: str | None = None,
-    claim_here: bool = False,
+    claim: bool = False,
     trigger: str = "cli",
 ) -> Submitted:
     """Submit a run of what a schedule runs, now; the schedule is left alone.
 
     The run belongs to the actor, not to the schedule: its time, its overlap policy and its next fires do not know of
-    it. `claim_here` and `trigger` are as for `submit_run`. Refuses what that refuses.
+    it. `claim` and `trigger` are as for `submit_run`. Refuses what that refuses.
     """
     schedule = permit_change(app, actor, "schedule.run_now", name)
     return submit_run(
@@ -315,7 +315,7 @@ def run_now(
         notify=schedule.notify,
         scope_size=schedule.scope_size,
         error_ceiling=schedule.error_ceiling,
-        claim_here=claim_here,
+        claim=claim,
         trigger=trigger,
     )
 
