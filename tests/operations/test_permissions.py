@@ -325,6 +325,7 @@ NO_ACT = {
     "reset_is_possible": "asks for the code of a link",
     "reset_password": "asks for the code of a link",
     "record_account_mail": "part of acts, which ask",
+    "existing_run": "part of acts, which ask",
     "has_users": "for who cannot be asked anything: there is not a user",
     "first_administrator_code": "for who starts the service, where there is not a user",
     "first_administrator_is_possible": "asks for the code of a link",
