@@ -4,11 +4,11 @@ How to make a page: a module `routes/NOUN.py`, which is found by being there, an
 
     pages = Pages()
 
-    class Wanted(ListAsked):                            # the parameters of the address; unknown ones are refused
+    class Wanted(ListParams):                           # the parameters of the address; unknown ones are refused
         status: str | None = None
 
     @pages.page("/usage-inputs")                        # GET; Right.LOOK unless it says another
-    def usage_inputs(asked: Annotated[Wanted, Query()], visit: Visit = VISIT) -> Response:
+    def usage_inputs(params: Annotated[Wanted, Query()], visit: Visit = VISIT) -> Response:
         page = usage_inputs_page(visit.app, …, limit=params.limit, after=params.after, actor=visit.actor)
         return visit.page("usage_inputs.html", params=params, page=page, pager=visit.pager(page))
 
