@@ -25,7 +25,7 @@ from batchwright.operations.access.confirming import GOOD_FOR
 from batchwright.operations.access.permissions import ROLES, Right
 from batchwright.operations.access.sessions import end_sessions
 from batchwright.operations.app import Application
-from batchwright.operations.tables import user_session
+from batchwright.operations.tables import app_user, user_session
 from tests.console.pages_there_are import SCRIPT, There, email_of, pages_there_are
 from tests.console.visits import visit_as
 from tests.support.application import ACTOR
@@ -164,10 +164,11 @@ class Database:
         return sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()
 
 
-def set_password_back(app: Application) -> None:
-    """Let a quarter of an hour have passed since anybody gave their password."""
+def set_password_back(app: Application, password_hash: str | None = "kept") -> None:
+    """Let a quarter of an hour have passed since anybody gave their password, of which that is kept."""
     ago = app.clock.now() - GOOD_FOR
     with app.database.write() as connection:
+        connection.execute(update(app_user).values(password_hash=password_hash))
         connection.execute(update(user_session).values(created_at=ago, password_at=None))
 
 
@@ -246,6 +247,19 @@ def test_who_found_an_open_browser_does_nothing_for_which_the_password_is_asked(
         assert done.status_code in (200, 303, 404, 422), (act.path, done.text)
         assert "Confirm it is you" not in done.text, act.path
         assert "seven green bottles" not in done.text, act.path
+
+
+def test_who_has_no_password_is_told_how_to_get_one_before_they_type_any(
+    app: Application, web: TestClient, database: Database, selection: str
+) -> None:
+    token = visit_as(web, app, email_of("administrator"))
+    set_password_back(app, None)
+    before = database.rows()
+    for typed in ({}, {"confirm_password": "guess"}):
+        asked = web.post("/users/add", data={"csrf_token": token, "email": "x@example.com"} | typed)
+        assert (asked.status_code, "you have no password yet" in asked.text) == (422, True)
+        assert 'name="confirm_password"' not in asked.text
+    assert database.rows() == before
 
 
 @pytest.mark.parametrize("told_by", FOREIGN)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.audit_trail import list_audit
-from batchwright.operations.access.confirming import GOOD_FOR, confirm_password, password_is_due
+from batchwright.operations.access.confirming import (
+    GOOD_FOR,
+    check_has_password,
+    confirm_password,
+    password_is_due,
+)
+from batchwright.operations.access.own_password import change_password
+from batchwright.operations.access.passwords import NoPassword
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.access.sessions import end_session
 from batchwright.operations.access.sign_in import SignInFailed, sign_in
+from batchwright.operations.access.sign_in_link import own_sign_in_link, sign_in_by_link
 from batchwright.operations.access.tries import TooManyTries
 from batchwright.operations.access.users import add_user, set_password
 from batchwright.operations.app import Application
@@ -117,3 +127,27 @@ def test_who_acts_by_a_token_or_a_login_name_is_asked_for_no_password(app: Appli
     for actor in (by_token, ACTOR):
         with pytest.raises(Refused, match="only who is signed in"):
             confirm_password(app, RIGHT, actor=actor)
+
+
+@on_sqlite
+def test_who_came_by_a_link_and_has_no_password_is_told_how_to_get_one_and_no_try_is_counted(
+    app: Application, jane: None, clock: FakeClock
+) -> None:
+    code = own_sign_in_link(app, actor=ACTOR).partition("code=")[2]
+    root = sign_in_by_link(app, code, address=ADDRESS).actor
+    clock.sleep(GOOD_FOR.total_seconds())
+    for _ in range(8):
+        for ask in (
+            partial(confirm_password, app, "guess", actor=root),
+            partial(check_has_password, app, root),
+            partial(change_password, app, "guess", RIGHT, actor=root),
+        ):
+            with pytest.raises(NoPassword, match="users password root@example"):
+                ask()
+    assert password_is_due(app, root)
+    set_password(app, root.name, RIGHT, actor=ACTOR)
+    root = sign_in(app, root.name, RIGHT, address=ADDRESS).actor
+    clock.sleep(GOOD_FOR.total_seconds())
+    check_has_password(app, root)
+    confirm_password(app, RIGHT, actor=root)
+    assert not password_is_due(app, root)

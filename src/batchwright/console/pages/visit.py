@@ -29,7 +29,13 @@ from batchwright.console.problems import Problem
 from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.errors import Refused
 from batchwright.engine.store.read_limit import READ_SECONDS
-from batchwright.operations.access.confirming import PASSWORD, confirm_password, password_is_due
+from batchwright.operations.access.confirming import (
+    PASSWORD,
+    check_has_password,
+    confirm_password,
+    password_is_due,
+)
+from batchwright.operations.access.passwords import NoPassword
 from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
@@ -232,14 +238,15 @@ async def _confirmed(request: Request, visit: Visit = VISIT, form: FormData = FO
     if not await run_in_threadpool(password_is_due, visit.app, visit.actor):
         return
     given, refused = form.get(PASSWORD), None
-    if isinstance(given, str):
-        try:
+    try:
+        await run_in_threadpool(check_has_password, visit.app, visit.actor)
+        if isinstance(given, str):
             await in_lane(request, confirm_password, given, actor=visit.actor)
             return
-        except Forbidden:
-            raise
-        except Refused as error:
-            refused = error
+    except Forbidden:
+        raise
+    except Refused as error:
+        refused = error
     raise Answered(await run_in_threadpool(_confirm_page, visit, form, refused))
 
 
@@ -247,7 +254,14 @@ def _confirm_page(visit: Visit, form: FormData, refused: Refused | None) -> Resp
     own = (CSRF_FIELD, PASSWORD)
     sent = [(name, text) for name, text in form.multi_items() if isinstance(text, str) and name not in own]
     about, status = visit.request.path_params.get("email"), status_of(refused).value
-    page = visit.page("confirm_password.html", status=status, refused=refused, sent=sent, about=about)
+    page = visit.page(
+        "confirm_password.html",
+        status=status,
+        refused=refused,
+        sent=sent,
+        about=about,
+        has_password=not isinstance(refused, NoPassword),
+    )
     return with_retry_after(page, refused)
 
 

@@ -13,7 +13,7 @@ import structlog
 from batchwright.engine.errors import Refused
 from batchwright.operations import session_store, user_store
 from batchwright.operations.access import audit
-from batchwright.operations.access.passwords import password_fits
+from batchwright.operations.access.passwords import check_there_is_one, password_fits
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.access.tries import count_try, forgive_try, tries_at_password
 from batchwright.operations.access.users import existing_user
@@ -38,11 +38,17 @@ def password_is_due(app: Application, actor: Actor) -> bool:
     return given_at is None or abs(app.clock.now() - given_at) >= GOOD_FOR
 
 
+def check_has_password(app: Application, actor: Actor) -> None:
+    """Refuse, as `NoPassword`, where the actor could give none: they came by a link that signs in."""
+    with app.database.read_autocommit() as connection:
+        check_there_is_one(existing_user(connection, actor.name), PASSWORD)
+
+
 def confirm_password(app: Application, password: str, *, actor: Actor) -> None:
     """Note that the actor, who is signed in, gave their password again in their session.
 
     It takes as long as a sign-in, in the same lane. Refuses a wrong one, and raises `TooManyTries` after several: they
-    are counted with those at signing in.
+    are counted with those at signing in. Who has no password, having come by a link, is told how to get one.
     """
     permit(app, actor, Right.LOOK, "user.confirm_password")
     principal = actor.principal
@@ -53,6 +59,7 @@ def confirm_password(app: Application, password: str, *, actor: Actor) -> None:
     with app.database.read() as connection:
         user = existing_user(connection, actor.name)
         counted = tries_at_password(connection, user["email"], user["id"], principal.address)
+    check_there_is_one(user, PASSWORD)
     count_try(app, counted)
     fits = password_fits(user["password_hash"], password)
     now = app.clock.now()

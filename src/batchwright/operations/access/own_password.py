@@ -14,7 +14,12 @@ from batchwright.notifications.preferences import bare_address
 from batchwright.operations import session_store, sign_in_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.account_mail import record_account_mail
-from batchwright.operations.access.passwords import check_password, hash_password, password_fits
+from batchwright.operations.access.passwords import (
+    check_password,
+    check_there_is_one,
+    hash_password,
+    password_fits,
+)
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.access.sign_in import LONGEST_ADDRESS, SignedIn, begin
 from batchwright.operations.access.tries import (
@@ -47,7 +52,8 @@ def change_password(
 ) -> SignedIn:
     """Give the actor, who is signed in, another password: all their sessions end, and a new one begins.
 
-    Refuses a `current` one that is wrong (`TooManyTries` after several), and what `check_password` refuses.
+    Refuses a `current` one that is wrong (`TooManyTries` after several), who has none (`NoPassword`), and what
+    `check_password` refuses.
     """
     permit(app, actor, Right.LOOK, "user.own_password")
     principal = actor.principal
@@ -60,6 +66,7 @@ def change_password(
     with app.database.read() as connection:
         user = existing_user(connection, actor.name)
         counted = tries_at_password(connection, actor.name, user["id"], principal.address)
+    check_there_is_one(user, "current")
     check_password(password, user["email"])
     count_try(app, counted)
     if not password_fits(user["password_hash"], current):

@@ -9,6 +9,8 @@ from functools import cache
 from itertools import islice
 from typing import Final
 
+from sqlalchemy import RowMapping
+
 from batchwright.engine.errors import Refused
 
 SHORTEST: Final = 8
@@ -47,6 +49,24 @@ def check_password(password: str, email: str) -> None:
             field="password",
             remedy=f"Give {SHORTEST} other characters beside it, or leave that word out",
         )
+
+
+class NoPassword(Refused):
+    """The password is asked of a user who has none."""
+
+    def __init__(self, email: str, field: str) -> None:
+        super().__init__(
+            "you have no password yet",
+            field=field,
+            remedy=f"Set one by `batchwright users password {email}` on the machine, or sign out and follow "
+            "*Forgotten your password?* for a link; then sign in with it and do this again",
+        )
+
+
+def check_there_is_one(user: RowMapping, field: str) -> None:
+    """Refuse, as `NoPassword`, where the user has none to give in that field."""
+    if user["password_hash"] is None:
+        raise NoPassword(user["email"], field)
 
 
 def hash_password(password: str) -> str:
