@@ -24,3 +24,13 @@ def test_what_is_left_of_an_import_follows_from_its_pace() -> None:
         one.tell("customers.csv", 1_000, 1.0)
         assert at_work.views()[0]["left"] == "finishing"
     assert at_work.views() == []
+
+
+def test_of_two_that_are_alike_each_ends_for_itself() -> None:
+    at_work = ImportsAtWork()
+    with at_work.one("ada@example.com", [("customers.csv", BytesIO(b"a\n1\n"))]) as first:
+        with at_work.one("ada@example.com", [("customers.csv", BytesIO(b"a\n1\n"))]):
+            pass
+        first.tell("customers.csv", 1, 1.0)
+        assert [one["rows"] for one in at_work.views()] == [1]
+    assert at_work.views() == []

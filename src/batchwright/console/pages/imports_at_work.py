@@ -15,7 +15,7 @@ from batchwright.operations.views import View
 _BLOCK: Final = 1 << 20
 
 
-@dataclass
+@dataclass(eq=False)
 class ImportAtWork:
     """One of them, from any thread."""
 
