@@ -80,6 +80,7 @@ def test_a_token_is_shown_once_and_revoked_by_its_name(
     token = visit("administrator")
     at = "/users/viewer@example.com"
     made = web.post(f"{at}/tokens/add", data={"csrf_token": token, "name": "night/ly & <b>"})
+    assert "/api/v1" in made.text
     (text,) = re.findall(r"bw_[\w-]{49,}", made.text)
     assert web.get("/api/v1/me", headers={"Authorization": f"Bearer {text}"}).status_code == 200
     page = web.get(at).text

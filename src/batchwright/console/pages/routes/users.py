@@ -310,7 +310,10 @@ def token(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
         raise
     except Refused as refused:
         return visit.confirmation(_ask_token(visit, email), refused=refused, values=dict(form))
-    told = "Programs send it in the header Authorization: Bearer. It is kept nowhere and not shown again."
+    told = (
+        "It is kept nowhere and not shown again. Programs send it in the header Authorization: Bearer TOKEN"
+        " to the API, which is at /api/v1 below this console's address; /api/openapi.json there describes it."
+    )
     title = f"Token {made.view['name']} of {email}"
     return visit.page("shown_once.html", title=title, told=told, secret=made.text, back=_at(email))
 
