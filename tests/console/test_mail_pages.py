@@ -175,3 +175,10 @@ def test_all_mail_that_failed_is_sent_again_at_once(
     assert show_mail(app, "ML-00000002")["status"] == "sent"
     entry = next(one for one in list_audit(app) if one["act"] == "mail.retry")
     assert (entry["subject"], entry["reason"]) == ("ML-00000002", "the server is back")
+
+
+@pytest.mark.on_both
+@pytest.mark.parametrize("name", ["recipient", "run_id"])
+def test_a_filter_that_no_database_keeps_is_refused(web: TestClient, visit: Visit, name: str) -> None:
+    visit("viewer")
+    assert web.get(f"/mail?{name}=%00").status_code == 422

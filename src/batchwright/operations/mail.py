@@ -22,7 +22,7 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.checks import check_limit, check_one_of
+from batchwright.operations.checks import check_limit, check_one_of, check_storable
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
@@ -63,6 +63,8 @@ def mail_page(
     permit(app, actor, Right.LOOK, "mail.list")
     if status is not None:
         check_one_of(status, outbox.STATUSES, field="status")
+    for field, value in (("kind", kind), ("recipient", recipient), ("run_id", run_id)):
+        check_storable(value or "", field=field)
 
     def view(row: RowMapping) -> View:
         return views.mail(outbox.line_of(row))
