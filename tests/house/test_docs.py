@@ -173,7 +173,7 @@ def example_files() -> list[tuple[str, str]]:
 
 
 def test_the_example_is_a_tested_job_in_thirty_lines(example: Path) -> None:
-    (job, program), (test, checks), _ = example_files()
+    (job, program), (test, checks), *_ = example_files()
     assert (job, test) == ("award_points.py", "test_award_points.py")
     assert len([line for line in f"{program}{checks}".splitlines() if line.strip()]) <= 30
     # Not as one of our own tests: without our settings for pytest, as its author has it.
@@ -194,6 +194,36 @@ def test_the_example_job_runs_as_the_page_says(example: Path) -> None:
         ("3", "ok", None),
     ]
     assert points(example) == [12, None, 9]
+
+
+def test_the_job_that_can_run_dry_does_what_its_page_says(example: Path) -> None:
+    (example / "test_lower_domains.py").write_text(DRY_CHECKS, encoding="utf-8")
+    done = shell("python -m pytest -q -p no:cacheprovider --rootdir . test_lower_domains.py", example)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+DRY_CHECKS = """
+from lower_domains import LowerDomains, contact
+from sqlalchemy import insert
+
+ADDRESSES = ["ann@Example.COM", "bob@example.com", "nonsense"]
+
+def contacts(connection):
+    contact.create(connection)
+    rows = [{"id": key, "email": email} for key, email in enumerate(ADDRESSES, 1)]
+    connection.execute(insert(contact), rows)
+
+def test_dry_then_wet(job_runner):
+    job_runner.fill(contacts)
+    job_runner.run(LowerDomains(from_id=1), mode="dry_run")
+    assert [row.email for row in job_runner.rows(contact)] == ADDRESSES
+    run = job_runner.run(LowerDomains())
+    assert [row.email for row in job_runner.rows(contact)] == ["ann@example.com", *ADDRESSES[1:]]
+    assert [one.code for key, one in sorted(job_runner.outcomes(run).items())] == [None, "lower_already", "no_domain"]
+
+def test_killed_anywhere(assert_restart_safe):
+    assert_restart_safe(LowerDomains(), contacts)
+"""
 
 
 def test_the_walk_through_of_an_amendment_prints_what_its_page_shows(
