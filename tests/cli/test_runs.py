@@ -269,3 +269,10 @@ def test_a_preview_is_applied_once_and_fails_the_second_time(company: str, batch
     csv = batchwright("runs", "preview", "JR-00000001", "--format", "csv", "--limit", "1").stdout
     assert csv.splitlines()[0].startswith("kind,record_id,customer_id,currency,before,after,difference")
     assert len(csv.splitlines()) == 2
+
+
+def test_a_preview_in_which_no_money_changes_says_what_does(company: str, batchwright: Batchwright) -> None:
+    batchwright("run", "usage-input-deletion", "--where", "status=Loaded,customer_id=C-1003", "--dry-run")
+    title, line = batchwright("runs", "preview", "JR-00000001", "--limit", "1").stdout.splitlines()
+    assert "What changes" in title
+    assert "status: Loaded" in line

@@ -108,6 +108,18 @@ def test_a_preview_is_applied_once_its_id_is_typed_and_writes_what_it_showed(
     assert f'href="/runs/{applied}"' in web.get(f"/runs/{foretold}/preview").text
 
 
+def test_a_preview_in_which_no_money_changes_says_what_does(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    dry = submit_run(
+        app, "usage-input-deletion", {"usage_input_ids": ["IN-00007052"]}, actor=ACTOR, mode="dry_run"
+    )
+    drive_submitted(app, dry, mail=False)
+    visit("viewer")
+    page = web.get(f"/runs/{dry.run_id}/preview").text
+    assert ("What changes" in page, "Difference" in page, "status: Loaded" in page) == (True, False, True)
+
+
 def test_a_run_that_was_not_dry_has_no_preview_and_nothing_to_apply(
     app: Application, web: TestClient, visit: Visit, drafted: str
 ) -> None:

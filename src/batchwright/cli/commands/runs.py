@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any, Literal, Unpack
 
 import click
@@ -45,6 +47,12 @@ PREVIEW_COLUMNS = (
 )
 COMPUTED_WITH = Column("detail", "Computed with")
 """Too long for a table that people read; a file has it."""
+DETAIL = Column(
+    "detail",
+    "What changes",
+    show=lambda detail: ", ".join(f"{name}: {value}" for name, value in detail.items()),
+)
+"""Of a job that changes no money it is all there is to see."""
 WARNING_COLUMNS = (Column("code", "Warning"), Column("record_id", "Record"), Column("message", "Message"))
 RESTATED_COLUMNS = (
     Column("record_id", "Restated"),
@@ -184,10 +192,15 @@ def preview(run_id: str, by: previews.By | None, limit: int | None, format: Form
 
     A line for each customer, then for each account and month, for each charge to it, for each schedule, for each input.
     """
-    columns = (*PREVIEW_COLUMNS, COMPUTED_WITH) if format == "csv" else PREVIEW_COLUMNS
     with application() as app:
-        rows = previews.run_preview(app, run_id, by, limit)
-        write_rows(rows, columns, format=format, nothing="The run has no preview line.")
+        rows = iter(previews.run_preview(app, run_id, by, limit))
+        first = list(islice(rows, 1))
+        if format == "csv":
+            columns: Sequence[Column] = (*PREVIEW_COLUMNS, COMPUTED_WITH)
+        else:
+            has_money = not first or first[0]["currency"]
+            columns = PREVIEW_COLUMNS if has_money else (*PREVIEW_COLUMNS[:3], DETAIL)
+        write_rows(chain(first, rows), columns, format=format, nothing="The run has no preview line.")
 
 
 @runs.command("apply", example="batchwright runs apply JR-00000002")
