@@ -61,5 +61,10 @@ _REMEDIES: Mapping[str, str] = {
 
 
 def remedy(code: str) -> str:
-    """What to do about ``code``: from the table, else to read the messages."""
-    return _REMEDIES.get(code, "See the message of each, put it right, and retry.")
+    """What to do about the error ``code``: from the table, else to read the messages."""
+    return known_remedy(code) or "See the message of each, put it right, and retry."
+
+
+def known_remedy(code: str) -> str | None:
+    """What to do about ``code`` where the table says it: most of what is skipped needs nothing."""
+    return _REMEDIES.get(code)

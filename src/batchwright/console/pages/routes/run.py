@@ -15,11 +15,12 @@ from batchwright.console.pages.visit import FORM, VISIT, Pages, Visit, text_of
 from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.run import ENDED
 from batchwright.jobs.usage_restating import REASONS
-from batchwright.notifications.remedies import remedy
+from batchwright.notifications.remedies import known_remedy, remedy
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.runs.controls import what_is_asked
 from batchwright.operations.runs.looking import outcome_summary, show_run
 from batchwright.operations.runs.progress import run_progress
+from batchwright.operations.views import View
 
 pages = Pages()
 RESTATED_SHOWN: Final = 50
@@ -38,7 +39,7 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
         progress=progress,
         strip=strip_of(progress["strip"]),
         figures=figures_of(shown, progress, visit.app.clock.now()),
-        outcomes=[{**one, "remedy": remedy(one["code"]) if one["code"] else None} for one in counted],
+        outcomes=[{**one, "remedy": _remedy_of(one)} for one in counted],
         asked=what_is_asked(visit.app, run_id, actor=visit.actor),
         restated=shown.get("restated", [])[:RESTATED_SHOWN],
         number_restated=len(shown.get("restated", [])),
@@ -49,6 +50,12 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
         call=call_of(visit.app.settings.base_url, shown["job"], shown["parameters"], shown["mode"]),
         is_live=shown["status"] not in (*ENDED, "Paused"),
     )
+
+
+def _remedy_of(one: View) -> str | None:
+    if one["code"] is None:
+        return None
+    return known_remedy(one["code"]) if one["outcome"] == "skipped" else remedy(one["code"])
 
 
 def _add(act: Act) -> None:
