@@ -226,7 +226,9 @@ def test_the_page_of_an_input_shows_its_amounts_and_how_each_came_about(
     assert "Quantity 20.00 Each Rated Amount 4,000.00 USD (Draft) Rated Amount 4,000.00 USD" in shown
     assert "Usage, tier 1 20.00 200.00 4,000.00" in shown
     assert re.search(r"Internet Plans of PB-1 ?, from 2023-01-01 ?, revision 1", shown)
-    assert "The first in its window" in shown
+    assert "Used before it Nothing: the first in its window" in shown
+    assert re.search(r"Customer \S.* Product Internet Plans Asset line item", shown)
+    assert 'href="/customers/' in page
     leads = set(re.findall(r'href="(/(?:prices|contracts)/[^"]+)#revision-1"', page))
     assert len(leads) == 2
     for lead in leads:

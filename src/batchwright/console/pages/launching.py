@@ -292,7 +292,7 @@ def _hint(of: Schema, choices: Sequence[Schema], kind: str, default: str | None)
     if of.get("examples"):
         parts.append(f"For example {_text_of(of['examples'][0])}")
     if default is not None and kind != "check":
-        parts.append(f"Without: {default}")
+        parts.append(f"Default: {default}")
     return ". ".join(filter(None, parts))
 
 

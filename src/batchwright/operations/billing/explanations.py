@@ -11,7 +11,7 @@ from batchwright.billing.exact import ZERO
 from batchwright.billing.explain import lines_of
 from batchwright.billing.money import money_text
 from batchwright.billing.rating import rate
-from batchwright.billing.records import basis, restating
+from batchwright.billing.records import assets, basis, restating
 from batchwright.billing.records.catalog_of_rating import price_revisions
 from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
@@ -63,7 +63,12 @@ AMOUNTS: Final[Mapping[basis.Kind, str]] = {"rated": "rated_amount", "draft": "d
 
 
 def explain_usage_input(
-    app: Application, usage_input_id: str, *, with_history: bool = True, actor: Actor | None = None
+    app: Application,
+    usage_input_id: str,
+    *,
+    with_history: bool = True,
+    with_owner: bool = False,
+    actor: Actor | None = None,
 ) -> View:
     """The usage input of that id with `explanation`, `history` and `acts`. A deleted one is refused as gone.
 
@@ -74,15 +79,18 @@ def explain_usage_input(
     those before: `None` where there are none. Each has `run_id, type, mode, started_at, actor, reason, outcome, code,
     message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
     `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
-    changed of it. `history` is empty where nobody wants it yet.
+    changed of it. `history` is empty where nobody wants it yet. `with_owner` it has `customer_id`, `customer_name` and
+    `product` of its asset line item, too.
     """
     permit(app, actor, Right.LOOK, "usage_input.explain")
     with app.database.read() as connection:
         row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
         history: Page[View] = _history(connection, row, HISTORY_PAGE) if with_history else Page([], None)
+        owner = assets.owners(connection, [row["asset_key"]])[row["asset_key"]] if with_owner else {}
         return {
             **views.usage_input(row),
+            **{name: owner[name] for name in ("customer_id", "customer_name", "product") if with_owner},
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
             "history": history.items[::-1],
             "history_next": history.next,

@@ -24,8 +24,8 @@ pages = Pages()
 PATH: Final = "/preferences"
 KEYS_COOKIE: Final = "keys"
 A_YEAR: Final = 31_536_000
-NOTICES["own_mail"] = "Your choice of mail is kept."
-NOTICES["browser"] = "Kept in this browser."
+NOTICES["own_mail"] = "Your choice of mail is saved."
+NOTICES["browser"] = "Saved in this browser."
 
 
 @pages.page(PATH)

@@ -225,7 +225,9 @@ def usage_input(usage_input_id: str, params: Annotated[Params, Query()], visit: 
     if visit.request.headers.get(LIVE) == "region_history":
         page = usage_input_history(visit.app, usage_input_id, actor=visit.actor)
         return visit.page("usage_input.html", input={"usage_input_id": usage_input_id}, history=page)
-    shown = explain_usage_input(visit.app, usage_input_id, with_history=False, actor=visit.actor)
+    shown = explain_usage_input(
+        visit.app, usage_input_id, with_history=False, with_owner=True, actor=visit.actor
+    )
     return visit.page(
         "usage_input.html",
         input=shown,
