@@ -18,6 +18,7 @@ from batchwright.engine.run import State
 from batchwright.operations.app import Application
 from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
@@ -171,6 +172,22 @@ def test_no_region_that_viewers_share_holds_what_is_of_one_of_them(
         visit("viewer")
         assert 'title="Needs the role operator"' in web.get(path, headers={"X-Live-Region": region}).text
         token = visit("operator")
+
+
+def test_a_run_that_ends_while_one_looks_shows_when_and_its_mail(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    submitted = submit_run(app, "usage-rating", {}, actor=ACTOR)
+    visit("viewer")
+    path, asked = f"/runs/{submitted.run_id}", {"X-Live-Region": "region_run"}
+    ended = re.compile(r"<dt>Ended</dt><dd><time ")
+    before = web.get(path, headers=asked).text
+    assert "It sends mail when it has ended." in before
+    assert not ended.search(before)
+    drive_submitted(app, submitted)
+    after = web.get(f"{path}?done=launched", headers=asked).text
+    assert "It sends mail when it has ended." not in after
+    assert ended.search(after)
 
 
 def test_what_ticks_by_itself_makes_no_news() -> None:
