@@ -147,6 +147,18 @@ def test_all_that_match_are_those_that_matched_when_they_were_selected(
     assert told == {JUNE: "skipped", JULY: "ok"}
 
 
+@pytest.mark.parametrize(("act", "job"), [("draft-rate", "draft-usage-rating"), ("rate", "usage-rating")])
+def test_what_is_selected_can_be_tried_as_a_dry_run_first(
+    web: TestClient, visit: Visit, act: str, job: str
+) -> None:
+    asked = web.get(chosen(web, visit("operator"), act, all="true")).text
+    (there,) = re.findall(r'<a href="([^"]+)">Dry run of these</a>', asked)
+    form = web.get(there).text
+    assert there.startswith(f"/jobs/{job}/launch?p.selection_id=SEL-")
+    assert there.partition("=")[2] in form
+    assert "Takes <strong>2 usage inputs" in form
+
+
 @pytest.mark.parametrize("act", ["draft-rate", "rate", "unrate", "reset", "delete"])
 def test_in_the_background_the_run_waits_for_a_worker(
     app: Application, web: TestClient, visit: Visit, act: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchwright.billing.records.inputs import InputStatus
+from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.views import View
 
@@ -16,7 +17,8 @@ class Act:
     """What may be done to usage inputs: the words of its buttons, what it does, and the statuses that it takes.
 
     ``done`` is the notice after it. ``warning_of_one`` is said in place of
-    ``warning`` where one is meant. ``at_once_if_few``: who says nothing has it done at once.
+    ``warning`` where one is meant. ``at_once_if_few``: who says nothing has it done at once. ``job`` does the same to
+    many, also as a dry run.
     """
 
     words: str
@@ -30,6 +32,7 @@ class Act:
     danger: bool = False
     forecasts: bool = False
     at_once_if_few: bool = False
+    job: str | None = None
 
 
 ACTS: Final[Mapping[str, Act]] = {
@@ -45,6 +48,7 @@ ACTS: Final[Mapping[str, Act]] = {
         "What an earlier forecast wrote to the usage schedules of its asset is overwritten, and only this input is in "
         "the new one.",
         forecasts=True,
+        job=DraftUsageRatingJob.name,
     ),
     "rate": Act(
         "Process",
@@ -53,6 +57,7 @@ ACTS: Final[Mapping[str, Act]] = {
         (InputStatus.LOADED,),
         "The usage input was processed: it is rated.",
         BillingService.process_pending_usage_input,
+        job=UsageRatingJob.name,
     ),
     "unrate": Act(
         "Unrate",

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from batchwright.billing.records.inputs import CODES, InputStatus
 from batchwright.console.pages.formats import money, plural
 from batchwright.console.pages.input_acts import ACTS, Act
+from batchwright.console.pages.launching import PREFIX
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import (
     FORM,
@@ -216,7 +217,11 @@ def _facts(act: Act, selection: View) -> list[tuple[str, Any]]:
         facts.append(
             ("Partly selected", f"of {partly}: inputs that are not chosen lose their place in the forecast")
         )
-    return [*facts, ("What it does", act.does)]
+    facts.append(("What it does", act.does))
+    if act.job:
+        there = address(f"/jobs/{act.job}/launch", **{f"{PREFIX}selection_id": selection["selection_id"]})
+        facts.append(("To see it first", Markup('<a href="{}">Dry run of these</a>').format(there)))
+    return facts
 
 
 def _amounts(of_currency: dict[str, str]) -> Markup | None:
