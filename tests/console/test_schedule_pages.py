@@ -235,13 +235,31 @@ def test_a_change_is_made_to_what_was_shown_and_shown_beside_what_somebody_else_
     )
 
 
+def test_its_times_from_another_day_show_the_change_of_the_clock_within_its_bounds(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app, cron="0 30 2 * * ?", time_zone="Europe/Berlin", start=date(2027, 3, 27), end=date(2027, 3, 29))
+    visit("viewer")
+    shown = re.compile(r'data-head="In its zone".*?>([0-9-]{10} [0-9:]{5})</time>')
+    whole = ["2027-03-27 02:30", "2027-03-28 03:00", "2027-03-29 02:30"]
+    for since, times in (("2026-01-01", whole), ("2027-03-28", whole[1:])):
+        page = web.get(f"/schedules/Nightly?since={since}").text
+        assert shown.findall(page) == times
+        assert page.count("Clock change</span>") == 1
+        assert f'value="{since}"' in page
+    assert shown.findall(web.get("/schedules/Nightly").text) == whole
+    assert web.get("/schedules/Nightly?since=soon").status_code == 422
+
+
 def test_it_is_paused_resumed_run_and_removed_with_the_name_typed(
     app: Application, web: TestClient, visit: Visit, company: None
 ) -> None:
     make(app, name="A/B &", time_zone="Europe/Berlin")
     token, at = visit("operator"), "/schedules/A/B%20%26"
     for act in ("pause", "resume"):
-        assert web.get(f"{at}/{act}").status_code == 200
+        asked = web.get(f"{at}/{act}")
+        assert asked.status_code == 200
+        assert not re.search(r"<dd>[0-9-]+T[0-9:.]+Z", asked.text)
         answer = send(web, f"{at}/{act}", token, reason="why not")
         assert answer.headers.get("location") == f"{at}?done=schedule-{act}d", answer.text
     assert refusal(send(web, f"{at}/resume", token).text)[0] == "the schedule 'A/B &' is not paused"
@@ -274,6 +292,7 @@ def test_a_backfill_shows_its_times_and_submits_just_those(
     assert len(list_runs(app, actor=ACTOR)) == 3
     fires = web.get("/schedules/Nightly/fires").text
     assert fires.count('href="/runs/JR-') == 3
+    assert "In its zone" in fires
     answer = send(web, "/schedules/Nightly/backfill", token, **typed)
     assert answer.status_code == 422
     assert len(list_runs(app, actor=ACTOR)) == 3

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from batchwright.console.pages.formats import in_words, plural
+from batchwright.console.pages.formats import in_words, moment_of, plural
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.troubles import service_troubles
@@ -45,7 +45,8 @@ def _read(app: Application, actor: Actor) -> Iterator[Banner]:
     if troubles["held_at"] is not None:
         yield Banner(
             "warning",
-            f"All schedules are held since {troubles['held_at']}: nothing starts by itself.",
+            f"All schedules are held since {moment_of(troubles['held_at']):%Y-%m-%d %H:%M} UTC: "
+            "nothing starts by itself.",
             "/schedules",
         )
     if troubles["no_worker"]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -42,6 +42,14 @@ def time(context: Context, text: str | datetime | None) -> Markup:
 def utc(text: str | datetime | None) -> Markup:
     """A time in UTC, for columns that are headed so."""
     return _time(text, ZoneInfo("UTC"), "")
+
+
+def in_zone(text: str | datetime | None, name: str) -> Markup:
+    """A time in the zone of that name; nothing where this machine does not know the zone."""
+    try:
+        return _time(text, ZoneInfo(name), name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return BLANK
 
 
 def _time(text: str | datetime | None, zone: ZoneInfo, named: str) -> Markup:
@@ -188,6 +196,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 FILTERS: dict[str, Any] = {
     "time": time,
     "utc": utc,
+    "in_zone": in_zone,
     "wall": wall,
     "day": day,
     "months": months,

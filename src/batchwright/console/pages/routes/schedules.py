@@ -9,6 +9,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.pages import banners
+from batchwright.console.pages.formats import utc
 from batchwright.console.pages.schedule_form import form_of_address, form_of_post
 from batchwright.console.pages.schedule_words import policies_of
 from batchwright.console.pages.scheduling import form_page, path_of
@@ -166,6 +167,6 @@ def _releasing(visit: Visit) -> Confirmation:
         question="Release all schedules?",
         act="Release all schedules",
         back="/schedules",
-        facts=[("Held since", read_hold(visit.app, actor=visit.actor)["held_at"])],
+        facts=[("Held since (UTC)", utc(read_hold(visit.app, actor=visit.actor)["held_at"]))],
         warning="The policy of each schedule decides about the times that were missed meanwhile.",
     )

@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.pages.formats import plural
+from batchwright.console.pages.formats import moment_of, plural, utc
 from batchwright.console.pages.schedule_form import (
     form_of_address,
     form_of_post,
@@ -41,7 +41,7 @@ from batchwright.engine.errors import Changed, Refused
 from batchwright.operations.access.permissions import Forbidden, Right, right_to_run
 from batchwright.operations.runs.jobs import show_job
 from batchwright.operations.schedules.backfill import backfill_schedule
-from batchwright.operations.schedules.cron import read_last_moment, read_moment
+from batchwright.operations.schedules.cron import bound_of, read_last_moment, read_moment
 from batchwright.operations.schedules.looking import foresee_times
 from batchwright.operations.schedules.schedules import (
     fires_page,
@@ -72,6 +72,12 @@ NOTICES.update(
         "schedule-backfilled": "The runs are submitted; the times below have them.",
     }
 )
+
+
+class ScheduleParams(Params):
+    """The first day whose times are shown, by the clock of the schedule; without, those that come next."""
+
+    since: date | None = None
 
 
 class BackfillParams(Params):
@@ -115,10 +121,10 @@ def _rewind(visit: Visit, name: str, reason: str | None) -> None:
 def _rewinding(visit: Visit, name: str) -> Pairs:
     plan = preview_rewind(visit.app, name, actor=visit.actor)
     return [
-        ("Fires nothing until (UTC)", plan["ahead_until"]),
+        ("Fires nothing until (UTC)", utc(plan["ahead_until"])),
         ("Records of times to come that are taken away", f"{plan['records']:,}"),
         ("Runs of such times, which stay", f"{plan['runs']:,}"),
-        ("Would fire next (UTC)", plan["next_fire_at"]),
+        ("Would fire next (UTC)", utc(plan["next_fire_at"])),
     ]
 
 
@@ -211,7 +217,8 @@ def edit(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
 def fires(name: str, params: Annotated[ListParams, Query()], visit: Visit = VISIT) -> Response:
     """What became of each time, newest first."""
     page = fires_page(visit.app, name, limit=params.limit, after=params.after, actor=visit.actor)
-    return visit.page("schedule_fires.html", name=name, page=page, pager=visit.pager(page))
+    zone = show_schedule(visit.app, name, actor=visit.actor)["time_zone"]
+    return visit.page("schedule_fires.html", name=name, time_zone=zone, page=page, pager=visit.pager(page))
 
 
 @pages.page(f"{ONE}/backfill", Right.OPERATE)
@@ -287,7 +294,7 @@ def _add_act(path: str, act: Act) -> None:
             facts=[
                 ("Job", shown["job"]),
                 ("When", shown["description"]),
-                ("Next fire (UTC)", shown["next_fire_at"]),
+                ("Next fire (UTC)", utc(shown["next_fire_at"])),
                 *(act.facts(visit, name) if act.facts else ()),
             ],
             warning=act.warning,
@@ -322,13 +329,16 @@ for _path, _act in ACTS.items():
 
 
 @pages.page(ONE)
-def schedule(name: str, params: Annotated[Params, Query()], visit: Visit = VISIT) -> Response:
-    """One schedule."""
+def schedule(name: str, params: Annotated[ScheduleParams, Query()], visit: Visit = VISIT) -> Response:
+    """One schedule, with its times to come: the next ones, or those from a day on."""
     shown = show_schedule(visit.app, name, actor=visit.actor)
     recorded = fires_page(visit.app, name, limit=FIRES_SHOWN, actor=visit.actor)
     try:
         times = foresee_times(visit.app, shown["cron"], shown["time_zone"], actor=visit.actor)
         coming, broken = next_fires(visit.app, name, actor=visit.actor), None
+        if params.since is not None:
+            times = _times_from(visit, shown, params.since)
+            coming = times["times"]
     except Refused as refused:
         times, coming, broken = None, [], refused
     changes = {time["fire_at"]: time["clock_change"] for time in times["times"]} if times else {}
@@ -340,10 +350,21 @@ def schedule(name: str, params: Annotated[Params, Query()], visit: Visit = VISIT
         role=right_to_run(visit.app, shown["job"]).value,
         coming=[{**one, "clock_change": changes.get(one["fire_at"])} for one in coming],
         times=times,
+        since=params.since,
         broken=broken,
         recorded=recorded,
         ahead_until=preview_rewind(visit.app, name, actor=visit.actor)["ahead_until"],
         parameters=shown_parameters(_job_of(visit, shown), shown["parameters"]),
+    )
+
+
+def _times_from(visit: Visit, shown: View, since: date) -> View:
+    """Its expression in words and its times from a day of its zone on, within its own bounds."""
+    start, end = (None if shown[one] is None else moment_of(shown[one]) for one in ("start", "end"))
+    day = bound_of(since, shown["time_zone"], field="since")
+    begin = day if start is None else max(start, day)
+    return foresee_times(
+        visit.app, shown["cron"], shown["time_zone"], start=begin, end=end, actor=visit.actor
     )
 
 
