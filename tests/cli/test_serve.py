@@ -123,6 +123,8 @@ def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worke
     served = serve()
     served.worker()
     link = served.line(lambda line: "/first-administrator?code=" in line)
+    elsewhere = served.line(lambda line: "where this does not listen" in line)
+    assert elsewhere.rstrip().endswith(f"set BATCHWRIGHT_BASE_URL={served.url}, for workers too.")
     assert "You become the first" in served.get(link.strip().removeprefix(served.url))[1]
     assert served.get("/healthz") == (HTTPStatus.OK, "ok\n")
     status, told = served.get("/api/v1/runs/JR-00000001?secret=1", X_Forwarded_For="203.0.113.7")
@@ -141,7 +143,8 @@ def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worke
 
 @pytest.mark.long
 def test_an_address_is_believed_of_a_configured_proxy_alone(serve: Serve) -> None:
-    served = serve("--no-worker", BATCHWRIGHT_PROXIES="127.0.0.1")
+    served = serve("--no-worker", BATCHWRIGHT_PROXIES="127.0.0.1", BATCHWRIGHT_BASE_URL="https://localhost")
+    assert not any("does not listen" in line for line in served.lines)
     served.get("/healthz", X_Forwarded_For="203.0.113.7")
     assert served.entry("request", path="/healthz")["address"] == "203.0.113.7"
     assert served.get("/healthz", Host="evil.example.com")[0] == HTTPStatus.BAD_REQUEST

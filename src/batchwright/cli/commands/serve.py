@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -71,6 +73,7 @@ def serve(
         where = listening.getsockname()
         name = f"[{where[0]}]" if ":" in where[0] else where[0]
         say(f"Serving {app.database.display_url} at http://{name}:{where[1]}", err=True)
+        _tell_where_links_lead(app, f"http://{name}:{where[1]}")
         _tell_of_first_administrator(app, f"http://{name}:{where[1]}")
         code = server.serve(
             app,
@@ -82,6 +85,17 @@ def serve(
         )
     say("Stopped.", err=True)
     return code
+
+
+def _tell_where_links_lead(app: Application, here: str) -> None:
+    """Behind a proxy they lead to the proxy; on the machine itself to a port that should be this one."""
+    base = urlsplit(app.settings.base_url)
+    if base.scheme == "http" and base.hostname in LOOPBACK and (base.port or 80) != urlsplit(here).port:
+        say(
+            f"Links in mails and invitations lead to {app.settings.base_url}, where this does not listen:"
+            f" set BATCHWRIGHT_BASE_URL={here}, for workers too.",
+            err=True,
+        )
 
 
 def _tell_of_first_administrator(app: Application, here: str) -> None:
