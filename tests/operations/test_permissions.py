@@ -317,6 +317,7 @@ NO_ACT = {
     "authenticate_session": "comes before the question",
     "sign_in": "comes before the question",
     "password_is_due": "comes before the question",
+    "check_has_password": "comes before the question",
     "right_over": "part of the question itself",
     "count_try": "comes before the question",
     "request_reset": "comes before the question",
