@@ -136,7 +136,7 @@ def _apply(world: World, chance: Random) -> None:
     if run["status"] == "Completed":
         assert run["totals"] == dry["totals"], f"{run_id} came to {run['totals']}, not to {dry['totals']}"
     else:
-        assert "preview does not hold" in run["error"], f"{run_id} failed: {run['error']}"
+        assert "preview no longer holds" in run["error"], f"{run_id} failed: {run['error']}"
 
 
 def _edit(world: World, chance: Random) -> None:

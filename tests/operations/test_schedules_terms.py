@@ -143,9 +143,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"ping": "https://example.com:22/"}, "ping", "leads to port 22"),
     ({"name": ""}, "name", "''"),
     ({"name": " a"}, "name", "' a'"),
-    ({"name": 'a"b'}, "name", "no name"),
-    ({"name": "a\nb"}, "name", "no name"),
-    ({"name": "a" * 256}, "name", "no name"),
+    ({"name": 'a"b'}, "name", "not a valid name"),
+    ({"name": "a\nb"}, "name", "not a valid name"),
+    ({"name": "a" * 256}, "name", "not a valid name"),
 ]
 
 
