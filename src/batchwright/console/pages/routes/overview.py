@@ -41,6 +41,7 @@ FEW: Final = 5
 """Of each kind are shown; a link leads to all."""
 FIRES: Final = 10
 SLOW_SECONDS: Final = 30
+_ENDED: Final = ["Complete", "Failed", "Aborted"]
 LOOKED_AT: Final = 50
 """Of each kind are looked at for those that nobody has seen yet."""
 
@@ -82,14 +83,14 @@ def _needs(visit: Visit, params: OverviewParams) -> dict[str, Any]:
         ),
         _told(visit, Kind.MAIL, [(one["mail_id"], mail_trouble(one), one) for one in mail]),
     ]
-    last = page_of_runs(app, limit=1, actor=actor, status=["Complete", "Failed", "Aborted"]).items
-    workers = list_workers(app, actor=actor)
     unseen = [one for some in found for one in _few(some, is_seen=False)]
+    ended = [] if unseen else page_of_runs(app, limit=1, actor=actor, status=_ENDED).items
+    workers = list_workers(app, actor=actor)
     return {
         "since": since,
         "unseen": unseen,
         "seen": [one for some in found for one in _few(some, is_seen=True)],
-        "last_run": last[0] if last else None,
+        "last_run": ended[0] if ended else None,
         "beat_at": max((worker["beat_at"] for worker in workers if worker["beat_at"]), default=None),
         "is_worker_there": any(not worker["silent"] for worker in workers),
     }
