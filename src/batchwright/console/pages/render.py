@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from batchwright.console.pages import static_files
+from batchwright.console.pages.cells import KeptRows, cell
 from batchwright.console.pages.formats import FILTERS
 from batchwright.console.prefix import prefixed
 from batchwright.operations.app import Application
@@ -75,6 +76,7 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.globals["static"] = static_files.address_of
+        self._environment.globals.update(make_cell=cell, make_kept_row=KeptRows().row)
         self._environment.filters.update(FILTERS)
         self._environment.filters["version"] = version_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -23,6 +24,13 @@ STATES: Final = ("Holding", "Queued", "Running", "Paused", "Complete", "Failed",
 IN_LOG: Final = (*ACTIVE, *ENDED)
 AT_WORK: Final = {"Holding", "Queued", *ACTIVE}
 """While a run is in one of these, the page follows it."""
+_ROW: Final = (
+    *("run_id", "type", "mode", "schedule", "status", "processed", "errored", "skipped", "total"),
+    *("customer_id", "reason", "explanation", "actor"),
+)
+QUEUE_ROW: Final = (*_ROW, "place", "why", "created_at")
+LOG_ROW: Final = (*_ROW, "periods", "started_at", "duration_seconds")
+"""What a row shows of a run: nothing else is known where it is made, for it is kept by that (`cells.KeptRows`)."""
 
 
 class RunsParams(ListParams):
@@ -66,7 +74,8 @@ def runs(params: Annotated[RunsParams, Query()], visit: Visit = VISIT) -> Respon
         params=params,
         states=STATES,
         jobs=[job["name"] for job in list_jobs(visit.app, actor=visit.actor)],
-        queue=queue,
+        queue=[_row(run, QUEUE_ROW) for run in queue],
+        log=[_row(run, LOG_ROW) for run in page.items],
         queue_is_whole=len(queue) < MOST,
         page=page,
         pager=visit.pager(page),
@@ -86,6 +95,10 @@ def error(run_id: str, visit: Visit = VISIT) -> Response:
 def reason(run_id: str, visit: Visit = VISIT) -> Response:
     """Why a run was wanted: what the reason *Other* opens."""
     return visit.page("run_reason.html", run=show_run(visit.app, run_id, actor=visit.actor))
+
+
+def _row(run: View, names: Sequence[str]) -> View:
+    return {name: run[name] for name in names}
 
 
 def count_of(run: View) -> int:
