@@ -8,6 +8,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.console.pages.routes import billing_schedules as routes
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
 from batchwright.operations.billing.billing_schedules import (
@@ -76,6 +77,23 @@ def test_by_a_day_it_is_told_in_numbers_what_moves_and_just_that_is_done(
     assert statuses(app) == ["Pending Invoice", "Pending Billing"]
     entry = next(iter(list_audit(app)))
     assert (entry["act"], entry["reason"]) == ("billing_schedule.set_status", "July's invoices")
+
+
+def test_more_than_are_summed_up_at_once_are_summed_up_where_that_is_asked_for(
+    web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit("Billing Utilities Admin")
+    monkeypatch.setattr(routes, "COUNTED", 1)
+    assert "Move 1 billing schedule" in web.get(BY_DAY).text
+    all_ready = BY_DAY.replace("2023", "2024")
+    shown = web.get(all_ready).text
+    assert "More than 1 billing schedule would move. " in words(shown)
+    assert ("Fee Amount" in shown, f'method="post" action="{STATUS}"' in shown) == (False, False)
+    link = re.search(r'href="([^"]*)">Count and sum up all', shown)
+    assert link
+    summed = web.get(html.unescape(link[1])).text
+    assert "Move 2 billing schedules" in words(summed)
+    assert f'method="post" action="{STATUS}"' in summed
 
 
 def test_what_is_ticked_moves_and_what_has_the_status_is_left_alone(

@@ -20,6 +20,7 @@ WHOLE = "the same list is there whole"
 ON_THE_MACHINE = "needs the machine that it is about"
 TOLD = "for what stands on top of each page; programs read the figures of /metrics"
 IN_PYTHON = "a call of Python programs; over HTTP it is POST /runs"
+MANY = "for a page, which is read at once; who waits for the sums of all gets them"
 
 WITHOUT_API = {
     "own_sign_in_link": ON_THE_MACHINE,
@@ -78,6 +79,7 @@ WITHOUT_API = {
     "show_selection": "for a page that asks before an act; POST /selections tells the same",
     "sum_usage_inputs": "for a page's list; POST /selections tells the same",
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
+    "many_billing_schedules_move": MANY,
 }
 WITHOUT_COMMAND = {
     "service_troubles": TOLD,
@@ -130,6 +132,7 @@ WITHOUT_COMMAND = {
     "preview_rewind": "for a page that asks before an act; the command lists times: list_fires",
     "show_selection": "a command selects and acts at once",
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
+    "many_billing_schedules_move": MANY,
 }
 WITHOUT_PAGE = {
     "own_sign_in_link": ON_THE_MACHINE,

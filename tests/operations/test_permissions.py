@@ -57,6 +57,7 @@ from batchwright.operations.billing.asset_line_items import (
 from batchwright.operations.billing.billing_schedules import (
     billing_schedules_page,
     list_billing_schedules,
+    many_billing_schedules_move,
     preview_billing_schedule_status,
     set_billing_schedule_status,
     show_billing_schedule,
@@ -255,6 +256,7 @@ NEEDED = {
     },
     Right.BILLING: {
         "set_billing_schedule_status",
+        "many_billing_schedules_move",
         "preview_billing_schedule_status",
         "import_paths",
         "import_uploads",
@@ -480,6 +482,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "delete_usage_inputs": lambda: delete_usage_inputs(app, ids, actor=actor),
         "edit_usage_input": lambda: edit_usage_input(app, "x", actor=actor),
         "reset_usage_inputs": lambda: reset_usage_inputs(app, actor=actor),
+        "many_billing_schedules_move": lambda: many_billing_schedules_move(app, "x", "x", actor=actor),
         "preview_billing_schedule_status": lambda: preview_billing_schedule_status(
             app, ids, "x", actor=actor
         ),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from batchwright.billing.records.pages import chunks, update_as_seen
 from batchwright.billing.tables import asset_line_item, billing_schedule, usage_schedule
 from batchwright.engine.store.pages import Listing
+from batchwright.engine.store.scopes import halves, whole
 
 PENDING_BILLING: Final = "Pending Billing"
 PENDING_INVOICE: Final = "Pending Invoice"
@@ -22,6 +23,15 @@ LIVE: Final[ColumnElement[bool]] = billing_schedule.c.status != SUPERSEDED
 
 A superseded schedule was replaced by an amendment; it keeps its own figures as history.
 """
+
+
+class Group(NamedTuple):
+    """Billing schedules of one status and currency: how many, and what their fees sum to."""
+
+    status: str
+    currency: str | None
+    number: int
+    fee_amount: int
 
 
 _IN_ORDER = (billing_schedule.c.asset_key, billing_schedule.c.period_start_date, billing_schedule.c.id)
@@ -92,6 +102,24 @@ def billing_where(connection: Connection, *conditions: ColumnElement[bool]) -> l
     """The billing schedules that meet the conditions, in order of key."""
     statement = _billing().where(*conditions).order_by(billing_schedule.c.id)
     return list(connection.execute(statement).mappings())
+
+
+def are_more(connection: Connection, at_most: int, *conditions: ColumnElement[bool]) -> bool:
+    """Whether more billing schedules than that meet the conditions; counted no further."""
+    beyond = select(billing_schedule.c.id).where(*conditions).offset(at_most).limit(1)
+    return connection.execute(beyond).first() is not None
+
+
+def groups_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Group]:
+    """The billing schedules that meet the conditions, by status and currency."""
+    kind = (billing_schedule.c.status, asset_line_item.c.currency)
+    on = asset_line_item.c.id == billing_schedule.c.asset_key
+    counted = select(*kind, func.count(), *halves(billing_schedule.c.fee_amount))
+    grouped = counted.join_from(billing_schedule, asset_line_item, on).where(*conditions).group_by(*kind)
+    return [
+        Group(status, currency, number, whole(*fees) or 0)
+        for status, currency, number, *fees in connection.execute(grouped)
+    ]
 
 
 def set_status(connection: Connection, seen: Iterable[RowMapping], status: str) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import ColumnElement, Connection, RowMapping
 
 from batchwright.billing.importing import cells
 from batchwright.billing.records import assets, billing_schedules
@@ -18,6 +18,7 @@ from batchwright.billing.records.billing_schedules import (
     PENDING_BILLING,
     PENDING_INVOICE,
     SUPERSEDED,
+    Group,
     walk_billing,
 )
 from batchwright.billing.records.charges import customers
@@ -53,6 +54,8 @@ STATUSES: Final[Mapping[str, str]] = {
 
 ALL_STATUSES: Final = (*STATUSES.values(), SUPERSEDED)
 ACT: Final = "billing_schedule.set_status"
+COUNTED: Final = 10_000
+"""Billing schedules whose status would change that a page sums up unasked."""
 
 MOVES: Final[Mapping[tuple[str, str], str]] = {
     (PENDING_BILLING, PENDING_INVOICE): "an invoice is being made of it",
@@ -141,7 +144,19 @@ def preview_billing_schedule_status(
     permit(app, actor, Right.BILLING, ACT)
     chosen = _Chosen.read(ids, status, ready_by)
     with app.database.read() as connection:
-        return chosen.plan(chosen.rows(connection))
+        if chosen.ready_by is None:
+            return chosen.plan(chosen.rows(connection))
+        return chosen.plan_of(billing_schedules.groups_where(connection, *chosen.ready))
+
+
+def many_billing_schedules_move(
+    app: Application, status: str, ready_by: str, *, at_most: int = COUNTED, actor: Actor | None = None
+) -> bool:
+    """Whether more than `at_most` billing schedules would move by that day: to sum them up takes a moment."""
+    permit(app, actor, Right.BILLING, ACT)
+    chosen = _Chosen.read(None, status, ready_by)
+    with app.database.read() as connection:
+        return billing_schedules.are_more(connection, at_most, *chosen.ready)
 
 
 def set_billing_schedule_status(
@@ -261,12 +276,17 @@ class _Chosen:
             )
         return cls(target, (), read_field(cells.day, ready_by, field="ready_by"))
 
+    @property
+    def ready(self) -> tuple[ColumnElement[bool], ...]:
+        """The conditions of those that are ready by the day, and not as far yet."""
+        assert self.ready_by is not None
+        before = [before for before, after in MOVES if after == self.target]
+        return billing_schedules.has_status(*before), billing_schedules.ready_by(self.ready_by)
+
     def rows(self, connection: Connection) -> list[RowMapping]:
         """The schedules as they are. Refuses ids that nobody has."""
         if self.ready_by is not None:
-            before = [before for before, after in MOVES if after == self.target]
-            ready = billing_schedules.ready_by(self.ready_by)
-            return billing_schedules.billing_where(connection, billing_schedules.has_status(*before), ready)
+            return billing_schedules.billing_where(connection, *self.ready)
         found = billing_schedules.billing_by_ids(connection, self.ids)
         check_known(NOUN, self.ids, found, field="billing_schedule_ids")
         return [found[an_id] for an_id in self.ids]
@@ -275,15 +295,21 @@ class _Chosen:
         """What becomes of these schedules, in numbers. Refuses moves that nobody may make."""
         movable = [row for row in rows if row["status"] != self.target]
         _refuse_forbidden(movable, self.target)
-        fees = Counter[str]()
-        for row in movable:
-            if row["currency"] is not None:  # else its amount is zero
-                fees[row["currency"]] += row["fee_amount"]
+        each = (Group(row["status"], row["currency"], 1, row["fee_amount"]) for row in movable)
+        return self.plan_of(each, untouched=len(rows) - len(movable))
+
+    def plan_of(self, groups: Iterable[Group], untouched: int = 0) -> View:
+        """The same of those that move."""
+        by_status, fees = Counter[str](), Counter[str]()
+        for group in groups:
+            by_status[group.status] += group.number
+            if group.currency is not None:  # else its amount is zero
+                fees[group.currency] += group.fee_amount
         return {
             "status": self.target,
-            "moving": len(movable),
-            "untouched": len(rows) - len(movable),
-            "by_status": dict(Counter(row["status"] for row in movable)),
+            "moving": by_status.total(),
+            "untouched": untouched,
+            "by_status": dict(sorted(by_status.items())),
             "fee_amounts": {currency: views.money(fees[currency], currency) for currency in sorted(fees)},
         }
 

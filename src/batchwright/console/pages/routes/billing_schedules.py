@@ -24,8 +24,10 @@ from batchwright.engine.errors import Changed, Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.billing_schedules import (
     ALL_STATUSES,
+    COUNTED,
     STATUSES,
     billing_schedules_page,
+    many_billing_schedules_move,
     preview_billing_schedule_status,
     set_billing_schedule_status,
 )
@@ -57,10 +59,13 @@ class SchedulesParams(ListParams):
 
 
 class StatusParams(Params):
-    """Which status for which billing schedules: those that are named, or all that are ready for invoice by a day."""
+    """Which status for which billing schedules: those that are named, or all that are ready for invoice by a day;
+    ``sums`` has all of these summed up, however many.
+    """
 
     status: str | None = None
     ready_by: str | None = None
+    sums: bool = False
     billing_schedule_id: list[str] = Field(default_factory=list)
 
 
@@ -93,6 +98,10 @@ def ask_for_status(params: Annotated[StatusParams, Query()], visit: Visit = VISI
     if params.status is None or not (ids or params.ready_by):
         return _asking(visit, params.status, params.ready_by, ids)
     try:
+        if params.ready_by and not (ids or params.sums):
+            day, actor = params.ready_by, visit.actor
+            if many_billing_schedules_move(visit.app, params.status, day, at_most=COUNTED, actor=actor):
+                return _asking(visit, params.status, params.ready_by, ids, sums_link=visit.link(sums="true"))
         plan = _plan(visit, params.status, params.ready_by, ids)
     except Refused as refused:
         return _asking(visit, params.status, params.ready_by, ids, refused=refused)
@@ -141,6 +150,7 @@ def _asking(
     plan: View | None = None,
     refused: Refused | None = None,
     reason: str | None = None,
+    sums_link: str | None = None,
 ) -> Response:
     return visit.page(
         "billing_schedule_status.html",
@@ -153,4 +163,6 @@ def _asking(
         expected=None if plan is None else version_of(plan),
         refused=refused,
         reason=reason,
+        sums_link=sums_link,
+        counted=COUNTED,
     )
