@@ -14,6 +14,7 @@ from batchwright.console.pages import banners
 from batchwright.console.pages.charts import MOST, chart_of
 from batchwright.console.pages.routes import overview
 from batchwright.engine.schedule import ScheduleRequest
+from batchwright.operations import acknowledging
 from batchwright.operations.acknowledging import acknowledge
 from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import forecast
@@ -109,6 +110,29 @@ def test_those_that_nobody_has_seen_come_before_newer_ones_that_somebody_has(
     assert len(shown) == 1
     acknowledge(app, "run", shown[0], actor=ACTOR)
     assert set(re.findall(r'id="needs-run-([^"]*)"', web.get("/").text)) == set(ids)
+
+
+def test_what_is_not_shown_of_what_needs_somebody_is_counted(
+    app: Application, web: TestClient, visit: Visit, company: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "FEW", 1)
+    monkeypatch.setattr(acknowledging, "LOOKED_AT", 2)
+    ids = [submit_run(app, "usage-rating", {}, actor=ACTOR).run_id for _ in range(4)]
+    for run_id in ids:
+        abort_run(app, run_id, actor=ACTOR, mail=False)
+    visit("viewer")
+    told = "1 more failed or aborted run; 2 older failed or aborted runs, seen or not."
+    assert f"Not shown: {told}" in web.get("/").text
+    for run_id in ids[2:]:
+        acknowledge(app, "run", run_id, actor=ACTOR)
+    page = web.get("/").text
+    assert "Not shown: 2 older failed or aborted runs, seen or not." in page
+    assert ("2 things that were seen" in page, "At most 1 of each kind are shown" in page) == (True, True)
+    for run_id in ids[:2]:
+        change = f"UPDATE run SET created_at = '2020-01-01T00:00:00.000000Z' WHERE run_id = '{run_id}'"
+        with app.database.write() as connection:
+            connection.execute(text(change))
+    assert "Not shown" not in web.get("/").text
 
 
 def test_what_waits_says_why_and_the_next_fires_stand_by_two_clocks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from sqlalchemy import text
 from batchwright.engine.errors import Changed, Conflict, NotFound, Refused
 from batchwright.engine.schedule import NotRunCause, ScheduleRequest
 from batchwright.engine.store import schedules as schedule_store
-from batchwright.operations.acknowledging import acknowledge, read_acknowledgements, show_trouble
+from batchwright.operations import acknowledging
+from batchwright.operations.acknowledging import acknowledge, show_trouble, what_needs_somebody
 from batchwright.operations.app import Application
 from batchwright.operations.mail import list_mail
 from batchwright.operations.runs.controls import abort_run
@@ -61,11 +63,10 @@ def test_a_run_is_acknowledged_with_a_note_and_again_in_place_of_that(
 def test_it_does_not_count_once_something_new_has_happened(app: Application, aborted: str) -> None:
     version = show_trouble(app, "run", aborted)["version"]
     acknowledge(app, "run", aborted, actor=ACTOR)
-    assert read_acknowledgements(app, "run", {aborted: version}).keys() == {aborted}
+    assert show_trouble(app, "run", aborted)["acknowledged"]
     change(app, "UPDATE run SET error = 'another'")
     shown = show_trouble(app, "run", aborted)
     assert (shown["version"] != version, shown["acknowledged"]) == (True, None)
-    assert read_acknowledgements(app, "run", {aborted: shown["version"]}) == {}
     with pytest.raises(Changed):
         acknowledge(app, "run", aborted, seen=[version], actor=ACTOR)
 
@@ -98,6 +99,45 @@ def test_what_needs_nobody_is_not_acknowledged(app: Application) -> None:
     with pytest.raises(Refused) as refused:
         acknowledge(app, "asset", "x", actor=ACTOR)
     assert refused.value.field == "kind"
+
+
+@pytest.mark.on_both
+def test_what_needs_somebody_is_told_in_groups_the_newest_first_and_what_is_beyond_is_counted(
+    app: Application, aborted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledging, "LOOKED_AT", 2)
+    others = [
+        submit_run(app, "usage-rating", {}, actor=ACTOR, notify=["joe@example.com"]).run_id for _ in "12"
+    ]
+    for run_id in others:
+        abort_run(app, run_id, actor=ACTOR)
+    erred = submit_run(app, "usage-rating", {}, actor=ACTOR).run_id
+    change(app, f"UPDATE run SET state = 'Completed', errored = 3 WHERE run_id = '{erred}'")
+    change(app, "UPDATE mail SET status = 'failed'")
+    acknowledge(app, "run", others[1], note="Mine", actor=ACTOR)
+    found = what_needs_somebody(app, NOW, actor=ACTOR)
+    assert {name: group["number"] for name, group in found.items() if name != "quiet"} == {
+        "failed": 3,
+        "erred": 1,
+        "schedules": 0,
+        "mails": len(list_mail(app)),
+    }
+    assert [one["subject"] for one in found["failed"]["items"]] == others[::-1]
+    assert [one["seen"] and one["seen"]["note"] for one in found["failed"]["items"]] == ["Mine", None]
+    assert [one["of"]["errored"] for one in found["erred"]["items"]] == [3]
+    assert len(found["mails"]["items"]) == 2
+    assert found["quiet"] is None
+    monkeypatch.setattr(acknowledging, "COUNTED", 1)
+    assert what_needs_somebody(app, NOW, actor=ACTOR)["failed"]["number"] == 2
+    later = what_needs_somebody(app, NOW + timedelta(seconds=1), actor=ACTOR)
+    assert (later["failed"], later["erred"]) == ({"number": 0, "items": []},) * 2
+
+
+@pytest.mark.on_both
+def test_where_nothing_is_left_to_look_at_the_last_run_is_told(app: Application, aborted: str) -> None:
+    acknowledge(app, "run", aborted, actor=ACTOR)
+    quiet = what_needs_somebody(app, NOW, actor=ACTOR)["quiet"]
+    assert (quiet["last_run"]["run_id"], quiet["beat_at"]) == (aborted, None)
 
 
 @pytest.mark.parametrize("note", ["x" * 501, "a\0", "\ud800"])

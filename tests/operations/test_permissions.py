@@ -45,7 +45,7 @@ from batchwright.operations.access.users import (
     show_user,
     users_page,
 )
-from batchwright.operations.acknowledging import acknowledge, read_acknowledgements, show_trouble
+from batchwright.operations.acknowledging import acknowledge, show_trouble, what_needs_somebody
 from batchwright.operations.actor import Door
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
@@ -201,7 +201,7 @@ NEEDED = {
         "backfill_window",
         "preview_rewind",
         "show_trouble",
-        "read_acknowledgements",
+        "what_needs_somebody",
         "read_hold",
         "show_schedule",
         "what_is_asked",
@@ -329,6 +329,7 @@ NO_ACT = {
     "reset_password": "asks for the code of a link",
     "record_account_mail": "part of acts, which ask",
     "existing_run": "part of acts, which ask",
+    "all_with_last": "part of looks at schedules, which ask",
     "has_users": "for who cannot be asked anything: there is not a user",
     "first_administrator_code": "for who starts the service, where there is not a user",
     "first_administrator_is_possible": "asks for the code of a link",
@@ -433,7 +434,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "backfill_window": lambda: backfill_window(app, "x", NOW, NOW, actor=actor),
         "read_hold": lambda: read_hold(app, actor=actor),
         "show_trouble": lambda: show_trouble(app, "run", "x", actor=actor),
-        "read_acknowledgements": lambda: read_acknowledgements(app, "run", {"x": "x"}, actor=actor),
+        "what_needs_somebody": lambda: what_needs_somebody(app, app.clock.now(), actor=actor),
         "acknowledge": lambda: acknowledge(app, "run", "x", actor=actor),
         "preview_rewind": lambda: preview_rewind(app, "x", actor=actor),
         "show_schedule": lambda: show_schedule(app, "x", actor=actor),

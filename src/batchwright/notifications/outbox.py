@@ -415,12 +415,15 @@ NOT_SENT = ("waiting", "failed", "no_recipient")
 
 def backlog(connection: Connection) -> tuple[dict[str, int], datetime | None]:
     """How many mails there are in each status but sent, 10,000 at most, and since when the first waiting is due."""
-    numbers = {}
-    for status in NOT_SENT:
-        some = select(mail.c.id).where(mail.c.status == status).limit(MOST_COUNTED).subquery()
-        numbers[status] = int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+    numbers = {status: count(connection, status, MOST_COUNTED) for status in NOT_SENT}
     due = select(func.min(mail.c.next_attempt_at)).where(mail.c.status == "waiting")
     return numbers, connection.execute(due).scalar()
+
+
+def count(connection: Connection, status: str, at_most: int) -> int:
+    """How many mails there are in that status; counted no further than so many."""
+    some = select(mail.c.id).where(mail.c.status == status).limit(at_most).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def stuck(connection: Connection, since: datetime) -> int:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, select, tuple_
 
 from batchwright.engine.store.upsert import insert_into
 from batchwright.operations.tables import acknowledgement
 
 
-def acknowledgements(connection: Connection, kind: str, subjects: Collection[str]) -> dict[str, RowMapping]:
-    """Those of these subjects of a kind, by subject."""
-    statement = select(acknowledgement).where(
-        acknowledgement.c.kind == kind, acknowledgement.c.subject.in_(subjects)
-    )
-    return {row["subject"]: row for row in connection.execute(statement).mappings()}
+def acknowledgements(
+    connection: Connection, of: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], RowMapping]:
+    """Those of these kinds and subjects, by both."""
+    theirs = tuple_(acknowledgement.c.kind, acknowledgement.c.subject)
+    rows = connection.execute(select(acknowledgement).where(theirs.in_(of))).mappings()
+    return {(row["kind"], row["subject"]): row for row in rows}
 
 
 def put_acknowledgement(connection: Connection, values: Mapping[str, Any]) -> None:

@@ -14,14 +14,19 @@ from batchwright.engine.schedule import Hold, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import StoredFire
-from batchwright.operations import user_store
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.paging import PAGE, Page, check_page
 from batchwright.operations.schedules.cron import CLOCK_CHANGES, bound_of, read_expression
-from batchwright.operations.schedules.schedules import NEXT, description_of, troubles_of, view_of
+from batchwright.operations.schedules.schedules import (
+    NEXT,
+    all_with_last,
+    description_of,
+    troubles_of,
+    view_of,
+)
 from batchwright.operations.views import View, instant
 
 STATES = ("active", "held", "paused")
@@ -62,9 +67,9 @@ def look_at_schedules(
         check_one_of(wanted.state, STATES, field="state")
     with app.database.read() as connection:
         now, hold = app.clock.now(), store.read_hold(connection)
-        schedules = [one for one in store.all_schedules(connection) if _is_wanted(one, hold, wanted)]
-        fired, last = store.last_started(connection), store.last_fires(connection)
-        disabled = user_store.disabled_users(connection, {schedule.owner for schedule in schedules})
+        every, last, disabled = all_with_last(app, connection)
+        schedules = [one for one in every if _is_wanted(one, hold, wanted)]
+        fired = store.last_started(connection)
         shown = [(schedule, view_of(schedule, hold, fired.get(schedule.id), now)) for schedule in schedules]
         if wanted.by == "next":
             shown.sort(key=lambda pair: pair[1]["next_fire_at"] or _FAR)

@@ -401,12 +401,25 @@ def list_troubles(app: Application, *, actor: Actor | None = None) -> dict[str, 
     """By name of schedule, why it does not do what it should; those that do are left out."""
     permit(app, actor, Right.LOOK, "schedule.list")
     with app.database.read() as connection:
-        now = app.clock.now()
+        schedules, last, disabled = all_with_last(app, connection)
+    now = app.clock.now()
+    found = {one.name: "; ".join(troubles_of(one, last.get(one.id), disabled, now)) for one in schedules}
+    return {name: text for name, text in found.items() if text}
+
+
+def all_with_last(
+    app: Application, connection: Connection
+) -> tuple[list[Schedule], dict[int, StoredFire], Sequence[str]]:
+    """All schedules, by key the record of each that reaches furthest, and their owners who are disabled; read once for
+    all of a page.
+    """
+
+    def read() -> tuple[list[Schedule], dict[int, StoredFire], Sequence[str]]:
         schedules = store.all_schedules(connection)
         disabled = user_store.disabled_users(connection, {schedule.owner for schedule in schedules})
-        last = store.last_fires(connection)
-        found = {one.name: "; ".join(troubles_of(one, last.get(one.id), disabled, now)) for one in schedules}
-    return {name: text for name, text in found.items() if text}
+        return schedules, store.last_fires(connection), disabled
+
+    return app.database.once("schedules with their last times", read)
 
 
 def troubles_of(

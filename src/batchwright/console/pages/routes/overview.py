@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -18,32 +16,26 @@ from batchwright.console.pages.run_figures import figures_of
 from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.run import ACTIVE
-from batchwright.operations.acknowledging import (
-    Kind,
-    mail_trouble,
-    read_acknowledgements,
-    run_trouble,
-    schedule_trouble,
-)
+from batchwright.operations.acknowledging import COUNTED, LOOKED_AT, what_needs_somebody
 from batchwright.operations.billing.forecast import Forecast, look_at_forecast
-from batchwright.operations.mail import mail_page
 from batchwright.operations.runs.looking import page_of_runs
 from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.waiting import list_waiting
 from batchwright.operations.schedules.looking import ScheduleFilter, look_at_schedules
-from batchwright.operations.schedules.schedules import list_troubles
-from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
-from batchwright.operations.workers import list_workers
 
 pages = Pages()
 FEW: Final = 5
 """Of each kind are shown; a link leads to all."""
 FIRES: Final = 10
 SLOW_SECONDS: Final = 30
-_ENDED: Final = ["Complete", "Failed", "Aborted"]
-LOOKED_AT: Final = 50
-"""Of each kind are looked at for those that nobody has seen yet."""
+GROUPS: Final = {
+    "failed": ("failed or aborted run", "failed or aborted runs"),
+    "erred": ("run with errors", "runs with errors"),
+    "schedules": ("schedule", "schedules"),
+    "mails": ("mail not sent", "mails not sent"),
+}
+"""What needs somebody, in this order; one of it, and several."""
 
 
 class OverviewParams(Params):
@@ -67,48 +59,32 @@ def overview(params: Annotated[OverviewParams, Query()], visit: Visit = VISIT) -
 def _needs(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """What ended badly since yesterday began, and what does not do what it should: unseen first."""
     since = _yesterday(visit)
-    app, actor = visit.app, visit.actor
-    log = partial(page_of_runs, app, limit=LOOKED_AT, actor=actor, since=since)
-    runs = log(status=["Failed", "Aborted"]).items, log(status="Complete", errors=True).items
-    mail = mail_page(app, "failed", limit=LOOKED_AT, actor=actor).items
-    found = [
-        *(_told(visit, Kind.RUN, [(run["run_id"], run_trouble(run), run) for run in some]) for some in runs),
-        _told(
-            visit,
-            Kind.SCHEDULE,
-            [
-                (name, schedule_trouble(why), {"name": name, "why": why})
-                for name, why in list_troubles(app, actor=actor).items()
-            ],
-        ),
-        _told(visit, Kind.MAIL, [(one["mail_id"], mail_trouble(one), one) for one in mail]),
-    ]
-    unseen = [one for some in found for one in _few(some, is_seen=False)]
-    ended = [] if unseen else page_of_runs(app, limit=1, actor=actor, status=_ENDED).items
-    workers = list_workers(app, actor=actor)
+    found = what_needs_somebody(visit.app, since, actor=visit.actor)
+    unseen: list[View] = []
+    seen: list[View] = []
+    left, number_seen = [], 0
+    for name, words in GROUPS.items():
+        items = found[name]["items"]
+        # Schedules in trouble are shown whole: no other page lists them by themselves.
+        few = len(items) if name == "schedules" else FEW
+        new, old = ([one for one in items if bool(one["seen"]) is is_seen] for is_seen in (False, True))
+        unseen, seen, number_seen = unseen + new[:few], seen + old[:few], number_seen + len(old)
+        left += _left_out(words, len(new[few:]), found[name]["number"] - len(items))
     return {
         "since": since,
         "unseen": unseen,
-        "seen": [one for some in found for one in _few(some, is_seen=True)],
-        "last_run": ended[0] if ended else None,
-        "beat_at": max((worker["beat_at"] for worker in workers if worker["beat_at"]), default=None),
-        "is_worker_there": any(not worker["silent"] for worker in workers),
+        "seen": seen,
+        "number_seen": number_seen,
+        "left_out": left,
+        "quiet": found["quiet"],
     }
 
 
-def _told(visit: Visit, kind: Kind, found: Sequence[tuple[str, View | None, View]]) -> list[View]:
-    """Each with who has seen it: `kind, subject, of, seen`."""
-    versions = {subject: version_of(trouble) for subject, trouble, _ in found}
-    seen = read_acknowledgements(visit.app, kind, versions, actor=visit.actor)
-    return [
-        {"kind": kind, "subject": subject, "of": of, "seen": seen.get(subject)} for subject, _, of in found
-    ]
-
-
-def _few(found: Sequence[View], *, is_seen: bool) -> list[View]:
-    wanted = [one for one in found if (one["seen"] is not None) == is_seen]
-    # Schedules in trouble are shown whole: no other page lists them by themselves.
-    return wanted if found and found[0]["kind"] is Kind.SCHEDULE else wanted[:FEW]
+def _left_out(words: tuple[str, str], unseen: int, older: int) -> list[str]:
+    """In words how many of a group are not shown: unseen ones, and older ones, which are not looked at."""
+    many = f"more than {COUNTED - LOOKED_AT:,}" if older > COUNTED - LOOKED_AT else f"{older:,}"
+    told = [f"{unseen:,} more {words[unseen > 1]}"] if unseen else []
+    return [*told, f"{many} older {words[older > 1]}, seen or not"] if older else told
 
 
 def _now(visit: Visit, params: OverviewParams) -> dict[str, Any]:
