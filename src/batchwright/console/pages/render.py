@@ -31,31 +31,42 @@ _TICKING: Final = re.compile(r"(data-ticks=)\"\d+\">[^<]*")
 _REGION: Final = re.compile(r"region_[a-z_]{1,40}")
 
 NAVIGATION: Final = (
-    ("/", "Overview", "gauge"),
-    ("/runs", "Runs", "list"),
-    ("/usage-inputs", "Usage inputs", "meter"),
-    ("/asset-line-items", "Assets", "box"),
-    ("/billing-schedules", "Billing schedules", "paper"),
-    ("/forecast", "Forecast", "chart"),
-    ("/billing-utilities", "Billing utilities", "wrench"),
-    ("/schedules", "Schedules", "clock"),
-    ("/jobs", "Jobs", "play"),
-    ("/mail", "Mail", "mail"),
-    ("/imports", "Imports", "upload"),
-    ("/users", "Users", "people"),
-    ("/audit", "Audit", "shield"),
+    ("", (("/", "Overview", "gauge"),)),
+    (
+        "Operations",
+        (
+            ("/runs", "Runs", "list"),
+            ("/jobs", "Jobs", "play"),
+            ("/schedules", "Schedules", "clock"),
+            ("/mail", "Mail", "mail"),
+            ("/workers", "Workers", "worker"),
+        ),
+    ),
+    (
+        "Billing",
+        (
+            ("/usage-inputs", "Usage inputs", "meter"),
+            ("/asset-line-items", "Assets", "box"),
+            ("/billing-schedules", "Billing schedules", "calendar"),
+            ("/forecast", "Forecast", "chart"),
+            ("/billing-utilities", "Billing utilities", "wrench"),
+        ),
+    ),
+    (
+        "Reference data",
+        (
+            ("/customers", "Customers", "person"),
+            ("/accounts", "Accounts", "card"),
+            ("/contracts", "Contracts", "paper"),
+            ("/price-books", "Price books", "book"),
+            ("/prices", "Prices", "tag"),
+            ("/custom-line-items", "Custom line items", "plus"),
+            ("/imports", "Imports", "upload"),
+        ),
+    ),
+    ("Administration", (("/users", "Users", "people"), ("/audit", "Audit", "shield"))),
 )
-"""Address, name and icon of what the frame leads to, as far as there is a page."""
-LOOK_UP: Final = (
-    ("/customers", "Customers", "person"),
-    ("/accounts", "Accounts", "person"),
-    ("/contracts", "Contracts", "paper"),
-    ("/price-books", "Price books", "tag"),
-    ("/prices", "Prices", "tag"),
-    ("/custom-line-items", "Custom line items", "list"),
-    ("/workers", "Workers", "gauge"),
-)
-"""The same of what one only looks at; a group after the others."""
+"""What the frame leads to, in groups: address, name and icon of each page."""
 NEEDS: Final = {"/imports": "Billing Utilities Admin", "/users": "administrator", "/audit": "administrator"}
 """The role without which it does not lead there."""
 
@@ -66,7 +77,6 @@ class Renderer:
     def __init__(self, app: Application, paths: Collection[str]) -> None:
         self._app = app
         self._paths = frozenset(paths)
-        self._navigation = [entry for entry in NAVIGATION if entry[0] in paths]
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -111,8 +121,7 @@ class Renderer:
             "colour": settings.colour,
             "zone": zone_of(request),
             "now": self._app.clock.now(),
-            "navigation": self._navigation,
-            "look_up": LOOK_UP,
+            "navigation": NAVIGATION,
             "roles_of_pages": NEEDS,
             "has": self._paths.__contains__,
             "visit": None,
