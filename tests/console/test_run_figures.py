@@ -60,7 +60,7 @@ def test_the_strip_has_a_cell_for_each_part_as_wide_as_its_scopes_and_says_what_
     cells = strip_of(
         [
             {**part, "first_scope": 0, "last_scope": 1, "done": 2, "ok": 10},
-            {**part, "first_scope": 2, "last_scope": 2, "done": 1, "errored": 2, "ok": 8},
+            {**part, "first_record": 11, "first_scope": 2, "last_scope": 2, "done": 1, "errored": 2, "ok": 8},
             {**part, "first_scope": 3, "last_scope": 3},
         ]
     )
@@ -69,5 +69,6 @@ def test_the_strip_has_a_cell_for_each_part_as_wide_as_its_scopes_and_says_what_
         (WIDTH / 2, "errors"),
         (WIDTH * 3 / 4, "waiting"),
     ]
-    assert cells[1].title == "Records 1 to 10: 2 errors"
+    assert cells[1].title == "Records 11 to 20: 2 errors"
+    assert cells[1].first_record == 11
     assert strip_of([]) == []

@@ -10,7 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from batchwright.billing import sample
 from batchwright.operations.app import Application
+from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import show_run
@@ -188,3 +190,20 @@ def test_keys_lead_to_search_rows_and_the_sheet_of_keys(open_page: Open, runs: d
     page.keyboard.type(runs["done"])
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/runs/{runs['done']}")
+
+
+def test_a_strip_is_one_stop_of_the_tab_key_and_its_parts_lead_to_their_outcomes(
+    app: Application, open_page: Open
+) -> None:
+    import_paths(app, [sample.folder()], actor=ACTOR)
+    run = submit_run(app, JOB, {}, actor=ACTOR, scope_size=4)
+    drive_submitted(app, run, mail=False)
+    page = open_page(f"/runs/{run.run_id}")
+    parts = page.locator(".strip a")
+    expect(page.locator(".strip a[tabindex='0']")).to_have_count(1)
+    parts.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(parts.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/outcomes\?first_record=\d+$"))
+    expect(page.locator("#main .id").first).to_be_visible()

@@ -21,12 +21,13 @@ LEAST_STILL: Final = 20.0
 
 
 class Cell(NamedTuple):
-    """A cell of the strip, in its own units; ``kind`` is done, part, errors or waiting."""
+    """A cell of the strip, in its own units; ``kind`` is done, part, errors or waiting, ``first_record`` a number."""
 
     x: float
     width: float
     kind: str
     title: str
+    first_record: int
 
 
 def done_of(run: View) -> int:
@@ -92,4 +93,5 @@ def _cell(one: View, first: int, scopes: int) -> Cell:
         round(max(number * WIDTH / scopes - 0.6, 0.5), 2),
         kind,
         f"Records {one['first_record']:,} to {last:,}: {said}",
+        one["first_record"],
     )

@@ -23,7 +23,7 @@
   };
 
   // -- Morphing: what is the same stays the same element, so that focus, selection and typing stay.
-  const KEPT = new Set(["open", "value", "checked"]);
+  const KEPT = new Set(["open", "value", "checked", "tabindex"]);
   const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
   const morph = (old, fresh) => {
     if (old.nodeType !== 1) {
@@ -210,7 +210,7 @@
   const off = () => /(^|; )keys=off/.test(document.cookie);
   const element = (name, text, attributes = {}) => { const made = document.createElement(name); made.textContent = text; for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value); return made; };
   const sheet = () => {
-    const card = element("div", "", { class: "card" }), list = element("dl", "", { class: "facts" });
+    const card = element("div", "", { class: "card" }), list = element("dl", "", { class: "keys" });
     for (const [key, what] of KEYS) { const pair = element("div", ""), term = element("dt", ""); term.append(element("kbd", key)); pair.append(term, element("dd", what)); list.append(pair); }
     const box = element("input", "", { type: "checkbox", id: "keys-on" }), line = element("div", "", { class: "field check" });
     box.checked = !off();
@@ -246,9 +246,20 @@
     if (key === "?") sheet();
   });
 
+  // The parts of a strip are one stop of the tab key; the arrows go on from there.
+  document.addEventListener("keydown", (event) => {
+    const part = event.target.closest(".strip a"), parts = part ? $$("a", part.parentNode) : [], at = parts.indexOf(part);
+    const next = parts[{ ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: parts.length - 1 }[event.key]];
+    if (!next) return;
+    event.preventDefault();
+    for (const one of parts) one.setAttribute("tabindex", one === next ? 0 : -1);
+    next.focus();
+  });
+
   ready(document);
   for (const button of $$("[data-keys-sheet]")) button.hidden = false;
   for (const region of $$("[data-live]")) follow(region);
+  if (innerWidth < 600) for (const one of $$(".filter[open]:not(:has(.wrong))")) one.open = false;  // on a phone what is found comes first
   $("#refused")?.focus();
   const here = new URL(location.href);
   if (here.searchParams.has("done")) { here.searchParams.delete("done"); history.replaceState(null, "", here); }
