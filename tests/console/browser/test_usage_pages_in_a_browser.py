@@ -79,6 +79,15 @@ def test_axe_finds_nothing_and_nothing_is_cut_on_a_phone_or_with_large_text(
             assert cut(page) == [], (path, width, size)
 
 
+def test_a_phone_shows_of_an_input_in_the_list_what_it_is_its_day_its_amounts_and_its_status(
+    open_page: Open, seed: None
+) -> None:
+    cells = open_page("/usage-inputs", width=375).locator(".rows tbody tr").first.locator("td:visible")
+    heads = set(cells.evaluate_all("cells => cells.map(cell => cell.dataset.head)"))
+    assert {"Input id", "Usage Date", "Status"} <= heads
+    assert heads <= {"", "Input id", "Usage Date", "Status", "Rated Amount", "(Draft) Rated Amount"}
+
+
 def test_another_filter_clears_what_is_ticked_and_the_page_says_so(open_page: Open, seed: None) -> None:
     page = open_page("/usage-inputs")
     sentence = page.get_by_text("what was ticked before is not selected any more")
