@@ -66,7 +66,7 @@ def test_the_list_shows_who_can_be_recalculated_and_apart_from_it_who_cannot_and
     assert HOSTILE not in listed + others
     page = web.get(DIALOG, params={"customer_id": "C-9"}).text
     assert "C-9 cannot be recalculated" in page
-    assert "no contract is active today" in page
+    assert "No contract is active today" in page
     assert web.get(DIALOG, params={"customer_id": "C-0"}).status_code == 422
 
 
