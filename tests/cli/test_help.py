@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TREE = dict(commands())
 WORDS = [pytest.param(words, id=" ".join(words) or "batchwright") for words in TREE]
 EXPECTED = {
-    "": ["demo", "import", "forecast", "serve", "worker"],
+    "": ["demo", "import", "forecast", "serve", "worker", "doctor"],
     "run": [
         "draft-usage-rating",
         "usage-rating",

@@ -51,6 +51,7 @@ RECORDS = [
     "mail preview draft-usage-rating",
     "config check",
     "db check",
+    "doctor",
     "audit verify",
 ]
 

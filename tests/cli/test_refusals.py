@@ -98,6 +98,7 @@ NEED_A_DATABASE = [
     "workers list",
     "db check",
     "db backup copy.db",
+    "doctor",
 ]
 MAKE_OR_NEED_NONE = {
     ("demo",),

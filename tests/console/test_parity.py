@@ -82,7 +82,6 @@ WITHOUT_API = {
     "many_billing_schedules_move": MANY,
 }
 WITHOUT_COMMAND = {
-    "service_troubles": TOLD,
     "asset_line_items_page": WHOLE,
     "billing_schedules_page": WHOLE,
     "page_of_account_charges": WHOLE,
@@ -103,7 +102,6 @@ WITHOUT_COMMAND = {
     "show_user": "is in the list: list_users",
     "imports_page": "the command lists the entries of the audit trail: list_audit",
     "read_message": "for the page of a mail; the command shows its facts, and files stand in the folder of mail",
-    "list_waiting": "for the page of the queue; the command lists runs by status, and shows why one waits",
     "run_progress": "for who looks on from elsewhere; the command has its own bar",
     "show_usage_input": "is shown with its explanation: explain_usage_input",
     "audit_page": WHOLE,

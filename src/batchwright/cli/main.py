@@ -73,6 +73,10 @@ COMMANDS = {
     ),
     "db": ("batchwright.cli.commands.db:db", "Make, upgrade, check and back up the database."),
     "config": ("batchwright.cli.commands.config:config", "The settings in force."),
+    "doctor": (
+        "batchwright.cli.commands.doctor:doctor",
+        "Check settings, database, workers, schedules and mail; every finding is shown, and the exit code is 1.",
+    ),
 }
 
 

@@ -38,7 +38,7 @@ def show(as_json: bool) -> None:
 def check(as_json: bool) -> int:
     """Check the settings, the jobs they name and schedules' pings; every problem is shown, and the exit code is 1."""
     try:
-        problems = _problems(current_settings())
+        problems = problems_of(current_settings())
     except SettingsError as error:
         problems = list(error.problems)
     if as_json:
@@ -56,7 +56,8 @@ def check(as_json: bool) -> int:
     return FAILED if problems else DONE
 
 
-def _problems(settings: Settings) -> list[Problem]:
+def problems_of(settings: Settings) -> list[Problem]:
+    """What is wrong with settings that could be read: secrets in the open, jobs, the driver, pings."""
     # Not at the top: `config show` does without all that jobs import.
     from batchwright.engine.errors import Refused
     from batchwright.operations.app import make_application
