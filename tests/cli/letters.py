@@ -51,6 +51,10 @@ class PostLetters(BatchJob):
         return [Record(key) for key in keys if key in wanted and key <= self.parameters.up_to]
 
     def execute(self, scope: Scope) -> None:
+        if not self.parameters.stamp:
+            for key in scope.keys:
+                scope.error(key, "no_stamp", "A letter needs a stamp")
+            return
         note = f"{self.parameters.day:%d %B} {self.parameters.stamp} {self.parameters.kind}"
         scope.connection.execute(update(letter).where(letter.c.id.in_(scope.keys)).values(note=note))
 

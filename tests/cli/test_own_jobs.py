@@ -52,6 +52,18 @@ def test_a_job_of_ones_own_is_run_by_its_name_with_typed_parameters(letters: str
     assert notes(letters) == {1: "30 June 1.60 express", 2: None, 3: None, 4: "30 June 1.60 express"}
 
 
+def test_the_commands_that_follow_a_run_offer_no_retry_where_its_job_has_none(
+    letters: str, batchwright: Batchwright
+) -> None:
+    ended = batchwright("run", "post-letters", *DAY, "--param", "stamp=0")
+    shown = batchwright("runs", "show", "JR-00000001")
+    for said in (ended.stdout, shown.stdout):
+        assert "runs outcomes JR-00000001 --outcome error" in said
+        assert "runs retry" not in said
+    resumed = batchwright("runs", "resume", "JR-00000001", "--json")
+    assert "runs retry" not in error_of(resumed)["remedy"]
+
+
 def test_the_list_of_jobs_to_run_has_those_of_ones_own_and_names_what_cannot_be_imported(
     letters: str, batchwright: Batchwright
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.operations.app import Application
 from batchwright.operations.runs.controls import abort_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
@@ -187,6 +188,37 @@ def test_a_retry_that_is_clicked_twice_is_one_run(
     assert [one.status_code for one in answers] == [303, 303]
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
     assert len(list_runs(app, actor=ACTOR)) == 2
+
+
+class Refusing(BatchJob):
+    """Its one record is bad, and it does not say how that is retried."""
+
+    name, type = "refusing", "Refusing"
+
+    def start(self, context: StartContext) -> list[Record]:
+        return [Record(1)]
+
+    def execute(self, scope: Scope) -> None:
+        scope.error(1, "bad", "It is bad")
+
+
+def test_a_retry_of_a_job_that_has_none_is_disabled_and_says_why(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    app.registry.add(Refusing)
+    no, yes = (
+        drive_submitted(app, submit_run(app, job, {}, actor=ACTOR), mail=False)["run_id"]
+        for job in ("refusing", JOB)
+    )
+    visit("operator")
+    page = web.get(f"/runs/{no}").text
+    assert 'aria-disabled="true" title="Refusing does not say how it is retried">Retry' in page
+    assert f'href="/runs/{no}/retry"' not in page
+    assert f'href="/runs/{yes}/retry"' in web.get(f"/runs/{yes}").text
+    both = web.get(f"/ticked-runs?act=retry&run_id={no}&run_id={yes}").text
+    assert "Refusing does not say how it is retried" in both
+    assert texts(both, "dd")[2:] == ["asset line item", "1 run"]
+    assert "not retried" in web.get("/jobs").text
 
 
 def test_who_may_not_act_sees_the_button_disabled_with_the_role_it_needs(

@@ -15,6 +15,8 @@ from batchwright.operations.mail import list_mail, preview_mail, retry_mail, sho
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
+from batchwright.operations.runs.looking import show_run
+from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.testing.clock import StandingClock
 from tests.support.application import ACTOR, NOW
@@ -157,6 +159,39 @@ class Named(BatchJob):
 
     def record_facts(self, connection: Any, keys: Any) -> dict[int, dict[str, str]]:
         return {key: {"colour": "green"} for key in keys}
+
+
+def test_a_job_that_does_not_say_how_it_is_retried_is_offered_for_it_nowhere(app: Application) -> None:
+    app.registry.add(Named)
+    run = drive_run(app, submit_run(app, "named", {}, actor=ACTOR).run_id)
+    assert run["errored"] == 1
+    shown = show_run(app, run["run_id"])
+    assert shown["cannot_retry"] == "Naming does not say how it is retried"
+    with pytest.raises(Refused, match=shown["cannot_retry"]):
+        retry_run(app, run["run_id"], actor=ACTOR)
+    units = {job["name"]: job["retry_unit"] for job in list_jobs(app)}
+    assert (units["named"], units["usage-rating"]) == (None, "record")
+    (letter,) = letters(app)
+    assert "N-7" in letter
+    assert "Retry" not in letter
+    assert "runs retry" not in letter
+
+
+def test_a_run_that_a_retry_would_take_says_so_and_one_that_waits_why_not(app: Application) -> None:
+    class Again(Named):
+        name = "again"
+
+        def retry_parameters(self, connection: Any, run: Any, keys: Any) -> dict[str, Any]:
+            return {}
+
+    app.registry.add(Again)
+    waits = submit_run(app, "again", {}, actor=ACTOR).run_id
+    assert show_run(app, waits)["cannot_retry"] == f"{waits} has not ended (Queued)"
+    drive_run(app, waits)
+    assert show_run(app, waits)["cannot_retry"] is None
+    (letter,) = letters(app)
+    assert f"runs retry {waits}" in letter
+    drive_run(app, retry_run(app, waits, actor=ACTOR).run_id)
 
 
 class Older(Named):

@@ -91,19 +91,15 @@ def counts(run: Run) -> str:
 def next_commands(run: Run) -> list[str]:
     """What to type now, where something went wrong or is still to do."""
     run_id = run["run_id"]
+    retry = [f"batchwright runs retry {run_id}"] if run["cannot_retry"] is None else []
     if run["mode"] == "dry_run" and run["status"] == "Completed":
         return [f"batchwright runs preview {run_id}", f"batchwright runs apply {run_id}"]
     if run["errored"] and run["status"] == "Completed":
-        return [f"batchwright runs outcomes {run_id} --outcome error", f"batchwright runs retry {run_id}"]
+        return [f"batchwright runs outcomes {run_id} --outcome error", *retry]
     if run["status"] == "Paused":
         return [f"batchwright runs resume {run_id}"]
     if run["status"] in ("Failed", "Aborted"):
-        at_the_end = run["status"] == "Failed" and run["total"] and run["mode"] != "dry_run"
-        has_left = run["errored"] or run["not_reached"] or at_the_end
-        return [
-            f"batchwright runs show {run_id}",
-            *([f"batchwright runs retry {run_id}"] if has_left else []),
-        ]
+        return [f"batchwright runs show {run_id}", *retry]
     return []
 
 

@@ -12,10 +12,12 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from batchwright.engine.clock import Clock
 from batchwright.engine.errors import Refused
 from batchwright.engine.registry import Registry
+from batchwright.engine.retry import remedy_of_ended
 from batchwright.engine.run import Run
 from batchwright.engine.store.queue import Candidate, Runnable
 
@@ -84,6 +86,10 @@ class Capabilities:
                 field="run_id",
                 remedy="It waits for a process that can: start a worker with the job, or name it in BATCHWRIGHT_JOBS",
             )
+
+    def remedy_of_ended(self, connection: Connection, run: Run) -> str:
+        """What to do about an ended run that somebody wants to go on with."""
+        return remedy_of_ended(connection, self._registry, run)
 
     def left(self) -> dict[str, str]:
         """Ids of runs that are left to others, with the reason; the first hundred."""

@@ -120,11 +120,9 @@ class Claims:
         """
         run = self._read(run_key)
         if run.ended:
-            raise Conflict(
-                f"{run.run_id} has ended ({run.state})",
-                field="run_id",
-                remedy=f"To do its failed records again: `batchwright runs retry {run.run_id}`",
-            )
+            with self._database.read() as connection:
+                remedy = self.capabilities.remedy_of_ended(connection, run)
+            raise Conflict(f"{run.run_id} has ended ({run.state})", field="run_id", remedy=remedy)
         if run.state not in ACTIVE:
             return self.claim_or_wait(run_key, stop, extra)
         self.capabilities.require(run)

@@ -285,9 +285,12 @@ class BatchJob(ABC):
 
     def retry_parameters(self, connection: Connection, run: Run, keys: Iterator[int]) -> dict[str, Any]:
         """Parameters of a run that does the records ``keys`` of ``run`` again, by the job's retry unit."""
-        raise Refused(
-            f"{self.type} does not say how it is retried", remedy="Submit it again with the right parameters"
-        )
+        raise not_retried(self.type)
+
+    @classmethod
+    def can_be_retried(cls) -> bool:
+        """Whether it says how records of an ended run are done again: by ``retry_parameters`` of its own."""
+        return cls.retry_parameters is not BatchJob.retry_parameters
 
     def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
         """The ids people see for record keys; keys left out show as numbers."""
@@ -357,6 +360,13 @@ class DryRunJob(BatchJob):
             scope.previews.extend(map(check_line, self.preview(scope, computed)))
         if not scope.run.is_dry:
             check_done(self.apply(scope, computed))
+
+
+def not_retried(job_type: str) -> Refused:
+    """The refusal to retry a job that does not say how."""
+    return Refused(
+        f"{job_type} does not say how it is retried", remedy="Submit it again with the right parameters"
+    )
 
 
 def _warning(code: str, message: str, record_id: str | None) -> Warn:

@@ -83,8 +83,9 @@ class RunEnded:
     """A run that has ended: ``run`` in the templates.
 
     ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
-    ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first, ``number_restated`` and
-    ``restated_because``. All but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or ``None``.
+    ``cannot_retry``, ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first,
+    ``number_restated`` and ``restated_because``. All but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or
+    ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -326,7 +327,8 @@ class RunEnded:
 
     @property
     def retry(self) -> Fact | None:
-        if self.dry_run or not (self.errored or self.not_reached or self._failed_at_the_end):
+        has_left = self.errored or self.not_reached or self._failed_at_the_end
+        if self.dry_run or self.facts.get("cannot_retry") or not has_left:
             return None
         return Fact("When the causes are put right", f"batchwright runs retry {self.run_id}")
 

@@ -18,6 +18,7 @@ from batchwright.engine.errors import Refused, error_text
 from batchwright.engine.faults import is_transient
 from batchwright.engine.job_code import JOB_CODE
 from batchwright.engine.registry import Registry
+from batchwright.engine.retry import retry_refusal
 from batchwright.engine.run import Run
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import outbox
@@ -83,7 +84,7 @@ class Announcer:
         return {
             **view_of(connection, run, self._clock.now()),
             **_restated(connection, run),
-            **self._texts_of_job(run.job),
+            **self._of_job(connection, run),
             **self._surroundings(),
         }
 
@@ -95,15 +96,17 @@ class Announcer:
             "mail_only_to_files": self._settings.mail.transport == "file",
         }
 
-    def _texts_of_job(self, name: str) -> dict[str, str]:
+    def _of_job(self, connection: Connection, run: Run) -> dict[str, Any]:
         # A run also ends, as Failed, when its job can no longer be loaded; its mail must not fail for that.
         try:
-            job = self._registry.get(name)
+            job = self._registry.get(run.job)
         except Refused:
             return {}
+        refusal = retry_refusal(connection, self._registry, run)
         return {
             "record_noun": job.record_noun,
             "retry_unit": job.retry_unit,
+            "cannot_retry": None if refusal is None else refusal.message,
             "error_note": job.error_note,
         }
 

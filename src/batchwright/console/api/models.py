@@ -536,7 +536,7 @@ class Restatement(_Answer):
 
 
 class RunShown(Run):
-    """A run with what hangs on it.
+    """A run with what hangs on it; `cannot_retry` says why a retry would be refused.
 
     `restated` is there for unratings and recalculations, `owner` and what follows it while it works.
     """
@@ -544,6 +544,7 @@ class RunShown(Run):
     children: list[str]
     mails: list[Mail]
     restated: list[Restatement] = []
+    cannot_retry: str | None = None
     owner: str = ""
     owner_beat_seconds: float | None = None
     no_worker: str = ""
@@ -602,7 +603,7 @@ class Job(_Answer):
     name: Annotated[str, Field(examples=["draft-usage-rating"])]
     type: str
     record_noun: str
-    retry_unit: str
+    retry_unit: str | None
     scope_size: int
     dry_run: bool
     description: str

@@ -38,7 +38,11 @@ PLACES: Final = (
     ("after", "After another run"),
 )
 STAYS: Final = (
-    "Scopes at work finish, and what is done stays. The rest becomes not reached; a retry takes it up."
+    "Scopes at work finish, and what is done stays. The rest becomes not reached; a retry takes it up "
+    "where the job has one."
+)
+ENDS_NOW: Final = (
+    "It ends now, and its records become not reached; a retry takes them up where the job has one."
 )
 PAUSES: Final = "Scopes at work finish first. The run gives its slot to others until it is resumed."
 OVERWRITES: Final = "The draft amounts of their whole assets are overwritten."
@@ -82,7 +86,7 @@ def _asked(run: View, question: str, words: str, warning: str | None = None, **m
 
 def _ask_abort(run: View) -> Confirmation:
     waits = run["status"] in WAITING
-    warning = "It ends now, and its records become not reached; a retry takes them up." if waits else STAYS
+    warning = ENDS_NOW if waits else STAYS
     return _asked(run, "Abort {}?", "Abort run", warning, danger=True)
 
 
@@ -152,21 +156,15 @@ def why_not(act: Act, run: View) -> str | None:
     """Why the state of a run forbids an act."""
     status, ended = run["status"], run["status"] in ENDED
     gone = f"The run is {status}"
-    has_left = ended and (
-        run["errored"] or run["not_reached"] or (status == "Failed" and run["mode"] != "dry_run")
-    )
-    return {
+    reasons: dict[str, str | None] = {
         "pause": gone if ended or status == "Paused" else None,
         "resume": None if status == "Paused" else "The run is not paused",
         "move": None if status == "Holding" else "Only a run that holds has a place in line",
         "hold": None if status in WAITING else "Only a run that waits can be held",
-        "retry": None
-        if has_left
-        else "Nothing errored or was left out"
-        if ended
-        else "The run has not ended",
+        "retry": run["cannot_retry"],
         "abort": gone if ended else None,
-    }[act.name]
+    }
+    return reasons[act.name]
 
 
 def check_expected(visit: Visit, run_id: str, expected: str | None) -> None:

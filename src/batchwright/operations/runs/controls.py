@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from batchwright.engine import events
 from batchwright.engine.errors import FenceLost, MoveRefused, NotFound, Refused
 from batchwright.engine.queue import promote
+from batchwright.engine.retry import remedy_of_ended
 from batchwright.engine.run import ACTIVE, WAITING, Control, Run, State
 from batchwright.engine.store import controls, queue, runs
 from batchwright.operations.access import audit
@@ -124,7 +125,7 @@ def release_run(app: Application, run_id: str, *, actor: Actor, reason: str | No
     def act(connection: Connection, run: Run) -> Facts:
         asked = controls.read(connection, run.id)
         if run.state is not State.PAUSED:
-            raise _not_paused(run, asked)
+            raise _not_paused(run, asked, partial(remedy_of_ended, connection, app.registry, run))
         queue.lock_queue(connection)
         held = controls.read(connection, run.id)  # again: no one can hold it any more
         if held is not None and not may_release:
@@ -270,10 +271,11 @@ def _publish(app: Application, run: Run) -> None:
         app.database.when_committed(partial(app.events.publish, event))
 
 
-def _not_paused(run: Run, asked: controls.ControlRequest | None) -> MoveRefused:
+def _not_paused(
+    run: Run, asked: controls.ControlRequest | None, once_ended: Callable[[], str]
+) -> MoveRefused:
     if run.ended:
-        remedy = f"To do its failed records again: `batchwright runs retry {run.run_id}`"
-        return _refused(run, f"has ended ({run.state})", remedy)
+        return _refused(run, f"has ended ({run.state})", once_ended())
     if run.state in WAITING:
         return _refused(run, f"is not paused: it waits already ({run.state})", _drive(run))
     if asked is None:

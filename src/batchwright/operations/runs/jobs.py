@@ -16,7 +16,10 @@ from batchwright.operations.views import View
 
 
 def list_jobs(app: Application, *, actor: Actor | None = None) -> list[View]:
-    """The jobs by name: `name, type, record_noun, retry_unit, scope_size, dry_run, description`."""
+    """The jobs by name: `name, type, record_noun, retry_unit, scope_size, dry_run, description`.
+
+    The unit is `None` for one that cannot be retried.
+    """
     permit(app, actor, Right.LOOK, "job.list")
     return [_job(app.registry.get(name)) for name in app.registry.names()]
 
@@ -58,7 +61,7 @@ def _job(job: type[BatchJob]) -> View:
         "name": job.name,
         "type": job.type,
         "record_noun": job.record_noun,
-        "retry_unit": job.retry_unit,
+        "retry_unit": job.retry_unit if job.can_be_retried() else None,
         "scope_size": job.scope_size,
         "dry_run": issubclass(job, DryRunJob),
         "description": inspect.cleandoc(job.__doc__ or "").partition("\n\n")[0],

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from batchwright.billing.records import restating
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
+from batchwright.engine.retry import retry_refusal
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
@@ -80,6 +81,7 @@ def page_of_runs(
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
+    `cannot_retry` says why a retry would be refused; it is `None` where one would be taken.
     An unrating or a recalculation also with what it `restated`, inputs that are not records of it: `record_id, before,
     after, currency`.
     While it is at work, with its `owner` and, where that is a worker, `owner_beat_seconds`: how long ago it last said
@@ -100,11 +102,13 @@ def _shown(app: Application, connection: Connection, run_id: str) -> View:
     now = app.clock.now()
     run = existing_run(app, connection, run_id)
     no_worker = why_no_worker(connection, run, now)
+    refusal = retry_refusal(connection, app.registry, run)
     return {
         **view_of(connection, run, now),
         "children": runs.children(connection, run.id),
         "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
         **_restated(connection, run),
+        "cannot_retry": None if refusal is None else refusal.message,
         **owner_of(connection, run, now),
         **({} if no_worker is None else {"no_worker": no_worker}),
     }

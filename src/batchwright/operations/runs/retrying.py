@@ -7,10 +7,10 @@ from typing import Unpack
 from sqlalchemy import Connection
 
 from batchwright.engine import ledger
-from batchwright.engine.errors import Conflict, MoveRefused
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
-from batchwright.engine.run import RETRY, Run, State
+from batchwright.engine.retry import retry_refusal
+from batchwright.engine.run import RETRY
 from batchwright.engine.store import runs
 from batchwright.engine.store.lending import ends_refused
 from batchwright.operations.access.permissions import permit_for_run
@@ -34,20 +34,19 @@ def retry_run(
     line item, whose schedules are overwritten). Of a run whose records are all done, and which failed after them, it
     is `finish` alone, with that run and its totals. A dry run is retried dry. `claim` is as in `submit_run`;
     `terms` that are not given are the parent's.
-    Refuses when there is nothing to retry.
+    Refuses when there is nothing to retry, and a job that does not say how.
     """
     permit_for_run(app, actor, run_id, "run.retry")
 
     def make(connection: Connection) -> tuple[BatchJob, RunRequest]:
         parent = runs.by_id(connection, run_id)
-        _refuse_retry(parent)
+        if (refusal := retry_refusal(connection, app.registry, parent, dry=mode == "dry_run")) is not None:
+            raise refusal
         job = app.registry.make(parent.job, parent.parameters)
         if parent.errored + parent.not_reached:
             keys = ledger.keys_to_retry(connection, parent)
             with ends_refused(connection), JOB_CODE:
                 job = type(job)(**job.retry_parameters(connection, parent, keys))
-        else:
-            _refuse_finish(connection, parent, mode)
         return job, RunRequest(
             actor=actor,
             mode=mode or ("dry_run" if parent.is_dry else "batch"),
@@ -57,28 +56,3 @@ def retry_run(
         )
 
     return submit(app, make, "run.retry", claim=claim)
-
-
-def _refuse_retry(parent: Run) -> None:
-    if not parent.ended:
-        raise MoveRefused(
-            f"{parent.run_id} has not ended ({parent.state})",
-            field="run_id",
-            remedy=f"Go on with it: `batchwright runs resume {parent.run_id}`",
-        )
-
-
-def _refuse_finish(connection: Connection, parent: Run, mode: str | None) -> None:
-    """Refuse to do again the end of a run unless it failed there. What a preview has foretold is compared with what is
-    done in one run: the lines of a dry run, and the end of an applied one, are never had from two.
-    """
-    began = parent.total or runs.whose_finish(connection, parent) is not None
-    if parent.state is not State.FAILED or not began:
-        reason = "has no record that errored or was not reached: there is nothing to retry"
-    elif parent.is_dry or mode == "dry_run" or parent.preview_key is not None:
-        reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"
-    else:
-        return
-    raise Conflict(
-        f"{parent.run_id} {reason}", field="run_id", remedy="Submit the job again to do all of it once more"
-    )

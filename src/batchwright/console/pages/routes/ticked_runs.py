@@ -108,7 +108,7 @@ def _facts(visit: Visit, act: Act, runs: Sequence[View], takes: Sequence[View]) 
         errored, left = (sum(run[name] or 0 for run in takes) for name in ("errored", "not_reached"))
         yield "Done again", f"{errored:,} records that errored, {left:,} that were not reached"
         units = {job["name"]: job["retry_unit"] for job in list_jobs(visit.app, actor=visit.actor)}
-        yield "Unit", ", ".join(sorted({units[run["job"]] for run in takes if run["job"] in units})) or "none"
+        yield "Unit", ", ".join(sorted({unit for run in takes if (unit := units.get(run["job"]))})) or "none"
     else:
         done, total = sum(map(done_of, takes)), sum(run["total"] or 0 for run in takes)
         unplanned = sum(run["total"] is None for run in takes)
