@@ -133,9 +133,6 @@ def test_both_parts_say_the_same_facts() -> None:
             "2026-11-21 23:05:12 UTC",
             "4 minutes 5 seconds",
             "postgresql+psycopg://db.example.com/billing",
-            "batchwright runs show JR-00000042",
-            "batchwright runs outcomes JR-00000042 --outcome error",
-            "batchwright runs retry JR-00000042",
             "whole asset line items",
             "1 of 3 inputs was named",
             "what is wrong with 499",
@@ -149,6 +146,74 @@ def test_both_parts_say_the_same_facts() -> None:
     assert 'href="https://batch.example.com/runs/JR-00000042"' in html_of(message)
 
 
+NO_CONSOLE: dict[str, Any] = {"base_url": None}
+
+
+def test_a_mail_leads_into_the_console_where_there_is_one_and_else_names_the_commands() -> None:
+    about = facts(skipped=1, error_note="Make it good: `batchwright usage-inputs reset`.")
+    bad = ((), [row(1, "negative_quantity")])
+    commands = (
+        "batchwright runs show JR-00000042",
+        "batchwright runs outcomes JR-00000042 --outcome error",
+        "batchwright runs outcomes JR-00000042 --outcome skipped",
+        "batchwright runs retry JR-00000042",
+        "batchwright usage-inputs edit ID --quantity N",
+        "batchwright usage-inputs reset",
+    )
+    there, without = made(about, source(*bad)), made(about | NO_CONSOLE, source(*bad))
+    for said in (text_of(there), read_html(there)[0]):
+        assert "batchwright " not in said
+        assert "Correct it with Edit on the page of the input" in " ".join(said.split())
+        assert "Make it good: Reset on the page of the input." in " ".join(said.split())
+    for said in (text_of(without), read_html(without)[0]):
+        assert [one for one in commands if one not in " ".join(said.split())] == []
+
+
+def test_the_run_is_opened_near_the_top_before_any_figure() -> None:
+    message = made(facts())
+    for said, figure in ((text_of(message), "Total"), (html_of(message), "Counts")):
+        assert said.index("Open the run") < said.index(figure)
+    assert "Open the run" not in text_of(made(facts(**NO_CONSOLE)))
+
+
+@pytest.mark.parametrize("base_url", [None, "https://batch.example.com"])
+def test_a_reader_who_may_not_retry_the_run_is_not_told_to(base_url: str | None) -> None:
+    may, may_not = (
+        made(facts(base_url=base_url, may_retry=may, error_note="It stays.")) for may in (True, False)
+    )
+    for part in (text_of, html_of):
+        assert ("/retry" if base_url else "runs retry") in part(may)
+        assert "retry" not in part(may_not).lower()
+        assert "It stays." in part(may_not)
+    assert ("Retry errors" in html_of(may)) == bool(base_url)
+
+
+def test_a_job_that_has_no_retry_offers_none_and_still_says_what_to_do() -> None:
+    said = text_of(made(facts(cannot_retry="It does not say how it is retried")))
+    assert "retry" not in said.lower()
+    assert "The price book has no price" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"customer_id": "C-1", "customer_name": "A <b> & Co"}, "A <b> & Co (C-1)"),
+        ({"customer_id": "C-1", "customer_name": None}, "C-1"),
+        ({"customer_name": "A <b> & Co"}, "A <b> & Co"),
+    ],
+)
+def test_an_error_says_whose_record_it_is_where_that_is_known(
+    columns: dict[str, str | None], said: str
+) -> None:
+    message = made(facts(), source((), [row(1, "no_price", **columns)]))
+    lines = [line.strip() for line in text_of(message).splitlines()]
+    assert said in lines
+    assert f"<br>{said.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}<br>" in html_of(
+        message
+    )
+    assert "customer name" not in text_of(message)
+
+
 def test_each_error_code_present_has_its_remedy_and_no_other() -> None:
     said = " ".join(text_of(made(facts())).split())
     assert "no_price (1 usage input)" in said
@@ -158,17 +223,20 @@ def test_each_error_code_present_has_its_remedy_and_no_other() -> None:
 
 
 def test_a_dry_run_says_that_nothing_was_changed_and_offers_no_retry() -> None:
-    said = text_of(made(facts(mode="dry_run")))
+    said = text_of(made(facts(mode="dry_run") | NO_CONSOLE))
     assert "This was a dry run: nothing was changed." in said
     assert "batchwright runs preview JR-00000042" in said
     assert "runs retry" not in said
+    there = text_of(made(facts(mode="dry_run")))
+    assert "https://batch.example.com/runs/JR-00000042/preview" in there
+    assert "/retry" not in there
 
 
 def test_a_failed_run_says_why_and_what_was_not_reached() -> None:
     said = text_of(made(facts(status="Failed", error="The error ceiling of 2 was reached", not_reached=100)))
     assert "The error ceiling of 2 was reached" in said
     assert "100 not reached" in said
-    assert "--outcome not_reached" in said
+    assert "outcome=not_reached" in said
 
 
 def test_a_run_without_errors_needs_nothing_done() -> None:
@@ -192,13 +260,17 @@ def test_only_four_facts_are_needed() -> None:
 
 
 def test_beyond_the_attachment_limit_the_mail_names_the_command_instead() -> None:
-    message = made(facts(), limit=1_000)
+    message = made(facts(**NO_CONSOLE), limit=1_000)
     assert [part.get_filename() for part in message.iter_attachments()] == ["errored.csv"]
     said = " ".join(text_of(message).split())
     assert (
         "50 of 498 shown; too many to attach; "
         "`batchwright runs outcomes JR-00000042 --outcome ok --format csv` fetches all." in said
     )
+    there = made(facts(), limit=1_000)
+    all_of_them = "https://batch.example.com/runs/JR-00000042/outcomes?outcome=ok"
+    assert f"\n  {all_of_them}\n" in text_of(there)
+    assert f'href="{all_of_them}">See all</a>' in html_of(there)
 
 
 def test_what_comes_from_outside_is_escaped_in_html_and_plain_in_text() -> None:
@@ -314,6 +386,11 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
     assert "batchwright users token jane@example.com --role 'Billing Utilities Admin'" in text
     assert "batchwright users revoke-token jane@example.com 'nightly & <b>'" in text
     assert "nightly &amp; &lt;b&gt;" in html_of(message)
+    there = {**TOKEN, "base_url": "https://batch.example.com/"}
+    message = composer().compose(replace(mail(there), kind="token_expires"), EMPTY, NOW)
+    for part in (text_of(message), html_of(message)):
+        assert "https://batch.example.com/users/jane@example.com" in part
+        assert "batchwright users" not in part
     about = {**TOKEN, "expired": True, "last_used_at": None, "role": None, "prefix": None}
     message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)
     assert message["Subject"] == "Token nightly & <b> EXPIRED on 2026-12-01"

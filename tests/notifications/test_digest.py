@@ -71,7 +71,22 @@ def test_a_digest_of_very_many_runs_lists_the_first_and_counts_the_rest() -> Non
     runs = [facts(run_id=f"JR-{number}", **FINE) for number in range(SHOWN_RUNS + 3)]
     digest = Digest(digest_facts([*runs, facts(run_id="JR-bad")]))
     assert (len(digest.runs), digest.runs[0].run_id) == (SHOWN_RUNS, "JR-bad")
-    assert digest.note == "4 runs more: `batchwright runs list` has all."
+    assert digest.note == "4 runs more: the console has all."
+    without = Digest(digest_facts([*runs, facts(run_id="JR-bad", base_url=None)]))
+    assert without.note == "4 runs more: `batchwright runs list` has all."
+
+
+def test_a_digest_leads_to_each_run_in_the_console_and_else_names_commands() -> None:
+    at = "https://batch.example.com"
+    _, text, html = parts_of(mail_of(facts(run_id="JR-1", **FINE), LATE))
+    for link in (f"{at}/runs/JR-1", f"{at}/schedules/Rate%20usage", f"{at}/preferences"):
+        assert f'href="{link}"' in html
+    assert f"    {at}/schedules/Rate%20usage\n" in text
+    assert text.index("Open the console") < text.index("Runs")
+    assert "batchwright " not in text.replace("Batchwright", "")
+    _, text, html = parts_of(mail_of(facts(run_id="JR-1", base_url=None, **FINE)))
+    assert "batchwright runs show JR-1" in text
+    assert "<a " not in html
 
 
 def test_text_of_a_run_is_escaped_in_html() -> None:
@@ -95,6 +110,8 @@ def test_a_digest_tells_of_late_schedules_beside_its_runs() -> None:
 def test_a_digest_of_late_schedules_alone_is_about_no_run() -> None:
     subject, text, html = parts_of(mail_of(MISSED))
     assert subject == "Batchwright: 1 schedule late or not run"
+    assert "batchwright schedules fires" not in text
+    _, text, _ = parts_of(mail_of(MISSED | {"base_url": None}))
     assert "batchwright schedules fires 'Rate usage'" in text
     assert "Runs" not in html
 
@@ -102,7 +119,7 @@ def test_a_digest_of_late_schedules_alone_is_about_no_run() -> None:
 def test_a_digest_of_very_many_late_times_lists_the_first_and_counts_the_rest() -> None:
     digest = Digest(digest_facts([LATE] * (SHOWN_LATE + 3)))
     assert len(digest.late) == SHOWN_LATE
-    assert digest.late_note == "3 more: `batchwright schedules fires NAME` has all."
+    assert digest.late_note == "3 more: the page of each schedule has all."
 
 
 def test_a_digest_recorded_before_schedules_came_into_it_is_still_made() -> None:

@@ -10,8 +10,9 @@ import pytest
 from batchwright.engine.errors import Refused
 from batchwright.engine.job import BatchJob, Record
 from batchwright.notifications.outbox import LEFT_TO_OTHERS
+from batchwright.operations.access.users import add_user, disable_user, set_role
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.mail import list_mail, preview_mail, retry_mail, show_mail
+from batchwright.operations.mail import list_mail, preview_mail, read_message, retry_mail, show_mail
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
@@ -192,6 +193,49 @@ def test_a_run_that_a_retry_would_take_says_so_and_one_that_waits_why_not(app: A
     (letter,) = letters(app)
     assert f"runs retry {waits}" in letter
     drive_run(app, retry_run(app, waits, actor=ACTOR).run_id)
+
+
+class Guarded(Named):
+    """May be run, and so retried, by few."""
+
+    name = "guarded"
+    type = "Guarded"
+    required_role = "Billing Utilities Admin"
+
+    def retry_parameters(self, connection: Any, run: Any, keys: Any) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("role", "job", "offered"),
+    [
+        ("viewer", JOB, False),
+        ("operator", JOB, True),
+        ("operator", "guarded", False),
+        ("Billing Utilities Admin", "guarded", True),
+        ("disabled", JOB, False),
+        (None, JOB, False),
+    ],
+)
+@pytest.mark.usefixtures("company")
+def test_a_mail_offers_a_retry_to_whose_user_may_when_it_is_sent(
+    app: Application, role: str | None, job: str, offered: bool
+) -> None:
+    app.registry.add(Guarded)
+    add_user(app, "root@example.com", "administrator", os_user=ACTOR.os_user, actor=ACTOR)
+    if role is not None:
+        add_user(app, "eve@example.com", "viewer", actor=ACTOR)
+    run = submit_run(app, job, {}, actor=ACTOR, notify=["Eve <Eve@Example.com>"], mail_actor=False)
+    drive_run(app, run.run_id, mail=False)
+    if role == "disabled":
+        disable_user(app, "eve@example.com", actor=ACTOR)
+    elif role not in (None, "viewer"):
+        set_role(app, "eve@example.com", role, actor=ACTOR)
+    assert app.mailer.send_due().sent == 1
+    (letter,) = letters(app)
+    (mail,) = list_mail(app)
+    shown = read_message(app, mail["mail_id"]).as_string()
+    assert [f"runs retry {run.run_id}" in one for one in (letter, shown)] == [offered, offered]
 
 
 class Older(Named):

@@ -269,7 +269,7 @@ class UsageJob(DryRunJob):
         return selection.input_keys_by_id(connection, ids)
 
     def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
-        """Asset, date and quantity of each usage input."""
+        """Asset, date, quantity and customer of each usage input."""
         return selection.input_facts(connection, keys)
 
     def _named_inputs(self, context: StartContext) -> Iterator[Group]:

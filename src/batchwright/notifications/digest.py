@@ -29,7 +29,7 @@ _OF_DATABASE = ("database", "label", "base_url", "mail_only_to_files")
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run of a digest. ``tone`` colours it: good, mixed (with errors) or bad."""
+    """One run of a digest. ``tone`` colours it: good, mixed (with errors) or bad; ``link`` is its page."""
 
     run_id: str
     title: str
@@ -37,6 +37,7 @@ class RunLine:
     counts: str
     ended: str
     tone: Tone
+    link: str = ""
 
 
 def digest_facts(mails: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -83,25 +84,29 @@ class Digest:
     @cached_property
     def runs(self) -> tuple[RunLine, ...]:
         """The runs, those in trouble first."""
-        return tuple(_line(facts) for facts in self.facts["runs"])
+        base = {"base_url": self.facts.get("base_url")}
+        return tuple(_line({**facts, **base}) for facts in self.facts["runs"])
 
     @cached_property
     def late(self) -> tuple[ScheduleLate, ...]:
         """The times of schedules that were not met, oldest first."""
         # Not there in digests that were recorded before schedules came into them.
-        return tuple(ScheduleLate(facts) for facts in self.facts.get("late", ()))
+        base = {"base_url": self.facts.get("base_url")}
+        return tuple(ScheduleLate({**facts, **base}) for facts in self.facts.get("late", ()))
 
     @property
     def note(self) -> str:
         """How many runs are not listed, and where they are."""
         left = self.facts["count"] - len(self.facts["runs"])
-        return f"{humanize.counted(left, 'run')} more: `batchwright runs list` has all." if left else ""
+        where = "the console" if self.links else "`batchwright runs list`"
+        return f"{humanize.counted(left, 'run')} more: {where} has all." if left else ""
 
     @property
     def late_note(self) -> str:
         """How many late times are not listed, and where they are."""
         left = self.facts["late_count"] - len(self.late) if self.late else 0
-        return f"{humanize.count(left)} more: `batchwright schedules fires NAME` has all." if left else ""
+        where = "the page of each schedule" if self.links else "`batchwright schedules fires NAME`"
+        return f"{humanize.count(left)} more: {where} has all." if left else ""
 
     @property
     def details(self) -> tuple[Fact, ...]:
@@ -110,13 +115,15 @@ class Digest:
 
     @property
     def links(self) -> tuple[Fact, ...]:
-        """The console, where there is one."""
-        base = str(self.facts.get("base_url") or "").rstrip("/")
-        return (Fact("In the browser", base),) if base else ()
+        """Where to see more in the console; none where there is none."""
+        rows = (("Open the console", ""), ("All runs", "/runs"), ("To get other mail", "/preferences"))
+        return tuple(Fact(label, link) for label, path in rows if (link := humanize.page(self.facts, path)))
 
     @property
     def commands(self) -> tuple[Fact, ...]:
-        """What to type to see more."""
+        """What to type to see more, where there is no console."""
+        if self.links:
+            return ()
         lines = [Fact("All runs", "batchwright runs list")]
         lines += [Fact("One run", f"batchwright runs show {run.run_id}") for run in self.runs[:1]]
         lines += [late.fires_command for late in self.late[:1]]
@@ -140,4 +147,5 @@ def _line(facts: Mapping[str, Any]) -> RunLine:
         counts=run.subject_counts,
         ended=humanize.instant(facts.get("ended_at")),
         tone=run.tone,
+        link=next((link.value for link in run.links), ""),
     )

@@ -98,7 +98,13 @@ def database(facts: Mapping[str, Any]) -> str:
     return f"{label} ({place})" if label else place
 
 
+def page(facts: Mapping[str, Any], path: str) -> str:
+    """The address of a page of the console, empty where there is none."""
+    base = str(facts.get("base_url") or "").rstrip("/")
+    return f"{base}{path}" if base else ""
+
+
 def preferences(facts: Mapping[str, Any]) -> str:
     """Where the reader chooses what mail they get, where there is a console; the end of a footer."""
-    base = str(facts.get("base_url") or "").rstrip("/")
-    return f" Which mail you get is your choice: {base}/preferences" if base else ""
+    chosen = page(facts, "/preferences")
+    return f" Which mail you get is your choice: {chosen}" if chosen else ""

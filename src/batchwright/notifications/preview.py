@@ -92,4 +92,6 @@ def _row(number: int, outcome: str, code: str | None, message: str | None, amoun
         "message": message,
         "amount": amount,
         "currency": currency,
+        "customer_id": "EXAMPLE",
+        "customer_name": "A customer",
     }

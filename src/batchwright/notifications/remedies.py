@@ -5,7 +5,9 @@ What becomes of a record that errored, and how it is taken up again, differs by 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 _REMEDIES: Mapping[str, str] = {
     "not_found": "The record was deleted before the run came to it. If it is still owed, add it again.",
@@ -50,21 +52,37 @@ _REMEDIES: Mapping[str, str] = {
         "`batchwright usage-inputs reset ID`, and rate it again."
     ),
     "unforeseen": (
-        "The job met a fault that nobody foresaw; its text is in the message. Retry once; if it comes back, "
+        "The job met a fault that nobody foresaw; its text is in the message. Try once more; if it comes back, "
         "show the message to whoever maintains the job."
     ),
     "ended_process": (
         "Each process that executed it ended, for example by lack of memory or by a crash in a library. Show it to "
-        "whoever maintains the job; then retry."
+        "whoever maintains the job, and have it done again then."
     ),
 }
 
 
+_COMMAND: Final = re.compile(r"`batchwright (\S+ \S+)[^`]*`")
+_IN_CONSOLE: Final = {
+    "usage-inputs edit": "Edit on the page of the input",
+    "usage-inputs reset": "Reset on the page of the input",
+    "usage-schedules list": "the usage schedules on the page of its asset",
+    "run usage-unrating": "Unrate on its page",
+}
+"""What people press in the console in place of a command."""
+
+
 def remedy(code: str) -> str:
     """What to do about the error ``code``: from the table, else to read the messages."""
-    return known_remedy(code) or "See the message of each, put it right, and retry."
+    return known_remedy(code) or "See the message of each, and put it right."
 
 
 def known_remedy(code: str) -> str | None:
     """What to do about ``code`` where the table says it: most of what is skipped needs nothing."""
     return _REMEDIES.get(code)
+
+
+def in_console(text: str) -> str:
+    """The text with what to press in the console in place of the commands that it names."""
+    pressed = _COMMAND.sub(lambda found: _IN_CONSOLE.get(found[1], found[0]), text)
+    return pressed.replace("with --update", 'with "Update what is there"')

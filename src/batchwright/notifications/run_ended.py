@@ -11,9 +11,11 @@ from urllib.parse import quote
 from batchwright.engine.run import parent_caption
 from batchwright.notifications import humanize
 from batchwright.notifications.records import Excerpt, Row, RunRecords, extra_columns, record_id
-from batchwright.notifications.remedies import remedy
+from batchwright.notifications.remedies import in_console, remedy
 
 SHOWN_WARNINGS = 20
+_CUSTOMER = ("customer_id", "customer_name")
+"""The columns that say whose a record is, where a job adds them."""
 
 Tone = Literal["good", "mixed", "bad"]
 
@@ -37,11 +39,12 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of a table. ``detail`` is what the job adds (asset, date, quantity), ``amount`` may be empty; ``link``
-    is its page, where there are one and a console.
+    """One record of a table. ``detail`` is what the job adds (asset, date, quantity), ``customer`` the name and id of
+    whose it is, ``amount`` may be empty; ``link`` is its page, where there are one and a console.
     """
 
     id: str
+    customer: str
     detail: str
     code: str
     message: str
@@ -62,11 +65,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first records of one outcome. ``note`` says how many are not shown, and where all of them are."""
+    """The first records of one outcome. ``note`` says how many are not shown, and where all of them are; ``link`` leads
+    there in the console, if they are not attached.
+    """
 
     heading: str
     entries: tuple[Entry, ...]
     note: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,8 @@ class RunEnded:
 
     ``facts`` are the run's JSON (`runs show --json`) with ``database``, ``base_url``, ``record_noun``, ``retry_unit``,
     ``cannot_retry``, ``error_note`` and ``mail_only_to_files``; of what it ``restated`` the first,
-    ``number_restated`` and ``restated_because``. All but ``run_id``, ``job``, ``status`` and ``mode`` may be missing or
-    ``None``.
+    ``number_restated`` and ``restated_because``; of the reader whether they ``may_retry``. All but ``run_id``,
+    ``job``, ``status`` and ``mode`` may be missing or ``None``.
     """
 
     def __init__(self, facts: Mapping[str, Any], records: RunRecords) -> None:
@@ -194,7 +200,7 @@ class RunEnded:
             Advice(
                 code,
                 f"{least}{humanize.counted(number, self.noun)}",
-                remedy(code),
+                self._worded(remedy(code)),
                 self._page(f"/outcomes?outcome=error&code={quote(code, safe='')}"),
             )
             for code, number in ranked
@@ -222,13 +228,18 @@ class RunEnded:
         # Only these have a page of their own in the console.
         base = self._base if self.noun == "usage input" else ""
         entries = tuple(_entry(row, base) for row in excerpt.rows)
-        return Table(f"{kind} {humanize.plural(self.noun)}", entries, self._note(outcome, excerpt, number))
+        link = "" if excerpt.file is not None else self._page(f"/outcomes?outcome={outcome}")
+        return Table(
+            f"{kind} {humanize.plural(self.noun)}", entries, self._note(outcome, excerpt, number), link
+        )
 
     def _note(self, outcome: str, excerpt: Excerpt, number: int | None) -> str:
         shown = len(excerpt.rows)
         of = humanize.count(number if number is not None else shown)
         if excerpt.file is not None:
             where = f"all with every column in the attachment {excerpt.file.name}"
+        elif self._base:
+            where = "too many to attach; the console shows all, and as CSV"
         else:
             where = f"too many to attach; `{self._outcomes_command(outcome)} --format csv` fetches all"
         return f"{humanize.count(shown)} of {of} shown; {where}."
@@ -252,8 +263,8 @@ class RunEnded:
         because = str(self.facts.get("restated_because") or "")
         if number <= shown:
             return because
-        all_of_them = f"`batchwright runs show {self.run_id} --json` has all"
-        return f"{humanize.count(shown)} of {humanize.count(number)} shown; {all_of_them}. {because}"
+        of = f"{humanize.count(shown)} of {humanize.count(number)} shown"
+        return f"{of}{'' if self._base else f'; `{self._show_command} --json` has all'}. {because}"
 
     @property
     def warnings(self) -> tuple[Fact, ...]:
@@ -270,7 +281,8 @@ class RunEnded:
         number = len(self.facts.get("warnings") or [])
         if number <= SHOWN_WARNINGS:
             return ""
-        return f"{SHOWN_WARNINGS} of {humanize.count(number)} shown; `batchwright runs show {self.run_id}` has all."
+        has_all = "" if self._base else f"; `{self._show_command}` has all"
+        return f"{SHOWN_WARNINGS} of {humanize.count(number)} shown{has_all}."
 
     @property
     def details(self) -> tuple[Fact, ...]:
@@ -294,41 +306,71 @@ class RunEnded:
 
     @property
     def commands(self) -> tuple[Fact, ...]:
-        lines = [Fact("The run", f"batchwright runs show {self.run_id}")]
+        """What to type to see more, where there is no console."""
+        if self._base:
+            return ()
+        outcomes = (Fact(label, self._outcomes_command(outcome)) for label, outcome in self._outcomes)
+        lines = [Fact("The run", self._show_command)]
         if self.dry_run:
             lines.append(Fact("What it would write", f"batchwright runs preview {self.run_id}"))
             if self.status == "completed":
                 lines.append(Fact("To do just that", f"batchwright runs apply {self.run_id}"))
-        if self.errored:
-            lines.append(Fact("The errors", self._outcomes_command("error")))
-        if self.skipped:
-            lines.append(Fact("What was skipped", self._outcomes_command("skipped")))
-        if self.not_reached:
-            lines.append(Fact("What was not reached", self._outcomes_command("not_reached")))
-        return tuple(lines)
+        return (*lines, *outcomes)
 
     @property
     def links(self) -> tuple[Fact, ...]:
-        """The page of the run, where there is a console."""
-        page = self._page()
-        return (Fact("In the browser", page),) if page else ()
+        """Where to see more in the console, the page of the run first; none where there is no console."""
+        if not self._base:
+            return ()
+        outcomes = (
+            Fact(label, self._page(f"/outcomes?outcome={outcome}")) for label, outcome in self._outcomes
+        )
+        lines = [Fact("Open the run", self._page())]
+        if self.dry_run:
+            what = (
+                "What it would write, and to do just that"
+                if self.status == "completed"
+                else "What it would write"
+            )
+            lines.append(Fact(what, self._page("/preview")))
+        return (*lines, *outcomes)
+
+    @property
+    def _outcomes(self) -> list[tuple[str, str]]:
+        """The outcomes other than ok that there are, with a label each."""
+        rows = (
+            (self.errored, "The errors", "error"),
+            (self.skipped, "What was skipped", "skipped"),
+            (self.not_reached, "What was not reached", "not_reached"),
+        )
+        return [(label, outcome) for number, label, outcome in rows if number]
 
     @property
     def retry_link(self) -> str:
         """The page that asks before a retry; opening it does nothing."""
         return self._page("/retry") if self.retry else ""
 
+    def _worded(self, text: str) -> str:
+        """What to do, in the words of the console where there is one."""
+        return in_console(text) if self._base else text
+
+    @property
+    def _show_command(self) -> str:
+        return f"batchwright runs show {self.run_id}"
+
     @property
     def _base(self) -> str:
-        return str(self.facts.get("base_url") or "").rstrip("/")
+        return humanize.page(self.facts, "")
 
     def _page(self, path: str = "") -> str:
-        return f"{self._base}/runs/{quote(self.run_id, safe='')}{path}" if self._base else ""
+        return humanize.page(self.facts, f"/runs/{quote(self.run_id, safe='')}{path}")
 
     @property
     def retry(self) -> Fact | None:
+        """What to type to retry it, for a reader who may."""
         has_left = self.errored or self.not_reached or self._failed_at_the_end
-        if self.dry_run or self.facts.get("cannot_retry") or not has_left:
+        refused = self.facts.get("cannot_retry") or not self.facts.get("may_retry", True)
+        if self.dry_run or refused or not has_left:
             return None
         return Fact("When the causes are put right", f"batchwright runs retry {self.run_id}")
 
@@ -351,7 +393,8 @@ class RunEnded:
     @property
     def error_note(self) -> str:
         """What the job says of its errors; a dry run leaves none behind."""
-        return "" if self.dry_run or not self.errored else str(self.facts.get("error_note") or "")
+        note = "" if self.dry_run or not self.errored else str(self.facts.get("error_note") or "")
+        return self._worded(note)
 
     @property
     def footer(self) -> str:
@@ -366,10 +409,15 @@ class RunEnded:
 
 def _entry(row: Row, base: str) -> Entry:
     known = record_id(row)
+    customer_id = humanize.one_line(row.get("customer_id"), 64)
+    customer = humanize.one_line(row.get("customer_name"), 80)
     return Entry(
         id=humanize.one_line(known, 64),
         link=f"{base}/usage-inputs/{quote(known, safe='')}" if base and known else "",
-        detail=", ".join(_detail(name, row[name]) for name in extra_columns(row) if row[name]),
+        customer=f"{customer} ({customer_id})" if customer and customer_id else customer or customer_id,
+        detail=", ".join(
+            _detail(name, row[name]) for name in extra_columns(row) if row[name] and name not in _CUSTOMER
+        ),
         code=humanize.one_line(row.get("code")),
         message=humanize.one_line(row.get("message")),
         amount=humanize.grouped(row.get("amount") or ""),

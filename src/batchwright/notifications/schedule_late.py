@@ -87,7 +87,9 @@ class ScheduleLate:
 
     @property
     def commands(self) -> tuple[Fact, ...]:
-        """What to type to see more."""
+        """What to type to see more, where there is no console."""
+        if self.links:
+            return ()
         lines = [self.fires_command]
         if self.facts["late"] == "ahead":
             rewind = f"batchwright schedules rewind {shlex.quote(self.schedule)}"
@@ -105,11 +107,19 @@ class ScheduleLate:
 
     @property
     def links(self) -> tuple[Fact, ...]:
-        """The page of the run, where there are a run and a console."""
-        base = str(self.facts.get("base_url") or "").rstrip("/")
-        if not base or not self.run_id:
+        """Where to see more in the console, and to act; none where there is no console."""
+        if not self.page:
             return ()
-        return (Fact("In the browser", f"{base}/runs/{quote(self.run_id, safe='')}"),)
+        lines = [Fact("Open the schedule", self.page), Fact("What became of its times", f"{self.page}/fires")]
+        if self.run_id:
+            of_run = humanize.page(self.facts, f"/runs/{quote(self.run_id, safe='')}")
+            lines.insert(0, Fact("Open the run", of_run))
+        return tuple(lines)
+
+    @property
+    def page(self) -> str:
+        """The page of the schedule, where there is a console."""
+        return humanize.page(self.facts, f"/schedules/{quote(self.facts['schedule'], safe='')}")
 
     @property
     def footer(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from batchwright.notifications import humanize
 from batchwright.notifications.run_ended import Fact
@@ -17,7 +18,7 @@ class TokenExpires:
     """A token of the reader that expires, or has: ``token`` in the templates.
 
     ``facts``: ``email``, ``name``, ``prefix``, ``role``, ``expires_at``, ``last_used_at``, ``expired`` (already, when
-    the mail was recorded), ``database``, ``mail_only_to_files``.
+    the mail was recorded), ``database``, ``base_url``, ``mail_only_to_files``.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -59,13 +60,21 @@ class TokenExpires:
 
     @property
     def commands(self) -> tuple[Fact, ...]:
-        """What an administrator types to replace it."""
+        """What an administrator types to replace it, where there is no console."""
+        if self.links:
+            return ()
         email, role = shlex.quote(self.facts["email"]), self.facts.get("role")
         held = f" --role {shlex.quote(role)}" if role else ""
         return (
             Fact("To make another", f"batchwright users token {email}{held}"),
             Fact("To end this one", f"batchwright users revoke-token {email} {shlex.quote(self.name)}"),
         )
+
+    @property
+    def links(self) -> tuple[Fact, ...]:
+        """Where an administrator replaces it in the console; none where there is no console."""
+        link = humanize.page(self.facts, f"/users/{quote(self.facts['email'], safe='@')}")
+        return (Fact("Your user, where an administrator makes and revokes tokens", link),) if link else ()
 
     @property
     def footer(self) -> str:

@@ -27,6 +27,7 @@ from batchwright.notifications.preferences import by_preference, in_trouble, nex
 from batchwright.notifications.records import SHOWN
 from batchwright.operations import views
 from batchwright.operations.address_book import address_book
+from batchwright.operations.roles import right_for_job
 from batchwright.operations.run_view import view_of
 
 KIND = "run_ended"
@@ -106,6 +107,7 @@ class Announcer:
         return {
             "record_noun": job.record_noun,
             "retry_unit": job.retry_unit,
+            "retry_role": right_for_job(job),
             "cannot_retry": None if refusal is None else refusal.message,
             "error_note": job.error_note,
         }

@@ -13,8 +13,10 @@ from sqlalchemy import Connection, RowMapping
 from batchwright.engine.clock import Clock
 from batchwright.engine.store.database import Database
 from batchwright.notifications.account import ACCOUNT, RESET
-from batchwright.notifications.outbox import Mail
+from batchwright.notifications.outbox import RUN_ENDED, Mail
+from batchwright.notifications.preferences import bare_address
 from batchwright.operations import sign_in_store, user_store
+from batchwright.operations.roles import Right, has_right
 from batchwright.operations.unsubscribe_links import unsubscribe_link
 
 GOOD_FOR: Final = timedelta(hours=1)
@@ -43,11 +45,11 @@ def link_of(connection: Connection, code: str, now: datetime, *, kept: bool = Fa
 
 def secrets_of_mail(database: Database, clock: Clock, base_url: str, mail: Mail) -> Mapping[str, Any]:
     """What a mail holds and the outbox does not, made as the mail is sent: the link that sets a password, or the one by
-    which its recipient gets no mail of runs any more.
+    which its recipient gets no mail of runs any more, and whether they may retry the run.
     """
-    if mail.kind in OF_CHOICE and mail.recipient and mail.facts.get("base_url"):
+    if mail.kind in OF_CHOICE and mail.recipient:
         with database.read() as connection:
-            return {"unsubscribe": unsubscribe_link(connection, mail.facts["base_url"], mail.recipient)}
+            return {**_unsubscribe(connection, mail, mail.recipient), **of_reader(connection, mail)}
     if mail.kind != ACCOUNT or mail.facts["event"] != RESET:
         return {}
     with database.write() as connection:
@@ -56,6 +58,22 @@ def secrets_of_mail(database: Database, clock: Clock, base_url: str, mail: Mail)
             return {"link": None}
         code = new_code(connection, clock.now(), user_id=user["id"])
     return {"link": f"{base_url.rstrip('/')}/reset?code={code}"}
+
+
+def of_reader(connection: Connection, mail: Mail) -> Mapping[str, Any]:
+    """Whether the recipient may retry the run of a mail: by the role of their user, as long as there are users."""
+    if mail.kind != RUN_ENDED or mail.recipient is None:
+        return {}
+    user = user_store.user_by_email(connection, bare_address(mail.recipient))
+    if user is None:
+        return {"may_retry": not user_store.list_users(connection, limit=1)}
+    right = Right(mail.facts.get("retry_role") or Right.OPERATE)
+    return {"may_retry": not user["disabled"] and has_right(user["role"], right)}
+
+
+def _unsubscribe(connection: Connection, mail: Mail, recipient: str) -> Mapping[str, Any]:
+    base_url = mail.facts.get("base_url")
+    return {"unsubscribe": unsubscribe_link(connection, base_url, recipient)} if base_url else {}
 
 
 def _hash(code: str) -> str:

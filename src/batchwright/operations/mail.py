@@ -23,6 +23,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of, check_storable
+from batchwright.operations.links import of_reader
 from batchwright.operations.outcomes import outcome_rows
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
@@ -103,6 +104,8 @@ def read_message(app: Application, mail_id: str, *, actor: Actor | None = None) 
     if mail.facts.get("event") == RESET:
         link = f"{app.settings.base_url.rstrip('/')}/reset?code=…"
         mail = replace(mail, facts={**mail.facts, "link": link})
+    with app.database.read() as connection:
+        mail = replace(mail, facts={**mail.facts, **of_reader(connection, mail)})
     return app.composer.compose(mail, records, app.clock.now())
 
 

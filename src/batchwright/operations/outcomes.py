@@ -34,8 +34,9 @@ def outcome_rows(
 ) -> Iterator[Row]:
     """The outcomes of a run in the order of planning, all or those of one `outcome` and `code`.
 
-    `with_facts` adds what the job knows of each record (for usage inputs their asset, date and quantity). `without_job`
-    does without that, and without the ids that people see, where the job is not here or refuses the run's parameters.
+    `with_facts` adds what the job knows of each record (for usage inputs asset, date, quantity and customer).
+    `without_job` does without that, and without the ids that people see, where the job is not here or refuses the
+    run's parameters.
     Outcomes and amounts are the ledger's; with `mark_edited` what the job knows is marked where it was edited since the
     run's end. With `first_record` those from the record of that number on.
     """

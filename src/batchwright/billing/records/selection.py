@@ -69,11 +69,12 @@ def customer_ids(connection: Connection, keys: Sequence[int]) -> dict[int, str]:
 
 
 def input_facts(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, str]]:
-    """Asset, usage date and quantity of usage inputs, as text, by key."""
+    """Asset, usage date, quantity and customer of usage inputs, as text, by key."""
     driver = Driver(connection)
     rows = driver.rows(
-        "SELECT u.id, a.asset_line_item_id, u.usage_date, u.quantity FROM usage_input AS u"
-        " JOIN asset_line_item AS a ON a.id = u.asset_key WHERE u.id {among}",
+        "SELECT u.id, a.asset_line_item_id, u.usage_date, u.quantity, c.customer_id, c.name FROM usage_input AS u"
+        " JOIN asset_line_item AS a ON a.id = u.asset_key JOIN customer AS c ON c.id = a.customer_key"
+        " WHERE u.id {among}",
         driver.keys(keys),
     )
     return {
@@ -81,8 +82,10 @@ def input_facts(connection: Connection, keys: Sequence[int]) -> dict[int, Mappin
             "asset_line_item_id": asset,
             "usage_date": str(day),
             "quantity": quantity_text(Decimal(quantity)),
+            "customer_id": customer,
+            "customer_name": name,
         }
-        for key, asset, day, quantity in rows
+        for key, asset, day, quantity, customer, name in rows
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext, suppress
-from enum import StrEnum
 
 import structlog
 from sqlalchemy import Connection, RowMapping
@@ -20,25 +19,11 @@ from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
 from batchwright.operations.actor import Actor, Principal
 from batchwright.operations.app import Application
+from batchwright.operations.roles import ROLES as ROLES
+from batchwright.operations.roles import Right as Right
+from batchwright.operations.roles import has_right, right_for_job
 
 log = structlog.get_logger()
-
-
-class Right(StrEnum):
-    """What an act needs; the value is the lowest role that has it. One for each row of the table of roles."""
-
-    LOOK = "viewer"
-    """Look at anything but users and audit."""
-    OPERATE = "operator"
-    """Run, retry, abort, pause, resume, move; draft, rate, unrate; edit, reset; amend; schedules."""
-    BILLING = "Billing Utilities Admin"
-    """Data recalculation and its preview; set-status; import; prices."""
-    ADMINISTER = "administrator"
-    """Users, audit, hold, hold-all, backup."""
-
-
-ROLES = tuple(right.value for right in Right)
-"""The roles, each with all the rights of those before it."""
 
 
 class Forbidden(Refused):
@@ -106,16 +91,11 @@ def permitted(
 
 
 def right_to_run(app: Application, job_name: str) -> Right:
-    """What running a job needs, dry or not: the role that its class requires, and an operator's at least.
-
-    An unknown role counts as an administrator's. An unknown job needs an operator's, who gets the error.
-    """
+    """What running a job needs, see `right_for_job`. An unknown job needs an operator's, who gets the error."""
     try:
-        role = app.registry.get(job_name).required_role or Right.OPERATE
+        return right_for_job(app.registry.get(job_name))
     except Refused:
         return Right.OPERATE
-    required = Right(role) if role in ROLES else Right.ADMINISTER
-    return max(required, Right.OPERATE, key=list(Right).index)
 
 
 def permit_for_run(app: Application, actor: Actor, run_id: str, act: str) -> None:
@@ -175,7 +155,7 @@ def _refusal_of_principal(
         message = f"{principal.credential} of {email} was revoked or has expired"
         return Forbidden(message, field="actor", remedy=remedy)
     ceiling = own["token_role"]
-    if ceiling is not None and ROLES.index(ceiling) < ROLES.index(right) and _lack(own, right) is None:
+    if ceiling is not None and not has_right(ceiling, right) and _lack(own, right) is None:
         message = (
             f"this needs the role {right}, and {principal.credential} of {email} allows {ceiling} at most"
         )
@@ -191,7 +171,7 @@ def _lack(user: RowMapping, right: Right) -> Forbidden | None:
             field="actor",
             remedy=f"Ask an administrator: `batchwright users enable {user['email']}`",
         )
-    if ROLES.index(user["role"]) >= ROLES.index(right):
+    if has_right(user["role"], right):
         return None
     return Forbidden(
         f"this needs the role {right}, and {user['email']} has the role {user['role']}",

@@ -134,8 +134,8 @@ def run_outcomes(
     """What became of the records of a run; streamed. Refuses an unknown run or outcome before the first.
 
     With `first_record` from the record of that number on, counted from 1 in the order of the run; with `record_id` only
-    of the record that people know by that id. `with_facts` adds the columns that the job knows, such as asset, date and
-    quantity.
+    of the record that people know by that id. `with_facts` adds the columns that the job knows, such as asset, date,
+    quantity and customer.
     """
     permit(app, actor, Right.LOOK, "run.outcomes")
     run = _run_of_outcomes(app, run_id, outcome, code, first_record, record_id)

@@ -54,5 +54,6 @@ def _facts(app: Application, token: RowMapping, *, expired: bool) -> dict[str, A
         "expired": expired,
         "database": app.database.display_url,
         "label": app.settings.label,
+        "base_url": app.settings.console_url,
         "mail_only_to_files": app.settings.mail.transport == "file",
     }

@@ -15,7 +15,7 @@ from batchwright.console.pages.visit import FORM, VISIT, Pages, Visit, text_of
 from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.run import ENDED
 from batchwright.jobs.usage_restating import REASONS
-from batchwright.notifications.remedies import known_remedy, remedy
+from batchwright.notifications.remedies import in_console, known_remedy, remedy
 from batchwright.operations.access.permissions import Forbidden
 from batchwright.operations.runs.controls import what_is_asked
 from batchwright.operations.runs.looking import outcome_summary, show_run
@@ -55,7 +55,8 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
 def _remedy_of(one: View) -> str | None:
     if one["code"] is None:
         return None
-    return known_remedy(one["code"]) if one["outcome"] == "skipped" else remedy(one["code"])
+    said = known_remedy(one["code"]) if one["outcome"] == "skipped" else remedy(one["code"])
+    return said and in_console(said)
 
 
 def _add(act: Act) -> None:

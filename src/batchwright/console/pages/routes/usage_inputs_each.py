@@ -20,7 +20,7 @@ from batchwright.console.pages.input_acts import ACTS, Act
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Changed, NotFound, Refused
-from batchwright.notifications.remedies import remedy
+from batchwright.notifications.remedies import in_console, remedy
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.explanations import HISTORY_PAGE, explain_usage_input, usage_input_history
 from batchwright.operations.billing.loaded import price_id
@@ -232,7 +232,7 @@ def usage_input(usage_input_id: str, params: Annotated[Params, Query()], visit: 
         "usage_input.html",
         input=shown,
         history=None,
-        remedy=remedy(shown["code"]) if shown["code"] else None,
+        remedy=in_console(remedy(shown["code"])) if shown["code"] else None,
         acts=[(name, act, _why_not(act, shown["status"])) for name, act in ACTS.items()],
         line=line_words,
         price_id=price_id,
