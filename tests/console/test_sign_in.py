@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,8 +10,10 @@ from starlette.testclient import TestClient
 from batchwright.console.pages.session import COOKIE
 from batchwright.console.server import make_asgi
 from batchwright.operations.access.audit_trail import list_audit
-from batchwright.operations.access.sessions import list_sessions
-from batchwright.operations.access.users import add_user, disable_user, set_password
+from batchwright.operations.access.authentication import authenticate_session
+from batchwright.operations.access.sessions import end_sessions, list_sessions
+from batchwright.operations.access.sign_in import sign_in as operation_sign_in
+from batchwright.operations.access.users import add_user, disable_user, enable_user, set_password
 from batchwright.operations.app import Application
 from batchwright.operations.runs.looking import list_runs
 from batchwright.testing.clock import FakeClock
@@ -211,6 +213,80 @@ def test_a_session_is_over_eight_hours_after_its_last_use(
     for hours, expected in ((7, 200), (7, 200), (8, 303)):
         clock.sleep(hours * 3600)
         assert web.get("/sign-out", follow_redirects=False).status_code == expected
+
+
+def end_by_administrator(app: Application, clock: FakeClock) -> None:
+    end_sessions(app, JANE, actor=ACTOR)
+
+
+def end_from_elsewhere(app: Application, clock: FakeClock) -> None:
+    me = authenticate_session(app, visit_reference(app), "127.0.0.1").actor
+    end_sessions(app, JANE, actor=me, but_own=True)
+
+
+def visit_reference(app: Application) -> str:
+    return operation_sign_in(app, JANE, PASSWORD, address="127.0.0.1").reference
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (end_by_administrator, "An administrator ended your session."),
+        (end_from_elsewhere, "You ended this session from another browser."),
+        (
+            lambda app, clock: set_password(app, JANE, "eight red bottles", actor=ACTOR),
+            "Your password was changed",
+        ),
+        (lambda app, clock: disable_user(app, JANE, actor=ACTOR), "Your user was disabled."),
+        (lambda app, clock: clock.sleep(8 * 3600), "it was not used for 8 hours"),
+        (lambda app, clock: clock.sleep(7 * 24 * 3600), "A session lasts 7 days"),
+    ],
+)
+def test_who_was_signed_in_is_told_why_no_more_and_goes_on_where_they_were(
+    web: TestClient, app: Application, clock: FakeClock, jane: None, end: Callable[..., object], said: str
+) -> None:
+    visit_as(web, app, JANE)
+    end(app, clock)
+    asked = web.get("/runs?status=Failed")
+    assert asked.history[0].status_code == 303
+    assert said in asked.text
+    assert "you go on where you were" in asked.text
+    token = token_in(asked.text)
+    enable_user(app, JANE, actor=ACTOR)
+    set_password(app, JANE, PASSWORD, actor=ACTOR)
+    sent = {"email": JANE, "password": PASSWORD, "csrf_token": token, "next": "/runs?status=Failed"}
+    answer = web.post("/sign-in", data=sent, follow_redirects=False)
+    assert answer.headers["location"] == "/runs?status=Failed"
+
+
+def test_who_never_had_a_session_or_signed_out_is_told_nothing(
+    web: TestClient, app: Application, jane: None
+) -> None:
+    plain = web.get("/sign-in").text
+    assert "session" not in plain
+    web.cookies.set(COOKIE, "0" * 43)
+    assert "banner" not in web.get("/sign-in").text
+    visit_as(web, app, JANE)
+    reference = web.cookies[COOKIE]
+    web.post("/sign-out", data={"csrf_token": token_in(web.get("/sign-out").text)})
+    web.cookies.clear()
+    web.cookies.set(COOKIE, reference)
+    assert "banner" not in web.get("/sign-in").text
+
+
+def test_a_form_that_was_sent_too_late_leads_back_to_its_page_by_the_sign_in(
+    web: TestClient, app: Application, jane: None
+) -> None:
+    visit_as(web, app, JANE)
+    end_sessions(app, JANE, actor=ACTOR)
+    for referer, where in (
+        ("http://127.0.0.1/runs?actor=x", "/sign-in?next=%2Fruns%3Factor%3Dx"),
+        ("https://evil.example/runs", "/sign-in"),
+        ("http://127.0.0.1//evil.example/runs", "/sign-in"),
+    ):
+        answer = web.post("/jobs/usage-rating/launch", data={}, headers={"Referer": referer})
+        assert answer.status_code == 403
+        assert f'<a class="button main" href="{where}">Sign in</a>' in answer.text
 
 
 def test_no_other_site_has_a_browser_forget_its_session(web: TestClient) -> None:

@@ -53,7 +53,7 @@ class Fault:
 class Problem(Exception):
     """A request that is not answered as it asks; raised anywhere below a door, it becomes the answer.
 
-    ``retry_after`` is in seconds. ``run_id`` names the run that is in the way.
+    ``retry_after`` is in seconds. ``run_id`` names the run that is in the way, ``sign_in`` the page to sign in on.
     """
 
     status: HTTPStatus
@@ -64,6 +64,7 @@ class Problem(Exception):
     run_id: str | None = None
     retry_after: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sign_in: str | None = None
 
     def document(self, request_id: str) -> dict[str, Any]:
         """The document, with ``instance`` naming this answer in the log."""

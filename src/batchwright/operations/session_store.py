@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
@@ -11,6 +12,21 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import network_of
 from batchwright.operations.tables import IDLE_END, app_user, user_session
+
+
+class EndedBy(StrEnum):
+    """What ended a session before its time."""
+
+    SIGNED_OUT = "signed_out"
+    REPLACED = "replaced"
+    """Its browser signed in anew."""
+    OWN = "own"
+    """Its user, from elsewhere."""
+    ADMINISTRATOR = "administrator"
+    PASSWORD = "password"
+    """The user has another password."""
+    DISABLED = "disabled"
+
 
 # Before every page, so it is made once.
 _BY_HASH = (
@@ -43,7 +59,13 @@ def add_session(connection: Connection, user_id: int, values: Mapping[str, Any])
 
 
 def end_sessions(
-    connection: Connection, user_id: int, now: datetime, key: int | None = None, *, but: int | None = None
+    connection: Connection,
+    user_id: int,
+    now: datetime,
+    ended_by: EndedBy,
+    key: int | None = None,
+    *,
+    but: int | None = None,
 ) -> list[int]:
     """End the sessions of a user, the one of `key` alone or all `but` one; the keys of those that had not ended."""
     theirs = [user_session.c.user_id == user_id, user_session.c.ended_at.is_(None)]
@@ -51,7 +73,8 @@ def end_sessions(
         theirs.append(user_session.c.id == key)
     if but is not None:
         theirs.append(user_session.c.id != but)
-    statement = update(user_session).where(*theirs).values(ended_at=now).returning(user_session.c.id)
+    values = {"ended_at": now, "ended_by": ended_by}
+    statement = update(user_session).where(*theirs).values(values).returning(user_session.c.id)
     return sorted(connection.scalars(statement))
 
 

@@ -150,6 +150,8 @@ user_token = Table(
     sqlite_autoincrement=True,
 )
 
+ABSOLUTE_END: Final = timedelta(days=7)
+"""So long after it began a session ends, whatever its use."""
 IDLE_END: Final = timedelta(hours=8)
 """So long after its last use a session ends."""
 
@@ -166,6 +168,11 @@ user_session = Table(
     Column("expires_at", UtcTime, nullable=False, comment="whatever its use"),
     Column("password_at", UtcTime, comment="when the password was given again; empty: not since it began"),
     Column("ended_at", UtcTime, comment="signed out, or ended by somebody"),
+    Column(
+        "ended_by",
+        String(16),
+        comment="signed_out, replaced, own, administrator, password or disabled; empty: not ended, or nobody knows",
+    ),
     sqlite_autoincrement=True,
 )
 

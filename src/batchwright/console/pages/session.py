@@ -200,15 +200,30 @@ def _sign_in_first(request: Request) -> Problem:
             HTTPStatus.FORBIDDEN,
             "You are no longer signed in, and nothing was done",
             remedy="Sign in and do it again",
+            sign_in=_sign_in_for(_came_from(request)),
         )
     # A script would take the sign-in page for its answer.
     if request.headers.get("sec-fetch-dest") == "empty":
         return Problem(HTTPStatus.UNAUTHORIZED, "You are no longer signed in", remedy="Sign in")
     query = request.scope["query_string"].decode("latin-1")
     asked = quote(request.scope["path"]) + (f"?{query}" if query else "")
+    return Problem(HTTPStatus.SEE_OTHER, "Sign in first", headers={"Location": _sign_in_for(asked)})
+
+
+def _sign_in_for(asked: str) -> str:
+    """The page to sign in on, from which one goes on to the page that was asked for."""
     wanted = own_path(asked)
-    where = SIGN_IN if wanted == "/" else f"{SIGN_IN}?{urlencode({'next': wanted})}"
-    return Problem(HTTPStatus.SEE_OTHER, "Sign in first", headers={"Location": where})
+    return SIGN_IN if wanted == "/" else f"{SIGN_IN}?{urlencode({'next': wanted})}"
+
+
+def _came_from(request: Request) -> str:
+    """The page of ours that a form stood on, as far as its browser says."""
+    app: Application = request.app.state.application
+    page = urlsplit(request.headers.get("referer", ""))
+    if page.netloc not in (request.headers.get("host"), urlsplit(app.settings.base_url).netloc):
+        return "/"
+    path = page.path.removeprefix(app.settings.base_path)
+    return f"{path}?{page.query}" if page.query else path
 
 
 def _check(request: Request, expected: str | None, form: Mapping[str, Any]) -> None:

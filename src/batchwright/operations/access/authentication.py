@@ -17,12 +17,23 @@ from batchwright.engine.faults import reason_of
 from batchwright.operations import session_store, token_store
 from batchwright.operations.actor import Actor, Door, Principal, Unauthenticated, check_actor
 from batchwright.operations.app import Application
-from batchwright.operations.tables import IDLE_END
+from batchwright.operations.session_store import EndedBy
+from batchwright.operations.tables import ABSOLUTE_END, IDLE_END
 
 LONGEST_TEXT: Final = 128
 """Characters; no token and no reference of ours is as long."""
 NOTED_EVERY: Final = timedelta(minutes=1)
 """So often the last use of a session is noted."""
+
+_ENDED: Final = {
+    None: "Your session was ended.",
+    EndedBy.ADMINISTRATOR: "An administrator ended your session.",
+    EndedBy.OWN: "You ended this session from another browser.",
+    EndedBy.PASSWORD: "Your password was changed, and that ended every session.",
+    EndedBy.DISABLED: "Your user was disabled. Ask an administrator.",
+}
+_ABSOLUTE: Final = f"A session lasts {ABSOLUTE_END.days} days, and yours has ended."
+_IDLE: Final = f"Your session ended, as it was not used for {IDLE_END // timedelta(hours=1)} hours."
 
 log = structlog.get_logger()
 
@@ -79,6 +90,22 @@ def authenticate_session(
     principal = Principal(session["user_id"], None, address, session["id"])
     actor = Actor(session["email"], operating_system_user(), Door.CONSOLE, principal)
     return SessionUser(actor, session["role"])
+
+
+def why_signed_out(app: Application, reference: str | None) -> str | None:
+    """Why the session of a reference that a browser holds is good no more, in a sentence for its user.
+
+    `None` for a reference that no session had, for a session that is good, and where its browser signed out.
+    """
+    session = _by_secret(app, session_store.session_by_hash, reference)
+    now = app.clock.now()
+    if session is None or _fault_of_session(session, now) is None:
+        return None
+    if session["ended_at"] is not None:
+        return _ENDED.get(session["ended_by"])
+    if session["disabled"]:
+        return _ENDED[EndedBy.DISABLED]
+    return _ABSOLUTE if session["expires_at"] <= now else _IDLE
 
 
 def secret_hash(text: str) -> str:

@@ -34,6 +34,7 @@ from batchwright.operations.access.users import existing_user
 from batchwright.operations.actor import Actor, network_of
 from batchwright.operations.app import Application
 from batchwright.operations.links import link_of
+from batchwright.operations.session_store import EndedBy
 
 BY_LINK: Final = "by a link that was sent by mail"
 
@@ -150,7 +151,7 @@ def _set(
     now: datetime,
 ) -> SignedIn:
     user_store.change_user(connection, user["id"], {"password_hash": hashed})
-    session_store.end_sessions(connection, user["id"], now)
+    session_store.end_sessions(connection, user["id"], now, EndedBy.PASSWORD)
     sign_in_store.use_links(connection, user["id"], now)
     forgive_user(connection, user["email"], address, now)
     signed_in = begin(connection, user, address=address, browser=browser, now=now)

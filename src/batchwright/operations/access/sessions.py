@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, RowMapping
@@ -18,11 +18,10 @@ from batchwright.operations.access.users import existing_user, right_over
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.paging import PAGE, Page, page_of
-from batchwright.operations.tables import IDLE_END
+from batchwright.operations.session_store import EndedBy
+from batchwright.operations.tables import ABSOLUTE_END, IDLE_END
 from batchwright.operations.views import Row, View, instant
 
-ABSOLUTE_END: Final = timedelta(days=7)
-"""So long after it began a session ends, whatever its use."""
 LONGEST_BROWSER: Final = 200
 """Characters of what a browser calls itself that are kept."""
 
@@ -58,7 +57,9 @@ def sign_out(app: Application, *, actor: Actor) -> None:
         raise Refused("only who is signed in signs out", field="actor", remedy="Sign in first")
     now = app.clock.now()
     with app.database.write() as connection:
-        if session_store.end_sessions(connection, principal.user_key, now, principal.session_key):
+        if session_store.end_sessions(
+            connection, principal.user_key, now, EndedBy.SIGNED_OUT, principal.session_key
+        ):
             audit.record(connection, actor, "user.sign_out", actor.name, now=now)
 
 
@@ -89,7 +90,7 @@ def end_session(
     app: Application, email: str, session_id: int, *, actor: Actor, reason: str | None = None
 ) -> View:
     """End a session of a user at once. Everybody may end their own."""
-    permit(app, actor, right_over(app, email, actor), "user.end_session")
+    ended_by = _permit_to_end(app, email, actor)
     now = app.clock.now()
     with app.database.write() as connection:
         user = existing_user(connection, email)
@@ -101,7 +102,7 @@ def end_session(
                 field="session_id",
                 remedy=f"See `batchwright users sessions {user['email']}` for those they have",
             )
-        session_store.end_sessions(connection, user["id"], now, session_id)
+        session_store.end_sessions(connection, user["id"], now, ended_by, session_id)
         _record(connection, actor, user["email"], [session_id], reason, now)
     return _view(session, actor)
 
@@ -112,14 +113,20 @@ def end_sessions(
     """End all sessions of a user at once, and return how many they were; with `but_own` not the one that the actor
     acts by. Everybody may end their own.
     """
-    permit(app, actor, right_over(app, email, actor), "user.end_session")
+    ended_by = _permit_to_end(app, email, actor)
     now = app.clock.now()
     own = actor.principal.session_key if but_own and actor.principal else None
     with app.database.write() as connection:
         user = existing_user(connection, email)
-        ended = session_store.end_sessions(connection, user["id"], now, but=own)
+        ended = session_store.end_sessions(connection, user["id"], now, ended_by, but=own)
         _record(connection, actor, user["email"], ended, reason, now)
     return len(ended)
+
+
+def _permit_to_end(app: Application, email: str, actor: Actor) -> EndedBy:
+    right = right_over(app, email, actor)
+    permit(app, actor, right, "user.end_session")
+    return EndedBy.OWN if right is Right.LOOK else EndedBy.ADMINISTRATOR
 
 
 def _record(

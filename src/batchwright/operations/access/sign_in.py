@@ -21,6 +21,7 @@ from batchwright.operations.access.sessions import LONGEST_BROWSER, begin_sessio
 from batchwright.operations.access.tries import count_try, forgive_try, tries_at_password
 from batchwright.operations.actor import Actor, Door, Principal, check_actor
 from batchwright.operations.app import Application
+from batchwright.operations.session_store import EndedBy
 
 LONGEST_ADDRESS: Final = 254
 NOTIFY_AFTER_FAILURES: Final = 3
@@ -100,7 +101,7 @@ def end_replaced(connection: Connection, reference: str | None, now: datetime) -
     """End the session of that reference, which the browser holds no more."""
     old = session_store.session_by_hash(connection, secret_hash(reference)) if reference else None
     if old is not None:
-        session_store.end_sessions(connection, old["user_id"], now, old["id"])
+        session_store.end_sessions(connection, old["user_id"], now, EndedBy.REPLACED, old["id"])
 
 
 def _failed(user: RowMapping | None, address: str) -> SignInFailed:

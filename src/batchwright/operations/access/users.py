@@ -19,6 +19,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.paging import PAGE, Page, page_of
+from batchwright.operations.session_store import EndedBy
 from batchwright.operations.views import View, instant
 
 
@@ -203,7 +204,8 @@ def _change(
         if values.get("disabled"):
             token_store.revoke_all(connection, user["id"], now)
         if values.get("disabled") or "password_hash" in values:
-            session_store.end_sessions(connection, user["id"], now)
+            ended_by = EndedBy.DISABLED if values.get("disabled") else EndedBy.PASSWORD
+            session_store.end_sessions(connection, user["id"], now, ended_by)
         _check_administered(app, connection)
         after = user_view(existing_user(connection, email), token_store.holders(connection, now))
         audit.record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from fastapi import Depends
@@ -31,6 +32,7 @@ from batchwright.console.pages.session import (
 )
 from batchwright.console.pages.visit import VISIT, Pages, Visit
 from batchwright.console.problems import Problem
+from batchwright.operations.access.authentication import why_signed_out
 from batchwright.operations.access.first_administrator import has_users
 from batchwright.operations.access.own_password import LinkRefused
 from batchwright.operations.access.sessions import sign_out
@@ -45,12 +47,16 @@ FORM: Final = Depends(form_of)
 @pages.get(SIGN_IN)
 def sign_in_page(request: Request, next: str = "") -> Response:
     """The form to sign in; who is signed in goes on, and where there is no user yet, one is made."""
+    app = request.app.state.application
     try:
         visitor(request)
-    except Problem:
-        if not has_users(request.app.state.application):
+    except Problem as problem:
+        if not has_users(app):
             return go_on(request, "/first-administrator")
-        return open_page(request, "sign_in.html", next=own_path(next), email="")
+        ended = None
+        if problem.status is HTTPStatus.SEE_OTHER:  # else one asked too often
+            ended = why_signed_out(app, reference_of(request))
+        return open_page(request, "sign_in.html", next=own_path(next), email="", ended=ended)
     return go_on(request, own_path(next))
 
 
@@ -66,7 +72,9 @@ async def signing_in(request: Request, form: FormData = OPEN_FORM) -> Response:
     try:
         signed_in = await in_lane(request, sign_in, email, password, **known)
     except (SignInFailed, TooManyTries) as refused:
-        return open_page(request, "sign_in.html", next=own_path(next), email=email, refused=refused)
+        return open_page(
+            request, "sign_in.html", next=own_path(next), email=email, ended=None, refused=refused
+        )
     return go_on(request, own_path(next), signed_in)
 
 
