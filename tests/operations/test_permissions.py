@@ -65,7 +65,7 @@ from batchwright.operations.billing.billing_schedules import (
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast, look_at_forecast
 from batchwright.operations.billing.imports import import_paths, import_uploads, imports_page
-from batchwright.operations.billing.loaded import Kind, list_loaded, loaded_page, show_loaded
+from batchwright.operations.billing.loaded import Kind, customer_named, list_loaded, loaded_page, show_loaded
 from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
     list_account_charges,
@@ -161,6 +161,7 @@ NEEDED = {
         "show_asset_line_item",
         "list_account_charges",
         "page_of_account_charges",
+        "customer_named",
         "list_loaded",
         "loaded_page",
         "billing_schedules_page",
@@ -392,6 +393,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "list_asset_line_items": lambda: list_asset_line_items(app, actor=actor),
         "asset_line_items_page": lambda: asset_line_items_page(app, actor=actor),
         "show_asset_line_item": lambda: show_asset_line_item(app, "x", actor=actor),
+        "customer_named": lambda: customer_named(app, "x", actor=actor),
         "list_loaded": lambda: list_loaded(app, Kind.PRICE, actor=actor),
         "loaded_page": lambda: loaded_page(app, Kind.PRICE, actor=actor),
         "billing_schedules_page": lambda: billing_schedules_page(app, actor=actor),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends
@@ -19,12 +19,14 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import Call
 from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
 from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of, zone_of
 from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedAnswers
+from batchwright.console.pages.typed import month_of
 from batchwright.console.problems import Problem
 from batchwright.console.traffic import PAGE_SECONDS
 from batchwright.engine.errors import Refused
@@ -39,6 +41,7 @@ from batchwright.operations.access.passwords import NoPassword
 from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.billing.loaded import customer_named
 from batchwright.operations.idempotency import Answer, Key, answer_once
 from batchwright.operations.paging import Page
 
@@ -53,9 +56,13 @@ Pairs = Sequence[tuple[str, Any]]
 
 
 class Params(BaseModel):
-    """The parameters of a page, all in its address; unknown ones are refused. ``done`` names the act that led here."""
+    """The parameters of a page, all in its address; unknown ones are refused. ``done`` names the act that led here.
+
+    ``customer_id`` may be typed as a name, those named in ``months`` as people write a month: the address then changes.
+    """
 
     model_config = ConfigDict(extra="forbid")
+    months: ClassVar[Sequence[str]] = ("period",)
 
     done: str | None = None
 
@@ -186,6 +193,24 @@ class Visit:
         params = self.request.query_params
         of = {name: params.getlist(name) for name in params if name not in ("after", "done")}
         return address(path_of(self.request), **(of | changed))
+
+    def canonical(self, params: Params) -> str | None:
+        """The address with what the database calls the customer and the months that were typed; None where it has that.
+
+        Refuses a customer that could be several.
+        """
+        typed = {
+            name: text
+            for name, value in params.model_dump(by_alias=True).items()
+            if isinstance(value, str) and name in (*params.months, "customer_id")
+            for text in [month_of(value) if name in params.months else self._customer(value)]
+            if text not in (None, value)
+        }
+        return self.link(**typed) if typed else None
+
+    def _customer(self, text: str) -> str | None:
+        check_text(text, "customer_id")
+        return customer_named(self.app, text, actor=self.actor)
 
     def pager(self, page: Page[Any]) -> Mapping[str, str | None]:
         """What `ui.pager` shows: the addresses of *Newest* and *Older*; None where there is no such page."""
@@ -330,6 +355,11 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
     def page(**given: Any) -> Response:
         READ_SECONDS.set(PAGE_SECONDS)  # of this page alone: a page runs in a context of its own
         visit: Visit = given["visit"]
+        params = given.get("params")
+        if isinstance(params, Params) and LIVE not in visit.request.headers:
+            elsewhere = visit.canonical(params)
+            if elsewhere is not None:
+                return visit.go(elsewhere)
         # All of a page is of one state; a file is read in short pages, for as long as its reader takes.
         with nullcontext() if visit.request.url.path.endswith(".csv") else visit.app.database.snapshot():
             return look(visit, given) if LIVE in visit.request.headers else cast(Response, function(**given))

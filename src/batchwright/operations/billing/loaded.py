@@ -21,7 +21,7 @@ from batchwright.billing.importing.contracts import CONTRACTS, CUSTOM_ITEMS
 from batchwright.billing.importing.customers import ACCOUNTS, CUSTOMERS
 from batchwright.billing.importing.prices import BOOKS, PRICES, TIERS
 from batchwright.billing.importing.schema import FileKind
-from batchwright.billing.records import loaded
+from batchwright.billing.records import charges, loaded
 from batchwright.billing.tables import contract
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
@@ -35,6 +35,9 @@ from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
+MOST_NAMED: Final = 5
+"""Of so many customers that a text may mean each is named."""
+MOST_READ: Final = 200
 Detail = Callable[[Connection, RowMapping, date], View]
 
 
@@ -90,6 +93,29 @@ def loaded_page(
     view = partial(_view, found.file)
     listing, walk = narrowed(app, kind.noun, found.records, by)
     return page_of(app.database, kind, listing, by, view, limit=limit, after=after, walk=walk)
+
+
+def customer_named(app: Application, text: str, *, actor: Actor | None = None) -> str | None:
+    """The id of the customer that somebody means: one that has the text as id or name, or alone has it within these.
+
+    `None` where nobody has it. Refuses a text that several have.
+    """
+    permit(app, actor, Right.LOOK, f"{Kind.CUSTOMER}.list")
+    words = text.strip()
+    with app.database.read() as connection:
+        if charges.customers(connection, words):
+            return words
+        found = charges.customers_found(connection, words, MOST_READ) if words else []
+    called = [one for one in found if one.name.casefold() == words.casefold()] or found
+    if len(called) > 1:
+        named = ", ".join(f"{one.customer_id} ({one.name})" for one in called[:MOST_NAMED])
+        more = " and others" if len(called) > MOST_NAMED else ""
+        raise Refused(
+            f"{words!r} could be several customers: {named}{more}",
+            field="customer_id",
+            remedy="Give the id of the one that is meant",
+        )
+    return called[0].customer_id if called else None
 
 
 def filters_of_kind(kind: Kind) -> tuple[str, ...]:

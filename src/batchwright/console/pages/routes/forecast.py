@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from fastapi import Query
 from pydantic import Field
@@ -34,6 +34,8 @@ DRAFTED: Final = ("Loaded", "Error")
 
 class ForecastParams(Params):
     """What there is a line for, in one currency; and of what: of a customer, a product, months, both included."""
+
+    months: ClassVar[Sequence[str]] = ("from", "to")
 
     by: Literal["month", "customer", "product"] = "month"
     currency: str | None = None
