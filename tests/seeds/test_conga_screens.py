@@ -51,12 +51,12 @@ def act(screen: Page, words: str, an_id: str) -> None:
     expect(screen.get_by_role("status").filter(has_text="The usage input was")).to_be_visible()
 
 
-def act_on_all(screen: Page, words: str) -> None:
+def act_on_all(screen: Page, words: str, confirmed: str | None = None) -> None:
     """Tick every input of the list view, press a button, and confirm."""
     screen.goto("/usage-inputs")
     screen.get_by_label("Select all of this page").check()
     screen.get_by_role("button", name=f"{words} …").click()
-    screen.get_by_role("button", name=f"{words} 2 inputs").click()
+    screen.get_by_role("button", name=f"{confirmed or words} 2 inputs").click()
     screen.wait_for_url("**/runs/JR-*")
 
 
@@ -153,7 +153,7 @@ def test_once_satisfied_the_inputs_of_the_list_view_are_processed_and_their_bill
     app: Application, screens: Page
 ) -> None:
     act_on_all(screens, "Draft rate")
-    act_on_all(screens, "Process")
+    act_on_all(screens, "Process Usage Input", "Process")
     assert conga.inputs(app) == RATED
     screens.goto(ASSET)
     assert [row[3] for row in table(screens, "Billing schedules")] == ["4,000.00 USD", "2,000.00 USD"]

@@ -52,7 +52,7 @@ class Rating:
 
 
 class UsageRatingJob(UsageJob):
-    """Rates usage inputs: Rated Amount on each, Actual Quantity and Fee Amount on their schedules."""
+    """Rates usage inputs (Process Usage Input): Rated Amount on each, Actual Quantity and Fee Amount on schedules."""
 
     name = "usage-rating"
     type = "Usage rating"

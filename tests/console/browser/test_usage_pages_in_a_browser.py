@@ -160,7 +160,7 @@ def test_rows_are_selected_and_sent_by_keyboard_alone(app: Application, open_pag
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     expect(page.get_by_text("2 ticked:")).to_be_visible()
-    page.get_by_role("button", name="Process …").focus()
+    page.get_by_role("button", name="Process Usage Input …").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Process 2 usage inputs?")).to_be_visible()
     page.get_by_role("button", name="Process 2 inputs").focus()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batchwright.billing.records.inputs import InputStatus
+from batchwright.engine.job import BatchJob
 from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.views import View
@@ -32,7 +33,12 @@ class Act:
     danger: bool = False
     forecasts: bool = False
     at_once_if_few: bool = False
-    job: str | None = None
+    job: type[BatchJob] | None = None
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What it does, and as which job it stands in the log of runs, for who is asked before it."""
+        return [("What it does", self.does), *([("Job", self.job.type)] if self.job else [])]
 
 
 ACTS: Final[Mapping[str, Act]] = {
@@ -48,7 +54,7 @@ ACTS: Final[Mapping[str, Act]] = {
         "What an earlier forecast wrote to the usage schedules of its asset is overwritten, and only this input is in "
         "the new one.",
         forecasts=True,
-        job=DraftUsageRatingJob.name,
+        job=DraftUsageRatingJob,
     ),
     "rate": Act(
         "Process",
@@ -57,7 +63,7 @@ ACTS: Final[Mapping[str, Act]] = {
         (InputStatus.LOADED,),
         "The usage input was processed: it is rated.",
         BillingService.process_pending_usage_input,
-        job=UsageRatingJob.name,
+        job=UsageRatingJob,
     ),
     "unrate": Act(
         "Unrate",

@@ -217,9 +217,11 @@ def _facts(act: Act, selection: View) -> list[tuple[str, Any]]:
         facts.append(
             ("Partly selected", f"of {partly}: inputs that are not chosen lose their place in the forecast")
         )
-    facts.append(("What it does", act.does))
+    facts += act.facts
     if act.job:
-        there = address(f"/jobs/{act.job}/launch", **{f"{PREFIX}selection_id": selection["selection_id"]})
+        there = address(
+            f"/jobs/{act.job.name}/launch", **{f"{PREFIX}selection_id": selection["selection_id"]}
+        )
         facts.append(("To see it first", Markup('<a href="{}">Dry run of these</a>').format(there)))
     return facts
 

@@ -211,7 +211,7 @@ def _asked(act: Act, shown: View) -> Confirmation:
             ("Quantity", f"{shown['quantity']} {shown['product_uom']}"),
             ("Rated Amount", money(shown["rated_amount"], shown["currency"])),
             ("(Draft) Rated Amount", money(shown["draft_rated_amount"], shown["currency"])),
-            ("What it does", act.does),
+            *act.facts,
         ],
         warning=act.warning_of_one or act.warning,
         hidden={"expected": version_of(shown)},
