@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.engine.job import Change, DryRunJob, Preview, Record, Scope, StartContext
 from batchwright.operations.app import Application
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.runs.driving import drive_run, drive_submitted
@@ -118,6 +120,73 @@ def test_a_preview_in_which_no_money_changes_says_what_does(
     visit("viewer")
     page = web.get(f"/runs/{dry.run_id}/preview").text
     assert ("What changes" in page, "Difference" in page, "status: Loaded" in page) == (True, False, True)
+
+
+class Previewing(DryRunJob):
+    """Shows two records; a record of what kind, and what of it changes, its subclasses say."""
+
+    name, type = "previewing", "Previewing"
+
+    def start(self, context: StartContext) -> Iterator[Record]:
+        yield from (Record(1), Record(2))
+
+    def compute(self, scope: Scope) -> list[Preview]:
+        changed = {"before": "old <b>", "after": None, "by": "hand"}
+        return [Preview("contact", f"R-{key}", None, changed) for key in scope.keys]
+
+    def apply(self, scope: Scope, computed: list[Preview]) -> None:
+        """Nothing."""
+
+    def preview(self, scope: Scope, computed: list[Preview]) -> list[Preview]:
+        return computed
+
+
+class WithMoney(Previewing):
+    """The same with whose money changes."""
+
+    name, type = "with-money", "With money"
+
+    def compute(self, scope: Scope) -> list[Preview]:
+        return [
+            Preview("invoice", f"R-{key}", None, {}, Change(100 * key, 300 * key, "USD"), "C-1")
+            for key in scope.keys
+        ]
+
+
+def tabs_of(page: str) -> list[str]:
+    nav = re.search(r'<nav class="tabs".*?</nav>', page, re.DOTALL)
+    return re.findall(r">([^<]+)</a>", nav[0]) if nav else []
+
+
+def previewed(app: Application, job: str) -> str:
+    dry = submit_run(app, job, {}, actor=ACTOR, mode="dry_run")
+    return str(drive_submitted(app, dry, mail=False)["run_id"])
+
+
+def test_the_preview_of_any_job_has_a_tab_for_each_part_that_there_is(
+    app: Application, web: TestClient, visit: Visit, foretold: str
+) -> None:
+    app.registry.add(Previewing)
+    app.registry.add(WithMoney)
+    visit("viewer")
+    assert tabs_of(web.get(f"/runs/{foretold}/preview").text) == [
+        *("All", "By customer", "Schedules", "Usage inputs")
+    ]
+    plain = web.get(f"/runs/{previewed(app, 'previewing')}/preview").text
+    assert tabs_of(plain) == []
+    assert re.findall(r"<th[^>]*>([^<]+)</th>", plain) == ["What", "Record", "Customer", "Before", "After"]
+    assert "old &lt;b&gt;" in plain
+    assert "by: hand" in plain
+    money = previewed(app, "with-money")
+    assert tabs_of(web.get(f"/runs/{money}/preview").text) == ["All", "By customer", "Invoices"]
+    of_customer = web.get(f"/runs/{money}/preview?by=customer").text
+    assert [one for one in ("3.00", "9.00", "6.00") if one not in of_customer] == []
+    assert "R-1" not in of_customer
+    invoices = web.get(f"/runs/{money}/preview?by=other").text
+    assert ("R-1" in invoices, "R-2" in invoices, "Customer</td>" in invoices) == (True, True, False)
+    nothing = web.get(f"/runs/{money}/preview?by=account").text
+    assert "Nothing would change here" in nothing
+    assert "By account and month" in tabs_of(nothing)
 
 
 def test_a_run_that_was_not_dry_has_no_preview_and_nothing_to_apply(

@@ -66,7 +66,6 @@ def test_a_month_in_other_words_becomes_the_canonical_address(
     assert web.get(f"{path}?{name}=2023-10", follow_redirects=False).status_code == 200
     unclear = web.get(f"{path}?{name}=10/23", follow_redirects=False)
     assert unclear.status_code == 422
-    assert "valid month" in unclear.text
     assert "YYYY-MM" in unclear.text
 
 

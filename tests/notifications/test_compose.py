@@ -270,7 +270,7 @@ def test_beyond_the_attachment_limit_the_mail_names_the_command_instead() -> Non
     there = made(facts(), limit=1_000)
     all_of_them = "https://batch.example.com/runs/JR-00000042/outcomes?outcome=ok"
     assert f"\n  {all_of_them}\n" in text_of(there)
-    assert f'href="{all_of_them}">See all</a>' in html_of(there)
+    assert re.search(rf'href="{re.escape(all_of_them)}"[^>]*>See all</a>', html_of(there))
 
 
 def test_what_comes_from_outside_is_escaped_in_html_and_plain_in_text() -> None:

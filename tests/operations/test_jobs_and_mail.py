@@ -162,6 +162,16 @@ class Named(BatchJob):
         return {key: {"colour": "green"} for key in keys}
 
 
+class Again(Named):
+    """Says how it is retried."""
+
+    name = "again"
+    type = "Again"
+
+    def retry_parameters(self, connection: Any, run: Any, keys: Any) -> dict[str, Any]:
+        return {}
+
+
 def test_a_job_that_does_not_say_how_it_is_retried_is_offered_for_it_nowhere(app: Application) -> None:
     app.registry.add(Named)
     run = drive_run(app, submit_run(app, "named", {}, actor=ACTOR).run_id)
@@ -179,48 +189,39 @@ def test_a_job_that_does_not_say_how_it_is_retried_is_offered_for_it_nowhere(app
 
 
 def test_a_run_that_a_retry_would_take_says_so_and_one_that_waits_why_not(app: Application) -> None:
-    class Again(Named):
-        name = "again"
-
-        def retry_parameters(self, connection: Any, run: Any, keys: Any) -> dict[str, Any]:
-            return {}
-
     app.registry.add(Again)
     waits = submit_run(app, "again", {}, actor=ACTOR).run_id
-    assert show_run(app, waits)["cannot_retry"] == f"{waits} has not ended (Queued)"
+    assert "has not ended" in show_run(app, waits)["cannot_retry"]
     drive_run(app, waits)
-    assert show_run(app, waits)["cannot_retry"] is None
+    assert "cannot_retry" not in show_run(app, waits)
     (letter,) = letters(app)
     assert f"runs retry {waits}" in letter
     drive_run(app, retry_run(app, waits, actor=ACTOR).run_id)
 
 
-class Guarded(Named):
+class Guarded(Again):
     """May be run, and so retried, by few."""
 
     name = "guarded"
     type = "Guarded"
     required_role = "Billing Utilities Admin"
 
-    def retry_parameters(self, connection: Any, run: Any, keys: Any) -> dict[str, Any]:
-        return {}
-
 
 @pytest.mark.parametrize(
     ("role", "job", "offered"),
     [
-        ("viewer", JOB, False),
-        ("operator", JOB, True),
+        ("viewer", "again", False),
+        ("operator", "again", True),
         ("operator", "guarded", False),
         ("Billing Utilities Admin", "guarded", True),
-        ("disabled", JOB, False),
-        (None, JOB, False),
+        ("disabled", "again", False),
+        (None, "again", False),
     ],
 )
-@pytest.mark.usefixtures("company")
 def test_a_mail_offers_a_retry_to_whose_user_may_when_it_is_sent(
     app: Application, role: str | None, job: str, offered: bool
 ) -> None:
+    app.registry.add(Again)
     app.registry.add(Guarded)
     add_user(app, "root@example.com", "administrator", os_user=ACTOR.os_user, actor=ACTOR)
     if role is not None:

@@ -119,7 +119,7 @@ from batchwright.operations.runs.looking import (
     run_outcomes,
     show_run,
 )
-from batchwright.operations.runs.previews import apply_run, page_of_preview, run_preview
+from batchwright.operations.runs.previews import apply_run, page_of_preview, preview_parts, run_preview
 from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
@@ -188,6 +188,7 @@ NEEDED = {
         "run_outcomes",
         "run_preview",
         "page_of_preview",
+        "preview_parts",
         "show_run",
         "driven_run",
         "list_fires",
@@ -419,6 +420,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "outcome_summary": lambda: outcome_summary(app, "x", actor=actor),
         "run_progress": lambda: run_progress(app, "x", actor=actor),
         "run_outcomes": lambda: run_outcomes(app, "x", actor=actor),
+        "preview_parts": lambda: preview_parts(app, "x", actor=actor),
         "run_preview": lambda: run_preview(app, "x", actor=actor),
         "page_of_preview": lambda: page_of_preview(app, "x", actor=actor),
         "show_run": lambda: show_run(app, "x", actor=actor),

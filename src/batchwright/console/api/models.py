@@ -536,7 +536,7 @@ class Restatement(_Answer):
 
 
 class RunShown(Run):
-    """A run with what hangs on it; `cannot_retry` says why a retry would be refused.
+    """A run with what hangs on it; `cannot_retry` is there where a retry would be refused, and says why.
 
     `restated` is there for unratings and recalculations, `owner` and what follows it while it works.
     """
@@ -544,7 +544,7 @@ class RunShown(Run):
     children: list[str]
     mails: list[Mail]
     restated: list[Restatement] = []
-    cannot_retry: str | None = None
+    cannot_retry: str = ""
     owner: str = ""
     owner_beat_seconds: float | None = None
     no_worker: str = ""

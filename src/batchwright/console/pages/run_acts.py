@@ -161,7 +161,7 @@ def why_not(act: Act, run: View) -> str | None:
         "resume": None if status == "Paused" else "The run is not paused",
         "move": None if status == "Holding" else "Only a run that holds has a place in line",
         "hold": None if status in WAITING else "Only a run that waits can be held",
-        "retry": run["cannot_retry"],
+        "retry": run.get("cannot_retry"),
         "abort": gone if ended else None,
     }
     return reasons[act.name]

@@ -468,6 +468,15 @@ def preview_kinds(connection: Connection, run_key: int) -> list[str]:
     return sorted(kinds)
 
 
+def has_preview_sums(connection: Connection, run_key: int, kind: str) -> bool:
+    """Whether a line of that kind says whose money changes."""
+    mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)
+    statement = (
+        select(literal(1)).where(*mine, _CURRENCY > "", preview_line.c.customer_id.is_not(None)).limit(1)
+    )
+    return connection.scalar(statement) is not None
+
+
 def preview_sums(connection: Connection, run_key: int, kind: str) -> Iterator[tuple[str, Change]]:
     """What the lines of one kind sum to, by customer and currency."""
     mine = (preview_line.c.run_id == run_key, preview_line.c.kind == kind)

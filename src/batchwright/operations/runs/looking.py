@@ -81,7 +81,7 @@ def page_of_runs(
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:
     """One run, with its `children` (ids of the runs submitted from it) and its `mails`.
 
-    `cannot_retry` says why a retry would be refused; it is `None` where one would be taken.
+    Where a retry would be refused, with `cannot_retry`: why.
     An unrating or a recalculation also with what it `restated`, inputs that are not records of it: `record_id, before,
     after, currency`.
     While it is at work, with its `owner` and, where that is a worker, `owner_beat_seconds`: how long ago it last said
@@ -108,7 +108,7 @@ def _shown(app: Application, connection: Connection, run_id: str) -> View:
         "children": runs.children(connection, run.id),
         "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
         **_restated(connection, run),
-        "cannot_retry": None if refusal is None else refusal.message,
+        **({} if refusal is None else {"cannot_retry": refusal.message}),
         **owner_of(connection, run, now),
         **({} if no_worker is None else {"no_worker": no_worker}),
     }

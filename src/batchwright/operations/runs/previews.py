@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, Literal, Unpack
@@ -24,10 +24,10 @@ from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_
 from batchwright.operations.runs.submitting import RunRequest, RunTerms, Submitted, submit, terms_after
 from batchwright.operations.views import View
 
-By = Literal["customer", "account", "charge", "schedule", "input"]
+By = Literal["customer", "account", "charge", "schedule", "input", "other"]
 Sums = Callable[[Connection], list[Preview]]
 Part = Callable[[int, PreviewPlace | None], list[tuple[PreviewPlace, Preview]]]
-CHOICES: Final = ("customer", "account", "charge", "schedule", "input")
+CHOICES: Final = ("customer", "account", "charge", "schedule", "input", "other")
 
 MOST_SUMS_KEPT: Final = 12
 MOST_LINES_KEPT: Final = 10_000
@@ -37,12 +37,15 @@ CUSTOMER_CHARGES: Final = "customer_charges"
 ACCOUNT: Final = "account"
 INPUT: Final = "usage_input"
 CHARGE: Final = "account_charge"
+OTHER: Final = "other"
 KINDS: Final = {
     "charge": (CHARGE,),
     "schedule": ("usage_schedule", "late_usage_schedule", "billing_schedule"),
     "input": (INPUT,),
 }
-"""The kinds of lines by what a reader asks for; they are shown in this order."""
+"""The kinds of lines by what a reader asks for; they are shown in this order, and after them those that only the job
+knows: ``other``.
+"""
 
 
 def run_preview(
@@ -56,8 +59,10 @@ def run_preview(
     """What a dry run would have written: customers, accounts by month, charges, schedules, inputs; or one of these.
 
     Streamed. A customer has a line of what its inputs sum to, and one of what its accounts are charged
-    (`customer_charges`). Each by currency, the largest difference first. Lines of `kind, record_id, customer_id,
-    amount, currency, before, after, difference, detail`. Refuses a run that was none, before the first line.
+    (`customer_charges`); in the preview of a job without inputs, of what its own kind of lines sums to. Kinds that
+    only the job knows are `other`. Each by currency, the largest difference first. Lines of `kind, record_id,
+    customer_id, amount, currency, before, after, difference, detail`. Refuses a run that was none, before the first
+    line.
     """
     permit(app, actor, Right.LOOK, "run.preview")
     check_limit(limit)
@@ -99,6 +104,21 @@ def page_of_preview(
         return Page(items, None)
     number, place, _ = lines[limit - 1]
     return Page(items, cursor(LISTING, asked, (number, *place)))
+
+
+def preview_parts(app: Application, run_id: str, *, actor: Actor | None = None) -> dict[str, list[str]]:
+    """By which of `CHOICES` the preview of a dry run has lines, each with the kinds of the lines it is made of."""
+    permit(app, actor, Right.LOOK, "run.preview")
+    with app.database.read() as connection:
+        run = dry_run_of(connection, run_id)
+        there = scopes.preview_kinds(connection, run.id)
+        parts = {part: _kinds_of(there, part) for part in (*KINDS, OTHER)}
+        summed = _summed(there)
+        if summed is not None and scopes.has_preview_sums(connection, run.id, summed):
+            parts[CUSTOMER] = [summed]
+    if parts["charge"]:
+        parts |= {CUSTOMER: [*parts.get(CUSTOMER, []), CHARGE], ACCOUNT: [CHARGE]}
+    return {part: parts[part] for part in CHOICES if parts.get(part)}
 
 
 def dry_run_of(connection: Connection, run_id: str) -> Run:
@@ -208,7 +228,9 @@ def _kept(
 
 def _sums(run: Run, by: By | None) -> Iterator[Sums]:
     if by in (None, CUSTOMER):
-        yield lambda connection: _customers(connection, run, CUSTOMER, INPUT)
+        yield lambda connection: _customers(
+            connection, run, CUSTOMER, _summed(scopes.preview_kinds(connection, run.id))
+        )
         yield lambda connection: _customers(connection, run, CUSTOMER_CHARGES, CHARGE)
     if by in (None, ACCOUNT):
         yield lambda connection: _accounts(connection, run)
@@ -217,13 +239,26 @@ def _sums(run: Run, by: By | None) -> Iterator[Sums]:
 def _kinds(connection: Connection, run: Run, by: By | None) -> list[str]:
     """Of the kinds that the run has those that are asked for; a kind that only its job knows comes last."""
     there = scopes.preview_kinds(connection, run.id)
-    order = [kind for kinds in KINDS.values() for kind in kinds]
-    wanted = KINDS.get(by, ()) if by is not None else [*order, *(one for one in there if one not in order)]
-    return [kind for kind in wanted if kind in there]
+    return [kind for part in ((*KINDS, OTHER) if by is None else (by,)) for kind in _kinds_of(there, part)]
 
 
-def _customers(connection: Connection, run: Run, kind: str, summed: str) -> list[Preview]:
+def _kinds_of(there: Sequence[str], part: str) -> list[str]:
+    known = [kind for kinds in KINDS.values() for kind in kinds]
+    if part == OTHER:
+        return [kind for kind in there if kind not in known]
+    return [kind for kind in KINDS.get(part, ()) if kind in there]
+
+
+def _summed(there: Sequence[str]) -> str | None:
+    """The kind of lines that are summed up by customer: inputs; of a job without them the one that only it knows."""
+    others = _kinds_of(there, OTHER)
+    return INPUT if INPUT in there else others[0] if len(others) == 1 else None
+
+
+def _customers(connection: Connection, run: Run, kind: str, summed: str | None) -> list[Preview]:
     """A line for each customer and currency: what its lines of the kind `summed` sum to."""
+    if summed is None:
+        return []
     lines = [
         Preview(kind, customer_id, None, {}, change, customer_id)
         for customer_id, change in scopes.preview_sums(connection, run.id, summed)

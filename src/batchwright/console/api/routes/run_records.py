@@ -30,7 +30,7 @@ class OutcomesParams(PageQuery):
 class PreviewParams(PageQuery):
     """Which lines of a preview."""
 
-    by: Literal["customer", "account", "charge", "schedule", "input"] | None = None
+    by: Literal["customer", "account", "charge", "schedule", "input", "other"] | None = None
 
 
 @doors.door("GET", "/runs/{run_id}/outcomes", page_of_outcomes, Right.LOOK, answers={200: Page[Outcome]})

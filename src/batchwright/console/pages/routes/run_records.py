@@ -27,11 +27,12 @@ from batchwright.console.pages.visit import (
 from batchwright.engine.errors import Refused
 from batchwright.engine.ledger import REPORTED
 from batchwright.jobs.usage_restating import REASONS
+from batchwright.notifications import humanize
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.outcomes import Row
 from batchwright.operations.paging import Page
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
-from batchwright.operations.runs.previews import apply_run, page_of_preview
+from batchwright.operations.runs.previews import apply_run, page_of_preview, preview_parts
 from batchwright.operations.runs.submitting import RunTerms
 from batchwright.operations.views import View
 
@@ -44,6 +45,7 @@ PARTS: Final = (
     ("charge", "Account charges"),
     ("schedule", "Schedules"),
     ("input", "Usage inputs"),
+    ("other", "Other"),
 )
 KINDS: Final = {
     "customer": "Customer",
@@ -82,7 +84,7 @@ class FileParams(Params):
 class PreviewParams(ListParams):
     """Which lines of a preview."""
 
-    by: Literal["customer", "account", "charge", "schedule", "input"] | None = None
+    by: Literal["customer", "account", "charge", "schedule", "input", "other"] | None = None
 
 
 @pages.page("/runs/{run_id}/outcomes")
@@ -149,13 +151,26 @@ def preview(run_id: str, params: Annotated[PreviewParams, Query()], visit: Visit
         "run_preview.html",
         run=shown,
         params=params,
-        parts=[("All", visit.link(by=None), params.by is None)]
-        + [(words, visit.link(by=part), params.by == part) for part, words in PARTS],
+        parts=_parts(visit, run_id, params.by),
         kinds=KINDS,
         restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
         page=page,
         pager=visit.pager(page),
     )
+
+
+def _parts(visit: Visit, run_id: str, chosen: str | None) -> list[tuple[str, str, bool]]:
+    """The tabs of the parts that there are, and of the one that is asked for; none where there is but one part."""
+    there = preview_parts(visit.app, run_id, actor=visit.actor)
+    words = dict(PARTS)
+    if len(others := there.get("other", [])) == 1:
+        words["other"] = humanize.plural(others[0].replace("_", " ")).capitalize()
+    tabs = [
+        (words[part], visit.link(by=part), part == chosen)
+        for part in words
+        if part in there or part == chosen
+    ]
+    return [("All", visit.link(by=None), chosen is None), *tabs] if len(tabs) > 1 or chosen else []
 
 
 @pages.page("/runs/{run_id}/apply", Right.OPERATE)
