@@ -389,7 +389,7 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
     there = {**TOKEN, "base_url": "https://batch.example.com/"}
     message = composer().compose(replace(mail(there), kind="token_expires"), EMPTY, NOW)
     for part in (text_of(message), html_of(message)):
-        assert "https://batch.example.com/users/jane@example.com" in part
+        assert "https://batch.example.com/users/jane%40example.com" in part
         assert "batchwright users" not in part
     about = {**TOKEN, "expired": True, "last_used_at": None, "role": None, "prefix": None}
     message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)

@@ -319,6 +319,7 @@ NO_ACT = {
     "show_run_to": "asks of many at once: `permitted`",
     "authenticate_token": "comes before the question",
     "authenticate_session": "comes before the question",
+    "why_signed_out": "comes before the question",
     "sign_in": "comes before the question",
     "password_is_due": "comes before the question",
     "check_has_password": "comes before the question",

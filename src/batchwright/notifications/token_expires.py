@@ -73,7 +73,7 @@ class TokenExpires:
     @property
     def links(self) -> tuple[Fact, ...]:
         """Where an administrator replaces it in the console; none where there is no console."""
-        link = humanize.page(self.facts, f"/users/{quote(self.facts['email'], safe='@')}")
+        link = humanize.page(self.facts, f"/users/{quote(self.facts['email'], safe='')}")
         return (Fact("Your user, where an administrator makes and revokes tokens", link),) if link else ()
 
     @property
