@@ -34,7 +34,7 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, send_due_mail, show_mail
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.looking import show_run
-from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.schedules.scheduled_runs import submit_of_schedules
 from batchwright.operations.schedules.pings import refused_pings
 from batchwright.operations.schedules.schedules import add_schedule, remove_schedule, update_schedule
 from batchwright.operations.worker.digests import make_digests

@@ -14,7 +14,7 @@ from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.access.users import add_user, disable_user, enable_user
 from batchwright.operations.app import Actor, Application
 from batchwright.operations.schedules.files import apply_schedules
-from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.schedules.scheduled_runs import submit_of_schedules
 from batchwright.operations.schedules.schedules import (
     add_schedule,
     list_schedules,

@@ -21,7 +21,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import publish_submitted
 from batchwright.operations.schedules.cron import bound_of
-from batchwright.operations.schedules.firing import submit_of_schedules
+from batchwright.operations.schedules.scheduled_runs import submit_of_schedules
 from batchwright.operations.schedules.schedules import nominal_times, permit_change, schedule_named
 from batchwright.operations.views import View, instant
 

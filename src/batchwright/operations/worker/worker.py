@@ -20,7 +20,7 @@ from batchwright.engine.store.notify import listener_for
 from batchwright.engine.worker import Worker
 from batchwright.notifications import outbox
 from batchwright.operations.app import Application
-from batchwright.operations.schedules.firing import make_ready, submit_of_schedules
+from batchwright.operations.schedules.scheduled_runs import make_ready, submit_of_schedules
 from batchwright.operations.worker.background_loop import BackgroundLoop
 from batchwright.operations.worker.late_runs import ping_loop, watch_loop
 from batchwright.operations.worker.maintenance import Maintenance
