@@ -10,8 +10,6 @@ from batchwright.engine.store.types import BigKey, PublicId, UtcTime
 
 revision = "0001"
 down_revision: str | None = None
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

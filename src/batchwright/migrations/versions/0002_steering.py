@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0002"
 down_revision: str | None = "0001"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 LIVE_DEDUP_KEY = "dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')"
 

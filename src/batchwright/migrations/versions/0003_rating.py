@@ -9,8 +9,6 @@ from batchwright.billing.columns import ExactDecimal
 
 revision = "0003"
 down_revision: str | None = "0002"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

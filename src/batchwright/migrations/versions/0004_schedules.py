@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, PublicId, PublicName, UtcTime
 
 revision = "0004"
 down_revision: str | None = "0003"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 LIVE_OF_SCHEDULE = "schedule IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')"
 

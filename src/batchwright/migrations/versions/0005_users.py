@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0005"
 down_revision: str | None = "0004"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 NAME = sa.String(254).with_variant(sa.String(254, collation="C"), "postgresql")
 UNSEALED = "NOT sealed"

@@ -10,8 +10,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0008"
 down_revision: str | None = "0007"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0010"
 down_revision: str | None = "0009"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 _ID = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
 _NAME = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0011"
 down_revision: str | None = "0010"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 CAUSES = ("paused", "held", "ended", "changed", "misfire", "overlapped", "refused")
 

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0012"
 down_revision: str | None = "0011"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 # Half of a page stays free, so that a forecast's new version of a row fits beside the old one and no index is touched;
 # and such tables are vacuumed after one row in fifty has changed, not after one in five.

@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0016"
 down_revision: str | None = "0015"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

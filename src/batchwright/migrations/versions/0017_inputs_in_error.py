@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0017"
 down_revision: str | None = "0016"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 IN_ERROR = sa.text("NOT deleted AND status = 'Error'")
 

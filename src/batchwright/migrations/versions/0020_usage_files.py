@@ -14,8 +14,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0020"
 down_revision: str | None = "0019"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 _AUDIT_ENTRY = sa.table(
     "audit_entry",

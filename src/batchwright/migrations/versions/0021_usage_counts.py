@@ -15,8 +15,6 @@ from batchwright.engine.store.types import BigKey
 
 revision = "0021"
 down_revision: str | None = "0020"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 class _ExactSum:

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0022"
 down_revision: str | None = "0021"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 IN_ERROR = sa.text("NOT deleted AND status = 'Error'")
 NOT_RATED = sa.text("NOT deleted AND status <> 'Rated'")

@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0023"
 down_revision: str | None = "0022"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 _TO_FILES = '%"mail_only_to_files": {}%'
 

@@ -11,8 +11,6 @@ from batchwright.engine.store.types import BigKey, UtcTime
 
 revision = "0025"
 down_revision: str | None = "0024"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 NAME = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
 _USER = sa.table("app_user", sa.column("id", sa.BigInteger), sa.column("token_hash", sa.String))

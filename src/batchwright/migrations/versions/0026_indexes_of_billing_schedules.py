@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0026"
 down_revision: str | None = "0025"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 LISTED = ["asset_key", "period_start_date", "id", "period_end_date", "ready_for_invoice_date"]
 

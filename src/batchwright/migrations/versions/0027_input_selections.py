@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, PublicId, UtcTime
 
 revision = "0027"
 down_revision: str | None = "0026"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -9,8 +9,6 @@ from batchwright.engine.store.types import UtcTime
 
 revision = "0028"
 down_revision: str | None = "0027"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 FILTERS = ("state", "job", "customer_id", "actor", "schedule", "trigger")
 

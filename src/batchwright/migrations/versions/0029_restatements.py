@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey
 
 revision = "0029"
 down_revision: str | None = "0028"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -11,8 +11,6 @@ from batchwright.engine.store.types import PublicId
 
 revision = "0030"
 down_revision: str | None = "0029"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

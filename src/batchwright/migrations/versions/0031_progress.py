@@ -9,8 +9,6 @@ from batchwright.engine.store.types import UtcTime
 
 revision = "0031"
 down_revision: str | None = "0030"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -9,8 +9,6 @@ from batchwright.engine.store.types import BigKey, PublicId, UtcTime
 
 revision = "0033"
 down_revision: str | None = "0032"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 KEY = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
 

@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0036"
 down_revision: str | None = "0035"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

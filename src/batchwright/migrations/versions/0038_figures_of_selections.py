@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0038"
 down_revision: str | None = "0037"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -11,8 +11,6 @@ from batchwright.engine.store.types import BigKey
 
 revision = "0040"
 down_revision: str | None = "0039"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 
 def upgrade() -> None:

@@ -9,8 +9,6 @@ from batchwright.engine.store.types import UtcTime
 
 revision = "0043"
 down_revision: str | None = "0042"
-branch_labels: str | None = None
-depends_on: str | None = None
 
 NAME = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
 
