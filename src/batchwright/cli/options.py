@@ -33,6 +33,16 @@ where_option = click.option(
 reason_option = click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
 
 
+def _table_or_json(_ctx: click.Context, _param: click.Parameter, as_json: bool) -> Format:
+    return "json" if as_json else "table"
+
+
+json_option = click.option(
+    "--json", "format", is_flag=True, callback=_table_or_json, help="Answer with one JSON document."
+)
+"""`--json` of a listing: the command gets ``format``."""
+
+
 def format_option(command: F) -> F:
     """`--format table|csv|json`, and `--json` for the last of them: the command gets ``format``."""
 

@@ -53,6 +53,22 @@ def write_json(value: object) -> None:
     sys.stdout.write(_dumps(value, indent=2) + "\n")
 
 
+def write_answer(value: object, said: str, *, as_json: bool) -> None:
+    """Write an answer as JSON, or say it in words."""
+    if as_json:
+        write_json(value)
+    else:
+        say(said)
+
+
+def write_view(row: Row, columns: Sequence[Column], *, as_json: bool) -> None:
+    """Write one row as JSON, or the columns' titles and values below each other."""
+    if as_json:
+        write_json(row)
+    else:
+        write_facts((column.title, column.text(row)) for column in columns)
+
+
 def write_rows(rows: Iterable[Row], columns: Sequence[Column], *, format: Format, nothing: str) -> None:
     """Write a listing as it comes. ``nothing`` is said on stderr where a table would be empty."""
     if format == "json":

@@ -6,7 +6,7 @@ from typing import Any
 
 from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.run_options import RunOptions
-from batchwright.cli.session import acting, application
+from batchwright.cli.session import Act, acting, application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.operations.billing.input_filter import pairs_of
 from batchwright.operations.billing.selections import select_usage_inputs, submit_on_selection
@@ -20,16 +20,14 @@ def selected(where: str, claimed: str | None) -> dict[str, Any]:
     return {"selection_id": selection["selection_id"]}
 
 
-def act_on_match(
-    verbosity: Verbosity, job: str, where: str, claimed: str | None, reason: str | None, *, as_json: bool
-) -> int:
+def act_on_match(verbosity: Verbosity, job: str, where: str, act: Act) -> int:
     """Do the job's act to what the filter matches now, as a run that is driven here; return the exit code."""
     with application() as app:
-        actor = acting(app, claimed)
-        selection = select_usage_inputs(app, pairs_of(where), actor=actor)
-        submitted = submit_on_selection(app, job, selection["selection_id"], actor=actor, reason=reason)
+        by = act.by(app)
+        selection = select_usage_inputs(app, pairs_of(where), actor=by["actor"])
+        submitted = submit_on_selection(app, job, selection["selection_id"], **by)
         way: Way = "sync" if submitted.view["mode"] == "sync" else "batch"
-        return finish_submitted(app, verbosity, submitted, way=way, as_json=as_json)
+        return finish_submitted(app, verbosity, submitted, way=way, as_json=act.as_json)
 
 
 def submit_and_drive(

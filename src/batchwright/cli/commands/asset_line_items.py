@@ -8,9 +8,9 @@ import click
 
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
-from batchwright.cli.session import acting, application
+from batchwright.cli.options import as_json_option, json_option, limit_option
+from batchwright.cli.output import Column, Format, say, write_json, write_rows, write_table, write_view
+from batchwright.cli.session import Act, act_options, application
 from batchwright.cli.show import joined
 from batchwright.notifications.humanize import counted
 from batchwright.operations.billing import amendments
@@ -59,14 +59,12 @@ def asset_line_items() -> None:
 
 @asset_line_items.command("list", example="batchwright asset-line-items list --json")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(limit: int | None, format: Format) -> None:
     """List asset line items."""
     with application() as app:
         rows = operation.list_asset_line_items(app, limit)
-        write_rows(
-            rows, COLUMNS, format="json" if as_json else "table", nothing="There is no asset line item."
-        )
+        write_rows(rows, COLUMNS, format=format, nothing="There is no asset line item.")
 
 
 @asset_line_items.command("show", example="batchwright asset-line-items show ALI-0001")
@@ -76,10 +74,7 @@ def show(asset_line_item_id: str, as_json: bool) -> None:
     """Show one asset line item."""
     with application() as app:
         asset = operation.show_asset_line_item(app, asset_line_item_id)
-    if as_json:
-        write_json(asset)
-    else:
-        write_facts((column.title, asset[column.field]) for column in COLUMNS)
+    write_view(asset, COLUMNS, as_json=as_json)
 
 
 @asset_line_items.command(
@@ -92,16 +87,12 @@ def show(asset_line_item_id: str, as_json: bool) -> None:
 @click.option("--usage-frequency", metavar="F", help="The same; it must divide the billing frequency.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 def amend(
     asset_line_item_id: str,
     dry_run: bool,
     yes: bool,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    act: Act,
     **changes: str | None,
 ) -> int:
     """Amend an asset line item: its pending schedules are superseded by new ones.
@@ -110,20 +101,20 @@ def amend(
     pending invoice stays. Shows what it will do, asks where it is called from a terminal, and then does it.
     """
     with application() as app:
-        who = acting(app, actor)
-        plan = amendments.preview_amendment(app, asset_line_item_id, actor=who, **changes)
-        if not as_json:
+        by = act.by(app)
+        plan = amendments.preview_amendment(app, asset_line_item_id, actor=by["actor"], **changes)
+        if not act.as_json:
             _write_plan(plan)
         if dry_run:
             amended = plan
         else:
-            if not (yes or as_json) and sys.stdin.isatty() and not click.confirm("Amend it?", err=True):
+            if not (yes or act.as_json) and sys.stdin.isatty() and not click.confirm("Amend it?", err=True):
                 say("Nothing was changed.", err=True)
                 return FAILED
             amended = amendments.amend_asset_line_item(
-                app, asset_line_item_id, seen=[version_of(plan)], actor=who, reason=reason, **changes
+                app, asset_line_item_id, seen=[version_of(plan)], **by, **changes
             )
-    if as_json:
+    if act.as_json:
         write_json({"dry_run": dry_run, **amended})
     elif dry_run:
         say("Nothing was changed: a dry run.")

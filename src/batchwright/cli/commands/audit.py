@@ -6,8 +6,8 @@ import click
 
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option, limit_option
-from batchwright.cli.output import Column, say, write_json, write_rows
+from batchwright.cli.options import as_json_option, json_option, limit_option
+from batchwright.cli.output import Column, Format, say, write_json, write_rows
 from batchwright.cli.session import application
 from batchwright.cli.show import beginning, instant
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
@@ -34,12 +34,12 @@ def audit() -> None:
 
 @audit.command("list", example="batchwright audit list --limit 20")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(limit: int | None, format: Format) -> None:
     """List the audit entries, newest first. What changed is cut short; `--json` gives all of it."""
     with application() as app:
         rows = list_audit(app, limit)
-        write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="Nothing was done yet.")
+        write_rows(rows, COLUMNS, format=format, nothing="Nothing was done yet.")
 
 
 @audit.command("verify", example="batchwright audit verify")

@@ -10,16 +10,9 @@ import click
 
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
-from batchwright.cli.options import (
-    actor_option,
-    as_json_option,
-    format_option,
-    ids_from_option,
-    limit_option,
-    reason_option,
-)
-from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows
-from batchwright.cli.session import acting, application
+from batchwright.cli.options import as_json_option, format_option, ids_from_option, limit_option
+from batchwright.cli.output import Column, Format, say, write_json, write_rows, write_view
+from batchwright.cli.session import Act, act_options, application
 from batchwright.cli.show import joined
 from batchwright.notifications.humanize import counted
 from batchwright.operations.billing import billing_schedules as operation
@@ -76,10 +69,7 @@ def show(billing_schedule_id: str, as_json: bool) -> None:
     """Show one billing schedule."""
     with application() as app:
         schedule = operation.show_billing_schedule(app, billing_schedule_id)
-    if as_json:
-        write_json(schedule)
-    else:
-        write_facts((column.title, schedule[column.field]) for column in COLUMNS)
+    write_view(schedule, COLUMNS, as_json=as_json)
 
 
 @billing_schedules.command(
@@ -95,9 +85,7 @@ def show(billing_schedule_id: str, as_json: bool) -> None:
 @click.option("--status", metavar="S", required=True, help="The status they get, as shown or in snake case.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 def set_status(
     ids: Sequence[str],
     ids_from: list[str] | None,
@@ -105,9 +93,7 @@ def set_status(
     status: str,
     dry_run: bool,
     yes: bool,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    act: Act,
 ) -> int:
     """Set the status of billing schedules: all of them, or none.
 
@@ -121,17 +107,16 @@ def set_status(
         raise click.UsageError(f"{' and '.join(given)} exclude each other.")
     named = None if ready_by is not None else ids_from or ids
     with application() as app:
-        who = acting(app, actor)
-        plan = operation.preview_billing_schedule_status(app, named, status, ready_by=ready_by, actor=who)
-        if not as_json and (dry_run or not ids):
+        by = act.by(app)
+        plan = operation.preview_billing_schedule_status(
+            app, named, status, ready_by=ready_by, actor=by["actor"]
+        )
+        if not act.as_json and (dry_run or not ids):
             _write_plan(plan)
         if dry_run:
-            if as_json:
-                write_json({"dry_run": True, **plan})
-            else:
-                say("Nothing was changed: a dry run.")
+            act.answer({"dry_run": True, **plan}, "Nothing was changed: a dry run.")
             return DONE
-        if not (ids or yes or as_json) and sys.stdin.isatty() and not click.confirm("Do it?", err=True):
+        if not (ids or yes or act.as_json) and sys.stdin.isatty() and not click.confirm("Do it?", err=True):
             say("Nothing was changed.", err=True)
             return FAILED
         report = operation.set_billing_schedule_status(
@@ -140,10 +125,9 @@ def set_status(
             status,
             ready_by=ready_by,
             seen=None if ids else [version_of(plan)],
-            actor=who,
-            reason=reason,
+            **by,
         )
-    if as_json:
+    if act.as_json:
         write_json(report)
         return DONE
     say(f"Set {counted(len(report['moved']), 'billing schedule')} to {plan['status']}.")

@@ -8,8 +8,8 @@ import click
 
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option
-from batchwright.cli.output import Column, say, write_json, write_rows
+from batchwright.cli.options import as_json_option, json_option
+from batchwright.cli.output import Column, Format, say, write_json, write_rows
 from batchwright.cli.session import current_settings
 from batchwright.config.errors import Problem
 from batchwright.config.settings import Settings, SettingsError
@@ -23,14 +23,14 @@ def config() -> None:
 
 
 @config.command("show", example="batchwright config show --json")
-@as_json_option
-def show(as_json: bool) -> None:
+@json_option
+def show(format: Format) -> None:
     """Show every setting, its value and where it came from; passwords are hidden."""
     rows = [
         {"setting": line.name, "value": line.value, "origin": line.origin}
         for line in current_settings().lines()
     ]
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no setting.")
+    write_rows(rows, COLUMNS, format=format, nothing="There is no setting.")
 
 
 @config.command("check", example="batchwright config check")

@@ -9,7 +9,7 @@ import click
 from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import actor_option, as_json_option
-from batchwright.cli.output import say, write_json
+from batchwright.cli.output import say, write_answer, write_json
 from batchwright.cli.session import acting, application
 from batchwright.operations import database as operation
 
@@ -60,7 +60,4 @@ def backup(file: Path, as_json: bool) -> None:
     with application() as app:
         operation.backup_database(app, file)
         place = app.database.display_url
-    if as_json:
-        write_json({"place": place, "file": str(file)})
-    else:
-        say(f"{place} is backed up in {file}.")
+    write_answer({"place": place, "file": str(file)}, f"{place} is backed up in {file}.", as_json=as_json)

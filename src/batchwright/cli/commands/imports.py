@@ -9,10 +9,9 @@ import click
 
 from batchwright.cli.exits import DONE, WITH_ERRORS
 from batchwright.cli.groups import Command
-from batchwright.cli.options import actor_option, as_json_option, reason_option
 from batchwright.cli.output import Column, printable, say, write_json, write_table
 from batchwright.cli.progress import shown_import
-from batchwright.cli.session import acting, application
+from batchwright.cli.session import Act, act_options, application
 from batchwright.cli.show import duration
 from batchwright.cli.verbosity import Verbosity
 from batchwright.notifications.humanize import counted
@@ -49,19 +48,10 @@ COLUMNS = (
     is_flag=True,
     help="Load a file of usage inputs without ids once more that was imported before.",
 )
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 @click.pass_obj
 def import_(
-    verbosity: Verbosity,
-    paths: Sequence[Path],
-    skip_bad: Path | None,
-    update: bool,
-    again: bool,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    verbosity: Verbosity, paths: Sequence[Path], skip_bad: Path | None, update: bool, again: bool, act: Act
 ) -> int:
     """Load CSV files into the database.
 
@@ -75,12 +65,11 @@ def import_(
             update=update,
             again=again,
             skip_bad=skip_bad,
-            actor=acting(app, actor),
-            reason=reason,
+            **act.by(app),
             progress=progress,
         )
         place = app.database.display_url
-    if as_json:
+    if act.as_json:
         write_json(report)
     else:
         _answer(report, place, skip_bad)

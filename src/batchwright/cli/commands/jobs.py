@@ -6,8 +6,8 @@ import click
 
 from batchwright.cli.commands.run import run
 from batchwright.cli.groups import Command, Group
-from batchwright.cli.options import as_json_option
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
+from batchwright.cli.options import as_json_option, json_option
+from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.parameters import COLUMNS as PARAMETER_COLUMNS
 from batchwright.cli.parameters import example_of, parameter_rows
 from batchwright.cli.session import application
@@ -29,13 +29,13 @@ def jobs() -> None:
 
 
 @jobs.command("list", example="batchwright jobs list")
-@as_json_option
-def list_(as_json: bool) -> None:
+@json_option
+def list_(format: Format) -> None:
     """List the jobs; what is registered but cannot be imported is named on stderr."""
     with application() as app:
         rows = operation.list_jobs(app)
         broken = operation.broken_jobs(app)
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no job.")
+    write_rows(rows, COLUMNS, format=format, nothing="There is no job.")
     for problem in broken:
         say(problem, err=True)
 

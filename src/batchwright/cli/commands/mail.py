@@ -8,8 +8,8 @@ from batchwright.cli.groups import Group
 from batchwright.cli.interrupt import MAIL_IS_LEFT, StopOnInterrupt
 from batchwright.cli.mail_text import as_json as message_as_json
 from batchwright.cli.mail_text import as_text
-from batchwright.cli.options import actor_option, as_json_option, limit_option
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows
+from batchwright.cli.options import actor_option, as_json_option, json_option, limit_option
+from batchwright.cli.output import Column, Format, write_answer, write_rows, write_view
 from batchwright.cli.session import acting, application
 from batchwright.cli.show import instant
 from batchwright.operations import mail as operation
@@ -36,13 +36,13 @@ def mail() -> None:
 @mail.command("list", example="batchwright mail list --status failed")
 @click.option("--status", metavar="S", help="Only mail in this status, such as failed or waiting.")
 @limit_option
-@as_json_option
-def list_(status: str | None, limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(status: str | None, limit: int | None, format: Format) -> None:
     """List mail, the newest first."""
     with application() as app:
         rows = operation.list_mail(app, limit, status)
     nothing = "There is no mail." if status is None else f"There is no mail in the status {status}."
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing=nothing)
+    write_rows(rows, COLUMNS, format=format, nothing=nothing)
 
 
 @mail.command("show", example="batchwright mail show ML-00000001")
@@ -52,10 +52,7 @@ def show(mail_id: str, as_json: bool) -> None:
     """Show one mail: to whom, its state, what it was made from."""
     with application() as app:
         shown = operation.show_mail(app, mail_id)
-    if as_json:
-        write_json(shown)
-    else:
-        write_facts((column.title, column.text(shown)) for column in (*COLUMNS, ROUTE))
+    write_view(shown, (*COLUMNS, ROUTE), as_json=as_json)
 
 
 @mail.command("retry", example="batchwright mail retry ML-00000001\nbatchwright mail retry --status failed")
@@ -77,10 +74,7 @@ def retry(
             app, mail_ids, status=status, again=again, actor=acting(app, actor), stop=stop
         )
     if status is None and len(mail_ids) == 1:
-        if as_json:
-            write_json(retried[0])
-        else:
-            write_facts((column.title, column.text(retried[0])) for column in COLUMNS)
+        write_view(retried[0], COLUMNS, as_json=as_json)
         return
     nothing = f"There is no {status} mail that can be tried here."
     write_rows(retried, COLUMNS, format="json" if as_json else "table", nothing=nothing)
@@ -93,7 +87,4 @@ def preview(job: str, as_json: bool) -> None:
     """Show what the mail of a job looks like, with made-up figures; nothing is sent."""
     with application() as app:
         message = operation.preview_mail(app, job)
-    if as_json:
-        write_json(message_as_json(message))
-    else:
-        say(as_text(message))
+    write_answer(message_as_json(message), as_text(message), as_json=as_json)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option, limit_option
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
+from batchwright.cli.options import as_json_option, json_option, limit_option
+from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.session import application
 from batchwright.operations.billing import recalculation as operation
 
@@ -66,13 +66,13 @@ def offer(customer_id: str | None, as_json: bool) -> None:
 @recalculation.command("charges", example="batchwright recalculation charges --customer C-1002")
 @click.option("--customer", "customer_id", metavar="ID", help="Only this one.")
 @limit_option
-@as_json_option
-def charges(customer_id: str | None, limit: int | None, as_json: bool) -> None:
+@json_option
+def charges(customer_id: str | None, limit: int | None, format: Format) -> None:
     """What custom line items came to for each account and month, when it was last recalculated."""
     with application() as app:
         rows = operation.list_account_charges(app, customer_id, limit)
         nothing = "There is no account charge yet."
-        write_rows(rows, CHARGE_COLUMNS, format="json" if as_json else "table", nothing=nothing)
+        write_rows(rows, CHARGE_COLUMNS, format=format, nothing=nothing)
 
 
 def _span(periods: list[str]) -> str:

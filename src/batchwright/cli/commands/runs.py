@@ -11,9 +11,8 @@ import click
 
 from batchwright.cli import show as shown
 from batchwright.cli.driving import drive_and_answer, finish_submitted, send_mail
-from batchwright.cli.exits import DONE
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, format_option, limit_option, reason_option
+from batchwright.cli.options import as_json_option, format_option, json_option, limit_option
 from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.run_options import RunOptions, run_options
 from batchwright.cli.run_views import (
@@ -28,7 +27,7 @@ from batchwright.cli.run_views import (
     what_was_asked,
 )
 from batchwright.cli.schedule_options import Moment
-from batchwright.cli.session import acting, application
+from batchwright.cli.session import Act, act_options, acting, application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.run import parent_caption
 from batchwright.operations.runs import controls, driving, looking, previews, retrying
@@ -94,8 +93,8 @@ def runs() -> None:
 )
 @click.option("--errors", is_flag=True, help="Only runs with records that errored.")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool, **asked: Unpack[RunFilter]) -> None:
+@json_option
+def list_(limit: int | None, format: Format, **asked: Unpack[RunFilter]) -> None:
     """List runs, the newest first."""
     for name, field in FIELDS.items():
         if (moment := asked[name]) is not None:
@@ -103,7 +102,7 @@ def list_(limit: int | None, as_json: bool, **asked: Unpack[RunFilter]) -> None:
     with application() as app:
         rows = looking.list_runs(app, limit, **asked)
     columns = (*LOG_COLUMNS, *COUNT_COLUMNS)
-    write_rows(rows, columns, format="json" if as_json else "table", nothing="There is no such run.")
+    write_rows(rows, columns, format=format, nothing="There is no such run.")
 
 
 @runs.command("show", example="batchwright runs show JR-00000001")
@@ -229,63 +228,53 @@ def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
 
 @runs.command("resume", example="batchwright runs resume JR-00000001")
 @click.argument("run_id", metavar="RUN")
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 @click.pass_obj
-def resume(verbosity: Verbosity, run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+def resume(verbosity: Verbosity, run_id: str, act: Act) -> int:
     """Go on here with a run that is queued, paused or interrupted; waits until a dead owner's lease is over."""
     with application() as app:
-        who = acting(app, actor)
         return drive_and_answer(
             app,
             verbosity,
             run_id,
             lambda stop, on_progress: driving.resume_run(
-                app, run_id, actor=who, reason=reason, stop=stop, on_progress=on_progress, mail=False
+                app, run_id, **act.by(app), stop=stop, on_progress=on_progress, mail=False
             ),
-            as_json=as_json,
+            as_json=act.as_json,
         )
 
 
 @runs.command("abort", example='batchwright runs abort JR-00000001 --reason "wrong month"')
 @click.argument("run_id", metavar="RUN")
-@actor_option
-@reason_option
-@as_json_option
-def abort(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+@act_options
+def abort(run_id: str, act: Act) -> None:
     """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
     with application() as app:
-        run = controls.abort_run(app, run_id, actor=acting(app, actor), reason=reason, mail=False)
-        code = _answer(run, "abort", as_json=as_json)
+        run = controls.abort_run(app, run_id, **act.by(app), mail=False)
+        act.answer(run, steered(run, "abort"))
         sys.stdout.flush()
         if run["ended_at"] is not None:
             send_mail(app, run_id, show=False)
-        return code
 
 
 @runs.command("pause", example="batchwright runs pause JR-00000001")
 @click.argument("run_id", metavar="RUN")
-@actor_option
-@reason_option
-@as_json_option
-def pause(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+@act_options
+def pause(run_id: str, act: Act) -> None:
     """Pause a run, at once or after the current scope; `runs resume` continues it."""
     with application() as app:
-        run = controls.pause_run(app, run_id, actor=acting(app, actor), reason=reason)
-        return _answer(run, "pause", as_json=as_json)
+        run = controls.pause_run(app, run_id, **act.by(app))
+        act.answer(run, steered(run, "pause"))
 
 
 @runs.command("hold", example='batchwright runs hold JR-00000003 --reason "not before the audit"')
 @click.argument("run_id", metavar="RUN")
-@actor_option
-@reason_option
-@as_json_option
-def hold(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> int:
+@act_options
+def hold(run_id: str, act: Act) -> None:
     """Keep a run that waits from starting until an administrator resumes it; for administrators."""
     with application() as app:
-        run = controls.hold_run(app, run_id, actor=acting(app, actor), reason=reason)
-        return _answer(run, "hold", as_json=as_json)
+        run = controls.hold_run(app, run_id, **act.by(app))
+        act.answer(run, steered(run, "hold"))
 
 
 @runs.command("move", example="batchwright runs move JR-00000003 --before JR-00000002")
@@ -294,29 +283,10 @@ def hold(run_id: str, actor: str | None, reason: str | None, as_json: bool) -> i
 @click.option("--end", is_flag=True, help="After all others of its line.")
 @click.option("--before", metavar="RUN", help="Right before that run.")
 @click.option("--after", metavar="RUN", help="Right after that run.")
-@actor_option
-@reason_option
-@as_json_option
-def move(
-    run_id: str,
-    front: bool,
-    end: bool,
-    before: str | None,
-    after: str | None,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
-) -> int:
+@act_options
+def move(run_id: str, front: bool, end: bool, before: str | None, after: str | None, act: Act) -> None:
     """Give a Holding run another place in its line: among the runs of the same actor that hold."""
     with application() as app:
         place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
-        run = controls.move_run(app, run_id, actor=acting(app, actor), reason=reason, **place)
-        return _answer(run, "move", as_json=as_json)
-
-
-def _answer(run: View, act: str, *, as_json: bool) -> int:
-    if as_json:
-        write_json(run)
-    else:
-        say(steered(run, act))
-    return DONE
+        run = controls.move_run(app, run_id, **act.by(app), **place)
+        act.answer(run, steered(run, "move"))

@@ -10,8 +10,8 @@ import click
 
 from batchwright.cli.driving import Way, finish_submitted
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, limit_option, read_text, reason_option
-from batchwright.cli.output import say, write_facts, write_json, write_rows
+from batchwright.cli.options import actor_option, as_json_option, json_option, limit_option, read_text
+from batchwright.cli.output import Format, say, write_answer, write_facts, write_json, write_rows
 from batchwright.cli.schedule_options import Moment, schedule_options
 from batchwright.cli.schedule_views import (
     BACKFILL_COLUMNS,
@@ -25,7 +25,7 @@ from batchwright.cli.schedule_views import (
     schedule_facts,
     window_line,
 )
-from batchwright.cli.session import acting, application
+from batchwright.cli.session import Act, act_options, acting, application
 from batchwright.cli.show import instant
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.schedule import ScheduleRequest
@@ -73,13 +73,13 @@ def add(
         parameters = _parameters(app, job, texts)
         request = ScheduleRequest(name=name, cron=cron, job=job, parameters=parameters, **fields)
         made = operation.add_schedule(app, request, actor=acting(app, actor))
-    _answer(made, f"{name} is scheduled and {next_line(made)}.{window_line(made)}", as_json=as_json)
+    write_answer(made, f"{name} is scheduled and {next_line(made)}.{window_line(made)}", as_json=as_json)
 
 
 @schedules.command("list", example="batchwright schedules list --json")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(limit: int | None, format: Format) -> None:
     """List schedules by name."""
     with application() as app:
         rows = operation.list_schedules(app, limit)
@@ -90,7 +90,7 @@ def list_(limit: int | None, as_json: bool) -> None:
         say(f"All schedules are held since {since} UTC: `batchwright schedules release-all`.", err=True)
     rows = [{**row, "trouble": troubles.get(row["name"])} for row in rows]
     columns = (*SCHEDULE_COLUMNS, TROUBLE_COLUMN) if troubles else SCHEDULE_COLUMNS
-    write_rows(rows, columns, format=_format(as_json), nothing="There is no schedule.")
+    write_rows(rows, columns, format=format, nothing="There is no schedule.")
 
 
 @schedules.command("show", example="batchwright schedules show 'Draft Rating Job'")
@@ -141,48 +141,42 @@ def update(
             changes["parameters"] = _parameters(app, described, texts)
         changed = operation.update_schedule(app, name, changes, actor=acting(app, actor))
     said = window_line(changed) if {"start", "end", "time_zone"} & changes.keys() else ""
-    _answer(changed, f"{name} is changed and {next_line(changed)}.{said}", as_json=as_json)
+    write_answer(changed, f"{name} is changed and {next_line(changed)}.{said}", as_json=as_json)
 
 
 @schedules.command(
     "pause", example="batchwright schedules pause 'Draft Rating Job' --reason 'year-end close'"
 )
 @click.argument("name")
-@actor_option
-@reason_option
-@as_json_option
-def pause(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def pause(name: str, act: Act) -> None:
     """Let a schedule fire nothing until it is resumed."""
     with application() as app:
-        paused = operation.pause_schedule(app, name, actor=acting(app, actor), reason=reason)
-    _answer(paused, f"{name} is paused.", as_json=as_json)
+        paused = operation.pause_schedule(app, name, **act.by(app))
+    act.answer(paused, f"{name} is paused.")
 
 
 @schedules.command("resume", example="batchwright schedules resume 'Draft Rating Job'")
 @click.argument("name")
-@actor_option
-@reason_option
-@as_json_option
-def resume(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def resume(name: str, act: Act) -> None:
     """Let a paused schedule fire again; its misfire policy decides about the times of the pause."""
     with application() as app:
-        resumed = operation.resume_schedule(app, name, actor=acting(app, actor), reason=reason)
-    _answer(resumed, f"{name} is resumed and {next_line(resumed)}.", as_json=as_json)
+        resumed = operation.resume_schedule(app, name, **act.by(app))
+    act.answer(resumed, f"{name} is resumed and {next_line(resumed)}.")
 
 
 @schedules.command("rewind", example="batchwright schedules rewind 'Draft Rating Job'")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@actor_option
-@reason_option
-@as_json_option
-def rewind(names: Sequence[str], actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def rewind(names: Sequence[str], act: Act) -> None:
     """Let schedules fire again of which a clock that was ahead recorded times to come; without a NAME all such.
 
     `schedules list` says which they are. They fire from now on; `backfill` makes up for times since then.
     """
     with application() as app:
-        rewound = operation.rewind_schedules(app, names or None, actor=acting(app, actor), reason=reason)
-    if as_json:
+        rewound = operation.rewind_schedules(app, names or None, **act.by(app))
+    if act.as_json:
         write_json(rewound)
         return
     for name in rewound:
@@ -193,31 +187,25 @@ def rewind(names: Sequence[str], actor: str | None, reason: str | None, as_json:
 
 @schedules.command("remove", example="batchwright schedules remove 'Draft Rating Job'")
 @click.argument("name")
-@actor_option
-@reason_option
-@as_json_option
-def remove(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def remove(name: str, act: Act) -> None:
     """Delete a schedule and the record of its times; its runs stay."""
     with application() as app:
-        removed = operation.remove_schedule(app, name, actor=acting(app, actor), reason=reason)
-    _answer(removed, f"{name} is removed.", as_json=as_json)
+        removed = operation.remove_schedule(app, name, **act.by(app))
+    act.answer(removed, f"{name} is removed.")
 
 
 @schedules.command("run-now", example="batchwright schedules run-now 'Draft Rating Job'")
 @click.argument("name")
 @click.option("--enqueue", is_flag=True, help="Only submit it and print its id; a worker drives it.")
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 @click.pass_obj
-def run_now(
-    verbosity: Verbosity, name: str, enqueue: bool, actor: str | None, reason: str | None, as_json: bool
-) -> int:
+def run_now(verbosity: Verbosity, name: str, enqueue: bool, act: Act) -> int:
     """Run what a schedule runs, here and now; the schedule itself is left alone."""
     with application() as app:
-        submitted = operation.run_now(app, name, actor=acting(app, actor), reason=reason, claim=not enqueue)
+        submitted = operation.run_now(app, name, **act.by(app), claim=not enqueue)
         way: Way = "enqueue" if enqueue else "batch"
-        return finish_submitted(app, verbosity, submitted, way=way, as_json=as_json)
+        return finish_submitted(app, verbosity, submitted, way=way, as_json=act.as_json)
 
 
 @schedules.command("next", example="batchwright schedules next 'Draft Rating Job'")
@@ -225,8 +213,8 @@ def run_now(
 @click.option(
     "--limit", type=click.IntRange(min=1), default=operation.NEXT, metavar="N", help="How many (default: 10)."
 )
-@as_json_option
-def next_(name: str, limit: int, as_json: bool) -> None:
+@json_option
+def next_(name: str, limit: int, format: Format) -> None:
     """Tell when a schedule fires next, in its zone and in UTC."""
     with application() as app:
         rows = operation.next_fires(app, name, limit)
@@ -234,18 +222,18 @@ def next_(name: str, limit: int, as_json: bool) -> None:
     if schedule["paused"] or schedule["held"]:
         still = "The schedule is paused" if schedule["paused"] else "All schedules are held"
         say(f"{still}: these are the times at which it would fire.", err=True)
-    write_rows(rows, NEXT_COLUMNS, format=_format(as_json), nothing="It fires no more.")
+    write_rows(rows, NEXT_COLUMNS, format=format, nothing="It fires no more.")
 
 
 @schedules.command("fires", example="batchwright schedules fires 'Draft Rating Job' --limit 20")
 @click.argument("name")
 @limit_option
-@as_json_option
-def fires(name: str, limit: int | None, as_json: bool) -> None:
+@json_option
+def fires(name: str, limit: int | None, format: Format) -> None:
     """What became of a schedule's times, newest first: which run each started, or why it was not run."""
     with application() as app:
         rows = operation.list_fires(app, name, limit)
-    write_rows(rows, FIRE_COLUMNS, format=_format(as_json), nothing="No time of it has come yet.")
+    write_rows(rows, FIRE_COLUMNS, format=format, nothing="No time of it has come yet.")
 
 
 @schedules.command(
@@ -255,12 +243,8 @@ def fires(name: str, limit: int | None, as_json: bool) -> None:
 @click.argument("file")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("--prune", is_flag=True, help="Remove the schedules that the file does not name.")
-@actor_option
-@reason_option
-@as_json_option
-def apply(
-    file: str, dry_run: bool, prune: bool, actor: str | None, reason: str | None, as_json: bool
-) -> None:
+@act_options
+def apply(file: str, dry_run: bool, prune: bool, act: Act) -> None:
     """Make the schedules as a file has them: it shows what it adds, changes, removes and leaves.
 
     All of it is one transaction. A line is an expression (of Salesforce, Quartz or Unix), the schedule's name in double
@@ -268,10 +252,8 @@ def apply(
     """
     text = read_text(file, "FILE")
     with application() as app:
-        difference = apply_schedules(
-            app, text, file=file, actor=acting(app, actor), reason=reason, dry_run=dry_run, prune=prune
-        )
-    if as_json:
+        difference = apply_schedules(app, text, file=file, **act.by(app), dry_run=dry_run, prune=prune)
+    if act.as_json:
         write_json(difference.view)
         return
     for line in difference_lines(difference, dry_run=dry_run):
@@ -295,71 +277,36 @@ def apply(
     help="Both ends are included; a date alone is the whole day.",
 )
 @click.option("--preview", is_flag=True, help="Only list what would run.")
-@actor_option
-@reason_option
-@as_json_option
-def backfill(
-    name: str,
-    begin: datetime,
-    end: date | datetime,
-    preview: bool,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
-) -> None:
+@act_options
+def backfill(name: str, begin: datetime, end: date | datetime, preview: bool, act: Act) -> None:
     """Run what a schedule missed: a run for each of its times in a window that has none yet."""
     with application() as app:
         window = backfill_window(app, name, begin, end)
         say(f"Its times from {bound(window, 'from')} to {bound(window, 'to')}.", err=True)
-        rows = backfill_schedule(
-            app, name, begin, end, actor=acting(app, actor), reason=reason, preview=preview
-        )
-    write_rows(
-        rows, BACKFILL_COLUMNS, format=_format(as_json), nothing="Every time in that window has its run."
-    )
+        rows = backfill_schedule(app, name, begin, end, **act.by(app), preview=preview)
+    write_rows(rows, BACKFILL_COLUMNS, format=act.format, nothing="Every time in that window has its run.")
 
 
 @schedules.command("hold-all", example="batchwright schedules hold-all --reason 'database upgrade'")
-@actor_option
-@reason_option
-@as_json_option
-def hold_all(actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def hold_all(act: Act) -> None:
     """Let no schedule fire until `release-all`, for maintenance. Runs continue."""
-    _hold(
-        operation.hold_all,
-        "No schedule fires until `batchwright schedules release-all`.",
-        actor,
-        reason,
-        as_json,
-    )
+    _hold(operation.hold_all, "No schedule fires until `batchwright schedules release-all`.", act)
 
 
 @schedules.command("release-all", example="batchwright schedules release-all")
-@actor_option
-@reason_option
-@as_json_option
-def release_all(actor: str | None, reason: str | None, as_json: bool) -> None:
+@act_options
+def release_all(act: Act) -> None:
     """Let schedules fire again; the misfire policy of each decides about the times since."""
-    _hold(operation.release_all, "Schedules fire again.", actor, reason, as_json)
+    _hold(operation.release_all, "Schedules fire again.", act)
 
 
-def _hold(act: Callable[..., View], said: str, actor: str | None, reason: str | None, as_json: bool) -> None:
+def _hold(change: Callable[..., View], said: str, act: Act) -> None:
     with application() as app:
-        hold = act(app, actor=acting(app, actor), reason=reason)
-    _answer(hold, said, as_json=as_json)
-
-
-def _answer(view: View, said: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(view)
-    else:
-        say(said)
+        hold = change(app, **act.by(app))
+    act.answer(hold, said)
 
 
 def _parameters(app: Application, job: str, texts: Sequence[str]) -> dict[str, Any]:
     app.database.require()
     return read_parameters(described_job(app, job)["parameters"], texts)
-
-
-def _format(as_json: bool) -> Any:
-    return "json" if as_json else "table"

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 import click
 
 from batchwright.cli.groups import Group
-from batchwright.cli.options import (
-    actor_option,
-    as_json_option,
-    ids_from_option,
-    limit_option,
-    reason_option,
-    where_option,
+from batchwright.cli.options import as_json_option, ids_from_option, json_option, limit_option, where_option
+from batchwright.cli.output import (
+    Column,
+    Format,
+    say,
+    write_facts,
+    write_json,
+    write_rows,
+    write_table,
+    write_view,
 )
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows, write_table
-from batchwright.cli.session import acting, application
+from batchwright.cli.session import Act, act_options, application
 from batchwright.cli.show import instant, joined
 from batchwright.cli.submitting import act_on_match
 from batchwright.cli.verbosity import Verbosity
@@ -84,16 +86,14 @@ def usage_inputs() -> None:
 @click.option("--status", metavar="S", help="Only those in one status: Loaded, Rated or Error.")
 @where_option
 @limit_option
-@as_json_option
+@json_option
 def list_(
-    asset_line_item: str | None, status: str | None, where: str | None, limit: int | None, as_json: bool
+    asset_line_item: str | None, status: str | None, where: str | None, limit: int | None, format: Format
 ) -> None:
     """List usage inputs in order of arrival; asset by asset, or by usage date, where those are asked for."""
     with application() as app:
         rows = operation.list_usage_inputs(app, asset_line_item, status, limit, where=where)
-        write_rows(
-            rows, COLUMNS, format="json" if as_json else "table", nothing="There is no such usage input."
-        )
+        write_rows(rows, COLUMNS, format=format, nothing="There is no such usage input.")
 
 
 @usage_inputs.command("show", example="batchwright usage-inputs show IN-00007052")
@@ -110,7 +110,7 @@ def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
     if as_json:
         write_json(shown)
         return
-    _answer(shown, as_json)
+    write_view(shown, COLUMNS, as_json=False)
     if shown["status"] == "Error":
         say(f"To do: correct it; `batchwright usage-inputs reset {usage_input_id}` makes it Loaded again")
     _write_explanations(shown["explanation"])
@@ -135,9 +135,7 @@ def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
 @click.option(
     "--id", "usage_input_id", metavar="ID", help="An id of your own (default: the next free IN- number)."
 )
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 def add(
     asset_line_item: str,
     usage_date: str,
@@ -145,9 +143,7 @@ def add(
     product_uom: str,
     description: str | None,
     usage_input_id: str | None,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    act: Act,
 ) -> None:
     """Add one usage input."""
     with application() as app:
@@ -159,10 +155,9 @@ def add(
             product_uom=product_uom,
             description=description,
             usage_input_id=usage_input_id,
-            actor=acting(app, actor),
-            reason=reason,
+            **act.by(app),
         )
-        _answer(added, as_json)
+        write_view(added, COLUMNS, as_json=act.as_json)
 
 
 @usage_inputs.command("edit", example="batchwright usage-inputs edit IN-00007052 --quantity 25")
@@ -170,17 +165,9 @@ def add(
 @click.option("--quantity", metavar="Q", help="Another quantity.")
 @click.option("--usage-date", metavar="D", help="Another day, YYYY-MM-DD.")
 @click.option("--description", metavar="T", help="Another description; an empty one takes it away.")
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 def edit(
-    usage_input_id: str,
-    quantity: str | None,
-    usage_date: str | None,
-    description: str | None,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    usage_input_id: str, quantity: str | None, usage_date: str | None, description: str | None, act: Act
 ) -> None:
     """Change a usage input that is not rated; its draft amount is blanked until the next forecast."""
     with application() as app:
@@ -190,10 +177,9 @@ def edit(
             quantity=quantity,
             usage_date=usage_date,
             description=description,
-            actor=acting(app, actor),
-            reason=reason,
+            **act.by(app),
         )
-        _answer(edited, as_json)
+        write_view(edited, COLUMNS, as_json=act.as_json)
 
 
 @usage_inputs.command(
@@ -203,18 +189,9 @@ def edit(
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @where_option
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 @click.pass_obj
-def delete(
-    verbosity: Verbosity,
-    ids: Sequence[str],
-    where: str | None,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
-) -> int | None:
+def delete(verbosity: Verbosity, ids: Sequence[str], where: str | None, act: Act) -> int | None:
     """Delete usage inputs that are not rated: all that are named, or none. Their ids stay taken.
 
     With a filter it is a run: what is rated, or changes its status meanwhile, is skipped.
@@ -224,13 +201,10 @@ def delete(
     if ids and where is not None:
         raise click.UsageError("Give ids, or a filter with --where, not both.")
     if where is not None:
-        return act_on_match(verbosity, "usage-input-deletion", where, actor, reason, as_json=as_json)
+        return act_on_match(verbosity, "usage-input-deletion", where, act)
     with application() as app:
-        deleted = operation.delete_usage_inputs(app, ids, actor=acting(app, actor), reason=reason)
-    if as_json:
-        write_json({"deleted": deleted})
-    else:
-        say(f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
+        deleted = operation.delete_usage_inputs(app, ids, **act.by(app))
+    act.answer({"deleted": deleted}, f"Deleted {counted(len(deleted), 'usage input')}: {joined(deleted)}")
     return None
 
 
@@ -241,9 +215,7 @@ def delete(
 @click.option("--asset-line-item", metavar="ID", help="With --status: only those of one asset line item.")
 @ids_from_option
 @where_option
-@actor_option
-@reason_option
-@as_json_option
+@act_options
 @click.pass_obj
 def reset(
     verbosity: Verbosity,
@@ -253,9 +225,7 @@ def reset(
     asset_line_item: str | None,
     ids_from: list[str] | None,
     where: str | None,
-    actor: str | None,
-    reason: str | None,
-    as_json: bool,
+    act: Act,
 ) -> int | None:
     """Set usage inputs in Error back to Loaded, so that they are rated again.
 
@@ -266,7 +236,7 @@ def reset(
     if where is not None:
         if ids or ids_from or status or code or asset_line_item:
             raise click.UsageError("Give a filter with --where, or ids or a status, not both.")
-        return act_on_match(verbosity, "usage-input-reset", where, actor, reason, as_json=as_json)
+        return act_on_match(verbosity, "usage-input-reset", where, act)
     with application() as app:
         report = operation.reset_usage_inputs(
             app,
@@ -274,10 +244,9 @@ def reset(
             status=status,
             code=code,
             asset_line_item_id=asset_line_item,
-            actor=acting(app, actor),
-            reason=reason,
+            **act.by(app),
         )
-    if as_json:
+    if act.as_json:
         write_json(report)
     else:
         say(f"Reset {counted(len(report['reset']), 'usage input')} to Loaded.")
@@ -358,10 +327,3 @@ def _change(act: View) -> str:
 
 def _blank(value: object) -> object:
     return "blank" if value is None else value
-
-
-def _answer(usage_input: View, as_json: bool) -> None:
-    if as_json:
-        write_json(usage_input)
-    else:
-        write_facts((column.title, usage_input[column.field]) for column in COLUMNS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option, limit_option
-from batchwright.cli.output import Column, write_rows
+from batchwright.cli.options import json_option, limit_option
+from batchwright.cli.output import Column, Format, write_rows
 from batchwright.cli.session import application
 from batchwright.operations.billing import usage_schedules as operation
 
@@ -35,11 +35,9 @@ def usage_schedules() -> None:
 @usage_schedules.command("list", example="batchwright usage-schedules list --asset-line-item ALI-0001")
 @click.option("--asset-line-item", metavar="ID", help="Only those of one asset line item.")
 @limit_option
-@as_json_option
-def list_(asset_line_item: str | None, limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(asset_line_item: str | None, limit: int | None, format: Format) -> None:
     """List usage schedules by asset line item and period, superseded ones too."""
     with application() as app:
         rows = operation.list_usage_schedules(app, asset_line_item, limit)
-        write_rows(
-            rows, COLUMNS, format="json" if as_json else "table", nothing="There is no usage schedule."
-        )
+        write_rows(rows, COLUMNS, format=format, nothing="There is no usage schedule.")

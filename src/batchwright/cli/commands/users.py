@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import click
 
 from batchwright.cli.groups import Group
-from batchwright.cli.options import actor_option, as_json_option, limit_option, reason_option
-from batchwright.cli.output import Column, say, write_facts, write_json, write_rows
-from batchwright.cli.session import acting, application
+from batchwright.cli.options import json_option, limit_option
+from batchwright.cli.output import Column, Format, write_rows, write_view
+from batchwright.cli.session import Act, act_options, application
 from batchwright.cli.show import instant
 from batchwright.operations.access import sessions as operations_on_sessions
 from batchwright.operations.access import tokens as operations_on_tokens
 from batchwright.operations.access import users as operation
-from batchwright.operations.views import View
 
 COLUMNS = (
     Column("email", "Address"),
@@ -67,26 +65,23 @@ def users() -> None:
     "--role", required=True, metavar="R", help="viewer, operator, 'Billing Utilities Admin', administrator."
 )
 @click.option("--os-user", metavar="NAME", help="Their login name: who they are on the command line.")
-@reason_option
-@actor_option
-@as_json_option
-def add(
-    email: str, role: str, os_user: str | None, reason: str | None, actor: str | None, as_json: bool
-) -> None:
+@act_options
+def add(email: str, role: str, os_user: str | None, act: Act) -> None:
     """Add a user."""
     with application() as app:
-        who = acting(app, actor)
-        _answer(operation.add_user(app, email, role, os_user=os_user, actor=who, reason=reason), as_json)
+        write_view(
+            operation.add_user(app, email, role, os_user=os_user, **act.by(app)), COLUMNS, as_json=act.as_json
+        )
 
 
 @users.command("list", example="batchwright users list --json")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(limit: int | None, format: Format) -> None:
     """List the users by address."""
     with application() as app:
         rows = operation.list_users(app, limit)
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no user.")
+    write_rows(rows, COLUMNS, format=format, nothing="There is no user.")
 
 
 @users.command("role", example="batchwright users role jane@example.com 'Billing Utilities Admin'")
@@ -95,33 +90,27 @@ def list_(limit: int | None, as_json: bool) -> None:
 @click.option(
     "--os-user", metavar="NAME", help="Another login name for them; '' for none (default: unchanged)."
 )
-@reason_option
-@actor_option
-@as_json_option
-def role(
-    email: str, role: str, os_user: str | None, reason: str | None, actor: str | None, as_json: bool
-) -> None:
+@act_options
+def role(email: str, role: str, os_user: str | None, act: Act) -> None:
     """Give a user another role, or tie them to another login name."""
     with application() as app:
-        who = acting(app, actor)
-        _answer(operation.set_role(app, email, role, os_user=os_user, actor=who, reason=reason), as_json)
+        write_view(
+            operation.set_role(app, email, role, os_user=os_user, **act.by(app)), COLUMNS, as_json=act.as_json
+        )
 
 
 @users.command("password", example="batchwright users password jane@example.com")
 @click.argument("email", metavar="EMAIL")
 @click.option("--password-stdin", "from_stdin", is_flag=True, help="Read it from standard input, one line.")
-@reason_option
-@actor_option
-@as_json_option
-def password(email: str, from_stdin: bool, reason: str | None, actor: str | None, as_json: bool) -> None:
+@act_options
+def password(email: str, from_stdin: bool, act: Act) -> None:
     """Give a user a password: asked for twice, or read with --password-stdin."""
     if from_stdin:
         text = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     else:
         text = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     with application() as app:
-        who = acting(app, actor)
-        _answer(operation.set_password(app, email, text, actor=who, reason=reason), as_json)
+        write_view(operation.set_password(app, email, text, **act.by(app)), COLUMNS, as_json=act.as_json)
 
 
 @users.command("token", example="batchwright users token jane@example.com --name nightly --role operator")
@@ -129,52 +118,35 @@ def password(email: str, from_stdin: bool, reason: str | None, actor: str | None
 @click.option("--name", metavar="N", help="Its name (default: token-1 and so on).")
 @click.option("--role", metavar="R", help="The most it allows (default: all that the user may do).")
 @click.option("--expires", metavar="DATE", help="The last day on which it is valid (default: in a year).")
-@reason_option
-@actor_option
-@as_json_option
-def token(
-    email: str,
-    name: str | None,
-    role: str | None,
-    expires: str | None,
-    reason: str | None,
-    actor: str | None,
-    as_json: bool,
-) -> None:
+@act_options
+def token(email: str, name: str | None, role: str | None, expires: str | None, act: Act) -> None:
     """Make a token for the API, beside those they have, and print it, this once."""
     with application() as app:
-        who = acting(app, actor)
         made = operations_on_tokens.make_token(
-            app, email, name=name, role=role, expires=expires, actor=who, reason=reason
+            app, email, name=name, role=role, expires=expires, **act.by(app)
         )
-    if as_json:
-        write_json({"email": email, "token": made.text, **made.view})
-    else:
-        say(made.text)
+    act.answer({"email": email, "token": made.text, **made.view}, made.text)
 
 
 @users.command("tokens", example="batchwright users tokens jane@example.com")
 @click.argument("email", metavar="EMAIL")
-@as_json_option
-def tokens(email: str, as_json: bool) -> None:
+@json_option
+def tokens(email: str, format: Format) -> None:
     """List the tokens that a user ever had, oldest first; what they are made of is kept nowhere."""
     with application() as app:
         rows = operations_on_tokens.list_tokens(app, email)
-    write_rows(rows, TOKEN_COLUMNS, format="json" if as_json else "table", nothing="They never had a token.")
+    write_rows(rows, TOKEN_COLUMNS, format=format, nothing="They never had a token.")
 
 
 @users.command("revoke-token", example="batchwright users revoke-token jane@example.com nightly")
 @click.argument("email", metavar="EMAIL")
 @click.argument("name", metavar="NAME")
-@reason_option
-@actor_option
-@as_json_option
-def revoke_token(email: str, name: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+@act_options
+def revoke_token(email: str, name: str, act: Act) -> None:
     """End a token of a user at once."""
     with application() as app:
-        who = acting(app, actor)
-        revoked = operations_on_tokens.revoke_token(app, email, name, actor=who, reason=reason)
-    _answer(revoked, as_json, TOKEN_COLUMNS)
+        revoked = operations_on_tokens.revoke_token(app, email, name, **act.by(app))
+    write_view(revoked, TOKEN_COLUMNS, as_json=act.as_json)
 
 
 @users.command(
@@ -183,47 +155,37 @@ def revoke_token(email: str, name: str, reason: str | None, actor: str | None, a
 @click.argument("email", metavar="EMAIL")
 @click.option("--end", "ended", type=int, metavar="SESSION", help="End this one.")
 @click.option("--end-all", is_flag=True, help="End all of them.")
-@reason_option
-@actor_option
-@as_json_option
-def sessions(
-    email: str, ended: int | None, end_all: bool, reason: str | None, actor: str | None, as_json: bool
-) -> None:
+@act_options
+def sessions(email: str, ended: int | None, end_all: bool, act: Act) -> None:
     """List the sessions by which a user is signed in to the console, or end one or all; then those that are left."""
     if end_all and ended is not None:
         raise click.UsageError("Give --end SESSION for one or --end-all for all of them.")
     with application() as app:
-        who = acting(app, actor)
+        by = act.by(app)
         if ended is not None:
-            operations_on_sessions.end_session(app, email, ended, actor=who, reason=reason)
+            operations_on_sessions.end_session(app, email, ended, **by)
         if end_all:
-            operations_on_sessions.end_sessions(app, email, actor=who, reason=reason)
-        rows = operations_on_sessions.list_sessions(app, email, actor=who)
-    write_rows(
-        rows, SESSION_COLUMNS, format="json" if as_json else "table", nothing="They are signed in nowhere."
-    )
+            operations_on_sessions.end_sessions(app, email, **by)
+        rows = operations_on_sessions.list_sessions(app, email, actor=by["actor"])
+    write_rows(rows, SESSION_COLUMNS, format=act.format, nothing="They are signed in nowhere.")
 
 
 @users.command("disable", example="batchwright users disable jane@example.com --reason 'has left'")
 @click.argument("email", metavar="EMAIL")
-@reason_option
-@actor_option
-@as_json_option
-def disable(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+@act_options
+def disable(email: str, act: Act) -> None:
     """Disable a user: they may do nothing from then on. Their entries in the audit trail stay."""
     with application() as app:
-        _answer(operation.disable_user(app, email, actor=acting(app, actor), reason=reason), as_json)
+        write_view(operation.disable_user(app, email, **act.by(app)), COLUMNS, as_json=act.as_json)
 
 
 @users.command("enable", example="batchwright users enable jane@example.com")
 @click.argument("email", metavar="EMAIL")
-@reason_option
-@actor_option
-@as_json_option
-def enable(email: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+@act_options
+def enable(email: str, act: Act) -> None:
     """Let a disabled user act again, with the role they had."""
     with application() as app:
-        _answer(operation.enable_user(app, email, actor=acting(app, actor), reason=reason), as_json)
+        write_view(operation.enable_user(app, email, **act.by(app)), COLUMNS, as_json=act.as_json)
 
 
 @users.command("preferences", example="batchwright users preferences jane@example.com --mail errors")
@@ -231,17 +193,8 @@ def enable(email: str, reason: str | None, actor: str | None, as_json: bool) -> 
 @click.option(
     "--mail", required=True, metavar="always|errors|never|digest", help="Which mail of ended runs they get."
 )
-@reason_option
-@actor_option
-@as_json_option
-def preferences(email: str, mail: str, reason: str | None, actor: str | None, as_json: bool) -> None:
+@act_options
+def preferences(email: str, mail: str, act: Act) -> None:
     """Say which mail a user gets: always, only with errors, never, or one digest a day."""
     with application() as app:
-        _answer(operation.set_mail(app, email, mail, actor=acting(app, actor), reason=reason), as_json)
-
-
-def _answer(row: View, as_json: bool, columns: Sequence[Column] = COLUMNS) -> None:
-    if as_json:
-        write_json(row)
-    else:
-        write_facts((column.title, column.text(row)) for column in columns)
+        write_view(operation.set_mail(app, email, mail, **act.by(app)), COLUMNS, as_json=act.as_json)

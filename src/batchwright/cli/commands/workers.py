@@ -6,8 +6,8 @@ import click
 
 from batchwright.cli import show
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option, limit_option
-from batchwright.cli.output import Column, write_rows
+from batchwright.cli.options import json_option, limit_option
+from batchwright.cli.output import Column, Format, write_rows
 from batchwright.cli.session import application
 from batchwright.operations.workers import list_workers
 
@@ -32,12 +32,12 @@ def workers() -> None:
 
 @workers.command("list", example="batchwright workers list --limit 10")
 @limit_option
-@as_json_option
-def list_(limit: int | None, as_json: bool) -> None:
+@json_option
+def list_(limit: int | None, format: Format) -> None:
     """List the workers, the newest first: where each runs, which jobs it has, what it drives.
 
     One that has given no sign for a minute is silent: killed, stopped, or cut off. It is listed for a day.
     """
     with application() as app:
         rows = list_workers(app, limit)
-    write_rows(rows, COLUMNS, format="json" if as_json else "table", nothing="There is no worker.")
+    write_rows(rows, COLUMNS, format=format, nothing="There is no worker.")
