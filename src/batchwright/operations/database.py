@@ -35,9 +35,9 @@ def upgrade_database(app: Application, *, actor: Actor | None = None) -> dict[st
     with app.database.write() as connection:
         audit.record(
             connection,
-            actor=actor or app.default_actor(),
-            act="database.upgrade",
-            subject=app.database.display_url,
+            actor or app.default_actor(),
+            "database.upgrade",
+            app.database.display_url,
             before={"revision": before},
             after={"revision": after},
             now=app.clock.now(),

@@ -164,9 +164,9 @@ def retry_mails(
             outbox.make_due(connection, mail_id, now, again=again)
             audit.record(
                 connection,
-                actor=actor,
-                act="mail.retry",
-                subject=mail_id,
+                actor,
+                "mail.retry",
+                mail_id,
                 reason=reason,
                 before=_state(before),
                 after=_state(outbox.by_id(connection, mail_id)),

@@ -20,7 +20,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, picked
 
 SILENT_AFTER = timedelta(minutes=1)
 """A worker that has said nothing for so long is not counted on: it beats each ten seconds."""
@@ -61,17 +61,12 @@ def workers_page(
 
 def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> View:
     return {
-        "host": one.host,
-        "process": one.process,
-        "version": one.version,
-        "revision": one.revision,
+        **picked(one, "host process version revision"),
         "jobs": list(one.jobs),
         "runs": driving.get(f"{one.host}/{one.process}", []),
         "left_runs": dict(one.left_runs),
         "silent": not _is_there(one, now),
-        "started_at": instant(one.started_at),
-        "beat_at": instant(one.beat_at),
-        "clock_ahead_seconds": one.clock_ahead_seconds,
+        **picked(one, "started_at beat_at clock_ahead_seconds"),
     }
 
 

@@ -20,7 +20,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.session_store import EndedBy
 from batchwright.operations.tables import ABSOLUTE_END, IDLE_END
-from batchwright.operations.views import Row, View, instant
+from batchwright.operations.views import Row, View, instant, picked
 
 LONGEST_BROWSER: Final = 200
 """Characters of what a browser calls itself that are kept."""
@@ -146,10 +146,7 @@ def _view(session: Row, actor: Actor | None) -> View:
     own = actor.principal.session_key if actor and actor.principal else None
     return {
         "session_id": session["id"],
-        "address": session["address"],
-        "browser": session["browser"],
-        "created_at": instant(session["created_at"]),
-        "last_used_at": instant(session["last_used_at"]),
+        **picked(session, "address browser created_at last_used_at"),
         "ends_at": instant(min(session["expires_at"], session["last_used_at"] + IDLE_END)),
         "current": session["id"] == own,
     }

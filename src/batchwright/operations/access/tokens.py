@@ -23,7 +23,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.tables import LONGEST_TOKEN_NAME
-from batchwright.operations.views import Row, View, instant
+from batchwright.operations.views import Row, View, picked
 
 SHOWN: Final = 11
 """Characters of a token that are kept and shown: "bw_" and 48 bits of 256."""
@@ -217,13 +217,7 @@ def _status(token: Row, now: datetime) -> str:
 def _view(token: Row, now: datetime) -> View:
     return {
         "token_id": token["id"],
-        "name": token["name"],
-        "prefix": token["prefix"],
-        "role": token["role"],
+        **picked(token, "name prefix role"),
         "status": _status(token, now),
-        "created_at": instant(token["created_at"]),
-        "created_by": token["created_by"],
-        "expires_at": instant(token["expires_at"]),
-        "last_used_at": instant(token["last_used_at"]),
-        "revoked_at": instant(token["revoked_at"]),
+        **picked(token, "created_at created_by expires_at last_used_at revoked_at"),
     }

@@ -20,7 +20,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.session_store import EndedBy
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, instant, picked
 
 
 def add_user(
@@ -299,11 +299,7 @@ def _tied(app: Application, os_user: str | None) -> Conflict:
 def user_view(row: RowMapping, holders: Collection[int]) -> View:
     """A user as `list_users` shows them; `holders` are the keys of who has a good token."""
     return {
-        "email": row["email"],
-        "role": row["role"],
-        "os_user": row["os_user"],
-        "mail": row["mail"],
-        "disabled": row["disabled"],
+        **picked(row, "email role os_user mail disabled"),
         "has_password": row["password_hash"] is not None,
         "has_token": row["id"] in holders,
         "created_at": instant(row["created_at"]),

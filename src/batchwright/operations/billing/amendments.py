@@ -16,12 +16,7 @@ from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.billing.amendment_plan import (
-    Changes,
-    Plan,
-    included_in,
-    plan_amendment,
-)
+from batchwright.operations.billing.amendment_plan import Changes, Plan, included_in, plan_amendment
 from batchwright.operations.billing.amendment_view import audit_values, preview, result
 from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
@@ -86,9 +81,9 @@ def amend_asset_line_item(
         before = audit_values(plan, view, "before")
         audit.record(
             connection,
-            actor=actor,
-            act=ACT,
-            subject=asset_line_item_id,
+            actor,
+            ACT,
+            asset_line_item_id,
             reason=reason,
             before=before,
             after=audit_values(plan, view, "after"),

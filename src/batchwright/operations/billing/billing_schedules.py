@@ -32,13 +32,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
 from batchwright.operations.billing.fields import read_field
-from batchwright.operations.checks import (
-    Unknown,
-    check_known,
-    check_limit,
-    distinct_ids,
-    shortened,
-)
+from batchwright.operations.checks import Unknown, check_known, check_limit, distinct_ids, shortened
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
@@ -191,9 +185,9 @@ def set_billing_schedule_status(
             )
         audit.record(
             connection,
-            actor=actor,
-            act=ACT,
-            subject=audit.subject_of([row["billing_schedule_id"] for row in rows], NOUN),
+            actor,
+            ACT,
+            audit.subject_of([row["billing_schedule_id"] for row in rows], NOUN),
             reason=reason,
             before={row["billing_schedule_id"]: row["status"] for row in movable},
             after={"status": chosen.target},

@@ -34,7 +34,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing import amendments
 from batchwright.operations.billing.usage_inputs import existing_input
 from batchwright.operations.paging import Page, check_page, cursor, place_after
-from batchwright.operations.views import View
+from batchwright.operations.views import View, picked
 
 JOBS: Final[tuple[type[BatchJob], ...]] = (
     DraftUsageRatingJob,
@@ -202,12 +202,7 @@ def _history(connection: Connection, row: RowMapping, limit: int, after: str | N
         earliest = newest_first[-1][0].id
     lines = [
         {
-            "run_id": run.run_id,
-            "type": run.type,
-            "mode": run.mode,
-            "started_at": views.instant(run.started_at),
-            "actor": run.actor,
-            "reason": run.reason,
+            **picked(run, "run_id type mode started_at actor reason"),
             **what,
         }
         for run, what in newest_first

@@ -62,9 +62,9 @@ def import_paths(
         )
         audit.record(
             connection,
-            actor=actor,
-            act="import",
-            subject=audit.subject_of([file.file for file in report.files], "file"),
+            actor,
+            "import",
+            audit.subject_of([file.file for file in report.files], "file"),
             reason=reason,
             after={"update": update, "again": again, **_counts(report)},
             now=now,

@@ -27,7 +27,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
-from batchwright.operations.views import View
+from batchwright.operations.views import View, picked
 
 RUNS_FOR_ESTIMATE = 200
 """How many of the newest runs an estimate rests on, at most."""
@@ -161,11 +161,7 @@ def _charge(row: RowMapping) -> View:
         "customer_id": row["customer_id"],
         "account_id": row["account_id"],
         "period": row["month"],
-        "line_item_id": row["line_item_id"],
-        "contract_id": row["contract_id"],
-        "contract_revision": row["contract_revision"],
-        "description": row["description"],
-        "kind": row["kind"],
+        **picked(row, "line_item_id contract_id contract_revision description kind"),
         "rate": canonical(row["rate"]),
         "base_amount": views.money(row["base"], row["currency"]),
         "amount": views.money(row["amount"], row["currency"]),

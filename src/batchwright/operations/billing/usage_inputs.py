@@ -31,7 +31,7 @@ from batchwright.operations.billing.input_filter import checked_filter, filter_t
 from batchwright.operations.checks import check_known, check_limit, check_one_of, distinct_ids, shortened
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.versions import Seen, check_seen
-from batchwright.operations.views import View
+from batchwright.operations.views import View, picked
 
 NOUN = "usage input"
 LISTING = "usage_inputs"
@@ -137,13 +137,7 @@ def add_usage_input(
             inputs.add(connection, {**values, "usage_input_id": an_id, "asset_key": asset_key})
             added = views.usage_input(existing_inputs(connection, [an_id])[0])
             audit.record(
-                connection,
-                actor=actor,
-                act="usage_input.add",
-                subject=an_id,
-                reason=reason,
-                after=added,
-                now=app.clock.now(),
+                connection, actor, "usage_input.add", an_id, reason=reason, after=added, now=app.clock.now()
             )
     except IntegrityError:
         if usage_input_id is None:
@@ -186,9 +180,9 @@ def edit_usage_input(
         after = views.usage_input(existing_input(connection, usage_input_id))
         audit.record(
             connection,
-            actor=actor,
-            act="usage_input.edit",
-            subject=usage_input_id,
+            actor,
+            "usage_input.edit",
+            usage_input_id,
             reason=reason,
             before=before,
             after=after,
@@ -212,9 +206,9 @@ def delete_usage_inputs(
         _change(connection, rows, {"deleted": True})
         audit.record(
             connection,
-            actor=actor,
-            act="usage_input.delete",
-            subject=audit.subject_of(ids, NOUN),
+            actor,
+            "usage_input.delete",
+            audit.subject_of(ids, NOUN),
             reason=reason,
             before=[views.usage_input(row) for row in rows],
             now=app.clock.now(),
@@ -251,9 +245,9 @@ def reset_usage_inputs(
         reset = [row["usage_input_id"] for row in errored]
         audit.record(
             connection,
-            actor=actor,
-            act="usage_input.reset",
-            subject=audit.subject_of(reset, NOUN),
+            actor,
+            "usage_input.reset",
+            audit.subject_of(reset, NOUN),
             reason=reason,
             before={row["usage_input_id"]: _error(row) for row in errored},
             after={"status": InputStatus.LOADED},
@@ -380,8 +374,5 @@ def _changed_meanwhile() -> Conflict:
 
 def _error(row: RowMapping) -> View:
     return {
-        "status": row["status"],
-        "code": row["code"],
-        "message": row["message"],
-        "error_by": row["error_by"],
+        **picked(row, "status code message error_by"),
     }

@@ -200,9 +200,9 @@ def _steer(app: Application, run_id: str, name: str, act: Act, actor: Actor, rea
                 steered = runs.by_key(connection, before.id)
                 audit.record(
                     connection,
-                    actor=actor,
-                    act=name,
-                    subject=run_id,
+                    actor,
+                    name,
+                    run_id,
                     reason=reason,
                     before={"status": before.state, **{name: was for name, (was, _) in facts.items()}},
                     after={"status": steered.state, **{name: now for name, (_, now) in facts.items()}},

@@ -94,9 +94,9 @@ def resume_run(
         taken = runs.by_key(connection, before.id)
         audit.record(
             connection,
-            actor=actor,
-            act="run.resume",
-            subject=taken.run_id,
+            actor,
+            "run.resume",
+            taken.run_id,
             reason=reason,
             before={"status": before.state, "owner": before.owner},
             after={"status": taken.state, "owner": taken.owner},

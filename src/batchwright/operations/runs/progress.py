@@ -15,7 +15,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.runs.existing import existing_run
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, instant, picked
 
 CELLS: Final = 200
 SCOPES: Final = 20
@@ -94,9 +94,6 @@ def _strip(cells: Sequence[Cell]) -> Iterator[View]:
             "last_scope": cell.last,
             "done": cell.done,
             "first_record": before + 1,
-            "records": cell.records,
-            "ok": cell.ok,
-            "errored": cell.errored,
-            "skipped": cell.skipped,
+            **picked(cell, "records ok errored skipped"),
         }
         before += cell.records

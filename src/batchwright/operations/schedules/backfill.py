@@ -59,9 +59,9 @@ def backfill_schedule(
         if run_ids:
             audit.record(
                 connection,
-                actor=actor,
-                act="schedule.backfill",
-                subject=name,
+                actor,
+                "schedule.backfill",
+                name,
                 reason=reason,
                 after={"from": instant(begin), "to": instant(end), "runs": run_ids},
                 now=now,

@@ -186,9 +186,9 @@ def _record(
     after = {"file": file, "sha256": sha256(text.encode()).hexdigest(), **_audit_values(difference)}
     audit.record(
         connection,
-        actor=actor,
-        act="schedule.apply",
-        subject=audit.subject_of(names, "schedule"),
+        actor,
+        "schedule.apply",
+        audit.subject_of(names, "schedule"),
         reason=reason,
         before={name: spec_view(there[name]) for name in difference.removed} or None,
         after=after,

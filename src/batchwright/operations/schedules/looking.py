@@ -27,7 +27,7 @@ from batchwright.operations.schedules.schedules import (
     troubles_of,
     view_of,
 )
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, instant, picked
 
 STATES = ("active", "held", "paused")
 ORDERS = ("name", "next")
@@ -153,9 +153,7 @@ def _last(fire: StoredFire | None, results: dict[str, tuple[str, int]]) -> View 
     status, errored = results.get(fire.run_id or "", (None, 0))
     return {
         "nominal_time": instant(fire.last_nominal_time),
-        "decision": fire.decision,
-        "reason": fire.reason,
-        "run_id": fire.run_id,
+        **picked(fire, "decision reason run_id"),
         "status": status,
         "errored": errored,
     }

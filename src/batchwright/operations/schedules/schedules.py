@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +43,7 @@ from batchwright.operations.schedules.request import (
     permit_schedule,
 )
 from batchwright.operations.versions import Seen, check_seen
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, instant, picked
 
 NEXT = 10
 """Fires that `next_fires` gives where nobody says how many."""
@@ -63,9 +65,7 @@ def add_schedule(
     an expression that never fires.
     """
     permit_schedule(app, actor, "schedule.add", jobs=[request.job], owner=request.owner)
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
+    with _all_locked(app) as (connection, now):
         if store.by_name(connection, request.name) is not None:
             raise Conflict(
                 f"there is a schedule named {request.name!r} already",
@@ -104,9 +104,7 @@ def update_schedule(
     if "job" in changes or "owner" in changes:
         job, owner = changes.get("job", before.job), changes.get("owner", before.owner)
         permit_schedule(app, actor, "schedule.update", jobs=[job], owner=owner)
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
+    with _all_locked(app) as (connection, now):
         before = schedule_named(connection, name, lock=True)
         check_seen(seen, _whole_view(connection, before, now), f"{name} was changed")
         request = ScheduleRequest(**{**field_values(before), **changes})
@@ -161,29 +159,17 @@ def pause_schedule(app: Application, name: str, *, actor: Actor, reason: str | N
 
     Refuses with `MoveRefused` one that is paused.
     """
-    permit_change(app, actor, "schedule.pause", name)
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
-        before = schedule_named(connection, name, lock=True)
+    with _changing(app, actor, "schedule.pause", name, reason) as change:
+        before = change.before
         if before.paused:
             raise MoveRefused(
                 f"the schedule {name!r} is paused since {instant(before.paused_at)}",
                 field="name",
                 remedy="`batchwright schedules resume` lets it fire again",
             )
-        after = store.pause(connection, rewind(connection, before, now), now)
-        audit.record(
-            connection,
-            actor,
-            "schedule.pause",
-            name,
-            reason=reason,
-            before={"paused": False},
-            after={"paused": True},
-            now=now,
-        )
-        return _view(connection, after, now)
+        after = store.pause(change.connection, change.rewound(), change.now)
+        change.record(before={"paused": False}, after={"paused": True})
+        return _view(change.connection, after, change.now)
 
 
 def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
@@ -191,27 +177,14 @@ def resume_schedule(app: Application, name: str, *, actor: Actor, reason: str | 
 
     Refuses with `MoveRefused` one that is not paused.
     """
-    permit_change(app, actor, "schedule.resume", name)
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
-        before = schedule_named(connection, name, lock=True)
-        if not before.paused:
+    with _changing(app, actor, "schedule.resume", name, reason) as change:
+        if not change.before.paused:
             raise MoveRefused(
                 f"the schedule {name!r} is not paused", field="name", remedy="There is nothing to resume"
             )
-        after = store.resume(connection, rewind(connection, before, now), now)
-        audit.record(
-            connection,
-            actor,
-            "schedule.resume",
-            name,
-            reason=reason,
-            before={"paused": True},
-            after={"paused": False},
-            now=now,
-        )
-        return _view(connection, after, now)
+        after = store.resume(change.connection, change.rewound(), change.now)
+        change.record(before={"paused": True}, after={"paused": False})
+        return _view(change.connection, after, change.now)
 
 
 def rewind_schedules(
@@ -228,9 +201,7 @@ def rewind_schedules(
     for name in given:
         permit_change(app, actor, "schedule.rewind", name)
     rewound: list[str] = []
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
+    with _all_locked(app) as (connection, now):
         for name in given:
             before = schedule_named(connection, name, lock=True)
             after = rewind(connection, before, now)
@@ -277,17 +248,42 @@ def preview_rewind(app: Application, name: str, *, actor: Actor | None = None) -
 
 def remove_schedule(app: Application, name: str, *, actor: Actor, reason: str | None = None) -> View:
     """Delete a schedule with the record of its times, and return its JSON as it was. Its runs stay and go on."""
-    permit_change(app, actor, "schedule.remove", name)
+    with _changing(app, actor, "schedule.remove", name, reason) as change:
+        view = _view(change.connection, change.before, change.now)
+        delete_schedule(change.connection, change.before)
+        change.record(before=spec_view(change.before))
+        return view
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A schedule that is being changed: locked, in the transaction of the change."""
+
+    connection: Connection
+    before: Schedule
+    now: datetime
+    record: Callable[..., None]
+    """Writes the act's audit entry."""
+
+    def rewound(self) -> Schedule:
+        """The schedule, what a clock that was ahead recorded taken away."""
+        return rewind(self.connection, self.before, self.now)
+
+
+@contextmanager
+def _changing(app: Application, actor: Actor, act: str, name: str, reason: str | None) -> Iterator[_Change]:
+    permit_change(app, actor, act, name)
+    with _all_locked(app) as (connection, now):
+        record = partial(audit.record, connection, actor, act, name, reason=reason, now=now)
+        yield _Change(connection, schedule_named(connection, name, lock=True), now, record)
+
+
+@contextmanager
+def _all_locked(app: Application) -> Iterator[tuple[Connection, datetime]]:
+    """A transaction in which nobody else changes schedules, and when it began."""
     with app.database.write() as connection:
         store.lock_changes(connection)
-        now = app.clock.now()
-        before = schedule_named(connection, name, lock=True)
-        view = _view(connection, before, now)
-        delete_schedule(connection, before)
-        audit.record(
-            connection, actor, "schedule.remove", name, reason=reason, before=spec_view(before), now=now
-        )
-        return view
+        yield connection, app.clock.now()
 
 
 def run_now(
@@ -323,9 +319,7 @@ def run_now(
 def hold_all(app: Application, *, actor: Actor, reason: str | None = None) -> View:
     """Let no schedule fire until `release_all`, for maintenance: `held_at`. Refuses when nothing fires already."""
     permit(app, actor, Right.ADMINISTER, "schedule.hold_all")
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
+    with _all_locked(app) as (connection, now):
         hold = store.read_hold(connection)
         if hold.lasts:
             raise MoveRefused(
@@ -334,40 +328,27 @@ def hold_all(app: Application, *, actor: Actor, reason: str | None = None) -> Vi
                 remedy="`batchwright schedules release-all` lets them fire again",
             )
         store.hold_all(connection, now)
-        audit.record(
-            connection,
-            actor,
-            "schedule.hold_all",
-            "all schedules",
-            reason=reason,
-            before={"held": False},
-            after={"held": True},
-            now=now,
-        )
+        _record_hold(connection, actor, "schedule.hold_all", reason, now, held=True)
         return {"held_at": instant(now), "released_at": None}
 
 
 def release_all(app: Application, *, actor: Actor, reason: str | None = None) -> View:
     """Let schedules fire again: `held_at`, `released_at`. The misfire policy of each decides about what was due."""
     permit(app, actor, Right.ADMINISTER, "schedule.release_all")
-    with app.database.write() as connection:
-        store.lock_changes(connection)
-        now = app.clock.now()
+    with _all_locked(app) as (connection, now):
         hold = store.read_hold(connection)
         if not hold.lasts:
             raise MoveRefused("the schedules are not held", field=None, remedy="There is nothing to release")
         store.release_all(connection, now)
-        audit.record(
-            connection,
-            actor,
-            "schedule.release_all",
-            "all schedules",
-            reason=reason,
-            before={"held": True},
-            after={"held": False},
-            now=now,
-        )
+        _record_hold(connection, actor, "schedule.release_all", reason, now, held=False)
         return {"held_at": instant(hold.held_at), "released_at": instant(now)}
+
+
+def _record_hold(
+    connection: Connection, actor: Actor, act: str, reason: str | None, now: datetime, *, held: bool
+) -> None:
+    before, after = {"held": not held}, {"held": held}
+    audit.record(connection, actor, act, "all schedules", reason=reason, before=before, after=after, now=now)
 
 
 def list_schedules(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
@@ -496,14 +477,7 @@ def fires_page(
 
 
 def _fire_view(fire: StoredFire) -> View:
-    return {
-        "nominal_time": instant(fire.nominal_time),
-        "last_nominal_time": instant(fire.last_nominal_time),
-        "count": fire.count,
-        "run_id": fire.run_id,
-        "decision": fire.decision,
-        "reason": fire.reason,
-    }
+    return picked(fire, "nominal_time last_nominal_time count run_id decision reason")
 
 
 def nominal_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
@@ -535,18 +509,12 @@ def view_of(schedule: Schedule, hold: Hold, fired: datetime | None, now: datetim
     """A schedule's JSON. `next_fire_at` is `None` where nothing would fire: it is paused, or all are held."""
     is_still = schedule.paused or hold.lasts
     return {
-        "name": schedule.name,
-        "cron": schedule.cron,
-        "job": schedule.job,
-        "parameters": schedule.parameters,
-        "time_zone": schedule.time_zone,
+        **picked(schedule, "name cron job parameters time_zone"),
         "misfire": str(schedule.misfire),
         "grace_seconds": schedule.grace_seconds,
         "cap": schedule.cap,
         "overlap": str(schedule.overlap),
-        "start": instant(schedule.start),
-        "end": instant(schedule.end),
-        "owner": schedule.owner,
+        **picked(schedule, "start end owner"),
         "notify": list(schedule.notify),
         "paused": schedule.paused,
         "next_fire_at": instant(None if is_still else _next_fire(schedule, now)),
@@ -578,13 +546,6 @@ def _whole_view(connection: Connection, schedule: Schedule, now: datetime) -> Vi
         **_view(connection, schedule, now),
         "description": description_of(schedule),
         "held": store.read_hold(connection).lasts,
-        "mail_owner": schedule.mail_owner,
-        "reason": schedule.reason,
-        "explanation": schedule.explanation,
-        "scope_size": schedule.scope_size,
-        "error_ceiling": schedule.error_ceiling,
-        "start_within_minutes": schedule.start_within_minutes,
-        "finish_within_minutes": schedule.finish_within_minutes,
-        "ping": schedule.ping,
-        "created_at": instant(schedule.created_at),
+        **picked(schedule, "mail_owner reason explanation scope_size error_ceiling"),
+        **picked(schedule, "start_within_minutes finish_within_minutes ping created_at"),
     }

@@ -12,7 +12,7 @@ from batchwright.operations import token_store
 from batchwright.operations.access.tokens import NOTICE_PERIOD
 from batchwright.operations.announce import mail_domain
 from batchwright.operations.app import Application
-from batchwright.operations.views import instant
+from batchwright.operations.views import picked
 
 
 def notify_of_expiring_tokens(app: Application) -> int:
@@ -45,12 +45,7 @@ def notify_of_expiring_tokens(app: Application) -> int:
 
 def _facts(app: Application, token: RowMapping, *, expired: bool) -> dict[str, Any]:
     return {
-        "email": token["email"],
-        "name": token["name"],
-        "prefix": token["prefix"],
-        "role": token["role"],
-        "expires_at": instant(token["expires_at"]),
-        "last_used_at": instant(token["last_used_at"]),
+        **picked(token, "email name prefix role expires_at last_used_at"),
         "expired": expired,
         "database": app.database.display_url,
         "label": app.settings.label,

@@ -27,7 +27,7 @@ from batchwright.notifications.schedule_late import SCHEDULE_LATE
 from batchwright.operations.address_book import address_book
 from batchwright.operations.announce import record_by_preference
 from batchwright.operations.app import Application
-from batchwright.operations.views import View, instant
+from batchwright.operations.views import View, instant, picked
 from batchwright.operations.worker.background_loop import BackgroundLoop
 
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -178,9 +178,7 @@ def _facts(schedule: Schedule, check: LateCheck, late: Late) -> dict[str, Any]:
         "schedule": schedule.name,
         "job": schedule.job,
         "late": late,
-        "nominal_time": instant(check.nominal_time),
-        "last_nominal_time": instant(check.last_nominal_time),
-        "count": check.count,
+        **picked(check, "nominal_time last_nominal_time count"),
         "by": instant(by),
         "run_id": check.run_id,
         "reason": check.reason,
