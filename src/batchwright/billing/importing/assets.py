@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date
-from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-from batchwright.billing.importing.cells import day, line_of_text, not_negative, one_of, public_id, short_text
+from batchwright.billing.importing.cells import Day, Id, NotNegative, Text, one_of, short_text
 from batchwright.billing.importing.loader import TableLoader, unknown
-from batchwright.billing.importing.schema import Column, Fault, FileKind
+from batchwright.billing.importing.schema import Fault, file_kind
 from batchwright.billing.periods import FREQUENCIES, divides
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account, Book
-from batchwright.billing.records.loading import (
-    Asset,
-    Stored,
-    assets,
-    give_currencies,
-    stored,
-)
+from batchwright.billing.records.loading import Asset, Stored, assets, give_currencies, stored
 from batchwright.billing.tables import asset_line_item
+
+Frequency = Annotated[str, one_of(*FREQUENCIES)]
 
 
 class AssetCells(NamedTuple):
-    asset_line_item_id: str
-    asset_number: str
-    customer_id: str
-    account_id: str | None
-    product: str
-    start_date: date
-    end_date: date
-    billing_frequency: str
-    usage_frequency: str | None
-    first_billing_date: date | None
-    price_book_id: str | None
-    selling_frequency: str | None
-    price_type: str | None
-    list_price: Decimal | None
+    asset_line_item_id: Id
+    asset_number: Text
+    customer_id: Id
+    account_id: Id | None
+    product: Id
+    start_date: Day
+    end_date: Day
+    billing_frequency: Frequency
+    usage_frequency: Frequency | None
+    first_billing_date: Day | None
+    price_book_id: Id | None
+    selling_frequency: Frequency | None
+    price_type: Annotated[str, short_text(16)] | None
+    list_price: NotNegative | None
 
     @property
     def usage(self) -> str:
@@ -48,28 +43,7 @@ class AssetCells(NamedTuple):
         return self.first_billing_date or self.start_date
 
 
-_frequency = one_of(*FREQUENCIES)
-
-ASSETS = FileKind(
-    "asset_line_items.csv",
-    (
-        Column("asset_line_item_id", public_id),
-        Column("asset_number", line_of_text),
-        Column("customer_id", public_id),
-        Column("account_id", public_id, optional=True),
-        Column("product", public_id),
-        Column("start_date", day),
-        Column("end_date", day),
-        Column("billing_frequency", _frequency),
-        Column("usage_frequency", _frequency, optional=True),
-        Column("first_billing_date", day, optional=True),
-        Column("price_book_id", public_id, optional=True),
-        Column("selling_frequency", _frequency, optional=True),
-        Column("price_type", short_text(16), optional=True),
-        Column("list_price", not_negative, optional=True),
-    ),
-    AssetCells,
-)
+ASSETS = file_kind("asset_line_items.csv", AssetCells)
 # Changing one of these would leave the schedules standing on other terms than the asset's.
 _FIXED = ("start_date", "end_date", "first_billing_date", "billing_frequency", "usage_frequency")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from batchwright.billing.exact import canonical
-from batchwright.billing.importing.cells import day, decimal, not_negative, one_of, public_id, true_or_false
+from batchwright.billing.importing.cells import Day, Id, NotNegative, Number, YesOrNo, one_of
 from batchwright.billing.importing.loader import E, Key, TableLoader, unknown
 from batchwright.billing.importing.schedule_generation import make_schedules
-from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind, V
+from batchwright.billing.importing.schema import CsvLine, Fault, V, file_kind
 from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.money import AmountOutOfRange, MoneyError, minor_digits, parse_money
 from batchwright.billing.periods import Period
@@ -30,71 +29,40 @@ from batchwright.billing.records.loading import (
 )
 from batchwright.billing.tables import billing_schedule, usage_schedule
 
-STATUSES = ("Pending Billing", "Pending Invoice", "Invoiced", "Superseded")
+Status = Annotated[str, one_of("Pending Billing", "Pending Invoice", "Invoiced", "Superseded")]
 _REMEDY_AMOUNT = "write the amount with the currency's decimals"
 
 
 class BillingCells(NamedTuple):
-    billing_schedule_id: str
-    asset_line_item_id: str
-    period_start_date: date
-    period_end_date: date
-    fee_amount: Decimal
-    ready_for_invoice_date: date
-    type: str
-    status: str
-    superseded: bool | None
+    billing_schedule_id: Id
+    asset_line_item_id: Id
+    period_start_date: Day
+    period_end_date: Day
+    fee_amount: Number
+    ready_for_invoice_date: Day
+    type: Annotated[str, one_of("Contracted")]
+    status: Status
+    superseded: YesOrNo | None
 
 
 class UsageCells(NamedTuple):
-    usage_schedule_id: str
-    billing_schedule_id: str
-    asset_line_item_id: str
-    period_start_date: date
-    period_end_date: date
-    included_quantity: Decimal
-    actual_quantity: Decimal
-    fee_amount: Decimal
-    draft_rated_quantity: Decimal | None
-    draft_fee_amount: Decimal | None
-    type: str
-    status: str
-    superseded: bool | None
+    usage_schedule_id: Id
+    billing_schedule_id: Id
+    asset_line_item_id: Id
+    period_start_date: Day
+    period_end_date: Day
+    included_quantity: NotNegative
+    actual_quantity: NotNegative
+    fee_amount: Number
+    draft_rated_quantity: NotNegative | None
+    draft_fee_amount: Number | None
+    type: Annotated[str, one_of("Usage")]
+    status: Status
+    superseded: YesOrNo | None
 
 
-_PERIOD = (Column("period_start_date", day), Column("period_end_date", day))
-_STATE = (Column("status", one_of(*STATUSES)), Column("superseded", true_or_false, may_be_blank=True))
-
-BILLING_SCHEDULES = FileKind(
-    "billing_schedules.csv",
-    (
-        Column("billing_schedule_id", public_id),
-        Column("asset_line_item_id", public_id),
-        *_PERIOD,
-        Column("fee_amount", decimal),
-        Column("ready_for_invoice_date", day),
-        Column("type", one_of("Contracted")),
-        *_STATE,
-    ),
-    BillingCells,
-)
-USAGE_SCHEDULES = FileKind(
-    "usage_schedules.csv",
-    (
-        Column("usage_schedule_id", public_id),
-        Column("billing_schedule_id", public_id),
-        Column("asset_line_item_id", public_id),
-        *_PERIOD,
-        Column("included_quantity", not_negative),
-        Column("actual_quantity", not_negative),
-        Column("fee_amount", decimal),
-        Column("draft_rated_quantity", not_negative, may_be_blank=True),
-        Column("draft_fee_amount", decimal, may_be_blank=True),
-        Column("type", one_of("Usage")),
-        *_STATE,
-    ),
-    UsageCells,
-)
+BILLING_SCHEDULES = file_kind("billing_schedules.csv", BillingCells, all_columns=True)
+USAGE_SCHEDULES = file_kind("usage_schedules.csv", UsageCells, all_columns=True)
 
 
 @dataclass

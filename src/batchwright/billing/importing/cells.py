@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 
 from batchwright.billing.exact import DecimalError, canonical, parse_decimal
 from batchwright.billing.money import CurrencyError, minor_digits
@@ -186,3 +186,12 @@ def _refuse_formula(text: str) -> None:
 def _refuse_blanks(text: str) -> None:
     if text != text.strip():
         raise CellError("has blanks around it", "take them out")
+
+
+Id = Annotated[str, public_id]
+Text = Annotated[str, line_of_text]
+Day = Annotated[date, day]
+Number = Annotated[Decimal, decimal]
+NotNegative = Annotated[Decimal, not_negative]
+YesOrNo = Annotated[bool, true_or_false]
+"""Types of cells: of the value, with what reads it."""

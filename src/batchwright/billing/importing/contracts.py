@@ -6,83 +6,47 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from batchwright.billing.exact import canonical
-from batchwright.billing.importing.cells import (
-    day,
-    ids,
-    line_of_text,
-    not_negative,
-    one_of,
-    percentage,
-    public_id,
-)
+from batchwright.billing.importing.cells import Day, Id, NotNegative, Text, ids, one_of, percentage
 from batchwright.billing.importing.loader import Loader, TableLoader, unknown
-from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind
+from batchwright.billing.importing.schema import CsvLine, Fault, file_kind
 from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.money import AmountOutOfRange, MoneyError, parse_money
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account, Book, ContractTerms, CustomItem
-from batchwright.billing.records.loading import (
-    Stored,
-    insert_rows,
-    new_keys,
-    stored,
-)
+from batchwright.billing.records.loading import Stored, insert_rows, new_keys, stored
 from batchwright.billing.tables import contract, contract_account, custom_line_item
 
 
 class ContractCells(NamedTuple):
-    contract_id: str
-    customer_id: str
-    price_book_id: str
-    start_date: date
-    end_date: date | None
-    status: str
-    discount_percent: Decimal | None
-    account_ids: tuple[str, ...] | None
+    contract_id: Id
+    customer_id: Id
+    price_book_id: Id
+    start_date: Day
+    end_date: Day | None
+    status: Annotated[str, one_of("Active", "Archived")]
+    discount_percent: Annotated[Decimal, percentage] | None
+    account_ids: Annotated[tuple[str, ...], ids] | None
+
+
+_KIND = one_of("fixed_discount", "fixed_charge", "percentage_charge", "percentage_discount")
 
 
 class CustomItemCells(NamedTuple):
-    line_item_id: str
-    contract_id: str
-    account_id: str | None
-    description: str
-    kind: str
-    amount: Decimal
-    start_date: date
-    end_date: date | None
+    line_item_id: Id
+    contract_id: Id
+    account_id: Id | None
+    description: Text
+    kind: Annotated[str, _KIND]
+    amount: NotNegative
+    start_date: Day
+    end_date: Day | None
 
 
-CONTRACTS = FileKind(
-    "contracts.csv",
-    (
-        Column("contract_id", public_id),
-        Column("customer_id", public_id),
-        Column("price_book_id", public_id),
-        Column("start_date", day),
-        Column("end_date", day, optional=True),
-        Column("status", one_of("Active", "Archived")),
-        Column("discount_percent", percentage, optional=True),
-        Column("account_ids", ids, optional=True),
-    ),
-    ContractCells,
-)
-CUSTOM_ITEMS = FileKind(
-    "custom_line_items.csv",
-    (
-        Column("line_item_id", public_id),
-        Column("contract_id", public_id),
-        Column("account_id", public_id, optional=True),
-        Column("description", line_of_text),
-        Column("kind", one_of("fixed_discount", "fixed_charge", "percentage_charge", "percentage_discount")),
-        Column("amount", not_negative),
-        Column("start_date", day),
-        Column("end_date", day, optional=True),
-    ),
-    CustomItemCells,
-)
+CONTRACTS = file_kind("contracts.csv", ContractCells)
+CUSTOM_ITEMS = file_kind("custom_line_items.csv", CustomItemCells)
 
 
 class ContractLoader(Loader[ContractCells]):

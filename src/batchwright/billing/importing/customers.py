@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from batchwright.billing.importing.cells import line_of_text, public_id
+from batchwright.billing.importing.cells import Id, Text
 from batchwright.billing.importing.loader import Key, TableLoader, unknown
-from batchwright.billing.importing.schema import Column, Fault, FileKind
+from batchwright.billing.importing.schema import Fault, file_kind
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Account
 from batchwright.billing.records.loading import Stored
@@ -15,24 +15,18 @@ from batchwright.billing.tables import account, customer
 
 
 class CustomerCells(NamedTuple):
-    customer_id: str
-    name: str
+    customer_id: Id
+    name: Text
 
 
 class AccountCells(NamedTuple):
-    account_id: str
-    customer_id: str
-    name: str
+    account_id: Id
+    customer_id: Id
+    name: Text
 
 
-CUSTOMERS = FileKind(
-    "customers.csv", (Column("customer_id", public_id), Column("name", line_of_text)), CustomerCells
-)
-ACCOUNTS = FileKind(
-    "accounts.csv",
-    (Column("account_id", public_id), Column("customer_id", public_id), Column("name", line_of_text)),
-    AccountCells,
-)
+CUSTOMERS = file_kind("customers.csv", CustomerCells)
+ACCOUNTS = file_kind("accounts.csv", AccountCells)
 
 
 class CustomerLoader(TableLoader[CustomerCells, Key]):

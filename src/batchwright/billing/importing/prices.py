@@ -10,60 +10,55 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from batchwright.billing.exact import canonical
 from batchwright.billing.importing.cells import (
+    Day,
+    Id,
+    NotNegative,
+    Number,
+    Text,
+    YesOrNo,
     currency,
-    day,
-    decimal,
-    line_of_text,
-    not_negative,
     one_of,
-    public_id,
     short_text,
-    true_or_false,
 )
 from batchwright.billing.importing.loader import Loader, TableLoader, unknown
-from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind
+from batchwright.billing.importing.schema import CsvLine, Fault, file_kind
 from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.rating import MODELS, Price, PriceError, unused
 from batchwright.billing.records import catalog
 from batchwright.billing.records.catalog import Book, KnownPrice
-from batchwright.billing.records.loading import (
-    Stored,
-    insert_rows,
-    new_keys,
-    stored,
-)
+from batchwright.billing.records.loading import Stored, insert_rows, new_keys, stored
 from batchwright.billing.tables import price, price_book, price_tier
 
 Identity = tuple[str, str, date]
 
 
 class BookCells(NamedTuple):
-    price_book_id: str
-    name: str
-    currency: str
+    price_book_id: Id
+    name: Text
+    currency: Annotated[str, currency]
 
 
 class PriceCells(NamedTuple):
-    price_book_id: str
-    product: str
-    effective_from: date
-    model: str
-    product_uom: str
-    unit_price: Decimal | None
-    flat_fee: Decimal | None
-    percentage: Decimal | None
-    package_size: Decimal | None
-    included_quantity: Decimal | None
-    minimum_amount: Decimal | None
-    maximum_amount: Decimal | None
-    usage_indexing: bool | None
-    flat_fee_per: str | None
+    price_book_id: Id
+    product: Id
+    effective_from: Day
+    model: Annotated[str, one_of(*MODELS)]
+    product_uom: Annotated[str, short_text(64)]
+    unit_price: NotNegative | None
+    flat_fee: NotNegative | None
+    percentage: NotNegative | None
+    package_size: NotNegative | None
+    included_quantity: NotNegative | None
+    minimum_amount: NotNegative | None
+    maximum_amount: NotNegative | None
+    usage_indexing: YesOrNo | None
+    flat_fee_per: Annotated[str, one_of("window", "input")] | None
 
     @property
     def identity(self) -> Identity:
@@ -71,13 +66,13 @@ class PriceCells(NamedTuple):
 
 
 class TierCells(NamedTuple):
-    price_book_id: str
-    product: str
-    effective_from: date
-    from_quantity: Decimal
-    to_quantity: Decimal | None
-    unit_price: Decimal | None
-    flat_fee: Decimal | None
+    price_book_id: Id
+    product: Id
+    effective_from: Day
+    from_quantity: NotNegative
+    to_quantity: NotNegative | None
+    unit_price: Number | None
+    flat_fee: Number | None
 
     @property
     def identity(self) -> Identity:
@@ -87,36 +82,10 @@ class TierCells(NamedTuple):
 _NUMBERS = (
     "unit_price flat_fee percentage package_size included_quantity minimum_amount maximum_amount"
 ).split()
-_IDENTITY = (Column("price_book_id", public_id), Column("product", public_id), Column("effective_from", day))
 
-BOOKS = FileKind(
-    "price_books.csv",
-    (Column("price_book_id", public_id), Column("name", line_of_text), Column("currency", currency)),
-    BookCells,
-)
-PRICES = FileKind(
-    "prices.csv",
-    (
-        *_IDENTITY,
-        Column("model", one_of(*MODELS)),
-        Column("product_uom", short_text(64)),
-        *(Column(name, not_negative, optional=True) for name in _NUMBERS),
-        Column("usage_indexing", true_or_false, optional=True),
-        Column("flat_fee_per", one_of("window", "input"), optional=True),
-    ),
-    PriceCells,
-)
-TIERS = FileKind(
-    "price_tiers.csv",
-    (
-        *_IDENTITY,
-        Column("from_quantity", not_negative),
-        Column("to_quantity", not_negative, optional=True),
-        Column("unit_price", decimal, optional=True),
-        Column("flat_fee", decimal, optional=True),
-    ),
-    TierCells,
-)
+BOOKS = file_kind("price_books.csv", BookCells)
+PRICES = file_kind("prices.csv", PriceCells)
+TIERS = file_kind("price_tiers.csv", TierCells)
 
 
 class BookLoader(TableLoader[BookCells, Book]):

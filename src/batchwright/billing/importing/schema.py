@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from types import NoneType
+from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 V = TypeVar("V")
 
@@ -26,6 +27,20 @@ class FileKind(Generic[V]):
     name: str
     columns: tuple[Column, ...]
     make: Callable[..., V]
+
+
+def file_kind(name: str, cells: type[V], *, all_columns: bool = False) -> FileKind[V]:
+    """The file whose columns are the fields of a named tuple; each is annotated with what reads its cells.
+
+    A column whose type has ``None`` may be missing, too, unless there have to be ``all_columns``.
+    """
+    columns = []
+    for field_name, hint in get_type_hints(cells, include_extras=True).items():
+        given = [one for one in get_args(hint) if one is not NoneType]
+        read = (hint if hasattr(hint, "__metadata__") else given[0]).__metadata__[0]
+        can_be_none = hint is not read and NoneType in get_args(hint)
+        columns.append(Column(field_name, read, can_be_none and not all_columns, can_be_none and all_columns))
+    return FileKind(name, tuple(columns), cells)
 
 
 @dataclass(slots=True)

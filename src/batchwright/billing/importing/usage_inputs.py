@@ -6,45 +6,23 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from batchwright.billing.importing.cells import (
-    day,
-    decimal,
-    decimal_text,
-    line_of_text,
-    public_id,
-    short_text,
-)
+from batchwright.billing.importing.cells import Id, Text, day, decimal, decimal_text, short_text
 from batchwright.billing.importing.loader import TableLoader, unknown
 from batchwright.billing.importing.problems import ImportRefused, Problem
-from batchwright.billing.importing.schema import Column, CsvLine, Fault, FileKind, FileTally
+from batchwright.billing.importing.schema import CsvLine, Fault, FileTally, file_kind
 from batchwright.billing.importing.session import ImportSession
 from batchwright.billing.records import usage_files
 from batchwright.billing.records.ids import next_ids
 from batchwright.billing.records.inputs import NO_DRAFT, NO_ERROR, NO_RATING, InputStatus
-from batchwright.billing.records.loading import (
-    KnownInput,
-    Stored,
-    asset_keys,
-    rename_input,
-    usage_inputs,
-)
+from batchwright.billing.records.loading import KnownInput, Stored, asset_keys, rename_input, usage_inputs
 from batchwright.billing.tables import usage_input
 
 PREFIX: Final = "IN-"
 _ASSETS_REMEMBERED: Final = 200_000
-
-
-class InputCells(NamedTuple):
-    usage_input_id: str | None
-    asset_line_item_id: str
-    usage_date: str
-    quantity: str
-    product_uom: str
-    description: str | None
 
 
 @lru_cache(maxsize=4096)
@@ -53,18 +31,16 @@ def _day_text(text: str) -> str:
     return text
 
 
-USAGE_INPUTS = FileKind(
-    "usage_inputs.csv",
-    (
-        Column("usage_input_id", public_id, optional=True),
-        Column("asset_line_item_id", public_id),
-        Column("usage_date", _day_text),
-        Column("quantity", decimal_text),
-        Column("product_uom", lru_cache(maxsize=256)(short_text(64))),
-        Column("description", line_of_text, optional=True),
-    ),
-    InputCells,
-)
+class InputCells(NamedTuple):
+    usage_input_id: Id | None
+    asset_line_item_id: Id
+    usage_date: Annotated[str, _day_text]
+    quantity: Annotated[str, decimal_text]
+    product_uom: Annotated[str, lru_cache(maxsize=256)(short_text(64))]
+    description: Text | None
+
+
+USAGE_INPUTS = file_kind("usage_inputs.csv", InputCells)
 # An input that is given anew begins anew: what a forecast or a rating said of the old one says nothing of it.
 _BEGIN_ANEW: Final[dict[str, Any]] = {"status": InputStatus.LOADED, **NO_ERROR, **NO_RATING, **NO_DRAFT}
 

@@ -373,6 +373,4 @@ def _changed_meanwhile() -> Conflict:
 
 
 def _error(row: RowMapping) -> View:
-    return {
-        **picked(row, "status code message error_by"),
-    }
+    return picked(row, "status code message error_by")
