@@ -131,13 +131,13 @@ async def measure(name: str, url: str, history: History, *, of: str, like: str, 
     traffic = Traffic(app, Limits(burst=1_000_000_000))
     asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
     caller, known = await _known(app, asgi, history)
-    asked = [*_doors(known)] if of != "pages" else []
-    asked += pages_asked(known) if of != "api" else []
-    asked = [one for one in asked if like in one[0]]
-    for number, (door, where) in enumerate(asked, start=1):
+    doors = [*_doors(known)] if of != "pages" else []
+    doors += pages_asked(known) if of != "api" else []
+    doors = [one for one in doors if like in one[0]]
+    for number, (door, where) in enumerate(doors, start=1):
         for line in await _lines(app, caller, door, where, times):
             print(f"| {name}, {line}", flush=True)
-        say(f"{name}: {number} of {len(asked)} doors")
+        say(f"{name}: {number} of {len(doors)} doors")
     app.close()
 
 

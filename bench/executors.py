@@ -85,8 +85,8 @@ def _timed(name: str, url: str, company: Company, scope_size: int, address: str)
     done = subprocess.run(
         [sys.executable, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
-    told = json.loads(done.stdout.splitlines()[-1])
-    return float(told["seconds"] if name == "floor" else told)
+    report = json.loads(done.stdout.splitlines()[-1])
+    return float(report["seconds"] if name == "floor" else report)
 
 
 @contextmanager

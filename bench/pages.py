@@ -74,9 +74,9 @@ def reads(history: History, inputs: int) -> Iterator[Read]:
     yield from _reads_of_runs(history)
     yield from _reads_of_the_catalogue(inputs)
     yield from _reads_of_inputs(inputs)
-    for asked in ("", "status=Loaded,status=Rated", "status=Error"):
-        pairs = list(pairs_of(asked)) if asked else []
-        yield Read(f"selection, {asked or 'all'}", partial(_selection, pairs=pairs), slow=True)
+    for query in ("", "status=Loaded,status=Rated", "status=Error"):
+        pairs = list(pairs_of(query)) if query else []
+        yield Read(f"selection, {query or 'all'}", partial(_selection, pairs=pairs), slow=True)
 
 
 def _reads_of_the_catalogue(inputs: int) -> Iterator[Read]:
@@ -128,15 +128,15 @@ def _a_page_of_billing_schedules(company: Company, first: date, narrowing: Narro
 
 def _reads_of_inputs(inputs: int) -> Iterator[Read]:
     customer, product = f"C-{max(1, inputs // 20_000):06d}", "flat, alone"
-    for asked in (
+    for query in (
         "", "status=Loaded", "status=Rated", "status=Error", "code=no_price", "status=Rated,status=Error",
         f"customer_id={customer}", f"customer_id={customer},status=Error", f"customer_id={customer},from=2023-04-01",
         f'product="{product}"', f'product="{product}",code=no_price', f'product="{product}",from=2024-01-01',
         "from=2023-03-05,before=2023-03-06", "from=2023-03-01,before=2023-04-01,status=Rated",
         "code=no_price,from=2023-03-05,before=2023-03-06", "status=Rated,code=no_price",
     ):  # fmt: skip
-        pairs = list(pairs_of(asked)) if asked else []
-        yield Read(f"inputs, {asked or 'all'}", _a_page_of_inputs(inputs, pairs))
+        pairs = list(pairs_of(query)) if query else []
+        yield Read(f"inputs, {query or 'all'}", _a_page_of_inputs(inputs, pairs))
 
     def history_of_one(app: Application, chance: Random | None) -> Any:
         key = inputs if chance is None else chance.randrange(inputs) + 1
@@ -193,8 +193,8 @@ def _reads_of_runs(history: History) -> Iterator[Read]:
         "errors, actor, job": {"errors": True, "run_actor": "person0", "job": "usage-rating"},
         "job and trigger that no run has": {"job": "usage-rating", "trigger": "cli"},
     }
-    for name, asked in filters.items():
-        yield Read(f"runs, {name}", _a_page_of_runs(history, asked))
+    for name, query in filters.items():
+        yield Read(f"runs, {name}", _a_page_of_runs(history, query))
     for outcome, code in (
         (None, None), ("ok", None), ("error", None), ("error", "no_tier"), ("skipped", None), ("not_reached", None),
         (None, "no_price"), ("error", "no_such_code"),

@@ -101,15 +101,15 @@ def _measured(url: str, folder: str, given: argparse.Namespace) -> str:
                     open_until_then.enter_context(_Viewer(port, *one, run_id)) for one in enumerate(who)
                 ]
                 viewers += asking
-                asked = _Asking([viewer.look for viewer in asking], SECONDS_BETWEEN_LOOKS)
+                load = _Asking([viewer.look for viewer in asking], SECONDS_BETWEEN_LOOKS)
             else:
                 polls = [partial(get, port, token, _path(PATHS, n, run_id)) for n, token in enumerate(who)]
-                asked = _Asking(polls, SECONDS_BETWEEN_POLLS)
-            asked.once()
+                load = _Asking(polls, SECONDS_BETWEEN_POLLS)
+            load.once()
             before = cpu_seconds(process.pid)
-            with asked:
+            with load:
                 beside.append(_turn(given.seconds))
-            taken += asked.taken
+            taken += load.taken
             spent += cpu_seconds(process.pid) - before
             say(f"{turn + 1} of {given.turns} turns")
         memory = pss(process.pid)
@@ -242,8 +242,8 @@ class _Viewer:
         if answer.status == 200:
             if version := _VERSION.search(page):
                 self._headers[VERSION] = version[1]
-            told = _THROUGH.search(page)
-            through = int(told[1].replace(",", "")) if told else 0
+            match = _THROUGH.search(page)
+            through = int(match[1].replace(",", "")) if match else 0
         self.seen.append((datetime.now(UTC), through))
 
     def __enter__(self) -> Self:

@@ -121,10 +121,10 @@ def _until_all_wait(port: int, number: int) -> None:
 
 def get(port: int, token: str | None, path: str) -> str:
     """What is answered there. Raises ``HTTPError`` for a refusal."""
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
     if token is not None:
-        asked.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(asked) as answer:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request) as answer:
         return str(answer.read(), "utf-8")
 
 

@@ -40,20 +40,20 @@ def starts(bills: list[LiveSchedule], wanted: AssetTerms, first: date = JANUARY)
 
 
 def test_nothing_billed_makes_every_period_anew() -> None:
-    bills = [bill("2023-01-01", "2023-06-30"), bill("2023-07-01", "2023-12-31")]
-    made = new_periods(JANUARY, terms(), bills)
+    schedules = [bill("2023-01-01", "2023-06-30"), bill("2023-07-01", "2023-12-31")]
+    made = new_periods(JANUARY, terms(), schedules)
     assert [(period.start, period.end) for period in made] == [
-        (one.period.start, one.period.end) for one in bills
+        (one.period.start, one.period.end) for one in schedules
     ]
     assert [len(period.usage) for period in made] == [6, 6]
 
 
 @pytest.mark.parametrize("status", ["Pending Invoice", "Invoiced"])
 def test_new_periods_stand_from_the_day_after_the_last_billed_one(status: str) -> None:
-    bills = [bill("2023-01-01", "2023-06-30", status), bill("2023-07-01", "2023-12-31")]
-    assert billed_until(bills) == date(2023, 6, 30)
-    assert starts(bills, terms()) == ["2023-07-01"]
-    assert starts(bills, terms("Quarterly")) == ["2023-07-01", "2023-10-01"]
+    schedules = [bill("2023-01-01", "2023-06-30", status), bill("2023-07-01", "2023-12-31")]
+    assert billed_until(schedules) == date(2023, 6, 30)
+    assert starts(schedules, terms()) == ["2023-07-01"]
+    assert starts(schedules, terms("Quarterly")) == ["2023-07-01", "2023-10-01"]
 
 
 def test_the_anniversaries_of_the_first_billing_date_go_on() -> None:
@@ -137,32 +137,32 @@ def test_a_billed_period_before_the_first_billing_date_draws_no_period_before_it
 
 
 def test_a_pending_period_before_a_billed_one_stands_again_with_its_days() -> None:
-    bills = [
+    schedules = [
         bill("2023-01-01", "2023-03-31"),
         bill("2023-04-01", "2023-06-30", "Invoiced"),
         bill("2023-07-01", "2023-12-31"),
     ]
-    made = new_periods(JANUARY, terms("Monthly"), bills)
+    made = new_periods(JANUARY, terms("Monthly"), schedules)
     assert [(str(period.start), str(period.end)) for period in made[:2]] == [
         ("2023-01-01", "2023-03-31"),
         ("2023-07-01", "2023-07-31"),
     ]
-    assert made[0].usage == bills[0].usage
+    assert made[0].usage == schedules[0].usage
 
 
 def test_schedules_of_late_usage_beside_a_billed_one_do_not_stand_again() -> None:
-    bills = [bill("2023-01-01", "2023-06-30", "Invoiced"), bill("2023-01-01", "2023-06-30")]
-    assert starts(bills, terms()) == ["2023-07-01"]
+    schedules = [bill("2023-01-01", "2023-06-30", "Invoiced"), bill("2023-01-01", "2023-06-30")]
+    assert starts(schedules, terms()) == ["2023-07-01"]
 
 
 def test_a_period_whose_invoice_was_cancelled_stands_again_although_its_late_usage_is_billed() -> None:
     march, april = days("2023-03-01", "2023-03-31"), days("2023-04-01", "2023-04-30")
-    bills = [
+    schedules = [
         bill("2023-01-01", "2023-06-30", usage=(march, april)),
         bill("2023-01-01", "2023-06-30", "Invoiced", usage=(march,)),
         bill("2023-01-01", "2023-06-30", usage=(march,)),
     ]
-    made = new_periods(JANUARY, terms(), bills)
+    made = new_periods(JANUARY, terms(), schedules)
     assert [(str(period.start), len(period.usage)) for period in made] == [
         ("2023-01-01", 2),
         ("2023-07-01", 6),

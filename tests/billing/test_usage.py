@@ -388,9 +388,9 @@ def test_a_bill_has_the_lines_of_the_amount_that_the_run_wrote() -> None:
     inputs = [used(1, "2023-06-01", "8.125"), used(2, "2023-06-02", "4.001")]
     usage = usage_of(inputs, [month(6)], priced(TIERED, indexed=True), contracts=[contract])
     for one in good(usage):
-        bill = one.net()
-        assert bill.amount_minor == one.amount
-        assert sum(line.amount for line in bill.lines) == Decimal(one.amount).scaleb(-2)
+        net = one.net()
+        assert net.amount_minor == one.amount
+        assert sum(line.amount for line in net.lines) == Decimal(one.amount).scaleb(-2)
     assert [line.key for line in good(usage)[0].net().lines] == ["tier:1:usage", "discount", "rounding"]
 
 

@@ -92,13 +92,13 @@ def test_billing_schedules_move_on_by_a_day_or_a_file_after_their_numbers_were_s
     ready = [row["billing_schedule_id"] for row in answer(batchwright, *look)]
     number = f"{len(ready)} billing schedules"
 
-    told = batchwright(*move, "--dry-run").stdout.splitlines()
-    assert told[:2] == [f"To Pending Invoice: {number}", f"  from Pending Billing: {len(ready)}"]
+    output = batchwright(*move, "--dry-run").stdout.splitlines()
+    assert output[:2] == [f"To Pending Invoice: {number}", f"  from Pending Billing: {len(ready)}"]
     assert answer(batchwright, *move, "--dry-run")["moving"] == len(ready)
     assert [row["billing_schedule_id"] for row in answer(batchwright, *look)] == ready
 
     done = batchwright(*move).stdout.splitlines()
-    assert done == [*told[:-1], f"Set {number} to Pending Invoice."]
+    assert done == [*output[:-1], f"Set {number} to Pending Invoice."]
     assert answer(batchwright, *look) == []
     ids = "\n".join(ready)
     back = ("billing-schedules", "set-status", "--ids-from", "-", "--status", "pending_billing", "--json")

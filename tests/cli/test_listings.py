@@ -118,8 +118,8 @@ def test_the_run_log_is_filtered_by_all_that_is_asked(rated: str, batchwright: B
     every = rows(batchwright, "runs", "list")
     [run] = every
     day, actor = run["started_at"][:10], run["actor"]
-    asked = ["--status", "failed", "--status", "complete", "--from", day, "--actor", actor, "--errors"]
-    assert rows(batchwright, "runs", "list", *asked) == every
+    options = ["--status", "failed", "--status", "complete", "--from", day, "--actor", actor, "--errors"]
+    assert rows(batchwright, "runs", "list", *options) == every
     for other in (
         ["--before", day],
         ["--from", "2999-01-01T00:00+02:00"],

@@ -63,8 +63,8 @@ def test_without_v_the_log_holds_trouble_alone_with_run_and_scope(cranky: None, 
     assert done.returncode == 3, done.stderr
     run_id = json.loads(done.stdout)["run_id"]
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    told = [(line["level"], line["event"], line["run_id"], line["scope"]) for line in lines]
-    assert told == [
+    logged = [(line["level"], line["event"], line["run_id"], line["scope"]) for line in lines]
+    assert logged == [
         ("warning", "scope tried again", run_id, 1),
         ("warning", "record raised an exception", run_id, 2),
     ]

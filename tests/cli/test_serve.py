@@ -127,12 +127,12 @@ def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worke
     assert elsewhere.rstrip().endswith(f"set BATCHWRIGHT_BASE_URL={served.url}, for workers too.")
     assert "You become the first" in served.get(link.strip().removeprefix(served.url))[1]
     assert served.get("/healthz") == (HTTPStatus.OK, "ok\n")
-    status, told = served.get("/api/v1/runs/JR-00000001?secret=1", X_Forwarded_For="203.0.113.7")
-    assert (status, json.loads(told)["status"]) == (HTTPStatus.UNAUTHORIZED, 401)
+    status, answer = served.get("/api/v1/runs/JR-00000001?secret=1", X_Forwarded_For="203.0.113.7")
+    assert (status, json.loads(answer)["status"]) == (HTTPStatus.UNAUTHORIZED, 401)
     entry = served.entry("request", path="/api/v1/runs/JR-00000001")
     expected = {"method": "GET", "status": 401, "whole": True, "address": "127.0.0.1", "user": None}
     assert expected.items() <= entry.items()
-    assert json.loads(told)["instance"].endswith(entry["request_id"])
+    assert json.loads(answer)["instance"].endswith(entry["request_id"])
     assert not any("secret" in line for line in served.lines)
     assert "batchwright_database_up 1.0" in served.get("/metrics")[1]
     worker = served.worker()

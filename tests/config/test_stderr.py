@@ -67,8 +67,8 @@ log.warning("again")
             while part := os.read(process.stderr.fileno(), 65536):
                 read += part
         os.set_blocking(process.stderr.fileno(), True)
-        told, rest = process.communicate("\n", timeout=60)
-    assert (process.returncode, told) == (0, "done\n")
+        output, rest = process.communicate("\n", timeout=60)
+    assert (process.returncode, output) == (0, "done\n")
     err = read.decode() + rest
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{") and line.endswith("}")]
     shown = [line for line in lines if "number" in line]

@@ -141,8 +141,8 @@ def test_how_long_a_month_usually_takes_is_told_before(
     visit(BILLING)
     run = submit_run(app, "data-recalculation", WANTED, actor=ACTOR).run_id
     drive_run(app, run, actor=ACTOR)
-    asked = {"customer_id": "C-1002", "periods": ["2023-06", "2023-05"]}
-    region = web.get(DIALOG, params=asked, headers={"X-Live-Region": "region_estimate"}).text
+    query = {"customer_id": "C-1002", "periods": ["2023-06", "2023-05"]}
+    region = web.get(DIALOG, params=query, headers={"X-Live-Region": "region_estimate"}).text
     assert "a month, so about" in region
     assert "for 2 months" in region
 
@@ -163,8 +163,8 @@ def test_what_the_command_refuses_is_refused_at_its_field_with_what_was_typed(
 ) -> None:
     answer = send(web, visit(BILLING), **{"explanation": f"Kept {HOSTILE}", **fields})
     assert answer.status_code == 422
-    told, at = refusal(answer.text)
-    assert message in told
+    text, at = refusal(answer.text)
+    assert message in text
     assert HOSTILE not in answer.text
     if field is not None:
         assert at == field

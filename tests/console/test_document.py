@@ -58,10 +58,12 @@ def test_every_error_has_the_one_shape_that_is_ours(document: dict[str, Any]) ->
     parts = document["components"]
     assert not {name for name in parts["schemas"] if "ValidationError" in name}
     for _, _, operation in operations_of(document):
-        refusals = {status: told for status, told in operation["responses"].items() if status >= "400"}
+        refusals = {
+            status: described for status, described in operation["responses"].items() if status >= "400"
+        }
         assert {"401", "403", "404", "422", "429", "500", "503"} <= refusals.keys()
-        for status, told in refusals.items():
-            assert told == {"$ref": f"#/components/responses/{status}"}
+        for status, described in refusals.items():
+            assert described == {"$ref": f"#/components/responses/{status}"}
             (media,) = parts["responses"][status]["content"].items()
             assert media == (
                 "application/problem+json",

@@ -68,8 +68,8 @@ def test_of_an_exception_nobody_foresaw_the_id_is_told_and_nothing_else(web: Tes
     document: dict[str, Any] = json.loads(failed.text)
     assert failed.status_code == document["status"] == 500
     assert "secret" not in failed.text
-    told = [line for line in logged if line["event"] == "a request failed"]
-    assert [line["request_id"] for line in told] == [failed.headers["x-request-id"]]
+    entries = [line for line in logged if line["event"] == "a request failed"]
+    assert [line["request_id"] for line in entries] == [failed.headers["x-request-id"]]
     assert document["instance"].endswith(failed.headers["x-request-id"])
 
 

@@ -233,10 +233,13 @@ def test_who_found_an_open_browser_does_nothing_for_which_the_password_is_asked(
         set_password_back(app)
         before, sent = database.rows(), {"csrf_token": token, "reason": f'so "{act.path}"', "role": "viewer"}
         there = act.address(selection)
-        asked = web.post(there, data=sent, follow_redirects=False)
-        assert (asked.status_code, "Confirm it is you" in asked.text) == (200, True), (act.path, asked.text)
+        answer = web.post(there, data=sent, follow_redirects=False)
+        assert (answer.status_code, "Confirm it is you" in answer.text) == (200, True), (
+            act.path,
+            answer.text,
+        )
         assert database.rows() == before, act.path
-        again = hidden_fields(asked.text)
+        again = hidden_fields(answer.text)
         assert again == sent, act.path
         # CSRF comes first: a foreign page cannot even have passwords tried.
         foreign = again | {"confirm_password": "seven green bottles", "csrf_token": "x"}
@@ -256,9 +259,9 @@ def test_who_has_no_password_is_told_how_to_get_one_before_they_type_any(
     set_password_back(app, None)
     before = database.rows()
     for typed in ({}, {"confirm_password": "guess"}):
-        asked = web.post("/users/add", data={"csrf_token": token, "email": "x@example.com"} | typed)
-        assert (asked.status_code, "you have no password yet" in asked.text) == (422, True)
-        assert 'name="confirm_password"' not in asked.text
+        answer = web.post("/users/add", data={"csrf_token": token, "email": "x@example.com"} | typed)
+        assert (answer.status_code, "you have no password yet" in answer.text) == (422, True)
+        assert 'name="confirm_password"' not in answer.text
     assert database.rows() == before
 
 

@@ -86,19 +86,19 @@ def test_nothing_that_is_sent_in_a_parameter_is_answered_by_a_fault(
     doors = FastAPI(title="Batchwright")
     add_doors(doors)
     headers = caller("administrator") | {"If-Match": "*", "Content-Type": "application/json"}
-    asked = 0
+    requests = 0
     for case, operation, method, address, body in calls(document_of(doors)):
         if (method == "GET") is not reads:
             continue
         content = None if body is None else json.dumps(body)
         answer = web.request(method, address, content=content, headers=headers)
-        asked += 1
+        requests += 1
         status = str(answer.status_code)
         assert status < "500", (case, answer.text[:500])
         assert status in operation["responses"], (case, answer.text[:500])
         if status >= "400":
             assert answer.headers["content-type"] == "application/problem+json", case
-    assert asked > 200
+    assert requests > 200
 
 
 def test_what_may_be_sent_by_the_document_is_answered_by_the_document(

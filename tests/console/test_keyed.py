@@ -71,8 +71,8 @@ def test_the_same_call_is_answered_alike_and_done_once(app: Application, post: P
     first, second = post(ONE), post(dict(reversed(ONE.items())))
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.content == second.content
-    told = ("location", "retry-after", "content-type")
-    assert [first.headers[name] for name in told] == [second.headers[name] for name in told]
+    repeated = ("location", "retry-after", "content-type")
+    assert [first.headers[name] for name in repeated] == [second.headers[name] for name in repeated]
     assert (REPLAYED in first.headers, second.headers[REPLAYED]) == (False, "true")
     assert number_of_runs(app) == 1
     assert post(ONE, key="b").json()["run_id"] != first.json()["run_id"]

@@ -176,17 +176,17 @@ def test_bad_parameters_are_refused_alike_by_the_form_the_command_and_the_api(
         given = {name: [text for text in texts if text] for name, texts in values.items()}
         data = typed(values) | {"csrf_token": token}
         page = web.post(f"/jobs/{JOB}/launch", data=data, follow_redirects=False)
-        told = said(page.text) if page.status_code == 422 else str(page.status_code)
+        message = said(page.text) if page.status_code == 422 else str(page.status_code)
         by_command = command("run", JOB, *texts_of_command(given), "--enqueue").get("error") or {}
-        if told != by_command.get("message"):
-            differ.append((values, told, by_command))
+        if message != by_command.get("message"):
+            differ.append((values, message, by_command))
         assert HOSTILE not in page.text
         parameters = {name: texts if name in LISTS else texts[0] for name, texts in given.items()}
         if "size" in parameters:  # an object is one in the body there, whose JSON is read before
             continue
         by_api = web.post("/api/v1/runs", json={"job": JOB, "parameters": parameters}, headers=headers)
-        if (by_api.status_code, by_api.json().get("detail")) != (422, told):
-            differ.append((values, told, by_api.json()))
+        if (by_api.status_code, by_api.json().get("detail")) != (422, message):
+            differ.append((values, message, by_api.json()))
     assert differ == []
     assert list_runs(app, actor=ACTOR) == []
 

@@ -56,8 +56,8 @@ def links(app: Application, furnished: None) -> dict[str, set[str]]:
     inputs = source([row(7052)], [row(7052, "no_price")])
     records = gather(inputs, RUN, LIMIT)
     return {
-        kind: links_of(composer().compose(replace(mail(about, EMAIL), kind=kind), records, NOW))
-        for kind, about in of_kinds.items()
+        kind: links_of(composer().compose(replace(mail(facts_of, EMAIL), kind=kind), records, NOW))
+        for kind, facts_of in of_kinds.items()
     }
 
 

@@ -102,8 +102,8 @@ def test_a_mail_that_failed_is_sent_again_once(
     assert "Needs the role operator" in web.get("/mail/ML-00000002").text
     assert web.post("/mail/ML-00000002/retry", data={"csrf_token": token}).status_code == 403
     token = visit("operator")
-    asked = web.get("/mail/ML-00000002/retry").text
-    assert "Send ML-00000002 now?" in asked
+    question = web.get("/mail/ML-00000002/retry").text
+    assert "Send ML-00000002 now?" in question
     form = {"csrf_token": token, "form_key": "a" * 22, "reason": "mended"}
     for _ in range(2):
         answer = web.post("/mail/ML-00000002/retry", data=form, follow_redirects=False)
@@ -155,8 +155,8 @@ def test_what_a_mail_leads_to_changes_nothing_and_waits_for_the_sign_in(
     visit("operator")
     assert web.get(f"{run}/retry").status_code == 200
     assert show_run(app, "JR-00000001") == before
-    gone = web.get("/runs/JR-00009999")
-    assert (gone.status_code, "JR-00009999" in gone.text) == (404, True)
+    missing = web.get("/runs/JR-00009999")
+    assert (missing.status_code, "JR-00009999" in missing.text) == (404, True)
 
 
 def test_all_mail_that_failed_is_sent_again_at_once(
@@ -167,9 +167,9 @@ def test_all_mail_that_failed_is_sent_again_at_once(
     token = visit("operator")
     assert 'href="/retry-failed-mail"' not in web.get("/mail").text
     assert 'href="/retry-failed-mail"' in web.get("/mail?status=failed").text
-    asked = web.get("/retry-failed-mail").text
-    assert "Send 1 mail again?" in asked
-    assert "550 &lt;no such&gt; mailbox" in asked
+    question = web.get("/retry-failed-mail").text
+    assert "Send 1 mail again?" in question
+    assert "550 &lt;no such&gt; mailbox" in question
     answer = web.post("/retry-failed-mail", data={"csrf_token": token, "reason": "the server is back"})
     assert "They are being tried" in answer.text
     assert show_mail(app, "ML-00000002")["status"] == "sent"

@@ -57,8 +57,8 @@ def fill(app: Application) -> None:
             when = NOW - timedelta(minutes=minutes)
             late = when + timedelta(seconds=minutes)
             fire = {"nominal_time": when, "last_nominal_time": when, "recorded_at": late}
-            told = {"schedule_id": 1, "decision": decision, "cause": cause, "count": count}
-            connection.execute(insert(schedule_fire).values(**fire, **told))
+            expected = {"schedule_id": 1, "decision": decision, "cause": cause, "count": count}
+            connection.execute(insert(schedule_fire).values(**fire, **expected))
 
 
 @pytest.mark.on_both
@@ -68,7 +68,7 @@ def test_the_figures_are_those_of_the_database(web: TestClient, app: Application
     near = TestClient(web.app, base_url="http://127.0.0.1", client=("127.0.0.1", 5000))
     answer = near.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    told = read(answer.text)
+    figures = read(answer.text)
     expected = {
         "database_up": 1,
         "runs Holding": 0,
@@ -88,9 +88,9 @@ def test_the_figures_are_those_of_the_database(web: TestClient, app: Application
         "web_refused_total heavy reads": 0,
         "web_refused_total strangers": 0,
     }
-    assert {name: told[name] for name in expected} == expected
-    assert told["schedule_latest_seconds"] == pytest.approx(10, abs=0.01)
-    assert "runs_taken_over" in told
+    assert {name: figures[name] for name in expected} == expected
+    assert figures["schedule_latest_seconds"] == pytest.approx(10, abs=0.01)
+    assert "runs_taken_over" in figures
 
 
 @ON_SQLITE
@@ -145,16 +145,16 @@ def test_a_database_that_does_not_answer_is_told_as_a_figure(
         raise ReadTooLong(5)
 
     monkeypatch.setattr("batchwright.console.metrics.service_figures", fail)
-    told = read(web.get("/metrics", headers=viewer).text)
-    assert told["database_up"] == 0
-    assert "runs Queued" not in told
+    figures = read(web.get("/metrics", headers=viewer).text)
+    assert figures["database_up"] == 0
+    assert "runs Queued" not in figures
 
 
 @ON_SQLITE
 def test_every_figure_stands_in_the_documentation(web: TestClient, caller: Caller, app: Application) -> None:
     text = web.get("/metrics", headers=caller("viewer")).text
-    told = {family.name.removeprefix("batchwright_") for family in text_string_to_metric_families(text)}
+    found = {family.name.removeprefix("batchwright_") for family in text_string_to_metric_families(text)}
     of_worker = {family.name.removeprefix("batchwright_") for family in app.metrics.registry.collect()}
     page = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
     documented = set(re.findall(r"`([a-z_]+?)(?:_total)?(?:\{[a-z,]+\})?`", page))
-    assert (told | of_worker) - documented == set()
+    assert (found | of_worker) - documented == set()

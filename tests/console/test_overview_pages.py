@@ -80,8 +80,8 @@ def test_what_somebody_has_seen_stands_apart_with_their_note_until_something_new
     token = visit("operator")
     page = web.get("/").text
     assert f'href="/seen/run/{run_id}"' in page
-    asked = web.get(f"/seen/run/{run_id}").text
-    expected = re.search(r'name="expected" value="(\w+)"', asked)
+    question = web.get(f"/seen/run/{run_id}").text
+    expected = re.search(r'name="expected" value="(\w+)"', question)
     assert expected
     form = {"csrf_token": token, "expected": expected[1], "note": "<b>Mine</b>"}
     changed = web.post(f"/seen/run/{run_id}", data=form | {"expected": "0"})
@@ -199,8 +199,8 @@ def test_the_forecast_of_a_customer_a_product_and_some_months_is_shown_and_writt
     only: dict[str, Any] = {"customer_id": "C-1001", "product": "Compute Hours"}
     lines = forecast(app, actor=ACTOR, since="2023-06", until="2023-06", **only)
     assert lines
-    asked = only | {"from": "2023-06", "to": "2023-06"}
-    page = web.get("/forecast", params=asked).text
+    query = only | {"from": "2023-06", "to": "2023-06"}
+    page = web.get("/forecast", params=query).text
     assert page.count('<td data-head="Rated"') == len(lines) == 1
     link = re.search(r'href="(/forecast\.csv[^"]*)"', page)
     assert link
@@ -216,8 +216,8 @@ def test_a_filter_that_cannot_be_is_refused_beside_its_field(
     web: TestClient, visit: Visit, drafted: str
 ) -> None:
     visit("viewer")
-    for asked, field in (("customer_id=C-9", "customer_id"), ("from=2023-06&to=2023-05", "to")):
-        answer = web.get(f"/forecast?by=product&{asked}")
+    for query, field in (("customer_id=C-9", "customer_id"), ("from=2023-06&to=2023-05", "to")):
+        answer = web.get(f"/forecast?by=product&{query}")
         assert (answer.status_code, f'href="#{field}"' in answer.text) == (422, True)
 
 

@@ -102,8 +102,8 @@ def test_who_forgot_their_password_sets_another_by_a_link_from_their_mail(
         web.post("/reset", data={"email": email, "csrf_token": token})
         for email in (OPERATOR, "nobody@example.com")
     ]
-    told = [answer.text.replace(OPERATOR, "X").replace("nobody@example.com", "X") for answer in answers]
-    assert told[0] == told[1]
+    texts = [answer.text.replace(OPERATOR, "X").replace("nobody@example.com", "X") for answer in answers]
+    assert texts[0] == texts[1]
     app.mailer.send_due()
     (mail,) = [file.read_text().replace("=\n", "") for file in (tmp_path / "mail").glob("*.eml")]
     found = re.search(r"(/reset\?code=3D[\w-]+)", mail)

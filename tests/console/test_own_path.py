@@ -39,5 +39,5 @@ def test_nobody_is_led_to_a_place_that_is_not_ours(asked: str) -> None:
 
 
 def test_a_path_of_ours_stays_as_it_is_with_its_query() -> None:
-    for asked in ("/", "/runs?badge=Failed&after=x", "/usage-inputs/IN-1", "/customers/M%C3%BCller"):
-        assert own_path(asked) == asked
+    for path in ("/", "/runs?badge=Failed&after=x", "/usage-inputs/IN-1", "/customers/M%C3%BCller"):
+        assert own_path(path) == path

@@ -152,9 +152,9 @@ def test_a_region_that_is_as_it_was_is_answered_with_nothing(web: TestClient, vi
     visit("viewer")
     known = re.search(r'id="region_runs"[^>]*data-version="(\w+)"', web.get("/runs").text)
     assert known is not None
-    asked = {"X-Live-Region": "region_runs", "X-Live-Version": known[1]}
-    assert web.get("/runs", headers=asked).status_code == 204
-    answer = web.get("/runs", headers=asked | {"X-Live-Version": "another"})
+    headers = {"X-Live-Region": "region_runs", "X-Live-Version": known[1]}
+    assert web.get("/runs", headers=headers).status_code == 204
+    answer = web.get("/runs", headers=headers | {"X-Live-Version": "another"})
     assert (answer.status_code, "<html" in answer.text, known[1] in answer.text) == (200, False, True)
     assert web.get("/runs", headers={"X-Live-Region": "main"}).status_code == 404
 
@@ -179,13 +179,13 @@ def test_a_run_that_ends_while_one_looks_shows_when_and_its_mail(
 ) -> None:
     submitted = submit_run(app, "usage-rating", {}, actor=ACTOR)
     visit("viewer")
-    path, asked = f"/runs/{submitted.run_id}", {"X-Live-Region": "region_run"}
+    path, request = f"/runs/{submitted.run_id}", {"X-Live-Region": "region_run"}
     ended = re.compile(r"<dt>Ended</dt><dd><time ")
-    before = web.get(path, headers=asked).text
+    before = web.get(path, headers=request).text
     assert "It sends mail when it has ended." in before
     assert not ended.search(before)
     drive_submitted(app, submitted)
-    after = web.get(f"{path}?done=launched", headers=asked).text
+    after = web.get(f"{path}?done=launched", headers=request).text
     assert "It sends mail when it has ended." not in after
     assert ended.search(after)
 

@@ -75,9 +75,9 @@ def web(
 @on_sqlite
 def test_people_sign_in_and_go_about_below_the_path(web: TestClient) -> None:
     is_secure = web.base_url.scheme == "https"
-    asked = web.get(f"{BELOW}/preferences?done=browser")
-    assert asked.headers["location"] == f"{BELOW}/sign-in?next=%2Fpreferences%3Fdone%3Dbrowser"
-    form = web.get(asked.headers["location"])
+    answer = web.get(f"{BELOW}/preferences?done=browser")
+    assert answer.headers["location"] == f"{BELOW}/sign-in?next=%2Fpreferences%3Fdone%3Dbrowser"
+    form = web.get(answer.headers["location"])
     (sent_to,) = re.findall(r'<form method="post" action="([^"]*)"', form.text)
     assert sent_to == f"{BELOW}/sign-in"
     fields = {"email": JANE, "password": PASSWORD, "csrf_token": token_in(form.text)}

@@ -54,8 +54,8 @@ def test_a_batch_is_accepted_and_comes_to_what_the_command_line_comes_to(
     assert (run["trigger"], run["actor"], run["mode"]) == ("api", "operator@example.com", "batch")
     assert mailed(app, run["run_id"]) == (["operator@example.com"] if mail else [])
     done = doors.get(taken.headers["location"], headers=caller("viewer")).json()
-    foretold = by_command(app, **{name: ids for name, ids in named.items() if isinstance(ids, list)})
-    assert {name: done[name] for name in SAME} == {name: foretold[name] for name in SAME}
+    previewed = by_command(app, **{name: ids for name, ids in named.items() if isinstance(ids, list)})
+    assert {name: done[name] for name in SAME} == {name: previewed[name] for name in SAME}
     assert done["totals"] == {"draft_fee_amount": {"USD": "6000.00"}}
 
 
@@ -64,8 +64,8 @@ def test_a_synchronous_one_answers_with_its_outcomes_and_nobody_is_mailed(
 ) -> None:
     wanted = {"usage_input_ids": BOTH, "process_synchronously": True}
     done = doors.post(f"{INPUTS}/draft-rate", json=wanted, headers=caller("operator"))
-    told = [(row["record_id"], row["outcome"], row["amount"]) for row in done.json()["outcomes"]]
-    assert (done.status_code, told) == (200, [(BOTH[0], "ok", "4000.00"), (BOTH[1], "ok", "2000.00")])
+    found = [(row["record_id"], row["outcome"], row["amount"]) for row in done.json()["outcomes"]]
+    assert (done.status_code, found) == (200, [(BOTH[0], "ok", "4000.00"), (BOTH[1], "ok", "2000.00")])
     run_id = done.json()["run_id"]
     assert show_run(app, run_id)["mails"] == []
     kept = doors.get(f"/api/v1/runs/{run_id}/outcomes", headers=caller("viewer")).json()
@@ -76,14 +76,14 @@ def test_what_is_rated_is_unrated_reset_and_deleted_each_with_its_outcome(
     doors: CheckedClient, caller: Caller
 ) -> None:
     at_once = {"usage_input_ids": BOTH, "process_synchronously": True}
-    told = []
+    outcomes = []
     for act in ("rate", "unrate", "reset", "delete"):
         done = doors.post(f"{INPUTS}/{act}", json=at_once, headers=caller("operator"))
         assert done.status_code == 200
-        told.append([row["outcome"] for row in done.json()["outcomes"]])
-    assert told == [["ok", "ok"]] * 4
-    gone = doors.get(f"{INPUTS}/{BOTH[0]}", headers=caller("viewer"))
-    assert (gone.status_code, gone.json()["field"]) == (410, "usage_input_id")
+        outcomes.append([row["outcome"] for row in done.json()["outcomes"]])
+    assert outcomes == [["ok", "ok"]] * 4
+    missing = doors.get(f"{INPUTS}/{BOTH[0]}", headers=caller("viewer"))
+    assert (missing.status_code, missing.json()["field"]) == (410, "usage_input_id")
 
 
 def test_a_reset_is_done_at_once_where_nothing_is_said_and_a_selection_says_of_which(

@@ -133,8 +133,8 @@ def test_a_run_is_steered_by_the_form_that_asks_before(
 ) -> None:
     run_id = submit(app)
     token = visit("administrator")
-    asked = web.get(f"/runs/{run_id}/{act}").text
-    assert f'action="/runs/{run_id}/{act}"' in asked
+    question = web.get(f"/runs/{run_id}/{act}").text
+    assert f'action="/runs/{run_id}/{act}"' in question
     assert show_run(app, run_id, actor=ACTOR)["status"] == "Holding"
     form = {"csrf_token": token, "expected": "Holding", "reason": "Because"}
     answer = web.post(f"/runs/{run_id}/{act}", data=form, follow_redirects=False)
@@ -180,8 +180,8 @@ def test_a_retry_that_is_clicked_twice_is_one_run(
 ) -> None:
     run_id = drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"]
     token = visit("operator")
-    asked = web.get(f"/runs/{run_id}/retry").text
-    key = re.search(r'name="form_key" value="([^"]+)"', asked)
+    question = web.get(f"/runs/{run_id}/retry").text
+    key = re.search(r'name="form_key" value="([^"]+)"', question)
     assert key is not None
     form = {"csrf_token": token, "form_key": key[1], "expected": "Completed"}
     answers = [web.post(f"/runs/{run_id}/retry", data=form, follow_redirects=False) for _ in range(2)]
@@ -256,19 +256,19 @@ def test_many_runs_are_aborted_by_one_confirmation_that_tells_what_each_answered
     page = web.get("/runs").text
     assert all(f'name="run_id" value="{one}" form="ticked"' in page for one in (*waiting, done))
     ticked = "&".join(f"run_id={one}" for one in (first, second, third, done))
-    asked = web.get(f"/ticked-runs?{ticked}&act=abort").text
-    assert "Abort 4 runs?" in asked
-    assert "The run is Completed" in asked
-    runs = re.findall(r'name="run" value="([^"]+)"', asked)
+    question = web.get(f"/ticked-runs?{ticked}&act=abort").text
+    assert "Abort 4 runs?" in question
+    assert "The run is Completed" in question
+    runs = re.findall(r'name="run" value="([^"]+)"', question)
     pause_run(app, second, actor=ACTOR)
-    key = re.search(r'name="form_key" value="([^"]+)"', asked)
+    key = re.search(r'name="form_key" value="([^"]+)"', question)
     assert key is not None
     form = {"csrf_token": token, "form_key": key[1], "act": "abort", "run": runs, "reason": "Wrong month"}
     answers = [texts(web.post("/ticked-runs", data=form).text, "td") for _ in range(2)]
     assert answers[0] == answers[1]
-    told = {answers[0][at]: answers[0][at + 1 : at + 3] for at in range(0, len(answers[0]), 3)}
-    assert [told[one][0] for one in (first, second, third, done)] == ["Done", "Refused", "Done", "Refused"]
-    assert "was Queued when this was asked, and is Paused now" in told[second][1]
+    found = {answers[0][at]: answers[0][at + 1 : at + 3] for at in range(0, len(answers[0]), 3)}
+    assert [found[one][0] for one in (first, second, third, done)] == ["Done", "Refused", "Done", "Refused"]
+    assert "was Queued when this was asked, and is Paused now" in found[second][1]
     states = {run["run_id"]: run["status"] for run in list_runs(app, actor=ACTOR)}
     assert [states[one] for one in (first, second, third, done)] == [
         *("Aborted", "Paused", "Aborted", "Completed")
@@ -281,9 +281,9 @@ def test_many_runs_are_retried_each_by_a_run_of_its_own(
 ) -> None:
     ended = [drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"] for _ in "ab"]
     token = visit("operator")
-    asked = web.get(f"/ticked-runs?act=retry&run_id={ended[0]}&run_id={ended[1]}").text
-    assert "The draft amounts of their whole assets are overwritten." in asked
-    assert texts(asked, "dd")[2] == "asset line item"
+    question = web.get(f"/ticked-runs?act=retry&run_id={ended[0]}&run_id={ended[1]}").text
+    assert "The draft amounts of their whole assets are overwritten." in question
+    assert texts(question, "dd")[2] == "asset line item"
     form = {
         "csrf_token": token,
         "act": "retry",

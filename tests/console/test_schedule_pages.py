@@ -125,8 +125,8 @@ def test_the_form_tells_the_dialect_ten_times_by_both_clocks_and_those_of_the_la
 
 def test_a_look_of_the_script_gets_the_times_alone(web: TestClient, visit: Visit) -> None:
     visit("operator")
-    asked = {"job": "draft-usage-rating", "cron": "@daily", "name": "half-ty", "mail_owner": "true"}
-    region = web.get("/new-schedule", params=asked, headers={"X-Live-Region": "region_times"}).text
+    query = {"job": "draft-usage-rating", "cron": "@daily", "name": "half-ty", "mail_owner": "true"}
+    region = web.get("/new-schedule", params=query, headers={"X-Live-Region": "region_times"}).text
     assert "At 00:00 every day" in region
     assert "<form" not in region
 
@@ -257,9 +257,9 @@ def test_it_is_paused_resumed_run_and_removed_with_the_name_typed(
     make(app, name="A/B &", time_zone="Europe/Berlin")
     token, at = visit("operator"), "/schedules/A/B%20%26"
     for act in ("pause", "resume"):
-        asked = web.get(f"{at}/{act}")
-        assert asked.status_code == 200
-        assert not re.search(r"<dd>[0-9-]+T[0-9:.]+Z", asked.text)
+        question = web.get(f"{at}/{act}")
+        assert question.status_code == 200
+        assert not re.search(r"<dd>[0-9-]+T[0-9:.]+Z", question.text)
         answer = send(web, f"{at}/{act}", token, reason="why not")
         assert answer.headers.get("location") == f"{at}?done=schedule-{act}d", answer.text
     assert refusal(send(web, f"{at}/resume", token).text)[0] == "the schedule 'A/B &' is not paused"
@@ -366,10 +366,10 @@ def test_what_a_clock_that_was_ahead_recorded_is_told_in_numbers_and_left_behind
         store.insert_fires(connection, [(one.id, fire)], now)
         store.mark_recorded(connection, {one.id: to_come})
     assert 'href="/schedules/Nightly/rewind"' in web.get("/schedules/Nightly").text
-    asked = web.get("/schedules/Nightly/rewind").text
-    told = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", asked))
-    assert told["Records of times to come that are taken away"] == "1"
-    assert told["Runs of such times, which stay"] == "0"
+    question = web.get("/schedules/Nightly/rewind").text
+    shown = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", question))
+    assert shown["Records of times to come that are taken away"] == "1"
+    assert shown["Runs of such times, which stay"] == "0"
     answer = send(web, "/schedules/Nightly/rewind", token, reason="the clock was wrong")
     assert answer.headers["location"] == "/schedules/Nightly?done=schedule-rewound"
     assert "fires nothing until" not in web.get("/schedules/Nightly").text

@@ -187,7 +187,7 @@ def test_a_number_has_bounds_everywhere(
     web: TestClient, furnished: None, caller: Caller, document: dict[str, Any]
 ) -> None:
     headers = caller("administrator") | {"If-Match": "*"}
-    asked = 0
+    requests = 0
     for _, path, operation in operations_of(document):
         for one in operation.get("parameters", []):
             kinds = [one["schema"], *one["schema"].get("anyOf", [])]
@@ -196,8 +196,8 @@ def test_a_number_has_bounds_everywhere(
             for number in (0, -1, 10**9, 10**30, 1.5):
                 answer = web.get(address_of(path, KNOWN), params={one["name"]: str(number)}, headers=headers)
                 assert (answer.status_code, answer.json()["field"]) == (422, one["name"]), (path, number)
-                asked += 1
-    assert asked > 50
+                requests += 1
+    assert requests > 50
     schedule = {"name": "N", "cron": "0 0 0 ? * * *", "job": "draft-usage-rating"}
     bodies = {
         "cap": schedule,
@@ -239,7 +239,7 @@ def test_no_secret_is_told_by_the_log_the_audit_trail_an_error_or_the_mail(
     configure_logging(1)  # as `serve` does
     with capture_logs() as logged:
         made = web.post(f"{V1}/users/jane@example.com/tokens", json={"name": "n"}, headers=headers).json()
-        told = [
+        refusals = [
             web.post(
                 f"{V1}/schedules",
                 json={
@@ -266,7 +266,7 @@ def test_no_secret_is_told_by_the_log_the_audit_trail_an_error_or_the_mail(
             web.get(f"{V1}/workers", headers=headers),
             web.get("/readyz"),
         ]
-    assert len([line for line in logged if line["event"] == "request"]) == 1 + len(told)
-    everything = json.dumps(logged, default=str) + "".join(answer.text for answer in told)
+    assert len([line for line in logged if line["event"] == "request"]) == 1 + len(refusals)
+    everything = json.dumps(logged, default=str) + "".join(answer.text for answer in refusals)
     for secret in (made["token"], token, ping):
         assert secret not in everything

@@ -256,10 +256,10 @@ def sent(*names: str) -> list[tuple[str, tuple[str, bytes]]]:
 
 def test_files_are_imported_as_on_the_command_line(app: Application, web: TestClient, caller: Caller) -> None:
     names = sorted(path.name for path in sample.folder().glob("*.csv"))
-    told = web.post(f"{V1}/imports", files=sent(*names), headers=caller("Billing Utilities Admin"))
-    assert told.status_code == 200, told.text
-    assert_shape(models.ImportReport, told.json())
-    assert sorted(file["file"] for file in told.json()["files"]) == names
+    answer = web.post(f"{V1}/imports", files=sent(*names), headers=caller("Billing Utilities Admin"))
+    assert answer.status_code == 200, answer.text
+    assert_shape(models.ImportReport, answer.json())
+    assert sorted(file["file"] for file in answer.json()["files"]) == names
     assert list(list_loaded(app, Kind.CUSTOMER))
 
 
@@ -268,11 +268,11 @@ def test_bad_lines_that_are_left_out_come_back_with_the_reason(web: TestClient, 
     files = [("files", ("customers.csv", content))]
     refused = web.post(f"{V1}/imports", files=files, headers=caller("Billing Utilities Admin"))
     assert refused.status_code == 422
-    told = web.post(
+    answer = web.post(
         f"{V1}/imports", files=files, data={"skip_bad": "true"}, headers=caller("Billing Utilities Admin")
     ).json()
-    assert_shape(models.ImportReport, told)
-    assert (told["skipped"], "Twice" in told["bad_lines"]) == (1, True)
+    assert_shape(models.ImportReport, answer)
+    assert (answer["skipped"], "Twice" in answer["bad_lines"]) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def sign_in(web: TestClient, email: str = JANE, password: str = PASSWORD, **fiel
 
 
 def test_who_signs_in_comes_to_the_page_that_they_asked_for(web: TestClient, jane: None) -> None:
-    asked = web.get("/sign-out?a=1&b=%C3%BC", follow_redirects=False)
-    assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in")
+    answer = web.get("/sign-out?a=1&b=%C3%BC", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     form = web.get("/sign-in?next=/runs%3Fbadge=Failed")
     sent = {"email": "Jane@Example.com", "password": PASSWORD, "csrf_token": token_in(form.text)}
     answer = web.post("/sign-in", data={**sent, "next": "/runs?badge=Failed"}, follow_redirects=False)

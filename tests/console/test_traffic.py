@@ -173,9 +173,9 @@ def test_who_asks_for_too_much_to_read_is_told_so(
         raise ReadTooLong(READ_SECONDS.get() or 0)
 
     monkeypatch.setattr(runs, "show_run", show_slowly)
-    told = web.get(ONE, headers=caller("viewer"))
-    assert (told.status_code, told.headers["retry-after"]) == (503, "5")
-    assert "longer than 5 seconds" in told.json()["detail"]
+    answer = web.get(ONE, headers=caller("viewer"))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "longer than 5 seconds" in answer.json()["detail"]
 
 
 @on_sqlite
@@ -226,8 +226,8 @@ def test_who_asks_while_no_connection_is_free_may_ask_again(
     ):
         for _ in range(5):
             taken.enter_context(scarce.database.read())
-        told = web.get("/api/v1/runs", headers=headers)
-        assert (told.status_code, told.headers["retry-after"]) == (503, "5")
+        answer = web.get("/api/v1/runs", headers=headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         taken.close()
         assert web.get("/api/v1/runs", headers=headers).status_code == 200
     scarce.close()

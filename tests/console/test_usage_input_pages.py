@@ -112,8 +112,8 @@ def test_count_and_sums_come_after_the_rows_and_without_a_script_by_a_link(
 
 def test_a_list_without_an_input_tells_how_they_come(app: Application, web: TestClient, visit: Visit) -> None:
     token = visit("operator")
-    asked = chosen(web, token, "delete", all="true")
-    web.post(asked, data={"csrf_token": token, "when": "now"})
+    address = chosen(web, token, "delete", all="true")
+    web.post(address, data={"csrf_token": token, "when": "now"})
     assert "They come with" in web.get("/usage-inputs").text
 
 
@@ -121,13 +121,13 @@ def test_inputs_that_are_ticked_are_drafted_at_once_after_they_were_asked_for_in
     app: Application, web: TestClient, visit: Visit
 ) -> None:
     token = visit("operator")
-    asked = chosen(web, token, "draft-rate", usage_input_id=[JUNE])
-    shown = words(web.get(asked).text)
+    address = chosen(web, token, "draft-rate", usage_input_id=[JUNE])
+    shown = words(web.get(address).text)
     assert "Draft rate 1 usage input?" in shown
     assert "1 Loaded" in shown
     assert "Partly selected of 1 asset line item" in shown
     assert "overwritten" in shown
-    answer = web.post(asked, data={"csrf_token": token, "when": "now"}, follow_redirects=False)
+    answer = web.post(address, data={"csrf_token": token, "when": "now"}, follow_redirects=False)
     (run,) = list_runs(app, actor=ACTOR)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/runs/{run['run_id']}")
     assert inputs(app) == {JUNE: ("Loaded", None, "4000.00"), JULY: ("Loaded", None, None)}
@@ -137,22 +137,22 @@ def test_all_that_match_are_those_that_matched_when_they_were_selected(
     app: Application, web: TestClient, visit: Visit
 ) -> None:
     token = visit("operator")
-    asked = chosen(web, token, "rate", all="true", status="Loaded")
+    address = chosen(web, token, "rate", all="true", status="Loaded")
     edit_usage_input(app, JULY, quantity="11", actor=ACTOR)
     web.post(chosen(web, token, "rate", usage_input_id=[JUNE]), data={"csrf_token": token, "when": "now"})
-    assert "2 Loaded" in words(web.get(asked).text), "as they were shown"
-    web.post(asked, data={"csrf_token": token, "when": "now"})
+    assert "2 Loaded" in words(web.get(address).text), "as they were shown"
+    web.post(address, data={"csrf_token": token, "when": "now"})
     newest = next(iter(list_runs(app, actor=ACTOR)))
-    told = {one["record_id"]: one["outcome"] for one in run_outcomes(app, newest["run_id"], actor=ACTOR)}
-    assert told == {JUNE: "skipped", JULY: "ok"}
+    found = {one["record_id"]: one["outcome"] for one in run_outcomes(app, newest["run_id"], actor=ACTOR)}
+    assert found == {JUNE: "skipped", JULY: "ok"}
 
 
 @pytest.mark.parametrize(("act", "job"), [("draft-rate", "draft-usage-rating"), ("rate", "usage-rating")])
 def test_what_is_selected_can_be_tried_as_a_dry_run_first(
     web: TestClient, visit: Visit, act: str, job: str
 ) -> None:
-    asked = web.get(chosen(web, visit("operator"), act, all="true")).text
-    (there,) = re.findall(r'<a href="([^"]+)">Dry run of these</a>', asked)
+    question = web.get(chosen(web, visit("operator"), act, all="true")).text
+    (there,) = re.findall(r'<a href="([^"]+)">Dry run of these</a>', question)
     form = web.get(there).text
     assert there.startswith(f"/jobs/{job}/launch?p.selection_id=SEL-")
     assert there.partition("=")[2] in form
@@ -164,8 +164,8 @@ def test_in_the_background_the_run_waits_for_a_worker(
     app: Application, web: TestClient, visit: Visit, act: str
 ) -> None:
     token = visit("operator")
-    asked = chosen(web, token, act, all="true")
-    answer = web.post(asked, data={"csrf_token": token, "when": "background"}, follow_redirects=False)
+    address = chosen(web, token, act, all="true")
+    answer = web.post(address, data={"csrf_token": token, "when": "background"}, follow_redirects=False)
     (run,) = list_runs(app, actor=ACTOR)
     assert answer.headers["Location"] == f"/runs/{run['run_id']}"
     assert run["status"] in ("Holding", "Queued")
@@ -173,9 +173,9 @@ def test_in_the_background_the_run_waits_for_a_worker(
 
 def test_a_form_that_is_sent_twice_is_one_run(app: Application, web: TestClient, visit: Visit) -> None:
     token = visit("operator")
-    asked = chosen(web, token, "draft-rate", all="true")
+    address = chosen(web, token, "draft-rate", all="true")
     form = {"csrf_token": token, "when": "now", "form_key": "a-key-of-this-form"}
-    first, second = (web.post(asked, data=form, follow_redirects=False) for _ in range(2))
+    first, second = (web.post(address, data=form, follow_redirects=False) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
     assert len(list(list_runs(app, actor=ACTOR))) == 1
 
@@ -195,14 +195,14 @@ def test_a_wide_act_that_takes_something_away_wants_its_number_typed(
 ) -> None:
     monkeypatch.setattr("batchwright.console.pages.routes.usage_inputs.TYPED_ABOVE", 1)
     token = visit("operator")
-    asked = chosen(web, token, "delete", all="true")
+    address = chosen(web, token, "delete", all="true")
     form = {"csrf_token": token, "when": "now", "reason": HOSTILE}
-    answer = web.post(asked, data={**form, "typed": "1"})
+    answer = web.post(address, data={**form, "typed": "1"})
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
     assert str(escape(HOSTILE)) in answer.text, "what was typed is kept"
     assert len(inputs(app)) == 2
-    web.post(asked, data={**form, "typed": "2"})
+    web.post(address, data={**form, "typed": "2"})
     assert inputs(app) == {}
 
 
@@ -212,10 +212,10 @@ def test_nothing_chosen_or_an_unknown_act_or_selection_is_told(web: TestClient, 
     assert "no usage input was chosen" in web.post("/usage-inputs/selections", data=form).text
     assert web.post("/usage-inputs/selections", data=form | {"act": HOSTILE}).status_code == 404
     assert web.get("/usage-inputs/selections/SEL-0/rate").status_code == 422
-    asked = chosen(web, token, "rate", all="true")
-    assert web.get(asked.replace("/rate", "/sell")).status_code == 404
+    address = chosen(web, token, "rate", all="true")
+    assert web.get(address.replace("/rate", "/sell")).status_code == 404
     visit("administrator")
-    assert web.get(asked).status_code == 422, "somebody else's"
+    assert web.get(address).status_code == 422, "somebody else's"
 
 
 def test_a_viewer_sees_no_boxes_of_all_and_buttons_that_name_the_role_they_need(
@@ -267,8 +267,8 @@ def test_an_input_is_drafted_and_processed_from_its_page(
         assert after[2] in (None, draft), act
     web.post(f"/usage-inputs/{JUNE}/delete", data={"csrf_token": token})
     assert list(inputs(app)) == [JULY]
-    gone = web.get(f"/usage-inputs/{JUNE}")
-    assert (gone.status_code, "its id stays taken" in gone.text) == (410, True)
+    missing = web.get(f"/usage-inputs/{JUNE}")
+    assert (missing.status_code, "its id stays taken" in missing.text) == (410, True)
     found = web.get("/search", params={"q": JUNE})
     assert (found.status_code, found.url.path) == (410, f"/usage-inputs/{JUNE}")
 
@@ -299,8 +299,8 @@ def test_an_act_on_an_input_that_changed_after_it_was_shown_asks_again(
     app: Application, web: TestClient, visit: Visit
 ) -> None:
     token = visit("operator")
-    asked = web.get(f"/usage-inputs/{JUNE}/rate").text
-    expected = re.search(r'name="expected" value="(\w+)"', asked)
+    question = web.get(f"/usage-inputs/{JUNE}/rate").text
+    expected = re.search(r'name="expected" value="(\w+)"', question)
     assert expected is not None
     edit_usage_input(app, JUNE, quantity="19", actor=ACTOR)
     form = {"csrf_token": token, "expected": expected[1]}
@@ -320,9 +320,9 @@ def test_history_comes_after_the_rest_and_page_by_page(
     older = re.search(r'href="([^"]+)" rel="next"', first)
     assert older is not None
     second = web.get(html.unescape(older[1])).text
-    told = [re.findall(r'id="in-(JR-\d+)"', page) for page in (first, second)]
-    assert [len(one) for one in told] == [2, 1]
-    assert len({*told[0], *told[1]}) == 3
+    found = [re.findall(r'id="in-(JR-\d+)"', page) for page in (first, second)]
+    assert [len(one) for one in found] == [2, 1]
+    assert len({*found[0], *found[1]}) == 3
 
 
 def test_an_input_is_edited_as_it_was_shown_and_a_conflict_shows_both(

@@ -53,9 +53,9 @@ def test_who_is_disabled_while_signed_in_elsewhere_is_out_at_their_next_request(
     theirs = str(web.cookies[COOKIE])
     token = visit("administrator")
     ours = str(web.cookies[COOKIE])
-    asked = web.get("/users/operator@example.com/disable").text
-    assert "Sessions that end</dt><dd>1<" in asked
-    assert "Tokens that end</dt><dd>1<" in asked
+    question = web.get("/users/operator@example.com/disable").text
+    assert "Sessions that end</dt><dd>1<" in question
+    assert "Tokens that end</dt><dd>1<" in question
     answer = web.post(
         "/users/operator@example.com/disable", data={"csrf_token": token}, follow_redirects=False
     )

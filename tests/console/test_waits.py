@@ -84,13 +84,15 @@ def test_any_number_of_waiters_takes_one_thread_and_one_read_and_all_hear_of_the
 def test_who_goes_away_waits_no_more(app: Application) -> None:
     submit_run(app, "draft-usage-rating", {}, actor=ACTOR)
     watch = RunWatcher(app)
-    gone = threading.Event()
+    disconnected = threading.Event()
 
     async def wait() -> None:
         seen = watch.version("JR-00000001")
-        waiting = asyncio.create_task(watch.changed(_request(gone.is_set), ACTOR, "JR-00000001", seen, 30))
+        waiting = asyncio.create_task(
+            watch.changed(_request(disconnected.is_set), ACTOR, "JR-00000001", seen, 30)
+        )
         await _until(lambda: watch.waiters == 1)
-        gone.set()
+        disconnected.set()
         await asyncio.wait_for(waiting, 20)
 
     asyncio.run(wait())

@@ -195,8 +195,10 @@ def test_more_refused_runs_than_a_look_reads_hide_no_other(fleet: Fleet) -> None
     with capture_logs() as logs, fleet.working(fleet.old):
         ended(fleet.rig, done)
     assert {fleet.rig.read(run).fence for run in refused} == {0}
-    told = [line for line in logs if line["event"] == "run left to a worker that can do it"]
-    assert [line["reason"].partition(":")[0] for line in told] == ["bad parameters"]  # once, not twelve times
+    logged = [line for line in logs if line["event"] == "run left to a worker that can do it"]
+    assert [line["reason"].partition(":")[0] for line in logged] == [
+        "bad parameters"
+    ]  # once, not twelve times
 
 
 def test_parameters_are_tried_once_a_run_and_never_under_the_lock(fleet: Fleet) -> None:

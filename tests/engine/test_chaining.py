@@ -57,7 +57,7 @@ def test_the_next_run_stands_in_line_when_the_first_has_ended_as_its_child(
 ) -> None:
     given: list[str | None] = []
     at_finish(spy, lambda finish: given.append(finish.submit(Next())))
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "actor": "eve",
         "reason": "June",
         "explanation": "all of it",
@@ -65,11 +65,11 @@ def test_the_next_run_stands_in_line_when_the_first_has_ended_as_its_child(
         "mail_actor": False,
         "error_ceiling": "5%",
     }
-    first = rig.drive(**asked)
+    first = rig.drive(**options)
     (child,) = children(rig, first)
     assert given == [child.run_id]
     assert (child.job, child.mode, child.trigger, child.parent_id) == ("next", "batch", "job", first.id)
-    assert {name: getattr(child, name) for name in asked} == asked
+    assert {name: getattr(child, name) for name in options} == options
     assert (child.scope_size, child.dedup_key, child.state) == (7, "the one", State.QUEUED)
     assert rig.drive(child).state is State.COMPLETED
 
@@ -96,8 +96,8 @@ def test_a_subscriber_hears_of_the_next_run_once_it_is_there(rig: Rig, spy: type
     at_finish(spy, lambda finish: finish.submit(Next()))
     first = rig.drive(actor="eve")
     (child,) = children(rig, first)
-    told = [event for event in rig.published if isinstance(event, events.RunSubmitted)]
-    assert told == [events.RunSubmitted(child.run_id, "next", "batch", "eve")]
+    published = [event for event in rig.published if isinstance(event, events.RunSubmitted)]
+    assert published == [events.RunSubmitted(child.run_id, "next", "batch", "eve")]
 
 
 def test_a_finish_that_raises_leaves_no_child(rig: Rig, spy: type[Parcels]) -> None:

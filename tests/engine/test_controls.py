@@ -165,16 +165,16 @@ def test_a_run_whose_scopes_are_all_done_obeys_before_finish(
 
 
 def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]) -> None:
-    asked: list[BaseException | None] = []
+    raised: list[BaseException | None] = []
     rig.fill(10)
     run = rig.submit()
 
     def too_late() -> None:
         try:
             ask(rig, run, Control.ABORT)
-            asked.append(None)
+            raised.append(None)
         except FenceLost as error:
-            asked.append(error)
+            raised.append(error)
 
     asker = threading.Thread(target=too_late)
 
@@ -186,7 +186,7 @@ def test_whoever_asks_while_finish_runs_is_too_late(rig: Rig, spy: type[Parcels]
     ended = rig.drive(run)
     asker.join()
     assert ended.state is State.COMPLETED
-    assert [type(one) for one in asked] == [FenceLost]
+    assert [type(one) for one in raised] == [FenceLost]
     assert rig.rows(steering_table) == []
 
 

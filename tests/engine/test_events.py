@@ -118,11 +118,11 @@ def test_a_subscriber_that_raises_keeps_nobody_from_hearing() -> None:
     def broken(event: Event) -> None:
         raise ValueError("no")
 
-    told = Events()
-    told.subscribe(broken)
-    told.subscribe(heard.append)
+    publisher = Events()
+    publisher.subscribe(broken)
+    publisher.subscribe(heard.append)
     with capture_logs() as lines:
-        told.publish(events.RunPaused("JR-00000001"))
+        publisher.publish(events.RunPaused("JR-00000001"))
     assert heard == [events.RunPaused("JR-00000001")]
     assert [line["event"] for line in lines] == ["a subscriber failed"]
 

@@ -30,8 +30,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def heard() -> list[events.Event]:
     import listener_module  # type: ignore[import-not-found]  # of the fixture
 
-    told: list[events.Event] = listener_module.heard
-    return told
+    published: list[events.Event] = listener_module.heard
+    return published
 
 
 @pytest.mark.usefixtures("install")

@@ -194,13 +194,13 @@ def test_a_subscriber_of_a_package_that_exits_at_import_keeps_nobody_from_the_ot
 ) -> None:
     from batchwright.engine import subscribers
 
-    told: list[object] = []
+    published: list[object] = []
     points = [
         SimpleNamespace(value="bad:tell", load=raising(SystemExit(1))),
-        SimpleNamespace(value="good:tell", load=lambda: told.append),
+        SimpleNamespace(value="good:tell", load=lambda: published.append),
     ]
     monkeypatch.setattr(subscribers, "entry_points", lambda group: points)
-    assert list(subscribers.installed_subscribers()) == [told.append]
+    assert list(subscribers.installed_subscribers()) == [published.append]
 
 
 def test_finish_may_be_told_of_nothing_more_after_it_exited(rig: Rig, spy: type[Parcels]) -> None:
@@ -219,11 +219,11 @@ def test_finish_may_be_told_of_nothing_more_after_it_exited(rig: Rig, spy: type[
 
 def test_events_are_told_in_the_publishers_thread_whatever_a_subscriber_raises() -> None:
     events = Events()
-    told: list[object] = []
+    published: list[object] = []
     events.subscribe(raising(SystemExit()))
-    events.subscribe(told.append)
+    events.subscribe(published.append)
     events.publish("anything")  # type: ignore[arg-type]
-    assert told == ["anything"]
+    assert published == ["anything"]
 
 
 def test_a_copy_of_the_process_that_a_job_makes_ends_with_its_work(rig: Rig, spy: type[Parcels]) -> None:

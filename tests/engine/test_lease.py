@@ -93,9 +93,9 @@ def test_a_peer_does_not_wait_less_than_its_own_lease(store: LeaseStore, run: Ru
 
 def test_an_owner_says_how_long_its_lease_is(store: LeaseStore, run: Run) -> None:
     with Lease(store, run, 17.0):
-        pulse = store.look(heartbeat_name(run))
-    assert pulse is not None
-    assert pulse.lease_seconds == 17.0
+        heartbeat = store.look(heartbeat_name(run))
+    assert heartbeat is not None
+    assert heartbeat.lease_seconds == 17.0
 
 
 def test_a_heartbeat_raises_its_counter(store: LeaseStore, run: Run) -> None:
@@ -118,9 +118,9 @@ def test_a_lease_beats_while_its_block_lasts_and_leaves_nothing(
     with Lease(Told(rig.database), run, 0.01) as lease:
         lease.record(Session("process", 1, "then"))
         assert beaten.wait(30)
-        pulse = store.look(heartbeat_name(run))
-        assert pulse is not None
-        assert pulse.counter >= 1
+        heartbeat = store.look(heartbeat_name(run))
+        assert heartbeat is not None
+        assert heartbeat.counter >= 1
     assert store.look(heartbeat_name(run)) is None
     assert store.sessions(run.id, run.fence) == []
 
@@ -342,10 +342,10 @@ def test_a_process_never_ends_itself() -> None:
 
 
 def test_a_process_that_is_gone_has_no_start() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", "pass"])
-    gone.wait()
-    assert processes.started(gone.pid) is None
-    assert processes.end(Session("process", gone.pid, "then"), Path(sys.executable)) is None
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    assert processes.started(dead.pid) is None
+    assert processes.end(Session("process", dead.pid, "then"), Path(sys.executable)) is None
 
 
 @contextmanager

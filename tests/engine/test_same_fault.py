@@ -116,8 +116,8 @@ def test_an_error_that_comes_again_in_later_scopes_is_only_counted(rig: Rig, spy
     rig.fill(40)
     with capture_logs() as lines:
         rig.drive()
-    told = [line for line in lines if line["event"] == "record raised an exception"]
-    assert [(line["records"], line["traceback"] is None) for line in told] == [(1, False), (3, True)]
+    logged = [line for line in lines if line["event"] == "record raised an exception"]
+    assert [(line["records"], line["traceback"] is None) for line in logged] == [(1, False), (3, True)]
 
 
 @pytest.mark.parametrize("where", ["execute", "finish"])
@@ -136,16 +136,16 @@ def test_what_the_database_was_told_stands_neither_in_the_ledger_nor_in_the_log(
     rig.fill(1)
     with capture_logs() as lines:
         run = rig.drive()
-    told = str(lines) + str(run.error) + str([one.message for one in rig.outcomes(run)])
-    assert "tests/engine/test_same_fault.py:" in told
+    message = str(lines) + str(run.error) + str([one.message for one in rig.outcomes(run)])
+    assert "tests/engine/test_same_fault.py:" in message
     for kept_back in ("INSERT", "parameters", "sqlalche.me"):
-        assert kept_back not in told
+        assert kept_back not in message
 
 
 def test_a_traceback_of_ours_keeps_back_what_the_database_was_told(rig: Rig) -> None:
     with pytest.raises(DBAPIError) as caught, rig.database.write() as connection:
         connection.execute(text("SELECT nonsense FROM nowhere WHERE id = :id"), {"id": SECRET})
-    told = traceback_text(caught.value)
-    assert SECRET not in told
-    assert "WHERE" not in told
-    assert "nowhere" in told
+    message = traceback_text(caught.value)
+    assert SECRET not in message
+    assert "WHERE" not in message
+    assert "nowhere" in message

@@ -70,9 +70,9 @@ def _of_threads(owner: subprocess.Popen[str]) -> list[str]:
 
 
 def counter_of(leases: LeaseStore) -> int:
-    pulse = leases.look("run/1")
-    assert pulse is not None
-    return pulse.counter
+    heartbeat = leases.look("run/1")
+    assert heartbeat is not None
+    return heartbeat.counter
 
 
 def looks_dead(rig: Rig, run: Run, until: Callable[[], bool]) -> bool:
@@ -125,11 +125,11 @@ def test_it_beats_in_place_of_a_silent_thread_and_for_so_long_at_most(grabbed: R
     leases = LeaseStore(grabbed.database)
     leases.begin("run/1", 1, lease_seconds=LEASE_SECONDS)
     standby = Standby(grabbed.database)
-    told = [standby._connects(), ["run/1", 1, 0.05]]
+    calls = [standby._connects(), ["run/1", 1, 0.05]]
     process = subprocess.Popen([sys.executable, "-c", BRIEFLY], stdin=subprocess.PIPE, text=True)
     with process:
         assert process.stdin is not None
-        process.stdin.write("".join(json.dumps(line) + "\n" for line in told))
+        process.stdin.write("".join(json.dumps(line) + "\n" for line in calls))
         process.stdin.flush()
         until = time.monotonic() + SECONDS
         counters = [counter_of(leases)]

@@ -143,8 +143,8 @@ def test_a_run_is_not_claimed_without_a_file_of_heartbeats(rig: Rig) -> None:
 def test_heartbeats_of_peers_that_stood_still_for_a_day_are_forgotten(rig: Rig) -> None:
     clock = FakeClock(NOW)
     store = LeaseStore(rig.database)
-    gone, alive = OwnerMonitor(store, 30, clock), OwnerMonitor(store, 30, clock)
-    gone.look([])
+    dead, alive = OwnerMonitor(store, 30, clock), OwnerMonitor(store, 30, clock)
+    dead.look([])
     alive.look([])
     store.begin("run/1", 1)
     peers = GonePeers(store, clock)

@@ -164,10 +164,14 @@ def test_systemd_takes_the_unit(unit: Path, tmp_path: Path) -> None:
     verify = shutil.which("systemd-analyze")
     if verify is None:
         pytest.skip("there is no systemd-analyze here")
-    here = tmp_path / unit.name.replace("@.", "@1.")
+    unit_file = tmp_path / unit.name.replace("@.", "@1.")
     # It looks whether the program is there.
-    here.write_text(unit.read_text("utf-8").replace(PROGRAM, f"{Path(sys.executable).parent}/batchwright"))
-    done = subprocess.run([verify, "verify", "--man=no", here], capture_output=True, text=True, check=False)
+    unit_file.write_text(
+        unit.read_text("utf-8").replace(PROGRAM, f"{Path(sys.executable).parent}/batchwright")
+    )
+    done = subprocess.run(
+        [verify, "verify", "--man=no", unit_file], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -226,11 +230,11 @@ def test_the_health_check_tells_whether_the_web_answers(status: int, code: int) 
     [check] = [text for text in instructions("HEALTHCHECK") if "/healthz" in text]
     [program, *words] = yaml.safe_load(check[check.index("[") :])
     assert program == "python"
-    asked = []
+    paths = []
 
     class Web(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(status)
             self.end_headers()
 
@@ -239,6 +243,6 @@ def test_the_health_check_tells_whether_the_web_answers(status: int, code: int) 
 
     with HTTPServer(("127.0.0.1", 0), Web) as web:
         threading.Thread(target=web.handle_request, daemon=True).start()
-        here = [word.replace("8000", str(web.server_port)) for word in words]
-        done = subprocess.run([sys.executable, *here], check=False, timeout=20)
-    assert (done.returncode, asked) == (code, ["/healthz"])
+        local = [word.replace("8000", str(web.server_port)) for word in words]
+        done = subprocess.run([sys.executable, *local], check=False, timeout=20)
+    assert (done.returncode, paths) == (code, ["/healthz"])

@@ -186,9 +186,11 @@ def test_the_example_job_runs_as_the_page_says(example: Path) -> None:
 
     assert shell(typed, example).returncode == 0
     outcomes = "batchwright runs outcomes JR-00000001 --format json"
-    told = json.loads(shell(f"export BATCHWRIGHT_JOBS=award_points:AwardPoints\n{outcomes}", example).stdout)
+    report = json.loads(
+        shell(f"export BATCHWRIGHT_JOBS=award_points:AwardPoints\n{outcomes}", example).stdout
+    )
 
-    assert [(row["record_id"], row["outcome"], row["code"]) for row in told] == [
+    assert [(row["record_id"], row["outcome"], row["code"]) for row in report] == [
         ("1", "ok", None),
         ("2", "error", "negative_amount"),
         ("3", "ok", None),
@@ -262,8 +264,8 @@ def in_this_process(line: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def points(folder: Path) -> list[int | None]:
     program = "import sqlite3, json; print(json.dumps([row[0] for row in sqlite3.connect('batchwright.db')"
     program += ".execute('SELECT points FROM purchase ORDER BY id')]))"
-    told: list[int | None] = json.loads(shell(f"python -c {shlex.quote(program)}", folder).stdout)
-    return told
+    report: list[int | None] = json.loads(shell(f"python -c {shlex.quote(program)}", folder).stdout)
+    return report
 
 
 def shell(typed: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -48,9 +48,9 @@ def test_the_shortest_real_use_works_as_pasted(tmp_path: Path) -> None:
     installing = [line for line in lines if re.search(r"-m venv |bin/pip install |bin/activate$", line)]
     assert len(installing) == 3
     (tmp_path / "rating").mkdir()
-    told = "\n".join(run_all([line for line in lines if line not in installing], tmp_path))
-    assert "JR-00000001  Draft usage rating" in told
-    assert "negative_quantity" in told
+    output = "\n".join(run_all([line for line in lines if line not in installing], tmp_path))
+    assert "JR-00000001  Draft usage rating" in output
+    assert "negative_quantity" in output
 
 
 def test_the_output_in_the_readme_is_what_the_demo_prints(tmp_path: Path) -> None:

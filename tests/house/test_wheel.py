@@ -63,8 +63,8 @@ def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> No
     data = {name.partition(".data/")[2] for name in names if ".data/" in name}
     inside = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
     files = (path for path in SOURCE.rglob("*") if path.is_file())
-    here = {str(path.relative_to(SOURCE)) for path in files if "__pycache__" not in path.parts}
-    assert inside == here
+    ours = {str(path.relative_to(SOURCE)) for path in files if "__pycache__" not in path.parts}
+    assert inside == ours
     assert data == {"data/share/batchwright/crontab.example"}
 
 
@@ -88,8 +88,8 @@ def test_the_demo_runs_from_the_wheel(binaries: Path, crowded_folder: Path) -> N
 def test_batchwright_is_all_that_the_wheel_puts_on_the_path(binaries: Path, crowded_folder: Path) -> None:
     program = "import batchwright, sysconfig; print(batchwright.__file__, sysconfig.get_path('purelib'))"
     # -P: the working directory is not searched, as it is not for an installed command.
-    told = _run([str(binaries / "python"), "-P", "-c", program], crowded_folder).split()
-    file, site = map(Path, told)
+    output = _run([str(binaries / "python"), "-P", "-c", program], crowded_folder).split()
+    file, site = map(Path, output)
     assert file == site / "batchwright" / "__init__.py"
     named = {entry.name.partition("-")[0] for entry in site.iterdir()}
     assert named == {"batchwright", "dependencies.pth"}

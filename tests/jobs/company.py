@@ -108,10 +108,10 @@ class Company(Books):
         one, schedule, count = tables.usage_input, tables.usage_schedule, tables.usage_count
         quantity = self._to.execute(select(one.c.quantity).where(one.c.id == usage_input)).scalar_one()
         row = self._to.execute(select(schedule).where(schedule.c.usage_schedule_id == meter)).one()
-        here = (count.c.usage_schedule_key == row.id) & (count.c.price_key == price)
-        before = self._to.execute(select(count.c.quantity, count.c.inputs).where(here)).one_or_none()
+        same = (count.c.usage_schedule_key == row.id) & (count.c.price_key == price)
+        before = self._to.execute(select(count.c.quantity, count.c.inputs).where(same)).one_or_none()
         counted, inputs = before or (Decimal(0), 0)
-        self._to.execute(delete(count).where(here))
+        self._to.execute(delete(count).where(same))
         self._to.execute(
             insert(count).values(
                 usage_schedule_key=row.id,

@@ -84,7 +84,7 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
         *(meter.usage_schedule_id, meter.billing_schedule_key, meter.period_start_date),
         *(meter.actual_quantity, meter.fee_amount, meter.rated_inputs, meter.included_quantity),
     )
-    bills = (
+    schedules = (
         *(bill.billing_schedule_id, bill.asset_key, bill.period_start_date, bill.period_end_date),
         *(bill.fee_amount, bill.ready_for_invoice_date, bill.status),
     )
@@ -92,7 +92,7 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
         return {
             "inputs": [tuple(row) for row in connection.execute(select(*inputs).order_by(one.id))],
             "meters": [tuple(row) for row in connection.execute(select(*meters).order_by(meter.id))],
-            "bills": [tuple(row) for row in connection.execute(select(*bills).order_by(bill.id))],
+            "bills": [tuple(row) for row in connection.execute(select(*schedules).order_by(bill.id))],
         }
 
 
@@ -152,8 +152,8 @@ def assert_windows_are_whole(app: Application, but: Collection[str] = ()) -> Non
     )
     with app.database.read() as connection:
         same = _first_of_same(connection)
-        bills = connection.execute(select(*window).where(bill.c.billing_schedule_id.in_(list(but))))
-        left_out = {tuple(row) for row in bills}
+        schedules = connection.execute(select(*window).where(bill.c.billing_schedule_id.in_(list(but))))
+        left_out = {tuple(row) for row in schedules}
         parts: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
         for row in connection.execute(joined.where(one.c.status == "Rated")):
             parts[row[-3:], same[row.rated_price_key]].append(row)

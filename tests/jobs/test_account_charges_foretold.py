@@ -94,13 +94,13 @@ def test_what_was_foretold_of_the_charges_is_what_the_run_and_the_applied_previe
 ) -> None:
     prepared(app, write)
     dry = recalculate(app, MONTHS, mode="dry_run", scope_size=1)
-    foretold = sorted((line[1], line[3]) for line in lines(app, dry, "charge") if line[3] is not None)
+    preview = sorted((line[1], line[3]) for line in lines(app, dry, "charge") if line[3] is not None)
     run = drive_run(app, apply_run(app, dry["run_id"], actor=ACTOR, mail_actor=False).run_id)
     assert (run["status"], run["totals"]) == ("Completed", dry["totals"])
-    assert [(f"{row[0]} {row[1]} {row[2]}", row[4]) for row in charges(app)] == foretold
+    assert [(f"{row[0]} {row[1]} {row[2]}", row[4]) for row in charges(app)] == preview
     assert {row["run_id"] for row in list_account_charges(app)} == {run["run_id"]}
     recalculate(app, MONTHS)
-    assert [(f"{row[0]} {row[1]} {row[2]}", row[4]) for row in charges(app)] == foretold
+    assert [(f"{row[0]} {row[1]} {row[2]}", row[4]) for row in charges(app)] == preview
 
 
 def test_a_dry_run_of_months_without_rated_usage_foretells_the_fixed_charges(

@@ -125,8 +125,8 @@ def test_an_input_deleted_after_submit_is_not_found_and_stays_as_it_was(
     assert ended["warnings"] == []
     with app.database.read() as connection:
         table = tables.usage_input
-        gone = connection.execute(table.select().where(table.c.usage_input_id == "IN-2")).one()
-    assert (gone.status, gone.code, gone.deleted) == ("Loaded", None, True)
+        deleted = connection.execute(table.select().where(table.c.usage_input_id == "IN-2")).one()
+    assert (deleted.status, deleted.code, deleted.deleted) == ("Loaded", None, True)
 
 
 def test_inputs_of_another_status_are_skipped_with_what_to_do(app: Application, write: Write) -> None:

@@ -155,12 +155,12 @@ def test_an_input_on_an_invoiced_schedule_changes_its_draft_values_and_nothing_e
     draft(app)
     with app.database.read() as connection:
         meters = connection.execute(tables.usage_schedule.select()).all()
-        bills = connection.execute(tables.billing_schedule.select()).all()
+        schedules = connection.execute(tables.billing_schedule.select()).all()
     june = next(row for row in meters if row.usage_schedule_id == "US-AL-1-06")
     assert (june.draft_rated_quantity, june.draft_fee_amount) == (1, 200)
     assert (june.actual_quantity, june.fee_amount) == (7, 1400)
-    bill = next(row for row in bills if row.billing_schedule_id == "BS-AL-1-06")
-    assert (bill.status, bill.fee_amount) == ("Invoiced", 1400)
+    billing_schedule = next(row for row in schedules if row.billing_schedule_id == "BS-AL-1-06")
+    assert (billing_schedule.status, billing_schedule.fee_amount) == ("Invoiced", 1400)
 
 
 def test_a_schedule_on_which_only_bad_inputs_fell_is_blank(app: Application, write: Write) -> None:

@@ -118,16 +118,16 @@ def test_a_preview_has_a_line_for_each_amount_whose_parts_sum_to_it(app: Applica
     filled(app, SEED)
     dry = draft(app, mode="dry_run")
     real = draft(app)
-    foretold = {line["record_id"]: line for line in lines(app, dry, "usage_input")}
+    preview = {line["record_id"]: line for line in lines(app, dry, "usage_input")}
     done = {row["record_id"]: row for row in run_outcomes(app, real["run_id"], outcome="ok")}
-    assert foretold.keys() == done.keys()
-    for name, line in foretold.items():
+    assert preview.keys() == done.keys()
+    for name, line in preview.items():
         assert (line["amount"], line["currency"]) == (done[name]["amount"], done[name]["currency"])
         parts = line["detail"]["lines"]
         assert sum(Decimal(part["amount"]) for part in parts) == Decimal(line["amount"]), line
         assert len({part["key"] for part in parts}) == len(parts)
     rows = {row[0]: row for row in results(app)["inputs"]}
-    for name, line in foretold.items():
+    for name, line in preview.items():
         price, contract, discount, prior = rows[name][-4:]
         detail = line["detail"]
         assert (detail["price_revision"], detail["contract_revision"]) == (price, contract)
@@ -145,10 +145,10 @@ def test_a_preview_sums_to_the_totals_by_input_and_by_schedule(app: Application)
     assert sums(lines(app, dry, "usage_schedule")) == totals
     draft(app)
     written = {row[0]: row for row in results(app)["schedules"] if row[3] is not None}
-    foretold = {line["record_id"]: line["detail"] for line in lines(app, dry, "usage_schedule")}
+    preview = {line["record_id"]: line["detail"] for line in lines(app, dry, "usage_schedule")}
     assert {
         name: Decimal(detail["draft_rated_quantity"])
-        for name, detail in foretold.items()
+        for name, detail in preview.items()
         if detail["draft_rated_quantity"] is not None
     } == {name: row[3] for name, row in written.items()}
 

@@ -53,11 +53,11 @@ class Machine(RuleBasedStateMachine):
         """The company; with something billed, so that usage comes late, it has a past."""
         self.world = World(self.app)
         self.world.begin(inputs)
-        bills = self.world.bills()[:billed]
-        if bills:
+        schedules = self.world.bills()[:billed]
+        if schedules:
             self.world.rate(self._ids(list(range(0, INPUTS, 2))))
-        for bill in bills:
-            self.world.set_status(bill, "invoiced")
+        for schedule in schedules:
+            self.world.set_status(schedule, "invoiced")
 
     @rule(inputs=st.lists(INPUT, min_size=1, max_size=3))
     def load(self, inputs: list[tuple[str, date, str]]) -> None:
@@ -107,8 +107,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 8), status=st.sampled_from(["pending_invoice", "invoiced", "pending_billing"]))
     def invoice(self, place: int, status: str) -> None:
-        bills = self.world.bills()
-        self.world.set_status(bills[place % len(bills)], status)
+        schedules = self.world.bills()
+        self.world.set_status(schedules[place % len(schedules)], status)
 
     @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3))
     def reprice(self, product: str, factor: int) -> None:

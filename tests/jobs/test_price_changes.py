@@ -325,12 +325,12 @@ class Walk:
             for row in list_usage_schedules(self.app)
             if row["status"] == "Pending Billing"
         ]
-        told = {"not_rated": 0, "unrated": 0}
+        expected = {"not_rated": 0, "unrated": 0}
         for one in left:
             if any(start <= one.day.isoformat() <= end for start, end in pending):
-                told["unrated" if one.error_by == "unrating" else "not_rated"] += 1
+                expected["unrated" if one.error_by == "unrating" else "not_rated"] += 1
         found = {warning["code"]: int(warning["message"].split()[0]) for warning in run["warnings"]}
-        assert found == {code: number for code, number in told.items() if number}
+        assert found == {code: number for code, number in expected.items() if number}
 
     def _begun(self, left_out: Iterable[Used]) -> dict[tuple[int, Price], Fraction]:
         """What windows have used by price: what is Rated, but for these, and what was taken over."""
@@ -398,8 +398,8 @@ class Walk:
         after = self._texts({name: change[1] for name, change in expected.items()})
         assert lines == {name: (before[name], after[name]) for name in expected}
         total = sum(change[1] - change[0] for change in expected.values())
-        told = run["totals"].get("restated_amount")
-        assert told == ({self.currency: self._texts({"": total})[""]} if expected else None)
+        restated = run["totals"].get("restated_amount")
+        assert restated == ({self.currency: self._texts({"": total})[""]} if expected else None)
         for name in expected:
             explained = explain_usage_input(self.app, name)
             assert explained["explanation"]["rated"]["amount"] == after[name]

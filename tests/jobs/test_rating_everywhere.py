@@ -133,11 +133,11 @@ def test_a_dry_rating_leaves_every_billing_table_as_it_was_and_foretells_the_run
     counts = ("total", "processed", "errored", "skipped", "not_reached", "totals", "warnings")
     assert [dry[name] for name in counts] == [real[name] for name in counts]
     assert list(run_outcomes(app, dry["run_id"])) == list(run_outcomes(app, real["run_id"]))
-    foretold = previewed(app, dry, "usage_input")
-    assert {name: line["amount"] for name, line in foretold.items()} == {
+    preview = previewed(app, dry, "usage_input")
+    assert {name: line["amount"] for name, line in preview.items()} == {
         name: amount for name, amount in rated(app).items() if amount is not None
     }
-    for line in foretold.values():
+    for line in preview.values():
         assert sum(Decimal(part["amount"]) for part in line["detail"]["lines"]) == Decimal(line["amount"])
     schedules = previewed(app, dry, "usage_schedule")
     assert {

@@ -54,9 +54,9 @@ def use(write: Write, **days: str) -> None:
 
 def made(app: Application) -> tuple[list[View], list[View]]:
     """Billing schedules and usage schedules that were not there at first."""
-    bills = [row for row in list_billing_schedules(app) if "-AL-" not in row["billing_schedule_id"]]
+    schedules = [row for row in list_billing_schedules(app) if "-AL-" not in row["billing_schedule_id"]]
     meters = [row for row in list_usage_schedules(app) if "-AL-" not in row["usage_schedule_id"]]
-    return bills, meters
+    return schedules, meters
 
 
 def billed(app: Application) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def test_late_usage_gets_a_new_billing_schedule_for_the_period_with_a_new_usage_
     use(write, late="06-20 3")
     run = rate(app)
     assert (run["processed"], run["totals"]) == (1, {"rated_amount": {"USD": "8.00"}})
-    [bill], [meter] = made(app)
-    assert bill == {
+    [schedule], [meter] = made(app)
+    assert schedule == {
         "billing_schedule_id": "BS-00000001",
         "asset_line_item_id": "AL-1",
         "period_start_date": "2023-01-01",
@@ -138,8 +138,8 @@ def test_more_late_usage_of_the_period_joins_the_schedules_while_they_are_pendin
     rate(app)
     use(write, third="06-01")
     rate(app)
-    [bill], [meter] = made(app)
-    assert (meter["actual_quantity"], bill["ready_for_invoice_date"]) == ("3.00", "2023-06-20")
+    [schedule], [meter] = made(app)
+    assert (meter["actual_quantity"], schedule["ready_for_invoice_date"]) == ("3.00", "2023-06-20")
     assert_books_balance(app)
 
 
@@ -153,12 +153,12 @@ def test_late_usage_of_another_month_goes_under_the_pending_billing_schedule_of_
     rate(app)
     use(write, may2="05-20", april="04-20")
     rate(app)
-    bills, meters = made(app)
-    assert [bill["billing_schedule_id"] for bill in bills] == ["BS-00000001"]
+    schedules, meters = made(app)
+    assert [schedule["billing_schedule_id"] for schedule in schedules] == ["BS-00000001"]
     assert {meter["billing_schedule_id"] for meter in meters} == {"BS-00000001"}
     begins = sorted(meter["period_start_date"] for meter in meters)
     assert begins == ["2023-04-01", "2023-05-01", "2023-06-01"]
-    assert bills[0]["ready_for_invoice_date"] == "2023-06-20"
+    assert schedules[0]["ready_for_invoice_date"] == "2023-06-20"
     assert_books_balance(app)
 
 
@@ -170,8 +170,8 @@ def test_late_usage_of_several_months_at_once_is_billed_together_from_the_first_
     invoice(app, "BS-AL-1-01")
     use(write, june2="06-20", may2="05-20", april="04-20")
     rate(app)
-    bills, meters = made(app)
-    assert [bill["ready_for_invoice_date"] for bill in bills] == ["2023-04-20"]
+    schedules, meters = made(app)
+    assert [schedule["ready_for_invoice_date"] for schedule in schedules] == ["2023-04-20"]
     assert len(meters) == 3
     assert_books_balance(app)
 
@@ -187,8 +187,8 @@ def test_late_usage_after_the_late_schedule_was_invoiced_gets_the_next_one(
     invoice(app, "BS-00000001")
     use(write, second="06-21", third="05-21")
     rate(app)
-    bills, meters = made(app)
-    assert [(bill["billing_schedule_id"], bill["fee_amount"]) for bill in bills] == [
+    schedules, meters = made(app)
+    assert [(schedule["billing_schedule_id"], schedule["fee_amount"]) for schedule in schedules] == [
         ("BS-00000001", "3.00"),
         ("BS-00000002", "5.00"),
     ]
@@ -208,7 +208,7 @@ def test_a_bad_late_input_makes_no_schedule_and_does_not_say_when_it_is_ready(
     assert statuses(app)["bad"] == ("Error", "negative_quantity")
     use(write, worse="06-11 -1", good="06-12")
     rate(app)
-    assert [bill["ready_for_invoice_date"] for bill in made(app)[0]] == ["2023-06-12"]
+    assert [schedule["ready_for_invoice_date"] for schedule in made(app)[0]] == ["2023-06-12"]
     assert_books_balance(app)
 
 
@@ -234,14 +234,14 @@ def test_made_up_ids_pass_over_those_that_were_imported(app: Application, write:
     def taken(books: Company) -> None:
         fill(books)
         asset = books.metered("AL-2", months=0)
-        bill = books.bill(asset, "BS-00000001", 1)
-        books.meter(asset, bill, "US-00000001", 1)
+        schedule = books.bill(asset, "BS-00000001", 1)
+        books.meter(asset, schedule, "US-00000001", 1)
 
     write(taken)
     invoice(app, "BS-AL-1-01")
     rate(app)
-    bills, meters = made(app)
-    assert sorted(bill["billing_schedule_id"] for bill in bills) == ["BS-00000001", "BS-00000002"]
+    schedules, meters = made(app)
+    assert sorted(schedule["billing_schedule_id"] for schedule in schedules) == ["BS-00000001", "BS-00000002"]
     assert sorted(meter["usage_schedule_id"] for meter in meters) == [
         f"US-{number:08}" for number in (1, 2, 3)
     ]
@@ -269,8 +269,10 @@ def test_late_usage_that_is_unrated_leaves_its_schedules_with_nothing(app: Appli
     rate(app)
     first = rated_results(app)
     assert unrate(app)["totals"] == {"unrated_amount": {"USD": "3.00"}}
-    bills, meters = made(app)
-    assert [(bill["fee_amount"], bill["status"]) for bill in bills] == [("0.00", "Pending Billing")]
+    schedules, meters = made(app)
+    assert [(schedule["fee_amount"], schedule["status"]) for schedule in schedules] == [
+        ("0.00", "Pending Billing")
+    ]
     assert [(meter["fee_amount"], meter["actual_quantity"]) for meter in meters] == [("0.00", "0.00")]
     assert billed(app) == before
     reset_usage_inputs(app, ids=["late"], actor=ACTOR)
@@ -314,10 +316,10 @@ def test_rating_late_usage_one_by_one_equals_rating_it_at_once(app: Application,
     names = sorted(days, key=lambda name: days[name])
 
     def shape() -> tuple[Any, ...]:
-        bills, meters = made(app)
+        schedules, meters = made(app)
         return (
             rated(app),
-            sorted((row["fee_amount"], row["ready_for_invoice_date"]) for row in bills),
+            sorted((row["fee_amount"], row["ready_for_invoice_date"]) for row in schedules),
             sorted((row["period_start_date"], row["actual_quantity"], row["fee_amount"]) for row in meters),
         )
 

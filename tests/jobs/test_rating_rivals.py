@@ -99,8 +99,8 @@ def test_two_ratings_of_late_usage_at_once_open_one_billing_schedule_for_each_pe
     app: Application, write: Write, tmp_path: Path
 ) -> None:
     write(fill)
-    bills = [f"BS-AL-{number}-01" for number in range(ASSETS)]
-    set_billing_schedule_status(app, bills, "invoiced", actor=ACTOR)
+    schedules = [f"BS-AL-{number}-01" for number in range(ASSETS)]
+    set_billing_schedule_status(app, schedules, "invoiced", actor=ACTOR)
     halves = [
         {"usage_input_ids": [f"IN-{number}-{place}" for number in range(ASSETS) for place in half]}
         for half in ((0, 2, 4), (1, 3, 5))

@@ -343,8 +343,10 @@ def test_superseded_schedules_and_their_inputs_stay_as_they_are(app: Application
 
     def more(books: Contracted) -> None:
         asset = books.key_of(tables.asset_line_item, "AL-1")
-        bill = books.bill(asset, "BS-OLD", 6, status="Superseded", fee_amount=999)
-        books.meter(asset, bill, "US-OLD", 6, fee_amount=999, actual_quantity=Decimal(5), rated_inputs=0)
+        billing_schedule = books.bill(asset, "BS-OLD", 6, status="Superseded", fee_amount=999)
+        books.meter(
+            asset, billing_schedule, "US-OLD", 6, fee_amount=999, actual_quantity=Decimal(5), rated_inputs=0
+        )
 
     write(more)
     reprice(app, "3")

@@ -116,11 +116,11 @@ def test_what_was_rated_after_the_planning_is_done_again_with_the_records_and_to
         "difference": {"USD": "-15.00"},
         "restated_amount": {"USD": "15.00"},
     }
-    told = explain_usage_input(app, "IN-NEW")
-    [one] = [line for line in told["history"] if line["run_id"] == run["run_id"]]
+    shown = explain_usage_input(app, "IN-NEW")
+    [one] = [line for line in shown["history"] if line["run_id"] == run["run_id"]]
     assert (one["outcome"], one["amount"]) == ("restated", "30.00")
     assert one["message"] == "15.00 before: it was rated in a window of this run after that was planned"
-    assert told["explanation"]["rated"]["run_id"] == run["run_id"]
+    assert shown["explanation"]["rated"]["run_id"] == run["run_id"]
 
 
 def unrate_one(app: Application) -> None:
@@ -278,8 +278,8 @@ def test_what_came_to_a_billed_schedule_is_part_of_the_difference_that_is_told(a
 
     run = beside(app, act)
     assert rated(app) == {"IN-NEW": "15.00", "IN-1": "30.00", "IN-2": "10.00"}
-    told = "what was rated under it stays at 55.00 USD, and would be 7.00 (difference -48.00)"
-    assert warnings(run) == [("invoiced", f"BS-AL-1-06 is Invoiced: {told}")]
+    message = "what was rated under it stays at 55.00 USD, and would be 7.00 (difference -48.00)"
+    assert warnings(run) == [("invoiced", f"BS-AL-1-06 is Invoiced: {message}")]
 
 
 def test_a_rating_after_the_scope_goes_on_where_the_recalculation_left_the_window(app: Application) -> None:
@@ -308,8 +308,8 @@ def test_the_preview_shows_what_came_meanwhile_and_is_not_applied_once_that_is_a
     assert dry["totals"]["restated_amount"] == {"USD": "15.00"}
     assert dry["totals"]["account_charges_after"] == {"USD": "5.50"}
     lines = previewed(app, dry, "usage_input")
-    told = {name: (line["before"], line["after"], line["amount"]) for name, line in lines.items()}
-    assert told == {
+    found = {name: (line["before"], line["after"], line["amount"]) for name, line in lines.items()}
+    assert found == {
         "IN-1": ("30.00", "20.00", "20.00"),
         "IN-2": ("10.00", "5.00", "5.00"),
         "IN-NEW": ("15.00", "30.00", "15.00"),

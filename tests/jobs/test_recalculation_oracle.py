@@ -114,7 +114,7 @@ def _asset(books: Contracted, story: Story, number: int) -> None:
     starts = [date(2023, month, day) for month in range(1, 8)]
     for first in range(0, 6, months):
         window = starts[first], starts[first + months] - timedelta(days=1)
-        bill = books.billing_schedule(
+        billing_schedule = books.billing_schedule(
             key, f"BS-{number}-{first}", period_start_date=window[0], period_end_date=window[1]
         )
         for month in range(first, first + months):
@@ -122,7 +122,7 @@ def _asset(books: Contracted, story: Story, number: int) -> None:
                 "period_start_date": starts[month],
                 "period_end_date": starts[month + 1] - timedelta(days=1),
             }
-            books.usage_schedule(key, bill, f"US-{number}-{month}", **period)
+            books.usage_schedule(key, billing_schedule, f"US-{number}-{month}", **period)
         for place in range(chance.randint(0, 2 * months)):
             when = window[0] + timedelta(days=chance.randrange((window[1] - window[0]).days + 1))
             name, quantity = f"IN-{number}-{first}-{place}", Fraction(chance.randint(1, 160), 8)
@@ -138,8 +138,8 @@ def _live(app: Application, story: Story) -> None:
     halves = names[::2], names[1::2]
     if halves[0]:
         rate(app, {"usage_input_ids": halves[0]})
-    bills = sorted({(one.asset, one.window) for one in story.inputs})
-    billed = chance.sample(bills, len(bills) // 3)
+    schedules = sorted({(one.asset, one.window) for one in story.inputs})
+    billed = chance.sample(schedules, len(schedules) // 3)
     for one in story.inputs:
         one.billed = (one.asset, one.window) in billed and one.name in halves[0]
     firsts = {(number, window): (window[0].month - 1) for number, window in billed}
@@ -225,11 +225,11 @@ def _open_months(app: Application, story: Story) -> set[tuple[str, str]]:
     """Accounts and months in which something is pending still: what is charged in the others stays."""
     account_of = {f"AL-{number}": asset["account"] for number, asset in enumerate(story.assets)}
     return {
-        (account_of[bill["asset_line_item_id"]], f"2023-0{month}")
-        for bill in list_billing_schedules(app)
-        if bill["status"] == "Pending Billing"
+        (account_of[schedule["asset_line_item_id"]], f"2023-0{month}")
+        for schedule in list_billing_schedules(app)
+        if schedule["status"] == "Pending Billing"
         for month in range(1, 8)
-        if bill["period_start_date"][:7] <= f"2023-0{month}" <= bill["period_end_date"][:7]
+        if schedule["period_start_date"][:7] <= f"2023-0{month}" <= schedule["period_end_date"][:7]
     }
 
 

@@ -259,8 +259,8 @@ def test_what_is_invoiced_stays_and_the_difference_is_told(app: Application, wri
     invoice(app, "BS-AL-1-06")
     rate(app)
     late = stored(app, "second")
-    (bill,) = fees(app).keys() - {"BS-AL-1-06"}
-    invoice(app, bill)
+    (schedule,) = fees(app).keys() - {"BS-AL-1-06"}
+    invoice(app, schedule)
     invoice(app, "BS-AL-1-06", status="pending_billing")
     more(app, "third", "fourth")
     rate(app)
@@ -268,9 +268,9 @@ def test_what_is_invoiced_stays_and_the_difference_is_told(app: Application, wri
     run = take_back(app, "first")
     assert stored(app, "second") == late
     assert rated(app) == {"first": None, "second": "50.00", "third": "50.00", "fourth": "40.00"}
-    assert [(one["code"], one["record_id"]) for one in run["warnings"]] == [("invoiced", bill)]
-    told = "stays at 50.00 USD, and would be 80.00 (difference +30.00)"
-    assert told in run["warnings"][0]["message"]
+    assert [(one["code"], one["record_id"]) for one in run["warnings"]] == [("invoiced", schedule)]
+    message = "stays at 50.00 USD, and would be 80.00 (difference +30.00)"
+    assert message in run["warnings"][0]["message"]
     again(app, "first", "30")
     run = take_back(app, "third")  # it comes after what is invoiced, whatever that says
     assert (run["warnings"], rated(app)["first"], rated(app)["fourth"]) == ([], "15.00", "50.00")
@@ -300,8 +300,8 @@ def test_a_dry_run_foretells_what_is_restated_and_is_applied_as_shown(app: Appli
     assert billing_rows(app) == before
     assert dry["totals"] == {"unrated_amount": {"USD": "80.00"}, "restated_amount": {"USD": "30.00"}}
     lines = previewed(app, dry, "usage_input")
-    told = {name: (line["before"], line["after"], line["amount"]) for name, line in lines.items()}
-    assert told == {"first": ("80.00", None, "80.00"), "second": ("50.00", "80.00", "30.00")}
+    found = {name: (line["before"], line["after"], line["amount"]) for name, line in lines.items()}
+    assert found == {"first": ("80.00", None, "80.00"), "second": ("50.00", "80.00", "30.00")}
     detail = lines["second"]["detail"]
     assert (detail["prior_quantity_before"], detail["prior_quantity"]) == ("80.00", "0.00")
     assert sum(Decimal(one["amount"]) for one in detail["lines"]) == 80
@@ -327,12 +327,12 @@ def test_the_mail_and_the_history_tell_each_restated_input_with_its_amounts(
         text = body.get_content()
         assert text.index("Restated") < text.index("second") < text.index("third")
         assert "start earlier in their window" in " ".join(text.split())
-    told = explain_usage_input(app, "second")
-    last = told["history"][-1]
-    assert [one["outcome"] for one in told["history"]] == ["ok", "restated"]
+    shown = explain_usage_input(app, "second")
+    last = shown["history"][-1]
+    assert [one["outcome"] for one in shown["history"]] == ["ok", "restated"]
     assert (last["run_id"], last["before"], last["after"]) == (run["run_id"], "50.00", "80.00")
     assert (last["amount"], last["currency"]) == ("80.00", "USD")
-    rests_on = told["explanation"]["rated"]
+    rests_on = shown["explanation"]["rated"]
     assert (rests_on["amount"], rests_on["prior_quantity"], rests_on["first_in_window"]) == (
         *("80.00", "0.00"),
         True,

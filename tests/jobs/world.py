@@ -218,8 +218,8 @@ class World:
         assert_books_balance(self.app)
         assert_windows_are_whole(self.app, but=self.invoiced_once)
         self._check_inputs()
-        for bill, rows in self.billed.items():
-            assert self._rows_of(bill) == rows, f"{bill} is invoiced and changed"
+        for schedule, rows in self.billed.items():
+            assert self._rows_of(schedule) == rows, f"{schedule} is invoiced and changed"
         check_forecast(self.app)
 
     def _check_inputs(self) -> None:
@@ -255,9 +255,9 @@ class World:
 
     def bills(self) -> list[str]:
         """Ids of the billing schedules in force."""
-        bill = tables.billing_schedule
+        schedule = tables.billing_schedule
         with self.app.database.read() as connection:
-            statement = select(bill.c.billing_schedule_id).where(LIVE).order_by(bill.c.id)
+            statement = select(schedule.c.billing_schedule_id).where(LIVE).order_by(schedule.c.id)
             return list(connection.execute(statement).scalars())
 
     def _note_drafts(

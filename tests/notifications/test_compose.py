@@ -240,8 +240,8 @@ def test_a_failed_run_says_why_and_what_was_not_reached() -> None:
 
 
 def test_a_run_without_errors_needs_nothing_done() -> None:
-    about = facts(total=498, errored=0, warnings=[])
-    said = text_of(made(about, source([row(n) for n in range(498)])))
+    values = facts(total=498, errored=0, warnings=[])
+    said = text_of(made(values, source([row(n) for n in range(498)])))
     assert "What to do next" not in said
     assert "Errored usage inputs" not in said
 
@@ -371,9 +371,9 @@ def test_the_frame_of_all_mails_stands_in_one_template(tmp_path: Path) -> None:
         "token_expires": TOKEN,
         "account": ACCOUNT,
     }
-    for kind, about in kinds.items():
+    for kind, facts_of in kinds.items():
         records = gather(ordinary_source(), "JR-00000042", LIMIT)
-        html = html_of(composer(tmp_path).compose(replace(mail(about), kind=kind), records, NOW))
+        html = html_of(composer(tmp_path).compose(replace(mail(facts_of), kind=kind), records, NOW))
         assert "Ours</h6>" in html
         assert "See more" not in html
 
@@ -417,13 +417,13 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
 def test_a_mail_about_an_account_says_what_happened_and_what_to_do(
     values: dict[str, Any], subject: str, said: str
 ) -> None:
-    about = ACCOUNT | values
-    message = composer().compose(replace(mail(about), kind="account"), EMPTY, NOW)
+    facts_of = ACCOUNT | values
+    message = composer().compose(replace(mail(facts_of), kind="account"), EMPTY, NOW)
     assert message["Subject"] == subject
     assert said in " ".join(text_of(message).split())
     assert "Browser &lt;b&gt;" in html_of(message)
     for part in (text_of(message), html_of(message)):
-        assert ("https://b.example.com/reset?code=x-y_z" in part) is (about["link"] is not None)
+        assert ("https://b.example.com/reset?code=x-y_z" in part) is (facts_of["link"] is not None)
 
 
 def test_a_whole_template_of_ones_own_needs_no_frame(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_a_whole_template_of_ones_own_needs_no_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
 def test_a_late_run_says_its_local_time_where_that_is_another(zone: str) -> None:
-    about = {
+    values = {
         "schedule": "a" * 64,
         "job": "draft-usage-rating",
         "late": "not_started",
@@ -448,7 +448,7 @@ def test_a_late_run_says_its_local_time_where_that_is_another(zone: str) -> None
         "time_zone": zone,
         "local_time": "2026-11-22T00:00:00+01:00",
     }
-    message = composer().compose(replace(mail(about), kind="schedule_late"), EMPTY, NOW)
+    message = composer().compose(replace(mail(values), kind="schedule_late"), EMPTY, NOW)
     assert ("2026-11-22 00:00:00 Europe/Berlin" in text_of(message)) == (zone != "UTC")
     assert ("Local time" in html_of(message)) == (zone != "UTC")
 
@@ -523,10 +523,10 @@ def test_counts_and_totals_of_the_message_equal_the_facts(
         "Skipped": skipped,
         "Not reached": not_reached,
     }
-    about = facts(
+    values = facts(
         status=status, totals=totals, **{name.lower().replace(" ", "_"): n for name, n in numbers.items()}
     )
-    message = made(about, source(processed, errored))
+    message = made(values, source(processed, errored))
     text, (humanize, _) = text_of(message), read_html(message)
     for label, number in numbers.items():
         assert re.search(rf"^  {label} +{re.escape(count(number))}$", text, re.MULTILINE)

@@ -26,16 +26,7 @@ from batchwright.notifications import transports
 from batchwright.notifications.deliver import LONGEST_PAUSE, Mailer, pause_after, transport_from
 from batchwright.notifications.records import Row
 from batchwright.notifications.transports import Envelope, FileTransport, SmtpTransport
-from tests.notifications.making import (
-    NOW,
-    HandClock,
-    add_mail,
-    composer,
-    line,
-    mailer,
-    ordinary_source,
-    smtp,
-)
+from tests.notifications.making import NOW, HandClock, add_mail, composer, line, mailer, ordinary_source, smtp
 from tests.support.smtp import SmtpServer
 
 DAY = timedelta(days=1)
@@ -262,11 +253,11 @@ def test_mail_waits_for_the_repair_of_a_broken_template(
 
 def unreported(sender: Callable[[Events], Mailer]) -> list[Event]:
     """What is published while the mailer sends what is due."""
-    told: list[Event] = []
+    published: list[Event] = []
     events = Events()
-    events.subscribe(told.append)
+    events.subscribe(published.append)
     sender(events).send_due()
-    return told
+    return published
 
 
 def test_a_mail_that_is_sent_is_told_of_after_its_mark(
@@ -297,9 +288,9 @@ def test_a_mail_that_is_put_off_is_told_of_with_its_reason(
 ) -> None:
     (mail,) = add_mail(database, "jane@example.com")
     smtp_server.stop()
-    told = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
-    assert told[0] == Reached(mail.run_id, "mail claimed")
-    (put_off,) = [event for event in told if isinstance(event, MailDeferred)]
+    published = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    assert published[0] == Reached(mail.run_id, "mail claimed")
+    (put_off,) = [event for event in published if isinstance(event, MailDeferred)]
     assert (put_off.mail_id, put_off.reason) == (mail.mail_id, line(database).error)
 
 
@@ -307,8 +298,8 @@ def test_a_mail_that_is_refused_for_good_is_told_of_with_its_reason(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
     (mail,) = add_mail(database, "no address at all")
-    told = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
-    assert told[-1] == MailFailed(mail.mail_id, mail.run_id, line(database).error or "")
+    published = unreported(lambda events: mailer(database, smtp(smtp_server), clock, events=events))
+    assert published[-1] == MailFailed(mail.mail_id, mail.run_id, line(database).error or "")
 
 
 def test_retry_sends_a_failed_mail_at_once_and_refuses_a_sent_one(
@@ -356,16 +347,16 @@ def test_only_the_mail_of_the_run_is_sent_where_a_run_is_named(
 def test_the_outcomes_of_a_run_are_read_once_for_all_its_recipients(
     database: Database, clock: HandClock, smtp_server: SmtpServer
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
     rows = ordinary_source()
 
     def counting(run_id: str, outcome: str) -> Iterator[Row]:
-        asked.append(outcome)
+        requested.append(outcome)
         return rows(run_id, outcome)
 
     add_mail(database, "a@example.com", "b@example.com", "c@example.com")
     assert mailer(database, smtp(smtp_server), clock, counting).send_due().sent == 3
-    assert asked == ["error", "ok"]
+    assert requested == ["error", "ok"]
 
 
 @pytest.mark.on_both

@@ -117,22 +117,22 @@ def test_mail_that_nobody_has_tried_for_a_day_is_told_of_once_a_day(
     service: Application, clock: HandClock
 ) -> None:
     recorded(service, "a@example.com")
-    told: list[Event] = []
-    service.events.subscribe(told.append)
+    published: list[Event] = []
+    service.events.subscribe(published.append)
     maintenance = Maintenance(service, lambda: None)
     for _ in range(3):
         maintenance._log_untouched(service)
-    assert told == []
+    assert published == []
     clock.move(timedelta(days=1))
     for _ in range(3):
         maintenance._log_untouched(service)
-    assert sorted(told, key=str) == [
+    assert sorted(published, key=str) == [
         MailUntouched("file", 1, "ML-00000002"),
         MailUntouched("smtp", 1, "ML-00000001"),
     ]
     clock.move(timedelta(days=1))
     maintenance._log_untouched(service)
-    assert len(told) == 4
+    assert len(published) == 4
 
 
 @pytest.mark.on_both

@@ -366,24 +366,24 @@ def cancelled_with_its_late_usage_invoiced(app: Application, late: str = "10", *
     with app.database.write() as connection:
         Company(connection).used(asset, "late", "06-10", late)
     rate(app)
-    (bill,) = (
+    (billing_schedule,) = (
         str(row["billing_schedule_id"])
         for row in list_billing_schedules(app)
         if (row["period_start_date"], row["status"]) == ("2023-06-01", "Pending Billing")
     )
-    invoice(app, bill)
+    invoice(app, billing_schedule)
     invoice(app, "BS-AL-1-06", status="pending_billing")
-    return bill
+    return billing_schedule
 
 
 def test_what_stays_invoiced_after_usage_that_goes_to_zero_is_told_with_the_difference(
     app: Application,
 ) -> None:
-    bill = cancelled_with_its_late_usage_invoiced(app)
+    schedule = cancelled_with_its_late_usage_invoiced(app)
     before = stored(app, "late")
-    told = [
+    expected = [
         {
-            "billing_schedule_id": bill,
+            "billing_schedule_id": schedule,
             "status": "Invoiced",
             "amount": "15.00",
             "would_be": "30.00",
@@ -392,8 +392,8 @@ def test_what_stays_invoiced_after_usage_that_goes_to_zero_is_told_with_the_diff
         }
     ]
     foreseen = preview_amendment(app, "AL-1")
-    assert foreseen["invoiced"] == told
-    assert amend(app, seen=[version_of(foreseen)])["invoiced"] == told
+    assert foreseen["invoiced"] == expected
+    assert amend(app, seen=[version_of(foreseen)])["invoiced"] == expected
     assert stored(app, "late") == before
     assert stored(app, "first")["status"] == "Loaded"
     rate(app)  # after what is invoiced: 10 at 2, 5 at 1
@@ -408,9 +408,9 @@ def test_what_would_be_the_same_without_usage_that_goes_to_zero_is_not_told(app:
 
 
 def test_what_stays_invoiced_before_usage_that_goes_to_zero_is_not_told(app: Application) -> None:
-    bill = cancelled_with_its_late_usage_invoiced(app)
+    schedule = cancelled_with_its_late_usage_invoiced(app)
     invoice(app, "BS-AL-1-06")
-    invoice(app, bill, status="pending_billing")
+    invoice(app, schedule, status="pending_billing")
     assert preview_amendment(app, "AL-1")["invoiced"] == []
 
 
@@ -418,9 +418,9 @@ def test_what_stays_invoiced_and_could_not_be_priced_alone_is_told_without_an_am
     app: Application,
 ) -> None:
     price = {"model": "discrete", "tiers": (("20", "1", None),), "included_quantity": "20"}
-    bill = cancelled_with_its_late_usage_invoiced(app, "25", **price)
-    [told] = preview_amendment(app, "AL-1")["invoiced"]
-    assert (told["billing_schedule_id"], told["would_be"], told["difference"]) == (bill, None, None)
+    schedule = cancelled_with_its_late_usage_invoiced(app, "25", **price)
+    [shown] = preview_amendment(app, "AL-1")["invoiced"]
+    assert (shown["billing_schedule_id"], shown["would_be"], shown["difference"]) == (schedule, None, None)
 
 
 # --- terms -------------------------------------------------------------------------------------------------------
@@ -494,8 +494,8 @@ def test_a_preview_changes_nothing_and_says_what_the_amendment_does(app: Applica
         ("billing_schedules", "billing_schedule_id"),
         ("usage_schedules", "usage_schedule_id"),
     ):
-        told = [[{**row, **unnamed(row)} for row in view[kind]["created"]] for view in (foreseen, done)]
-        assert told[0] == told[1]
+        found = [[{**row, **unnamed(row)} for row in view[kind]["created"]] for view in (foreseen, done)]
+        assert found[0] == found[1]
         assert [row[an_id] for row in foreseen[kind]["superseded"]] == [
             row[an_id] for row in done[kind]["superseded"]
         ]
@@ -572,13 +572,13 @@ def test_an_amendment_has_one_audit_entry_with_terms_schedules_and_what_was_char
     assert entry["after"]["billing_schedules"] == [
         row["billing_schedule_id"] for row in amended["billing_schedules"]["created"]
     ]
-    told = entry["before"]
-    assert (len(told["usage_inputs"]), told["rated_amount"]) == (12, "70.00")
+    shown = entry["before"]
+    assert (len(shown["usage_inputs"]), shown["rated_amount"]) == (12, "70.00")
     schedules = {"usage_schedule_id": "US-AL-1-07", "billing_schedule_id": "BS-AL-1-02"}
     amounts = {"status": "Rated", "rated_amount": "35.00", "draft_rated_amount": None}
-    assert told["usage_inputs"]["IN-07"] == {**amounts, **schedules}
+    assert shown["usage_inputs"]["IN-07"] == {**amounts, **schedules}
     zero = {"status": "Loaded", "rated_amount": "0.00", "draft_rated_amount": "0.00"}
-    assert entry["after"]["usage_inputs"] == dict.fromkeys(told["usage_inputs"], zero)
+    assert entry["after"]["usage_inputs"] == dict.fromkeys(shown["usage_inputs"], zero)
 
 
 def test_an_edit_after_an_amendment_blanks_the_draft_of_zero(app: Application) -> None:

@@ -60,14 +60,14 @@ def jane(app: Application) -> None:
 def test_a_password_is_asked_for_again_a_quarter_of_an_hour_after_it_was_given_in_that_session(
     app: Application, jane: None, clock: FakeClock
 ) -> None:
-    here, there = (sign_in(app, JANE, RIGHT, address=ADDRESS).actor for _ in range(2))
-    assert not password_is_due(app, here)
+    current, there = (sign_in(app, JANE, RIGHT, address=ADDRESS).actor for _ in range(2))
+    assert not password_is_due(app, current)
     clock.sleep(GOOD_FOR.total_seconds())
-    assert password_is_due(app, here)
-    confirm_password(app, RIGHT, actor=here)
-    assert (password_is_due(app, here), password_is_due(app, there)) == (False, True)
+    assert password_is_due(app, current)
+    confirm_password(app, RIGHT, actor=current)
+    assert (password_is_due(app, current), password_is_due(app, there)) == (False, True)
     clock.sleep(GOOD_FOR.total_seconds())
-    assert password_is_due(app, here)
+    assert password_is_due(app, current)
     entry = next(one for one in list_audit(app) if one["act"] == "user.confirm_password")
     assert (entry["actor"], entry["credential"], entry["address"]) == (JANE, "session 1", ADDRESS)
     assert RIGHT not in str(list(list_audit(app)))
@@ -78,28 +78,28 @@ def test_a_password_of_a_clock_that_was_far_ahead_is_asked_for_again(
     app: Application, jane: None, clock: FakeClock
 ) -> None:
     clock.sleep(GOOD_FOR.total_seconds())
-    here = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
+    current = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
     clock.sleep(-GOOD_FOR.total_seconds())
-    assert password_is_due(app, here)
+    assert password_is_due(app, current)
 
 
 @on_sqlite
 def test_a_wrong_password_is_refused_kept_in_the_audit_trail_and_counted_with_those_at_signing_in(
     app: Application, jane: None, clock: FakeClock
 ) -> None:
-    here = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
+    current = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
     clock.sleep(GOOD_FOR.total_seconds())
     for _ in range(6):
         with pytest.raises(Refused, match="the password is wrong"):
-            confirm_password(app, "guess", actor=here)
+            confirm_password(app, "guess", actor=current)
     with pytest.raises(TooManyTries):
-        confirm_password(app, RIGHT, actor=here)
+        confirm_password(app, RIGHT, actor=current)
     with pytest.raises(TooManyTries):
         sign_in(app, JANE, RIGHT, address=ADDRESS)
-    assert password_is_due(app, here)
+    assert password_is_due(app, current)
     assert [one["act"] for one in list_audit(app)].count("user.confirm_password_failed") == 6
     clock.sleep(1)
-    confirm_password(app, RIGHT, actor=here)
+    confirm_password(app, RIGHT, actor=current)
     # Its user is told of the six when they sign in next, whoever gave the right one in that session.
     assert [mail["kind"] for mail in list_mail(app)] == []
     sign_in(app, JANE, RIGHT, address=ADDRESS)
@@ -110,10 +110,10 @@ def test_a_wrong_password_is_refused_kept_in_the_audit_trail_and_counted_with_th
 def test_a_session_that_has_ended_and_another_password_confirm_nothing(
     app: Application, jane: None, clock: FakeClock
 ) -> None:
-    here = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
+    current = sign_in(app, JANE, RIGHT, address=ADDRESS).actor
     end_session(app, JANE, 1, actor=ACTOR)
     with pytest.raises(Forbidden):
-        confirm_password(app, RIGHT, actor=here)
+        confirm_password(app, RIGHT, actor=current)
     set_password(app, JANE, "eleven pipers piping", actor=ACTOR)
     with pytest.raises(SignInFailed):
         sign_in(app, JANE, RIGHT, address=ADDRESS)

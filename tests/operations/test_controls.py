@@ -290,8 +290,8 @@ def test_subscribers_hear_what_was_moved_at_once_and_nothing_of_what_is_only_ask
     pause_run(app, first, actor=ACTOR)
     abort_run(app, second, actor=ACTOR)
     pause_run(app, third, actor=ACTOR)
-    told = [event for event in heard if isinstance(event, events.RunPaused | events.RunEnded)]
-    assert told == [
+    published = [event for event in heard if isinstance(event, events.RunPaused | events.RunEnded)]
+    assert published == [
         events.RunPaused(first),
         events.RunEnded(second, "parcels", "Aborted", "aborted by dana@example.com"),
     ]

@@ -202,9 +202,9 @@ def test_of_several_amendments_the_last_that_touched_the_input_explains_its_zero
     for reason in ("one", "two"):
         amend_asset_line_item(app, "AL-1", actor=ACTOR, reason=reason)
     run(app, "usage-rating", {"usage_input_ids": ["second"]})
-    for bill in list_billing_schedules(app):
-        if not bill["superseded"] and bill["period_start_date"] < "2023-07-01":
-            invoice(app, bill["billing_schedule_id"])
+    for schedule in list_billing_schedules(app):
+        if not schedule["superseded"] and schedule["period_start_date"] < "2023-07-01":
+            invoice(app, schedule["billing_schedule_id"])
     amend_asset_line_item(app, "AL-1", actor=ACTOR, reason="three")
     found = explain_usage_input(app, "second")
     assert found["explanation"]["draft"]["amendment"]["reason"] == "two"

@@ -109,9 +109,9 @@ def test_bad_lines_are_on_the_disk_before_the_import_commits(own: Application, t
 
 def test_bad_lines_that_cannot_be_written_leave_nothing_loaded(own: Application, tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    reading, gone = os.pipe()
+    reading, reader = os.pipe()
     os.close(reading)
-    for descriptor, said in ((full, "the disk is full"), (gone, "Broken pipe")):
+    for descriptor, said in ((full, "the disk is full"), (reader, "Broken pipe")):
         with pytest.raises(Refused, match=said):
             import_paths(
                 own, [tmp_path / "customers.csv"], skip_bad=Path(f"/dev/fd/{descriptor}"), actor=ACTOR

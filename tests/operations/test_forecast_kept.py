@@ -12,12 +12,7 @@ import pytest
 from batchwright.billing.records import assets, forecast_blocks
 from batchwright.operations.app import Application
 from batchwright.operations.billing import forecast as forecasts
-from batchwright.operations.billing.forecast import (
-    Forecast,
-    forecast,
-    look_at_forecast,
-    refresh_forecast,
-)
+from batchwright.operations.billing.forecast import Forecast, forecast, look_at_forecast, refresh_forecast
 from tests.support.records import Books
 
 Write = Callable[[Callable[[Books], Any]], Any]
@@ -75,15 +70,15 @@ def stale(app: Application) -> list[tuple[int, int]]:
 @pytest.mark.on_both
 @pytest.mark.usefixtures("company")
 def test_blocks_are_added_up_some_at_a_time_and_anew_after_a_change(app: Application, write: Write) -> None:
-    asked = every_forecast(app)
+    before = every_forecast(app)
     assert stale(app) == [(0, 4)]
     assert refresh_forecast(app)
     assert stale(app) == [(2, 4)]
-    assert asked == every_forecast(app)
+    assert before == every_forecast(app)
     while refresh_forecast(app):
         pass
     assert stale(app) == []
-    assert asked == every_forecast(app)
+    assert before == every_forecast(app)
     with app.database.write() as connection:
         assets.lock(connection, [2, 3, 7])
     assert stale(app) == [(1, 1), (3, 3)]

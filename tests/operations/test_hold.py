@@ -40,9 +40,9 @@ def test_a_held_run_is_paused_says_by_whom_and_leaves_one_audit_entry(
     run_id = waiting(app)
     before = len(entries())
     hold_run(app, run_id, actor=ACTOR, reason="not before the audit")
-    asked = what_is_asked(app, run_id)
-    assert asked is not None
-    assert (asked["to"], asked["actor"]) == ("hold", ACTOR.name)
+    requested = what_is_asked(app, run_id)
+    assert requested is not None
+    assert (requested["to"], requested["actor"]) == ("hold", ACTOR.name)
     written = entries()[: len(entries()) - before]
     assert [(entry["act"], entry["reason"], entry["after"]) for entry in written] == [
         ("run.hold", "not before the audit", {"status": "Paused", "asked": "hold"})

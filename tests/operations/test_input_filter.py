@@ -51,8 +51,8 @@ def test_a_filter_names_what_it_asks_for_and_a_repeated_name_asks_for_either() -
 
 
 def test_a_value_with_a_comma_stands_in_quotes_and_a_quote_in_it_twice() -> None:
-    asked = read('product="Disk, 2"" wide", customer_id=C-1')
-    assert asked == InputFilter(product=('Disk, 2" wide',), customer_id=("C-1",))
+    query = read('product="Disk, 2"" wide", customer_id=C-1')
+    assert query == InputFilter(product=('Disk, 2" wide',), customer_id=("C-1",))
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,12 @@ def some_filter(random: Random) -> list[tuple[str, str]]:
 
 
 def fits(row: dict[str, Any], pairs: list[tuple[str, str]]) -> bool:
-    asked: dict[str, list[str]] = {}
+    query: dict[str, list[str]] = {}
     for name, value in pairs:
-        asked.setdefault(name, []).append(value)
-    day_from, day_before = asked.pop("from", [""])[0], asked.pop("before", ["9"])[0]
+        query.setdefault(name, []).append(value)
+    day_from, day_before = query.pop("from", [""])[0], query.pop("before", ["9"])[0]
     return day_from <= row["usage_date"] < day_before and all(
-        row[name] in values for name, values in asked.items()
+        row[name] in values for name, values in query.items()
     )
 
 

@@ -205,15 +205,15 @@ def test_a_list_that_is_narrowed_down_has_those_that_meet_it_in_their_order(
     for kind, rows in listed(app).items():
         for name in filters_of_kind(kind):
             if name == "words":
-                asked = rows[-1][TEXTS[kind][-1]][1:].upper()
-                expected = [row for row in rows if any(asked in row[text].upper() for text in TEXTS[kind])]
+                query = rows[-1][TEXTS[kind][-1]][1:].upper()
+                expected = [row for row in rows if any(query in row[text].upper() for text in TEXTS[kind])]
             elif name == "on":
-                asked = on
+                query = on
                 expected = [row for row in rows if show_loaded(app, kind, id_of(kind, row), on)["in_force"]]
             else:
-                asked = rows[-1][name]
-                expected = [row for row in rows if row[name] == asked]
-            assert narrowed(app, kind, **{name: asked}) == expected, (kind, name)
+                query = rows[-1][name]
+                expected = [row for row in rows if row[name] == query]
+            assert narrowed(app, kind, **{name: query}) == expected, (kind, name)
     first, *_ = list_loaded(app, Kind.CONTRACT)
     both = {"customer_id": first["customer_id"], "status": first["status"]}
     contracts = [row for row in list_loaded(app, Kind.CONTRACT) if both.items() <= row.items()]

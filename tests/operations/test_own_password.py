@@ -101,9 +101,9 @@ def newest(app: Application) -> dict[str, Any]:
 def test_who_changes_their_password_stays_signed_in_there_and_nowhere_else(
     app: Application, jane: None, tmp_path: Path
 ) -> None:
-    there, here = (sign_in(app, JANE, OLD, address=ADDRESS) for _ in range(2))
-    changed = change_password(app, OLD, NEW, actor=here.actor)
-    for reference in (there.reference, here.reference):
+    there, current = (sign_in(app, JANE, OLD, address=ADDRESS) for _ in range(2))
+    changed = change_password(app, OLD, NEW, actor=current.actor)
+    for reference in (there.reference, current.reference):
         with pytest.raises(Unauthenticated):
             authenticate_session(app, reference, ADDRESS)
     assert authenticate_session(app, changed.reference, ADDRESS).actor.name == JANE
@@ -299,8 +299,8 @@ def test_the_first_administrator_is_made_once_by_a_link_and_tied_to_who_started_
 def test_who_is_at_the_machine_signs_in_once_by_a_link_that_sets_no_password(
     app: Application, other: Application, jane: None, tmp_path: Path
 ) -> None:
-    here = Actor("root", operating_system_user())
-    link = own_sign_in_link(app, actor=here)
+    own = Actor("root", operating_system_user())
+    link = own_sign_in_link(app, actor=own)
     address, _, code = link.partition("/sign-in/link?code=")
     assert address == app.settings.base_url
     assert [link_signs_in(app, code) for _ in range(2)] == [True, True]
@@ -316,7 +316,7 @@ def test_who_is_at_the_machine_signs_in_once_by_a_link_that_sets_no_password(
 
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(use, (app, other))) == [False, True]
-    assert [one["email"] for one in list_users(app, actor=here) if one["has_password"]] == [JANE]
+    assert [one["email"] for one in list_users(app, actor=own) if one["has_password"]] == [JANE]
     entry = newest(app)
     assert (entry["act"], entry["door"], entry["actor"]) == ("user.sign_in", Door.CONSOLE, "root@example.com")
 
@@ -325,17 +325,17 @@ def test_who_is_at_the_machine_signs_in_once_by_a_link_that_sets_no_password(
 def test_the_link_of_who_is_at_the_machine_is_good_for_an_hour_and_for_that_user_alone(
     app: Application, clock: FakeClock, jane: None
 ) -> None:
-    here = Actor("root", operating_system_user())
-    codes = [own_sign_in_link(app, actor=here).partition("=")[2] for _ in range(2)]
+    own = Actor("root", operating_system_user())
+    codes = [own_sign_in_link(app, actor=own).partition("=")[2] for _ in range(2)]
     signed_in = sign_in_by_link(app, codes[0], address=ADDRESS)
     assert not link_signs_in(app, codes[1])
     with pytest.raises(Refused, match="at the machine"):
         own_sign_in_link(app, actor=signed_in.actor)
-    late = own_sign_in_link(app, actor=here).partition("=")[2]
+    late = own_sign_in_link(app, actor=own).partition("=")[2]
     clock.sleep(3_601)
     with pytest.raises(LinkRefused):
         sign_in_by_link(app, late, address=ADDRESS)
-    good = own_sign_in_link(app, actor=here).partition("=")[2]
+    good = own_sign_in_link(app, actor=own).partition("=")[2]
     with app.database.write() as connection:
         root = user_store.user_by_email(connection, "root@example.com")
         assert root is not None
@@ -343,7 +343,7 @@ def test_the_link_of_who_is_at_the_machine_is_good_for_an_hour_and_for_that_user
     with pytest.raises(LinkRefused):
         sign_in_by_link(app, good, address=ADDRESS)
     with pytest.raises(Refused, match="no user who may sign in"):
-        own_sign_in_link(app, actor=here)
+        own_sign_in_link(app, actor=own)
 
 
 @on_sqlite

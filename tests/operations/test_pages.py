@@ -61,8 +61,8 @@ def rows(app: Application, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], I
         books = Books(connection)
         for number in range(ASSETS):
             asset = books.asset(f"AL-{number}", customer_id=f"CU-{number % 3}")
-            bill = books.billing_schedule(asset, f"BS-{number}")
-            books.usage_schedule(asset, bill, f"US-{number}")
+            billing_schedule = books.billing_schedule(asset, f"BS-{number}")
+            books.usage_schedule(asset, billing_schedule, f"US-{number}")
             books.usage_input(asset, f"IN-{number}", quantity=Decimal(number + 1))
             books.usage_input(asset, f"BAD-{number}", quantity=Decimal(-1))
             charge(books, connection, number)

@@ -108,13 +108,13 @@ def test_errors_come_by_code_and_a_page_of_another_filter_is_refused(mixed: Appl
         with pytest.raises(Refused) as refusal:
             page_of_outcomes(mixed, RUN, outcome, code, found.next)
         assert refusal.value.field == "after"
-    for asked, field in (
+    for query, field in (
         ({"code": "a\0"}, "code"),
         ({"limit": 1_001}, "limit"),
         ({"outcome": "bad"}, "outcome"),
     ):
         with pytest.raises(Refused) as refusal:
-            page_of_outcomes(mixed, RUN, **asked)
+            page_of_outcomes(mixed, RUN, **query)
         assert refusal.value.field == field
 
 
@@ -214,15 +214,15 @@ def test_the_strip_has_two_hundred_cells_at_most_and_every_record_once(app: Appl
     start(app, [1])
     insert_scopes(app, *(scope_of(number, errored=number % 2) for number in range(1, 302)))
     insert_scopes(app, *(scope_of(number, state="pending") for number in range(302, 402)))
-    told = run_progress(app, RUN)
-    strip = told["strip"]
-    assert (len(strip), told["scopes"]) == (134, 401)
+    shown = run_progress(app, RUN)
+    strip = shown["strip"]
+    assert (len(strip), shown["scopes"]) == (134, 401)
     assert sum(cell["records"] for cell in strip) == 401 * SIZE
     assert (sum(cell["done"] for cell in strip), sum(cell["errored"] for cell in strip)) == (301, 151)
     assert [cell["first_record"] for cell in strip[:2]] == [1, 16]
     assert (strip[-1]["first_scope"], strip[-1]["last_scope"]) == (400, 401)
-    assert (told["records_per_second"], told["seconds_left"]) == (5.0, 100.0)
-    assert told["last_done_at"] == "2023-07-01T08:35:01.000Z"
+    assert (shown["records_per_second"], shown["seconds_left"]) == (5.0, 100.0)
+    assert shown["last_done_at"] == "2023-07-01T08:35:01.000Z"
 
 
 def test_a_run_without_a_scope_has_neither_pace_nor_strip(app: Application) -> None:

@@ -100,10 +100,10 @@ def test_each_filter_gives_the_runs_it_names_and_no_other(app: Application) -> N
         "errors and state": ({"errors": True, "status": "Completed"}, [4]),
         "all of it": ({"job": "usage-rating", "errors": True, "run_actor": "dana", "since": NOW}, [5]),
     }
-    for name, (asked, keys) in expected.items():
+    for name, (query, keys) in expected.items():
         ids = [f"JR-{key:08}" for key in keys]
-        assert [run["run_id"] for run in list_runs(app, **asked)] == ids, name
-        assert [one for page in walk(app, 1, **asked) for one in page] == ids, name
+        assert [run["run_id"] for run in list_runs(app, **query)] == ids, name
+        assert [one for page in walk(app, 1, **query) for one in page] == ids, name
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_what_no_run_could_have_is_refused_by_its_field(app: Application, asked:
 def test_a_cursor_of_another_filter_is_refused(app: Application) -> None:
     insert_runs(app, 3)
     cursor = page_of_runs(app, limit=1, job="usage-rating").next
-    for asked in ({}, {"job": "other"}, {"job": "usage-rating", "errors": True}):
+    for query in ({}, {"job": "other"}, {"job": "usage-rating", "errors": True}):
         with pytest.raises(Refused) as refusal:
-            page_of_runs(app, cursor, **asked)
+            page_of_runs(app, cursor, **query)
         assert refusal.value.field == "after"
 
 
@@ -210,9 +210,9 @@ def test_filters_together_give_the_runs_that_all_of_them_name_also_those_that_st
         }  # fmt: skip
         insert_runs(app, 1, first=key, **values)
     for names in combinations(FILTERS, 2):
-        asked = {name: FILTERS[name][0] for name in names}
+        query = {name: FILTERS[name][0] for name in names}
         wanted = {key for key in keys if all(FILTERS[name][1](key) for name in names)}
-        shown = [one for page in walk(app, 50, **asked) for one in page]
+        shown = [one for page in walk(app, 50, **query) for one in page]
         assert sorted(shown) == [f"JR-{key:08}" for key in sorted(wanted)], names
     pages = walk(app, 1, job="even", run_actor="eve")
     shown = next(pages)

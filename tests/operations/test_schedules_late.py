@@ -34,8 +34,8 @@ from batchwright.operations.app import Application, make_application
 from batchwright.operations.mail import list_mail, send_due_mail, show_mail
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.looking import show_run
-from batchwright.operations.schedules.scheduled_runs import submit_of_schedules
 from batchwright.operations.schedules.pings import refused_pings
+from batchwright.operations.schedules.scheduled_runs import submit_of_schedules
 from batchwright.operations.schedules.schedules import add_schedule, remove_schedule, update_schedule
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.late_runs import PAUSES, look
@@ -381,10 +381,10 @@ def test_a_ping_that_never_answers_is_given_up_and_said_so(
     app: Application, told: list[events.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = Later(app, monkeypatch)
-    gone = WebServer()
-    gone.start()
-    gone.stop()
-    drive(app, fired(app, scheduled(app, ping=gone.url), NOW))
+    silent = WebServer()
+    silent.start()
+    silent.stop()
+    drive(app, fired(app, scheduled(app, ping=silent.url), NOW))
     for pause in (*PAUSES, *PAUSES):
         look(app)
         later.now += pause

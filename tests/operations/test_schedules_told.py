@@ -177,8 +177,8 @@ def test_a_refused_time_is_told_of_once_though_nobody_asked_for_it_and_stands_in
         clock.sleep(60)
         firing.fire([schedule.id])
         late_runs.notify_late(app)
-    told = [facts for facts in late_mail(app) if "refused" in facts["reason"]]
-    assert [facts["late"] for facts in told] == ["not_run"]
+    found = [facts for facts in late_mail(app) if "refused" in facts["reason"]]
+    assert [facts["late"] for facts in found] == ["not_run"]
     assert list_troubles(app)["N"].startswith("refused: ")
 
 

@@ -58,8 +58,8 @@ def make_inputs(app: Application, write: Write, number: int, assets: int = 3) ->
         keys = []
         for place in range(assets):
             asset = books.asset(f"AL-{place}", customer_id=f"CU-{place}")
-            bill = books.billing_schedule(asset, f"BS-{place}")
-            books.usage_schedule(asset, bill, f"US-{place}")
+            billing_schedule = books.billing_schedule(asset, f"BS-{place}")
+            books.usage_schedule(asset, billing_schedule, f"US-{place}")
             keys.append(asset)
         return keys
 

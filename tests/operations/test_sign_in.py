@@ -67,7 +67,7 @@ def test_nobody_learns_from_a_refusal_whether_there_is_such_a_user(app: Applicat
     add_user(app, "gone@example.com", "viewer", actor=ACTOR)
     set_password(app, "gone@example.com", PASSWORD, actor=ACTOR)
     disable_user(app, "gone@example.com", actor=ACTOR)
-    told = []
+    refusals = []
     for email, password in (
         (JANE, "wrong"),
         ("eve@example.com", PASSWORD),
@@ -77,8 +77,8 @@ def test_nobody_learns_from_a_refusal_whether_there_is_such_a_user(app: Applicat
     ):
         with pytest.raises(SignInFailed) as refused:
             sign_in(app, email, password, address=ADDRESS)
-        told.append((refused.value.message, refused.value.field, refused.value.remedy))
-    assert len(set(told)) == 1
+        refusals.append((refused.value.message, refused.value.field, refused.value.remedy))
+    assert len(set(refusals)) == 1
 
 
 @on_sqlite

@@ -58,8 +58,8 @@ def test_a_service_at_rest_has_no_trouble_but_what_is_there(app: Application) ->
     }
     hold_all(app, actor=ACTOR)
     Presence(app).beat()
-    told = service_troubles(app)
-    assert (told["held_at"], told["no_worker"], told["clocks"]) == ("2023-07-01T08:30:00.000Z", False, [])
+    shown = service_troubles(app)
+    assert (shown["held_at"], shown["no_worker"], shown["clocks"]) == ("2023-07-01T08:30:00.000Z", False, [])
 
 
 @pytest.mark.on_both
@@ -95,8 +95,8 @@ def test_clocks_that_are_more_than_a_minute_from_the_servers_are_told_of_by_host
     for host, ahead in (("a", 60.0), ("b", 60.5), ("c", -7_200.0), ("d", None)):
         beats(app, host, ahead)
     beats(app, "gone", 600.0, ago=60)
-    told = service_troubles(app)["clocks"]
-    assert told == [{"host": "b", "ahead_seconds": 60.5}, {"host": "c", "ahead_seconds": -7_200.0}]
+    shown = service_troubles(app)["clocks"]
+    assert shown == [{"host": "b", "ahead_seconds": 60.5}, {"host": "c", "ahead_seconds": -7_200.0}]
     assert [one["host"] for one in list_workers(app) if one["silent"]] == ["gone"]
 
 
@@ -107,6 +107,6 @@ def test_this_machines_clock_is_compared_with_the_servers(app: Application) -> N
     app.clock = clock
     Presence(app).beat()
     (worker,) = list_workers(app)
-    here = [] if app.database.is_sqlite else [{"host": socket.gethostname(), "ahead_seconds": -300.0}]
-    assert service_troubles(app)["clocks"] == here
+    expected = [] if app.database.is_sqlite else [{"host": socket.gethostname(), "ahead_seconds": -300.0}]
+    assert service_troubles(app)["clocks"] == expected
     assert worker["clock_ahead_seconds"] == (None if app.database.is_sqlite else -300.0)

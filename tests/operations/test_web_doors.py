@@ -180,9 +180,9 @@ def test_who_lost_the_right_is_refused_at_every_act_from_then_on_and_each_is_aud
         assert refused.value.message == why
         assert refused.value.remedy
     entries = list(list_audit(web, 2, actor=ADA))
-    told = {"act": "permission.refused", "subject": "run.submit", "actor": JANE, "os_user": ME}
+    expected = {"act": "permission.refused", "subject": "run.submit", "actor": JANE, "os_user": ME}
     assert all(
-        entry.items() >= {**told, "door": door, "credential": "token 1", "address": ADDRESS}.items()
+        entry.items() >= {**expected, "door": door, "credential": "token 1", "address": ADDRESS}.items()
         and entry["after"] == {"needed": "operator", "why": why}
         for entry in entries
     )
@@ -192,8 +192,8 @@ def test_who_lost_the_right_is_refused_at_every_act_from_then_on_and_each_is_aud
 def test_an_act_by_the_api_is_audited_with_door_token_and_address(web: Application) -> None:
     submit_run(web, "draft-usage-rating", {}, actor=web_actor(web, JANE, by=ADA))
     (entry, *_) = list_audit(web, actor=ADA)
-    told = {key: entry[key] for key in ("act", "actor", "os_user", "door", "credential", "address")}
-    assert told == {
+    found = {key: entry[key] for key in ("act", "actor", "os_user", "door", "credential", "address")}
+    assert found == {
         "act": "run.submit",
         "actor": JANE,
         "os_user": ME,
@@ -288,15 +288,15 @@ def test_whoever_is_not_let_in_is_told_the_same_and_the_log_says_why(
         "its token was revoked": (revoked,),
         "bob@example.com is disabled": (disabled,),
     }
-    told = set()
+    refusals = set()
     for why, texts in cases.items():
         for text in texts:
             with capture_logs() as logs, pytest.raises(Unauthenticated) as refused:
                 authenticate_token(web, text, ADDRESS)
-            told.add((str(refused.value), refused.value.field))
+            refusals.add((str(refused.value), refused.value.field))
             assert [(line["why"], line["address"]) for line in logs] == [(why, ADDRESS)]
             assert not text or text not in str(logs)
-    assert len(told) == 1
+    assert len(refusals) == 1
 
 
 @pytest.mark.parametrize("address", ["", "203.0.113.7\nactor=ada"])

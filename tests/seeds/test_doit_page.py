@@ -171,10 +171,10 @@ def test_run_it_when_data_inaccuracies_in_a_past_billing_period_need_to_be_corre
     assert reseller.rated()["IN-JUNE"] == "0.01"
     reseller.recalculate()
     assert reseller.rated()["IN-JUNE"] == "20.00"
-    [bill] = [
+    [schedule] = [
         row for row in batchwright("billing-schedules", "list") if row["period_start_date"] == "2023-06-01"
     ]
-    assert bill["fee_amount"] == "20.00"
+    assert schedule["fee_amount"] == "20.00"
 
 
 # Note
@@ -185,8 +185,8 @@ def test_it_is_a_lengthy_operation_whose_typical_time_is_told_before_it_is_run(r
     assert reseller.offered()["customers"][0]["estimated_seconds_per_period"] is None
     run = reseller.recalculate(periods=["2023-05", "2023-06"])
     reseller.recalculate("--dry-run")
-    told = reseller.offered()["customers"][0]["estimated_seconds_per_period"]
-    assert told == pytest.approx(run["duration_seconds"] / 2, abs=0.001)
+    estimate = reseller.offered()["customers"][0]["estimated_seconds_per_period"]
+    assert estimate == pytest.approx(run["duration_seconds"] / 2, abs=0.001)
 
 
 def test_contract_rules_from_the_currently_active_contract_are_applied_to_the_selected_billing_periods(

@@ -93,11 +93,11 @@ def _by_client(app: Application, folder: Path, token: str) -> list[str]:
             outcomes += [one.to_dict() for one in page.items]
             after = page.next_
         refused = load("api.usage_inputs.show_usage_input").sync("IN-9", client=client)
-    told = show_run(app, drafted.run_id)
+    shown = show_run(app, drafted.run_id)
     held = {
         "ended": (run.status, "Completed"),
         "records": (run.total, selection.count),
-        "totals": (run.totals.to_dict(), told["totals"]),
+        "totals": (run.totals.to_dict(), shown["totals"]),
         "outcomes": (outcomes, list(run_outcomes(app, drafted.run_id))),
         "refusal": ((refused.status, refused.field), (404, "usage_input_id")),
     }

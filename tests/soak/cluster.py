@@ -62,10 +62,10 @@ class Found:
     faults: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = ", ".join(f"{number} {name}" for name, number in sorted(self.events.items()))
+        summary = ", ".join(f"{number} {name}" for name, number in sorted(self.events.items()))
         return (
             f"{self.inputs:,} inputs: in line {self.control_seconds:.0f} s, on a cluster that died {self.seconds:.0f} s"
-            f" ({told}); {len(self.faults)} faults"
+            f" ({summary}); {len(self.faults)} faults"
         )
 
 
@@ -85,10 +85,10 @@ def compare(url: str, *, inputs: int, say: Say) -> Found:
     settle(database)
     run = _submitted(url)
     with _process(url, "dask") as cluster:
-        told = _line(cluster)
+        line = _line(cluster)
         started = time.monotonic()
-        with _process(url, "drive", told["address"], str(run.id)) as driver:
-            _disturb(driver, cluster, told["workers"], -(-inputs // SCOPE_SIZE), found, say)
+        with _process(url, "drive", line["address"], str(run.id)) as driver:
+            _disturb(driver, cluster, line["workers"], -(-inputs // SCOPE_SIZE), found, say)
         found.seconds = time.monotonic() - started
     _judge(found, expected, _left(database, _read(url, run)))
     database.close()
@@ -184,8 +184,8 @@ def _process(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
-    told: dict[str, Any] = json.loads(process.stdout.readline())
-    return told
+    report: dict[str, Any] = json.loads(process.stdout.readline())
+    return report
 
 
 def _dask() -> None:

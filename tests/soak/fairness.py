@@ -194,14 +194,14 @@ class _Times:
 
 def _main(url: str, run_key: str, file: str) -> None:
     app = make_application(Settings(database_url=url, executor="inline", jobs=(_JOB,)))
-    told = _Times()
-    app.events.subscribe(told)
+    times = _Times()
+    app.events.subscribe(times)
     print("Working", flush=True)
     sys.stdin.readline()
     app.dispatcher.drive(int(run_key))
     app.close()
     Path(file).write_text(
-        json.dumps({"times": told.times, "longest_wait": told.longest_wait, "retried": told.retried})
+        json.dumps({"times": times.times, "longest_wait": times.longest_wait, "retried": times.retried})
     )
 
 

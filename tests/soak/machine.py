@@ -56,8 +56,8 @@ def _acts(world: World, chance: Random, some: list[str]) -> Mapping[str, Callabl
             world.edit(an_id, day, chance.choice(("3", "12.5", *_BAD_QUANTITIES)))
 
     def invoice() -> None:
-        for bill in chance.sample(world.bills(), 10):
-            world.set_status(bill, chance.choice(_STATUSES))
+        for schedule in chance.sample(world.bills(), 10):
+            world.set_status(schedule, chance.choice(_STATUSES))
 
     def change_price() -> None:
         day = FIRST_DAY + timedelta(days=chance.randrange(180))

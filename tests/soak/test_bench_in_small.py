@@ -112,9 +112,9 @@ def test_each_read_of_the_pages_has_its_times_and_its_plan(migrated_url: str) ->
 
 
 def test_every_filter_of_a_page_that_is_a_list_has_a_value_in_the_bench() -> None:
-    asked = [door for door, _ in pages_asked(defaultdict(int))]
-    assert len(asked) == len(set(asked)) > 120
-    assert {"/", "/runs period=2026-03", "/usage-inputs sums=true"} <= set(asked)
+    doors = [door for door, _ in pages_asked(defaultdict(int))]
+    assert len(doors) == len(set(doors)) > 120
+    assert {"/", "/runs period=2026-03", "/usage-inputs sums=true"} <= set(doors)
 
 
 @pytest.mark.long

@@ -45,7 +45,7 @@ def test_rating_agrees_with_the_meter_and_its_lines_with_the_amount(model: str) 
         price, indexed = random_price(rng, model), rng.random() < 0.7
         *before, quantity = [random_quantity(rng, price) for _ in range(rng.choice([1, 2, 3, 4]))]
         expected = metered(price, [*before, quantity], indexed)
-        told = f"seed {SEED!r} model {model} case {case}: {price} {before} {quantity} indexed={indexed}"
+        message = f"seed {SEED!r} model {model} case {case}: {price} {before} {quantity} indexed={indexed}"
         given = (Price.from_mapping(price), quantity, sum(before, Decimal(0)))
         if expected is None:
             with pytest.raises(NoTier):
@@ -53,13 +53,13 @@ def test_rating_agrees_with_the_meter_and_its_lines_with_the_amount(model: str) 
             continue
         rating = rate(*given, indexed=indexed, first_in_window=not before)
         rated += 1
-        assert Fraction(rating.amount) == expected, told
-        assert sum(Fraction(line.amount) for line in rating.lines) == expected, told
+        assert Fraction(rating.amount) == expected, message
+        assert sum(Fraction(line.amount) for line in rating.lines) == expected, message
         discount = Decimal(rng.choice(["0", "10", "33.333", "100"]))
-        bill = rating.net("USD", discount)
-        assert bill.amount_minor == half_up(expected * (100 - Fraction(discount)) / 100), told
-        assert sum(Fraction(line.amount) for line in bill.lines) == Fraction(bill.amount_minor, 100), told
-        assert len({line.key for line in bill.lines}) == len(bill.lines), told
+        net = rating.net("USD", discount)
+        assert net.amount_minor == half_up(expected * (100 - Fraction(discount)) / 100), message
+        assert sum(Fraction(line.amount) for line in net.lines) == Fraction(net.amount_minor, 100), message
+        assert len({line.key for line in net.lines}) == len(net.lines), message
     assert rated > CASES_PER_MODEL / 4
 
 
@@ -79,7 +79,7 @@ def test_the_inputs_of_a_window_sum_to_one_input_of_their_total(model: str) -> N
         starts = [sum(inputs[:n], Decimal(0)) for n in range(len(inputs))]
         pairs = enumerate(zip(inputs, starts, strict=True))
         parts = [rate(price, quantity, start, first_in_window=n == 0) for n, (quantity, start) in pairs]
-        told = f"seed {SEED!r} model {model} case {case}: {mapping} {inputs}"
-        assert sum(Fraction(part.amount) for part in parts) == Fraction(whole.amount), told
+        message = f"seed {SEED!r} model {model} case {case}: {mapping} {inputs}"
+        assert sum(Fraction(part.amount) for part in parts) == Fraction(whole.amount), message
         compared += 1
     assert compared > 100

@@ -167,15 +167,17 @@ def _take_manual(app: Application, base: str, opened: Browser, folder: Path) -> 
 
 def main() -> int:
     """Take them."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("paths", nargs="*")
-    asked.add_argument("--manual", action="store_true")
-    asked.add_argument("--rows", choices=["0", "1", "many"], default="many")
-    asked.add_argument("--width", type=int, choices=WIDTHS, action="append")
-    asked.add_argument("--scheme", choices=["light", "dark"], action="append")
-    asked.add_argument("--zoom", type=float, default=1.0)
-    asked.add_argument("--to", type=Path, default=Path(tempfile.gettempdir()) / "look")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="*")
+    parser.add_argument("--manual", action="store_true")
+    parser.add_argument("--rows", choices=["0", "1", "many"], default="many")
+    parser.add_argument("--width", type=int, choices=WIDTHS, action="append")
+    parser.add_argument("--scheme", choices=["light", "dark"], action="append")
+    parser.add_argument("--zoom", type=float, default=1.0)
+    parser.add_argument("--to", type=Path, default=Path(tempfile.gettempdir()) / "look")
+    given = parser.parse_args()
     given.to.mkdir(exist_ok=True, parents=True)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

@@ -139,12 +139,12 @@ def test_with_the_policy_queue_each_run_waits_for_those_before_it(bench: Bench, 
 
 
 def test_refused_parameters_are_recorded_and_keep_nobody_from_the_others(bench: Bench) -> None:
-    gone = bench.add("Gone", MINUTELY, parameters={"colour": "red"})
+    removed = bench.add("Gone", MINUTELY, parameters={"colour": "red"})
     good = bench.add("Good", MINUTELY, overlap=Overlap.ALLOW)
-    bench.fire_at(NOW + MINUTE, gone, good)
-    bench.fire_at(NOW + 2 * MINUTE, gone, good)
+    bench.fire_at(NOW + MINUTE, removed, good)
+    bench.fire_at(NOW + 2 * MINUTE, removed, good)
     assert len(bench.runs(good)) == 2
-    (fire,) = bench.fires(gone)
+    (fire,) = bench.fires(removed)
     assert (fire.nominal_time, fire.count) == (NOW + MINUTE, 2)
     assert str(fire.reason).startswith("refused: bad parameters: colour: ")
     assert [

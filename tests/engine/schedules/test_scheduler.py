@@ -65,8 +65,8 @@ def test_a_mark_of_a_clock_that_was_ahead_is_told_once(bench: Bench, scheduler: 
     with capture_logs() as logs:
         scheduler.look()
         scheduler.look()
-    (told,) = [one for one in logs if "clock was ahead" in one["event"]]
-    assert (told["schedule"], told["log_level"], before) == ("minutely", "error", [])
+    (logged,) = [one for one in logs if "clock was ahead" in one["event"]]
+    assert (logged["schedule"], logged["log_level"], before) == ("minutely", "error", [])
 
 
 def test_it_fires_what_is_due_and_nothing_else(bench: Bench, scheduler: Scheduler) -> None:
