@@ -55,16 +55,16 @@ def test_a_csv_file_is_safe_to_open_and_says_how_many_rows_it_has(
     assert (len(read), read[-1]) == (1_203, ["# 1201 rows"])
 
 
-@pytest.mark.parametrize(("rows", "told"), [(10_000, []), (10_001, [10_001])])
+@pytest.mark.parametrize(("rows", "logged_rows"), [(10_000, []), (10_001, [10_001])])
 def test_who_takes_much_away_stands_in_the_log(
-    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch, rows: int, told: list[int]
+    web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch, rows: int, logged_rows: list[int]
 ) -> None:
     configure_logging(1)  # as `serve` does
     _give(monkeypatch, _rows(rows))
     with capture_logs() as logged:
         assert web.get(f"{ONE}.csv", headers=caller("viewer")).text.endswith(f"# {rows} rows\r\n")
     lines = [line for line in logged if line["event"] == "many rows were read"]
-    assert [line["rows"] for line in lines] == told
+    assert [line["rows"] for line in lines] == logged_rows
     assert all(line["user"] == "viewer@example.com" for line in lines)
 
 

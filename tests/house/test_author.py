@@ -74,7 +74,7 @@ def environment(**settings: str) -> dict[str, str]:
     return kept | {"PATH": path, "BATCHWRIGHT_JOBS": "jobs:TheirJob"} | settings
 
 
-def told(command: Sequence[str], folder: Path, **settings: str) -> str:
+def output_of(command: Sequence[str], folder: Path, **settings: str) -> str:
     """What a command prints that ends well."""
     done = subprocess.run(
         command,
@@ -108,18 +108,18 @@ def test_their_job_is_listed_and_runs_where_python_looks_in_the_folder_first(dja
 
 
 def list_and_run(folder: Path, *batchwright: str) -> None:
-    told([*batchwright, "db", "upgrade"], folder)
+    output_of([*batchwright, "db", "upgrade"], folder)
     mint(f"sqlite:///{folder / 'batchwright.db'}", 3)
-    listed = json.loads(told([*batchwright, "jobs", "list", "--json"], folder))
+    listed = json.loads(output_of([*batchwright, "jobs", "list", "--json"], folder))
     assert "their-job" in {job["name"] for job in listed}
-    run = json.loads(told([*batchwright, "run", "their-job", "--json"], folder))
+    run = json.loads(output_of([*batchwright, "run", "their-job", "--json"], folder))
     assert (run["status"], run["processed"]) == ("Completed", 3)
 
 
 def test_their_job_is_tested_with_the_fixtures_of_the_pytest_plugin(folder: Path) -> None:
     # Each point of a run is a kill, and those of the short rung are few; the page's own example has them there.
     (folder / "test_theirs.py").write_text(TEST + depth("", RESTARTED), encoding="utf-8")
-    assert f"{depth(1, 2)} passed" in told(
+    assert f"{depth(1, 2)} passed" in output_of(
         ["pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."], folder
     )
 

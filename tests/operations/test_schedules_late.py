@@ -148,7 +148,7 @@ def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[App
 
 
 @pytest.fixture
-def told(app: Application) -> list[events.Event]:
+def published(app: Application) -> list[events.Event]:
     """The events about schedules, as they are published."""
     heard: list[events.Event] = []
     kinds = (events.ScheduleLate, events.PingSent, events.PingFailed)
@@ -195,13 +195,13 @@ def left(app: Application) -> int:
 
 
 def test_a_late_run_is_told_of_once_by_an_event_and_a_mail_to_owner_and_notify(
-    app: Application, told: list[events.Event], tmp_path: Path
+    app: Application, published: list[events.Event], tmp_path: Path
 ) -> None:
     schedule = scheduled(app, start_within_minutes=10, notify=["ops@example.com"])
     run_id = fired(app, schedule, NOW - 10 * MINUTE)
     for _ in range(3):
         look(app)
-    assert told == [events.ScheduleLate("N", "2023-07-01T08:20:00.000Z", "not_started", run_id, 1)]
+    assert published == [events.ScheduleLate("N", "2023-07-01T08:20:00.000Z", "not_started", run_id, 1)]
     mails = list_mail(app)
     assert sorted(mail["recipient"] for mail in mails) == ["dana@example.com", "ops@example.com"]
     assert {(mail["kind"], mail["run_id"]) for mail in mails} == {("schedule_late", run_id)}
@@ -252,13 +252,15 @@ def test_a_late_run_is_in_the_digest_of_its_day(app: Application, tmp_path: Path
     assert "N NOT STARTED in time" in written
 
 
-def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: list[events.Event]) -> None:
+def test_a_run_that_does_not_end_is_told_of_once_more(
+    app: Application, published: list[events.Event]
+) -> None:
     schedule = scheduled(app, start_within_minutes=10, finish_within_minutes=60)
     fired(app, schedule, NOW - 20 * MINUTE)
     fired(app, schedule, NOW - 90 * MINUTE)
     look(app)
     look(app)
-    late = [event for event in told if isinstance(event, events.ScheduleLate)]
+    late = [event for event in published if isinstance(event, events.ScheduleLate)]
     assert sorted((event.nominal_time[11:16], event.late) for event in late) == [
         ("07:00", "not_finished"),
         ("07:00", "not_started"),
@@ -267,13 +269,13 @@ def test_a_run_that_does_not_end_is_told_of_once_more(app: Application, told: li
     assert left(app) == 1
 
 
-def test_a_range_that_was_not_run_is_told_of_once(app: Application, told: list[events.Event]) -> None:
+def test_a_range_that_was_not_run_is_told_of_once(app: Application, published: list[events.Event]) -> None:
     schedule = scheduled(app, start_within_minutes=10)
     with app.database.write() as connection:
         late_checks.add(connection, [late_check_of(schedule, NO_HOLD, OVERLAPPED, NOW)])
     look(app)
     look(app)
-    assert told == [events.ScheduleLate("N", "2023-07-01T07:30:00.000Z", "not_run", None, 61)]
+    assert published == [events.ScheduleLate("N", "2023-07-01T07:30:00.000Z", "not_run", None, 61)]
     (mail,) = list_mail(app)
     facts = show_mail(app, mail["mail_id"])["facts"]
     assert (mail["run_id"], facts["reason"]) == (None, OVERLAPPED.reason)
@@ -310,11 +312,11 @@ def test_of_workers_that_look_at_once_one_pings(app: Application, web: WebServer
     assert left(app) == 0
 
 
-def test_a_removed_schedule_is_watched_no_more(app: Application, told: list[events.Event]) -> None:
+def test_a_removed_schedule_is_watched_no_more(app: Application, published: list[events.Event]) -> None:
     fired(app, scheduled(app, start_within_minutes=10), NOW - 20 * MINUTE)
     remove_schedule(app, "N", actor=ACTOR)
     look(app)
-    assert (told, left(app)) == ([], 0)
+    assert (published, left(app)) == ([], 0)
 
 
 @pytest.fixture
@@ -327,7 +329,7 @@ def web() -> Iterator[WebServer]:
 
 
 def test_a_ping_is_called_once_after_a_success(
-    app: Application, told: list[events.Event], web: WebServer
+    app: Application, published: list[events.Event], web: WebServer
 ) -> None:
     run_id = fired(app, scheduled(app, ping=web.url), NOW)
     look(app)
@@ -336,17 +338,17 @@ def test_a_ping_is_called_once_after_a_success(
     look(app)
     look(app)
     assert web.calls == ["GET /ping/123"]
-    assert told == [events.PingSent("N", run_id)]
+    assert published == [events.PingSent("N", run_id)]
     assert left(app) == 0
 
 
 def test_a_run_that_did_not_succeed_pings_nobody(
-    app: Application, told: list[events.Event], web: WebServer
+    app: Application, published: list[events.Event], web: WebServer
 ) -> None:
     run_id = fired(app, scheduled(app, ping=web.url), NOW)
     abort_run(app, run_id, actor=ACTOR)
     look(app)
-    assert (web.calls, told, left(app)) == ([], [], 0)
+    assert (web.calls, published, left(app)) == ([], [], 0)
 
 
 class Later:
@@ -358,7 +360,7 @@ class Later:
 
 
 def test_a_ping_that_fails_is_called_again_later_and_decides_nothing(
-    app: Application, told: list[events.Event], web: WebServer, monkeypatch: pytest.MonkeyPatch
+    app: Application, published: list[events.Event], web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = Later(app, monkeypatch)
     web.statuses = [500, 404]
@@ -372,13 +374,13 @@ def test_a_ping_that_fails_is_called_again_later_and_decides_nothing(
     later.now += PAUSES[1]
     look(app)
     assert len(web.calls) == 3
-    assert [type(event).__name__ for event in told] == ["PingFailed", "PingFailed", "PingSent"]
+    assert [type(event).__name__ for event in published] == ["PingFailed", "PingFailed", "PingSent"]
     assert show_run(app, run_id)["status"] == "Completed"
     assert left(app) == 0
 
 
 def test_a_ping_that_never_answers_is_given_up_and_said_so(
-    app: Application, told: list[events.Event], monkeypatch: pytest.MonkeyPatch
+    app: Application, published: list[events.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = Later(app, monkeypatch)
     silent = WebServer()
@@ -388,7 +390,7 @@ def test_a_ping_that_never_answers_is_given_up_and_said_so(
     for pause in (*PAUSES, *PAUSES):
         look(app)
         later.now += pause
-    assert [event.is_last for event in told if isinstance(event, events.PingFailed)] == [
+    assert [event.is_last for event in published if isinstance(event, events.PingFailed)] == [
         *[False] * len(PAUSES),
         True,
     ]

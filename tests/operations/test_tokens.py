@@ -203,7 +203,7 @@ def test_tokens_of_an_unknown_user_are_refused(app: Application) -> None:
             act()
 
 
-def told(app: Application) -> list[tuple[str | None, str, bool]]:
+def expiry_mail(app: Application) -> list[tuple[str | None, str, bool]]:
     """Whom mail about tokens went to, and what of it."""
     mails = [show_mail(app, mail["mail_id"]) for mail in reversed(list(list_mail(app)))]
     return [
@@ -238,7 +238,7 @@ def test_a_user_is_told_once_fourteen_days_before_a_token_expires_whatever_mail_
         assert notify_of_expiring_tokens(worker) == len(news)
         assert notify_of_expiring_tokens(worker) == 0
         expected += news
-        assert told(worker) == expected
+        assert expiry_mail(worker) == expected
     worker.close()
 
 
@@ -253,7 +253,7 @@ def test_a_worker_s_upkeep_tells_of_a_token_that_expired_while_no_worker_looked(
     maintenance.start()
     assert maintenance.stop()
     assert len(looks) == 1
-    assert told(worker) == [(JANE, "year", True)]
+    assert expiry_mail(worker) == [(JANE, "year", True)]
     worker.close()
 
 
@@ -267,4 +267,4 @@ def test_of_several_workers_one_tells(app: Application, tmp_path: Path) -> None:
         assert sum(pool.map(notify_of_expiring_tokens, workers)) == 1
     for worker in workers:
         worker.close()
-    assert told(app) == [(JANE, "year", False)]
+    assert expiry_mail(app) == [(JANE, "year", False)]
