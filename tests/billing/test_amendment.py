@@ -30,17 +30,19 @@ def days(start: str, end: str) -> Period:
     return Period(date.fromisoformat(start), date.fromisoformat(end))
 
 
-def bill(start: str, end: str, status: str = "Pending Billing", usage: Sequence[Period] = ()) -> LiveSchedule:
+def schedule(
+    start: str, end: str, status: str = "Pending Billing", usage: Sequence[Period] = ()
+) -> LiveSchedule:
     period = days(start, end)
     return LiveSchedule(period, status, tuple(usage) or (period,))
 
 
-def starts(bills: list[LiveSchedule], wanted: AssetTerms, first: date = JANUARY) -> list[str]:
-    return [period.start.isoformat() for period in new_periods(first, wanted, bills)]
+def starts(schedules: list[LiveSchedule], wanted: AssetTerms, first: date = JANUARY) -> list[str]:
+    return [period.start.isoformat() for period in new_periods(first, wanted, schedules)]
 
 
 def test_nothing_billed_makes_every_period_anew() -> None:
-    schedules = [bill("2023-01-01", "2023-06-30"), bill("2023-07-01", "2023-12-31")]
+    schedules = [schedule("2023-01-01", "2023-06-30"), schedule("2023-07-01", "2023-12-31")]
     made = new_periods(JANUARY, terms(), schedules)
     assert [(period.start, period.end) for period in made] == [
         (one.period.start, one.period.end) for one in schedules
@@ -50,7 +52,7 @@ def test_nothing_billed_makes_every_period_anew() -> None:
 
 @pytest.mark.parametrize("status", ["Pending Invoice", "Invoiced"])
 def test_new_periods_stand_from_the_day_after_the_last_billed_one(status: str) -> None:
-    schedules = [bill("2023-01-01", "2023-06-30", status), bill("2023-07-01", "2023-12-31")]
+    schedules = [schedule("2023-01-01", "2023-06-30", status), schedule("2023-07-01", "2023-12-31")]
     assert billed_until(schedules) == date(2023, 6, 30)
     assert starts(schedules, terms()) == ["2023-07-01"]
     assert starts(schedules, terms("Quarterly")) == ["2023-07-01", "2023-10-01"]
@@ -58,7 +60,7 @@ def test_new_periods_stand_from_the_day_after_the_last_billed_one(status: str) -
 
 def test_the_anniversaries_of_the_first_billing_date_go_on() -> None:
     first = date(2023, 1, 31)
-    billed = [bill("2023-01-31", "2023-02-27", "Invoiced")]
+    billed = [schedule("2023-01-31", "2023-02-27", "Invoiced")]
     assert starts(billed, terms("Monthly", end=date(2023, 5, 15)), first) == [
         *("2023-02-28", "2023-03-31", "2023-04-30")
     ]
@@ -92,7 +94,7 @@ _ANCHORED = [
 def test_the_day_of_the_month_survives_an_amendment(
     first: str, until: str, wanted: AssetTerms, periods: list[str]
 ) -> None:
-    made = new_periods(date.fromisoformat(first), wanted, [bill(first, until, "Invoiced")])
+    made = new_periods(date.fromisoformat(first), wanted, [schedule(first, until, "Invoiced")])
     assert [f"{period.start} {period.end}" for period in made] == periods
     parts = [part for period in made for part in period.usage]
     assert [(period.usage[0].start, period.usage[-1].end) for period in made] == [
@@ -102,7 +104,7 @@ def test_the_day_of_the_month_survives_an_amendment(
 
 
 def test_usage_periods_keep_the_day_of_the_month_too() -> None:
-    billed = [bill("2024-01-31", "2024-02-28", "Invoiced")]
+    billed = [schedule("2024-01-31", "2024-02-28", "Invoiced")]
     made = new_periods(date(2024, 1, 31), terms("Quarterly", end=date(2024, 5, 30)), billed)
     assert [f"{part.start} {part.end}" for part in made[0].usage] == [
         *("2024-02-29 2024-03-30", "2024-03-31 2024-04-29", "2024-04-30 2024-05-30")
@@ -110,7 +112,10 @@ def test_usage_periods_keep_the_day_of_the_month_too() -> None:
 
 
 def test_where_the_day_is_a_month_of_its_own_whole_periods_run_from_it() -> None:
-    billed = [bill("2023-01-01", "2023-01-31", "Invoiced"), bill("2023-02-01", "2023-02-28", "Invoiced")]
+    billed = [
+        schedule("2023-01-01", "2023-01-31", "Invoiced"),
+        schedule("2023-02-01", "2023-02-28", "Invoiced"),
+    ]
     made = new_periods(JANUARY, terms("Half Yearly"), billed)
     assert [(str(period.start), str(period.end)) for period in made] == [
         ("2023-03-01", "2023-08-31"),
@@ -128,19 +133,19 @@ def test_an_earlier_end_date_makes_a_shorter_last_period() -> None:
 
 
 def test_where_everything_is_billed_nothing_is_made() -> None:
-    assert starts([bill("2023-01-01", "2023-12-31", "Invoiced")], terms("Yearly")) == []
+    assert starts([schedule("2023-01-01", "2023-12-31", "Invoiced")], terms("Yearly")) == []
 
 
 def test_a_billed_period_before_the_first_billing_date_draws_no_period_before_it() -> None:
-    billed = [bill("2022-12-01", "2022-12-15", "Invoiced")]
+    billed = [schedule("2022-12-01", "2022-12-15", "Invoiced")]
     assert starts(billed, terms())[0] == "2023-01-01"
 
 
 def test_a_pending_period_before_a_billed_one_stands_again_with_its_days() -> None:
     schedules = [
-        bill("2023-01-01", "2023-03-31"),
-        bill("2023-04-01", "2023-06-30", "Invoiced"),
-        bill("2023-07-01", "2023-12-31"),
+        schedule("2023-01-01", "2023-03-31"),
+        schedule("2023-04-01", "2023-06-30", "Invoiced"),
+        schedule("2023-07-01", "2023-12-31"),
     ]
     made = new_periods(JANUARY, terms("Monthly"), schedules)
     assert [(str(period.start), str(period.end)) for period in made[:2]] == [
@@ -151,16 +156,16 @@ def test_a_pending_period_before_a_billed_one_stands_again_with_its_days() -> No
 
 
 def test_schedules_of_late_usage_beside_a_billed_one_do_not_stand_again() -> None:
-    schedules = [bill("2023-01-01", "2023-06-30", "Invoiced"), bill("2023-01-01", "2023-06-30")]
+    schedules = [schedule("2023-01-01", "2023-06-30", "Invoiced"), schedule("2023-01-01", "2023-06-30")]
     assert starts(schedules, terms()) == ["2023-07-01"]
 
 
 def test_a_period_whose_invoice_was_cancelled_stands_again_although_its_late_usage_is_billed() -> None:
     march, april = days("2023-03-01", "2023-03-31"), days("2023-04-01", "2023-04-30")
     schedules = [
-        bill("2023-01-01", "2023-06-30", usage=(march, april)),
-        bill("2023-01-01", "2023-06-30", "Invoiced", usage=(march,)),
-        bill("2023-01-01", "2023-06-30", usage=(march,)),
+        schedule("2023-01-01", "2023-06-30", usage=(march, april)),
+        schedule("2023-01-01", "2023-06-30", "Invoiced", usage=(march,)),
+        schedule("2023-01-01", "2023-06-30", usage=(march,)),
     ]
     made = new_periods(JANUARY, terms(), schedules)
     assert [(str(period.start), len(period.usage)) for period in made] == [

@@ -13,7 +13,7 @@ from tests.cli.conftest import Batchwright, error_of
 AMEND = ("asset-line-items", "amend", "ALI-0001")
 
 
-def bills(batchwright: Batchwright) -> list[dict[str, Any]]:
+def billing_schedules(batchwright: Batchwright) -> list[dict[str, Any]]:
     listed = batchwright("billing-schedules", "list", "--asset-line-item", "ALI-0001", "--json")
     found: list[dict[str, Any]] = json.loads(listed.stdout)
     return found
@@ -28,7 +28,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dry_run_shows_terms_schedules_and_inputs_and_changes_nothing(
     rated: str, batchwright: Batchwright
 ) -> None:
-    before = bills(batchwright)
+    before = billing_schedules(batchwright)
     shown = batchwright(*AMEND, "--billing-frequency", "Yearly", "--dry-run")
     assert shown.exit_code == 0, shown.stderr
     lines = shown.stdout.splitlines()
@@ -37,7 +37,7 @@ def test_a_dry_run_shows_terms_schedules_and_inputs_and_changes_nothing(
     assert [line.split()[0] for line in lines[2:5]] == ["superseded", "superseded", "new"]
     assert "BS-01311820" in lines[2]
     assert lines[-1] == "Nothing was changed: a dry run."
-    assert bills(batchwright) == before
+    assert billing_schedules(batchwright) == before
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_amendment_is_answered_in_json_with_the_new_schedules(
     ]
     assert answer["dry_run"] is False
     made = {row["billing_schedule_id"] for row in answer["billing_schedules"]["created"]}
-    listed = bills(batchwright)
+    listed = billing_schedules(batchwright)
     assert {row["billing_schedule_id"] for row in listed if row["status"] == "Pending Billing"} == made
     assert {row["billing_schedule_id"] for row in listed if row["superseded"]} == {
         "BS-01311820",
@@ -97,13 +97,13 @@ def test_an_amendment_is_answered_in_json_with_the_new_schedules(
 def test_on_a_terminal_it_asks_first(
     rated: str, batchwright: Batchwright, terminal: None, typed: str, code: int
 ) -> None:
-    before = bills(batchwright)
+    before = billing_schedules(batchwright)
     result = batchwright(*AMEND, stdin=typed)
     assert "Amend it? [y/N]" in result.stderr
     assert result.exit_code == code
     assert ("Amended ALI-0001. New billing schedules: BS-" in result.stdout) is (code == 0)
     assert ("Nothing was changed." in result.stderr) is (code == 1)
-    assert (bills(batchwright) == before) is (code == 1)
+    assert (billing_schedules(batchwright) == before) is (code == 1)
 
 
 def test_with_yes_it_does_not_ask(rated: str, batchwright: Batchwright, terminal: None) -> None:
@@ -112,8 +112,8 @@ def test_with_yes_it_does_not_ask(rated: str, batchwright: Batchwright, terminal
 
 
 def test_a_refusal_names_the_field_and_changes_nothing(rated: str, batchwright: Batchwright) -> None:
-    before = bills(batchwright)
+    before = billing_schedules(batchwright)
     result = batchwright(*AMEND, "--usage-frequency", "Yearly", "--json")
     assert result.exit_code == 2
     assert error_of(result)["field"] == "usage_frequency"
-    assert bills(batchwright) == before
+    assert billing_schedules(batchwright) == before

@@ -98,9 +98,9 @@ def test_a_token_is_alone_on_stdout_and_kept_as_its_hash(database: str, batchwri
     assert token.split() == [token]
     opened = Database(database)
     with opened.read() as connection:
-        kept = connection.execute(text("SELECT hash FROM user_token")).scalar_one()
+        stored = connection.execute(text("SELECT hash FROM user_token")).scalar_one()
     opened.close()
-    assert kept == sha256(token.encode()).hexdigest()
+    assert stored == sha256(token.encode()).hexdigest()
     assert token not in json.dumps(answer(batchwright, "audit", "list"))
 
 
@@ -159,9 +159,9 @@ def test_a_password_is_one_line_of_standard_input(database: str, batchwright: Ba
     assert json.loads(result.stdout)["has_password"] is True
     opened = Database(database)
     with opened.read() as connection:
-        kept = connection.execute(text("SELECT password_hash FROM app_user")).scalar_one()
+        stored = connection.execute(text("SELECT password_hash FROM app_user")).scalar_one()
     opened.close()
-    assert PasswordHasher().verify(kept, "correct horse")
+    assert PasswordHasher().verify(stored, "correct horse")
 
 
 def test_sessions_are_listed_and_ended_one_by_one_or_all(database: str, batchwright: Batchwright) -> None:

@@ -148,8 +148,8 @@ def test_no_page_shows_what_opens_a_door(
 ) -> None:
     token = caller("administrator")["Authorization"].removeprefix("Bearer ")
     with app.database.read() as connection:
-        kept = {text for column in SECRETS for text in connection.scalars(select(column)) if text}
-    secrets = {token, web.cookies[COOKIE], *kept}
+        stored = {text for column in SECRETS for text in connection.scalars(select(column)) if text}
+    secrets = {token, web.cookies[COOKIE], *stored}
     assert len(secrets) > 4
     shown = 0
     for page in pages_there_are("GET"):

@@ -93,12 +93,12 @@ def test_a_key_that_cannot_be_shown_is_refused(rig: Rig, key: str) -> None:
 def test_a_refusal_leaves_the_transaction_as_it_was(rig: Rig) -> None:
     first = submit_month(rig)
     with rig.database.write() as connection:
-        kept = submit(connection, MonthEnd(month="2023-07"), Request(actor="dana"), NOW)
+        stored = submit(connection, MonthEnd(month="2023-07"), Request(actor="dana"), NOW)
         with pytest.raises(KeyInUse):
             submit(connection, MonthEnd(month="2023-06"), Request(actor="dana"), NOW)
-        with pytest.raises(KeyInUse, match=kept.run_id):
+        with pytest.raises(KeyInUse, match=stored.run_id):
             submit(connection, MonthEnd(month="2023-07"), Request(actor="dana"), NOW)
-    assert [row.run_id for row in rig.rows(run_table)] == [first.run_id, kept.run_id]
+    assert [row.run_id for row in rig.rows(run_table)] == [first.run_id, stored.run_id]
 
 
 def test_of_a_set_each_that_finds_its_key_in_use_is_refused_alone(rig: Rig) -> None:

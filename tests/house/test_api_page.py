@@ -41,9 +41,13 @@ def environment(migrated_url: str, tmp_path: Path) -> dict[str, str]:
     import_paths(app, [sample.folder()], actor=ACTOR)
     drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True))
     app.close()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
-    path = f"{BINARIES}{os.pathsep}{kept['PATH']}"
-    return kept | {"PATH": path, "BATCHWRIGHT_DATABASE_URL": migrated_url, "BATCHWRIGHT_EXECUTOR": "inline"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
+    path = f"{BINARIES}{os.pathsep}{environment['PATH']}"
+    return environment | {
+        "PATH": path,
+        "BATCHWRIGHT_DATABASE_URL": migrated_url,
+        "BATCHWRIGHT_EXECUTOR": "inline",
+    }
 
 
 @pytest.fixture

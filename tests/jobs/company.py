@@ -73,7 +73,7 @@ class Company(Books):
         product: str = "data",
         *,
         months: int = 7,
-        months_per_bill: int = 1,
+        months_per_schedule: int = 1,
         statuses: Mapping[int, str] | None = None,
         actual: Mapping[int, str] | None = None,
         **values: Any,
@@ -84,21 +84,25 @@ class Company(Books):
         number, from 1; `actual` are the actual quantities of the usage schedules by month.
         """
         asset = self.asset(name, product=product, **values)
-        for first in range(1, months + 1, months_per_bill):
-            number = (first - 1) // months_per_bill + 1
+        for first in range(1, months + 1, months_per_schedule):
+            number = (first - 1) // months_per_schedule + 1
             status = (statuses or {}).get(number, "Pending Billing")
-            bill = self.bill(asset, f"BS-{name}-{number:02}", first, months_per_bill, status=status)
-            for month in range(first, first + months_per_bill):
+            schedule = self.billing_schedule_from(
+                asset, f"BS-{name}-{number:02}", first, months_per_schedule, status=status
+            )
+            for month in range(first, first + months_per_schedule):
                 quantity = (actual or {}).get(month, "0")
-                self.meter(asset, bill, f"US-{name}-{month:02}", month, actual_quantity=Decimal(quantity))
+                self.usage_schedule_of(
+                    asset, schedule, f"US-{name}-{month:02}", month, actual_quantity=Decimal(quantity)
+                )
         return asset
 
-    def bill(self, asset: int, name: str, month: int, months: int = 1, **values: Any) -> int:
+    def billing_schedule_from(self, asset: int, name: str, month: int, months: int = 1, **values: Any) -> int:
         """A billing schedule of so many months of 2023."""
         start, end = date(2023, month, 1), last_day(month + months - 1)
         return self.billing_schedule(asset, name, period_start_date=start, period_end_date=end, **values)
 
-    def meter(self, asset: int, bill: int, name: str, month: int, **values: Any) -> int:
+    def usage_schedule_of(self, asset: int, bill: int, name: str, month: int, **values: Any) -> int:
         """A usage schedule of a month of 2023."""
         start, end = date(2023, month, 1), last_day(month)
         return self.usage_schedule(asset, bill, name, period_start_date=start, period_end_date=end, **values)

@@ -149,7 +149,7 @@ def _amend(world: World, chance: Random) -> None:
 
 
 def _invoice(world: World, chance: Random) -> None:
-    world.set_status(chance.choice(world.bills()), "invoiced")
+    world.set_status(chance.choice(world.billing_schedule_ids()), "invoiced")
 
 
 def _several(act: Act, times: int) -> Act:

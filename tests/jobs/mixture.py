@@ -53,13 +53,13 @@ class Metered:
     indexed: bool
     discount: str | None
     own_book: bool
-    months_per_bill: int
+    months_per_schedule: int
     imported: dict[int, Decimal] = field(default_factory=dict)
     inputs: list[Used] = field(default_factory=list)
 
     def window(self, day: date) -> tuple[int, bool]:
         """The billing period, and whether the new prices are in force: it counts for each price by itself."""
-        return (day.month - 1) // self.months_per_bill, day >= NEW_PRICES
+        return (day.month - 1) // self.months_per_schedule, day >= NEW_PRICES
 
 
 def drawn(seed: int, *, assets: int = 2 * len(MODELS), inputs: int = 8) -> list[Metered]:
@@ -80,7 +80,7 @@ def _asset(chance: Random, number: int, inputs: int) -> Metered:
         indexed=number >= len(MODELS),
         discount=chance.choice([None, "5", "33.333"]),
         own_book=chance.random() < 0.5,
-        months_per_bill=chance.choice([1, 3, 6]),
+        months_per_schedule=chance.choice([1, 3, 6]),
     )
     if chance.random() < 0.5:
         asset.imported[chance.randint(1, MONTHS)] = random_quantity(chance, asset.prices[0])
@@ -114,7 +114,7 @@ def write_company(books: Company, company: list[Metered], chance: Random) -> Non
             asset.name,
             asset.product,
             months=MONTHS,
-            months_per_bill=asset.months_per_bill,
+            months_per_schedule=asset.months_per_schedule,
             actual={month: format(quantity, "f") for month, quantity in asset.imported.items()},
             customer_id=f"customer of {asset.name}",
             currency=asset.currency,

@@ -80,7 +80,7 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
         *(one.usage_input_id, one.status, one.error_by, one.code, one.message, one.rated_amount),
         *(one[name] for name in (*BASIS, "rated_schedule_key")),
     )
-    meters = (
+    usage_schedules = (
         *(meter.usage_schedule_id, meter.billing_schedule_key, meter.period_start_date),
         *(meter.actual_quantity, meter.fee_amount, meter.rated_inputs, meter.included_quantity),
     )
@@ -91,7 +91,7 @@ def rated_results(app: Application) -> dict[str, list[tuple[Any, ...]]]:
     with app.database.read() as connection:
         return {
             "inputs": [tuple(row) for row in connection.execute(select(*inputs).order_by(one.id))],
-            "meters": [tuple(row) for row in connection.execute(select(*meters).order_by(meter.id))],
+            "meters": [tuple(row) for row in connection.execute(select(*usage_schedules).order_by(meter.id))],
             "bills": [tuple(row) for row in connection.execute(select(*schedules).order_by(bill.id))],
         }
 

@@ -47,7 +47,7 @@ from tests.support.application import ACTOR
 def fill(books: Company) -> None:
     """AL-1 and AL-2, indexed tiers, billed by quarter."""
     books.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
-    asset = books.metered(months=6, months_per_bill=3)
+    asset = books.metered(months=6, months_per_schedule=3)
     books.used(asset, "may", "05-05", "9")
     books.used(asset, "june", "06-05", "4")
     books.used(books.metered("AL-2"), "other", "06-05", "1")
@@ -62,10 +62,10 @@ def test_an_applied_preview_can_be_asked_without_the_copies_and_the_ceiling_of_t
 ) -> None:
     write(fill)
     dry = draft(app, mode="dry_run", notify=["ops@example.com"], error_ceiling="50")
-    kept = apply_run(app, dry["run_id"], actor=ACTOR).claim.run
-    assert (kept.notify, kept.error_ceiling) == (["ops@example.com"], "50")
+    stored = apply_run(app, dry["run_id"], actor=ACTOR).claim.run
+    assert (stored.notify, stored.error_ceiling) == (["ops@example.com"], "50")
     bare = apply_run(app, dry["run_id"], actor=ACTOR, notify=(), error_ceiling=None).claim.run
-    assert (bare.notify, bare.error_ceiling, bare.scope_size) == ([], None, kept.scope_size)
+    assert (bare.notify, bare.error_ceiling, bare.scope_size) == ([], None, stored.scope_size)
 
 
 def failure(app: Application, dry: View) -> str:

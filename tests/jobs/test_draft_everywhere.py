@@ -81,14 +81,14 @@ def test_amounts_and_schedules_are_those_of_a_slow_meter(
     table = tables.usage_input
     with app.database.read() as connection:
         inputs = connection.execute(table.select()).all()
-        meters = connection.execute(tables.usage_schedule.select()).all()
+        usage_schedules = connection.execute(tables.usage_schedule.select()).all()
     drafted = {
         row.usage_input_id: row.draft_rated_amount for row in inputs if row.draft_rated_amount is not None
     }
     assert drafted == expected.amounts
     assert {
         row.usage_schedule_id: (Fraction(row.draft_rated_quantity), row.draft_fee_amount)
-        for row in meters
+        for row in usage_schedules
         if row.draft_rated_quantity is not None
     } == expected.schedules
     assert len(expected.amounts) > 50

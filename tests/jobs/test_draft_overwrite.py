@@ -154,9 +154,9 @@ def test_an_input_on_an_invoiced_schedule_changes_its_draft_values_and_nothing_e
     change(app, tables.billing_schedule, "BS-AL-1-06", fee_amount=1400)
     draft(app)
     with app.database.read() as connection:
-        meters = connection.execute(tables.usage_schedule.select()).all()
+        usage_schedules = connection.execute(tables.usage_schedule.select()).all()
         schedules = connection.execute(tables.billing_schedule.select()).all()
-    june = next(row for row in meters if row.usage_schedule_id == "US-AL-1-06")
+    june = next(row for row in usage_schedules if row.usage_schedule_id == "US-AL-1-06")
     assert (june.draft_rated_quantity, june.draft_fee_amount) == (1, 200)
     assert (june.actual_quantity, june.fee_amount) == (7, 1400)
     billing_schedule = next(row for row in schedules if row.billing_schedule_id == "BS-AL-1-06")

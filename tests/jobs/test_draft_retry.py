@@ -20,7 +20,7 @@ from tests.jobs.drafting import change, draft, drafts, outcomes, results, retry,
 def fill(books: Company) -> None:
     """Ten inputs of an asset with usage indexing in one window, the fourth in Gallons; and another asset."""
     books.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     for number in range(10):
         uom = "Gallon" if number == 3 else "Each"
         books.used(asset, f"IN-{number}", f"{number // 2 + 1:02}-05", "3", product_uom=uom)
@@ -60,7 +60,7 @@ def test_a_retry_of_many_names_the_run_and_does_the_same(
 
     def many(books: Company) -> None:
         books.priced("data", unit_price="2")
-        asset = books.metered(months=6, months_per_bill=6)
+        asset = books.metered(months=6, months_per_schedule=6)
         for number in range(6):
             books.used(
                 asset, f"IN-{number}", f"{number + 1:02}-05", "3", product_uom="Gallon" if number else "Each"
@@ -83,7 +83,7 @@ def test_a_retry_of_many_names_the_run_and_does_the_same(
 def test_a_price_that_was_missing_is_used_by_the_retry(app: Application, write: Write) -> None:
     def without_price(books: Company) -> None:
         books.priced("data", unit_price="2", effective_from=date(2023, 2, 1))
-        asset = books.metered(months=6, months_per_bill=6)
+        asset = books.metered(months=6, months_per_schedule=6)
         for number in range(10):
             books.used(asset, f"IN-{number}", f"{1 if number == 0 else 2:02}-05", "3")
 
@@ -99,7 +99,7 @@ def test_a_price_that_was_missing_is_used_by_the_retry(app: Application, write: 
 def test_a_retry_takes_rated_inputs_where_its_parent_did(app: Application, write: Write) -> None:
     def with_rated(books: Company) -> None:
         fill(books)
-        asset = books.metered("AL-3", actual={6: "10"}, months_per_bill=1)
+        asset = books.metered("AL-3", actual={6: "10"}, months_per_schedule=1)
         books.used(asset, "rated", "06-05", status="Rated")
         books.used(asset, "bad", "06-05", "-1")
 
@@ -136,7 +136,7 @@ def fill_one_scope(books: Company) -> None:
         tiers=(("100", "3", None), ("300", "2", None), (None, "1", None)),
         usage_indexing=True,
     )
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     for number in range(COUNT):
         books.used(asset, f"IN-{number}", f"{number % 6 + 1:02}-{number % 28 + 1:02}", "3.5")
 

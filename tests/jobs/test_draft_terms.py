@@ -27,7 +27,7 @@ def test_the_usage_date_picks_the_price(app: Application, write: Write) -> None:
         early = books.priced("data", unit_price="2", effective_from=date(2023, 1, 1))
         late = books.priced("data", unit_price="3", effective_from=date(2023, 6, 5))
         keys.extend((early, late))
-        asset = books.metered(months_per_bill=7)
+        asset = books.metered(months_per_schedule=7)
         books.used(asset, "before", "06-04")
         books.used(asset, "on", "06-05")
         books.used(asset, "after", "07-05")
@@ -147,7 +147,7 @@ def test_a_contract_counts_on_its_days_only_and_only_while_active(app: Applicati
         books.contract(customer, book, "old", end_date=date(2023, 3, 31), discount_percent=Decimal(20))
         books.contract(customer, book, "archived", status="Archived", start_date=date(2023, 4, 1))
         books.contract(customer, book, "new", start_date=date(2023, 6, 1), discount_percent=Decimal(10))
-        asset = books.metered(price_book_key=None, months_per_bill=7)
+        asset = books.metered(price_book_key=None, months_per_schedule=7)
         for name, day in (("old", "03-31"), ("between", "04-01"), ("last", "05-31"), ("new", "06-01")):
             books.used(asset, name, day, "1")
 

@@ -53,7 +53,7 @@ class Machine(RuleBasedStateMachine):
         """The company; with something billed, so that usage comes late, it has a past."""
         self.world = World(self.app)
         self.world.begin(inputs)
-        schedules = self.world.bills()[:billed]
+        schedules = self.world.billing_schedule_ids()[:billed]
         if schedules:
             self.world.rate(self._ids(list(range(0, INPUTS, 2))))
         for schedule in schedules:
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 8), status=st.sampled_from(["pending_invoice", "invoiced", "pending_billing"]))
     def invoice(self, place: int, status: str) -> None:
-        schedules = self.world.bills()
+        schedules = self.world.billing_schedule_ids()
         self.world.set_status(schedules[place % len(schedules)], status)
 
     @rule(product=st.sampled_from(["data", "plans"]), factor=st.integers(1, 3))

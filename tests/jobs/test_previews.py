@@ -127,13 +127,13 @@ def test_a_preview_holds_sums_that_are_larger_than_any_single_amount(app: Applic
 def test_what_a_preview_foretells_is_what_stands_there_after_the_run(applications: Open, seed: int) -> None:
     app = applications("sqlite")
     filled(app, seed)
-    for job, inputs, meters in ((draft, amounts, _draft_fees), (rate, rated, _fees)):
+    for job, inputs, figures in ((draft, amounts, _draft_fees), (rate, rated, _fees)):
         dry = job(app, mode="dry_run", scope_size=5)
         found = {kind: lines(app, dry, kind) for kind in ("customer", "schedule", "input")}
         assert _befores(found["input"]) == _present(inputs(app), found["input"])
         assert job(app, scope_size=11)["totals"] == dry["totals"]
         assert _afters(found["input"]) == _present(inputs(app), found["input"])
-        assert _afters(found["schedule"]) == _present(meters(app), found["schedule"])
+        assert _afters(found["schedule"]) == _present(figures(app), found["schedule"])
         assert _sums(found["customer"]) == _sums(found["input"])
 
 

@@ -121,7 +121,7 @@ class Walk:
             self._price(books, date(2000, 1, 1))
             books.metered(
                 months=6,
-                months_per_bill=self.months,
+                months_per_schedule=self.months,
                 actual={month: str(decimal_of(quantity)) for month, quantity in self.imported.items()},
                 currency=self.currency,
                 account_key=account,

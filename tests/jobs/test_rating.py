@@ -49,7 +49,7 @@ JUNE = "06-05"
 
 def fill(books: Company) -> None:
     """AL-1 billed by half-years with two inputs in June, one in May; AL-2 with one in June."""
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     books.used(asset, "june-a", "06-05", "1.5")
     books.used(asset, "june-b", "06-06", "2")
     books.used(asset, "may", "05-05", "3")
@@ -258,7 +258,7 @@ def test_what_a_schedule_cannot_hold_is_an_error_of_the_input_that_exceeds_it(
 ) -> None:
     def fill_huge(books: Company) -> None:
         books.priced("data", unit_price="0.01")
-        asset = books.metered(months=2, months_per_bill=2)
+        asset = books.metered(months=2, months_per_schedule=2)
         books.used(asset, "most", "01-05", "9" * 18)
         books.used(asset, "too-much", "02-05", "9" * 18)
 

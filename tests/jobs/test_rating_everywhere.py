@@ -156,7 +156,7 @@ TIERS = (("10", "3", "5"), ("20", "2", "7"), (None, "1", "11"))
 def windowed(books: Company) -> None:
     """Three inputs in one window, with tiers, fees and an included quantity."""
     books.priced("data", "tiered", tiers=TIERS, usage_indexing=True, included_quantity="3")
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     books.used(asset, "june", "06-05", "9")
     books.used(asset, "may", "05-05", "8")
     books.used(asset, "april", "04-05", "7.5")

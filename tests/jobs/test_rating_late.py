@@ -36,7 +36,7 @@ pytestmark = pytest.mark.on_both
 def fill(books: Company) -> None:
     """AL-1 billed by half-years with usage in May and June, indexed: 10 units at 3, 10 at 2, the rest at 1."""
     books.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True, included_quantity="2")
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     books.used(asset, "may", "05-05", "8")
     books.used(asset, "june", "06-05", "2")
 
@@ -55,8 +55,8 @@ def use(write: Write, **days: str) -> None:
 def made(app: Application) -> tuple[list[View], list[View]]:
     """Billing schedules and usage schedules that were not there at first."""
     schedules = [row for row in list_billing_schedules(app) if "-AL-" not in row["billing_schedule_id"]]
-    meters = [row for row in list_usage_schedules(app) if "-AL-" not in row["usage_schedule_id"]]
-    return schedules, meters
+    usage_schedules = [row for row in list_usage_schedules(app) if "-AL-" not in row["usage_schedule_id"]]
+    return schedules, usage_schedules
 
 
 def billed(app: Application) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_late_usage_gets_a_new_billing_schedule_for_the_period_with_a_new_usage_
     use(write, late="06-20 3")
     run = rate(app)
     assert (run["processed"], run["totals"]) == (1, {"rated_amount": {"USD": "8.00"}})
-    [schedule], [meter] = made(app)
+    [schedule], [usage_schedule] = made(app)
     assert schedule == {
         "billing_schedule_id": "BS-00000001",
         "asset_line_item_id": "AL-1",
@@ -94,7 +94,7 @@ def test_late_usage_gets_a_new_billing_schedule_for_the_period_with_a_new_usage_
         "status": "Pending Billing",
         "superseded": False,
     }
-    assert meter == {
+    assert usage_schedule == {
         "usage_schedule_id": "US-00000001",
         "billing_schedule_id": "BS-00000001",
         "asset_line_item_id": "AL-1",
@@ -138,8 +138,8 @@ def test_more_late_usage_of_the_period_joins_the_schedules_while_they_are_pendin
     rate(app)
     use(write, third="06-01")
     rate(app)
-    [schedule], [meter] = made(app)
-    assert (meter["actual_quantity"], schedule["ready_for_invoice_date"]) == ("3.00", "2023-06-20")
+    [schedule], [usage_schedule] = made(app)
+    assert (usage_schedule["actual_quantity"], schedule["ready_for_invoice_date"]) == ("3.00", "2023-06-20")
     assert_books_balance(app)
 
 
@@ -153,10 +153,10 @@ def test_late_usage_of_another_month_goes_under_the_pending_billing_schedule_of_
     rate(app)
     use(write, may2="05-20", april="04-20")
     rate(app)
-    schedules, meters = made(app)
+    schedules, usage_schedules = made(app)
     assert [schedule["billing_schedule_id"] for schedule in schedules] == ["BS-00000001"]
-    assert {meter["billing_schedule_id"] for meter in meters} == {"BS-00000001"}
-    begins = sorted(meter["period_start_date"] for meter in meters)
+    assert {row["billing_schedule_id"] for row in usage_schedules} == {"BS-00000001"}
+    begins = sorted(row["period_start_date"] for row in usage_schedules)
     assert begins == ["2023-04-01", "2023-05-01", "2023-06-01"]
     assert schedules[0]["ready_for_invoice_date"] == "2023-06-20"
     assert_books_balance(app)
@@ -170,9 +170,9 @@ def test_late_usage_of_several_months_at_once_is_billed_together_from_the_first_
     invoice(app, "BS-AL-1-01")
     use(write, june2="06-20", may2="05-20", april="04-20")
     rate(app)
-    schedules, meters = made(app)
+    schedules, usage_schedules = made(app)
     assert [schedule["ready_for_invoice_date"] for schedule in schedules] == ["2023-04-20"]
-    assert len(meters) == 3
+    assert len(usage_schedules) == 3
     assert_books_balance(app)
 
 
@@ -187,12 +187,15 @@ def test_late_usage_after_the_late_schedule_was_invoiced_gets_the_next_one(
     invoice(app, "BS-00000001")
     use(write, second="06-21", third="05-21")
     rate(app)
-    schedules, meters = made(app)
+    schedules, usage_schedules = made(app)
     assert [(schedule["billing_schedule_id"], schedule["fee_amount"]) for schedule in schedules] == [
         ("BS-00000001", "3.00"),
         ("BS-00000002", "5.00"),
     ]
-    assert sorted(meter["billing_schedule_id"] for meter in meters) == ["BS-00000001", *["BS-00000002"] * 2]
+    assert sorted(row["billing_schedule_id"] for row in usage_schedules) == [
+        "BS-00000001",
+        *["BS-00000002"] * 2,
+    ]
     assert_books_balance(app)
 
 
@@ -217,7 +220,7 @@ def test_one_rating_of_pending_and_late_usage_charges_each_where_it_belongs(
 ) -> None:
     def two(books: Company) -> None:
         for name in ("AL-1", "AL-2"):
-            asset = books.metered(name, months=6, months_per_bill=3, statuses={1: "Invoiced"})
+            asset = books.metered(name, months=6, months_per_schedule=3, statuses={1: "Invoiced"})
             books.used(asset, f"late-{name}", "02-10", "1")
             books.used(asset, f"pending-{name}", "05-10", "1")
 
@@ -234,15 +237,15 @@ def test_made_up_ids_pass_over_those_that_were_imported(app: Application, write:
     def taken(books: Company) -> None:
         fill(books)
         asset = books.metered("AL-2", months=0)
-        schedule = books.bill(asset, "BS-00000001", 1)
-        books.meter(asset, schedule, "US-00000001", 1)
+        schedule = books.billing_schedule_from(asset, "BS-00000001", 1)
+        books.usage_schedule_of(asset, schedule, "US-00000001", 1)
 
     write(taken)
     invoice(app, "BS-AL-1-01")
     rate(app)
-    schedules, meters = made(app)
+    schedules, usage_schedules = made(app)
     assert sorted(schedule["billing_schedule_id"] for schedule in schedules) == ["BS-00000001", "BS-00000002"]
-    assert sorted(meter["usage_schedule_id"] for meter in meters) == [
+    assert sorted(row["usage_schedule_id"] for row in usage_schedules) == [
         f"US-{number:08}" for number in (1, 2, 3)
     ]
 
@@ -269,11 +272,11 @@ def test_late_usage_that_is_unrated_leaves_its_schedules_with_nothing(app: Appli
     rate(app)
     first = rated_results(app)
     assert unrate(app)["totals"] == {"unrated_amount": {"USD": "3.00"}}
-    schedules, meters = made(app)
+    schedules, usage_schedules = made(app)
     assert [(schedule["fee_amount"], schedule["status"]) for schedule in schedules] == [
         ("0.00", "Pending Billing")
     ]
-    assert [(meter["fee_amount"], meter["actual_quantity"]) for meter in meters] == [("0.00", "0.00")]
+    assert [(row["fee_amount"], row["actual_quantity"]) for row in usage_schedules] == [("0.00", "0.00")]
     assert billed(app) == before
     reset_usage_inputs(app, ids=["late"], actor=ACTOR)
     rate(app)
@@ -316,11 +319,14 @@ def test_rating_late_usage_one_by_one_equals_rating_it_at_once(app: Application,
     names = sorted(days, key=lambda name: days[name])
 
     def shape() -> tuple[Any, ...]:
-        schedules, meters = made(app)
+        schedules, usage_schedules = made(app)
         return (
             rated(app),
             sorted((row["fee_amount"], row["ready_for_invoice_date"]) for row in schedules),
-            sorted((row["period_start_date"], row["actual_quantity"], row["fee_amount"]) for row in meters),
+            sorted(
+                (row["period_start_date"], row["actual_quantity"], row["fee_amount"])
+                for row in usage_schedules
+            ),
         )
 
     write(fill)

@@ -32,7 +32,7 @@ ASSETS, INPUTS = 12, 6
 def fill(books: Company) -> None:
     books.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
     for number in range(ASSETS):
-        asset = books.metered(f"AL-{number}", months=6, months_per_bill=6)
+        asset = books.metered(f"AL-{number}", months=6, months_per_schedule=6)
         for place in range(INPUTS):
             books.used(asset, f"IN-{number}-{place}", f"{place + 1:02}-05", "3.125")
 

@@ -169,7 +169,7 @@ def test_a_month_takes_the_whole_window_of_the_usage_schedules_that_overlap_it(
 ) -> None:
     def fill(books: Contracted) -> None:
         books.begin("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
-        asset = books.of_account(months=6, months_per_bill=3)
+        asset = books.of_account(months=6, months_per_schedule=3)
         books.used(asset, "IN-MARCH", "03-31", "5")
         books.used(asset, "IN-APRIL", "04-01", "10")
         books.used(asset, "IN-JUNE", "06-05", "5")
@@ -205,7 +205,7 @@ def test_it_comes_to_what_unrating_and_rating_again_come_to(app: Application, wr
     def fill(books: Contracted) -> None:
         books.begin("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
         for name in ("AL-1", "AL-2"):
-            asset = books.of_account(name, months=6, months_per_bill=6)
+            asset = books.of_account(name, months=6, months_per_schedule=6)
             for number in range(8):
                 books.used(asset, f"IN-{name}-{number}", f"0{number % 6 + 1}-1{number}", "3.125")
 
@@ -343,8 +343,10 @@ def test_superseded_schedules_and_their_inputs_stay_as_they_are(app: Application
 
     def more(books: Contracted) -> None:
         asset = books.key_of(tables.asset_line_item, "AL-1")
-        billing_schedule = books.bill(asset, "BS-OLD", 6, status="Superseded", fee_amount=999)
-        books.meter(
+        billing_schedule = books.billing_schedule_from(
+            asset, "BS-OLD", 6, status="Superseded", fee_amount=999
+        )
+        books.usage_schedule_of(
             asset, billing_schedule, "US-OLD", 6, fee_amount=999, actual_quantity=Decimal(5), rated_inputs=0
         )
 
@@ -412,8 +414,11 @@ def test_a_dry_run_shows_old_and_new_changes_nothing_and_has_the_totals_of_the_r
         "30.00",
         "10.00",
     )
-    meters = previewed(app, dry, "usage_schedule")
-    assert (meters["US-AL-1-06"]["before"], meters["US-AL-1-06"]["after"]) == ("30.00", "45.00")
+    usage_schedules = previewed(app, dry, "usage_schedule")
+    assert (usage_schedules["US-AL-1-06"]["before"], usage_schedules["US-AL-1-06"]["after"]) == (
+        "30.00",
+        "45.00",
+    )
     customers = previewed(app, dry, "customer")
     assert (customers["CU-1"]["before"], customers["CU-1"]["after"]) == ("30.00", "45.00")
     wet = recalculate(app)

@@ -164,7 +164,7 @@ def test_inputs_of_another_price_asset_or_window_stay_as_they_are(app: Applicati
             tiers: tuple[Tier, ...] = (("100", number, None), (None, "0.5", None))
             books.priced("data", "tiered", tiers=tiers, usage_indexing=True, effective_from=start)
         books.priced("plans", "tiered", tiers=CHEAPER, usage_indexing=True)
-        asset = books.metered(months=6, months_per_bill=3)
+        asset = books.metered(months=6, months_per_schedule=3)
         for name, day in (("april", "04-05"), ("may", "05-05"), ("june", "06-20"), ("march", "03-05")):
             books.used(asset, name, day, "80")
         other = books.metered("AL-2", "plans")

@@ -46,8 +46,8 @@ def test_the_first_table_comes_out_of_csv_files(app: Application, tmp_path: Path
         ("2023-01-01", "2023-06-30", "0.00", "2023-07-01"),
         ("2023-07-01", "2023-12-31", "0.00", "2024-01-01"),
     ]
-    meters = list(list_usage_schedules(app))
-    assert len(meters) == 12
+    usage_schedules = list(list_usage_schedules(app))
+    assert len(usage_schedules) == 12
     assert [
         (
             row["period_start_date"],
@@ -55,12 +55,12 @@ def test_the_first_table_comes_out_of_csv_files(app: Application, tmp_path: Path
             row["draft_rated_quantity"],
             row["draft_fee_amount"],
         )
-        for row in meters
+        for row in usage_schedules
         if row["draft_fee_amount"] is not None
     ] == [
         ("2023-06-01", "2023-06-30", "20.00", "4000.00"),
         ("2023-07-01", "2023-07-31", "10.00", "2000.00"),
     ]
-    assert {(row["status"], row["actual_quantity"], row["fee_amount"]) for row in meters} == {
+    assert {(row["status"], row["actual_quantity"], row["fee_amount"]) for row in usage_schedules} == {
         ("Pending Billing", "0.00", "0.00")
     }

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.on_both
 def fill(books: Company) -> None:
     """AL-1 billed by quarters, indexed, with three inputs; AL-2 with one; all of them to be rated."""
     books.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
-    asset = books.metered(months=6, months_per_bill=3)
+    asset = books.metered(months=6, months_per_schedule=3)
     books.used(asset, "may", "05-05", "9")
     books.used(asset, "june", "06-05", "4")
     books.used(asset, "january", "01-05", "1")
@@ -235,14 +235,14 @@ def test_a_dry_unrating_changes_nothing_and_foretells_the_run(app: Application, 
     before = billing_rows(app)
     dry = unrate(app, mode="dry_run")
     assert billing_rows(app) == before
-    inputs, meters = previewed(app, dry, "usage_input"), previewed(app, dry, "usage_schedule")
+    inputs, usage_schedules = previewed(app, dry, "usage_input"), previewed(app, dry, "usage_schedule")
     assert {name: line["amount"] for name, line in inputs.items()} == {
         "may": "27.00",
         "june": "9.00",
         "other": "3.00",
     }
-    assert meters["US-AL-1-05"]["amount"] == "27.00"
-    assert meters["US-AL-1-05"]["detail"] == {
+    assert usage_schedules["US-AL-1-05"]["amount"] == "27.00"
+    assert usage_schedules["US-AL-1-05"]["detail"] == {
         "actual_quantity_before": "9.00",
         "actual_quantity_after": "0.00",
         "fee_amount_before": "27.00",

@@ -79,7 +79,7 @@ class World:
                     name,
                     product,
                     months=MONTHS,
-                    months_per_bill=months,
+                    months_per_schedule=months,
                     billing_frequency=frequency,
                     account_key=account,
                     end_date=last_day(MONTHS),
@@ -253,7 +253,7 @@ class World:
                 )
             )
 
-    def bills(self) -> list[str]:
+    def billing_schedule_ids(self) -> list[str]:
         """Ids of the billing schedules in force."""
         schedule = tables.billing_schedule
         with self.app.database.read() as connection:

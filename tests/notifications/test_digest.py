@@ -123,8 +123,8 @@ def test_a_digest_of_very_many_late_times_lists_the_first_and_counts_the_rest() 
 
 
 def test_a_digest_recorded_before_schedules_came_into_it_is_still_made() -> None:
-    kept = {k: v for k, v in digest_facts([facts(**FINE)]).items() if not k.startswith("late")}
-    subject, _, _ = parts_of(replace(mail_of(facts()), facts=kept))
+    environment = {k: v for k, v in digest_facts([facts(**FINE)]).items() if not k.startswith("late")}
+    subject, _, _ = parts_of(replace(mail_of(facts()), facts=environment))
     assert subject == "Batchwright: 1 run, all complete"
 
 

@@ -26,7 +26,17 @@ from batchwright.operations.views import View
 from tests.jobs.company import INDEXED_TIERS, Company
 from tests.jobs.drafting import billing_rows, draft, statuses
 from tests.jobs.rating import assert_books_balance, invoice, rate, stored, unrate
-from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED, bills, inputs, meters, plant
+from tests.seeds.conga import (
+    JULY,
+    JUNE,
+    OLD_BILLING_SCHEDULES,
+    OLD_USAGE_SCHEDULES,
+    PLANTED,
+    billing_schedules,
+    inputs,
+    plant,
+    usage_schedules,
+)
 from tests.support.application import ACTOR
 from tests.support.records import Books
 
@@ -38,16 +48,16 @@ def amend(app: Application, an_id: str = "AL-1", **values: Any) -> View:
 
 
 def metered(
-    app: Application, *, months_per_bill: int = 1, statuses: dict[int, str] | None = None, **values: Any
+    app: Application, *, months_per_schedule: int = 1, statuses: dict[int, str] | None = None, **values: Any
 ) -> None:
     """AL-1 with schedules for the whole of 2023 and tiers that go on within a window."""
     with app.database.write() as connection:
         company = Company(connection)
         company.priced("data", "tiered", tiers=INDEXED_TIERS, usage_indexing=True)
-        frequency = {1: "Monthly", 3: "Quarterly", 6: "Half Yearly"}[months_per_bill]
+        frequency = {1: "Monthly", 3: "Quarterly", 6: "Half Yearly"}[months_per_schedule]
         asset = company.metered(
             months=12,
-            months_per_bill=months_per_bill,
+            months_per_schedule=months_per_schedule,
             statuses=statuses,
             billing_frequency=frequency,
             **values,
@@ -64,7 +74,7 @@ def test_the_walk_through_of_the_page_comes_out_as_the_page_says(app: Applicatio
     draft(app)
     assert inputs(app) == {JUNE: ("Loaded", None, "4000.00"), JULY: ("Loaded", None, "2000.00")}
     drafted = {"US-00008316": ("20.00", "4000.00"), "US-00008317": ("10.00", "2000.00")}
-    assert meters(app) == {
+    assert usage_schedules(app) == {
         an_id: ("Pending Billing", "0.00", "0.00", *figures) for an_id, figures in drafted.items()
     }
 
@@ -76,12 +86,12 @@ def test_the_walk_through_of_the_page_comes_out_as_the_page_says(app: Applicatio
         ("2023-01-01", "2023-06-30", "0.00", "2023-07-01"),
         ("2023-07-01", "2023-12-31", "0.00", "2024-01-01"),
     ]
-    assert bills(app) == {
-        **{an_id: (*half, "Superseded") for an_id, half in zip(OLD_BILLS, halves, strict=True)},
+    assert billing_schedules(app) == {
+        **{an_id: (*half, "Superseded") for an_id, half in zip(OLD_BILLING_SCHEDULES, halves, strict=True)},
         **{an_id: (*half, "Pending Billing") for an_id, half in zip(made, halves, strict=True)},
     }
-    found = meters(app)
-    for an_id in OLD_METERS:
+    found = usage_schedules(app)
+    for an_id in OLD_USAGE_SCHEDULES:
         assert found.pop(an_id) == ("Superseded", "0.00", "0.00", *drafted[an_id])
     assert len(found) == 12
     assert set(found.values()) == {("Pending Billing", "0.00", "0.00", None, None)}
@@ -112,7 +122,7 @@ def test_with_the_first_half_year_invoiced_nothing_is_billed_twice(app: Applicat
     amended = amend(app)
 
     made = [row["billing_schedule_id"] for row in amended["billing_schedules"]["created"]]
-    assert bills(app) == {
+    assert billing_schedules(app) == {
         "BS-01311820": ("2023-01-01", "2023-06-30", "4000.00", "2023-07-01", "Invoiced"),
         "BS-01311821": ("2023-07-01", "2023-12-31", "2000.00", "2024-01-01", "Superseded"),
         made[0]: ("2023-07-01", "2023-12-31", "0.00", "2024-01-01", "Pending Billing"),
@@ -124,7 +134,7 @@ def test_with_the_first_half_year_invoiced_nothing_is_billed_twice(app: Applicat
         assert rows_of(after[table], an_id) == rows_of(before[table], an_id)
 
     assert rate(app)["totals"] == {"rated_amount": {"USD": "2000.00"}}
-    live = [row for row in bills(app).values() if row[-1] != "Superseded"]
+    live = [row for row in billing_schedules(app).values() if row[-1] != "Superseded"]
     assert sorted(row[2] for row in live) == ["2000.00", "4000.00"]
     assert inputs(app)[JULY][:2] == ("Rated", "2000.00")
 
@@ -202,7 +212,7 @@ def rows_about(app: Application, an_id: str) -> list[View]:
 
 @pytest.mark.parametrize("status", ["pending_invoice", "invoiced"])
 def test_what_hangs_on_a_schedule_that_is_billed_is_untouched(app: Application, status: str) -> None:
-    metered(app, months_per_bill=3)
+    metered(app, months_per_schedule=3)
     rate(app)
     draft(app, {"include_rated": True})
     invoice(app, "BS-AL-1-01", "BS-AL-1-02", status=status)
@@ -215,7 +225,7 @@ def test_what_hangs_on_a_schedule_that_is_billed_is_untouched(app: Application, 
     for month in range(1, 7):
         name = f"US-AL-1-{month:02}"
         assert rows_of(after["usage_schedule"], name) == rows_of(before["usage_schedule"], name)
-    live = {an_id: row for an_id, row in bills(app).items() if row[-1] != "Superseded"}
+    live = {an_id: row for an_id, row in billing_schedules(app).items() if row[-1] != "Superseded"}
     assert [row[0] for row in live.values()] == [
         *("2023-01-01", "2023-04-01"),
         *(f"2023-{month:02}-01" for month in range(7, 13)),
@@ -243,9 +253,9 @@ def test_superseded_schedules_keep_their_own_figures(app: Application) -> None:
     metered(app)
     rate(app)
     draft(app, {"include_rated": True})
-    before = meters(app)
+    before = usage_schedules(app)
     amend(app)
-    after = meters(app)
+    after = usage_schedules(app)
     assert {an_id: after[an_id][1:] for an_id in before} == {an_id: row[1:] for an_id, row in before.items()}
     assert {after[an_id][0] for an_id in before} == {"Superseded"}
 
@@ -253,7 +263,7 @@ def test_superseded_schedules_keep_their_own_figures(app: Application) -> None:
 def test_late_usage_on_a_pending_schedule_beside_a_billed_one_goes_to_zero_and_can_be_rated_again(
     app: Application,
 ) -> None:
-    metered(app, months_per_bill=6)
+    metered(app, months_per_schedule=6)
     rate(app, {"usage_input_ids": ["IN-01", "IN-02"]})
     invoice(app, "BS-AL-1-01")
     rate(app, {"usage_input_ids": ["IN-03"]})
@@ -276,7 +286,7 @@ def test_an_input_whose_day_only_a_billed_schedule_covers_keeps_its_forecast(app
 
 
 def test_a_pending_period_before_an_invoiced_one_can_still_be_billed(app: Application) -> None:
-    metered(app, months_per_bill=3)
+    metered(app, months_per_schedule=3)
     rate(app)
     charged = {an_id: stored(app, an_id)["rated_amount"] for an_id in ("IN-01", "IN-02", "IN-03")}
     invoice(app, "BS-AL-1-02")
@@ -289,7 +299,7 @@ def test_a_pending_period_before_an_invoiced_one_can_still_be_billed(app: Applic
 def test_usage_of_a_period_whose_invoice_was_cancelled_can_still_be_billed_beside_billed_late_usage(
     app: Application,
 ) -> None:
-    metered(app, months_per_bill=6)
+    metered(app, months_per_schedule=6)
     rate(app, {"usage_input_ids": ["IN-01"]})
     invoice(app, "BS-AL-1-01")
     rate(app, {"usage_input_ids": ["IN-03"]})
@@ -316,9 +326,9 @@ def test_an_asset_is_amended_again_and_again(app: Application) -> None:
     for frequency in ("Quarterly", "Yearly", "Monthly"):
         amend(app, billing_frequency=frequency)
         rate(app)
-    live = [row for row in bills(app).values() if row[-1] == "Pending Billing"]
+    live = [row for row in billing_schedules(app).values() if row[-1] == "Pending Billing"]
     assert len(live) == 12
-    assert len(bills(app)) == 12 + 4 + 1 + 12
+    assert len(billing_schedules(app)) == 12 + 4 + 1 + 12
     assert {status for status, *_ in inputs(app).values()} == {"Rated"}
     assert_books_balance(app)
 
@@ -326,10 +336,10 @@ def test_an_asset_is_amended_again_and_again(app: Application) -> None:
 def test_a_forecast_does_not_blank_the_draft_values_of_superseded_schedules(app: Application) -> None:
     metered(app)
     draft(app)
-    before = meters(app)
+    before = usage_schedules(app)
     amend(app)
     draft(app)
-    assert {an_id: meters(app)[an_id][3:] for an_id in before} == {
+    assert {an_id: usage_schedules(app)[an_id][3:] for an_id in before} == {
         an_id: row[3:] for an_id, row in before.items()
     }
 
@@ -548,7 +558,7 @@ def test_an_unknown_asset_is_refused(app: Application) -> None:
 
 
 def test_where_every_period_is_billed_an_amendment_without_a_change_is_refused(app: Application) -> None:
-    metered(app, months_per_bill=6, statuses={1: "Invoiced", 2: "Invoiced"})
+    metered(app, months_per_schedule=6, statuses={1: "Invoiced", 2: "Invoiced"})
     with pytest.raises(Refused, match="every period of AL-1 is billed"):
         amend(app)
     amended = amend(app, end_date="2024-06-30")
@@ -556,7 +566,7 @@ def test_where_every_period_is_billed_an_amendment_without_a_change_is_refused(a
 
 
 def test_an_amendment_has_one_audit_entry_with_terms_schedules_and_what_was_charged(app: Application) -> None:
-    metered(app, months_per_bill=6)
+    metered(app, months_per_schedule=6)
     rate(app, {"usage_input_ids": ["IN-01", "IN-07"]})
     before = len(list(list_audit(app)))
     amended = amend(app, billing_frequency="Yearly", reason="asked by phone")

@@ -52,7 +52,7 @@ def write(app: Application) -> Write:
 def fill(books: Company) -> None:
     books.priced("data", "tiered", tiers=TIERS, usage_indexing=True, included_quantity="2")
     books.contract(books.customer(), books.price_book("PB-USD"), "CO-1", discount_percent=Decimal("12.5"))
-    asset = books.metered(months=6, months_per_bill=6)
+    asset = books.metered(months=6, months_per_schedule=6)
     books.used(asset, "first", "05-05", "4.01")
     books.used(asset, "second", "06-05", "10")
 

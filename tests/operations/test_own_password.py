@@ -196,9 +196,9 @@ def test_no_table_holds_the_code_of_a_link_nor_the_reference_of_a_session(
 ) -> None:
     code = code_for_jane(app, tmp_path)
     reference = sign_in(app, JANE, OLD, address=ADDRESS).reference
-    kept = b"".join(file.read_bytes() for file in app.database.files if file.exists())
-    assert code.encode() not in kept
-    assert reference.encode() not in kept
+    stored = b"".join(file.read_bytes() for file in app.database.files if file.exists())
+    assert code.encode() not in stored
+    assert reference.encode() not in stored
     mail = list_mail(app)[-1]
     assert code not in str(show_mail(app, mail["mail_id"], actor=ACTOR))
     assert ADDRESS in str(show_mail(app, mail["mail_id"], actor=ACTOR))

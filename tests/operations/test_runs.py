@@ -395,8 +395,8 @@ def test_a_retry_takes_from_its_parent_what_is_not_said_and_can_be_asked_without
         "error_ceiling": "50",
     }
     parent = run(app, **said)
-    kept = retry_run(app, parent["run_id"], actor=ACTOR).claim.run
-    assert {name: getattr(kept, name) for name in said} == said
+    stored = retry_run(app, parent["run_id"], actor=ACTOR).claim.run
+    assert {name: getattr(stored, name) for name in said} == said
 
     none: RunTerms = {
         "reason": None,

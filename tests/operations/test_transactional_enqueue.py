@@ -141,12 +141,12 @@ def test_an_exception_in_the_callers_block_leaves_no_run(app: Application, engin
 
 def test_a_savepoint_of_the_caller_takes_its_run_back_alone(app: Application, engine: Engine) -> None:
     with engine.begin() as connection:
-        kept = order_and_enqueue(app, connection)
+        stored = order_and_enqueue(app, connection)
         savepoint = connection.begin_nested()
         order_and_enqueue(app, connection, 2)
         savepoint.rollback()
     assert orders(app) == [1]
-    assert [run["run_id"] for run in list_runs(app)] == [kept]
+    assert [run["run_id"] for run in list_runs(app)] == [stored]
 
 
 def test_one_transaction_may_enqueue_several_runs(app: Application, engine: Engine) -> None:
@@ -162,9 +162,9 @@ def test_a_refusal_leaves_the_callers_transaction_usable(app: Application, engin
             execute_batch(MonthEnd(month="2023-06"), app=app, connection=connection)
         with pytest.raises(Refused, match="no such parcels"):
             execute_batch(Parcels(ids=(99,)), app=app, connection=connection)
-        kept = order_and_enqueue(app, connection)
+        stored = order_and_enqueue(app, connection)
     assert orders(app) == [1]
-    assert {run["run_id"] for run in list_runs(app)} == {first, kept}
+    assert {run["run_id"] for run in list_runs(app)} == {first, stored}
 
 
 def test_who_waits_for_runs_is_woken_by_the_commit_and_not_before(app: Application, engine: Engine) -> None:

@@ -241,11 +241,11 @@ def test_a_password_is_kept_as_an_argon2_hash_and_nowhere_else(app: Application,
     add(app, os_user=ME)
     changed = users.set_password(app, "ada@example.com", "correct horse", actor=ACTOR)
     assert changed["has_password"] is True
-    kept = row_of(app)["password_hash"]
-    assert kept.startswith("$argon2id$")
-    assert PasswordHasher().verify(kept, "correct horse") is True
+    stored = row_of(app)["password_hash"]
+    assert stored.startswith("$argon2id$")
+    assert PasswordHasher().verify(stored, "correct horse") is True
     assert "horse" not in str(entries())
-    assert kept not in str(entries())
+    assert stored not in str(entries())
 
 
 @pytest.mark.parametrize("password", ["", "seven77", "x" * 1025, "with\nbreak", "\udce4aaaaaaaaa"])

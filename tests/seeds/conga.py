@@ -30,8 +30,8 @@ PLANTED: Mapping[str, str] = {
         "US-00008317,BS-01311821,AL-1,2023-07-01,2023-07-31,0,0,0.00,,,Usage,Pending Billing,false\n"
     ),
 }
-OLD_BILLS = ("BS-01311820", "BS-01311821")
-OLD_METERS = ("US-00008316", "US-00008317")
+OLD_BILLING_SCHEDULES = ("BS-01311820", "BS-01311821")
+OLD_USAGE_SCHEDULES = ("US-00008316", "US-00008317")
 JUNE, JULY = "IN-00007052", "IN-00007053"
 
 Shown = dict[str, tuple[Any, ...]]
@@ -52,7 +52,7 @@ def inputs(app: Application) -> Shown:
     }
 
 
-def meters(app: Application) -> Shown:
+def usage_schedules(app: Application) -> Shown:
     """Status, Actual Quantity, Fee Amount and draft figures by usage schedule."""
     return {
         row["usage_schedule_id"]: (
@@ -63,7 +63,7 @@ def meters(app: Application) -> Shown:
     }
 
 
-def bills(app: Application) -> Shown:
+def billing_schedules(app: Application) -> Shown:
     """Period, Fee Amount, Ready for Invoice Date and status by billing schedule."""
     return {
         row["billing_schedule_id"]: (

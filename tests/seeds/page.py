@@ -56,16 +56,16 @@ class Page:
         """Status, Rated Amount and (Draft) Rated Amount by input."""
         return self._table("usage-inputs", "status", "rated_amount", "draft_rated_amount")
 
-    def meters(self) -> Table:
+    def usage_schedules(self) -> Table:
         """Status, Actual Quantity, Fee Amount, (Draft) Rated Quantity and (Draft) Fee Amount by usage schedule."""
         drafts = ("draft_rated_quantity", "draft_fee_amount")
         return self._table("usage-schedules", "status", "actual_quantity", "fee_amount", *drafts)
 
     def drafts(self) -> list[tuple[Any, ...]]:
         """(Draft) Rated Quantity and (Draft) Fee Amount, usage schedule by usage schedule."""
-        return [row[3:] for row in self.meters().values()]
+        return [row[3:] for row in self.usage_schedules().values()]
 
-    def bills(self) -> Table:
+    def billing_schedules(self) -> Table:
         """Period, Fee Amount, Ready for Invoice Date, type, status and *superseded* by billing schedule."""
         period = ("period_start_date", "period_end_date")
         terms = ("fee_amount", "ready_for_invoice_date", "type", "status", "superseded")
@@ -73,7 +73,7 @@ class Page:
 
     def fees(self) -> dict[str, str]:
         """Fee Amount by billing schedule."""
-        return {an_id: row[2] for an_id, row in self.bills().items()}
+        return {an_id: row[2] for an_id, row in self.billing_schedules().items()}
 
     def _table(self, of: str, *columns: str) -> Table:
         an_id = f"{of.removesuffix('s').replace('-', '_')}_id"

@@ -27,7 +27,7 @@ from batchwright.jobs import DraftUsageRatingJob, UsageRatingJob
 from batchwright.operations import execute_batch, schedule
 from batchwright.operations.app import Application
 from tests.seeds.conftest import Batchwright, Load
-from tests.seeds.conga import JULY, JUNE, OLD_BILLS, OLD_METERS, PLANTED
+from tests.seeds.conga import JULY, JUNE, OLD_BILLING_SCHEDULES, OLD_USAGE_SCHEDULES, PLANTED
 from tests.seeds.page import OTHER, SECOND_ASSET, Page
 from tests.support.application import ACTOR
 
@@ -131,7 +131,7 @@ def test_multiple_usage_inputs_can_be_processed_from_a_list_by_a_batch_job_or_by
 ) -> None:
     process(page)
     assert page.inputs() == DRAFTED
-    assert page.meters() == METERED
+    assert page.usage_schedules() == METERED
 
 
 # --- Single Usage Input -------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def test_the_corresponding_billing_schedule_reflects_the_rated_amount_as_the_fee
 ) -> None:
     page.run(*RATE, "--usage-input", JUNE)
     assert page.fees() == {"BS-01311820": "4000.00", "BS-01311821": "0.00"}
-    assert [row[1:3] for row in page.meters().values()] == [("20.00", "4000.00"), ("0.00", "0.00")]
+    assert [row[1:3] for row in page.usage_schedules().values()] == [("20.00", "4000.00"), ("0.00", "0.00")]
 
 
 # --- Multiple Usage Inputs ----------------------------------------------------------------------------------------
@@ -213,9 +213,9 @@ def test_every_time_a_set_is_processed_only_the_amount_of_that_set_is_forecasted
 ) -> None:
     more = page.add("2023-06-20", "5")
     page.run(*DRAFT)
-    assert page.meters()["US-00008316"][3:] == ("25.00", "5000.00")
+    assert page.usage_schedules()["US-00008316"][3:] == ("25.00", "5000.00")
     page.run(*DRAFT, "--usage-input", more)
-    assert page.meters()["US-00008316"][3:] == ("5.00", "1000.00")
+    assert page.usage_schedules()["US-00008316"][3:] == ("5.00", "1000.00")
 
 
 def test_the_old_forecasted_data_on_the_usage_schedule_is_overwritten_by_the_next_forecast_run(
@@ -225,7 +225,7 @@ def test_the_old_forecasted_data_on_the_usage_schedule_is_overwritten_by_the_nex
     page.run("usage-inputs", "edit", JUNE, "--quantity", "8")
     for _ in range(2):
         page.run(*DRAFT)
-        assert page.meters()["US-00008316"][3:] == ("8.00", "1600.00")
+        assert page.usage_schedules()["US-00008316"][3:] == ("8.00", "1600.00")
 
 
 # --- Through the usage input list view ----------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_on_completion_of_the_batch_job_schedules_and_inputs_are_updated(page: P
     run_id = execute_batch(DraftUsageRatingJob(), app=page.app)
     assert page.inputs() == UNTOUCHED, "not before"
     assert page.ended(run_id)["badge"] == "Complete"
-    assert (page.inputs(), page.meters()) == (DRAFTED, METERED)
+    assert (page.inputs(), page.usage_schedules()) == (DRAFTED, METERED)
 
 
 def test_after_the_batch_job_the_usage_inputs_can_be_processed(page: Page) -> None:
@@ -448,7 +448,7 @@ def test_the_api_processes_all_usage_inputs_of_asset_line_items_in_batch_mode_an
 
 def test_the_api_updates_schedules_and_inputs(page: Page) -> None:
     page.ended(page.service.draft_pending_usage_input()["run_id"])
-    assert (page.inputs(), page.meters()) == (DRAFTED, METERED)
+    assert (page.inputs(), page.usage_schedules()) == (DRAFTED, METERED)
 
 
 def test_the_api_can_be_called_to_process_usage_input(page: Page) -> None:
@@ -470,15 +470,15 @@ def test_the_forecasted_usage_inputs_are_vulnerable_to_asset_amendments(page: Pa
 
 def test_if_the_asset_is_amended_billing_schedules_and_usage_schedules_are_superseded(page: Page) -> None:
     page.run(*AMEND)
-    assert {page.bills()[an_id][-2:] for an_id in OLD_BILLS} == {("Superseded", True)}
-    assert {page.meters()[an_id][0] for an_id in OLD_METERS} == {"Superseded"}
+    assert {page.billing_schedules()[an_id][-2:] for an_id in OLD_BILLING_SCHEDULES} == {("Superseded", True)}
+    assert {page.usage_schedules()[an_id][0] for an_id in OLD_USAGE_SCHEDULES} == {"Superseded"}
 
 
 def test_if_the_asset_is_amended_new_billing_schedules_are_created_with_pending_billing_status(
     page: Page,
 ) -> None:
     page.run(*AMEND)
-    new = [row[-2:] for an_id, row in page.bills().items() if an_id not in OLD_BILLS]
+    new = [row[-2:] for an_id, row in page.billing_schedules().items() if an_id not in OLD_BILLING_SCHEDULES]
     assert new == [("Pending Billing", False)] * 2
 
 
@@ -525,7 +525,7 @@ def test_tier_prices_are_defined_0_20_as_200_and_21_40_as_400(page: Page) -> Non
 def test_billing_generates_the_billing_schedules_of_the_table(page: Page) -> None:
     """Of an asset that brings none, as the page's: 6/31 and 12/3 are read as the last days of June and December."""
     page.load(SECOND_ASSET)
-    made = [row for an_id, row in page.bills().items() if an_id not in OLD_BILLS]
+    made = [row for an_id, row in page.billing_schedules().items() if an_id not in OLD_BILLING_SCHEDULES]
     assert made == [
         (*FIRST_HALF, "Contracted", "Pending Billing", False),
         (*SECOND_HALF, "Contracted", "Pending Billing", False),
@@ -543,8 +543,8 @@ def test_existing_billing_schedules_are_superseded_and_new_ones_created_as_the_t
 ) -> None:
     page.run(*DRAFT)
     page.run(*AMEND)
-    shown = page.bills()
-    assert [shown.pop(an_id) for an_id in OLD_BILLS] == [
+    shown = page.billing_schedules()
+    assert [shown.pop(an_id) for an_id in OLD_BILLING_SCHEDULES] == [
         (*FIRST_HALF, "Contracted", "Superseded", True),
         (*SECOND_HALF, "Contracted", "Superseded", True),
     ]
@@ -568,7 +568,7 @@ def test_draft_rated_amount_of_all_the_existing_usage_inputs_is_set_to_zero(page
 def test_existing_usage_schedule_draft_fee_amount_remains_as_it_is(page: Page) -> None:
     page.run(*DRAFT)
     page.run(*AMEND)
-    assert {an_id: page.meters()[an_id] for an_id in OLD_METERS} == {
+    assert {an_id: page.usage_schedules()[an_id] for an_id in OLD_USAGE_SCHEDULES} == {
         an_id: ("Superseded", *row[1:]) for an_id, row in METERED.items()
     }
 
@@ -577,7 +577,11 @@ def test_new_schedules_that_are_created_do_not_have_any_draft_fee_amount(page: P
     """There is one for each month of the year, also where the page shows June and July alone."""
     page.run(*DRAFT)
     page.run(*AMEND)
-    new = [row for row in page.run("usage-schedules", "list") if row["usage_schedule_id"] not in OLD_METERS]
+    new = [
+        row
+        for row in page.run("usage-schedules", "list")
+        if row["usage_schedule_id"] not in OLD_USAGE_SCHEDULES
+    ]
     assert [row["period_start_date"] for row in new] == [f"2023-{month:02}-01" for month in range(1, 13)]
     for row in new:
         assert (row["status"], row["superseded"], row["type"]) == ("Pending Billing", False, "Usage")
@@ -604,7 +608,13 @@ def test_where_the_customer_was_invoiced_already_that_half_year_stays_and_nothin
     page.run("billing-schedules", "set-status", "BS-01311820", "--status", "invoiced")
     page.run(*AMEND)
     assert page.inputs() == {JUNE: ("Rated", "4000.00", None), JULY: ("Loaded", "0.00", "0.00")}
-    assert page.bills()["BS-01311820"][2:] == ("4000.00", "2023-07-01", "Contracted", "Invoiced", False)
+    assert page.billing_schedules()["BS-01311820"][2:] == (
+        "4000.00",
+        "2023-07-01",
+        "Contracted",
+        "Invoiced",
+        False,
+    )
     assert page.run(*RATE)["totals"] == {"rated_amount": {"USD": "2000.00"}}
-    in_force = [row[2] for row in page.bills().values() if not row[-1]]
+    in_force = [row[2] for row in page.billing_schedules().values() if not row[-1]]
     assert sorted(in_force) == ["2000.00", "4000.00"]

@@ -56,7 +56,7 @@ def _acts(world: World, chance: Random, some: list[str]) -> Mapping[str, Callabl
             world.edit(an_id, day, chance.choice(("3", "12.5", *_BAD_QUANTITIES)))
 
     def invoice() -> None:
-        for schedule in chance.sample(world.bills(), 10):
+        for schedule in chance.sample(world.billing_schedule_ids(), 10):
             world.set_status(schedule, chance.choice(_STATUSES))
 
     def change_price() -> None:

@@ -27,7 +27,7 @@ def company(connection: Connection) -> None:
     for number in range(3):
         name = f"AL-{number}"
         asset = books.of_account(name, statuses={5: "Invoiced"} if number == 2 else None)
-        meter = books.key_of(tables.usage_schedule, f"US-{name}-05")
+        schedule = books.key_of(tables.usage_schedule, f"US-{name}-05")
         for place in range(2):
             books.used(
                 asset,
@@ -38,7 +38,7 @@ def company(connection: Connection) -> None:
                 rated_amount=3000,
                 rated_price_key=older,
                 rated_discount_percent=Decimal(0),
-                rated_schedule_key=meter,
+                rated_schedule_key=schedule,
             )
         books.charge(f"US-{name}-05", f"BS-{name}-05", quantity=Decimal(20), fee=6000, inputs=2)
     books.used(asset, "IN-LOADED", "05-09", "10")

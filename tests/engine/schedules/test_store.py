@@ -51,13 +51,18 @@ def paused(first: datetime, last: datetime, count: int) -> Fire:
 
 def test_all_that_was_wanted_of_a_schedule_is_read_back(database: Database) -> None:
     with database.write() as connection:
-        kept = schedules.insert_schedule(connection, EVERYTHING, NOW)
+        stored = schedules.insert_schedule(connection, EVERYTHING, NOW)
     with database.read() as connection:
-        assert schedules.by_name(connection, "Month's end") == kept
-    assert {field.name: getattr(kept, field.name) for field in fields(ScheduleSpec)} == {
+        assert schedules.by_name(connection, "Month's end") == stored
+    assert {field.name: getattr(stored, field.name) for field in fields(ScheduleSpec)} == {
         field.name: getattr(EVERYTHING, field.name) for field in fields(ScheduleSpec)
     }
-    assert (kept.created_at, kept.timed_at, kept.paused, kept.last_nominal_time) == (NOW, NOW, False, None)
+    assert (stored.created_at, stored.timed_at, stored.paused, stored.last_nominal_time) == (
+        NOW,
+        NOW,
+        False,
+        None,
+    )
 
 
 def test_only_another_expression_or_zone_changes_what_the_times_are(database: Database) -> None:
