@@ -41,9 +41,9 @@ def environment(migrated_url: str, tmp_path: Path) -> dict[str, str]:
     import_paths(app, [sample.folder()], actor=ACTOR)
     drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True))
     app.close()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
-    path = f"{BINARIES}{os.pathsep}{environment['PATH']}"
-    return environment | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BATCHWRIGHT_")}
+    path = f"{BINARIES}{os.pathsep}{inherited['PATH']}"
+    return inherited | {
         "PATH": path,
         "BATCHWRIGHT_DATABASE_URL": migrated_url,
         "BATCHWRIGHT_EXECUTOR": "inline",

@@ -67,11 +67,11 @@ def django_folder(tmp_path: Path) -> Path:
 
 def environment(**settings: str) -> dict[str, str]:
     """As the author has it: the environment that Batchwright is installed in is activated, and no more."""
-    environment = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("BATCHWRIGHT_", "PYTHON"))
     }
-    path = f"{BINARIES}{os.pathsep}{environment['PATH']}"
-    return environment | {"PATH": path, "BATCHWRIGHT_JOBS": "jobs:TheirJob"} | settings
+    path = f"{BINARIES}{os.pathsep}{inherited['PATH']}"
+    return inherited | {"PATH": path, "BATCHWRIGHT_JOBS": "jobs:TheirJob"} | settings
 
 
 def output_of(command: Sequence[str], folder: Path, **settings: str) -> str:

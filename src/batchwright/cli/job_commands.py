@@ -34,7 +34,7 @@ class Registered:
 class RunGroup(Group):
     """`batchwright run`: the commands written here, then those of other registered jobs.
 
-    Other jobs are imported only for the list of commands and for a name that is none of ours.
+    Other jobs are imported only for the list of commands and for a name that is not one of ours.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -46,7 +46,7 @@ class RunGroup(Group):
         return [*self.commands, *(name for name in others if name not in self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a job, made of its schema where it is none of ours. Raises ``SettingsError``."""
+        """The command of a job, made of its schema where it is not one of ours. Raises ``SettingsError``."""
         if cmd_name in self.commands or cmd_name.startswith("-"):
             return self.commands.get(cmd_name)
         job = self._registered(ctx).jobs.get(cmd_name)

@@ -24,7 +24,7 @@ LINE_EVERY_SECONDS = 10.0
 def shown_progress(events: Events, clock: Clock, *, verbosity: int) -> Iterator[OnProgress]:
     """Show the progress of the run that is driven inside the block: nothing with `-q`.
 
-    Nor with `-v` where stderr is no terminal: the log has a line for each scope, and nothing else is to be in it.
+    Nor with `-v` where stderr is not a terminal: the log has a line for each scope, and nothing else is to be in it.
     What it gives is to be told of a run that another process drives, of which there are no events here.
     """
     if verbosity < 0:

@@ -60,7 +60,7 @@ def parsed(text: str) -> Address:
 
 
 def ascii_domain(domain: str) -> str:
-    """The domain as servers know it: ``xn--fa-hia.de`` of ``faß.de``. Raises ``ValueError`` for what is none."""
+    """The domain as servers know it: ``xn--fa-hia.de`` of ``faß.de``. Raises ``ValueError`` for anything else."""
     if domain.startswith("[") and domain.endswith("]"):
         return _literal(domain)
     encoded = domain if domain.isascii() and "xn--" not in domain.lower() else _encoded(domain)

@@ -20,7 +20,7 @@ _LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
 def clean(text: str) -> str:
     """The text in printable characters and line breaks: all others, which could steer a terminal, as escapes.
 
-    Bytes that were no UTF-8 where they came from (Python's halves of surrogate pairs) are read as Latin-1.
+    Bytes that were not UTF-8 where they came from (Python's halves of surrogate pairs) are read as Latin-1.
     """
     if text.isprintable():
         return text

@@ -12,7 +12,7 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 def grouped(number: str) -> str:
     """A number with commas between thousands from five digits on: ``6000.00``, ``12,345.00``.
 
-    Four digits read well without, and are then just what commands and files show.
+    Four digits have no comma, as in commands and files.
     """
     sign = "-" if number.startswith("-") else ""
     whole, point, rest = number.removeprefix("-").partition(".")

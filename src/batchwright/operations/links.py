@@ -21,7 +21,7 @@ from batchwright.operations.unsubscribe_links import unsubscribe_link
 
 GOOD_FOR: Final = timedelta(hours=1)
 OF_CHOICE: Final = ("run_ended", "digest", "schedule_late")
-"""The kinds of mail that a user may do without."""
+"""The kinds of mail that a user may refuse."""
 LONGEST_CODE: Final = 128
 """Characters; no code of ours is as long."""
 

@@ -90,7 +90,7 @@ def read_message(app: Application, mail_id: str, *, actor: Actor | None = None) 
     What is attached is there for runs of at most `MOST_ATTACHED` records. Refuses as `show_mail` does, and a mail
     without a recipient.
     """
-    # Not at the top: what makes mail is heavy, and other operations do without.
+    # Not at the top: what makes mail is heavy, and other operations do not need it.
     from batchwright.notifications.records import Excerpt, RunRecords, gather
 
     mail = _mail_to_show(app, mail_id, actor)
@@ -214,7 +214,7 @@ def _send_due_mail(app: Application, run_id: str | None, stop: Stop) -> None:
 def preview_mail(app: Application, job_name: str, *, actor: Actor | None = None) -> EmailMessage:
     """The mail that a run of this job would send, made from an example of a run. Refuses an unknown job."""
     permit(app, actor, Right.LOOK, "mail.preview")
-    # Not at the top: what makes mail is heavy, and other operations do without.
+    # Not at the top: what makes mail is heavy, and other operations do not need it.
     from batchwright.notifications.preview import compose_preview
 
     job = app.registry.get(job_name)

@@ -38,7 +38,7 @@ UNSEALED: Final = text("NOT sealed")
 
 
 class TimeOfEntry(UtcTime):
-    """A time that somebody may have changed: what is none is given as it stands."""
+    """A time that somebody may have changed: what is not a time is given as it stands."""
 
     cache_ok = True
 

@@ -162,7 +162,7 @@ def asset_line_item(row: Row) -> View:
 
 
 def audit_entry(row: Row) -> View:
-    """An audit entry; `before` and `after` are JSON values, and what is none of its kind is shown as `damaged: …`."""
+    """An audit entry; `before` and `after` are JSON values, and a value of another kind is shown as `damaged: …`."""
     texts = ("actor", "os_user", "door", "credential", "address", "act", "subject", "reason")
     return {
         "at": instant(row["at"]) if isinstance(row["at"], datetime) else _damaged(row["at"]),

@@ -111,7 +111,7 @@ def import_files(
 
 
 def find_files(paths: Sequence[Path]) -> list[CsvFile]:
-    """The files to import, in the order they are loaded. Raises ``ImportRefused`` for every path that is none."""
+    """The files to import, in the order they are loaded. Raises ``ImportRefused``, which names every bad path."""
     found: dict[str, CsvFile] = {}
     problems = []
     kinds = {kind.name: kind for kind in KINDS}

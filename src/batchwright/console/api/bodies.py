@@ -38,7 +38,7 @@ def check_type(request: Request, wanted: str) -> None:
 
 
 def parsed(body: bytes) -> Any:
-    """The value of a JSON document. Raises `Problem` (400) for what is none, or breaks a rule."""
+    """The value of a JSON document. Raises `Problem` (400) for anything else, and where a rule is broken."""
     try:
         value = json.loads(
             body,

@@ -46,7 +46,7 @@ def count_fires(
         if change.at >= begin:
             counted += _at_gap(timetable, is_interval, change)
         offset = change.after
-        # What the clock shows a second time is no fire of a fixed time.
+        # A fixed time does not fire when the clock shows it a second time.
         first = change.at + (offset if is_interval else max(change.before, offset))
         wall = max(begin + offset, first)
     return counted + _between(timetable, wall, end + offset)

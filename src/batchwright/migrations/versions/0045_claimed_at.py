@@ -1,4 +1,4 @@
-"""When a run was last claimed: what lies between the scopes of two owners is no work, and counts for no pace."""
+"""When a run was last claimed: the time between the scopes of two owners does not count for the speed."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 def next_hash(previous: str, number: int, entry: Mapping[str, Any]) -> str:
     """The seal of an entry: SHA-256, in hexadecimal, of the seal before it, its number and every column.
 
-    Entries of a time before `LATER` were sealed without: they have none of these, and any that is put in shows.
+    Entries of a time before `LATER` were sealed before these columns existed: they are empty, and a value put in shows.
     """
     columns = ("actor", "os_user", "act", "subject", "reason", "before", "after")
     at = entry["at"]

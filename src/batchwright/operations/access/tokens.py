@@ -52,9 +52,9 @@ def make_token(
     """A new token for a user, beside those they have. Only its hash is kept: its text is never shown again.
 
     Args:
-        name: one that no good token of theirs has; `token-1` and so on without.
-        role: what it allows at most, whatever its user may; all of that without.
-        expires: the last day on which it is good, in the setting `time_zone`; a year without.
+        name: one that no active token of theirs has (default: `token-1` and so on).
+        role: the most it allows (default: all that its user may do).
+        expires: the last day on which it is valid, in the setting `time_zone` (default: in a year).
     """
     permit(app, actor, Right.ADMINISTER, "user.token")
     if name is not None:

@@ -96,7 +96,7 @@ def show_user(app: Application, email: str, *, actor: Actor | None = None) -> Vi
 def show_me(app: Application, *, actor: Actor | None = None) -> View:
     """Who acts: their user as in `list_users`, and `right`, the role that they act with, by their token or their own.
 
-    Refuses on the command line who is no user.
+    On the command line it refuses whoever is not a user.
     """
     permit(app, actor, Right.LOOK, "user.me")
     actor = actor or app.default_actor()
@@ -251,7 +251,7 @@ def _check_first(role: str) -> None:
 
 
 def checked_address(text: str) -> str:
-    """The address of a user in lower case. Refuses what is none."""
+    """The address of a user in lower case. Refuses anything else."""
     try:
         check_address(text)
     except Refused as error:

@@ -198,7 +198,7 @@ def set_billing_schedule_status(
 
 
 def read_status(text: str, statuses: Collection[str]) -> str:
-    """The status that a person wrote, as it is shown or in snake case. Refuses what is none of `statuses`."""
+    """The status that a person wrote, as it is shown or in snake case. Refuses what is not one of `statuses`."""
     named = {status.replace(" ", "_").lower(): status for status in statuses}
     status = text if text in statuses else named.get(text)
     if status is None:

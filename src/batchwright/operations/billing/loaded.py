@@ -126,7 +126,7 @@ def filters_of_kind(kind: Kind) -> tuple[str, ...]:
 def show_loaded(
     app: Application, kind: Kind, record_id: str, on: str | None = None, *, actor: Actor | None = None
 ) -> View:
-    """One record: the columns of a list, and what a day makes of it; the day is `on` (YYYY-MM-DD), today without.
+    """One record: the columns of a list, and what a day makes of it; the day is `on` (YYYY-MM-DD; default: today).
 
     A price's id is `BOOK/PRODUCT/YYYY-MM-DD` with its first day, a `/` within the first two written `%2F`, a `%`
     `%25`; `BOOK/PRODUCT` is the price of the product that is in force on the day.
