@@ -14,7 +14,7 @@ from batchwright.engine.dispatch import Dispatcher
 from batchwright.engine.events import Event, Events, Reached
 from batchwright.engine.executors import Executor, Inline
 from batchwright.engine.job import BatchJob
-from batchwright.engine.ledger import RecordOutcome, outcomes
+from batchwright.engine.ledger import OutcomeReader, RecordOutcome
 from batchwright.engine.queue import promote
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run, State
@@ -105,7 +105,7 @@ class Rig:
     def outcomes(self, run: Run) -> list[RecordOutcome]:
         """The ledger of a run."""
         with self.database.read() as connection:
-            return list(outcomes(connection, run, self.registry.get(run.job)(**run.parameters)))
+            return list(OutcomeReader(run, self.registry.get(run.job)(**run.parameters)).all(connection))
 
     def handled(self) -> dict[int, int]:
         """How often each parcel was handled."""

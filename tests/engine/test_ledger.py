@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.engine.job import Scope
-from batchwright.engine.ledger import keys_to_retry, outcomes, preview_lines
+from batchwright.engine.ledger import OutcomeReader, keys_to_retry, preview_lines
 from batchwright.engine.limits import CeilingReached, check_ceiling
 from batchwright.engine.run import State
 from batchwright.engine.store.database import Database, upgrade
@@ -172,8 +172,8 @@ def test_outcomes_are_filtered_by_kind_and_code(rig: Rig, spy: type[Parcels]) ->
     rig.fill(20)
     run = rig.drive()
     with rig.database.read() as connection:
-        errors = list(outcomes(connection, run, spy(), outcome="error"))
-        unforeseen = list(outcomes(connection, run, spy(), code="unforeseen"))
+        errors = list(OutcomeReader(run, spy(), outcome="error").all(connection))
+        unforeseen = list(OutcomeReader(run, spy(), code="unforeseen").all(connection))
     assert [entry.record_key for entry in errors] == [3, 15, 16]
     assert [entry.record_key for entry in unforeseen] == [16]
 

@@ -47,7 +47,7 @@ def run_of(database: Database, run_id: str) -> Rows:
         job = Registry(()).get(run.job)(**run.parameters)
         outcomes = [
             (one.record_id, one.outcome, one.code, one.message, one.amount)
-            for one in ledger.outcomes(connection, run, job)
+            for one in ledger.OutcomeReader(run, job).all(connection)
         ]
         figures = (run.state, run.total, run.processed, run.errored, run.skipped, run.not_reached, run.totals)
     return {"outcomes": outcomes, "figures": [figures]}

@@ -57,47 +57,6 @@ class RecordOutcome:
     facts: Mapping[str, str]
 
 
-def outcomes(
-    connection: Connection,
-    run: Run,
-    job: BatchJob | None,
-    *,
-    outcome: str | None = None,
-    code: str | None = None,
-    with_facts: bool = False,
-) -> Iterator[RecordOutcome]:
-    """Every record's outcome in the order of the run, a scope at a time; or those of one kind or code only.
-
-    Without its ``job`` records have their keys for ids, and no facts.
-    """
-    for stored in scopes.read_all(connection, run.id, outcome):
-        yield from _of_scope(connection, stored, job, outcome, code, with_facts)
-
-
-def outcome_pages(
-    database: Database,
-    run: Run,
-    job: BatchJob | None,
-    *,
-    outcome: str | None = None,
-    code: str | None = None,
-    with_facts: bool = False,
-    after: Place = START,
-) -> Iterator[RecordOutcome]:
-    """As ``outcomes``, for a reader who takes their time: see ``engine/store/pages.py``; those ``after`` a place."""
-    at_a_time = -(-ROWS_AT_A_TIME // run.scope_size)
-
-    def read(connection: Connection, last: int | None) -> tuple[list[RecordOutcome], int | None]:
-        found: list[RecordOutcome] = []
-        for stored in scopes.read_all(connection, run.id, outcome, last or after[0] - 1, at_a_time):
-            found += _of_scope(connection, stored, job, outcome, code, with_facts, after)
-            if len(found) >= ROWS_AT_A_TIME:
-                return found, stored.number
-        return found, None
-
-    return pages(database, read)
-
-
 def place_of(outcome: str | None, code: str | None) -> tuple[type, ...]:
     """What the places of a listing of that outcome and code are made of."""
     return PLACE_IN_RUN if code is None and outcome not in REPORTED else PLACE_OF_ROW
@@ -109,155 +68,142 @@ def place_before(connection: Connection, run: Run, record: int) -> Place:
     return number, record - first_record - 1
 
 
-def of_record(
-    connection: Connection,
-    run: Run,
-    job: BatchJob | None,
-    record_id: str,
-    *,
-    outcome: str | None = None,
-    code: str | None = None,
-    with_facts: bool = False,
-) -> list[RecordOutcome]:
-    """What became of the record that people know by this id; empty where the run has none, or not of that outcome."""
-    known = _by_job(connection, job.record_keys, [record_id], lambda an_id: None) if job else {}
-    key = known.get(record_id)
-    if key is None and re.fullmatch("[0-9]{1,18}", record_id):
-        key = int(record_id)
-    stored = None if key is None else scopes.with_record(connection, run.id, key)
-    if stored is None:
-        return []
-    chosen = [one for one in _chosen(connection, stored, outcome, code) if one[1] == key]
-    found = _record_outcomes(connection, stored, job, chosen, with_facts)
-    return [one for one in found if one.record_id == record_id]
-
-
-def page(
-    connection: Connection,
-    run: Run,
-    job: BatchJob | None,
-    size: int,
-    after: Place | None,
-    *,
-    outcome: str | None = None,
-    code: str | None = None,
-    with_facts: bool = False,
-) -> tuple[list[RecordOutcome], Place | None]:
-    """So many outcomes after a place, and the place of the last; ``None`` with the last of all.
-
-    Of one outcome or code that has rows by outcome, code and the order of their commits, found by an index; else in
-    the order of the run, from the scopes that an index says hold such records.
-    """
-    if place_of(outcome, code) is PLACE_OF_ROW:
-        return _page_of_rows(connection, run, job, size, after, outcome, code, with_facts)
-    after = after or START
-    found: list[RecordOutcome] = []
-    places: list[Place] = []
-    at_a_time = min(50, -(-(size + 1) // run.scope_size))
-    for stored in scopes.read_all(connection, run.id, outcome, max(after[0], 1) - 1, at_a_time):
-        chosen = _chosen(connection, stored, outcome, None, after)[: size + 1 - len(places)]
-        places += ((stored.number, one[0]) for one in chosen)
-        found += _record_outcomes(connection, stored, job, chosen, with_facts)
-        if len(places) > size:
-            return found[:size], places[size - 1]
-    return found, None
-
-
-def _page_of_rows(
-    connection: Connection,
-    run: Run,
-    job: BatchJob | None,
-    size: int,
-    after: Place | None,
-    outcome: str | None,
-    code: str | None,
-    with_facts: bool,
-) -> tuple[list[RecordOutcome], Place | None]:
-    outcomes = [one for one in REPORTED if outcome in (None, one)]
-    if after is not None and after[0] not in outcomes:
-        return [], None
-    place = None if after is None else scopes.ReportedPlace(*after)
-    rows = scopes.reported_page(connection, run.id, outcomes, code, size + 1, place) if outcomes else []
-    shown = rows[:size]
-    of_scopes: dict[int, list[int]] = {}
-    for row in shown:
-        of_scopes.setdefault(row.scope_id, []).append(row.record_key)
-    amounts = scopes.amounts_of(connection, of_scopes)
-    entries = [(row.record_key, Outcome(row.outcome, row.code, row.message)) for row in shown]
-    found = list(_described(connection, job, entries, amounts.get, with_facts))
-    last = shown[-1] if len(rows) > size else None
-    return found, None if last is None else (last.outcome, last.code, last.id)
-
-
 Chosen = tuple[int, int, Outcome]
 """The position of a record in its scope, its key, what became of it."""
 
 
-def _of_scope(
-    connection: Connection,
-    stored: scopes.StoredScope,
-    job: BatchJob | None,
-    outcome: str | None,
-    code: str | None,
-    with_facts: bool,
-    after: Place = START,
-) -> Iterator[RecordOutcome]:
-    chosen = _chosen(connection, stored, outcome, code, after)
-    return _record_outcomes(connection, stored, job, chosen, with_facts)
+@dataclass(frozen=True, slots=True)
+class OutcomeReader:
+    """Reads what became of the records of a run: of all, or of those of one outcome or code.
 
+    Without its ``job`` records have their keys for ids, and no facts.
+    """
 
-def _chosen(
-    connection: Connection,
-    stored: scopes.StoredScope,
-    outcome: str | None,
-    code: str | None,
-    after: Place = START,
-) -> list[Chosen]:
-    seen = after[1] if stored.number == after[0] else -1
-    reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
-    return [
-        (position, key, entry)
-        for position, key in enumerate(stored.keys)
-        if position > seen
-        for entry in [_entry(stored.done, reported.get(key))]
-        if (outcome is None or entry.outcome == outcome) and (code is None or entry.code == code)
-    ]
+    run: Run
+    job: BatchJob | None
+    outcome: str | None = None
+    code: str | None = None
+    with_facts: bool = False
 
+    def all(self, connection: Connection) -> Iterator[RecordOutcome]:
+        """In the order of the run, a scope at a time."""
+        for stored in scopes.read_all(connection, self.run.id, self.outcome):
+            yield from self._of_scope(connection, stored)
 
-def _record_outcomes(
-    connection: Connection,
-    stored: scopes.StoredScope,
-    job: BatchJob | None,
-    chosen: Sequence[Chosen],
-    with_facts: bool,
-) -> Iterator[RecordOutcome]:
-    places = {key: position for position, key, _ in chosen}
-    entries = [(key, entry) for _, key, entry in chosen]
-    return _described(connection, job, entries, lambda key: stored.amount_of(places[key]), with_facts)
+    def pages(self, database: Database, after: Place = START) -> Iterator[RecordOutcome]:
+        """As ``all``, for a reader who takes their time: see ``engine/store/pages.py``; those ``after`` a place."""
+        at_a_time = -(-ROWS_AT_A_TIME // self.run.scope_size)
 
+        def read(connection: Connection, last: int | None) -> tuple[list[RecordOutcome], int | None]:
+            found: list[RecordOutcome] = []
+            begin = last or after[0] - 1
+            for stored in scopes.read_all(connection, self.run.id, self.outcome, begin, at_a_time):
+                found += self._of_scope(connection, stored, after)
+                if len(found) >= ROWS_AT_A_TIME:
+                    return found, stored.number
+            return found, None
 
-def _described(
-    connection: Connection,
-    job: BatchJob | None,
-    entries: Sequence[tuple[int, Outcome]],
-    amount_of: Callable[[int], Amount | None],
-    with_facts: bool,
-) -> Iterator[RecordOutcome]:
-    keys = [key for key, _ in entries]
-    ids = _by_job(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
-    facts: Mapping[int, Mapping[str, str]] = {}
-    if job and with_facts:
-        facts = _by_job(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
-    for key, entry in entries:
-        yield RecordOutcome(
-            record_key=key,
-            record_id=str(ids.get(key, key)),
-            outcome=entry.outcome,
-            code=entry.code or None,
-            message=entry.message or None,
-            amount=amount_of(key),
-            facts={str(name): str(value) for name, value in facts.get(key, {}).items()},
-        )
+        return pages(database, read)
+
+    def of_record(self, connection: Connection, record_id: str) -> list[RecordOutcome]:
+        """Of the record that people know by this id; empty where the run has none, or not of that outcome."""
+        job = self.job
+        known = _by_job(connection, job.record_keys, [record_id], lambda an_id: None) if job else {}
+        key = known.get(record_id)
+        if key is None and re.fullmatch("[0-9]{1,18}", record_id):
+            key = int(record_id)
+        stored = None if key is None else scopes.with_record(connection, self.run.id, key)
+        if stored is None:
+            return []
+        chosen = [one for one in self._chosen(connection, stored) if one[1] == key]
+        return [one for one in self._described(connection, stored, chosen) if one.record_id == record_id]
+
+    def page(
+        self, connection: Connection, size: int, after: Place | None
+    ) -> tuple[list[RecordOutcome], Place | None]:
+        """So many after a place, and the place of the last; ``None`` with the last of all.
+
+        Of one outcome or code that has rows by outcome, code and the order of their commits, found by an index; else in
+        the order of the run, from the scopes that an index says hold such records.
+        """
+        if place_of(self.outcome, self.code) is PLACE_OF_ROW:
+            return self._page_of_rows(connection, size, after)
+        after = after or START
+        found: list[RecordOutcome] = []
+        places: list[Place] = []
+        begin, at_a_time = max(after[0], 1) - 1, min(50, -(-(size + 1) // self.run.scope_size))
+        for stored in scopes.read_all(connection, self.run.id, self.outcome, begin, at_a_time):
+            chosen = self._chosen(connection, stored, after)[: size + 1 - len(places)]
+            places += ((stored.number, one[0]) for one in chosen)
+            found += self._described(connection, stored, chosen)
+            if len(places) > size:
+                return found[:size], places[size - 1]
+        return found, None
+
+    def _page_of_rows(
+        self, connection: Connection, size: int, after: Place | None
+    ) -> tuple[list[RecordOutcome], Place | None]:
+        outcomes = [one for one in REPORTED if self.outcome in (None, one)]
+        if not outcomes or (after is not None and after[0] not in outcomes):
+            return [], None
+        place = None if after is None else scopes.ReportedPlace(*after)
+        rows = scopes.reported_page(connection, self.run.id, outcomes, self.code, size + 1, place)
+        shown = rows[:size]
+        of_scopes: dict[int, list[int]] = {}
+        for row in shown:
+            of_scopes.setdefault(row.scope_id, []).append(row.record_key)
+        amounts = scopes.amounts_of(connection, of_scopes)
+        entries = [(row.record_key, Outcome(row.outcome, row.code, row.message)) for row in shown]
+        found = list(self._records(connection, entries, amounts.get))
+        last = shown[-1] if len(rows) > size else None
+        return found, None if last is None else (last.outcome, last.code, last.id)
+
+    def _of_scope(
+        self, connection: Connection, stored: scopes.StoredScope, after: Place = START
+    ) -> Iterator[RecordOutcome]:
+        return self._described(connection, stored, self._chosen(connection, stored, after))
+
+    def _chosen(
+        self, connection: Connection, stored: scopes.StoredScope, after: Place = START
+    ) -> list[Chosen]:
+        seen = after[1] if stored.number == after[0] else -1
+        reported = scopes.outcomes_of(connection, stored.id) if stored.done else {}
+        return [
+            (position, key, entry)
+            for position, key in enumerate(stored.keys)
+            if position > seen
+            for entry in [_entry(stored.done, reported.get(key))]
+            if self.outcome in (None, entry.outcome) and self.code in (None, entry.code)
+        ]
+
+    def _described(
+        self, connection: Connection, stored: scopes.StoredScope, chosen: Sequence[Chosen]
+    ) -> Iterator[RecordOutcome]:
+        places = {key: position for position, key, _ in chosen}
+        entries = [(key, entry) for _, key, entry in chosen]
+        return self._records(connection, entries, lambda key: stored.amount_of(places[key]))
+
+    def _records(
+        self,
+        connection: Connection,
+        entries: Sequence[tuple[int, Outcome]],
+        amount_of: Callable[[int], Amount | None],
+    ) -> Iterator[RecordOutcome]:
+        job, keys = self.job, [key for key, _ in entries]
+        ids = _by_job(connection, job.record_ids, keys, lambda key: f"{key} (damaged)") if job else {}
+        facts: Mapping[int, Mapping[str, str]] = {}
+        if job and self.with_facts:
+            facts = _by_job(connection, job.record_facts, keys, lambda key: {"damaged": "yes"})
+        for key, entry in entries:
+            yield RecordOutcome(
+                record_key=key,
+                record_id=str(ids.get(key, key)),
+                outcome=entry.outcome,
+                code=entry.code or None,
+                message=entry.message or None,
+                amount=amount_of(key),
+                facts={str(name): str(value) for name, value in facts.get(key, {}).items()},
+            )
 
 
 def _by_job(

@@ -43,47 +43,16 @@ def outcome_rows(
     with database.read() as connection:
         run = runs.by_id(connection, run_id)
         after = ledger.START if first_record is None else ledger.place_before(connection, run, first_record)
-    job = _job(registry, run, without_job)
-    records = ledger.outcome_pages(
-        database, run, job, outcome=outcome, code=code, with_facts=with_facts, after=after
-    )
-    rows = ({**views.outcome(record), **record.facts} for record in records)
+    reader = ledger.OutcomeReader(run, _job(registry, run, without_job), outcome, code, with_facts)
+    rows = ({**views.outcome(record), **record.facts} for record in reader.pages(database, after))
     yield from _marked(database, run, rows) if mark_edited else rows
 
 
-def outcome_page(
-    database: Database,
-    registry: Registry,
-    run: Run,
-    size: int,
-    after: ledger.Place | None,
-    outcome: str | None,
-    code: str | None,
-) -> tuple[list[Row], ledger.Place | None]:
-    """So many of the outcomes of a run after a place, without facts, and the place of the last; see `ledger.page`."""
-    job = _job(registry, run, without_job=True)
-    with database.read() as connection:
-        found, last = ledger.page(connection, run, job, size, after, outcome=outcome, code=code)
-    return [views.outcome(record) for record in found], last
-
-
-def outcomes_of_record(
-    database: Database,
-    registry: Registry,
-    run: Run,
-    record_id: str,
-    outcome: str | None,
-    code: str | None,
-    *,
-    with_facts: bool = False,
-) -> list[Row]:
-    """What became of the record of a run that people know by this id, if it has one; see `ledger.of_record`."""
-    job = _job(registry, run, without_job=True)
-    with database.read() as connection:
-        found = ledger.of_record(
-            connection, run, job, record_id, outcome=outcome, code=code, with_facts=with_facts
-        )
-    return [{**views.outcome(record), **record.facts} for record in found]
+def outcome_reader(
+    registry: Registry, run: Run, outcome: str | None, code: str | None, *, with_facts: bool = False
+) -> ledger.OutcomeReader:
+    """Reads the outcomes of a run; without ids that people see where its job is not here or refuses its parameters."""
+    return ledger.OutcomeReader(run, _job(registry, run, without_job=True), outcome, code, with_facts)
 
 
 def _marked(database: Database, run: Run, rows: Iterator[Row]) -> Iterator[Row]:

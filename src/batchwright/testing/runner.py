@@ -13,7 +13,7 @@ from batchwright.config.settings import Settings
 from batchwright.engine.events import Point
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import passing_on
-from batchwright.engine.ledger import RecordOutcome, outcomes
+from batchwright.engine.ledger import OutcomeReader, RecordOutcome
 from batchwright.engine.run import Run, State
 from batchwright.operations.app import make_application
 from batchwright.testing.child import OneJob, Place, mailer
@@ -86,7 +86,7 @@ class JobRunner:
         """What became of each record, by its key."""
         run = self._sandbox.run_of(run)
         with self._sandbox.database() as database, database.read() as connection:
-            found = outcomes(connection, run, self._jobs[run.id])
+            found = OutcomeReader(run, self._jobs[run.id]).all(connection)
             return {one.record_key: one for one in found}
 
     def rows(self, table: Table) -> Sequence[Any]:

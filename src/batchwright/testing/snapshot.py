@@ -83,7 +83,7 @@ def read_tables(connection: Connection, ignored: Ignored) -> Tables:
 def read_records(connection: Connection, run: Run, job: BatchJob) -> dict[int, list[str]]:
     """The outcomes of the ledger by record key."""
     found: dict[int, list[str]] = {}
-    for outcome in ledger.outcomes(connection, run, job):
+    for outcome in ledger.OutcomeReader(run, job).all(connection):
         amount = "" if outcome.amount is None else f", {outcome.amount.minor} {outcome.amount.currency}"
         found.setdefault(outcome.record_key, []).append(
             f"{outcome.outcome}{f' ({outcome.code})' if outcome.code else ''}{amount}"

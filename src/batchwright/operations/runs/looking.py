@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
-from typing import Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import Connection
 
@@ -24,7 +24,7 @@ from batchwright.operations.access.permissions import Right, permit, permitted
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit, check_one_of, check_storable
-from batchwright.operations.outcomes import Row, outcome_page, outcome_rows, outcomes_of_record
+from batchwright.operations.outcomes import Row, outcome_reader, outcome_rows
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
 from batchwright.operations.runs.existing import existing_run
@@ -140,19 +140,16 @@ def run_outcomes(
     permit(app, actor, Right.LOOK, "run.outcomes")
     run = _run_of_outcomes(app, run_id, outcome, code, first_record, record_id)
     if record_id is not None:
-        of_record = outcomes_of_record(
-            app.database, app.registry, run, record_id, outcome, code, with_facts=with_facts
-        )
-        return iter(of_record)
-    return outcome_rows(
-        app.database,
-        app.registry,
-        run_id,
-        outcome,
-        code,
-        with_facts=with_facts,
-        first_record=first_record,
-    )
+        reader = outcome_reader(app.registry, run, outcome, code, with_facts=with_facts)
+        return iter(_rows_of_record(app, reader, record_id))
+    options: dict[str, Any] = {"with_facts": with_facts, "first_record": first_record}
+    return outcome_rows(app.database, app.registry, run_id, outcome, code, **options)
+
+
+def _rows_of_record(app: Application, reader: OutcomeReader, record_id: str) -> list[Row]:
+    with app.database.read() as connection:
+        found = reader.of_record(connection, record_id)
+    return [{**views.outcome(record), **record.facts} for record in found]
 
 
 def page_of_outcomes(
@@ -175,8 +172,9 @@ def page_of_outcomes(
     permit(app, actor, Right.LOOK, "run.outcomes")
     check_page(limit)
     run = _run_of_outcomes(app, run_id, outcome, code, first_record, record_id)
+    reader = outcome_reader(app.registry, run, outcome, code)
     if record_id is not None:
-        return Page(outcomes_of_record(app.database, app.registry, run, record_id, outcome, code), None)
+        return Page(_rows_of_record(app, reader, record_id), None)
     listing, wanted = f"outcomes of {run_id}", {"outcome": outcome, "code": code}
     place_type = ledger.place_of(outcome, code)
     if after is not None:
@@ -187,8 +185,9 @@ def page_of_outcomes(
             place = ledger.place_before(connection, run, first_record)
     else:
         place = None
-    items, last = outcome_page(app.database, app.registry, run, limit, place, outcome, code)
-    return Page(items, None if last is None else cursor(listing, wanted, last))
+    with app.database.read() as connection:
+        found, last = reader.page(connection, limit, place)
+    return Page(list(map(views.outcome, found)), None if last is None else cursor(listing, wanted, last))
 
 
 def _run_of_outcomes(
