@@ -18,7 +18,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
-    Row,
     RowMapping,
     Select,
     and_,
@@ -308,7 +307,7 @@ def listing(connection: Connection, limit: int | None = None, status: str | None
     statement = _LINES.order_by(mail.c.id.desc()).limit(limit)
     if status is not None:
         statement = statement.where(mail.c.status == status)
-    return [_line(row) for row in connection.execute(statement)]
+    return list(map(line_of, connection.execute(statement).mappings()))
 
 
 def pages_of(
@@ -342,19 +341,17 @@ def pages_of(
 
 def of_run(connection: Connection, run_key: int) -> list[MailLine]:
     """The mails of one run, in the order they were recorded."""
-    return [_line(row) for row in connection.execute(_OF_RUN, {"of_key": run_key})]
+    return list(map(line_of, connection.execute(_OF_RUN, {"of_key": run_key}).mappings()))
 
 
 def by_id(connection: Connection, mail_id: str) -> Mail:
     """One mail with its facts. Raises ``Refused`` for an unknown id."""
-    row = connection.execute(_MAIL, {"wanted": mail_id}).one_or_none()
+    row = connection.execute(_MAIL, {"wanted": mail_id}).mappings().one_or_none()
     if row is None:
         raise NotFound(
             f"there is no mail {mail_id!r}", field="mail_id", remedy="See `batchwright mail list` for the ids"
         )
-    line = _line(row)
-    values = {name: getattr(line, name) for name in MailLine.__dataclass_fields__}
-    return Mail(**values, facts=json.loads(row.facts))
+    return Mail(**_values(row), facts=json.loads(row["facts"]))
 
 
 def due(
@@ -541,25 +538,13 @@ def _mark_not_sent(
     connection.execute(_NOT_SENT, {**values, "next_time": next_time, "reason": reason})
 
 
-def _line(row: Row[*tuple[Any, ...]]) -> MailLine:
-    return line_of(row._mapping)
-
-
 def line_of(row: RowMapping) -> MailLine:
     """The mail that a row holds."""
-    return MailLine(
-        key=row["id"],
-        mail_id=row["mail_id"],
-        run_key=row["run_id"],
-        run_id=row["run_name"],
-        kind=row["kind"],
-        recipient=row["recipient"],
-        status=row["status"],
-        message_id=row["message_id"],
-        attempts=row["attempts"],
-        next_attempt_at=row["next_attempt_at"],
-        error=row["error"],
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-        route=row["route"],
-    )
+    return MailLine(**_values(row))
+
+
+def _values(row: RowMapping) -> dict[str, Any]:
+    others = {
+        name: row[name] for name in MailLine.__dataclass_fields__ if name not in ("key", "run_key", "run_id")
+    }
+    return {"key": row["id"], "run_key": row["run_id"], "run_id": row["run_name"], **others}

@@ -8,7 +8,18 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, RowMapping, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
 from batchwright.engine.store.notify import CHANNEL, with_notify
@@ -21,7 +32,6 @@ from batchwright.engine.store.upsert import insert_into
 MILLISECONDS_FOR_LOCK = 2_000
 
 Decision = Literal["started", "not_run"]
-AnyRow = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +119,20 @@ def update_schedule(
     (``batchwright.engine.schedules.firing.settle``).
     """
     timed = (spec.cron, spec.time_zone) != (schedule.cron, schedule.time_zone)
-    values = {**_row(spec), "timed_at": now if timed else schedule.timed_at}
-    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
-    return by_keys(connection, [schedule.id])[0]
+    return _changed(connection, schedule, {**_row(spec), "timed_at": now if timed else schedule.timed_at})
 
 
 def pause(connection: Connection, schedule: Schedule, now: datetime) -> Schedule:
     """Let a locked schedule fire nothing until it is resumed."""
-    values = {"paused": True, "paused_at": now, "resumed_at": None}
-    connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
-    return by_keys(connection, [schedule.id])[0]
+    return _changed(connection, schedule, {"paused": True, "paused_at": now, "resumed_at": None})
 
 
 def resume(connection: Connection, schedule: Schedule, now: datetime) -> Schedule:
     """Let a locked schedule fire again; what is due since its pause is for its misfire policy to decide."""
-    values = {"paused": False, "resumed_at": now}
+    return _changed(connection, schedule, {"paused": False, "resumed_at": now})
+
+
+def _changed(connection: Connection, schedule: Schedule, values: dict[str, Any]) -> Schedule:
     connection.execute(update(schedule_table).where(schedule_table.c.id == schedule.id).values(values))
     return by_keys(connection, [schedule.id])[0]
 
@@ -137,8 +146,8 @@ def remove(connection: Connection, schedule: Schedule) -> None:
 def by_name(connection: Connection, name: str, *, lock: bool = False) -> Schedule | None:
     """The schedule of that name; with ``lock`` nobody fires or changes it until the transaction ends."""
     statement = select(schedule_table).where(schedule_table.c.name == name)
-    row = connection.execute(statement.with_for_update() if lock else statement).first()
-    return None if row is None else _schedule(row)
+    row = connection.execute(statement.with_for_update() if lock else statement).mappings().first()
+    return None if row is None else schedule_of(row)
 
 
 def by_keys(connection: Connection, keys: Iterable[int]) -> list[Schedule]:
@@ -146,14 +155,16 @@ def by_keys(connection: Connection, keys: Iterable[int]) -> list[Schedule]:
     statement = (
         select(schedule_table).where(schedule_table.c.id.in_(list(keys))).order_by(schedule_table.c.id)
     )
-    return [_schedule(row) for row in connection.execute(statement)]
+    return list(map(schedule_of, connection.execute(statement).mappings()))
 
 
 def all_schedules(connection: Connection) -> list[Schedule]:
     """All of them by name."""
-    return [
-        _schedule(row) for row in connection.execute(select(schedule_table).order_by(schedule_table.c.name))
-    ]
+    return list(
+        map(
+            schedule_of, connection.execute(select(schedule_table).order_by(schedule_table.c.name)).mappings()
+        )
+    )
 
 
 def listing() -> Listing:
@@ -173,7 +184,7 @@ def lock_free(connection: Connection, keys: Sequence[int]) -> list[Schedule]:
     A process that is stopped (SIGSTOP, a suspended machine) while it keeps them loses its session to the server: that
     is a limit of every short write transaction.
     """
-    return [_schedule(row) for row in connection.execute(_LOCKED, {"keys": list(keys)})]
+    return list(map(schedule_of, connection.execute(_LOCKED, {"keys": list(keys)}).mappings()))
 
 
 def wait_shortly(connection: Connection) -> None:
@@ -197,7 +208,7 @@ def fires_ahead(connection: Connection, schedule: Schedule, now: datetime) -> li
     statement = select(schedule_fire).where(
         schedule_fire.c.schedule_id == schedule.id, schedule_fire.c.last_nominal_time > now
     )
-    return [_fire(row) for row in connection.execute(statement)]
+    return list(map(fire_of, connection.execute(statement).mappings()))
 
 
 def forget_ahead(connection: Connection, schedule: Schedule, now: datetime) -> list[StoredFire]:
@@ -301,20 +312,14 @@ def mark_recorded(connection: Connection, up_to: Mapping[int, datetime]) -> None
 
 def last_fire(connection: Connection, schedule_key: int) -> StoredFire | None:
     """The record that reaches furthest."""
-    statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
-    row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
-    return None if row is None else _fire(row)
+    return next(iter(fires(connection, schedule_key, 1)), None)
 
 
 def fire_covering(connection: Connection, schedule_key: int, nominal_time: datetime) -> StoredFire | None:
     """The record of that nominal time."""
-    statement = select(schedule_fire).where(
-        schedule_fire.c.schedule_id == schedule_key, schedule_fire.c.nominal_time <= nominal_time
-    )
-    row = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(1)).first()
-    if row is None or row.last_nominal_time < nominal_time:
-        return None
-    return _fire(row)
+    begun = schedule_fire.c.nominal_time <= nominal_time
+    found = next(iter(fires(connection, schedule_key, 1, begun)), None)
+    return None if found is None or found.last_nominal_time < nominal_time else found
 
 
 def recorded_ahead(connection: Connection, schedule_keys: Sequence[int]) -> dict[int, set[datetime]]:
@@ -326,11 +331,12 @@ def recorded_ahead(connection: Connection, schedule_keys: Sequence[int]) -> dict
     return found
 
 
-def fires(connection: Connection, schedule_key: int, limit: int | None = None) -> list[StoredFire]:
+def fires(
+    connection: Connection, schedule_key: int, limit: int | None = None, *conditions: ColumnElement[bool]
+) -> list[StoredFire]:
     """What became of a schedule's nominal times, newest first."""
-    statement = select(schedule_fire).where(schedule_fire.c.schedule_id == schedule_key)
-    rows = connection.execute(statement.order_by(schedule_fire.c.nominal_time.desc()).limit(limit))
-    return [_fire(row) for row in rows]
+    statement = fire_listing(schedule_key).page(None, limit).where(*conditions)
+    return list(map(fire_of, connection.execute(statement).mappings()))
 
 
 def started_between(
@@ -372,7 +378,7 @@ def last_fires(connection: Connection) -> dict[int, StoredFire]:
     )
     keys = select(newest.label("id")).select_from(schedule_table).subquery()
     statement = select(schedule_fire).join(keys, keys.c.id == schedule_fire.c.id)
-    return {row.schedule_id: _fire(row) for row in connection.execute(statement)}
+    return {row["schedule_id"]: fire_of(row) for row in connection.execute(statement).mappings()}
 
 
 def results(connection: Connection, run_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -392,10 +398,6 @@ def _row(spec: ScheduleSpec) -> dict[str, Any]:
     }
 
 
-def _schedule(row: AnyRow) -> Schedule:
-    return schedule_of(row._mapping)
-
-
 def schedule_of(row: RowMapping) -> Schedule:
     """The schedule that a row holds."""
     values = dict(row)
@@ -408,10 +410,6 @@ def schedule_of(row: RowMapping) -> Schedule:
             "overlap": Overlap(values["overlap"]),
         }
     )
-
-
-def _fire(row: AnyRow) -> StoredFire:
-    return fire_of(row._mapping)
 
 
 def fire_of(row: RowMapping) -> StoredFire:
