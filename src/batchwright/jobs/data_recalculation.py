@@ -42,24 +42,14 @@ from batchwright.billing.records import (
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.ratings import Charged
 from batchwright.billing.records.recalculation import Span
-from batchwright.engine.job import (
-    Amount,
-    Change,
-    DryRunJob,
-    Finish,
-    Group,
-    Preview,
-    Schema,
-    Scope,
-    StartContext,
-)
+from batchwright.engine.job import Amount, Change, Finish, Group, Preview, Schema, Scope, StartContext
 from batchwright.engine.run import Run
 from batchwright.jobs.recalculation_charges import charging, report
 from batchwright.jobs.recalculation_terms import NAME, Parameters, check_offer, customer_key_of
 from batchwright.jobs.recalculation_windows import inputs_of_windows
 from batchwright.jobs.usage_preview import ACCOUNT_CHARGE, INPUT, SCHEDULE, line
 from batchwright.jobs.usage_restating import TOTAL
-from batchwright.jobs.usage_selection import counts_of, expect
+from batchwright.jobs.usage_selection import JobOfInputs, counts_of, expect
 
 BEFORE, AFTER, DIFFERENCE = "rated_amount_before", "rated_amount_after", "difference"
 
@@ -87,12 +77,11 @@ class Recalculation:
         ]
 
 
-class DataRecalculationJob(DryRunJob):
+class DataRecalculationJob(JobOfInputs):
     """Rates past months of a customer again, by the active contract and the newest prices."""
 
     name = NAME
     type = "Recalc"
-    record_noun = "usage input"
     retry_unit = "customer with all the months of the run"
     error_note = (
         "A usage input with an error stays Rated, with the amount it had. To correct the usage input itself, unrate it "

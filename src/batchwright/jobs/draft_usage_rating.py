@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 
 from batchwright.billing.counts import Counts, Share
 from batchwright.billing.exact import canonical, quantity_text
-from batchwright.billing.explain import explained
 from batchwright.billing.records import assets_and_inputs, candidates, counts, drafts, preview, selection
 from batchwright.billing.records.assets_and_inputs import (
     HAS_DRAFT,
@@ -28,10 +27,10 @@ from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.drafts import DraftOfSchedule
 from batchwright.billing.records.inputs import InputStatus
-from batchwright.billing.usage import AssetUsage, Rated, rate_assets
+from batchwright.billing.usage import AssetUsage, rate_assets
 from batchwright.engine.job import Amount, Group, Preview, Schema, Scope
 from batchwright.engine.run import Run
-from batchwright.jobs.usage_preview import INPUT, SCHEDULE, line, lost
+from batchwright.jobs.usage_preview import SCHEDULE, input_lines, line
 from batchwright.jobs.usage_selection import UsageJob, UsageParameters, counts_of, expect, report
 
 TOTAL = "draft_fee_amount"
@@ -149,12 +148,7 @@ class DraftUsageRatingJob(UsageJob):
     def preview(self, scope: Scope, computed: Forecast) -> Iterator[Preview]:
         """One line for each input and each schedule that would be written."""
         connection = scope.connection
-        rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        inputs = preview.inputs(connection, [rated_input.key for rated_input in rated], "draft")
-        for rated_input in rated:
-            amount = Amount(rated_input.amount, rated_input.terms.price.currency)
-            yield line(INPUT, inputs[rated_input.key], amount, rated_input.amount, explained(rated_input))
-        yield from lost(connection, "draft", self.errors(scope, computed.usages))
+        yield from input_lines(connection, "draft", computed.usages, self.errors(scope, computed.usages))
         postings = list(computed.postings())
         schedules = preview.schedules(connection, [key for _, (_, _, key) in postings], "draft")
         for usage, (quantity, minor, key) in postings:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from batchwright.billing.charges import Charges, charges_of, figures_after
 from batchwright.billing.counts import Counts
-from batchwright.billing.explain import explained, figures_changed
+from batchwright.billing.explain import figures_changed
 from batchwright.billing.records import assets_and_inputs, counts, preview, ratings, selection
 from batchwright.billing.records.assets_and_inputs import InputRow
 from batchwright.billing.records.billing_schedules import PENDING_BILLING
@@ -22,10 +22,10 @@ from batchwright.billing.records.candidates import Candidates
 from batchwright.billing.records.catalog_of_rating import CatalogLoader
 from batchwright.billing.records.inputs import InputStatus
 from batchwright.billing.records.ratings import Charged
-from batchwright.billing.usage import AssetUsage, Rated, rate_assets
+from batchwright.billing.usage import AssetUsage, rate_assets
 from batchwright.engine.job import Amount, Finish, Preview, Schema, Scope
 from batchwright.engine.run import Run
-from batchwright.jobs.usage_preview import INPUT, LATE_SCHEDULE, SCHEDULE, line, lost
+from batchwright.jobs.usage_preview import LATE_SCHEDULE, SCHEDULE, input_lines, line
 from batchwright.jobs.usage_selection import UsageJob, UsageParameters, counts_of, expect, report
 
 TOTAL = "rated_amount"
@@ -133,12 +133,7 @@ class UsageRatingJob(UsageJob):
         A schedule to be made for late usage is named by the billed one beside which it would stand.
         """
         connection = scope.connection
-        rated = [Rated._make(row) for usage in computed.usages for row in usage.rated]
-        inputs = preview.inputs(connection, [rated_input.key for rated_input in rated], "rated")
-        for rated_input in rated:
-            amount = Amount(rated_input.amount, rated_input.terms.price.currency)
-            yield line(INPUT, inputs[rated_input.key], amount, rated_input.amount, explained(rated_input))
-        yield from lost(connection, "rated", self.errors(scope, computed.usages))
+        yield from input_lines(connection, "rated", computed.usages, self.errors(scope, computed.usages))
         yield from _schedule_lines(connection, computed)
 
     def finish(self, finish: Finish) -> None:

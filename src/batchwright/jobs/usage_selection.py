@@ -70,10 +70,27 @@ class UsageParameters(BaseModel):
         return ids
 
 
-class UsageJob(DryRunJob):
-    """A job over usage inputs, by asset line item: of everything, of whole assets, or of inputs by id."""
+class JobOfInputs(DryRunJob):
+    """A job whose records are usage inputs."""
 
     record_noun = "usage input"
+
+    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
+        """Usage input ids by key."""
+        return selection.input_ids(connection, keys)
+
+    def record_keys(self, connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
+        """The keys of usage inputs by id."""
+        return selection.input_keys_by_id(connection, ids)
+
+    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """Asset, date and quantity of each usage input."""
+        return selection.input_facts(connection, keys)
+
+
+class UsageJob(JobOfInputs):
+    """A job over usage inputs, by asset line item: of everything, of whole assets, or of inputs by id."""
+
     scope_size = 2_000
     Parameters: ClassVar[Schema] = UsageParameters
     retries_assets: ClassVar[bool] = False
