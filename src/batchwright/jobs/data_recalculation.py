@@ -217,18 +217,6 @@ class DataRecalculationJob(JobOfInputs):
         again: dict[str, Any] = self.parameters.model_dump(mode="json")
         return again
 
-    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
-        """Usage input ids by key."""
-        return selection.input_ids(connection, keys)
-
-    def record_keys(self, connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
-        """The keys of usage inputs by id."""
-        return selection.input_keys_by_id(connection, ids)
-
-    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
-        """Asset, date, quantity and customer of each usage input."""
-        return selection.input_facts(connection, keys)
-
     @property
     def _spans(self) -> list[Span]:
         return [span_of(month) for month in self.periods]

@@ -84,7 +84,7 @@ class JobOfInputs(DryRunJob):
         return selection.input_keys_by_id(connection, ids)
 
     def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
-        """Asset, date and quantity of each usage input."""
+        """Asset, date, quantity and customer of each usage input."""
         return selection.input_facts(connection, keys)
 
 
@@ -276,18 +276,6 @@ class UsageJob(JobOfInputs):
         if not present:
             raise _all_deleted(run_id)
         return selection.asset_keys_of(connection, again) if self.retries_assets else present
-
-    def record_ids(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, str]:
-        """Usage input ids by key."""
-        return selection.input_ids(connection, keys)
-
-    def record_keys(self, connection: Connection, ids: Sequence[str]) -> Mapping[str, int]:
-        """The keys of usage inputs by id."""
-        return selection.input_keys_by_id(connection, ids)
-
-    def record_facts(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
-        """Asset, date, quantity and customer of each usage input."""
-        return selection.input_facts(connection, keys)
 
     def _named_inputs(self, context: StartContext) -> Iterator[Group]:
         # Sorted as a whole: an asset's inputs must come together, whatever order they arrived in.

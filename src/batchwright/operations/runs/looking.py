@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from batchwright.billing.records import restating
 from batchwright.engine import ledger
 from batchwright.engine.errors import Refused
+from batchwright.engine.ledger import OutcomeReader
 from batchwright.engine.retry import retry_refusal
 from batchwright.engine.run import Run
 from batchwright.engine.store import runs, scopes
