@@ -74,7 +74,7 @@ _MAIL = {
     "status": ({"status": "failed"}, "ix_mail_status_id"),
     "kind": ({"kind": "digest"}, "ix_mail_kind_id"),
     "recipient": ({"recipient": "Jane@Example.com"}, "ix_mail_recipient_id"),
-    "run": ({"run_id": "JR-1"}, "ix_mail_run_id"),
+    "run": ({"run_id": "JR-1"}, "ix_mail_run_id_id"),
     "status and kind": ({"status": "failed", "kind": "digest"}, "ix_mail_status_id"),
     "recipient and status": ({"recipient": "a", "status": "failed"}, "ix_mail_recipient_id"),
 }

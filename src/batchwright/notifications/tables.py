@@ -14,7 +14,7 @@ mail = Table(
     Column(
         "mail_id", PublicId, unique=True, comment="ML- and the key, eight digits; set right after the insert"
     ),
-    Column("run_id", BigKey, ForeignKey("run.id"), index=True),
+    Column("run_id", BigKey, ForeignKey("run.id")),
     Column("kind", String(32), nullable=False, comment="which template: run_ended"),
     Column("recipient", Text, comment="an address; empty when the actor has none"),
     Column("facts", Text, nullable=False, comment="JSON: what the message is made from at delivery"),
@@ -31,6 +31,7 @@ mail = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
     Index("ix_mail_status_next_attempt_at", "status", "next_attempt_at"),
+    Index("ix_mail_run_id_id", "run_id", "id"),
     Index("ix_mail_status_id", "status", "id"),
     Index("ix_mail_kind_id", "kind", "id"),
     Index("ix_mail_recipient_id", text("lower(recipient)"), "id"),
