@@ -29,6 +29,7 @@ from batchwright.config.settings import (
     load_settings,
     variable_of,
 )
+from batchwright.console.traffic import CONNECTIONS_OF_A_RUN, SYNCHRONOUS_RUNS
 from batchwright.engine.store.engines import FOR_LEASES
 from batchwright.operations.worker.worker import WorkerProcess
 
@@ -131,7 +132,8 @@ def test_the_page_counts_the_connections_that_the_code_opens() -> None:
         for size in re.findall(r"CapacityLimiter\((\w+)\)", file.read_text("utf-8"))
     )
     duties = 1 + len(re.findall(r"self\._\w+\.start\(\)", inspect.getsource(WorkerProcess.run)))
-    serve, worker, process = REQUESTS + lanes + LISTENS, duties + LISTENS + STANDS_IN, RUNS_AT_HAND + 2
+    runs = SYNCHRONOUS_RUNS * CONNECTIONS_OF_A_RUN
+    serve, worker, process = REQUESTS + runs + lanes + LISTENS, duties + LISTENS + STANDS_IN, RUNS_AT_HAND + 2
     defaults = Settings()
     two = 2 * (worker + process * 2) + 3 * defaults.max_active_runs
     overflow = int(compose()["services"]["web"]["environment"]["BATCHWRIGHT_MAX_OVERFLOW"])

@@ -15,6 +15,7 @@ from typing import Final
 
 from anyio import CapacityLimiter
 
+from batchwright.config.settings import Settings
 from batchwright.console.problems import Problem
 from batchwright.console.waiting import RunWatcher
 from batchwright.operations.actor import Unauthenticated, network_of
@@ -31,6 +32,10 @@ HEAVY_LANE: Final = 4
 READS_LANE: Final = 5
 """The same of all other reads of the API, and of looks at who calls: as many as the pool keeps connections, each of
 which has a cache. More threads would take turns at the interpreter, and memory."""
+SYNCHRONOUS_RUNS: Final = 4
+"""So many runs are done at a time in the requests of those who wait for their outcomes."""
+CONNECTIONS_OF_A_RUN: Final = 3
+"""One as long as it lasts, and up to two more now and then, while it has that."""
 PAGE_SECONDS: Final = 5.0
 """So long a page may be read; a stream is read in short pages, and takes as long as its reader."""
 STRANGERS_PER_SECOND: Final = 5
@@ -152,6 +157,17 @@ class AnonymousLimits:
                 self._let_in.popitem(last=False)
 
 
+def synchronous_runs(settings: Settings) -> int:
+    """So many runs at a time that, whatever each has, one of them finds the connections that it needs to end.
+
+    The settings leave room for two at least.
+    """
+    if settings.max_overflow == -1:
+        return SYNCHRONOUS_RUNS
+    connections = settings.pool_size + settings.max_overflow
+    return min(SYNCHRONOUS_RUNS, (connections - 1) // (CONNECTIONS_OF_A_RUN - 1))
+
+
 class Traffic:
     """What all requests of one process share."""
 
@@ -171,5 +187,6 @@ class Traffic:
         self.watch = RunWatcher(app)
         self.heavy_lane = CapacityLimiter(HEAVY_LANE)
         self.reads_lane = CapacityLimiter(READS_LANE)
+        self.runs_lane = CapacityLimiter(synchronous_runs(app.settings))
         self.passwords_lane = CapacityLimiter(2)
         """For hashing passwords, of which each takes 64 MiB."""

@@ -39,6 +39,7 @@ from batchwright.operations.runs.driving import driven_run
 from batchwright.operations.versions import digest, encoded
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+RunsHere = Callable[[Any], bool]
 BEARER: Final = "Bearer "
 PREFIX: Final = "/api/v1"
 _LOOKS: Final = "batchwright_looks"
@@ -269,6 +270,7 @@ class Doors(APIRouter):
         heavy: bool = False,
         name: str | None = None,
         secret: bool = False,
+        runs_here: RunsHere = lambda body: False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function the door of an operation, whose name is its ``operationId``.
 
@@ -282,6 +284,7 @@ class Doors(APIRouter):
                 each caller.
             name: the ``operationId`` of one of several doors that lead to the same operation.
             secret: whether the answer holds something that is shown once: it is not kept for an `Idempotency-Key`.
+            runs_here: whether a run may be done before a body is answered, which then waits for a lane of few.
         """
         usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
         if method != "GET":
@@ -315,7 +318,7 @@ class Doors(APIRouter):
 
         def add_as_told(function: Callable[..., Any]) -> Callable[..., Any]:
             if method == "POST":
-                function = keyed(function, _of_run, secret=secret)
+                function = _act(keyed(function, _of_run, secret=secret), runs_here)
             elif method == "GET" and not heavy:
                 function = _look(function)
             return add(_in_lane(function) if heavy else function)
@@ -334,7 +337,18 @@ def _look(function: Callable[..., Any]) -> Callable[..., Any]:
         return await answered if inspect.isawaitable(answered) else answered
 
     setattr(door, _LOOKS, True)
-    return _told_as(door, function)
+    return signed_as(door, function)
+
+
+def _act(function: Callable[..., Any], runs_here: RunsHere) -> Callable[..., Any]:
+    """The door of an act in a thread of its own; one that does a run there waits for the lane of those."""
+
+    async def door(*, call: Call, **given: Any) -> Any:
+        is_here = any(isinstance(one, Body) and runs_here(one) for one in given.values())
+        lane = call.traffic.runs_lane if is_here else None
+        return await to_thread.run_sync(partial(function, call=call, **given), limiter=lane)
+
+    return signed_as(door, function)
 
 
 def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -345,10 +359,11 @@ def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
         call.hold("heavy reads", HEAVY_READS)
         return await to_thread.run_sync(partial(function, **given), limiter=call.traffic.heavy_lane)
 
-    return _told_as(door, function)
+    return signed_as(door, function)
 
 
-def _told_as(door: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+def signed_as(door: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The door, which FastAPI takes for the function: it gives it what that takes."""
     door.__doc__ = function.__doc__
     # What FastAPI looks at; __wrapped__ would tell it to call this as a function of no event loop.
     door.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]

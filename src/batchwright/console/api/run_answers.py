@@ -17,6 +17,11 @@ RUN: Final[dict[int, Any]] = {202: Run, 200: RunWithOutcomes}
 """The models of the answers."""
 
 
+def is_synchronous(body: Any) -> bool:
+    """Whether a body asks for a run whose outcomes are waited for, by its mode."""
+    return body.mode == "sync"  # type: ignore[no-any-return]
+
+
 def submitted_answer(app: Application, submitted: Submitted) -> Response:
     """The answer; a run of which its caller is to hear the outcomes is driven here first."""
     here = submitted.claim.run.in_caller

@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 from urllib.parse import urlencode
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.api.door import Call
+from batchwright.console.api.door import Call, signed_as
 from batchwright.console.pages.banners import banners_of
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
 from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of, zone_of
@@ -306,16 +307,18 @@ class Pages(APIRouter):
         return lambda function: add(_looked_at(function, shared=shared))
 
     def act(
-        self, path: str, right: Right, *, asks_password: bool | None = None
+        self, path: str, right: Right, *, asks_password: bool | None = None, runs_here: bool = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function what a form does that is sent to a path. It takes ``visit`` and ``form``, calls
         one operation and returns `Visit.go`, or the page of the form again with what was refused.
 
         An act of administrators asks for the password again, where that was not given lately, unless it says that it
-        does not: what only stops something must not wait for that. An act of others asks if it says so.
+        does not: what only stops something must not wait for that. An act of others asks if it says so. One that does
+        a run before it is answered (`runs_here`) waits for a lane of few.
         """
         asks = right is Right.ADMINISTER if asks_password is None else asks_password
-        return self._add("POST", path, right, asks_password=asks)
+        add = self._add("POST", path, right, asks_password=asks)
+        return (lambda function: add(_running(function))) if runs_here else add
 
     def _add(
         self, method: str, path: str, right: Right, *, asks_password: bool = False
@@ -365,6 +368,16 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
             return look(visit, given) if LIVE in visit.request.headers else cast(Response, function(**given))
 
     return page
+
+
+def _running(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def act(**given: Any) -> Any:
+        visit: Visit = given["visit"]
+        return await to_thread.run_sync(
+            partial(function, **given), limiter=visit.request.app.state.traffic.runs_lane
+        )
+
+    return signed_as(act, function)
 
 
 def text_of(form: FormData, name: str) -> str | None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer, seen_tags
 from batchwright.console.api.models import Page, Run, RunShown
-from batchwright.console.api.run_answers import RUN, submitted_answer
+from batchwright.console.api.run_answers import RUN, is_synchronous, submitted_answer
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.engine.run import ENDED
 from batchwright.engine.store.controls import Version
@@ -60,7 +60,7 @@ def runs(params: Annotated[RunsParams, Query()], call: Call = CALL) -> Response:
     return page_answer(call, page)
 
 
-@doors.door("POST", "/runs", submit_run, Right.OPERATE, answers=RUN)
+@doors.door("POST", "/runs", submit_run, Right.OPERATE, answers=RUN, runs_here=is_synchronous)
 def submit(new: NewRun, call: Call = CALL) -> Response:
     """Submit a run; with the mode `sync` it is done at once and comes with its outcomes."""
     terms: RunTerms = {"sync": new.mode == "sync", "notify": new.notify}

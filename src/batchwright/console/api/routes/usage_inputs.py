@@ -134,20 +134,24 @@ def select(new: NewSelection, call: Call = CALL) -> Response:
     return answer(select_usage_inputs(call.app, _pairs(new.filter), actor=call.actor), status=201)
 
 
-def _rating(path: str, act: Callable[..., View]) -> None:
+def _rating(path: str, act: Callable[..., View], *, at_once_if_few: bool = False) -> None:
     def rate(which: Which, call: Call = CALL) -> Response:
         named = which.model_dump(include={"asset_line_item_ids", "selection_id", "reason"})
         service = BillingService(call.app, call.actor)
         return run_answer(act(service, which.usage_input_ids, which.process_synchronously, **named))
 
-    doors.door("POST", f"/usage-inputs/{path}", act, Right.OPERATE, answers=RUN)(rate)
+    def runs_here(which: Which) -> bool:
+        here = which.process_synchronously
+        return at_once_if_few if here is None else here
+
+    doors.door("POST", f"/usage-inputs/{path}", act, Right.OPERATE, answers=RUN, runs_here=runs_here)(rate)
 
 
 _rating("draft-rate", BillingService.draft_pending_usage_input)
 _rating("rate", BillingService.process_pending_usage_input)
 _rating("unrate", BillingService.process_rated_usage_input)
-_rating("reset", BillingService.reset_usage_input)
-_rating("delete", BillingService.delete_usage_input)
+_rating("reset", BillingService.reset_usage_input, at_once_if_few=True)
+_rating("delete", BillingService.delete_usage_input, at_once_if_few=True)
 
 
 @doors.door(

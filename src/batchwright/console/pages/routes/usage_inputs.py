@@ -146,7 +146,7 @@ def ask(
     return visit.confirmation(_confirmation(_act_of(act), selection, params.pairs()))
 
 
-@pages.act("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE)
+@pages.act("/usage-inputs/selections/{selection_id}/{act}", Right.OPERATE, runs_here=True)
 def do(selection_id: str, act: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Do it, now or in the background; the run tells what became of each."""
     told = _act_of(act)

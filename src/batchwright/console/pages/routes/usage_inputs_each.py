@@ -166,7 +166,7 @@ def _add_act(name: str, act: Act) -> None:
         shown = show_usage_input(visit.app, usage_input_id, actor=visit.actor)
         return visit.confirmation(_asked(act, shown))
 
-    @pages.act(f"/usage-inputs/{{usage_input_id:path}}/{name}", Right.OPERATE)
+    @pages.act(f"/usage-inputs/{{usage_input_id:path}}/{name}", Right.OPERATE, runs_here=True)
     def do(usage_input_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
         def acted() -> Response:
             _check_shown(visit, usage_input_id, text_of(form, "expected"))
