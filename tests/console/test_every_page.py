@@ -44,6 +44,7 @@ MAY: Final = {
         "/preferences/sessions/{session_id}/end",
     ],
     Right.OPERATE: [
+        "/apply-schedules",
         "/asset-line-items/{asset_line_item_id}/amend",
         "/jobs/{name}/launch",
         "/mail/{mail_id}/retry",
@@ -89,7 +90,7 @@ MAY: Final = {
     ],
 }
 """Who may do each act, by its path."""
-STOP: Final = {"/hold-schedules", "/release-schedules", "/runs/{run_id}/hold"}
+STOP: Final = {"/hold-schedules", "/runs/{run_id}/hold"}
 """Acts of administrators that widen nobody's access: they stop something, which must not wait for a password."""
 ASKS: Final = {
     *MAY[Right.ADMINISTER],

@@ -257,12 +257,22 @@ class Answered(Exception):
         self.response = response
 
 
-async def _confirmed(request: Request, visit: Visit = VISIT, form: FormData = FORM) -> None:
-    """Have the password asked for where it is due. The page that asks holds what was sent, and sends it again beside
-    the password: then the act goes on.
-    """
-    if not await run_in_threadpool(password_is_due, visit.app, visit.actor):
-        return
+Asks = Callable[[FormData], bool]
+"""Whether what is sent is done only for who gave their password lately."""
+
+
+def _confirmed(asks: Asks) -> Any:
+    """Have the password asked for where that is so and it is due."""
+
+    async def confirmed(request: Request, visit: Visit = VISIT, form: FormData = FORM) -> None:
+        if asks(form) and await run_in_threadpool(password_is_due, visit.app, visit.actor):
+            await _ask_password(request, visit, form)
+
+    return Depends(confirmed)
+
+
+async def _ask_password(request: Request, visit: Visit, form: FormData) -> None:
+    """The page that asks holds what was sent, and sends it again beside the password: then the act goes on."""
     given, refused = form.get(PASSWORD), None
     try:
         await run_in_threadpool(check_has_password, visit.app, visit.actor)
@@ -307,22 +317,29 @@ class Pages(APIRouter):
         return lambda function: add(_looked_at(function, shared=shared))
 
     def act(
-        self, path: str, right: Right, *, asks_password: bool | None = None, runs_here: bool = False
+        self,
+        path: str,
+        right: Right,
+        *,
+        asks_password: bool | Asks | None = None,
+        runs_here: bool = False,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Make the decorated function what a form does that is sent to a path. It takes ``visit`` and ``form``, calls
         one operation and returns `Visit.go`, or the page of the form again with what was refused.
 
         An act of administrators asks for the password again, where that was not given lately, unless it says that it
-        does not: what only stops something must not wait for that. An act of others asks if it says so. One that does
-        a run before it is answered (`runs_here`) waits for a lane of few.
+        does not: what only stops something must not wait for that. An act of others asks if it says so, or says so of
+        what is sent. One that does a run before it is answered (`runs_here`) waits for a lane of few.
         """
         asks = right is Right.ADMINISTER if asks_password is None else asks_password
         add = self._add("POST", path, right, asks_password=asks)
         return (lambda function: add(_running(function))) if runs_here else add
 
     def _add(
-        self, method: str, path: str, right: Right, *, asks_password: bool = False
+        self, method: str, path: str, right: Right, *, asks_password: bool | Asks = False
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        asks = asks_password if callable(asks_password) else lambda _: True
+
         async def permitted(visit: Visit = VISIT) -> None:
             # Their row was read a moment ago; what they may not do is refused, and audited, by the permission itself.
             if not visit.may(right):
@@ -334,10 +351,10 @@ class Pages(APIRouter):
             dependencies=[
                 Depends(permitted),
                 *([POSTED] if method == "POST" else []),
-                *([Depends(_confirmed)] if asks_password else []),
+                *([_confirmed(asks)] if asks_password else []),
             ],
             response_model=None,
-            openapi_extra={"x-role": right.value, "x-asks-password": asks_password},
+            openapi_extra={"x-role": right.value, "x-asks-password": asks_password is True},
         )
 
 

@@ -81,12 +81,14 @@ _NOT_HERE: Mapping[str, str] = {
 
 
 class CrontabRefused(Refused):
-    """Lines of a file of schedules that cannot be used; none of the file was. `lines` are their numbers, from 1.
+    """Lines of a file of schedules that cannot be used; none of the file was. `problems` are their numbers, from 1, and
+    what is wrong with each.
 
     The message has a line for each, of several with its own field and remedy.
     """
 
     def __init__(self, problems: Sequence[tuple[int, Refused]]) -> None:
+        self.problems = tuple(problems)
         self.lines = tuple(number for number, _ in problems)
         if len(problems) == 1:
             ((number, problem),) = problems

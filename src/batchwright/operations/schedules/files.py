@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import Changed, Refused
 from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
@@ -25,6 +25,7 @@ from batchwright.operations.schedules.changes import (
 )
 from batchwright.operations.schedules.crontab import CrontabLine, CrontabRefused, scan_crontab
 from batchwright.operations.schedules.request import check_request, permit_schedule
+from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 
 Changes = Mapping[str, tuple[Any, Any]]
@@ -47,6 +48,11 @@ class Difference:
         return not (self.added or self.changed or self.removed)
 
     @property
+    def version(self) -> str:
+        """The same for every file and every state of the database that come to the same changes."""
+        return version_of(_audit_values(self))
+
+    @property
     def view(self) -> View:
         """Its JSON: four lists of names."""
         return {
@@ -66,14 +72,16 @@ def apply_schedules(
     reason: str | None = None,
     dry_run: bool = False,
     prune: bool = False,
+    seen: str | None = None,
 ) -> Difference:
     """Make the schedules as the text of a file has them, all or none, and say what that changed.
 
     A schedule that the file does not name is left alone, or with `prune` removed. Whether one is paused does not matter
-    of the file. With `dry_run` nothing is written.
+    of the file. With `dry_run` nothing is written; what was `seen` is the `version` of what that would change.
 
     Raises:
         CrontabRefused: with every line that cannot be used, by itself or with what is in the database.
+        Changed: where it is not what was `seen` that it changes.
     """
     permit(app, actor, Right.OPERATE, "schedule.apply")
     app.database.require()
@@ -92,6 +100,8 @@ def apply_schedules(
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
         specs = _checked(app, connection, lines, problems, there, actor, now)
         difference = _difference(specs, there, prune=prune)
+        if seen not in (None, difference.version):
+            raise Changed("what the file changes became something else")
         if not dry_run and not difference.is_none:
             _write(connection, difference, specs, now)
             _record(connection, difference, there, file=file, text=text, actor=actor, reason=reason, now=now)

@@ -133,7 +133,7 @@ def ask_to_release(visit: Visit = VISIT) -> Response:
     return visit.confirmation(_releasing(visit))
 
 
-@pages.act("/release-schedules", Right.ADMINISTER, asks_password=False)
+@pages.act("/release-schedules", Right.ADMINISTER)
 def release(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Let the schedules fire again."""
 
