@@ -17,6 +17,7 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.operations import acknowledging
 from batchwright.operations.acknowledging import acknowledge
 from batchwright.operations.app import Application
+from batchwright.operations.billing import forecast as forecasts
 from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_submitted
@@ -210,6 +211,29 @@ def test_the_forecast_of_a_customer_a_product_and_some_months_is_shown_and_writt
     form = {**form, "csrf_token": token, "status": ["Loaded", "Error"], "act": "draft-rate"}
     asks = web.post("/usage-inputs/selections", data=form).text
     assert re.search(r"Draft rate \d+ usage inputs?\?", asks)
+
+
+def test_a_customer_of_the_forecast_leads_to_its_months_and_from_there_to_its_usage_inputs(
+    web: TestClient, visit: Visit, drafted: str
+) -> None:
+    visit("viewer")
+    page = web.get("/forecast?by=customer&from=2023-06&to=2023-06").text
+    [months] = re.findall(r'href="([^"]+)">Harbour Light', page) or [""]
+    shown = web.get(unescape(months))
+    assert shown.request.url.query == b"from=2023-06&to=2023-06&customer_id=C-1001"
+    assert '<span class="nowrap">2023-06</span>' in shown.text
+    assert "/usage-inputs?customer_id=C-1001&amp;from=2023-06-01&amp;before=2023-07-01" in shown.text
+
+
+def test_the_forecast_says_how_many_assets_nobody_has_added_up_yet(
+    web: TestClient, visit: Visit, drafted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit("viewer")
+    monkeypatch.setattr(forecasts, "BLOCKS_OF_A_LOOK", 0)
+    page = web.get("/forecast").text
+    assert "Up to 500 assets are not in these figures yet" in page
+    assert "Nothing is forecast or rated yet" not in page
+    assert "assets are not in these" not in web.get("/forecast?exact=true").text
 
 
 def test_a_filter_that_cannot_be_is_refused_beside_its_field(

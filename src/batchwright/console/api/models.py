@@ -288,16 +288,20 @@ class AuditProblem(_Answer):
 
 
 class AuditVerification(_Answer):
-    """Whether the audit trail is as it was sealed: then there are no problems."""
+    """Whether the audit trail is as it was sealed: then there are no problems, and `next_after` is `null`."""
 
     sealed: int
     newest_hash: str | None
+    next_after: int | None
     unsealed: Unsealed
     problems: list[AuditProblem]
 
 
 class Worker(_Answer):
-    """A worker, as it says itself; `left_runs` are those that it leaves to others, with the reason."""
+    """A worker, as it says itself; `left_runs` are those that it leaves to others, with the reason.
+
+    From `processes` on it is what the worker and its children take; `null` where its host does not say.
+    """
 
     host: str
     process: int
@@ -310,6 +314,10 @@ class Worker(_Answer):
     started_at: Instant
     beat_at: Instant
     clock_ahead_seconds: float | None
+    processes: int | None
+    rss_bytes: int | None
+    pss_bytes: int | None
+    connections: int | None
 
 
 class Customer(_Answer):
@@ -816,10 +824,13 @@ class ForecastLine(_Answer):
 
 
 class Forecast(Page[ForecastLine]):
-    """All lines; of up to `changed_assets` assets they do not have the changes of since `changed_since` yet."""
+    """All lines; of up to `changed_assets` assets they do not have the changes of since `changed_since` yet, and of up
+    to `missing_assets` nothing: a worker has not added them up yet.
+    """
 
     changed_assets: int
     changed_since: Instant | None
+    missing_assets: int
 
 
 class LivePeriods(_Answer):

@@ -40,7 +40,7 @@ BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
 
 BLOCKS_OF_A_LOOK: Final = 5
-"""Blocks that have changed that a look which is not to wait adds up itself, some 20 ms each."""
+"""Blocks that a look which is not to wait adds up itself, some 20 ms each."""
 
 BLOCKS_IN_MEMORY: Final = 10
 """Blocks of which a look has all prices and names at once."""
@@ -103,11 +103,15 @@ def forecast(
 
 
 class Forecast(NamedTuple):
-    """The lines, and of how many assets at most they do not have the newest changes; since when those are seen."""
+    """The lines, and of how many assets at most they do not have the newest changes; since when those are seen.
+
+    The lines have nothing at all of up to `missing_assets`, which nobody has added up yet.
+    """
 
     lines: list[View]
     changed_assets: int = 0
     changed_since: datetime | None = None
+    missing_assets: int = 0
 
 
 def look_at_forecast(
@@ -121,8 +125,8 @@ def look_at_forecast(
     """The same for who cannot wait: where much has just changed, with what it came to before.
 
     While a run rates all there is, the figures of one block of assets after the other change, quicker than anybody
-    adds them up. A few are added up at once; of more the answer says how many assets they are, unless it is to be
-    `exact`.
+    adds them up; after a first import or an upgrade none has figures. A few are added up at once; of more the answer
+    says how many assets they are, unless it is to be `exact`. A worker adds them up.
     """
     permit(app, actor, Right.LOOK, "forecast")
     check_one_of(by, CHOICES, field="by")
@@ -135,13 +139,16 @@ def look_at_forecast(
         old = {} if exact or len(blocks.stale) <= BLOCKS_OF_A_LOOK else blocks.old
         for text in (*blocks.good, *old.values()):
             _merge(sums, text, by, wanted)
-        for first, last in forecast_blocks.ranges(blocks.stale - old.keys()):
+        left = sorted(blocks.stale - old.keys())
+        now = left if exact else left[:BLOCKS_OF_A_LOOK]
+        for first, last in forecast_blocks.ranges(now):
             for one in range(first, last + 1, BLOCKS_IN_MEMORY):
                 fresh: _Sums = {}
                 _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {kept_by: fresh})
                 _merge(sums, _dumped(fresh), by, wanted)
     lines = [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
-    return Forecast(lines, len(old) * forecast_blocks.ASSETS, blocks.changed_since if old else None)
+    changed, missing = (count * forecast_blocks.ASSETS for count in (len(old), len(left) - len(now)))
+    return Forecast(lines, changed, blocks.changed_since if old else None, missing)
 
 
 @dataclass(frozen=True)

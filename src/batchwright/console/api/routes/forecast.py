@@ -52,8 +52,8 @@ class ChargesParams(PageQuery):
 def forecast(params: Annotated[ForecastParams, Query()], call: Call = CALL) -> Response:
     """Draft amounts beside rated ones."""
     found = operation.look_at_forecast(call.app, actor=call.actor, **params.model_dump())
-    told = {"items": found.lines, "next": None, "changed_assets": found.changed_assets}
-    return answer(told | {"changed_since": views.instant(found.changed_since)}, request=call.request)
+    told = found._asdict() | {"changed_since": views.instant(found.changed_since)}
+    return answer({"items": told.pop("lines"), "next": None, **told}, request=call.request)
 
 
 @doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})

@@ -77,7 +77,8 @@ def forecast(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -
         shown=shown,
         found=found,
         chart=chart_of(shown, operation.NAMES[params.by][-1]),
-        these=None if refused or not params.is_set else _these(params),
+        these=[] if refused or not params.is_set else _these(params),
+        drafted=DRAFTED,
         refused=refused,
     )
 
@@ -92,7 +93,7 @@ def forecast_csv(params: Annotated[ForecastParams, Query()], visit: Visit = VISI
 
 
 def _these(params: ForecastParams) -> list[tuple[str, str]]:
-    """The usage inputs behind the lines, as fields of the form that selects them."""
+    """The usage inputs behind the lines, as the filter of their list has it."""
     first = f"{params.since}-01" if params.since else None
     after = None
     if params.until:
@@ -104,7 +105,7 @@ def _these(params: ForecastParams) -> list[tuple[str, str]]:
         ("from", first),
         ("before", after),
     ]
-    return [("status", one) for one in DRAFTED] + [(name, value) for name, value in fields if value]
+    return [(name, value) for name, value in fields if value]
 
 
 def currencies_of(lines: Sequence[View]) -> list[str]:
