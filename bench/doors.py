@@ -52,12 +52,15 @@ QUERIES: Final = {
     "/billing-utilities/recalculation": "?customer_id=C-000001&periods=2023-03",
     "/new-schedule": f"?job={JOB}&cron=0%200%202%20*%20*%20%3F",
     "/audit.csv": "?subject=IN-00000007",
+    "/usage-inputs.csv": "?asset_line_item_id=ALI-00000001",
+    "/api/v1/usage-inputs.csv": "?asset_line_item_id=ALI-00000001",
+    "/api/v1/usage-inputs.ndjson": "?asset_line_item_id=ALI-00000001",
     "/search": "?q=JR-{at_work:08}",
     "/ticked-runs": "?act=pause&run_id=JR-{at_work:08}",
 }
 """Of the doors that have to be told more, and of files, which take as long as they are."""
-WHOLE: Final = ("/api/v1/audit/verify", "/audit/verify")
-"""They read all of the audit trail, however long that is, and are left out."""
+WHOLE: Final = ("/api/v1/audit/verify",)
+"""It reads all of the audit trail, however long that is, and is left out."""
 _LOADED: Final = dict.fromkeys(("id", "words", "customer_id", "price_book_id", "contract_id", "status", "on"))
 FILTERS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "/": {"currency": "JPY"},
@@ -276,6 +279,7 @@ async def _known(app: Application, asgi: ASGIApp, history: History) -> tuple[Cal
         "act": "draft-rate",
         "kind": "run",
         "subject": "JR-00000050",
+        "file": "customers.csv",
     }
     for noun, name in (
         ("billing-schedules", "billing_schedule_id"),

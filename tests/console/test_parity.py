@@ -29,7 +29,6 @@ WITHOUT_API = {
     "list_billing_schedules": IN_PAGES,
     "list_runs": IN_PAGES,
     "list_waiting": "for the page of the queue; programs look at the run that they wait for",
-    "list_usage_inputs": IN_PAGES,
     "list_usage_schedules": IN_PAGES,
     "run_preview": IN_PAGES,
     "delete_usage_inputs": "BillingService.delete_usage_input does it",
@@ -146,7 +145,6 @@ WITHOUT_PAGE = {
     "list_mail": IN_PAGES,
     "list_runs": IN_PAGES,
     "list_schedules": IN_PAGES,
-    "list_usage_inputs": IN_PAGES,
     "list_usage_schedules": IN_PAGES,
     "list_troubles": "is on the overview with all else that needs somebody: what_needs_somebody",
     "list_users": IN_PAGES,
@@ -165,7 +163,6 @@ WITHOUT_PAGE = {
     "driven_run": "what a call over the API that is sent again is answered",
     "resume_run": "drives it here; release_run gives it to a worker",
     "backfill_window": "a preview of the backfill shows its times",
-    "apply_schedules": "its file is on the machine; one by one there is a form",
     "execute_batch": "a call of Python programs; on a page it is the form of a job",
 }
 

@@ -61,6 +61,8 @@ TABLE = {
         f"GET {V1}/schedules/{{name}}/fires",
         f"GET {V1}/schedules/{{name}}/next",
         f"GET {V1}/usage-inputs",
+        f"GET {V1}/usage-inputs.csv",
+        f"GET {V1}/usage-inputs.ndjson",
         f"GET {V1}/usage-inputs/{{usage_input_id}}",
         f"GET {V1}/usage-inputs/{{usage_input_id}}/explanation",
         f"GET {V1}/usage-inputs/{{usage_input_id}}/history",

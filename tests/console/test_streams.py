@@ -95,6 +95,21 @@ def test_what_is_refused_is_told_before_a_file_begins(
     )
 
 
+@pytest.mark.usefixtures("seed")
+def test_usage_inputs_of_a_filter_are_a_file_of_as_many_as_the_list_has(
+    web: TestClient, caller: Caller
+) -> None:
+    viewer = caller("viewer")
+    for asked in ("?status=Loaded", "?status=Loaded&status=Error", "?status=Rated"):
+        listed = web.get(f"/api/v1/usage-inputs{asked}", headers=viewer).json()["items"]
+        lines = web.get(f"/api/v1/usage-inputs.ndjson{asked}", headers=viewer).text.splitlines()
+        *rows, last = map(json.loads, lines)
+        assert [{name: row[name] for name in one} for row, one in zip(rows, listed, strict=True)] == listed
+        assert last == {"rows": len(listed)}
+    refused = web.get("/api/v1/usage-inputs.csv?limit=1", headers=viewer)
+    assert (refused.status_code, refused.json()["field"]) == (422, "limit")
+
+
 def test_a_file_that_breaks_off_has_no_end(
     web: TestClient, caller: Caller, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import re
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from markupsafe import escape
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from batchwright.console.traffic import PAGE_SECONDS
@@ -43,6 +45,23 @@ def chosen(web: TestClient, token: str, act: str, **form: Any) -> str:
     answer = web.post("/usage-inputs/selections", data=form, follow_redirects=False)
     assert answer.status_code == 303, answer.text
     return answer.headers["Location"]
+
+
+def test_the_file_has_what_the_filter_of_the_list_has_and_no_formula(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE usage_input SET description = '@SUM(A1)', quantity = '-5'"))
+    visit("viewer")
+    link = re.search(r'href="(/usage-inputs\.csv[^"]*)"', web.get("/usage-inputs?from=2023-07-01").text)
+    assert link
+    assert link[1] == "/usage-inputs.csv?from=2023-07-01"
+    rows = list(csv.DictReader(web.get(link[1]).text.splitlines()))
+    assert rows.pop()["usage_input_id"] == f"# {len(rows)} rows"
+    [row] = rows
+    assert row["usage_input_id"] == JULY
+    assert (row["quantity"], row["description"], row["customer_id"]) == ("-5.00", "'@SUM(A1)", "C-1")
+    assert web.get("/usage-inputs.csv?customer_id=nobody").status_code == 404
 
 
 def test_the_list_has_the_columns_of_the_vendors_table_beside_customer_and_product(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from batchwright.cli.groups import Group
-from batchwright.cli.options import as_json_option, ids_from_option, json_option, limit_option, where_option
+from batchwright.cli.options import as_json_option, format_option, ids_from_option, limit_option, where_option
 from batchwright.cli.output import (
     Column,
     Format,
@@ -44,6 +44,7 @@ COLUMNS = (
     Column("message", "Message"),
     Column("description", "Description"),
 )
+IN_FILES = tuple(Column(name, name) for name in operation.IN_FILES)
 
 LINE_COLUMNS = (
     Column("key", "Line"),
@@ -86,14 +87,20 @@ def usage_inputs() -> None:
 @click.option("--status", metavar="S", help="Only those in one status: Loaded, Rated or Error.")
 @where_option
 @limit_option
-@json_option
+@format_option
 def list_(
     asset_line_item: str | None, status: str | None, where: str | None, limit: int | None, format: Format
 ) -> None:
-    """List usage inputs in order of arrival; asset by asset, or by usage date, where those are asked for."""
+    """List usage inputs in order of arrival; asset by asset, or by usage date, where those are asked for.
+
+    In CSV each has its customer and product, too.
+    """
     with application() as app:
-        rows = operation.list_usage_inputs(app, asset_line_item, status, limit, where=where)
-        write_rows(rows, COLUMNS, format=format, nothing="There is no such usage input.")
+        rows = operation.list_usage_inputs(
+            app, asset_line_item, status, limit, where=where, with_owners=format == "csv"
+        )
+        columns = IN_FILES if format == "csv" else COLUMNS
+        write_rows(rows, columns, format=format, nothing="There is no such usage input.")
 
 
 @usage_inputs.command("show", example="batchwright usage-inputs show IN-00007052")

@@ -35,6 +35,22 @@ from batchwright.operations.views import View, picked
 
 NOUN = "usage input"
 LISTING = "usage_inputs"
+OWNER = ("customer_id", "customer_name", "product")
+"""What an input has of its asset line item's, where that is asked for."""
+IN_FILES = (
+    *(
+        "usage_input_id",
+        "asset_line_item_id",
+        "asset_number",
+        *OWNER,
+        "status",
+        "code",
+        "message",
+        "quantity",
+    ),
+    *("usage_date", "product_uom", "description", "currency", "rated_amount", "draft_rated_amount"),
+)
+"""The columns of a file of usage inputs."""
 READ_UOM = cells.short_text(cells.MAX_ID)
 
 
@@ -45,21 +61,23 @@ def list_usage_inputs(
     limit: int | None = None,
     *,
     where: str | None = None,
+    pairs: Iterable[tuple[str, str]] = (),
+    with_owners: bool = False,
     actor: Actor | None = None,
 ) -> Iterator[View]:
     """The usage inputs that match, deleted ones left out; streamed in the order of `input_filter.page`.
 
-    `where` is a filter as text, see `operations.billing.input_filter`. Refuses one that cannot be read, and what
-    nobody has, before the first input is given.
+    `where` is a filter as text, see `operations.billing.input_filter`, `pairs` one as names and values. Refuses one
+    that cannot be read, and what nobody has, before the first input is given. `with_owners` as `usage_inputs_page`.
     """
     permit(app, actor, Right.LOOK, "usage_input.list")
     check_limit(limit)
     named = {"asset_line_item_id": asset_line_item_id, "status": status}
-    pairs = [] if where is None else list(pairs_of(where))
-    pairs += [(name, value) for name, value in named.items() if value is not None]
+    asked = [*pairs, *(() if where is None else pairs_of(where))]
+    asked += [(name, value) for name, value in named.items() if value is not None]
     with app.database.read() as connection:
-        wanted = checked_filter(connection, pairs)
-    return map(views.usage_input, islice(_streamed(app, wanted, limit), limit))
+        wanted = checked_filter(connection, asked)
+    return islice(_streamed(app, wanted, limit, with_owners), limit)
 
 
 def usage_inputs_page(
@@ -84,20 +102,28 @@ def usage_inputs_page(
         if after is not None:
             place = place_after(after, LISTING, asked, input_filter.order_of(wanted))
         rows, last = input_filter.page(connection, wanted, place, limit)
-        owners = assets.owners(connection, {row["asset_key"] for row in rows}) if with_owners else None
-    shown = list(map(views.usage_input, rows))
-    if owners is not None:
-        for row, view in zip(rows, shown, strict=True):
-            owner = owners[row["asset_key"]]
-            view |= {name: owner[name] for name in ("customer_id", "customer_name", "product")}
+        shown = _shown(connection, rows, with_owners)
     return Page(shown, None if last is None else cursor(LISTING, asked, last))
 
 
-def _streamed(app: Application, wanted: InputFilter, limit: int | None) -> Iterator[RowMapping]:
+def _shown(connection: Connection, rows: Sequence[RowMapping], with_owners: bool) -> list[View]:
+    shown = list(map(views.usage_input, rows))
+    if with_owners:
+        owners = assets.owners(connection, {row["asset_key"] for row in rows})
+        for row, view in zip(rows, shown, strict=True):
+            owner = owners[row["asset_key"]]
+            view |= {name: owner[name] for name in OWNER}
+    return shown
+
+
+def _streamed(app: Application, wanted: InputFilter, limit: int | None, with_owners: bool) -> Iterator[View]:
     size = min(limit or pages.ROWS_AT_A_TIME, pages.ROWS_AT_A_TIME)
-    return pages.pages(
-        app.database, lambda connection, after: input_filter.page(connection, wanted, after, size)
-    )
+
+    def read(connection: Connection, after: Any) -> tuple[list[View], Any]:
+        rows, last = input_filter.page(connection, wanted, after, size)
+        return _shown(connection, rows, with_owners), last
+
+    return pages.pages(app.database, read)
 
 
 def show_usage_input(app: Application, usage_input_id: str, *, actor: Actor | None = None) -> View:

@@ -22,15 +22,19 @@ from batchwright.console.api.door import (
     page_answer,
     versions_seen,
 )
+from batchwright.console.api.door import Query as InQuery
 from batchwright.console.api.models import History, Page, Selection, UsageInput, UsageInputExplained
 from batchwright.console.api.run_answers import RUN, run_answer
+from batchwright.console.api.streams import CSV, NDJSON, file_answer
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.explanations import HISTORY_PAGE, explain_usage_input, usage_input_history
 from batchwright.operations.billing.selections import select_usage_inputs
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import (
+    IN_FILES,
     add_usage_input,
     edit_usage_input,
+    list_usage_inputs,
     show_usage_input,
     usage_inputs_page,
 )
@@ -40,7 +44,7 @@ doors = Doors("usage-inputs")
 DELETED = (HTTPStatus.GONE,)
 
 
-class InputsParams(PageQuery):
+class InputFilter(InQuery):
     """Which usage inputs: those for which all of it holds; what is repeated asks for either value."""
 
     status: list[str] | None = Field(None, examples=[["Error"]])
@@ -50,6 +54,10 @@ class InputsParams(PageQuery):
     product: list[str] | None = None
     since: str | None = Field(None, alias="from", examples=["2023-06-01"])
     before: str | None = Field(None, examples=["2023-07-01"])
+
+
+class InputsParams(InputFilter, PageQuery):
+    """The same in pages."""
 
 
 class Wanted(Body):
@@ -118,6 +126,19 @@ def usage_inputs(params: Annotated[InputsParams, Query()], call: Call = CALL) ->
         call.app, _pairs(params), limit=params.limit, after=params.after, actor=call.actor
     )
     return page_answer(call, page)
+
+
+def _file(form: str, media_type: str) -> None:
+    def download(params: Annotated[InputFilter, Query()], call: Call = CALL) -> Response:
+        rows = list_usage_inputs(call.app, pairs=_pairs(params), with_owners=True, actor=call.actor)
+        return file_answer(call, rows, f"usage-inputs.{form}", media_type, IN_FILES)
+
+    path, answers = f"/usage-inputs.{form}", {200: media_type}
+    doors.door("GET", path, list_usage_inputs, Right.LOOK, answers=answers, form=form)(download)
+
+
+_file("csv", CSV)
+_file("ndjson", NDJSON)
 
 
 @doors.door("POST", "/usage-inputs", add_usage_input, Right.OPERATE, answers={201: UsageInput})
@@ -212,7 +233,7 @@ def edit(usage_input_id: str, changes: Edit, call: Call = CALL) -> Response:
     return answer(edited, headers={"ETag": etag(edited)})
 
 
-def _pairs(wanted: InputsParams | Wanted) -> list[tuple[str, str]]:
+def _pairs(wanted: InputFilter | Wanted) -> list[tuple[str, str]]:
     """The filter as names and values."""
     given: dict[str, Any] = wanted.model_dump(by_alias=True, exclude={"limit", "after"}, exclude_none=True)
     return [

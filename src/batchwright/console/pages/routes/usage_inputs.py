@@ -12,6 +12,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.billing.records.inputs import CODES, InputStatus
+from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.formats import money, plural
 from batchwright.console.pages.input_acts import ACTS, Act
 from batchwright.console.pages.launching import PREFIX
@@ -40,7 +41,7 @@ from batchwright.operations.billing.selections import (
     sum_usage_inputs,
 )
 from batchwright.operations.billing.service import BillingService
-from batchwright.operations.billing.usage_inputs import usage_inputs_page
+from batchwright.operations.billing.usage_inputs import IN_FILES, list_usage_inputs, usage_inputs_page
 from batchwright.operations.views import View
 
 pages = Pages()
@@ -92,6 +93,13 @@ def usage_inputs(params: Annotated[InputsParams, Query()], visit: Visit = VISIT)
     return _list(visit, params, page=page, pager=visit.pager(page), summary=summary)
 
 
+@pages.page("/usage-inputs.csv")
+def usage_inputs_csv(params: Annotated[FilterParams, Query()], visit: Visit = VISIT) -> Response:
+    """All that match, as a file."""
+    rows = list_usage_inputs(visit.app, pairs=params.pairs(), with_owners=True, actor=visit.actor)
+    return file_answer(visit.call(), rows, "usage-inputs.csv", CSV, IN_FILES)
+
+
 def _list(visit: Visit, params: InputsParams, status: int = 200, **shown: Any) -> Response:
     nothing = {"page": None, "pager": None, "summary": None, "refused": None}
     return visit.page(
@@ -104,6 +112,7 @@ def _list(visit: Visit, params: InputsParams, status: int = 200, **shown: Any) -
         lengths=[str(length) for length in LENGTHS if length != LENGTH],
         acts=ACTS,
         sums_link=visit.link(sums="true"),
+        file=address("/usage-inputs.csv", **dict(params.pairs())),
         **nothing | shown,
     )
 
