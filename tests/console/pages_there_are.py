@@ -49,6 +49,7 @@ STANDS_FOR: Final = {
     "prices/{price_id}": f"PB-US-2023/{quote(f'Compute Hours{SCRIPT}', safe='')}/2023-01-01",
     "runs/{run_id}": DONE,
     "seen/{kind}": "run",
+    "templates/{file}": "customers.csv",
     "schedules/{name}": KNOWN["name"],
     "sessions/{session_id}": "1",
     "tokens/{name}": "token-1",

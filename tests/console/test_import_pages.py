@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from html import unescape
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from batchwright.billing.importing.importing import KINDS
 from batchwright.console.pages.routes import imports
 from batchwright.operations.app import Application
-from batchwright.operations.billing.imports import import_uploads
+from batchwright.operations.billing import imports as operation
+from batchwright.operations.billing.imports import file_guides, import_uploads
 from batchwright.operations.billing.loaded import Kind, list_loaded
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
@@ -56,6 +61,50 @@ def test_bad_lines_are_skipped_where_that_is_ticked_and_shown_as_text(
     assert "&lt;b&gt;Nobody&lt;/b&gt;" in answer.text
     assert "<b>Nobody" not in answer.text
     assert len(list(list_loaded(app, Kind.CUSTOMER, actor=ACTOR))) == 1
+
+
+def test_a_check_counts_what_would_be_loaded_and_changes_nothing(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    form = {"csrf_token": visit(ADMIN), "skip_bad": "true", "check": "1"}
+    answer = web.post("/imports", data=form, files=sent(BAD))
+    counts = re.findall(r'data-head="(Rows|Added|Updated|Skipped)"[^>]*><div>(\d+)<', answer.text)
+    assert counts == [("Rows", "2"), ("Added", "1"), ("Updated", "0"), ("Skipped", "1")]
+    assert "nothing is imported yet" in answer.text
+    assert "would be imported" in answer.text
+    assert "Nothing was imported yet" in answer.text
+    assert list(list_loaded(app, Kind.CUSTOMER, actor=ACTOR)) == []
+
+
+def test_more_bad_lines_than_can_be_shown_are_refused_and_load_nothing(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "MOST_BAD_LINES", 1)
+    form = {"csrf_token": visit(ADMIN), "skip_bad": "true"}
+    answer = web.post("/imports", data=form, files=sent(BAD + ",Another\n"))
+    assert (answer.status_code, "2 lines are bad, and no more than 1" in answer.text) == (422, True)
+    assert list(list_loaded(app, Kind.CUSTOMER, actor=ACTOR)) == []
+
+
+def test_each_file_there_is_has_its_columns_a_template_and_an_example_that_can_be_read(
+    web: TestClient, visit: Visit
+) -> None:
+    visit(ADMIN)
+    page = unescape(web.get("/imports").text)
+    places = []
+    for kind, guide in zip(KINDS, file_guides(), strict=True):
+        template = web.get(f"/imports/templates/{kind.name}")
+        assert template.headers["Content-Disposition"] == f'attachment; filename="{kind.name}"'
+        assert template.text == ",".join(column.name for column in kind.columns) + "\r\n"
+        cells = next(csv.reader([guide["example"]]))
+        for column, cell in zip(kind.columns, cells, strict=True):
+            assert cell or column.optional or column.may_be_blank, column.name
+            if cell:
+                column.read(cell)
+        assert guide["example"] in page
+        places.append(page.index(f"<strong>{kind.name}</strong>"))
+    assert places == sorted(places)
+    assert web.get("/imports/templates/passwd").status_code == 404
 
 
 def test_what_is_no_file_of_an_import_is_refused_by_its_name(web: TestClient, visit: Visit) -> None:

@@ -33,6 +33,27 @@ def test_bad_lines_are_written_with_their_line_and_reason_and_the_others_loaded(
     assert company.rows("SELECT usage_input_id FROM usage_input ORDER BY id")[3:] == [("X-2",)]
 
 
+def test_bad_lines_stand_in_the_order_of_their_files_and_lines_whenever_they_are_found_out(
+    company: Books,
+) -> None:
+    inputs = "AL-1,2023-06-31,1,Each,X-1\nAL-77,2023-06-30,1,Each,X-2\nAL-1,2023-06-31,1,Each,X-3\n"
+    prices = (
+        "price_book_id,product,effective_from,model,product_uom,unit_price\n"
+        "PB-9,Z,2023-01-01,per_unit,Each,1\nPB-9,A,2023-01-01,per_unit,Each,1\nPB-1,A,2023-01-01,bad,Each,1\n"
+    )
+    files = {"usage_inputs.csv": _HEADER + inputs, "prices.csv": prices}
+    places = [
+        *(("prices.csv", line) for line in (2, 3, 4)),
+        *(("usage_inputs.csv", line) for line in (2, 3, 4)),
+    ]
+    with pytest.raises(ImportRefused) as refused:
+        company.load(files)
+    assert [(problem.file, problem.line) for problem in refused.value.problems] == places
+    bad = io.StringIO()
+    company.load(files, skip_bad=bad)
+    assert [(row["file"], int(row["line"])) for row in _set_aside(bad)] == places
+
+
 def test_all_reasons_of_a_line_stand_together(company: Books) -> None:
     bad = io.StringIO()
     company.load(

@@ -89,7 +89,9 @@ def import_files(
     """
     files = {file.kind.name: file for file in find_files(paths)}
     _check(files.values())
-    session = ImportSession(connection, update=update, again=again, now=now, skip_bad=skip_bad)
+    session = ImportSession(
+        connection, update=update, again=again, now=now, skip_bad=skip_bad, files=list(files)
+    )
     session.begin_bad_lines(file.tally.header for file in files.values())
     taken_over = TakenOver()
     for loader in _loaders(session, taken_over):
@@ -97,6 +99,7 @@ def import_files(
         if file is not None:
             _load(file, loader, session, progress)
         loader.finish()
+    session.end_bad_lines()
     if session.count and not session.skips:
         raise ImportRefused(session.problems, session.count, skippable=True)
     if update or set(files) != {UsageInputLoader.kind.name}:  # new usage inputs alone change no figure

@@ -48,10 +48,17 @@ COLUMNS = (
     is_flag=True,
     help="Load a file of usage inputs without ids once more that was imported before.",
 )
+@click.option("--dry-run", is_flag=True, help="Only show what would be loaded.")
 @act_options
 @click.pass_obj
 def import_(
-    verbosity: Verbosity, paths: Sequence[Path], skip_bad: Path | None, update: bool, again: bool, act: Act
+    verbosity: Verbosity,
+    paths: Sequence[Path],
+    skip_bad: Path | None,
+    update: bool,
+    again: bool,
+    dry_run: bool,
+    act: Act,
 ) -> int:
     """Load CSV files into the database.
 
@@ -65,6 +72,7 @@ def import_(
             update=update,
             again=again,
             skip_bad=skip_bad,
+            dry_run=dry_run,
             **act.by(app),
             progress=progress,
         )
@@ -72,16 +80,17 @@ def import_(
     if act.as_json:
         write_json(report)
     else:
-        _answer(report, place, skip_bad)
+        _answer(report, place, skip_bad, dry_run)
     return WITH_ERRORS if report["skipped"] else DONE
 
 
-def _answer(report: View, place: str, skip_bad: Path | None) -> None:
+def _answer(report: View, place: str, skip_bad: Path | None, dry_run: bool) -> None:
     write_table(report["files"], COLUMNS)
-    say(f"\nDone in {duration(report['seconds'])}. Database: {place}")
+    done = "A dry run, nothing was loaded" if dry_run else f"Done in {duration(report['seconds'])}"
+    say(f"\n{done}. Database: {place}")
     made = [counted(report[f"{kind}_schedules_made"], f"{kind} schedule") for kind in ("billing", "usage")]
     if report["billing_schedules_made"]:
-        say(f"Made {' and '.join(made)} for new assets.")
+        say(f"{'Would make' if dry_run else 'Made'} {' and '.join(made)} for new assets.")
     if report["skipped"]:
         say(f"{counted(report['skipped'], 'bad line')} left out and written to {skip_bad}:")
         for problem in report["problems"]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -12,9 +15,11 @@ from typing import IO, Any, Final
 
 from sqlalchemy import RowMapping
 
+from batchwright.billing import sample
 from batchwright.billing.importing import ImportReport, Progress, import_files
 from batchwright.billing.importing.importing import KINDS, find_files
 from batchwright.billing.importing.problems import shown
+from batchwright.billing.importing.schema import FileKind
 from batchwright.engine.errors import Refused
 from batchwright.files import NewFile
 from batchwright.operations import audit_store, views
@@ -29,6 +34,32 @@ from batchwright.operations.views import View
 
 FILE_NAMES: Final = tuple(kind.name for kind in KINDS)
 """The files that can be imported, in the order they are loaded."""
+MOST_BAD_LINES: Final = 10_000
+"""So many are given back to who sends files: they are in memory, and nowhere else."""
+
+
+class _OnlyShown(Exception):
+    """Takes back what a dry run has written."""
+
+
+@lru_cache(maxsize=1)
+def file_guides() -> list[View]:
+    """What each of the files looks like: `file, columns` (`name, optional`), `header` and `example`, lines of CSV."""
+    return [_guide(kind) for kind in KINDS]
+
+
+def _guide(kind: FileKind[Any]) -> View:
+    names = [column.name for column in kind.columns]
+    with (sample.folder() / kind.name).open(encoding="utf-8", newline="") as file:
+        first = next(csv.DictReader(file))
+    lines = StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([names, [first[name] for name in names]])
+    header, _, example = lines.getvalue().partition("\n")
+    columns = [
+        {"name": one.name, "optional": one.optional, "may_be_blank": one.optional or one.may_be_blank}
+        for one in kind.columns
+    ]
+    return {"file": kind.name, "columns": columns, "header": header, "example": example.rstrip("\n")}
 
 
 def import_paths(
@@ -38,6 +69,8 @@ def import_paths(
     update: bool = False,
     again: bool = False,
     skip_bad: Path | None = None,
+    most_bad: int | None = None,
+    dry_run: bool = False,
     actor: Actor,
     reason: str | None = None,
     progress: Progress | None = None,
@@ -46,7 +79,8 @@ def import_paths(
 
     With `update` a line may change what has its id already; with `again` a file of usage inputs without ids that was
     imported before is loaded once more; with `skip_bad` bad lines are left out and written to
-    that file with the reason, else one bad line refuses all. Returns `files` (a list of
+    that file with the reason, else one bad line refuses all; more than `most_bad` of them are refused. A `dry_run` does
+    all of it and takes it back, but for that file. Returns `files` (a list of
     `file, rows, loaded, updated, skipped, sha256`), `billing_schedules_made, usage_schedules_made, skipped,
     problems, seconds`.
     """
@@ -54,12 +88,22 @@ def import_paths(
     _make_missing_database(app, paths)
     permit(app, actor, Right.BILLING, "import")
     files = [file.path for file in find_files(paths)]
-    with _bad_lines(app, skip_bad, files) as bad, app.database.write(patient=True) as connection:
+    with (
+        suppress(_OnlyShown),
+        _bad_lines(app, skip_bad, files) as bad,
+        app.database.write(patient=True) as connection,
+    ):
         now = app.clock.now()
         stream = None if bad is None else bad.text()
         report = import_files(
             connection, paths, update=update, again=again, skip_bad=stream, now=now, progress=progress
         )
+        if most_bad is not None and report.skipped > most_bad:
+            raise Refused(
+                f"{report.skipped:,} lines are bad, and no more than {most_bad:,} can be given back",
+                field="skip_bad",
+                remedy="Correct the files, or import them on the machine with `batchwright import --skip-bad FILE`",
+            )
         audit.record(
             connection,
             actor,
@@ -72,6 +116,8 @@ def import_paths(
         if bad is not None:
             # Before the commit: lines that are left out and stand nowhere would be lost.
             bad.publish()
+        if dry_run:
+            raise _OnlyShown
     seconds = round(app.clock.monotonic() - started, 3)
     return {
         **_counts(report),
@@ -88,6 +134,7 @@ def import_uploads(
     update: bool = False,
     again: bool = False,
     skip_bad: bool = False,
+    dry_run: bool = False,
     actor: Actor,
     reason: str | None = None,
     progress: Progress | None = None,
@@ -110,6 +157,8 @@ def import_uploads(
             update=update,
             again=again,
             skip_bad=bad,
+            most_bad=MOST_BAD_LINES,
+            dry_run=dry_run,
             actor=actor,
             reason=reason,
             progress=progress,

@@ -20,7 +20,7 @@ from batchwright.operations.billing.imports import import_uploads
 doors = Doors("imports")
 
 
-FIELDS = ("files", "update", "again", "skip_bad", "reason")
+FIELDS = ("files", "update", "again", "skip_bad", "dry_run", "reason")
 
 
 async def _known(request: Request) -> None:
@@ -41,6 +41,7 @@ def import_files(
     update: Annotated[bool, InForm()] = False,
     again: Annotated[bool, InForm()] = False,
     skip_bad: Annotated[bool, InForm()] = False,
+    dry_run: Annotated[bool, InForm(description="Only tell what it would come to.")] = False,
     reason: Annotated[str | None, InForm()] = None,
     known: None = Depends(_known),
     call: Call = CALL,
@@ -54,6 +55,7 @@ def import_files(
         update=update,
         again=again,
         skip_bad=skip_bad,
+        dry_run=dry_run,
         actor=call.actor,
         reason=reason,
     )

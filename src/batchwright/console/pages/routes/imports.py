@@ -8,13 +8,14 @@ from fastapi import Query
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from batchwright.console.api.streams import CSV
 from batchwright.console.envelope import MOST_IMPORT_BYTES
 from batchwright.console.pages.imports_at_work import ImportsAtWork
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Visit, text_of
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.operations.access.permissions import Forbidden, Right
-from batchwright.operations.billing.imports import FILE_NAMES, import_uploads, imports_page
+from batchwright.operations.billing.imports import file_guides, import_uploads, imports_page
 from batchwright.operations.views import View
 
 pages = Pages()
@@ -35,10 +36,24 @@ def _at_work(visit: Visit) -> ImportsAtWork:
     return found
 
 
+@pages.page(f"{PATH}/templates/{{file}}", Right.BILLING)
+def template(file: str, visit: Visit = VISIT) -> Response:
+    """A file of that name with its columns and no line."""
+    for guide in file_guides():
+        if guide["file"] == file:
+            headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+            return Response(guide["header"] + "\r\n", headers=headers, media_type=CSV)
+    raise NotFound(f"{file!r} is not a file that can be imported", field="file", remedy="See Imports")
+
+
 @pages.act(PATH, Right.BILLING)
 def upload(visit: Visit = VISIT, form: FormData = FORM) -> Response:
-    """Load files: everything, or nothing, or the good lines. What was left out is shown in the answer alone."""
+    """Load files: everything, or nothing, or the good lines; or only count what would be loaded.
+
+    What was left out is shown in the answer alone.
+    """
     files = [one for one in form.getlist("files") if isinstance(one, UploadFile) and one.filename]
+    is_check = "check" in form
     try:
         if not files:
             raise Refused("no file was chosen", field="files", remedy="Choose one or several")
@@ -50,6 +65,7 @@ def upload(visit: Visit = VISIT, form: FormData = FORM) -> Response:
                 update="update" in form,
                 again="again" in form,
                 skip_bad="skip_bad" in form,
+                dry_run=is_check,
                 actor=visit.actor,
                 reason=text_of(form, "reason"),
                 progress=at_work.tell,
@@ -58,6 +74,8 @@ def upload(visit: Visit = VISIT, form: FormData = FORM) -> Response:
         raise
     except Refused as refused:
         return _page(visit, ListParams(), form=form, refused=refused)
+    if is_check:
+        return _page(visit, ListParams(), form=form, report=report)
     if not report["skipped"]:
         return visit.go(PATH, done="imported")
     return _page(visit, ListParams(), report=report)
@@ -79,7 +97,8 @@ def _page(
         refused=refused,
         lines=[] if refused is None else refused.message.splitlines(),
         report=report,
-        names=FILE_NAMES,
+        checked=form is not None and refused is None,
+        guides=file_guides(),
         at_work=_at_work(visit).views(),
         megabytes=MOST_IMPORT_BYTES // 1_000_000,
         page=page,
