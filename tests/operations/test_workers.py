@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -64,6 +67,28 @@ def test_a_worker_is_listed_with_its_jobs_and_what_it_drives_until_it_ends(app: 
     assert (listed["runs"], listed["silent"], listed["left_runs"]) == ([run_id], False, {})
     presence.end()
     assert list_workers(app) == []
+
+
+def test_a_worker_says_what_it_and_its_children_take_of_memory_and_connections(app: Application) -> None:
+    presence = Presence(app)
+    presence.beat()
+    (alone,) = list_workers(app)
+    waiting = [sys.executable, "-c", "print(flush=True); input()"]
+    with (
+        subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child,
+        ExitStack() as reads,
+    ):
+        assert child.stdout is not None
+        child.stdout.readline()
+        for _ in range(5):
+            reads.enter_context(app.database.read())
+        presence.beat()
+        child.communicate(b"\n")
+    (listed,) = list_workers(app)
+    assert listed["processes"] > alone["processes"]
+    assert listed["rss_bytes"] >= listed["pss_bytes"] > alone["pss_bytes"] > 1_000_000
+    assert listed["connections"] > 5
+    assert alone["connections"] >= 1
 
 
 def test_one_that_stands_still_is_silent_after_a_minute_and_gone_after_a_day(

@@ -32,7 +32,8 @@ _PAUSE_SECONDS: Final = (0.01, 0.15)
 _PATIENCE_SECONDS: Final = 180.0
 _CUT: Final = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = %s AND pid <> pg_backend_pid() AND application_name = 'batchwright' ORDER BY random() LIMIT 1"""
+    WHERE datname = %s AND pid <> pg_backend_pid() AND application_name LIKE 'batchwright %%'
+    ORDER BY random() LIMIT 1"""
 
 
 @dataclass(slots=True)

@@ -28,6 +28,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+def megabytes(size: int | None) -> str:
+    """``105 MB``."""
+    return "" if size is None else f"{size / 2**20:,.0f} MB"
+
+
 def beginning(value: object) -> str:
     """A JSON value cut short to what fits into a table."""
     return first_words(None if value is None else json.dumps(value, ensure_ascii=False), LONGEST_BEGINNING)

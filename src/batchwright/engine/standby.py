@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from batchwright.engine.store.database import Database
-from batchwright.engine.store.engines import POSTGRESQL_ARGUMENTS
+from batchwright.engine.store.engines import postgresql_arguments
 
 MOST_STARTS = 5
 """So often it is restarted; after that the heartbeat's thread is alone."""
@@ -86,7 +86,7 @@ class Standby:
             return message | {"sqlite": f"{Path(url.database or '').resolve()}-lease"}
         _, arguments = self._database.lease_engine.dialect.create_connect_args(url)
         plain = {name: value for name, value in arguments.items() if isinstance(value, str | int)}
-        return message | {"postgresql": {**plain, **POSTGRESQL_ARGUMENTS}}
+        return message | {"postgresql": {**plain, **postgresql_arguments()}}
 
     def _spawn(self) -> None:
         script = Path(__file__).with_name("standby_process.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from importlib.metadata import version
 
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.run import ACTIVE, Run, State
 from batchwright.engine.store import schedules, workers
+from batchwright.engine.store.footprint import footprint
 from batchwright.engine.store.migrating import newest_revision
 from batchwright.engine.store.workers import NewWorker, StoredWorker
 from batchwright.operations.access.permissions import Right, permit
@@ -33,10 +35,11 @@ log = structlog.get_logger()
 def list_workers(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
     """The workers of the last day, newest first.
 
-    Each as `host, process, version, revision, jobs, runs, left_runs, silent, started_at, beat_at, clock_ahead_seconds`:
-    `runs` are ids of the runs that it drives, `left_runs` of those that it leaves to others with the reason; `silent`
-    means that it has not beaten for a minute; the last is how far its clock is ahead of the database server's, `None`
-    on SQLite. Those that ended by themselves are not there.
+    Each as `host, process, version, revision, jobs, runs, left_runs, silent, started_at, beat_at, clock_ahead_seconds,
+    processes, rss_bytes, pss_bytes, connections`: `runs` are ids of the runs that it drives, `left_runs` of those that
+    it leaves to others with the reason; `silent` means that it has not beaten for a minute; `clock_ahead_seconds` is
+    how far its clock is ahead of the database server's, `None` on SQLite; what follows is of the worker with its
+    children, see `Footprint`. Those that ended by themselves are not there.
     """
     permit(app, actor, Right.LOOK, "worker.list")
     check_limit(limit)
@@ -67,6 +70,7 @@ def _view(one: StoredWorker, driving: dict[str, list[str]], now: datetime) -> Vi
         "left_runs": dict(one.left_runs),
         "silent": not _is_there(one, now),
         **picked(one, "started_at beat_at clock_ahead_seconds"),
+        **asdict(one.footprint),
     }
 
 
@@ -154,10 +158,12 @@ class Presence:
         left, now = self._app.dispatcher.claims.capabilities.left(), self._app.clock.now()
         with self._app.database.read_autocommit() as connection:
             ahead = clock_ahead_seconds(self._app, connection)
+            database = self._app.database
+            taken = footprint(connection, database.files[0] if database.is_sqlite else None)
         with self._app.database.write() as connection:
-            if self._key is None or not workers.beat(connection, self._key, left, now, ahead):
+            if self._key is None or not workers.beat(connection, self._key, left, now, ahead, taken):
                 self._key = workers.insert_worker(connection, self._new)
-                workers.beat(connection, self._key, left, now, ahead)
+                workers.beat(connection, self._key, left, now, ahead, taken)
             workers.remove_silent(connection, now - KEPT)
         with self._app.database.read() as connection:
             waiting = workers.waiting_jobs(connection)

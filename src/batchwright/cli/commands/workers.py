@@ -19,6 +19,10 @@ COLUMNS = (
     Column("started_at", "Started UTC", show=show.instant),
     Column("beat_at", "Last sign UTC", show=show.instant),
     Column("silent", "Silent", show=lambda silent: "yes" if silent else ""),
+    Column("processes", "Processes", numeric=True, optional=True),
+    Column("pss_bytes", "Memory (PSS)", numeric=True, show=show.megabytes),
+    Column("rss_bytes", "RSS", numeric=True, show=show.megabytes, optional=True),
+    Column("connections", "Connections", numeric=True),
     Column("runs", "Drives", show=show.joined),
     Column("left_runs", "Leaves", show=show.joined),
     Column("jobs", "Jobs", show=show.joined),
@@ -34,8 +38,9 @@ def workers() -> None:
 @limit_option
 @json_option
 def list_(limit: int | None, format: Format) -> None:
-    """List the workers, the newest first: where each runs, which jobs it has, what it drives.
+    """List the workers, the newest first: where each runs, which jobs it has, what it drives and what it takes.
 
+    Memory and connections to the database are those of the worker and of the processes that it has started.
     One that has given no sign for a minute is silent: killed, stopped, or cut off. It is listed for a day.
     """
     with application() as app:

@@ -193,6 +193,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def megabytes(size: int | None) -> str | Markup:
+    """``105 MB``."""
+    return BLANK if size is None else f"{size / 2**20:,.0f} MB"
+
+
 FILTERS: dict[str, Any] = {
     "time": time,
     "utc": utc,
@@ -204,6 +209,7 @@ FILTERS: dict[str, Any] = {
     "ticking": ticking,
     "roughly": roughly,
     "number": number,
+    "megabytes": megabytes,
     "money": money,
     "plural": plural,
     "segment": segment,

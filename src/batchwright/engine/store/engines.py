@@ -21,6 +21,7 @@ from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import READ_ONLY, NoConnectionFree, is_damage, reason_of
+from batchwright.engine.store.footprint import application_name
 from batchwright.engine.store.lock_holders import end_stopped_writer, shown, write_lock_holder
 from batchwright.engine.store.side_files import adjust_side_file, make_side_file
 from batchwright.engine.store.tables import heartbeat, lease_metadata
@@ -121,14 +122,17 @@ class _SQLiteConnection(sqlite3.Connection):
 
 # A dead peer is noticed within a minute: after half of it a question is sent, then every ten seconds; what was sent
 # and is not acknowledged for a minute ends the connection, too.
-POSTGRESQL_ARGUMENTS = {
-    "application_name": "batchwright",
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 60_000,
-}
+def postgresql_arguments() -> dict[str, str | int]:
+    """How this process connects, and what the server calls it."""
+    return {
+        "application_name": application_name(),
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+
 
 # What a server, a database or a role sets for its own sake must not decide what becomes of a record: a lock wait is
 # somebody else's scope, and a long silence is arithmetic. Older servers do not know the last two.
@@ -144,7 +148,7 @@ def _open_postgresql(url: URL, pool: Pool, **options: Any) -> Engine:
     try:
         engine = create_engine(
             url,
-            connect_args=POSTGRESQL_ARGUMENTS,
+            connect_args=postgresql_arguments(),
             pool_pre_ping=True,
             poolclass=_QueuePool,
             pool_size=pool.size,

@@ -387,6 +387,10 @@ worker = Table(
     Column(
         "clock_ahead_seconds", Float, comment="of the clock of its host, of that of the database's server"
     ),
+    Column("processes", BigInteger, comment="it and its children; this and what follows as its host says"),
+    Column("rss_bytes", BigInteger, comment="memory of all of them, what they share for each"),
+    Column("pss_bytes", BigInteger, comment="the same, what they share once"),
+    Column("connections", BigInteger, comment="to the database, of all of them"),
 )
 
 # Leases stand beside the work, not in it: on SQLite in a small file of their own (engine/store/leases.py),

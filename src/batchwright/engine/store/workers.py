@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 
 from batchwright.engine.run import ACTIVE, State
+from batchwright.engine.store.footprint import UNKNOWN, Footprint
 from batchwright.engine.store.pages import Listing
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import worker as worker_table
@@ -40,6 +41,7 @@ class StoredWorker(NewWorker):
     beat_at: datetime
     clock_ahead_seconds: float | None
     """Of the clock of its host, of that of the database's server; ``None`` where that has none."""
+    footprint: Footprint
 
 
 def insert_worker(connection: Connection, new: NewWorker) -> int:
@@ -65,11 +67,15 @@ def beat(
     left_runs: Mapping[str, str],
     now: datetime,
     clock_ahead_seconds: float | None = None,
+    footprint: Footprint = UNKNOWN,
 ) -> bool:
     """Say that the worker is there; False when its row is gone."""
     said = update(worker_table).where(worker_table.c.id == key)
     said = said.values(
-        beat_at=now, left_runs=json.dumps(dict(left_runs)), clock_ahead_seconds=clock_ahead_seconds
+        beat_at=now,
+        left_runs=json.dumps(dict(left_runs)),
+        clock_ahead_seconds=clock_ahead_seconds,
+        **asdict(footprint),
     )
     return connection.execute(said).rowcount == 1
 
@@ -137,4 +143,5 @@ def worker_of(row: RowMapping) -> StoredWorker:
         started_at=row["started_at"],
         beat_at=row["beat_at"],
         clock_ahead_seconds=row["clock_ahead_seconds"],
+        footprint=Footprint(**{one.name: row[one.name] for one in fields(Footprint)}),
     )
