@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import asdict
 from datetime import timedelta
+from html import unescape
 from io import StringIO
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from batchwright.console.pages.differences import Difference, differences
+from batchwright.console.pages.routes import audit as audit_routes
 from batchwright.operations import audit_store
 from batchwright.operations.access import audit
 from batchwright.operations.access.audit_trail import audit_page
@@ -45,6 +47,24 @@ def test_an_entry_shows_what_changed_and_nothing_that_stayed(
     assert (found["subject"], found["reason"], end) == ("viewer@example.com", f"'{HOSTILE}", ["# 1 rows"])
     assert web.get("/audit?act=nothing").text.count("No entry matches the filter") == 1
     assert web.get("/audit?door=window").status_code == 422
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_long_chain_is_checked_part_by_part_and_says_which(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit("administrator")
+    number = seal_committed(app)
+    monkeypatch.setattr(audit_routes, "PART", number - 1)
+    page = web.get("/audit/verify?newest_hash=abc").text
+    assert f"Seals 1 to {number - 1} of {number}." in page
+    assert "Unchanged in this part" in page
+    assert "no seal has the hash" not in page
+    last = web.get(f"/audit/verify?newest_hash=abc&after={number - 1}")
+    assert f'href="{last.request.url.raw_path.decode()}"' in unescape(page)
+    assert f"Seals {number} to {number} are the last part" in last.text
+    assert "no seal has the hash abc" in last.text
+    assert web.get("/audit/verify?after=99").status_code == 422
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 
 from batchwright.cli.show import instant as instant_in_cli
 from batchwright.config.logging import configure_logging
+from batchwright.engine.errors import Refused
 from batchwright.operations import audit_store
+from batchwright.operations.access import audit_trail
 from batchwright.operations.access.audit import record
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.access.sealing import AT_ONCE, LATER, seal_committed
@@ -73,6 +75,23 @@ def test_what_is_not_sealed_yet_is_named_and_is_no_problem(sealed: Application) 
 def test_an_empty_trail_has_an_empty_chain(app: Application) -> None:
     found = verify_audit(app)
     assert (found["sealed"], found["newest_hash"], found["problems"]) == (0, None, OK)
+
+
+def test_a_long_chain_is_checked_in_parts_and_read_some_at_a_time(
+    sealed: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "PORTION", 2)
+    told: list[tuple[int, int]] = []
+    whole = verify_audit(sealed, progress=lambda done, total: told.append((done, total)))
+    assert (whole["problems"], whole["next_after"], told) == (OK, None, [(2, 5), (4, 5)])
+    tamper(sealed, update(audit_entry).where(audit_entry.c.id == 4).values(actor="eve"))
+    first = verify_audit(sealed, "f" * 64, limit=3)
+    assert (first["problems"], first["next_after"], first["sealed"]) == (OK, 3, 5)
+    second = verify_audit(sealed, "f" * 64, after=3, limit=3)
+    assert [one["kind"] for one in second["problems"]] == ["edited", "cut_off"]
+    assert (second["next_after"], second["newest_hash"]) == (None, whole["newest_hash"])
+    with pytest.raises(Refused, match="there is no seal 9"):
+        verify_audit(sealed, after=9)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +253,7 @@ def test_an_entry_that_commits_after_one_with_a_higher_id_is_sealed_after_it(app
         assert seal_committed(app) == 1
     assert seal_committed(app) == 1
     with app.database.read() as connection:
-        order = [row["subject"] for row in audit_store.sealed_entries(connection)]
+        order = [row["subject"] for row in audit_store.sealed_entries(connection, None, 9)]
     assert order == ["committed first", "begun first"]
     assert problems(app) == OK
 

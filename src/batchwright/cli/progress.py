@@ -52,6 +52,17 @@ def shown_import(*, quiet: bool) -> Iterator[Callable[[str, int, float], None] |
         yield ImportProgress(bar)
 
 
+@contextmanager
+def shown_steps(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A function that shows how many of something are done, of how many. Only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    with bar_on(Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def message_of(event: Event) -> str | None:
     """What to say about a run that stands still; of what goes wrong the log tells."""
     return f"{event.run_id} waits: {event.reason}" if isinstance(event, RunWaiting) else None
@@ -150,7 +161,7 @@ class _Done(ProgressColumn):
 
 
 class _Speed(ProgressColumn):
-    """Records per second."""
+    """How many per second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.0f} records/s" if task.speed else "")

@@ -169,11 +169,30 @@ def add_seals(connection: Connection, seals: Sequence[Mapping[str, Any]]) -> Non
     )
 
 
-def sealed_entries(connection: Connection) -> Iterator[RowMapping]:
-    """Every seal in order, `number, entry_id, hash`, with the entry's columns; its `id` is empty where it is gone."""
+def sealed_entries(connection: Connection, after: int | None, limit: int) -> Sequence[RowMapping]:
+    """So many seals in order, `number, entry_id, hash`, with the entry's columns; its `id` is empty where it is gone.
+
+    Those with a number above `after`; from the first, whatever its number, without.
+    """
     statement = (
         select(audit_seal, audit_entry)
         .join(audit_entry, audit_entry.c.id == audit_seal.c.entry_id, isouter=True)
         .order_by(audit_seal.c.number)
+        .limit(limit)
     )
-    yield from connection.execute(statement, execution_options={"yield_per": 1000}).mappings()
+    if after is not None:
+        statement = statement.where(audit_seal.c.number > after)
+    return connection.execute(statement).mappings().all()
+
+
+def seal_hash(connection: Connection, number: int) -> str | None:
+    """The hash of the seal of that number."""
+    return connection.scalar(select(audit_seal.c.hash).where(audit_seal.c.number == number))
+
+
+def is_seal(connection: Connection, text: str) -> bool:
+    """Whether any seal has that hash."""
+    return (
+        connection.execute(select(audit_seal.c.number).where(audit_seal.c.hash == text).limit(1)).first()
+        is not None
+    )

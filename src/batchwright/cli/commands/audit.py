@@ -8,8 +8,10 @@ from batchwright.cli.exits import DONE, FAILED
 from batchwright.cli.groups import Group
 from batchwright.cli.options import as_json_option, json_option, limit_option
 from batchwright.cli.output import Column, Format, say, write_json, write_rows
+from batchwright.cli.progress import shown_steps
 from batchwright.cli.session import application
 from batchwright.cli.show import beginning, instant
+from batchwright.cli.verbosity import Verbosity
 from batchwright.operations.access.audit_trail import list_audit, verify_audit
 from batchwright.operations.views import View
 
@@ -47,13 +49,14 @@ def list_(limit: int | None, format: Format) -> None:
     "--newest-hash", metavar="HASH", help="A hash from the log of a worker: it must be in the chain."
 )
 @as_json_option
-def verify(newest_hash: str | None, as_json: bool) -> int:
+@click.pass_obj
+def verify(verbosity: Verbosity, newest_hash: str | None, as_json: bool) -> int:
     """Find entries that were edited, deleted or cut off after they were sealed; ends with 1 if there are any.
 
     A worker seals entries some seconds after they are committed. What waits for that is named; it is not a fault.
     """
-    with application() as app:
-        found = verify_audit(app, newest_hash)
+    with application() as app, shown_steps("seals", quiet=verbosity.level < 0) as progress:
+        found = verify_audit(app, newest_hash, progress=progress)
     if as_json:
         write_json(found)
     else:

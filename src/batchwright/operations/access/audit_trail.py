@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
+from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
 from batchwright.operations import audit_store, views
 from batchwright.operations.access.permissions import Right, permit
@@ -18,6 +19,9 @@ from batchwright.operations.audit_store import EVERY, AuditFilter
 from batchwright.operations.checks import check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
+
+PORTION: Final = 10_000
+"""Seals that are read at a time."""
 
 
 def list_audit(
@@ -63,66 +67,98 @@ def _entry(row: RowMapping) -> View:
     return {"entry_id": row["id"], **views.audit_entry(row)}
 
 
-def verify_audit(app: Application, newest_hash: str | None = None, *, actor: Actor | None = None) -> View:
-    """Compare every sealed entry with its seal, and the seals with each other.
+def verify_audit(
+    app: Application,
+    newest_hash: str | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    actor: Actor | None = None,
+) -> View:
+    """Compare every sealed entry with its seal, and the seals with each other; some thousand in one read.
 
     Args:
         newest_hash: a hash that the log of a worker shows; it has to be one of the seals. Who rewrote or cut off
             entries, seals and head alike shows only there.
+        after: the seal to begin after: `next_after` of the part before.
+        limit: how many seals to look at in this part.
+        progress: told how many seals are looked at, of how many.
 
     Returns:
-        `sealed` (number of seals), `newest_hash`, `unsealed` (`count, first_entry_id, last_entry_id` of the entries
-        that wait for a worker) and `problems`: lines of `kind` (`edited`, `missing`, `cut_off`), `entry_id` (or
-        `None`) and `message`.
+        `sealed` (number of seals), `newest_hash` (of those looked at), `next_after` (`None` at the end), `unsealed`
+        (`count, first_entry_id, last_entry_id` of the entries that wait for a worker) and `problems`: lines of `kind`
+        (`edited`, `missing`, `cut_off`), `entry_id` (or `None`) and `message`. What the end of the chain, its head,
+        and `newest_hash` show comes with the last part.
     """
     permit(app, actor, Right.ADMINISTER, "audit.verify")
-    with app.database.read() as connection:
-        chain = _Chain(newest_hash)
-        for row in audit_store.sealed_entries(connection):
-            chain.look(row)
-        chain.end(audit_store.audit_head_row(connection))
-        chain.look_beside(audit_store.marked_without_seal(connection))
-        return {
-            "sealed": chain.number,
-            "newest_hash": chain.hash if chain.number else None,
-            "unsealed": _unsealed(connection),
-            "problems": chain.problems,
-        }
+    check_limit(limit)
+    chain, left = _Chain(), limit
+    while True:
+        size = PORTION if left is None else min(PORTION, left)
+        with app.database.read() as connection:
+            if after and not chain.number:
+                chain.begin(after, audit_store.seal_hash(connection, after))
+            rows = audit_store.sealed_entries(connection, chain.number or None, size)
+            for row in rows:
+                chain.look(row)
+            head = audit_store.audit_head_row(connection)
+            left = None if left is None else left - len(rows)
+            at_end = len(rows) < size
+            if at_end:
+                chain.end(head)
+                chain.look_beside(audit_store.marked_without_seal(connection))
+                if newest_hash is not None and not audit_store.is_seal(connection, newest_hash):
+                    chain.report("cut_off", None, f"no seal has the hash {newest_hash}")
+            sealed = chain.number if at_end or head is None else max(chain.number, head["count"])
+            if at_end or left == 0:
+                return {
+                    "sealed": sealed,
+                    "newest_hash": chain.hash if chain.number else None,
+                    "next_after": None if at_end else chain.number,
+                    "unsealed": _unsealed(connection),
+                    "problems": chain.problems,
+                }
+        if progress is not None:
+            progress(chain.number, sealed)
 
 
 class _Chain:
     """Walks the seals in order; a wrong seal is reported, and the next is checked against it as it is."""
 
-    def __init__(self, wanted: str | None) -> None:
+    def __init__(self) -> None:
         self.number = 0
         self.hash = FIRST_HASH
         self.problems: list[View] = []
-        self._wanted = wanted
+
+    def begin(self, number: int, known: str | None) -> None:
+        """Begin after the seal of that number, as a part before has looked at it. Refuses a number that none has."""
+        if known is None:
+            raise Refused(
+                f"there is no seal {number}", field="after", remedy="Take next_after of the part before"
+            )
+        self.number, self.hash = number, known
 
     def look(self, row: RowMapping) -> None:
         """Compare the next seal with its entry and the seal before it."""
         gap = row["number"] != self.number + 1
         if gap:
-            self._report("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} in the chain")
+            self.report("missing", None, f"{_seals(self.number + 1, row['number'] - 1)} in the chain")
         if row["id"] is None:
-            self._report("missing", row["entry_id"], f"entry {row['entry_id']} was deleted")
+            self.report("missing", row["entry_id"], f"entry {row['entry_id']} was deleted")
         elif not gap and next_hash(self.hash, row["number"], dict(row)) != row["hash"]:
             message = f"entry {row['entry_id']} is not as it was sealed: it or its seal was changed"
-            self._report("edited", row["entry_id"], message)
+            self.report("edited", row["entry_id"], message)
         self.number, self.hash = row["number"], row["hash"]
-        if self._wanted == self.hash:
-            self._wanted = None
 
     def end(self, head: RowMapping | None) -> None:
-        """Compare the last seal with what was noted of it, and ask for the hash that somebody knows."""
+        """Compare the last seal with what was noted of it."""
         if head is None:
-            self._report("missing", None, "the note of the newest seal (audit_head)")
+            self.report("missing", None, "the note of the newest seal (audit_head)")
         elif head["count"] > self.number:
-            self._report("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
+            self.report("cut_off", None, f"{_seals(self.number + 1, head['count'])} at the end of the chain")
         elif (head["count"], head["hash"]) != (self.number, self.hash):
-            self._report("edited", None, "the note of the newest seal (audit_head) is of another one")
-        if self._wanted is not None:
-            self._report("cut_off", None, f"no seal has the hash {self._wanted}")
+            self.report("edited", None, "the note of the newest seal (audit_head) is of another one")
 
     def look_beside(self, entry_ids: Sequence[int]) -> None:
         """Tell of entries that no sealer will take up and that have no seal."""
@@ -130,9 +166,10 @@ class _Chain:
             message = (
                 f"entry {entry_id} is marked as sealed and has no seal: it was added, or its seal deleted"
             )
-            self._report("edited", entry_id, message)
+            self.report("edited", entry_id, message)
 
-    def _report(self, kind: str, entry_id: int | None, message: str) -> None:
+    def report(self, kind: str, entry_id: int | None, message: str) -> None:
+        """Note what is wrong."""
         self.problems.append({"kind": kind, "entry_id": entry_id, "message": message})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query as InQuery
+from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Query, answer, page_answer
@@ -16,9 +17,16 @@ doors = Doors("audit")
 
 
 class KnownHash(Query):
-    """A hash that the log of a worker shows; it has to be one of the seals."""
+    """A hash that the log of a worker shows, which has to be one of the seals; and which part of a long chain."""
 
     newest_hash: str | None = None
+    after: int = Field(0, ge=0, le=2**63 - 1, description="The `next_after` of the part before.")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="How many seals at most; without it all, which takes minutes of millions.",
+    )
 
 
 @doors.door("GET", "/audit", audit_page, Right.ADMINISTER, answers={200: Page[AuditEntry]})
@@ -32,4 +40,4 @@ def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Respon
 )
 def verify(query: Annotated[KnownHash, InQuery()], call: Call = CALL) -> Response:
     """Compare every entry with its seal."""
-    return answer(verify_audit(call.app, query.newest_hash, actor=call.actor))
+    return answer(verify_audit(call.app, actor=call.actor, **query.model_dump()))

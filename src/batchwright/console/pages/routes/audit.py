@@ -24,6 +24,8 @@ from batchwright.operations.views import View
 
 pages = Pages()
 DOORS: Final = ("cli", "python", "api", "console", "schedule", "worker")
+PART: Final = 50_000
+"""Seals that one look at the chain compares: a second or two."""
 COLUMNS: Final = (
     *("entry_id", "at", "actor", "os_user", "door", "credential", "address", "act", "subject", "reason"),
     *("before", "after"),
@@ -52,9 +54,10 @@ class AuditParams(FileParams, ListParams):
 
 
 class KnownHash(Params):
-    """A hash that the log of a worker shows."""
+    """A hash that the log of a worker shows; and the seal after which to check on."""
 
     newest_hash: str | None = None
+    after: int = Field(0, ge=0, le=2**63 - 1)
 
 
 @pages.page("/audit", Right.ADMINISTER)
@@ -94,9 +97,10 @@ def _row(entry: View) -> dict[str, str | None]:
 
 @pages.page("/audit/verify", Right.ADMINISTER)
 def verify(params: Annotated[KnownHash, Query()], visit: Visit = VISIT) -> Response:
-    """Every entry compared with its seal."""
+    """Every entry compared with its seal; of many a part, and where to check on."""
     with ExitStack() as held:
         call = Call(visit.app, visit.actor, visit.request, visit.request.app.state.traffic, held)
         call.hold("heavy reads", HEAVY_READS)
-        found = verify_audit(visit.app, params.newest_hash, actor=visit.actor)
-    return visit.page("audit_verify.html", params=params, found=found)
+        found = verify_audit(visit.app, params.newest_hash, after=params.after, limit=PART, actor=visit.actor)
+    on = None if found["next_after"] is None else visit.link(after=found["next_after"])
+    return visit.page("audit_verify.html", params=params, found=found, on=on)
