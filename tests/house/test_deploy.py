@@ -178,6 +178,17 @@ def test_systemd_takes_the_unit(unit: Path, tmp_path: Path) -> None:
 
 
 @by_unit
+def test_systemd_finds_a_unit_hardened(unit: Path) -> None:
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        pytest.skip("there is no systemd-analyze here")
+    # Of 100, which is no hardening at all.
+    command = [verify, "security", "--offline=true", "--threshold=20", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout.splitlines()[-1:]
+
+
+@by_unit
 def test_a_unit_runs_as_a_user_that_can_write_to_its_folder_alone(unit: Path) -> None:
     wanted = {
         "User": "batchwright",
