@@ -82,6 +82,8 @@ def test_what_the_state_of_a_thing_forbids_is_a_conflict_at_every_door(
         refused = doors.request(method, f"{V1}/{path}", json=body, headers=headers)
         found = (refused.status_code, refused.json().get("field"), bool(refused.json().get("remedy")))
         assert found == (409, field, True), (door, refused.text)
+        named = "JR-00000002" if path.startswith("runs/") else None
+        assert refused.json().get("run_id") == named, (door, refused.text)
 
 
 def test_an_asset_of_which_all_is_billed_has_nothing_to_amend(

@@ -178,8 +178,7 @@ def test_an_id_that_is_none_is_not_found(
     headers = caller("administrator")
     for path in (path for path, _ in readings(document) if "{" in path):
         answer = web.get(address_of(path, dict.fromkeys(KNOWN, given)), headers=headers)
-        # Of a price the id has parts, and one that has not is no id.
-        assert answer.status_code in ((404, 422) if "price_id" in path else (404,)), (path, answer.text)
+        assert answer.status_code == 404, (path, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
 
 

@@ -414,7 +414,7 @@ def _refusal(model: Schema, error: ValidationError) -> Refused:
     fields = [".".join(str(part) for part in problem["loc"]) for problem in problems]
     texts = [_said(problem["msg"].removeprefix("Value error, "), problem["input"]) for problem in problems]
     said = "; ".join(f"{name}: {text}" if name else text for name, text in zip(fields, texts, strict=True))
-    known = ", ".join(model.model_fields) or "none"
+    known = ", ".join(model.model_json_schema().get("properties", ())) or "none"
     return Refused(
         f"bad parameters: {said}", field=fields[0] or None, remedy=f"Parameters of this job: {known}"
     )

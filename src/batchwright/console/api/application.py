@@ -99,6 +99,8 @@ async def _of_exception(request: Request, error: Exception) -> Response:
     problem = problem_of(error) or unforeseen()
     if isinstance(error, NotFound) and error.field not in request.path_params:
         problem.status = HTTPStatus.UNPROCESSABLE_ENTITY  # it was named in the body, not in the address
+    if problem.status is HTTPStatus.CONFLICT and problem.run_id is None:
+        problem.run_id = request.path_params.get("run_id")
     return problem.response(request.state.request_id)
 
 

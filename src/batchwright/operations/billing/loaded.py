@@ -23,7 +23,7 @@ from batchwright.billing.importing.prices import BOOKS, PRICES, TIERS
 from batchwright.billing.importing.schema import FileKind
 from batchwright.billing.records import charges, loaded
 from batchwright.billing.tables import contract
-from batchwright.engine.errors import Refused
+from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.store import pages
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -162,15 +162,16 @@ def price_id(row: views.Row) -> str:
 
 def _priced(connection: Connection, record_id: str, on: date) -> RowMapping | None:
     parts = [part.replace("%2F", "/").replace("%25", "%") for part in record_id.split("/")]
-    if len(parts) not in (2, 3):
-        raise Refused(
+    try:
+        book, product, *rest = parts
+        first_day = cells.day("/".join(rest)) if rest else None
+    except (ValueError, cells.CellError):
+        raise NotFound(
             f"{record_id!r} is not the id of a price",
             field="price_id",
             remedy="Write BOOK/PRODUCT/YYYY-MM-DD, or BOOK/PRODUCT for the one in force; a / within is %2F",
-        )
-    book, product, *day = parts
-    if day:
-        first_day = read_field(cells.day, day[0], field="price_id")
+        ) from None
+    if first_day is not None:
         return loaded.PRICES.named(connection, [book, product, first_day])
     if not (book.isprintable() and product.isprintable()):
         return None
