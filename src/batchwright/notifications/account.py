@@ -81,9 +81,5 @@ class Account:
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        footer = "You get this mail because the user is yours, whatever mail of runs you want."
-        if self.facts.get("mail_only_to_files"):
-            return (
-                f"{footer} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-            )
-        return footer
+        why = "You get this mail because the user is yours, whatever mail of runs you want."
+        return humanize.footer(why, self.facts)

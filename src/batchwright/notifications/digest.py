@@ -132,10 +132,8 @@ class Digest:
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        footer = "You get one mail a day because you chose so."
-        if self.facts.get("mail_only_to_files"):
-            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return footer + humanize.preferences(self.facts)
+        why = "You get one mail a day because you chose so."
+        return humanize.footer(why, self.facts) + humanize.preferences(self.facts)
 
 
 def _line(facts: Mapping[str, Any]) -> RunLine:

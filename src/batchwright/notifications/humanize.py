@@ -104,6 +104,12 @@ def page(facts: Mapping[str, Any], path: str) -> str:
     return f"{base}{path}" if base else ""
 
 
+def footer(why: str, facts: Mapping[str, Any]) -> str:
+    """Why the reader gets the mail, and where that is so that mail is only written to files."""
+    to_files = " Mail is only written to files here; to have it sent, set mail.transport to smtp."
+    return why + to_files if facts.get("mail_only_to_files") else why
+
+
 def preferences(facts: Mapping[str, Any]) -> str:
     """Where the reader chooses what mail they get, where there is a console; the end of a footer."""
     chosen = page(facts, "/preferences")

@@ -398,10 +398,8 @@ class RunEnded:
 
     @property
     def footer(self) -> str:
-        footer = "You get this mail because you started the run or were named to be notified of it."
-        if self.facts.get("mail_only_to_files"):
-            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return footer + humanize.preferences(self.facts)
+        why = "You get this mail because you started the run or were named to be notified of it."
+        return humanize.footer(why, self.facts) + humanize.preferences(self.facts)
 
     def _outcomes_command(self, outcome: str) -> str:
         return f"batchwright runs outcomes {self.run_id} --outcome {outcome}"

@@ -124,7 +124,5 @@ class ScheduleLate:
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        footer = "You get this mail because you own the schedule or are named to be notified of it."
-        if self.facts.get("mail_only_to_files"):
-            footer += " Mail is only written to files here; to have it sent, set mail.transport to smtp."
-        return footer + humanize.preferences(self.facts)
+        why = "You get this mail because you own the schedule or are named to be notified of it."
+        return humanize.footer(why, self.facts) + humanize.preferences(self.facts)

@@ -79,9 +79,5 @@ class TokenExpires:
     @property
     def footer(self) -> str:
         """Why the reader gets it."""
-        footer = "You get this mail because the token is yours; an administrator makes and revokes tokens."
-        if self.facts.get("mail_only_to_files"):
-            return (
-                f"{footer} Mail is only written to files here; to have it sent, set mail.transport to smtp."
-            )
-        return footer
+        why = "You get this mail because the token is yours; an administrator makes and revokes tokens."
+        return humanize.footer(why, self.facts)
