@@ -15,12 +15,25 @@ from pydantic import BaseModel
 from batchwright.cli.commands.run import run as run_command
 from batchwright.engine.registry import Registry
 from batchwright.engine.schedule import ScheduleRequest
-from batchwright.operations.schedules.crontab import CrontabLine, CrontabRefused, option_of, read_crontab
+from batchwright.operations.schedules.crontab import (
+    CrontabLine,
+    CrontabRefused,
+    SchemaOf,
+    option_of,
+    scan_crontab,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "crontab.example"
 NIGHTLY = '0 0 0 ? * * *  "Draft Rating Job"  draft-usage-rating'
 
 _registry = Registry()
+
+
+def read_crontab(text: str, schema_of: SchemaOf) -> list[CrontabLine]:
+    lines, problems = scan_crontab(text, schema_of)
+    if problems:
+        raise CrontabRefused(problems)
+    return lines
 
 
 def schema_of(job: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from batchwright.config.settings import operating_system_user
@@ -27,6 +28,7 @@ from batchwright.engine.schedules.alerts import judge, late_check_of
 from batchwright.engine.store import late_checks, runs
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
+from batchwright.engine.store.tables import schedule_watch
 from batchwright.notifications.ping import PingFailed, ping
 from batchwright.notifications.tables import mail as mail_table
 from batchwright.operations.access.users import add_user, set_mail
@@ -191,7 +193,7 @@ def drive(app: Application, run_id: str) -> None:
 
 def left(app: Application) -> int:
     with app.database.read() as connection:
-        return len(late_checks.open_checks(connection))
+        return len(connection.execute(select(schedule_watch)).all())
 
 
 def test_a_late_run_is_told_of_once_by_an_event_and_a_mail_to_owner_and_notify(

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, select
 from structlog.testing import capture_logs
 
 from batchwright.engine import events
@@ -21,8 +21,9 @@ from batchwright.engine.schedule import Misfire, NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import firing
 from batchwright.engine.schedules.firing import SECONDS_TO_OTHERS
 from batchwright.engine.schedules.policy import Start
-from batchwright.engine.store import late_checks, schedules
+from batchwright.engine.store import schedules
 from batchwright.engine.store.schedules import Fire
+from batchwright.engine.store.tables import schedule_watch
 from tests.engine.jobs import Parcels
 from tests.engine.rig import Rig
 from tests.engine.schedules.making import NOW, Bench, spec
@@ -347,7 +348,8 @@ def test_a_time_that_nobody_wanted_to_be_left_out_is_told_of_and_logged_as_a_war
     (fire,) = [fire for fire in bench.fires(schedule) if fire.decision == "not_run"]
     assert (fire.cause, (fire.reason or "").startswith(cause)) == (cause, True)
     with bench.database.read() as connection:
-        notified = [check.reason for check, _ in late_checks.open_checks(connection) if check.run_id is None]
+        of_times = select(schedule_watch.c.reason).where(schedule_watch.c.run_id.is_(None))
+        notified = list(connection.scalars(of_times))
     with capture_logs() as lines:
         for event_of_schedule in bench.told:
             EventLog()(event_of_schedule)

@@ -124,12 +124,6 @@ def add(connection: Connection, checks: Iterable[LateCheck | None]) -> None:
         connection.execute(insert(check_table), rows)
 
 
-def open_checks(connection: Connection) -> list[tuple[StoredLateCheck, RunTimes | None]]:
-    """All checks that are open, the oldest first, with what is known of each run."""
-    rows = connection.execute(_WITH_RUN.order_by(check_table.c.id))
-    return [(_late_check(row), _times(row)) for row in rows]
-
-
 def due(connection: Connection, now: datetime) -> list[tuple[StoredLateCheck, RunTimes | None]]:
     """Checks of which something may be decided now, the oldest first, with what is known of each run."""
     return [(_late_check(row), _times(row)) for row in connection.execute(_DUE, {"now": now})]

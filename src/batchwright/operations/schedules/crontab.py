@@ -112,14 +112,6 @@ class CrontabLine:
     request: ScheduleRequest
 
 
-def read_crontab(text: str, schema_of: SchemaOf) -> list[CrontabLine]:
-    """The schedules of a file. Raises `CrontabRefused` with every line that cannot be used."""
-    lines, problems = scan_crontab(text, schema_of)
-    if problems:
-        raise CrontabRefused(problems)
-    return lines
-
-
 def scan_crontab(text: str, schema_of: SchemaOf) -> tuple[list[CrontabLine], list[tuple[int, Refused]]]:
     """The schedules of a file, and by number of the line why others cannot be used."""
     lines: list[CrontabLine] = []
