@@ -348,19 +348,24 @@ def test_a_demo_in_a_folder_that_cannot_be_made_is_refused(
     assert "Field: --folder" in result.stderr
 
 
-def test_a_full_disk_is_told_without_the_words_of_the_program(company_folder: Path) -> None:
+@pytest.mark.parametrize("words", [("usage-inputs", "list"), ("runs", "list", "--json"), ("no", "--json")])
+def test_a_full_disk_is_told_without_the_words_of_the_program(
+    words: tuple[str, ...], company_folder: Path
+) -> None:
     url = f"sqlite:///{company_folder / 'batchwright.db'}"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [PROGRAM, "usage-inputs", "list"],
+            [PROGRAM, *words],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "BATCHWRIGHT_DATABASE_URL": url},
             check=False,
         )
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: No space left on device\n  Remedy: ")
+    said = "No such command 'no'." if words[0] == "no" else "No space left on device"
+    assert done.returncode == (2 if words[0] == "no" else 1)
+    assert done.stderr.startswith(f"Error: {said}\n  Remedy: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_closed_streams_do_not_end_a_command(company_folder: Path) -> None:
@@ -368,3 +373,14 @@ def test_closed_streams_do_not_end_a_command(company_folder: Path) -> None:
     line = f"{PROGRAM} usage-inputs list >&- 2>&-"
     env = {**os.environ, "BATCHWRIGHT_DATABASE_URL": url}
     assert subprocess.run(["sh", "-c", line], env=env, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words", ["usage-inputs reset --ids-from -", "users password erika@example.com --password-stdin"]
+)
+def test_a_closed_stdin_is_an_empty_one(words: str, company_folder: Path) -> None:
+    env = {**os.environ, "BATCHWRIGHT_DATABASE_URL": f"sqlite:///{company_folder / 'batchwright.db'}"}
+    line = ["sh", "-c", f"{PROGRAM} {words} --json <&-"]
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["field"] in ("--ids-from", "password")

@@ -187,7 +187,11 @@ def _say(failure: Failure, *, as_json: bool) -> None:
     message = without_password(failure.message)
     if as_json:
         error = {"message": message, "field": failure.field, "remedy": failure.remedy}
-        write_json({"error": error})
+        try:
+            write_json({"error": error})
+            sys.stdout.flush()
+        except OSError:  # stdout takes no more, which may be what failed: stderr has it all
+            drop_further_output()
     say("Error: ", fg="red", bold=True, nl=False, err=True)
     say(message, err=True)
     for name, text in (("Field", failure.field), ("Remedy", failure.remedy)):
@@ -207,8 +211,10 @@ def _refuse_what_is_no_text(arguments: Sequence[str]) -> None:
 
 def _let_any_text_through() -> None:
     make_stderr_unfailing()
-    # Python has no stream at all where the caller closed it (`>&-`); what is written then goes nowhere.
+    # Python has no stream at all where the caller closed it (`>&-`, `<&-`): what is written then goes nowhere, and
+    # there is nothing to read.
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115
     # A name that the terminal's encoding cannot show is written as an escape; it must not end the command.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
