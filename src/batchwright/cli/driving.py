@@ -56,7 +56,7 @@ def drive_and_answer(
     try:
         run, interrupted = driven(app, verbosity, drive)
     except KeyboardInterrupt:
-        raise StoppedAtOnce(run_id, _how_to_resume(run_id)) from None
+        raise StoppedAtOnce(run_id, _how_to_go_on(run_id)) from None
     code = exit_code_of(run, interrupted=interrupted)
     try:
         _answer(app, run, as_json=as_json)
@@ -69,7 +69,7 @@ def drive_and_answer(
     if run["status"] in ACTIVE:
         say(f"{run_id} continues in another process. {_how_to_watch(run_id)}.", err=True)
     elif run["ended_at"] is None:
-        say(f"{run_id} is {run['status']}. {_how_to_resume(run_id)}.", err=True)
+        say(f"{run_id} is {run['status']}. {_how_to_go_on(run_id)}.", err=True)
     return code
 
 
@@ -107,8 +107,8 @@ def _answer(app: Application, run: View, *, as_json: bool) -> None:
         say(line)
 
 
-def _how_to_resume(run_id: str) -> str:
-    return f"Go on with `batchwright runs resume {run_id}`"
+def _how_to_go_on(run_id: str) -> str:
+    return f"Go on with `batchwright runs resume {run_id}`, or end it with `batchwright runs abort {run_id}`"
 
 
 def _how_to_watch(run_id: str) -> str:
