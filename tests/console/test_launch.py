@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import IntEnum
 from html import unescape
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.testclient import TestClient
 
+from batchwright.billing.recalculation import EXPLANATION
 from batchwright.cli.commands.run import run
 from batchwright.cli.main import main
 from batchwright.console.pages.launching import fields_of
@@ -25,8 +27,11 @@ from batchwright.engine import BatchJob, Record, Scope
 from batchwright.engine.job import StartContext
 from batchwright.operations.access.permissions import ROLES
 from batchwright.operations.app import Application
+from batchwright.operations.billing.imports import import_paths
+from batchwright.operations.billing.recalculation import recalculation_offer
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import list_runs, show_run
+from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Caller, Visit
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
@@ -429,6 +434,107 @@ SHIPPED = {
         "p.explanation": "Why",
     },
 }
+
+
+class OfCustomer(BaseModel):
+    customer_id: str
+    note: str | None = None
+
+
+class OfCustomerJob(BatchJob):
+    """About a customer."""
+
+    name, type, Parameters = "of-customer", "Of customer", OfCustomer
+
+    def start(self, context: StartContext) -> Iterable[Record]:
+        return []
+
+    def execute(self, scope: Scope) -> None:
+        """Nothing."""
+
+
+RECALCULATION = "/jobs/data-recalculation/launch"
+
+
+def options_of(page: str) -> list[str]:
+    """The values that are offered as the customer."""
+    found = re.search(r'<select id="p.customer_id".*?</select>', page, re.DOTALL)
+    return re.findall(r'value="([^"]*)"', found[0]) if found else []
+
+
+def test_the_customer_of_a_recalculation_is_a_choice_with_names_and_its_months_come_after_it(
+    company: None, app: Application, web: TestClient, visit: Visit
+) -> None:
+    token = visit("Billing Utilities Admin")
+    page = web.get(RECALCULATION).text
+    offered = [one["customer_id"] for one in recalculation_offer(app, actor=ACTOR)["customers"]]
+    assert options_of(page) == ["", *offered]
+    assert 'name="p.periods"' not in page
+    data = {"p.customer_id": "C-1002", "p.reason": "Other", "show": "1", "csrf_token": token}
+    answer = web.post(RECALCULATION, data=data, follow_redirects=False)
+    assert answer.headers["Location"] == f"{RECALCULATION}?p.customer_id=C-1002&p.reason=Other"
+    page = web.get(answer.headers["Location"] + "&p.periods=2023-05").text
+    (customer,) = recalculation_offer(app, "C-1002", actor=ACTOR)["customers"]
+    boxes = re.findall(r'name="p.periods" value="([^"]+)"( checked)?', page)
+    assert [month for month, _ in boxes] == customer["periods"]
+    assert [month for month, checked in boxes if checked] == ["2023-05"]
+    assert 'class="of-other"' in page
+    assert EXPLANATION[1:] in page
+
+
+def test_a_month_that_another_run_holds_cannot_be_ticked_and_one_that_is_not_offered_stays_in_sight(
+    company: None, app: Application, web: TestClient, visit: Visit
+) -> None:
+    given = {"customer_id": "C-1002", "periods": ["2023-06"], "reason": "Incorrect Charges"}
+    holds = submit_run(app, "data-recalculation", given, actor=ACTOR).run_id
+    visit("Billing Utilities Admin")
+    page = web.get(f"{RECALCULATION}?p.customer_id=C-1002&p.periods=2023-06&p.periods=2099-01").text
+    assert re.search(r'value="2023-06" disabled', page)
+    assert f'held by <a class="id" href="/runs/{holds}">' in page
+    assert re.search(r'value="2099-01" checked', page)
+    assert "not offered" in page
+
+
+def test_of_many_customers_one_is_searched_for_by_what_one_types(
+    app: Application, web: TestClient, visit: Visit, tmp_path: Path
+) -> None:
+    app.registry.add(OfCustomerJob)
+    lines = "".join(f"C-{number},Customer {number} <b>\n" for number in range(100, 130))
+    (tmp_path / "customers.csv").write_text(f"customer_id,name\n{lines}")
+    import_paths(app, [tmp_path / "customers.csv"], actor=ACTOR)
+    visit("operator")
+    page = web.get("/jobs/of-customer/launch?p.note=a+b").text
+    assert 'id="p.customer_id" name="p.customer_id" type="search"' in page
+    assert page.count("/launch?p.note=a+b&amp;p.customer_id=C-1") == 20
+    page = web.get("/jobs/of-customer/launch?p.customer_id=Customer+12").text
+    assert re.findall(r"launch\?p.customer_id=(C-\d+)", page)[:2] == ["C-120", "C-121"]
+    assert "C-119" not in page
+    region = web.get(
+        "/jobs/of-customer/launch?p.customer_id=C-111", headers={"X-Live-Region": "region_choice"}
+    ).text
+    assert "Customer 111 &lt;b&gt;" in region
+    assert "picks" not in region
+    assert "No customer matches" in web.get("/jobs/of-customer/launch?p.customer_id=nobody").text
+
+
+def test_who_may_not_recalculate_is_told_no_names_by_its_form(
+    company: None, web: TestClient, visit: Visit
+) -> None:
+    visit("operator")
+    page = web.get(RECALCULATION).text
+    assert options_of(page) == []
+    assert 'id="p.customer_id" name="p.customer_id" type="text"' in page
+
+
+def test_every_door_says_the_same_of_the_explanation_of_the_reason_other(
+    app: Application, company: None, web: TestClient, visit: Visit
+) -> None:
+    schema = show_job(app, "data-recalculation", actor=ACTOR)["parameters"]
+    assert schema["properties"]["explanation"]["description"] == EXPLANATION
+    helped = CliRunner().invoke(main, ["run", "data-recalculation", "--help"]).output
+    assert EXPLANATION[1:] in " ".join(helped.split())
+    visit("Billing Utilities Admin")
+    assert EXPLANATION[1:] in web.get("/billing-utilities/recalculation?customer_id=C-1002").text
 
 
 @pytest.mark.parametrize("job", SHIPPED)

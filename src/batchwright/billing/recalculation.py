@@ -28,6 +28,8 @@ from batchwright.billing.usage import AssetUsage, Bad, Rated, rate_assets
 OTHER: Final = "Other"
 REASONS: Final = ("Credit and adjustment issues", "Incorrect Charges", OTHER)
 """Why a recalculation may be run, as DoiT's dialog has it."""
+EXPLANATION: Final = "what the reason Other stands for, in a sentence for the log; may be left out"
+"""What is asked for beside the reason, at every door."""
 
 Month = str
 """A calendar month as ``YYYY-MM``; texts sort as the months do."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from batchwright.billing.eligibility import active_on, linked, offered_months
-from batchwright.billing.recalculation import Month
+from batchwright.billing.recalculation import EXPLANATION, Month
 from batchwright.billing.records import catalog, charges
 from batchwright.billing.records.catalog import ContractTerms
 from batchwright.engine.errors import Conflict, KeyInUse, Refused
@@ -50,7 +50,7 @@ class Parameters(BaseModel):
     reason: Literal["Credit and adjustment issues", "Incorrect Charges", "Other"] = Field(
         description="why", examples=["Incorrect Charges"]
     )
-    explanation: str | None = Field(None, description="more about the reason, above all about Other")
+    explanation: str | None = Field(None, description=EXPLANATION)
 
 
 def check_offer(connection: Connection, customer_id: str, months: Sequence[Month], today: date) -> None:

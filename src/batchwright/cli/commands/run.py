@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from batchwright.billing.recalculation import REASONS
+from batchwright.billing.recalculation import EXPLANATION, REASONS
 from batchwright.cli.job_commands import RunGroup
 from batchwright.cli.options import ids_from_option, where_option
 from batchwright.cli.run_options import RunOptions, dry_run_option, run_options
@@ -111,7 +111,7 @@ _usage_command(
     required=True,
     help="A past month under the contract; may be repeated.",
 )
-@click.option("--explanation", metavar="TEXT", help="More about the reason.")
+@click.option("--explanation", metavar="TEXT", help=f"{EXPLANATION[:1].upper()}{EXPLANATION[1:]}.")
 @dry_run_option
 @run_options
 @click.pass_obj

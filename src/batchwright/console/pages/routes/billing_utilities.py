@@ -10,7 +10,9 @@ from pydantic import Field
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from batchwright.billing.recalculation import EXPLANATION
 from batchwright.console.api.bodies import check_text
+from batchwright.console.pages.customer_choice import held_months
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
@@ -126,7 +128,7 @@ def _terms(visit: Visit, customer_id: str, typed: View, refused: Refused | None 
     """The form for a customer. For a customer that cannot be recalculated, why not in place of it."""
     offer = recalculation_offer(visit.app, customer_id, actor=visit.actor)
     customer = next(iter(offer["customers"]), None)
-    held = {month: run["run_id"] for run in customer["live"] for month in run["periods"]} if customer else {}
+    held = held_months(customer) if customer else {}
     seconds = None if customer is None else customer["estimated_seconds_per_period"]
     return visit.page(
         "recalculation.html",
@@ -136,6 +138,7 @@ def _terms(visit: Visit, customer_id: str, typed: View, refused: Refused | None 
         missing=None if customer else _missing(visit, customer_id),
         held=held,
         reasons=offer["reasons"],
+        about_explanation=f"{EXPLANATION[:1].upper()}{EXPLANATION[1:]}.",
         typed=typed,
         seconds=seconds,
         months_seconds=None if seconds is None else seconds * max(len(typed["periods"]), 1),

@@ -10,6 +10,7 @@ from fastapi import Query
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from batchwright.console.pages.customer_choice import customer_choice
 from batchwright.console.pages.equivalents import call_of, command_of
 from batchwright.console.pages.launching import LONGEST_ADDRESS, Launch, launch_of_address, launch_of_form
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Pages, Params, Visit, address
@@ -74,6 +75,7 @@ def _page(visit: Visit, wanted: Launch, refused: Refused | None = None) -> Respo
         launch=wanted,
         refused=None if refused is None else wanted.at_fault(refused),
         own_reason="reason" in wanted.job["parameters"].get("properties", {}),
+        choice=customer_choice(visit, wanted),
         foreseen=_foreseen(visit, wanted, may=visit.may(role)),
     )
 

@@ -130,13 +130,15 @@
   let typing = 0;
   const show = async (form) => {
     const query = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value && !["csrf_token", "form_key"].includes(name) && !$(`[name="${CSS.escape(name)}"][data-secret]`, form)));
-    const here = `${form.getAttribute("action")}?${query}`, region = document.getElementById(form.dataset.shown), turn = ++typing;
+    const here = `${form.getAttribute("action")}?${query}`, turn = ++typing;
     if (here.length > 6000) return;
-    const answer = await fetch(here, { headers: { "X-Live-Region": region.id } });
-    if (!answer.ok || answer.redirected || turn !== typing) return;
-    morph(region, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id));
-    ready(region);
-    say(region.dataset.says);
+    for (const id of form.dataset.shown.split(" ")) {
+      const region = document.getElementById(id), answer = await fetch(here, { headers: { "X-Live-Region": id } });
+      if (!answer.ok || answer.redirected || turn !== typing) return;
+      morph(region, new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id));
+      ready(region);
+      say(region.dataset.says);
+    }
     if (!form.closest("dialog")) history.replaceState(null, "", here);
   };
   let soon = null;
