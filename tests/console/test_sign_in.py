@@ -232,7 +232,7 @@ def visit_reference(app: Application) -> str:
     ("end", "said"),
     [
         (end_by_administrator, "An administrator ended your session."),
-        (end_from_elsewhere, "You ended this session from another browser."),
+        (end_from_elsewhere, "You ended this session from elsewhere."),
         (
             lambda app, clock: set_password(app, JANE, "eight red bottles", actor=ACTOR),
             "Your password was changed",

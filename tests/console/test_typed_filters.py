@@ -113,5 +113,7 @@ def test_a_customer_that_could_be_several_is_refused_with_their_ids(
     assert answer.status_code == 422
     assert "could be several customers: C-4 (twin), C-5 (Twin)" in answer.text.replace("&#39;", "'")
     assert "Give the id of the one that is meant" in answer.text
+    errors = web.get("/runs?customer_id=twin&errors=true").text
+    assert 'href="/runs?customer_id=C-5&amp;errors=true"' in errors
     assert web.get("/usage-inputs?customer_id=nobody").status_code == 422
     assert web.get("/runs?customer_id=nobody").status_code == 200

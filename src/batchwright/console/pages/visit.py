@@ -42,7 +42,7 @@ from batchwright.operations.access.passwords import NoPassword
 from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
-from batchwright.operations.billing.loaded import customer_named
+from batchwright.operations.billing.loaded import SeveralCustomers, customer_named
 from batchwright.operations.idempotency import Answer, Key, answer_once
 from batchwright.operations.paging import Page
 
@@ -208,6 +208,12 @@ class Visit:
             if text not in (None, value)
         }
         return self.link(**typed) if typed else None
+
+    def which_customer(self, several: SeveralCustomers) -> Response:
+        """The page to choose one of the customers that were meant (422)."""
+        picks = [(name, one, self.link(customer_id=one)) for one, name in several.customers]
+        status = HTTPStatus.UNPROCESSABLE_ENTITY.value
+        return self.page("which_customer.html", status=status, refused=several, picks=picks)
 
     def _customer(self, text: str) -> str | None:
         check_text(text, "customer_id")
@@ -377,7 +383,10 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
         visit: Visit = given["visit"]
         params = given.get("params")
         if isinstance(params, Params) and LIVE not in visit.request.headers:
-            elsewhere = visit.canonical(params)
+            try:
+                elsewhere = visit.canonical(params)
+            except SeveralCustomers as several:
+                return visit.which_customer(several)
             if elsewhere is not None:
                 return visit.go(elsewhere)
         # All of a page is of one state; a file is read in short pages, for as long as its reader takes.

@@ -28,7 +28,7 @@ NOTED_EVERY: Final = timedelta(minutes=1)
 _ENDED: Final = {
     None: "Your session was ended.",
     EndedBy.ADMINISTRATOR: "An administrator ended your session.",
-    EndedBy.OWN: "You ended this session from another browser.",
+    EndedBy.OWN: "You ended this session from elsewhere.",
     EndedBy.PASSWORD: "Your password was changed, and that ended every session.",
     EndedBy.DISABLED: "Your user was disabled. Ask an administrator.",
 }

@@ -38,6 +38,22 @@ from batchwright.operations.views import View
 MOST_NAMED: Final = 5
 """Of so many customers that a text may mean each is named."""
 MOST_READ: Final = 200
+
+
+class SeveralCustomers(Refused):
+    """A text could mean any of these customers, of which the first few are named."""
+
+    def __init__(self, words: str, found: Sequence[charges.Customer]) -> None:
+        self.customers = [(one.customer_id, one.name) for one in found[:MOST_NAMED]]
+        named = ", ".join(f"{customer_id} ({name})" for customer_id, name in self.customers)
+        more = " and others" if len(found) > MOST_NAMED else ""
+        super().__init__(
+            f"{words!r} could be several customers: {named}{more}",
+            field="customer_id",
+            remedy="Give the id of the one that is meant",
+        )
+
+
 Detail = Callable[[Connection, RowMapping, date], View]
 
 
@@ -108,13 +124,7 @@ def customer_named(app: Application, text: str, *, actor: Actor | None = None) -
         found = charges.customers_found(connection, words, MOST_READ) if words else []
     called = [one for one in found if one.name.casefold() == words.casefold()] or found
     if len(called) > 1:
-        named = ", ".join(f"{one.customer_id} ({one.name})" for one in called[:MOST_NAMED])
-        more = " and others" if len(called) > MOST_NAMED else ""
-        raise Refused(
-            f"{words!r} could be several customers: {named}{more}",
-            field="customer_id",
-            remedy="Give the id of the one that is meant",
-        )
+        raise SeveralCustomers(words, called)
     return called[0].customer_id if called else None
 
 
