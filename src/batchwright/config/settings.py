@@ -11,6 +11,7 @@ import pwd
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -65,6 +66,7 @@ MIN_LEASE_SECONDS = 0.1
 """Four beats and four looks a lease: below that nothing else would be done, and healthy owners look dead."""
 
 
+@cache
 def operating_system_user() -> str:
     """The login name this process runs under, by the password database: `USER` can be set to anything."""
     return login_name(os.getuid())

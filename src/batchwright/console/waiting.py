@@ -21,6 +21,7 @@ from batchwright.engine.store.notify import RUNS, Listener, listener_for
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.runs.existing import run_version
 from batchwright.operations.runs.looking import show_run_to
 from batchwright.operations.versions import encoded
 
@@ -72,8 +73,7 @@ class RunWatcher:
 
     def version(self, run_id: str) -> controls.Version | None:
         """The version of a run now; ``None`` where there is none of that id."""
-        with self._app.database.read_autocommit() as connection:
-            return controls.version(connection, run_id)
+        return run_version(self._app, run_id)
 
     async def changed(
         self, request: Request, actor: Actor, run_id: str, seen: controls.Version | None, seconds: float

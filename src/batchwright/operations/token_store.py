@@ -13,14 +13,20 @@ from batchwright.operations.tables import app_user, user_token
 
 # Before every call of the API, so it is made once.
 _BY_HASH = (
-    select(user_token, app_user.c.email, app_user.c.disabled)
+    select(
+        *(app_user.c.id, app_user.c.email, app_user.c.os_user, app_user.c.role, app_user.c.disabled),
+        *(user_token.c.id.label("token_id"), user_token.c.role.label("token_role")),
+        *(user_token.c.revoked_at, user_token.c.expires_at, user_token.c.last_used_at),
+    )
     .join_from(user_token, app_user)
     .where(user_token.c.hash == bindparam("hash"))
 )
 
 
 def token_by_hash(connection: Connection, hashed: str) -> RowMapping | None:
-    """The token, good or not, with `email` and `disabled` of its user."""
+    """The user of a token, as `user_store.users_for_permission` gives them, with `revoked_at`, `expires_at` and
+    `last_used_at` of the token, good or not.
+    """
     return connection.execute(_BY_HASH, {"hash": hashed}).mappings().one_or_none()
 
 
@@ -34,11 +40,6 @@ def users_by_token(
         .where(user_token.c.id.in_(keys), user_token.c.revoked_at.is_(None), user_token.c.expires_at > now)
     )
     return {row["token_id"]: [row] for row in connection.execute(statement).mappings()}
-
-
-def token_by_key(connection: Connection, key: int) -> RowMapping | None:
-    """The token of that key, good or not."""
-    return connection.execute(select(user_token).where(user_token.c.id == key)).mappings().one_or_none()
 
 
 def token_listing(user_id: int) -> Listing:

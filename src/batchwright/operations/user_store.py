@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, exists, func, insert, or_, select, text, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.actor import Actor
@@ -47,6 +47,35 @@ _FOR_PERMISSION = _WITH_CREDENTIAL.where(
         app_user.c.id == select(func.min(app_user.c.id)).scalar_subquery(),
     )
 )
+
+_GOOD = user_token.alias()
+_WHO_ACTS = select(
+    app_user,
+    user_token.c.name.label("token"),
+    user_token.c.role.label("token_role"),
+    user_token.c.expires_at.label("token_expires_at"),
+    exists()
+    .where(
+        _GOOD.c.user_id == app_user.c.id, _GOOD.c.revoked_at.is_(None), _GOOD.c.expires_at > bindparam("now")
+    )
+    .label("has_token"),
+).outerjoin_from(
+    app_user, user_token, (user_token.c.id == bindparam("token_id")) & (user_token.c.user_id == app_user.c.id)
+)
+_WHO_ACTS_BY_EMAIL = _WHO_ACTS.where(app_user.c.email == bindparam("name"))
+_WHO_ACTS_BY_OS_USER = _WHO_ACTS.where(app_user.c.os_user == bindparam("name"))
+
+
+def who_acts(connection: Connection, actor: Actor, now: datetime) -> RowMapping | None:
+    """The row of who acts: behind a web door of their address, elsewhere of the operating system's user; with whether
+    they have a good token, and name, role and end of that by which they act.
+    """
+    values: dict[str, Any] = {"now": now, "token_id": None, "name": actor.os_user}
+    statement = _WHO_ACTS_BY_OS_USER
+    if actor.principal is not None:
+        values |= {"token_id": actor.principal.token_key, "name": actor.name}
+        statement = _WHO_ACTS_BY_EMAIL
+    return connection.execute(statement, values).mappings().one_or_none()
 
 
 def users_for_permission(

@@ -85,11 +85,23 @@ def missing_parts(app: Application, *, worker_expected: bool) -> list[str]:
     return [] if there or not worker_expected else ["worker"]
 
 
-def why_no_worker(connection: Connection, run: Run, now: datetime) -> str | None:
-    """Why no worker that is there can do a run that needs one; `None` where one can, or none is needed."""
+def worked_on(connection: Connection, run: Run, now: datetime) -> View:
+    """By whom: of a run at work the `owner`, and the age of its beat, `owner_beat_seconds`: `None` where it is not a
+    worker. Of a run that needs a worker `no_worker`, why none that is there can do it, unless one can.
+    """
     if run.state not in (State.HOLDING, State.QUEUED, *ACTIVE):
-        return None
-    return why_none_of(workers_there(connection, now), run)
+        return {}
+    listed = workers.listing(connection)
+    no_worker = why_none_of([one for one in listed if _is_there(one, now)], run)
+    owner = {} if run.owner is None or run.state not in ACTIVE else _owner(listed, run.owner, now)
+    return {**owner, **({} if no_worker is None else {"no_worker": no_worker})}
+
+
+def _owner(listed: Sequence[StoredWorker], owner: str, now: datetime) -> View:
+    beats = [one.beat_at for one in listed if f"{one.host}/{one.process}" == owner]
+    # Never negative: the clocks of two machines differ.
+    age = max(round((now - max(beats)).total_seconds(), 3), 0.0) if beats else None
+    return {"owner": owner, "owner_beat_seconds": age}
 
 
 def workers_there(connection: Connection, now: datetime) -> list[StoredWorker]:
@@ -108,16 +120,6 @@ def why_none_of(there: Sequence[StoredWorker], run: Run) -> str | None:
     if not there:
         return "no worker is there"
     return f"no worker takes its parameters: {left[0]}" if with_job else f"no worker has the job {run.job!r}"
-
-
-def owner_of(connection: Connection, run: Run, now: datetime) -> View:
-    """The `owner` of a run at work, and the age of its beat, `owner_beat_seconds`: `None` where it is not a worker."""
-    if run.state not in ACTIVE or run.owner is None:
-        return {}
-    beat_at = workers.last_beat(connection, run.owner)
-    # Never negative: the clocks of two machines differ.
-    age = None if beat_at is None else max(round((now - beat_at).total_seconds(), 3), 0.0)
-    return {"owner": run.owner, "owner_beat_seconds": age}
 
 
 def _is_there(one: StoredWorker, now: datetime) -> bool:

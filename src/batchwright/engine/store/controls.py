@@ -46,13 +46,6 @@ Version = tuple[str, str | None]
 _VERSIONS = select(run_table.c.run_id, run_table.c.state, steering.c.asked).outerjoin(
     steering, steering.c.run_id == run_table.c.id
 )
-_VERSION = _VERSIONS.where(run_table.c.run_id == bindparam("of_id"))
-
-
-def version(connection: Connection, run_id: str) -> Version | None:
-    """The version of a run; ``None`` where there is none of that id."""
-    row = connection.execute(_VERSION, {"of_id": run_id}).first()
-    return None if row is None else (row.state, row.asked)
 
 
 def versions(connection: Connection, run_ids: Sequence[str]) -> dict[str, Version]:

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ from batchwright.engine.store.turnstile import LONGEST_SECONDS, Turnstile
 
 Found = TypeVar("Found")
 LONGEST_SECONDS_SHORTENED = 3.0
+_REVISION = "SELECT version_num FROM alembic_version"
 SIDE_FILES = (
     *("-wal", "-shm", "-journal", "-next", "-turn"),
     *("-lease", "-lease-wal", "-lease-shm", "-lease-journal", "-lease-damaged"),
@@ -131,8 +132,8 @@ class Database:
         self._waits_shortened = False
         self._longest = LONGEST_SECONDS
         self._inode: tuple[int, int] | None = None
-        file = Path(self.url.database or "")
-        self._turnstile = Turnstile(file, self._longest_wait) if self.is_sqlite else None
+        self._file = Path(self.url.database or "")
+        self._turnstile = Turnstile(self._file, self._longest_wait) if self.is_sqlite else None
 
     @property
     def engine(self) -> Engine:
@@ -187,8 +188,8 @@ class Database:
         Raises ``ReadTooLong`` where it takes longer than ``READ_SECONDS``, if that is set. Where this thread has
         ``joined`` a transaction it gives that one's, which has no limit and sees what was committed meanwhile, too.
         """
-        self._require_same_file()
         if (joined := self._joined_connection) is not None:
+            self._require_same_file()
             yield joined
         elif (snapshot := _writing.snapshots.get(self._place)) is not None:
             with self._in_snapshot(snapshot) as connection:
@@ -199,6 +200,7 @@ class Database:
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
+        self._require_same_file()
         with self.engine.connect() as connection:
             if self.is_sqlite:
                 connection = connection.execution_options(batchwright_read=True)
@@ -400,7 +402,7 @@ class Database:
         """Who goes on after the file was replaced works on two databases at once, whose runs have the same keys."""
         if not self.is_sqlite:
             return
-        found = inode_of(Path(self.url.database or ""))
+        found = inode_of(self._file)
         if self._inode not in (None, found):
             raise DatabaseReplaced(self.display_url)
         self._inode = found
@@ -484,7 +486,9 @@ class Database:
         """As ``revision``, in one statement; ``None`` when there is no such table, or nobody answers."""
         try:
             with self.read_autocommit() as connection:
-                return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+                if self.is_sqlite:
+                    return _revision_of_file(connection)
+                return connection.exec_driver_sql(_REVISION).scalar()
         except (OperationalError, ProgrammingError) as error:
             if is_out_of_connections(error):
                 raise
@@ -570,6 +574,15 @@ class Database:
         if self._lease_engine is not None:
             self._lease_engine.dispose()
         self._lease_engine = None
+
+
+def _revision_of_file(connection: Connection) -> str | None:
+    """By the driver itself: it is asked for before each act. Errors are those of whoever asks next."""
+    driver: Any = connection.connection.driver_connection
+    with suppress(sqlite3.Error):
+        row = driver.execute(_REVISION).fetchone()
+        return None if row is None else str(row[0])
+    return None
 
 
 def inode_of(file: Path) -> tuple[int, int] | None:

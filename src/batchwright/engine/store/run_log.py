@@ -10,11 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from heapq import merge
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from batchwright.engine.run import ENDED, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
@@ -50,7 +64,7 @@ class RunQuery:
     """
 
     states: tuple[State, ...] | None = None
-    equal: dict[str, str] = field(default_factory=dict)
+    equal: dict[str, str] = field(default_factory=dict, hash=False)
     period: str | None = None
     since: datetime | None = None
     before: datetime | None = None
@@ -82,9 +96,9 @@ def page(
 ) -> tuple[list[Run], Place | None]:
     """So many runs after a place, with live counts, and the place of the last; ``None`` with the last of all."""
     newest = Newest(*(connection.execute(_NEWEST).one() if after is None else after[:2]))
-    found = [
-        connection.execute(part.limit(size + 1)).all() for part in _parts(connection, wanted, newest, after)
-    ]
+    parts = [*_in_log(connection.dialect.name, wanted, after), *_started(connection, wanted, newest, after)]
+    given = {"most": size + 1, "newest_start": newest.start}
+    found = [connection.execute(part, given).all() for part in parts]
     rows = list(islice(merge(*found, key=lambda row: _place(row, newest), reverse=True), size + 1))
     more = len(rows) > size
     last = _place(rows[size - 1], newest) if more else None
@@ -96,10 +110,11 @@ def _place(row: Any, newest: Newest) -> Place:
     return Place(*newest, row.created_at if has_started_since else row.begun_at, row.id)
 
 
-def _parts(
-    connection: Connection, wanted: RunQuery, newest: Newest, after: Place | None
-) -> Iterator[Select[Any]]:
-    """Statements that give the runs, no run twice, each in the order of an index but for runs of given keys."""
+@lru_cache(
+    64
+)  # who follows the log asks for the same page again, and to make its statements takes longer than it
+def _in_log(dialect: str, wanted: RunQuery, after: Place | None) -> Sequence[Select[Any]]:
+    """Statements that give the runs that stand where they stood, no run twice, each in the order of an index."""
     number, begun = run_table.c.start_number, run_table.c.begun_at
 
     def by_keys(name: str, values: Sequence[str]) -> Condition:
@@ -107,10 +122,18 @@ def _parts(
         keys = _in_range(select(_OTHER.c.id), _OTHER, _OTHER.c.begun_at, wanted, after)
         return func.coalesce(run_table.c.id, 0).in_(keys.where(_OTHER.c[name].in_(values)))
 
-    further = by_keys if connection.dialect.name == "sqlite" else _has
-    for condition in _conditions(wanted, _has, further):
-        as_then = or_(number.is_(None), number <= newest.start)
-        yield _in_order(begun, wanted, after).where(condition, as_then)
+    further = by_keys if dialect == "sqlite" else _has
+    as_then = or_(number.is_(None), number <= bindparam("newest_start"))
+    return [
+        _in_order(begun, wanted, after).where(condition, as_then)
+        for condition in _conditions(wanted, _has, further)
+    ]
+
+
+def _started(
+    connection: Connection, wanted: RunQuery, newest: Newest, after: Place | None
+) -> Iterator[Select[Any]]:
+    """Statements that give those that have started since the first page was read."""
     keys = [] if after is None else _started_since(connection, newest)
     for first in range(0, len(keys), KEYS_AT_A_TIME):
         found = run_table.c.id.in_(keys[first : first + KEYS_AT_A_TIME])
@@ -129,7 +152,7 @@ def _started_since(connection: Connection, newest: Newest) -> list[int]:
 
 def _in_order(at: ColumnElement[datetime], wanted: RunQuery, after: Place | None) -> Select[Any]:
     statement = _in_range(select(run_table), run_table, at, wanted, after)
-    return statement.order_by(at.desc(), run_table.c.id.desc())
+    return statement.order_by(at.desc(), run_table.c.id.desc()).limit(bindparam("most", type_=Integer))
 
 
 def _in_range(

@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, TextClause, bindparam, case, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    TextClause,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, storable
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, RETRY, Control, NewRun, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
 from batchwright.engine.store.notify import CHANNEL, RUNS, with_notify
-from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning
+from batchwright.engine.store.tables import LIVE_DEDUP_KEY, run_selection, run_warning, steering
 from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import scope as scope_table
 from batchwright.engine.store.upsert import insert_into
@@ -29,6 +41,12 @@ _BY_KEY = select(run_table).where(run_table.c.id == bindparam("of_key"))
 
 # What a look at a run reads; made once, since making one takes as long as the database takes to answer.
 _BY_ID = select(run_table).where(run_table.c.run_id == bindparam("of_id"))
+_CHILD = run_table.alias("child")
+_LOOK = _BY_ID.add_columns(
+    select(steering.c.asked).where(steering.c.run_id == run_table.c.id).scalar_subquery().label("asked"),
+    exists().where(_CHILD.c.parent_id == run_table.c.id).label("has_children"),
+    exists().where(run_warning.c.run_id == run_table.c.id).label("has_warnings"),
+)
 _CHILDREN = (
     select(run_table.c.run_id).where(run_table.c.parent_id == bindparam("of_key")).order_by(run_table.c.id)
 )
@@ -36,6 +54,7 @@ _WARNINGS = select(
     run_warning.c.run_id, run_warning.c.code, run_warning.c.message, run_warning.c.record_id
 ).order_by(run_warning.c.id)
 _WARNINGS_OF_ONE = _WARNINGS.where(run_warning.c.run_id == bindparam("of_key"))
+_WARNINGS_OF = _WARNINGS.where(run_warning.c.run_id.in_(bindparam("of_keys", expanding=True)))
 
 _NEXT_START = select(func.coalesce(func.max(run_table.c.start_number), 0) + 1)
 
@@ -78,6 +97,7 @@ _INSERTS: dict[str, Any] = {}
 _ENDING = "batchwright_ending"
 
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
+_COLUMNS = run_table.c.keys()
 
 
 def last_key(connection: Connection) -> int:
@@ -217,6 +237,24 @@ def by_id(connection: Connection, run_id: str, counts: Counting = live_counts) -
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A run with live counts, what is asked of it, and whether anything stands beside it."""
+
+    run: Run
+    asked: Control | None
+    has_children: bool
+    has_warnings: bool
+
+
+def look(connection: Connection, run_id: str, counts: Counting = live_counts) -> Look:
+    """The same with more. Raises ``Refused`` when there is none."""
+    row = _there(connection.execute(_LOOK, {"of_id": run_id}).first(), run_id)
+    (run,) = with_live_counts(connection, [row], counts)
+    asked = None if row.asked is None else Control(row.asked)
+    return Look(run, asked, row.has_children, row.has_warnings)
+
+
 def whose_finish(connection: Connection, run: Run) -> Run | None:
     """The run whose ``finish`` a retry does again, and nothing else: its parent had no record left to do again.
 
@@ -279,7 +317,7 @@ def warnings_of(connection: Connection, run_keys: Iterable[int]) -> dict[int, li
     if len(keys) == 1:
         rows = connection.execute(_WARNINGS_OF_ONE, {"of_key": keys[0]})
     else:
-        rows = connection.execute(_WARNINGS.where(run_warning.c.run_id.in_(keys)))
+        rows = connection.execute(_WARNINGS_OF, {"of_keys": keys})
     found: dict[int, list[Warn]] = {}
     for run_key, *warning in rows:
         found.setdefault(run_key, []).append(Warn(*warning))
@@ -413,8 +451,10 @@ def with_live_counts(
 
 
 def from_row(row: AnyRow, live: Mapping[str, Any] | None = None) -> Run:
-    """The run of a row of the table, with the counts of its scopes while it works; without them they are 0."""
-    values = dict(row._mapping)
+    """The run of a row that begins as those of the table do, with the counts of its scopes while it works; without them
+    they are 0.
+    """
+    values = dict(zip(_COLUMNS, row, strict=False))  # by place: a page of the log makes many
     del values["begun_at"]
     for name in _JSON_COLUMNS:
         if values[name] is not None:

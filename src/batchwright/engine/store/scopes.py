@@ -8,11 +8,14 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
+    Select,
     bindparam,
     case,
     delete,
@@ -70,6 +73,12 @@ _MARK_DONE = text(
 ).bindparams(bindparam("done_at", type_=UtcTime))
 
 _DONE = scope.c.state == "done"
+_NEWEST_DONE = (
+    select(scope.c.done_at, scope.c.records)
+    .where(scope.c.run_id == bindparam("run"), _DONE, scope.c.done_at.is_not(None))
+    .order_by(scope.c.done_at.desc(), scope.c.number.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 _HOLDING = {
     "ok": (_DONE, scope.c.ok > 0),
     "error": (_DONE, scope.c.errored > 0),
@@ -332,7 +341,15 @@ class Cell(NamedTuple):
 
 def strip(connection: Connection, run_key: int, most: int) -> list[Cell]:
     """The scopes of a run in their order, in ``most`` cells of equally many at most."""
-    each = max(1, -(-connection.execute(_LAST_NUMBER, {"run": run_key}).scalar_one() // most))
+    last = connection.execute(_LAST_NUMBER, {"run": run_key}).scalar_one()
+    return [
+        Cell(*map(int, row)) for row in connection.execute(_cells(max(1, -(-last // most))), {"run": run_key})
+    ]
+
+
+@lru_cache(64)
+def _cells(each: int) -> Select[Any]:
+    """The cells of a run, each of so many scopes."""
     cell: ColumnElement[int] = literal_column(f"(scope.number - 1) / {each}")
     sums = [
         func.coalesce(func.sum(column), 0)
@@ -340,17 +357,13 @@ def strip(connection: Connection, run_key: int, most: int) -> list[Cell]:
     ]
     done = func.sum(case((_DONE, 1), else_=0))
     cells = select(func.min(scope.c.number), func.max(scope.c.number), done, *sums)
-    cells = cells.where(scope.c.run_id == run_key).group_by(cell).order_by(func.min(scope.c.number))
-    return [Cell(*map(int, row)) for row in connection.execute(cells)]
+    return cells.where(scope.c.run_id == bindparam("run")).group_by(cell).order_by(func.min(scope.c.number))
 
 
 def newest_done(connection: Connection, run_key: int, most: int) -> list[tuple[datetime, int]]:
     """When the newest scopes were done, and how many records each has, the newest first."""
-    newest = select(scope.c.done_at, scope.c.records).where(scope.c.run_id == run_key, _DONE)
-    newest = newest.where(scope.c.done_at.is_not(None)).order_by(
-        scope.c.done_at.desc(), scope.c.number.desc()
-    )
-    return [(row.done_at, row.records) for row in connection.execute(newest.limit(most))]
+    rows = connection.execute(_NEWEST_DONE, {"run": run_key, "most": most})
+    return [(done_at, records) for done_at, records in rows]
 
 
 def insert_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

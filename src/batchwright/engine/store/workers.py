@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from batchwright.engine.run import ACTIVE, State
 from batchwright.engine.store.footprint import UNKNOWN, Footprint
@@ -16,9 +16,6 @@ from batchwright.engine.store.tables import run as run_table
 from batchwright.engine.store.tables import worker as worker_table
 
 _NEWEST = select(worker_table).order_by(worker_table.c.started_at.desc(), worker_table.c.id.desc())
-_LAST_BEAT = select(func.max(worker_table.c.beat_at).label("at")).where(
-    worker_table.c.host == bindparam("at_host"), worker_table.c.process == bindparam("of_process")
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +96,6 @@ def listing(connection: Connection, limit: int | None = None) -> list[StoredWork
 def pages_of() -> Listing:
     """The same for pages; `worker_of` makes one of a row."""
     return Listing(select(worker_table), (worker_table.c.started_at, worker_table.c.id), newest_first=True)
-
-
-def last_beat(connection: Connection, owner: str) -> datetime | None:
-    """When the worker that drives runs under this name last said that it was there; ``None`` where none does."""
-    host, _, process = owner.rpartition("/")
-    if not process.isdecimal():
-        return None
-    at: datetime | None = connection.execute(
-        _LAST_BEAT, {"at_host": host, "of_process": int(process)}
-    ).scalar()
-    return at
 
 
 def driving(connection: Connection) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from batchwright.config.settings import operating_system_user
 from batchwright.engine.faults import reason_of
 from batchwright.operations import session_store, token_store
+from batchwright.operations.access.permissions import note_user
 from batchwright.operations.actor import Actor, Door, Principal, Unauthenticated, check_actor
 from batchwright.operations.app import Application
 from batchwright.operations.session_store import EndedBy
@@ -57,15 +58,17 @@ def authenticate_token(app: Application, text: str | None, address: str) -> Acto
     token = _by_secret(app, token_store.token_by_hash, text)
     why = _fault(text, token, now)
     if token is None or why is not None:
-        log.warning("a caller was not let in", why=why, address=address, token=token and token["id"])
+        log.warning("a caller was not let in", why=why, address=address, token=token and token["token_id"])
         raise Unauthenticated(
             "the token is missing or not valid",
             field="token",
             remedy="Ask an administrator for one: `batchwright users token EMAIL`",
         )
     _note_use(app, token, now)
-    principal = Principal(token["user_id"], token["id"], address)
-    return Actor(token["email"], operating_system_user(), Door.API, principal)
+    principal = Principal(token["id"], token["token_id"], address)
+    actor = Actor(token["email"], operating_system_user(), Door.API, principal)
+    note_user(app.database, actor, token)
+    return actor
 
 
 def authenticate_session(
@@ -147,11 +150,12 @@ def _fault(text: str | None, token: RowMapping | None, now: datetime) -> str | N
 def _note_use(app: Application, token: RowMapping, now: datetime) -> None:
     """A write may wait its turn, so each process tries once an hour, and whoever calls is let in either way."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    noted = [token["last_used_at"], app.token_uses.get(token["id"])]
+    key = token["token_id"]
+    noted = [token["last_used_at"], app.token_uses.get(key)]
     if any(at is not None and at >= hour for at in noted):
         return
-    app.token_uses[token["id"]] = hour
-    _write(app, "token", token["id"], partial(token_store.note_use, key=token["id"], hour=hour))
+    app.token_uses[key] = hour
+    _write(app, "token", key, partial(token_store.note_use, key=key, hour=hour))
 
 
 def _write(app: Application, what: str, key: int, note: Callable[[Connection], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 
 import structlog
@@ -14,6 +14,7 @@ from batchwright.config.settings import login_name
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import reason_of
 from batchwright.engine.store import runs
+from batchwright.engine.store.database import Database
 from batchwright.notifications.addresses import parse_address
 from batchwright.operations import token_store, user_store
 from batchwright.operations.access import audit
@@ -66,13 +67,24 @@ def permit(
         with app.database.read_autocommit() if connection is None else nullcontext(connection) as reading:
             return user_store.users_for_permission(reading, actor, names, app.clock.now())
 
-    users = app.database.once(("users", actor, frozenset(names)), look) if connection is None else look()
+    users = app.database.once(_users_of(actor, names), look) if connection is None else look()
     refusal = _refusal(app, actor, users, right)
     claimed = (user for user in users if user["email"] in names or user["os_user"] in names)
     refusal = refusal or next(filter(None, (_lack(user, right) for user in claimed)), None)
     if refusal is not None:
         _record(app, connection, actor, right, act, refusal)
         raise refusal
+
+
+def note_user(database: Database, actor: Actor, user: RowMapping) -> None:
+    """Have `permit` take this row of an actor by a token, good, for as long as this thread reads one state of the
+    database: it has just been read.
+    """
+    database.once(_users_of(actor, ()), lambda: [user])
+
+
+def _users_of(actor: Actor, names: Collection[str]) -> Hashable:
+    return "users", actor, frozenset(names)
 
 
 def permitted(

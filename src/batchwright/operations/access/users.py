@@ -102,21 +102,18 @@ def show_me(app: Application, *, actor: Actor | None = None) -> View:
     actor = actor or app.default_actor()
     now = app.clock.now()
     with app.database.read() as connection:
-        user = own_user(connection, actor)
-        key = None if actor.principal is None else actor.principal.token_key
-        token = None if key is None else token_store.token_by_key(connection, key)
-        if user is None:
-            raise NotFound(
-                f"{actor.os_user} is not a user",
-                remedy="`batchwright users add EMAIL --os-user NAME` makes one",
-            )
-        roles = [user["role"], *([token["role"]] if token and token["role"] else [])]
-        return {
-            **user_view(user, token_store.holders(connection, now)),
-            "right": min(roles, key=ROLES.index),
-            "token": None if token is None else token["name"],
-            "token_expires_at": None if token is None else instant(token["expires_at"]),
-        }
+        user = user_store.who_acts(connection, actor, now)
+    if user is None:
+        raise NotFound(
+            f"{actor.os_user} is not a user",
+            remedy="`batchwright users add EMAIL --os-user NAME` makes one",
+        )
+    return {
+        **user_view(user, [user["id"]] if user["has_token"] else []),
+        "right": min(user["role"], user["token_role"] or user["role"], key=ROLES.index),
+        "token": user["token"],
+        "token_expires_at": instant(user["token_expires_at"]),
+    }
 
 
 def own_user(connection: Connection, actor: Actor) -> RowMapping | None:

@@ -28,10 +28,10 @@ from batchwright.operations.checks import check_limit, check_one_of, check_stora
 from batchwright.operations.outcomes import Row, outcome_reader, outcome_rows
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.run_view import view_of, views_of
-from batchwright.operations.runs.existing import existing_run
+from batchwright.operations.runs.existing import existing_run, look_at_run
 from batchwright.operations.runs.run_filter import RunFilter, query_of
 from batchwright.operations.views import View
-from batchwright.operations.workers import owner_of, why_no_worker
+from batchwright.operations.workers import worked_on
 
 LISTING = "runs"
 
@@ -101,17 +101,16 @@ def show_run_to(app: Application, run_id: str, actors: Collection[Actor]) -> tup
 
 def _shown(app: Application, connection: Connection, run_id: str) -> View:
     now = app.clock.now()
-    run = existing_run(app, connection, run_id)
-    no_worker = why_no_worker(connection, run, now)
+    look = look_at_run(app, connection, run_id)
+    run = look.run
     refusal = retry_refusal(connection, app.registry, run)
     return {
-        **view_of(connection, run, now),
-        "children": runs.children(connection, run.id),
+        **view_of(connection, run, now, has_warnings=look.has_warnings),
+        "children": runs.children(connection, run.id) if look.has_children else [],
         "mails": [views.mail(line) for line in outbox.of_run(connection, run.id)],
         **_restated(connection, run),
         **({} if refusal is None else {"cannot_retry": refusal.message}),
-        **owner_of(connection, run, now),
-        **({} if no_worker is None else {"no_worker": no_worker}),
+        **worked_on(connection, run, now),
     }
 
 
