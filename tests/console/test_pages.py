@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader
+from sqlalchemy import event
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from batchwright.console.pages import banners, formats, static_files
+from batchwright.console.pages import banners, formats, sharing, static_files
 from batchwright.console.pages.render import TEMPLATES, version_of
 from batchwright.console.pages.sharing import GOOD_FOR, SharedAnswers
 from batchwright.engine.run import State
+from batchwright.operations.access.sessions import end_sessions
 from batchwright.operations.app import Application
 from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
@@ -172,6 +174,39 @@ def test_no_region_that_viewers_share_holds_what_is_of_one_of_them(
         visit("viewer")
         assert 'title="Needs the role operator"' in web.get(path, headers={"X-Live-Region": region}).text
         token = visit("operator")
+
+
+def test_a_look_at_what_was_just_made_for_others_reads_nothing_but_who_looks(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "GOOD_FOR", 1_000)
+    visit("viewer")
+    asked = {"X-Live-Region": "region_runs"}
+    first = web.get("/runs", headers=asked)
+    read: list[str] = []
+    event.listen(app.database.engine, "before_cursor_execute", lambda *given: read.append(given[2]))
+    again = web.get("/runs", headers=asked)
+    assert (again.text, again.headers["Content-Type"]) == (first.text, first.headers["Content-Type"])
+    assert [re.findall(r"FROM (\w+)", one)[0] for one in read] == ["alembic_version", "user_session"]
+    known = re.search(r'data-version="(\w+)"', first.text)
+    assert known
+    assert web.get("/runs", headers=asked | {"X-Live-Version": known[1]}).status_code == 204
+    visit("operator")
+    assert 'name="run_id"' not in again.text
+    assert web.get("/runs", headers=asked).status_code == 200
+    assert len(read) > 6
+
+
+def test_a_look_at_what_was_just_made_for_others_is_refused_to_whose_session_has_ended(
+    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "GOOD_FOR", 1_000)
+    visit("viewer")
+    asked = {"X-Live-Region": "region_runs", "Sec-Fetch-Dest": "empty"}
+    assert web.get("/runs", headers=asked).status_code == 200
+    end_sessions(app, "viewer@example.com", actor=ACTOR)
+    refused = web.get("/runs", headers=asked)
+    assert (refused.status_code, "region_runs" in refused.text) == (401, False)
 
 
 def test_a_run_that_ends_while_one_looks_shows_when_and_its_mail(

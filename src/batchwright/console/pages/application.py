@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from batchwright.console.envelope import unforeseen
 from batchwright.console.pages import routes, static_files
 from batchwright.console.pages.imports_at_work import ImportsAtWork
+from batchwright.console.pages.looks import Looks
 from batchwright.console.pages.render import Renderer, renderer_of
 from batchwright.console.pages.sharing import SharedAnswers
 from batchwright.console.pages.visit import Answered
@@ -34,7 +35,7 @@ ROUTES: tuple[Any, ...] = tuple(
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 
 
-def make_pages(app: Application, traffic: Traffic) -> FastAPI:
+def make_pages(app: Application, traffic: Traffic) -> ASGIApp:
     """The application of the pages, without what surrounds it (`console.server`)."""
     web = FastAPI(title="Batchwright", openapi_url=None, docs_url=None, redoc_url=None)
     paths = {route.path for module in ROUTES for route in module.pages.routes}
@@ -49,7 +50,7 @@ def make_pages(app: Application, traffic: Traffic) -> FastAPI:
     web.add_exception_handler(Answered, _of_answered)
     for kind in (Problem, Refused, DBAPIError, ReadOnlyDatabase, ReadTooLong, Exception):
         web.add_exception_handler(kind, _of_exception)
-    return web
+    return Looks(web, _of_exception)
 
 
 class Fork:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 from fastapi import Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
@@ -74,7 +75,12 @@ def visitor(request: Request) -> Visitor:
     return Visitor(actor, actor.principal.session_key, csrf_token(reference), actor.name, role)
 
 
-VISITOR: Final = Depends(visitor)
+async def _visitor(request: Request) -> Visitor:
+    known: Visitor | None = getattr(request.state, "visitor", None)  # by `looks.Looks`
+    return await run_in_threadpool(visitor, request) if known is None else known
+
+
+VISITOR: Final = Depends(_visitor)
 """The default of a page's parameter ``visitor``."""
 
 

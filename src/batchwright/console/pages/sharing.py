@@ -37,6 +37,11 @@ class SharedAnswers:
         self._lock = threading.Lock()
         self._looks: dict[Hashable, _Shared] = {}
 
+    def fresh(self, key: Hashable) -> Response | None:
+        """The answer that was made for the key just now; ``None`` where that is to be made, or is being made."""
+        look = self._looks.get(key)
+        return None if look is None or self._now() - look.at >= GOOD_FOR else look.answer
+
     def answer(self, key: Hashable, make: Callable[[], Response]) -> Response:
         """The answer that was made for the key just now, or a new one; who comes meanwhile waits for that."""
         with self._lock:

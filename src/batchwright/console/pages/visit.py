@@ -23,8 +23,9 @@ from starlette.responses import RedirectResponse, Response
 from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import Call, signed_as
 from batchwright.console.pages.banners import banners_of
+from batchwright.console.pages.looks import answer_of, look_key
 from batchwright.console.pages.open_forms import in_lane, status_of, with_retry_after
-from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of, zone_of
+from batchwright.console.pages.render import LIVE, no_content_if_unchanged, path_of, renderer_of
 from batchwright.console.pages.session import CSRF_FIELD, POSTED, VISITOR, Visitor
 from batchwright.console.pages.sharing import SharedAnswers
 from batchwright.console.pages.typed import month_of
@@ -371,11 +372,9 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
         request = visit.request
         if not shared:
             return no_content_if_unchanged(request, function(**given))
-        key = (str(request.url), request.headers[LIVE], visit.role, zone_of(request).key)
         looks: SharedAnswers = request.app.state.looks
-        found = looks.answer(key, lambda: cast(Response, function(**given)))
-        region = Response(found.body, found.status_code, media_type=found.media_type)
-        return no_content_if_unchanged(request, region)
+        make = partial(function, **given)
+        return answer_of(request, looks.answer(look_key(request, visit.role), make))
 
     @wraps(function)
     def page(**given: Any) -> Response:
