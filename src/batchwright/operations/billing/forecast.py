@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypedDict, Unpack
 
 from sqlalchemy import Connection
@@ -133,20 +134,21 @@ def look_at_forecast(
     wanted = _Wanted(**only)
     wanted.check()
     kept_by = wanted.kept_by(by)
-    sums: _Sums = {}
     with app.database.read() as connection:
         blocks = forecast_blocks.read(connection, kept_by, wanted.blocks(connection))
         old = {} if exact or len(blocks.stale) <= BLOCKS_OF_A_LOOK else blocks.old
-        for text in (*blocks.good, *old.values()):
-            _merge(sums, text, by, wanted)
+        texts = [*blocks.good, *old.values()]
         left = sorted(blocks.stale - old.keys())
         now = left if exact else left[:BLOCKS_OF_A_LOOK]
         for first, last in forecast_blocks.ranges(now):
             for one in range(first, last + 1, BLOCKS_IN_MEMORY):
                 fresh: _Sums = {}
                 _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {kept_by: fresh})
-                _merge(sums, _dumped(fresh), by, wanted)
-    lines = [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
+                texts.append(_dumped(fresh))
+    if by == kept_by == "month":
+        lines = [dict(line) for line in _months(tuple(texts), wanted)]
+    else:
+        lines = _lines(texts, by, wanted)
     changed, missing = (count * forecast_blocks.ASSETS for count in (len(old), len(left) - len(now)))
     return Forecast(lines, changed, blocks.changed_since if old else None, missing)
 
@@ -332,6 +334,20 @@ def _figures(total: _Sum) -> list[Any]:
 
 def _packed(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@lru_cache(maxsize=4)
+def _months(texts: tuple[str, ...], wanted: _Wanted) -> list[View]:
+    """Lines by month, kept: an overview adds up the same blocks at each look, and of a month they are short."""
+    return _lines(texts, "month", wanted)
+
+
+def _lines(texts: Iterable[str], by: By, wanted: _Wanted) -> list[View]:
+    """The lines that the sums of all blocks come to."""
+    sums: _Sums = {}
+    for text in texts:
+        _merge(sums, text, by, wanted)
+    return [_line(total, currency or None) for (_, currency), total in sorted(sums.items(), key=_order)]
 
 
 def _merge(sums: _Sums, text: str, by: By, wanted: _Wanted) -> None:
