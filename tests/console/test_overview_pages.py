@@ -22,6 +22,7 @@ from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.runs.controls import abort_run
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.runs.waiting import list_at_work
 from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
@@ -134,6 +135,21 @@ def test_what_is_not_shown_of_what_needs_somebody_is_counted(
         with app.database.write() as connection:
             connection.execute(text(change))
     assert "Not shown" not in web.get("/").text
+
+
+def test_what_is_at_work_is_told_the_newest_first_with_what_it_has_done(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    ids = [submit_run(app, "usage-rating", {}, actor=ACTOR).run_id for _ in range(3)]
+    with app.database.write() as connection:
+        for minute, run_id in enumerate(ids):
+            at = f"started_at = '2026-01-01T00:0{minute}:00.000000Z', total = 7"
+            connection.execute(text(f"UPDATE run SET state = 'Processing', {at} WHERE run_id = '{run_id}'"))
+    assert [run["run_id"] for run in list_at_work(app, 2, actor=ACTOR)] == ids[:0:-1]
+    visit("viewer")
+    now = web.get("/", headers={"X-Live-Region": "region_now"}).text
+    assert re.findall(r'<tr id="now-([^"]*)"', now) == ids[::-1]
+    assert now.count("0 of 7") == 3
 
 
 def test_what_waits_says_why_and_the_next_fires_stand_by_two_clocks(

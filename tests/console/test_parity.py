@@ -20,6 +20,7 @@ WHOLE = "the same list is there whole"
 ON_THE_MACHINE = "needs the machine that it is about"
 TOLD = "for what stands on top of each page; programs read the figures of /metrics"
 IN_PYTHON = "a call of Python programs; over HTTP it is POST /runs"
+AT_WORK = "for the overview, a page; there are page_of_runs and list_runs, by status"
 MANY = "for a page, which is read at once; who waits for the sums of all gets them"
 
 WITHOUT_API = {
@@ -81,6 +82,7 @@ WITHOUT_API = {
     "sum_usage_inputs": "for a page's list; POST /selections tells the same",
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
     "many_billing_schedules_move": MANY,
+    "list_at_work": AT_WORK,
 }
 WITHOUT_COMMAND = {
     "asset_line_items_page": WHOLE,
@@ -134,6 +136,7 @@ WITHOUT_COMMAND = {
     "show_selection": "a command selects and acts at once",
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
     "many_billing_schedules_move": MANY,
+    "list_at_work": AT_WORK,
 }
 WITHOUT_PAGE = {
     "own_sign_in_link": ON_THE_MACHINE,

@@ -123,7 +123,7 @@ from batchwright.operations.runs.previews import apply_run, page_of_preview, pre
 from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
-from batchwright.operations.runs.waiting import list_waiting
+from batchwright.operations.runs.waiting import list_at_work, list_waiting
 from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.looking import ScheduleFilter, foresee_times, look_at_schedules
@@ -180,6 +180,7 @@ NEEDED = {
         "show_mail",
         "read_message",
         "list_runs",
+        "list_at_work",
         "list_waiting",
         "page_of_runs",
         "page_of_outcomes",
@@ -417,6 +418,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "show_mail": lambda: show_mail(app, "x", actor=actor),
         "read_message": lambda: read_message(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
+        "list_at_work": lambda: list_at_work(app, 1, actor=actor),
         "list_waiting": lambda: list_waiting(app, actor=actor),
         "page_of_runs": lambda: page_of_runs(app, actor=actor),
         "page_of_outcomes": lambda: page_of_outcomes(app, "x", actor=actor),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from batchwright.engine.run import Control, State
@@ -42,6 +44,21 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
             {**view, "place": one.place or None, "why": _why(app, one, asked, in_slots, there)}
             for view, one in zip(runs, found, strict=True)
         ]
+
+
+def list_at_work(app: Application, limit: int, *, actor: Actor | None = None) -> list[View]:
+    """The runs that are at work, as `list_runs` has them, the newest first."""
+    permit(app, actor, Right.LOOK, "run.list")
+    check_limit(limit)
+    with app.database.read() as connection:
+        found = sorted(queue.active(connection), key=lambda run: (run.started_at or run.created_at, run.id))
+        newest = found[::-1][:limit]
+        live = app.live_counts(connection, [run.id for run in newest if run.total is not None])
+        counted = [
+            app.database.once(("run", run.run_id), partial(replace, run, **live.get(run.id, {})))
+            for run in newest
+        ]
+        return list(views_of(connection, counted, app.clock.now()))
 
 
 def _why(

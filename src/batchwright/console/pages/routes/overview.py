@@ -15,12 +15,11 @@ from batchwright.console.pages.routes.forecast import UNKNOWN, currencies_of
 from batchwright.console.pages.run_figures import figures_of
 from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.faults import ReadTooLong
-from batchwright.engine.run import ACTIVE
 from batchwright.operations.acknowledging import COUNTED, LOOKED_AT, what_needs_somebody
 from batchwright.operations.billing.forecast import Forecast, look_at_forecast
 from batchwright.operations.runs.looking import page_of_runs
 from batchwright.operations.runs.progress import run_progress
-from batchwright.operations.runs.waiting import list_waiting
+from batchwright.operations.runs.waiting import list_at_work, list_waiting
 from batchwright.operations.schedules.looking import ScheduleFilter, look_at_schedules
 from batchwright.operations.views import View
 
@@ -90,8 +89,7 @@ def _left_out(words: tuple[str, str], unseen: int, older: int) -> list[str]:
 def _now(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     """What is at work, with how far it is, and what waits."""
     app, actor = visit.app, visit.actor
-    states = [str(state) for state in ACTIVE]
-    at_work = page_of_runs(app, limit=FEW, actor=actor, status=states).items
+    at_work = list_at_work(app, FEW, actor=actor)
     waiting = list_waiting(app, FEW + 1, actor=actor)
     return {
         "at_work": [(run, _figures(visit, run)) for run in at_work],
