@@ -41,6 +41,7 @@ EXPECTED = {
         "preview",
         "apply",
         "hold",
+        "prune",
     ],
     "usage-inputs": ["list", "show", "add", "edit", "delete", "reset"],
     "usage-schedules": ["list"],

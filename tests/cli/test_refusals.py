@@ -31,6 +31,7 @@ NEED_A_DATABASE = [
     "runs preview JR-00000001",
     "runs apply JR-00000001",
     "runs hold JR-00000001",
+    "runs prune --older-than 90d",
     "runs abort JR-00000001",
     "runs pause JR-00000001",
     "runs move JR-00000001 --front",

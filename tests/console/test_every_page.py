@@ -75,6 +75,7 @@ MAY: Final = {
     Right.BILLING: ["/billing-schedules/status", "/billing-utilities/recalculation", "/imports"],
     Right.ADMINISTER: [
         "/hold-schedules",
+        "/prune-runs",
         "/release-schedules",
         "/runs/{run_id}/hold",
         "/users/add",

@@ -112,6 +112,8 @@ TABLE = {
         f"GET {V1}/users",
         f"GET {V1}/users/{{email}}/sessions",
         f"GET {V1}/users/{{email}}/tokens",
+        f"GET {V1}/runs/prune",
+        f"POST {V1}/runs/prune",
         f"POST {V1}/runs/{{run_id}}/hold",
         f"POST {V1}/schedules/hold",
         f"POST {V1}/users",

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from batchwright.engine.run import State
-from batchwright.engine.store import run_log, runs, schedules, scopes
+from batchwright.engine.store import pruning, run_log, runs, schedules, scopes
 from batchwright.engine.store.pages import Listing
+from batchwright.engine.store.pruning import Old
 from batchwright.engine.store.run_log import Place, RunQuery
 from batchwright.engine.store.scopes import ReportedPlace
 from batchwright.notifications import outbox
@@ -140,6 +141,12 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda connection: scopes.scopes_around(connection, ["a"], 7, 10**9, 100),
         "ix_scope_run_id_last_group_first_group",
     ),
+    "what can be pruned": (
+        lambda connection: pruning.figures(connection, Old(AT, (), outbox.waits_for_records())),
+        "ix_run_ended_at",
+    ),
+    "what pruned runs have left": (pruning.number_left, "ix_run_rows_left"),
+    "the newest that is pruned": (pruning.newest_pruned, "ix_run_pruned"),
     "what people did to a record": (
         lambda connection: audit_store.acts_on(connection, "IN-1", ["a"]),
         "ix_audit_entry_subject|ix_audit_entry_act_at_id",

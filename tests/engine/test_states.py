@@ -80,7 +80,7 @@ A_RUN = Run(
     queue_key="dana", queue_position=1, dedup_key=None, fence=0, owner=None, claimed_at=None,
     takeovers_without_progress=0, progress_at_takeover=None, total=None, processed=0, errored=0,
     skipped=0, not_reached=0, totals={}, error="why", created_at=NOW, started_at=None, ended_at=None,
-    start_number=None,
+    start_number=None, pruned_at=None,
 )  # fmt: skip
 
 

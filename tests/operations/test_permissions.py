@@ -121,6 +121,7 @@ from batchwright.operations.runs.looking import (
 )
 from batchwright.operations.runs.previews import apply_run, page_of_preview, preview_parts, run_preview
 from batchwright.operations.runs.progress import run_progress
+from batchwright.operations.runs.pruning import preview_prune, prune_runs
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.runs.waiting import list_at_work, list_waiting
@@ -273,6 +274,8 @@ NEEDED = {
         "verify_audit",
         "backup_database",
         "hold_run",
+        "preview_prune",
+        "prune_runs",
         "hold_all",
         "release_all",
         "add_user",
@@ -362,6 +365,7 @@ NO_ACT = {
     "seal_committed": "the worker's act",
     "make_digests": "the worker's act",
     "prune_selections": "the worker's act",
+    "delete_pruned": "the rest of an act, which asked; a worker does it, too",
     "refresh_forecast": "the worker's act",
     "prune_sign_ins": "the worker's act",
     "prune_keyed_calls": "the worker's act",
@@ -507,6 +511,8 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "verify_audit": lambda: verify_audit(app, actor=actor),
         "backup_database": lambda: backup_database(app, folder / "x" / "y", actor=actor),
         "hold_run": lambda: hold_run(app, "x", actor=actor),
+        "preview_prune": lambda: preview_prune(app, "x", actor=actor),
+        "prune_runs": lambda: prune_runs(app, "x", actor=actor),
         "hold_all": lambda: hold_all(app, actor=actor),
         "release_all": lambda: release_all(app, actor=actor),
         "add_user": lambda: add_user(app, "x", "x", actor=actor),

@@ -92,6 +92,8 @@ def next_commands(run: Run) -> list[str]:
     """What to type now, where something went wrong or is still to do."""
     run_id = run["run_id"]
     retry = [f"batchwright runs retry {run_id}"] if "cannot_retry" not in run else []
+    if "pruned_at" in run:
+        return []
     if run["mode"] == "dry_run" and run["status"] == "Completed":
         return [f"batchwright runs preview {run_id}", f"batchwright runs apply {run_id}"]
     if run["errored"] and run["status"] == "Completed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from batchwright.config.tracebacks import message_of, place_of, traceback_text
@@ -32,6 +33,18 @@ class NotFound(Refused):
 
 class Gone(NotFound):
     """There was something of that id, and it was deleted."""
+
+
+class Pruned(Gone):
+    """What became of the records of a run is not kept any more; its row is."""
+
+    def __init__(self, run_id: str, pruned_at: datetime, remedy: str | None = None) -> None:
+        super().__init__(
+            f"{run_id} was pruned on {pruned_at:%Y-%m-%d}: what became of its records is not kept any more",
+            field="run_id",
+            remedy=remedy or f"Its counts and totals stay: `batchwright runs show {run_id}`",
+        )
+        self.run_id = run_id
 
 
 class Changed(Refused):

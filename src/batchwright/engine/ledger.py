@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import error_text
+from batchwright.engine.errors import Pruned, error_text
 from batchwright.engine.faults import is_transient
 from batchwright.engine.job import Amount, BatchJob, Change, Outcome, Preview
 from batchwright.engine.job_code import JOB_CODE
@@ -57,6 +57,12 @@ class RecordOutcome:
     facts: Mapping[str, str]
 
 
+def _check_kept(connection: Connection, run: Run) -> None:
+    """Refuse to go on with a run that was pruned meanwhile: what is left would look like all there is."""
+    if (pruned_at := scopes.pruned_at(connection, run.id)) is not None:
+        raise Pruned(run.run_id, pruned_at)
+
+
 def place_of(outcome: str | None, code: str | None) -> tuple[type, ...]:
     """What the places of a listing of that outcome and code are made of."""
     return PLACE_IN_RUN if code is None and outcome not in REPORTED else PLACE_OF_ROW
@@ -95,6 +101,7 @@ class OutcomeReader:
         at_a_time = -(-ROWS_AT_A_TIME // self.run.scope_size)
 
         def read(connection: Connection, last: int | None) -> tuple[list[RecordOutcome], int | None]:
+            _check_kept(connection, self.run)
             found: list[RecordOutcome] = []
             begin = last or after[0] - 1
             for stored in scopes.read_all(connection, self.run.id, self.outcome, begin, at_a_time):
@@ -266,6 +273,7 @@ def preview_pages(database: Database, run: Run, kind: str) -> Iterator[Preview]:
     keys = array("q")
 
     def read(connection: Connection, first: int | None) -> tuple[list[Preview], int | None]:
+        _check_kept(connection, run)
         if first is None:
             first = 0
             keys.extend(scopes.preview_keys(connection, run.id, kind))

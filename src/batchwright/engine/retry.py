@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection
 
-from batchwright.engine.errors import Conflict, MoveRefused, Refused
+from batchwright.engine.errors import Conflict, MoveRefused, Pruned, Refused
 from batchwright.engine.job import not_retried
 from batchwright.engine.registry import Registry
 from batchwright.engine.run import Run, State
 from batchwright.engine.store import runs
+
+AGAIN: Final = "Submit the job again to do all of it once more"
 
 
 def retry_refusal(
@@ -21,6 +25,8 @@ def retry_refusal(
             field="run_id",
             remedy=f"Go on with it: `batchwright runs resume {run.run_id}`",
         )
+    if run.pruned_at is not None:
+        return Pruned(run.run_id, run.pruned_at, AGAIN)
     if run.errored + run.not_reached:
         try:
             job = registry.get(run.job)
@@ -34,7 +40,7 @@ def remedy_of_ended(connection: Connection, registry: Registry, run: Run) -> str
     """What to do about an ended run that somebody wants to go on with."""
     if retry_refusal(connection, registry, run) is None:
         return f"To do its failed records again: `batchwright runs retry {run.run_id}`"
-    return "Submit the job again to do all of it once more"
+    return AGAIN
 
 
 def _finish_refusal(connection: Connection, run: Run, dry: bool) -> Refused | None:
@@ -48,6 +54,4 @@ def _finish_refusal(connection: Connection, run: Run, dry: bool) -> Refused | No
         reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"
     else:
         return None
-    return Conflict(
-        f"{run.run_id} {reason}", field="run_id", remedy="Submit the job again to do all of it once more"
-    )
+    return Conflict(f"{run.run_id} {reason}", field="run_id", remedy=AGAIN)

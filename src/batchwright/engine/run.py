@@ -129,6 +129,7 @@ class Run(NewRun):
     started_at: datetime | None
     ended_at: datetime | None
     start_number: int | None
+    pruned_at: datetime | None
 
     @property
     def begun_at(self) -> datetime:

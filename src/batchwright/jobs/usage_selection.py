@@ -271,6 +271,7 @@ class UsageJob(JobOfInputs):
                 field="retry_of",
                 remedy="Leave it out; `batchwright runs retry` sets it",
             )
+        runs.check_kept(run)
         again = list(ledger.keys_to_retry(connection, run))
         present = selection.present_input_keys(connection, again)
         if not present:

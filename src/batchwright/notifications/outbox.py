@@ -69,6 +69,11 @@ def _free(*conditions: ColumnElement[bool]) -> CTE:
     return select(mail.c.id).where(*conditions).with_for_update(skip_locked=True).cte("free")
 
 
+def waits_for_records() -> ColumnElement[bool]:
+    """What holds of a row of ``run`` while a mail waits that is made of its records."""
+    return exists().where(mail.c.run_id == run.c.id, mail.c.kind == RUN_ENDED, mail.c.status == WAITING)
+
+
 # The lines of a listing: everything but the facts.
 _LINES = select(
     *(column for column in mail.c if column.name != "facts"), run.c.run_id.label("run_name")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from batchwright.engine.errors import Pruned
 from batchwright.notifications.csv_file import Attachment, CsvFile
 
 SHOWN = 50
@@ -40,6 +41,8 @@ class RunRecords:
 
     errored: Excerpt
     processed: Excerpt
+    pruned: bool = False
+    """They are not kept any more: nothing is said of them."""
 
     @property
     def files(self) -> tuple[Attachment, ...]:
@@ -59,6 +62,13 @@ def gather(outcomes: OutcomeSource, run_id: str, limit: int) -> RunRecords:
 
     Errors come first: their file is the one to keep where not both fit.
     """
+    try:
+        return _gathered(outcomes, run_id, limit)
+    except Pruned:
+        return RunRecords(Excerpt(), Excerpt(), pruned=True)
+
+
+def _gathered(outcomes: OutcomeSource, run_id: str, limit: int) -> RunRecords:
     errored = _excerpt(outcomes(run_id, "error"), "errored.csv", limit)
     left = limit - (errored.file.size if errored.file is not None else 0)
     processed = _excerpt(outcomes(run_id, "ok"), "processed.csv", left)

@@ -16,6 +16,7 @@ from batchwright.notifications.remedies import in_console, remedy
 SHOWN_WARNINGS = 20
 _CUSTOMER = ("customer_id", "customer_name")
 """The columns that say whose a record is, where a job adds them."""
+PRUNED = "The run has been pruned since: which records these were is not kept any more."
 
 Tone = Literal["good", "mixed", "bad"]
 
@@ -166,11 +167,15 @@ class RunEnded:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the reader must not overlook."""
+        pruned = (PRUNED,) if self.records.pruned else ()
         if self.dry_run:
-            return ("This was a dry run: nothing was changed. The amounts are what a real run would write.",)
+            return (
+                *pruned,
+                "This was a dry run: nothing was changed. The amounts are what a real run would write.",
+            )
         if self.status != "completed" and self.processed:
-            return ("What was processed before the run ended is saved.",)
-        return ()
+            return (*pruned, "What was processed before the run ended is saved.")
+        return pruned
 
     @property
     def counts(self) -> tuple[Fact, ...]:
@@ -369,7 +374,9 @@ class RunEnded:
     def retry(self) -> Fact | None:
         """What to type to retry it, for a reader who may."""
         has_left = self.errored or self.not_reached or self._failed_at_the_end
-        refused = self.facts.get("cannot_retry") or not self.facts.get("may_retry", True)
+        refused = (
+            self.records.pruned or self.facts.get("cannot_retry") or not self.facts.get("may_retry", True)
+        )
         if self.dry_run or refused or not has_left:
             return None
         return Fact("When the causes are put right", f"batchwright runs retry {self.run_id}")

@@ -17,7 +17,7 @@ class Right(StrEnum):
     BILLING = "Billing Utilities Admin"
     """Data recalculation and its preview; set-status; import; prices."""
     ADMINISTER = "administrator"
-    """Users, audit, hold, hold-all, backup."""
+    """Users, audit, hold, prune, hold-all, backup."""
 
 
 ROLES = tuple(right.value for right in Right)

@@ -45,7 +45,10 @@ def _shown(value: Any) -> Any:
 
 
 def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: datetime) -> View:
-    """A run. `duration_seconds`: how long it ran or has been running (DoiT's run log), `None` before its start."""
+    """A run. `duration_seconds`: how long it ran or has been running (DoiT's run log), `None` before its start.
+
+    One that is pruned has `pruned_at`, too.
+    """
     return {
         **picked(run, "run_id job type mode"),
         "status": str(run.state),
@@ -57,6 +60,7 @@ def run(run: Run, *, parent_run_id: str | None, warnings: Sequence[Warn], now: d
         "warnings": [warning._asdict() for warning in warnings],
         **picked(run, "error created_at started_at ended_at"),
         "duration_seconds": _seconds(run.started_at, run.ended_at or now),
+        **({} if run.pruned_at is None else {"pruned_at": instant(run.pruned_at)}),
     }
 
 

@@ -11,7 +11,9 @@ import click
 
 from batchwright.cli import show as shown
 from batchwright.cli.driving import drive_and_answer, finish_submitted, send_mail
+from batchwright.cli.exits import DONE, FAILED, INTERRUPTED
 from batchwright.cli.groups import Group
+from batchwright.cli.interrupt import StopOnInterrupt
 from batchwright.cli.options import as_json_option, format_option, json_option, limit_option
 from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
 from batchwright.cli.run_options import RunOptions, run_options
@@ -30,7 +32,8 @@ from batchwright.cli.schedule_options import Moment
 from batchwright.cli.session import Act, act_options, acting, application
 from batchwright.cli.verbosity import Verbosity
 from batchwright.engine.run import parent_caption
-from batchwright.operations.runs import controls, driving, looking, previews, retrying
+from batchwright.notifications.humanize import counted
+from batchwright.operations.runs import controls, driving, looking, previews, pruning, retrying
 from batchwright.operations.runs.run_filter import RunFilter
 from batchwright.operations.schedules.cron import bound_of
 from batchwright.operations.views import View
@@ -60,6 +63,8 @@ RESTATED_COLUMNS = (
     Column("after", "After", numeric=True),
 )
 RESTATED_SHOWN = 50
+ROWS_LATER = "a worker deletes them, or the next `batchwright runs prune`."
+ROWS_ARE_LEFT = b"\nStopping after the rows at hand. Ctrl-C again stops at once.\n"
 
 
 FIELDS: dict[Literal["since", "before"], str] = {"since": "--from", "before": "--before"}
@@ -131,6 +136,7 @@ def show(run_id: str, as_json: bool) -> None:
 def _facts(run: View, asked: View | None, mail: list[str], place: str) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [(column.title, column.text(run)) for column in LOG_COLUMNS]
     facts += [("State", run["status"]), ("Error", run["error"]), ("Records", counts(run))]
+    facts += [("Pruned", shown.instant(run.get("pruned_at")))]
     facts += [(name.capitalize(), amounts) for name, amounts in shown.totals(run["totals"])]
     facts += [
         ("Job", run["job"]),
@@ -290,3 +296,75 @@ def move(run_id: str, front: bool, end: bool, before: str | None, after: str | N
         place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
         run = controls.move_run(app, run_id, **act.by(app), **place)
         act.answer(run, steered(run, "move"))
+
+
+@runs.command(
+    "prune",
+    example="batchwright runs prune --older-than 90d --dry-run\n"
+    "batchwright runs prune --older-than 2w --job draft-usage-rating",
+)
+@click.option(
+    "--older-than",
+    required=True,
+    metavar="D",
+    help="Runs that ended longer ago: days (90d), weeks (12w), or before a date (2026-01-31, UTC).",
+)
+@click.option(
+    "--job", "jobs", multiple=True, metavar="J", help="Only runs of this job. Repeat it for several."
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@act_options
+def prune(
+    older_than: str,
+    jobs: Sequence[str],
+    dry_run: bool,
+    yes: bool,
+    act: Act,
+) -> int:
+    """Delete what became of each record in runs that ended long ago; for administrators.
+
+    The runs stay in the log, with counts, totals, errors by code, and mail; amounts do not change. Shows in numbers
+    what it will do, asks where it is called from a terminal, and then does it.
+    """
+    stopped = False
+    with application() as app:
+        by = act.by(app)
+        plan = pruning.preview_prune(app, older_than, jobs, actor=by["actor"])
+        if not act.as_json:
+            _write_pruning(plan)
+        if dry_run:
+            pruned = plan
+        else:
+            asks = plan["runs"] and not (yes or act.as_json) and sys.stdin.isatty()
+            if asks and not click.confirm("Delete it?", err=True):
+                say("Nothing was deleted.", err=True)
+                return FAILED
+            pruned = pruning.prune_runs(app, plan["older_than"], jobs, expected=plan["runs"], **by)
+            with StopOnInterrupt(ROWS_ARE_LEFT) as stop:
+                deleted = pruning.delete_pruned(app, stop)
+            stopped = stop()
+            pruned |= {"unfinished": pruned["unfinished"] - deleted}
+    if act.as_json:
+        write_json({"dry_run": dry_run, **pruned})
+    elif dry_run:
+        say("Nothing was deleted: a dry run.")
+    else:
+        say(f"Pruned {counted(pruned['runs'], 'run')}.")
+        if pruned["unfinished"]:
+            say(f"Records of {counted(pruned['unfinished'], 'run')} are left: {ROWS_LATER}")
+    return INTERRUPTED if stopped else DONE
+
+
+def _write_pruning(plan: View) -> None:
+    ended = f"before {shown.instant(plan['older_than'])} UTC"
+    write_facts(
+        [
+            (f"Runs that ended {ended}", f"{plan['runs']:,}"),
+            ("  of them", "\n".join(f"{one['runs']:,} {one['job']}" for one in plan["by_job"])),
+            ("Their records", f"{plan['records']:,}, in {counted(plan['scopes'], 'scope')}"),
+            ("The first ended", shown.instant(plan["oldest"])),
+            ("Kept", f"{plan['kept']:,}, which a run or a mail that waits still needs"),
+            ("Pruned before", f"{plan['unfinished']:,}, whose records are not all deleted yet"),
+        ]
+    )

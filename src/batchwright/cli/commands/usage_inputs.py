@@ -125,6 +125,9 @@ def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
     if history:
         say("\nHistory")
         write_table(history, HISTORY_COLUMNS, indent="  ")
+    if "history_pruned_until" in shown:
+        until = instant(shown["history_pruned_until"])
+        say(f"  Runs up to {until} UTC have been pruned: what became of it in them is not kept.")
     if shown["history_next"] is not None:
         say(f"  Earlier runs: batchwright usage-inputs show {usage_input_id} --whole-history")
 
@@ -284,7 +287,7 @@ def _write_explanation(title: str, found: View) -> None:
     agreed = "none" if contract is None else f"{contract['contract_id']}, revision {contract['revision']}"
     first = ", its first input by this price" if found["first_in_window"] else " by this price"
     facts = [
-        ("  Run", found["run_id"]),
+        ("  Run", f"{found['run_id']}{_pruned(found)}"),
         ("  Price", f"{revision}, revision {price['revision']}: {price['model']}, {indexing} usage indexing"),
         ("  Contract", f"{agreed}; discount {found['discount_percent']} %"),
         ("  Used before in the window", f"{found['prior_quantity']}{first}"),
@@ -294,6 +297,13 @@ def _write_explanation(title: str, found: View) -> None:
         facts.append(("  Charged to", f"{found['usage_schedule_id']}, {billed}"))
     write_facts(facts)
     write_table(found["lines"], LINE_COLUMNS, indent="  ")
+
+
+def _pruned(found: View) -> str:
+    """What is said of a run that was pruned: the amount rests on nothing that is gone."""
+    if "run_pruned_at" not in found:
+        return ""
+    return f", pruned on {found['run_pruned_at'][:10]}: its list of records is gone, the amount is not"
 
 
 def _write_amendment(amendment: View) -> None:

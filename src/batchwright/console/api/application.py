@@ -27,6 +27,7 @@ from batchwright.console.api.routes import (
     me,
     outcome_files,
     run_acts,
+    run_pruning,
     run_records,
     runs,
     schedules,
@@ -42,6 +43,7 @@ from batchwright.engine.faults import ReadOnlyDatabase, ReadTooLong
 from batchwright.operations.app import Application
 
 ROUTES = (
+    run_pruning,  # its address is none of a run
     runs,
     run_acts,
     run_records,

@@ -503,7 +503,7 @@ class ImportReport(_Answer):
 
 
 class Run(_Answer):
-    """A run, as the run log shows it."""
+    """A run, as the run log shows it; `pruned_at` is there where what became of its records is deleted."""
 
     run_id: Annotated[str, Field(examples=["JR-00000001"])]
     job: str
@@ -532,6 +532,35 @@ class Run(_Answer):
     started_at: Instant | None
     ended_at: Instant | None
     duration_seconds: float | None
+    pruned_at: Instant = ""
+
+
+class PrunedOfJob(_Answer):
+    """Of one job."""
+
+    job: str
+    runs: int
+    records: int
+
+
+class Pruned(_Answer):
+    """Runs that were pruned; `kept` are as old and needed still, of `unfinished` not all records are deleted yet."""
+
+    older_than: Instant
+    jobs: list[str]
+    runs: int
+    records: int
+    oldest: Instant | None
+    newest: Instant | None
+    by_job: list[PrunedOfJob]
+    kept: int
+    unfinished: int
+
+
+class PruningPlan(Pruned):
+    """Runs that would be pruned, with the number of their scopes."""
+
+    scopes: int
 
 
 class Restatement(_Answer):
@@ -755,6 +784,7 @@ class UsageInputExplained(UsageInput):
     explanation: Explanations
     history: list[History]
     history_next: str | None
+    history_pruned_until: Instant = ""
     acts: list[ActOnInput]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from batchwright.operations.views import View
 
 RUN: Final[dict[int, Any]] = {202: Run, 200: RunWithOutcomes}
 """The models of the answers."""
+PRUNED: Final = (HTTPStatus.GONE,)
+"""How a door refuses that needs the records of a run, where these are not kept any more."""
 
 
 def is_synchronous(body: Any) -> bool:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from starlette.datastructures import FormData
 
-from batchwright.console.pages.formats import plural
+from batchwright.console.pages.formats import moment_of, plural
 from batchwright.console.pages.run_figures import done_of
 from batchwright.console.pages.visit import NOTICES, Confirmation, Visit, text_of
-from batchwright.engine.errors import MoveRefused
+from batchwright.engine.errors import MoveRefused, Pruned
 from batchwright.engine.run import ENDED, WAITING
 from batchwright.jobs import DraftUsageRatingJob
 from batchwright.operations.access.permissions import Right
@@ -90,7 +90,14 @@ def _ask_abort(run: View) -> Confirmation:
     return _asked(run, "Abort {}?", "Abort run", warning, danger=True)
 
 
+def check_kept(run: View) -> None:
+    """Refuse what needs the records of a run that is pruned."""
+    if "pruned_at" in run:
+        raise Pruned(run["run_id"], moment_of(run["pruned_at"]))
+
+
 def _ask_retry(run: View) -> Confirmation:
+    check_kept(run)
     left = (run["errored"] or 0) + (run["not_reached"] or 0)
     said = (
         f"A new run does the {plural(left, 'record')} that errored or were not reached." if left else FINISH

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, storable
+from batchwright.engine.errors import FenceLost, KeyInUse, MoveRefused, NotFound, Pruned, storable
 from batchwright.engine.job import Warn
 from batchwright.engine.run import ENDED, MOVES, RETRY, Control, NewRun, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
@@ -96,6 +96,7 @@ _INSERTS: dict[str, Any] = {}
 
 _ENDING = "batchwright_ending"
 
+_NOT_OF_RUN = ("begun_at", "pruned_codes", "rows_left")
 _COUNTS = ("processed", "errored", "skipped", "not_reached")
 _COLUMNS = run_table.c.keys()
 
@@ -182,6 +183,19 @@ def ending(connection: Connection, run: Run) -> Iterator[None]:
         yield
     finally:
         connection.info.pop(_ENDING, None)
+
+
+def check_kept(run: Run, remedy: str | None = None) -> None:
+    """Refuse a run that is pruned: what became of its records is not there, or not all of it."""
+    if run.pruned_at is not None:
+        raise Pruned(run.run_id, run.pruned_at, remedy)
+
+
+def keep(connection: Connection, run: Run, remedy: str) -> None:
+    """Keep a run from being pruned until this transaction ends. Refuses one that is."""
+    # Whoever prunes leaves out what is locked; a run that follows this one keeps it from then on.
+    row = select(run_table.c.pruned_at).where(run_table.c.id == run.id).with_for_update(read=True)
+    check_kept(replace(run, pruned_at=connection.execute(row).scalar_one()), remedy)
 
 
 def live_of_customer(connection: Connection, job: str, customer_id: str) -> list[Run]:
@@ -455,7 +469,8 @@ def from_row(row: AnyRow, live: Mapping[str, Any] | None = None) -> Run:
     they are 0.
     """
     values = dict(zip(_COLUMNS, row, strict=False))  # by place: a page of the log makes many
-    del values["begun_at"]
+    for name in _NOT_OF_RUN:
+        del values[name]
     for name in _JSON_COLUMNS:
         if values[name] is not None:
             values[name] = json.loads(values[name])

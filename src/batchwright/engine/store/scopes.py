@@ -65,6 +65,7 @@ _READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
     scope.c.id == bindparam("key")
 )
 _LAST_NUMBER = text("SELECT coalesce(max(number), 0) FROM scope WHERE run_id = :run")
+_PRUNED_AT = select(run_table.c.pruned_at).where(run_table.c.id == bindparam("run"))
 _ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
     "UPDATE scope SET state = 'done', ok = :ok, errored = :errored, skipped = :skipped, totals = :totals,"
@@ -360,6 +361,11 @@ def _cells(each: int) -> Select[Any]:
     return cells.where(scope.c.run_id == bindparam("run")).group_by(cell).order_by(func.min(scope.c.number))
 
 
+def pruned_at(connection: Connection, run_key: int) -> datetime | None:
+    """Since when a run is pruned: its scopes are gone, or go."""
+    return connection.execute(_PRUNED_AT, {"run": run_key}).scalar_one()  # type: ignore[no-any-return]
+
+
 def newest_done(connection: Connection, run_key: int, most: int) -> list[tuple[datetime, int]]:
     """When the newest scopes were done, and how many records each has, the newest first."""
     rows = connection.execute(_NEWEST_DONE, {"run": run_key, "most": most})
@@ -566,7 +572,7 @@ def scopes_around(
     Of those of these jobs, which hold their groups in rising order, among the last ``most_runs`` runs before one; then
     the key of the earliest of all of them, or ``None`` where there are none before it.
     """
-    some = select(run_table.c.id, run_table.c.job).where(run_table.c.id < before_run)
+    some = select(run_table.c.id, run_table.c.job, run_table.c.pruned_at).where(run_table.c.id < before_run)
     some = some.order_by(run_table.c.id.desc()).limit(most_runs)
     runs = some.subquery()
     around = scope.alias("around")  # of a run the one that holds the group, or the one after its place
@@ -575,7 +581,7 @@ def scopes_around(
     held = (
         select(runs.c.id, scope.c.id)
         .join_from(runs, scope, scope.c.id == first.scalar_subquery())
-        .where(runs.c.job.in_(jobs), scope.c.first_group <= group)
+        .where(runs.c.job.in_(jobs), runs.c.pruned_at.is_(None), scope.c.first_group <= group)
         .order_by(runs.c.id.desc())
     )
     found = [(run_key, scope_key) for run_key, scope_key in connection.execute(held)]

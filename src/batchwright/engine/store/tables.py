@@ -40,6 +40,15 @@ ERRORED = text("errored > 0")
 OF_PERIODS = text("periods IS NOT NULL")
 """Which rows of ``run`` are about months."""
 
+MAY_BE_PRUNED = text("ended_at IS NOT NULL AND pruned_at IS NULL")
+"""Which rows of ``run`` have ended, and have their records still."""
+
+IS_PRUNED = text("pruned_at IS NOT NULL")
+"""Which rows of ``run`` have not, any more."""
+
+ROWS_LEFT = text("rows_left")
+"""Which rows of ``run`` are pruned, with records that are still to be deleted."""
+
 LIVE_DEDUP_KEY = text("dedup_key IS NOT NULL AND state NOT IN ('Completed', 'Failed', 'Aborted')")
 """Which rows of ``run`` keep others out by their dedup key."""
 
@@ -121,6 +130,17 @@ run = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime),
+    Column("pruned_at", UtcTime, comment="since then nobody is shown what became of its records"),
+    Column(
+        "pruned_codes", Text, comment="JSON: outcome, code and number of the errors and skips that it had"
+    ),
+    Column(
+        "rows_left",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="it is pruned, and rows of its records are still to be deleted",
+    ),
     Column(
         "begun_at",
         UtcTime,
@@ -144,6 +164,9 @@ run = Table(
         postgresql_where=OF_PERIODS,
     ),
     Index("ix_run_begun_at_id_errored", "begun_at", "id", sqlite_where=ERRORED, postgresql_where=ERRORED),
+    Index("ix_run_ended_at", "ended_at", sqlite_where=MAY_BE_PRUNED, postgresql_where=MAY_BE_PRUNED),
+    Index("ix_run_pruned", "ended_at", sqlite_where=IS_PRUNED, postgresql_where=IS_PRUNED),
+    Index("ix_run_rows_left", "id", sqlite_where=ROWS_LEFT, postgresql_where=ROWS_LEFT),
     Index("ix_run_start_number", "start_number", unique=True, postgresql_include=["id"]),
     Index(
         "ix_run_job_dedup_key",
@@ -252,7 +275,13 @@ run_warning = Table(
     metadata,
     Column("id", BigKey, primary_key=True),
     Column("run_id", BigKey, ForeignKey("run.id"), nullable=False, index=True),
-    Column("scope_id", BigKey, ForeignKey("scope.id"), comment="empty: found at submit, or while planning"),
+    Column(
+        "scope_id",
+        BigKey,
+        ForeignKey("scope.id"),
+        index=True,
+        comment="empty: found at submit, or while planning; or the scope was pruned",
+    ),
     Column("code", String(64), nullable=False),
     Column("message", Text, nullable=False),
     Column("record_id", Text),

@@ -16,7 +16,7 @@ from batchwright.billing.records.catalog_of_rating import price_revisions
 from batchwright.engine.job import BatchJob, Outcome
 from batchwright.engine.ledger import RecordOutcome
 from batchwright.engine.run import Run
-from batchwright.engine.store import runs, scopes
+from batchwright.engine.store import pruning, runs, scopes
 from batchwright.engine.store.scopes import StoredScope
 from batchwright.jobs import (
     DataRecalculationJob,
@@ -78,6 +78,8 @@ def explain_usage_input(
     `history` are its outcomes in the last runs, the newest of them last; `history_next` leads `usage_input_history` to
     those before: `None` where there are none. Each has `run_id, type, mode, started_at, actor, reason, outcome, code,
     message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
+    Of runs that were pruned it says nothing: `history_pruned_until`, where there are any, is when the last of these
+    ended.
     `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
     changed of it. `history` is empty where nobody wants it yet. `with_owner` it has `customer_id`, `customer_name` and
     `product` of its asset line item, too.
@@ -87,6 +89,7 @@ def explain_usage_input(
         row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
         history: Page[View] = _history(connection, row, HISTORY_PAGE) if with_history else Page([], None)
+        pruned = pruning.newest_pruned(connection) if with_history else None
         owner = assets.owners(connection, [row["asset_key"]])[row["asset_key"]] if with_owner else {}
         return {
             **views.usage_input(row),
@@ -94,6 +97,7 @@ def explain_usage_input(
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
             "history": history.items[::-1],
             "history_next": history.next,
+            **({} if pruned is None else {"history_pruned_until": views.instant(pruned)}),
             "acts": acts,
         }
 
@@ -116,10 +120,12 @@ def _explanation(
     price = basis.price_facts(connection, price_key)
     contract = basis.contract_facts(connection, row[f"{kind}_contract_key"])
     schedule = basis.schedule_facts(connection, row["rated_schedule_key"]) if kind == "rated" else None
+    run = runs.by_key(connection, row[f"{kind}_run_key"])
     return {
         "amount": money_text(net.amount_minor, revision.currency),
         "currency": revision.currency,
-        "run_id": runs.by_key(connection, row[f"{kind}_run_key"]).run_id,
+        "run_id": run.run_id,
+        **({} if run.pruned_at is None else {"run_pruned_at": views.instant(run.pruned_at)}),
         "quantity": views.quantity(row["quantity"]),
         "prior_quantity": views.quantity(prior or ZERO),
         "first_in_window": prior is None,

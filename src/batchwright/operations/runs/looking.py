@@ -15,7 +15,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.ledger import OutcomeReader
 from batchwright.engine.retry import retry_refusal
 from batchwright.engine.run import Run
-from batchwright.engine.store import runs, scopes
+from batchwright.engine.store import pruning, runs
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
 from batchwright.engine.store.run_log import Place, page
 from batchwright.jobs.usage_restating import REASONS
@@ -210,6 +210,7 @@ def _run_of_outcomes(
         )
     with app.database.read() as connection:
         run = existing_run(app, connection, run_id)
+    runs.check_kept(run)
     if first_record is not None and not 1 <= first_record <= (run.total or 0):
         raise Refused(
             f"there is no record number {first_record:,}: {run_id} has "
@@ -234,6 +235,6 @@ def outcome_summary(app: Application, run_id: str, *, actor: Actor | None = None
     permit(app, actor, Right.LOOK, "run.outcomes")
     with app.database.read() as connection:
         run = existing_run(app, connection, run_id)
-        reported = scopes.reported_counts(connection, run.id)
+        reported = pruning.codes_of(connection, run.id)
     counted = [("ok", None, run.processed), *reported, ("not_reached", None, run.not_reached)]
     return [{"outcome": one, "code": code, "count": number} for one, code, number in counted if number]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from batchwright.engine import ledger
 from batchwright.engine.errors import MoveRefused, Refused
-from batchwright.engine.job import Change, Preview
+from batchwright.engine.job import BatchJob, Change, Preview
 from batchwright.engine.run import APPLY, ENDED, Run, State
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.scopes import PreviewPlace
@@ -29,6 +29,7 @@ Sums = Callable[[Connection], list[Preview]]
 Part = Callable[[int, PreviewPlace | None], list[tuple[PreviewPlace, Preview]]]
 CHOICES: Final = ("customer", "account", "charge", "schedule", "input", "other")
 
+AGAIN: Final = "Run the job with --dry-run again"
 MOST_SUMS_KEPT: Final = 12
 MOST_LINES_KEPT: Final = 10_000
 LISTING: Final = "run_preview"
@@ -130,6 +131,7 @@ def dry_run_of(connection: Connection, run_id: str) -> Run:
             field="run_id",
             remedy="Submit the job with --dry-run",
         )
+    runs.check_kept(run, AGAIN)
     return run
 
 
@@ -160,7 +162,12 @@ def apply_run(
         parent=preview,
         **terms_after(preview, {**terms, "scope_size": preview.scope_size}),
     )
-    return submit(app, lambda connection: (job, request), "run.apply", claim=claim)
+
+    def make(connection: Connection) -> tuple[BatchJob, RunRequest]:
+        runs.keep(connection, preview, AGAIN)
+        return job, request
+
+    return submit(app, make, "run.apply", claim=claim)
 
 
 def _refuse_incomplete(preview: Run) -> None:

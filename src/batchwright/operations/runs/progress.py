@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 from batchwright.engine.run import ACTIVE
-from batchwright.engine.store import scopes
+from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.scopes import Cell
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -43,6 +43,7 @@ def run_progress(app: Application, run_id: str, *, actor: Actor | None = None) -
     permit(app, actor, Right.LOOK, "run.progress")
     with app.database.read() as connection:
         run = existing_run(app, connection, run_id)
+        runs.check_kept(run)
         cells = scopes.strip(connection, run.id, CELLS)
         newest = scopes.newest_done(connection, run.id, MOST_SCOPES)
     pace = records_per_second(newest, run.claimed_at)

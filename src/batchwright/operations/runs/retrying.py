@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from batchwright.engine import ledger
 from batchwright.engine.job import BatchJob
 from batchwright.engine.job_code import JOB_CODE
-from batchwright.engine.retry import retry_refusal
+from batchwright.engine.retry import AGAIN, retry_refusal
 from batchwright.engine.run import RETRY
 from batchwright.engine.store import runs
 from batchwright.engine.store.lending import ends_refused
@@ -42,6 +42,7 @@ def retry_run(
         parent = runs.by_id(connection, run_id)
         if (refusal := retry_refusal(connection, app.registry, parent, dry=mode == "dry_run")) is not None:
             raise refusal
+        runs.keep(connection, parent, AGAIN)
         job = app.registry.make(parent.job, parent.parameters)
         if parent.errored + parent.not_reached:
             keys = ledger.keys_to_retry(connection, parent)

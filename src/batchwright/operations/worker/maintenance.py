@@ -1,6 +1,6 @@
 """What a worker does now and then: it says that it is there, seals the audit trail, makes the daily digests, deletes
-selections that have expired, answers kept for long enough and old sign-ins, adds the forecast up, and tells of tokens
-that expire and of mail that nobody sends.
+selections that have expired, answers kept for long enough, old sign-ins and what pruned runs have left, adds the
+forecast up, and tells of tokens that expire and of mail that nobody sends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.forecast import refresh_forecast
 from batchwright.operations.billing.selections import prune_selections
 from batchwright.operations.idempotency import prune_keyed_calls
+from batchwright.operations.runs.pruning import delete_pruned
 from batchwright.operations.worker.digests import make_digests
 from batchwright.operations.worker.expiring_tokens import notify_of_expiring_tokens
 from batchwright.operations.workers import Presence
 
 SECONDS_BETWEEN = 10.0
 """How long an entry waits for its seal at most. A look where nothing waits is one statement on a short index."""
+
+SECONDS_OF_DELETING = 5.0
+"""Of records of pruned runs, each time: the other duties wait meanwhile."""
 
 REFRESHES = 10
 """Of the forecast, one after the other, in a second."""
@@ -87,6 +91,7 @@ class Maintenance:
                 "users could not be told of tokens that expire; it waits",
                 self._mails(notify_of_expiring_tokens),
             )
+            self._try("records of pruned runs could not be deleted; they wait", self._delete_pruned)
             self._try("mail that nobody sends could not be looked for", self._log_untouched)
             self._wait()
         self._try("this worker is still listed, as silent", lambda app: self._presence.end())
@@ -106,6 +111,10 @@ class Maintenance:
             if not refresh_forecast(app) or self._stop.is_set():
                 return
             self._added_up = True
+
+    def _delete_pruned(self, app: Application) -> None:
+        deadline = self._app.clock.monotonic() + SECONDS_OF_DELETING
+        delete_pruned(app, lambda: self._stop.is_set() or self._app.clock.monotonic() > deadline)
 
     def _mails(self, record: Callable[[Application], int]) -> Callable[[Application], None]:
         def duty(app: Application) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors
+from batchwright.console.api.run_answers import PRUNED
 from batchwright.console.api.streams import CSV, NDJSON, file_answer
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.looking import run_outcomes
@@ -14,7 +15,15 @@ doors = Doors("runs")
 COLUMNS = ("record_id", "outcome", "code", "message", "amount", "currency")
 
 
-@doors.door("GET", "/runs/{run_id}/outcomes.csv", run_outcomes, Right.LOOK, answers={200: CSV}, form="csv")
+@doors.door(
+    "GET",
+    "/runs/{run_id}/outcomes.csv",
+    run_outcomes,
+    Right.LOOK,
+    answers={200: CSV},
+    form="csv",
+    others=PRUNED,
+)
 def outcomes_csv(
     run_id: str, outcome: str | None = None, code: str | None = None, call: Call = CALL
 ) -> Response:
@@ -30,6 +39,7 @@ def outcomes_csv(
     Right.LOOK,
     answers={200: NDJSON},
     form="ndjson",
+    others=PRUNED,
 )
 def outcomes_ndjson(
     run_id: str, outcome: str | None = None, code: str | None = None, call: Call = CALL

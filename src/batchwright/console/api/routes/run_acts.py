@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Body, Call, Doors, Why, answer
 from batchwright.console.api.models import Run
-from batchwright.console.api.run_answers import RUN, is_synchronous, submitted_answer
+from batchwright.console.api.run_answers import PRUNED, RUN, is_synchronous, submitted_answer
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.controls import abort_run, hold_run, move_run, pause_run, release_run
 from batchwright.operations.runs.previews import apply_run
@@ -85,14 +85,30 @@ def move(run_id: str, where: Where, call: Call = CALL) -> Response:
     return answer(move_run(call.app, run_id, actor=call.actor, **where.model_dump()))
 
 
-@doors.door("POST", "/runs/{run_id}/retry", retry_run, Right.OPERATE, answers=RUN, runs_here=is_synchronous)
+@doors.door(
+    "POST",
+    "/runs/{run_id}/retry",
+    retry_run,
+    Right.OPERATE,
+    answers=RUN,
+    others=PRUNED,
+    runs_here=is_synchronous,
+)
 def retry(run_id: str, how: Retry, call: Call = CALL) -> Response:
     """Do what errored, or was not reached, again."""
     submitted = retry_run(call.app, run_id, actor=call.actor, mode=how.mode, **how.terms())
     return submitted_answer(call.app, submitted)
 
 
-@doors.door("POST", "/runs/{run_id}/apply", apply_run, Right.OPERATE, answers=RUN, runs_here=is_synchronous)
+@doors.door(
+    "POST",
+    "/runs/{run_id}/apply",
+    apply_run,
+    Right.OPERATE,
+    answers=RUN,
+    others=PRUNED,
+    runs_here=is_synchronous,
+)
 def apply(run_id: str, how: Apply, call: Call = CALL) -> Response:
     """Do what a dry run previewed."""
     terms: RunTerms = {"sync": how.mode == "sync", **how.terms()}

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
 from batchwright.console.api.models import Outcome, OutcomeCount, Page, PreviewLine, Progress
+from batchwright.console.api.run_answers import PRUNED
 from batchwright.operations import paging
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes
@@ -33,7 +34,14 @@ class PreviewParams(PageQuery):
     by: Literal["customer", "account", "charge", "schedule", "input", "other"] | None = None
 
 
-@doors.door("GET", "/runs/{run_id}/outcomes", page_of_outcomes, Right.LOOK, answers={200: Page[Outcome]})
+@doors.door(
+    "GET",
+    "/runs/{run_id}/outcomes",
+    page_of_outcomes,
+    Right.LOOK,
+    answers={200: Page[Outcome]},
+    others=PRUNED,
+)
 def outcomes(run_id: str, params: Annotated[OutcomesParams, Query()], call: Call = CALL) -> Response:
     """What became of the records of a run."""
     page = page_of_outcomes(
@@ -65,6 +73,7 @@ def summary(run_id: str, call: Call = CALL) -> Response:
     Right.LOOK,
     answers={200: Page[PreviewLine]},
     heavy=True,
+    others=PRUNED,
 )
 def preview(run_id: str, params: Annotated[PreviewParams, Query()], call: Call = CALL) -> Response:
     """What a dry run would have written."""
@@ -73,7 +82,9 @@ def preview(run_id: str, params: Annotated[PreviewParams, Query()], call: Call =
     )
 
 
-@doors.door("GET", "/runs/{run_id}/progress", run_progress, Right.LOOK, answers={200: Progress})
+@doors.door(
+    "GET", "/runs/{run_id}/progress", run_progress, Right.LOOK, answers={200: Progress}, others=PRUNED
+)
 def progress(run_id: str, call: Call = CALL) -> Response:
     """How far a run is."""
     return answer(run_progress(call.app, run_id, actor=call.actor), request=call.request)

@@ -23,6 +23,8 @@ from batchwright.operations.runs.progress import run_progress
 from batchwright.operations.views import View
 
 pages = Pages()
+NO_PROGRESS: Final[View] = {"strip": (), "records_per_second": None, "scopes": 0}
+"""Of a run that is pruned."""
 RESTATED_SHOWN: Final = 50
 """As many as the command shows."""
 
@@ -31,7 +33,7 @@ RESTATED_SHOWN: Final = 50
 def run(run_id: str, visit: Visit = VISIT) -> Response:
     """One run."""
     shown = show_run(visit.app, run_id, actor=visit.actor)
-    progress = run_progress(visit.app, run_id, actor=visit.actor)
+    progress = NO_PROGRESS if "pruned_at" in shown else run_progress(visit.app, run_id, actor=visit.actor)
     counted = outcome_summary(visit.app, run_id, actor=visit.actor)
     return visit.page(
         "run.html",

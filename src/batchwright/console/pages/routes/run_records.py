@@ -13,6 +13,7 @@ from starlette.responses import Response
 from batchwright.console.api.routes.outcome_files import COLUMNS
 from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.formats import amount_words
+from batchwright.console.pages.run_acts import check_kept
 from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
@@ -205,6 +206,7 @@ def _check_typed(run_id: str, typed: str | None) -> None:
 
 
 def _applying(run: View) -> Confirmation:
+    check_kept(run)
     totals = [
         (name.replace("_", " ").capitalize(), ", ".join(amount_words(*pair) for pair in amounts.items()))
         for name, amounts in run["totals"].items()

@@ -29,7 +29,7 @@ _ROW: Final = (
     *("customer_id", "reason", "explanation", "actor"),
 )
 QUEUE_ROW: Final = (*_ROW, "place", "why", "created_at")
-LOG_ROW: Final = (*_ROW, "periods", "started_at", "duration_seconds")
+LOG_ROW: Final = (*_ROW, "periods", "started_at", "duration_seconds", "pruned_at")
 """What a row shows of a run: nothing else is known where it is made, for it is kept by that (`cells.KeptRows`)."""
 
 
@@ -98,7 +98,7 @@ def reason(run_id: str, visit: Visit = VISIT) -> Response:
 
 
 def _row(run: View, names: Sequence[str]) -> View:
-    return {name: run[name] for name in names}
+    return {name: run[name] for name in names if name in run}
 
 
 def count_of(run: View) -> int:
