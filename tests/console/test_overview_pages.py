@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners
@@ -58,6 +58,25 @@ def test_a_company_without_a_run_is_quiet_in_one_sentence(web: TestClient, visit
     ):
         assert said in page, said
     assert re.search(r'<a href="/" aria-current="page">', page)
+
+
+def test_an_overview_and_a_look_at_what_is_at_work_read_little(
+    app: Application, web: TestClient, visit: Visit, drafted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(banners, "GOOD_FOR", 1_000)
+    for _ in range(3):
+        submit_run(app, "usage-rating", {}, actor=ACTOR)
+    with app.database.write() as connection:
+        first = "SELECT min(id) FROM run WHERE state <> 'Completed'"
+        connection.execute(text(f"UPDATE run SET state = 'Processing', total = 1 WHERE id = ({first})"))
+    visit("viewer")
+    web.get("/")
+    read: list[str] = []
+    event.listen(app.database.engine, "before_cursor_execute", lambda *given: read.append(given[2]))
+    assert web.get("/", headers={"X-Live-Region": "region_now"}).status_code == 200
+    at_work = len(read)
+    assert web.get("/").status_code == 200
+    assert (at_work <= 14, len(read) - at_work <= 30) == (True, True), (at_work, read)
 
 
 def test_what_ended_badly_is_told_first_with_why_and_where_to_go(

@@ -384,7 +384,10 @@ def last_fires(connection: Connection) -> dict[int, StoredFire]:
 def results(connection: Connection, run_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
     """By id of run, its state and how many records errored, as far as runs are there."""
     columns = run_table.c.run_id, run_table.c.state, run_table.c.errored
-    statement = select(*columns).where(run_table.c.run_id.in_(list(run_ids)))
+    wanted = list(run_ids)
+    if not wanted:
+        return {}
+    statement = select(*columns).where(run_table.c.run_id.in_(wanted))
     return {row.run_id: (row.state, row.errored or 0) for row in connection.execute(statement)}
 
 

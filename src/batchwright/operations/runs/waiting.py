@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
-from batchwright.engine.run import Control, State
+from sqlalchemy import Connection
+
+from batchwright.engine.run import ACTIVE, Control, Run, State
 from batchwright.engine.store import controls, queue
 from batchwright.engine.store.controls import ControlRequest
 from batchwright.engine.store.queue import Waiting
@@ -34,10 +35,9 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
     now = app.clock.now()
     with app.database.read() as connection:
         found = queue.waiting(connection, limit)
-        asked = controls.requests_of(
-            connection, [one.run.id for one in found if one.run.state is State.PAUSED]
-        )
-        in_slots = sum(not run.in_caller for run in queue.queued_in_order(connection))
+        paused = [one.run.id for one in found if one.run.state is State.PAUSED]
+        asked = controls.requests_of(connection, paused) if paused else {}
+        in_slots = sum(not run.in_caller for run in _queued(app, connection))
         there = workers_there(connection, now) if found else []
         runs = views_of(connection, [one.run for one in found], now)
         return [
@@ -51,14 +51,17 @@ def list_at_work(app: Application, limit: int, *, actor: Actor | None = None) ->
     permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
     with app.database.read() as connection:
-        found = sorted(queue.active(connection), key=lambda run: (run.started_at or run.created_at, run.id))
+        found = [run for run in _queued(app, connection) if run.state in ACTIVE]
+        found.sort(key=lambda run: (run.started_at or run.created_at, run.id))
         newest = found[::-1][:limit]
         live = app.live_counts(connection, [run.id for run in newest if run.total is not None])
-        counted = [
-            app.database.once(("run", run.run_id), partial(replace, run, **live.get(run.id, {})))
-            for run in newest
-        ]
+        counted = [replace(run, **live.get(run.id, {})) for run in newest]
         return list(views_of(connection, counted, app.clock.now()))
+
+
+def _queued(app: Application, connection: Connection) -> list[Run]:
+    """The runs that are Queued or at work, read once for all of a page."""
+    return app.database.once("queued in order", lambda: queue.queued_in_order(connection))
 
 
 def _why(
