@@ -46,8 +46,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def links(page: Path) -> set[str]:
-    """The files that a page links to, without addresses of other places."""
-    found = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    """The files that a page links to or shows, without addresses of other places."""
+    found = re.findall(r'(?:\]\(|src(?:set)?=")([^)#\s"]+)', page.read_text(encoding="utf-8"))
     return {link for link in found if "://" not in link}
 
 

@@ -45,7 +45,13 @@ MANUAL = {
     "billing-utilities": "/billing-utilities/recalculation?customer_id=C-1001&periods=2023-06&reason=Incorrect+Charges",
     "launch": "/jobs/usage-rating/launch",
 }
-"""The images of docs/images and their pages; `mail` beside them is a message as its reader sees it."""
+"""The images of docs/images and their pages."""
+PHONE = {
+    "run-phone": "/runs/{working}",
+    "usage-input-phone": "/usage-inputs/IN-00007052#amounts",
+    "mail": "/mail/ML-00000001/message",
+}
+"""The same as a phone shows them; `mail` is a message as its reader sees it."""
 LONG = "A very long explanation that somebody wrote in a hurry, with <script>alert(1)</script> in it. " * 6
 
 
@@ -148,6 +154,7 @@ def _take(page: Page, url: str, folder: Path, name: str, *, screen: bool = False
     page.on("console", lambda message: said.append(message.text))
     page.goto(url)
     page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1_500)  # until what is looked up after the page is there
     page.screenshot(path=folder / f"{name}.png", full_page=not screen, clip=None if screen else _top(page))
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     print(f"{name}.png", f"{wide} px too wide" if wide else "", *said)
@@ -156,13 +163,16 @@ def _take(page: Page, url: str, folder: Path, name: str, *, screen: bool = False
 def _take_manual(app: Application, base: str, opened: Browser, folder: Path) -> None:
     """The images of docs/, of a company that works."""
     _add_worker(app)
+    phone = opened.new_context(
+        viewport={"width": 400, "height": 640}, color_scheme="light", device_scale_factor=2
+    )
+    sign_in(phone, app, EMAIL, base)
+    for name, path in PHONE.items():
+        _take(phone.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
     context = opened.new_context(viewport={"width": 1440, "height": 800}, color_scheme="light")
     sign_in(context, app, EMAIL, base)
     for name, path in MANUAL.items():
         _take(context.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
-    message = context.new_page()
-    message.set_viewport_size({"width": 720, "height": 800})
-    _take(message, f"{base}/mail/ML-00000001/message", folder, "mail", screen=True)
 
 
 def main() -> int:
