@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from batchwright.console.pages.differences import Difference, differences
 from batchwright.console.pages.routes import audit as audit_routes
 from batchwright.operations import audit_store
-from batchwright.operations.access import audit
+from batchwright.operations.access import audit, audit_trail
 from batchwright.operations.access.audit_trail import audit_page
 from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.access.users import set_role
@@ -55,7 +55,8 @@ def test_a_long_chain_is_checked_part_by_part_and_says_which(
 ) -> None:
     visit("administrator")
     number = seal_committed(app)
-    monkeypatch.setattr(audit_routes, "PART", number - 1)
+    monkeypatch.setattr(audit_trail, "PORTION", number - 1)
+    monkeypatch.setattr(audit_routes, "PART_SECONDS", -1.0)
     page = web.get("/audit/verify?newest_hash=abc").text
     assert f"Seals 1 to {number - 1} of {number}." in page
     assert "Unchanged in this part" in page

@@ -73,6 +73,7 @@ def verify_audit(
     *,
     after: int = 0,
     limit: int | None = None,
+    seconds: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     actor: Actor | None = None,
 ) -> View:
@@ -83,6 +84,7 @@ def verify_audit(
             entries, seals and head alike shows only there.
         after: the seal to begin after: `next_after` of the part before.
         limit: how many seals to look at in this part.
+        seconds: how long, about, this part may take.
         progress: told how many seals are looked at, of how many.
 
     Returns:
@@ -93,25 +95,26 @@ def verify_audit(
     """
     permit(app, actor, Right.ADMINISTER, "audit.verify")
     check_limit(limit)
-    chain, left = _Chain(), limit
+    chain, left, began = _Chain(), limit, app.clock.monotonic()
     while True:
         size = PORTION if left is None else min(PORTION, left)
         with app.database.read() as connection:
             if after and not chain.number:
                 chain.begin(after, audit_store.seal_hash(connection, after))
-            rows = audit_store.sealed_entries(connection, chain.number or None, size)
-            for row in rows:
+            rows = audit_store.sealed_entries(connection, chain.number or None, size + 1)
+            for row in rows[:size]:
                 chain.look(row)
             head = audit_store.audit_head_row(connection)
-            left = None if left is None else left - len(rows)
-            at_end = len(rows) < size
+            left = None if left is None else left - size
+            at_end = len(rows) <= size
+            is_late = seconds is not None and app.clock.monotonic() - began > seconds
             if at_end:
                 chain.end(head)
                 chain.look_beside(audit_store.marked_without_seal(connection))
                 if newest_hash is not None and not audit_store.is_seal(connection, newest_hash):
                     chain.report("cut_off", None, f"no seal has the hash {newest_hash}")
             sealed = chain.number if at_end or head is None else max(chain.number, head["count"])
-            if at_end or left == 0:
+            if at_end or left == 0 or is_late:
                 return {
                     "sealed": sealed,
                     "newest_hash": chain.hash if chain.number else None,
