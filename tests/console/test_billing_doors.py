@@ -112,6 +112,20 @@ def test_an_id_with_a_slash_is_found_where_the_answer_says(doors: CheckedClient,
         assert doors.get(path, headers=caller("viewer")).json()["usage_input_id"] == "IN/7 a"
 
 
+@pytest.mark.parametrize("rest", ["explanation", "history"])
+def test_an_id_that_ends_like_an_address_is_another_one_than_that_address(
+    doors: CheckedClient, caller: Caller, rest: str
+) -> None:
+    new = {"asset_line_item_id": "AL-1", "usage_date": "2023-06-07", "quantity": "1", "product_uom": "Each"}
+    made = f"IN-00007052/{rest}"
+    doors.post(f"{API}/usage-inputs", json={**new, "usage_input_id": made}, headers=caller("operator"))
+    shown = doors.get(f"{API}/usage-inputs/IN-00007052%2F{rest}", headers=caller("viewer")).json()
+    assert (shown["usage_input_id"], shown["quantity"]) == (made, "1.00")
+    assert doors.get(f"{API}/usage-inputs/IN-00007052/{rest}", headers=caller("viewer")).status_code == 200
+    seen = doors.get(f"{API}/usage-inputs/IN-00007052%2F{rest}/explanation", headers=caller("viewer"))
+    assert seen.json()["usage_input_id"] == made
+
+
 def test_an_input_is_added_and_found_where_the_answer_says(doors: CheckedClient, caller: Caller) -> None:
     new = {
         "asset_line_item_id": "AL-1",

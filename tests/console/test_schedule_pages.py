@@ -378,3 +378,16 @@ def test_what_a_clock_that_was_ahead_recorded_is_told_in_numbers_and_left_behind
         422,
         "nothing is recorded ahead of the clock of 'Nightly'",
     )
+
+
+def test_a_name_that_ends_like_a_page_is_another_schedule_than_that_page(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    for name in ("A", "A/fires"):
+        make(app, name=name)
+    visit("viewer")
+    titles = [
+        re.findall("<title>(.*?)</title>", web.get(f"/schedules/{path}").text)[0]
+        for path in ("A%2Ffires", "A/fires", "A%2Ffires/fires")
+    ]
+    assert ["A/fires" in title for title in titles] == [True, False, True]

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from batchwright.console.addresses import AddressRoute
 from batchwright.console.api.bodies import StrictRequest, check_text, check_type
 from batchwright.console.api.keyed import PARAMETER, keyed, outwait
 from batchwright.console.problems import MEDIA_TYPE, Problem
@@ -148,7 +149,7 @@ CALL: Final = Depends(_call)
 """The default of a door's parameter ``call``."""
 
 
-class _Route(APIRoute):
+class _Route(AddressRoute):
     """Authenticates and permits before it reads parameters: 401 before 403 before 422."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,6 +20,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from batchwright.console.addresses import AddressRoute
 from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import Call, signed_as
 from batchwright.console.pages.banners import banners_of
@@ -310,6 +311,9 @@ def _confirm_page(visit: Visit, form: FormData, refused: Refused | None) -> Resp
 
 class Pages(APIRouter):
     """The pages and acts of one noun."""
+
+    def __init__(self) -> None:
+        super().__init__(route_class=AddressRoute)
 
     def page(
         self, path: str, right: Right = Right.LOOK, *, shared: bool = False
