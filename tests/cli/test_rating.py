@@ -43,6 +43,8 @@ def test_errored_inputs_end_with_3_and_runs_retry_rates_them_after_the_repair(
     run = answer(batchwright, "run", "usage-rating", "--usage-input", bad, code=3)
     assert run["errored"] == 1
     batchwright("usage-inputs", "edit", bad, "--quantity", "5")
+    dry = answer(batchwright, "runs", "retry", run["run_id"], "--dry-run")
+    assert (dry["mode"], dry["totals"]) == ("dry_run", {"rated_amount": {"USD": "1000.00"}})
     again = answer(batchwright, "runs", "retry", run["run_id"])
     assert again["totals"] == {"rated_amount": {"USD": "1000.00"}}
 

@@ -16,7 +16,7 @@ from batchwright.cli.groups import Group
 from batchwright.cli.interrupt import StopOnInterrupt
 from batchwright.cli.options import as_json_option, format_option, json_option, limit_option
 from batchwright.cli.output import Column, Format, say, write_facts, write_json, write_rows, write_table
-from batchwright.cli.run_options import RunOptions, run_options
+from batchwright.cli.run_options import RunOptions, dry_run_option, run_options
 from batchwright.cli.run_views import (
     COUNT_COLUMNS,
     LOG_COLUMNS,
@@ -222,13 +222,17 @@ def apply(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
 
 @runs.command("retry", example="batchwright runs retry JR-00000001")
 @click.argument("run_id", metavar="RUN")
+@dry_run_option
 @run_options
 @click.pass_obj
-def retry(verbosity: Verbosity, run_id: str, options: RunOptions) -> int:
+def retry(verbosity: Verbosity, run_id: str, dry_run: bool, options: RunOptions) -> int:
     """Do again what went wrong in a run that has ended, as a new run linked to it."""
     with application() as app:
         actor = acting(app, options.actor)
-        submitted = retrying.retry_run(app, run_id, actor=actor, claim=options.claim, **options.terms)
+        mode = "dry_run" if dry_run else None
+        submitted = retrying.retry_run(
+            app, run_id, actor=actor, mode=mode, claim=options.claim, **options.terms
+        )
         return finish_submitted(app, verbosity, submitted, way=options.way, as_json=options.as_json)
 
 
