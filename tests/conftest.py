@@ -50,6 +50,16 @@ def pytest_runtest_teardown(item: pytest.Function) -> Iterator[None]:
         pytest.fail("left a connection to SQLite open, made at\n" + "\n".join(lines), pytrace=False)
 
 
+@pytest.fixture
+def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes take a processor: passwords are stored as they are."""
+    access = "batchwright.operations.access"
+    for module in ("users", "own_password", "first_administrator"):
+        monkeypatch.setattr(f"{access}.{module}.hash_password", lambda password: password)
+    for module in ("sign_in", "own_password", "confirming"):
+        monkeypatch.setattr(f"{access}.{module}.password_fits", lambda stored, given: stored == given)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server, one for each process that runs tests, started when the first test asks for it."""

@@ -21,19 +21,13 @@ from tests.console.conftest import Caller, Visit
 from tests.console.forms import token_in
 from tests.support.application import ACTOR
 
-pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True),
+    pytest.mark.usefixtures("no_hashes"),
+]
 
 OPERATOR = "operator@example.com"
 OLD, NEW = "seven green bottles", "eleven pipers piping"
-
-
-@pytest.fixture(autouse=True)
-def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes take a processor: passwords are kept as they are."""
-    access = "batchwright.operations.access"
-    for module in ("users", "own_password", "first_administrator"):
-        monkeypatch.setattr(f"{access}.{module}.hash_password", lambda password: password)
-    monkeypatch.setattr(f"{access}.own_password.password_fits", lambda kept, given: kept == given)
 
 
 def test_whoever_opens_the_link_that_serve_printed_becomes_the_first_administrator(

@@ -27,6 +27,8 @@ from batchwright.operations.mail import list_mail
 from batchwright.testing.clock import FakeClock
 from tests.support.application import ACTOR, ADDRESS, NOW, web_actor
 
+pytestmark = pytest.mark.usefixtures("no_hashes")
+
 JANE = "jane@example.com"
 RIGHT = "seven green bottles"
 
@@ -37,15 +39,6 @@ on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def clock() -> FakeClock:
     """The clock of `app`."""
     return FakeClock(NOW)
-
-
-@pytest.fixture(autouse=True)
-def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes take a processor: passwords are kept as they are."""
-    access = "batchwright.operations.access"
-    monkeypatch.setattr(f"{access}.users.hash_password", lambda password: password)
-    for module in ("sign_in", "confirming"):
-        monkeypatch.setattr(f"{access}.{module}.password_fits", lambda kept, given: kept == given)
 
 
 @pytest.fixture

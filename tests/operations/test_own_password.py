@@ -40,6 +40,8 @@ from batchwright.operations.mail import list_mail, show_mail
 from batchwright.testing.clock import FakeClock
 from tests.support.application import ACTOR, ADDRESS, NOW, make_settings, web_actor
 
+pytestmark = pytest.mark.usefixtures("no_hashes")
+
 JANE = "jane@example.com"
 OLD, NEW = "seven green bottles", "eleven pipers piping"
 
@@ -50,16 +52,6 @@ on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def clock() -> FakeClock:
     """The clock of `app`."""
     return FakeClock(NOW)
-
-
-@pytest.fixture(autouse=True)
-def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes take a processor: passwords are kept as they are."""
-    access = "batchwright.operations.access"
-    for module in ("users", "own_password", "first_administrator"):
-        monkeypatch.setattr(f"{access}.{module}.hash_password", lambda password: password)
-    for module in ("sign_in", "own_password"):
-        monkeypatch.setattr(f"{access}.{module}.password_fits", lambda kept, given: kept == given)
 
 
 @pytest.fixture
