@@ -85,6 +85,7 @@ def test_a_token_is_shown_once_and_revoked_by_its_name(
     assert web.get("/api/v1/me", headers={"Authorization": f"Bearer {text}"}).status_code == 200
     page = web.get(at).text
     assert text not in page
+    assert page.count("Never") == 1  # the other was used just now
     assert "night/ly%20%26%20%3Cb%3E/revoke" in page
     revoke = f"{at}/tokens/night/ly%20%26%20%3Cb%3E/revoke"
     assert "Revoke the token night/ly &amp; &lt;b&gt;" in web.get(revoke).text

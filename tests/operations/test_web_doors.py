@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
-from batchwright.operations import session_store, user_store
+from batchwright.operations import session_store, token_store, user_store
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import ROLES, Forbidden, Right, permit
@@ -323,6 +324,18 @@ def test_the_use_of_a_token_is_written_down_once_an_hour(web: Application, clock
         day = clock.now().date()
         assert (token["last_used_at"], len(written)) == (f"{day}T{used}:00:00.000Z", writes)
     event.remove(web.database.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.on_both
+def test_a_use_that_is_written_down_late_sets_no_earlier_hour(web: Application, clock: FakeClock) -> None:
+    make_token(web, JANE, actor=ADA)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    used = []
+    for noted in (hour, hour - timedelta(hours=1), hour + timedelta(hours=1)):
+        with web.database.write() as connection:
+            token_store.note_use(connection, 1, noted)
+        used.append(list_tokens(web, JANE, actor=ADA)[0]["last_used_at"])
+    assert used[0] == used[1] < used[2]
 
 
 def test_who_has_a_token_is_let_in_also_where_its_use_cannot_be_written_down(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import app_user, user_token
@@ -99,5 +99,7 @@ def note_notified(connection: Connection, key: int, now: datetime) -> bool:
 
 
 def note_use(connection: Connection, key: int, hour: datetime) -> None:
-    """Write down in which hour a token was used last."""
-    connection.execute(update(user_token).where(user_token.c.id == key).values(last_used_at=hour))
+    """Write down in which hour a token was used last, once an hour whatever the number of processes."""
+    is_later = or_(user_token.c.last_used_at.is_(None), user_token.c.last_used_at < hour)
+    statement = update(user_token).where(user_token.c.id == key, is_later)
+    connection.execute(statement.values(last_used_at=hour))
