@@ -186,7 +186,7 @@ def test_the_connections_of_the_web_keep_few_pages(app: Application) -> None:
         with other.database.read() as connection:
             kept.append(connection.execute(text("PRAGMA cache_size")).scalar_one())
         other.close()
-    assert kept == [-64_000, -8_000]
+    assert kept == [-64_000, -4_000]
 
 
 @on_sqlite

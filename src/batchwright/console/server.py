@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -26,6 +28,8 @@ from batchwright.operations.app import Application
 
 SECONDS_TO_END = 10
 """So long running requests may take after a signal."""
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
+"""As in glibc's malloc.h."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 log = structlog.get_logger()
@@ -84,10 +88,21 @@ def serve(
         ws="none",
         h11_max_incomplete_event_size=64 * 1024,
     )
+    give_memory_back()
     gc.freeze()  # what is loaded stays: to look for garbage in it would hold up whoever is answered then
     server = _Server(config, child, traffic)
     server.run(sockets=[listening])
     return child.stop() if child is not None else 0
+
+
+def give_memory_back() -> None:
+    """Have the threads share one heap, and give long answers back to the system: else each of glibc's heaps keeps the
+    most that it ever had. Other C libraries do as they do.
+    """
+    with suppress(OSError, AttributeError):
+        of_c = ctypes.CDLL(None)
+        of_c.mallopt(M_ARENA_MAX, 1)
+        of_c.mallopt(M_MMAP_THRESHOLD, 256 * 1024)
 
 
 class _Server(uvicorn.Server):

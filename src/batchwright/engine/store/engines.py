@@ -32,7 +32,7 @@ SQLITE_BUSY_MILLISECONDS_AT_ONCE = 1_000
 """Of the wait for the write lock, after which is asked whether it may go on."""
 CACHE_KILOBYTES = 64_000
 """Of an SQLite connection: a forecast reads and writes a third less than with SQLite's own 2,000 (docs/bench.md)."""
-CACHE_KILOBYTES_OF_MANY = 8_000
+CACHE_KILOBYTES_OF_MANY = 4_000
 """The same in a process with many connections, each of which reads pages of lists."""
 LEASE_BUSY_MILLISECONDS = 200
 LEASE_TRIES = 150
