@@ -228,7 +228,7 @@ def test_a_wide_act_that_takes_something_away_wants_its_number_typed(
 def test_nothing_chosen_or_an_unknown_act_or_selection_is_told(web: TestClient, visit: Visit) -> None:
     token = visit("operator")
     form = {"csrf_token": token, "act": "rate"}
-    assert "no usage input was chosen" in web.post("/usage-inputs/selections", data=form).text
+    assert "No usage input was chosen" in web.post("/usage-inputs/selections", data=form).text
     assert web.post("/usage-inputs/selections", data=form | {"act": HOSTILE}).status_code == 404
     assert web.get("/usage-inputs/selections/SEL-0/rate").status_code == 422
     address = chosen(web, token, "rate", all="true")
