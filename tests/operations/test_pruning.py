@@ -27,6 +27,7 @@ from batchwright.operations.billing.forecast import forecast
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, read_message, retry_mail
+from batchwright.operations.runs import pruning as operation
 from batchwright.operations.runs.controls import abort_run, hold_run, pause_run
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, page_of_preview, run_preview
@@ -255,6 +256,30 @@ def test_who_applies_a_preview_at_that_moment_keeps_it(app: Application) -> None
     assert prune(app)["runs"] == 1
     with pytest.raises(Pruned):
         apply_run(app, dry, actor=ACTOR)
+
+
+@pytest.mark.on_both
+def test_a_run_at_work_beside_it_does_all_its_records(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [run(app) for _ in range(3)]
+    age(app)
+    prune_runs(app, "90d", actor=ACTOR)
+    monkeypatch.setattr(pruning, "ROWS", 2)
+    _, rated = race(lambda: delete_pruned(app), lambda: run(app, RATING, scope_size=1))
+    assert rows_of(app, *old) == NO_ROW
+    (view,) = shown(app, rated)
+    assert (view["status"], view["processed"], view["not_reached"]) == ("Completed", 8, 0)
+    assert [one["outcome"] for one in run_outcomes(app, rated)] == ["ok"] * 8
+
+
+def test_a_clock_that_is_ahead_of_the_database_makes_no_run_old(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "clock_ahead_seconds", lambda app, connection: 365 * 86_400.0)
+    run(app)
+    age(app, days=100)
+    assert preview_prune(app, "90d")["runs"] == 0
 
 
 def test_who_dies_between_two_portions_leaves_the_rest_to_the_next(

@@ -368,7 +368,7 @@ def _write_pruning(plan: View) -> None:
             ("  of them", "\n".join(f"{one['runs']:,} {one['job']}" for one in plan["by_job"])),
             ("Their records", f"{plan['records']:,}, in {counted(plan['scopes'], 'scope')}"),
             ("The first ended", shown.instant(plan["oldest"])),
-            ("Kept", f"{plan['kept']:,}, which a run or a mail that waits still needs"),
+            ("Kept", f"{plan['kept']:,}: a mail of it waits, or a run that follows it has not ended"),
             ("Pruned before", f"{plan['unfinished']:,}, whose records are not all deleted yet"),
         ]
     )

@@ -18,6 +18,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_storable
 from batchwright.operations.views import View, instant
+from batchwright.operations.workers import clock_ahead_seconds
 
 ACT: Final = "run.prune"
 LEAST: Final = timedelta(days=1)
@@ -98,7 +99,9 @@ def _told(old: Old, found: Sequence[Figures]) -> View:
 
 
 def _old(app: Application, older_than: str, jobs: Sequence[str]) -> Old:
-    before = time_of(older_than, app.clock.now())
+    with app.database.read() as connection:
+        ahead = timedelta(seconds=max(clock_ahead_seconds(app, connection) or 0.0, 0.0))
+    before = time_of(older_than, app.clock.now() - ahead)  # by a clock that is ahead all would be old
     wanted = sorted(set(jobs))
     for job in wanted:
         check_storable(job, field="job")
