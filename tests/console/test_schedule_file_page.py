@@ -56,6 +56,7 @@ def test_the_plan_has_every_change_of_every_field_and_is_done_as_it_was_shown(
     page = sent(web, token, text=OTHER.replace("\n", "\r\n")).text
     assert "1 added, 1 changed, 0 removed, 0 unchanged" in page
     assert "<del>@daily</del> <ins>@hourly</ins>" in page
+    assert "null" not in page.partition('id="plan"')[2].partition("</table>")[0]
     assert "C &lt;b&gt;" in page
     assert "they stay: B." in page
     assert names(app) == ["A", "B"]

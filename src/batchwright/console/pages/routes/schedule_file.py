@@ -140,7 +140,7 @@ def _changed(visit: Visit, plan: Difference) -> Iterator[tuple[str, list[Any]]]:
         jobs = changes.get("job", (job, job))
         sides = []
         for number, of_job in enumerate(jobs):
-            side = {field: values[number] for field, values in changes.items()}
+            side = {field: values[number] for field, values in changes.items() if values[number] is not None}
             if "parameters" in side:
                 side["parameters"] = _parameters(visit, of_job, side["parameters"])
             sides.append(side)
@@ -152,4 +152,4 @@ def _parameters(visit: Visit, job: str, parameters: Mapping[str, Any]) -> str | 
         known = show_job(visit.app, job, actor=visit.actor)
     except Refused:  # it is not installed here any more
         known = None
-    return shown_parameters(known, parameters)
+    return shown_parameters(known, {name: value for name, value in parameters.items() if value is not None})
