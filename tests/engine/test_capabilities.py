@@ -196,9 +196,8 @@ def test_more_refused_runs_than_a_look_reads_hide_no_other(fleet: Fleet) -> None
         ended(fleet.rig, done)
     assert {fleet.rig.read(run).fence for run in refused} == {0}
     logged = [line for line in logs if line["event"] == "run left to a worker that can do it"]
-    assert [line["reason"].partition(":")[0] for line in logged] == [
-        "bad parameters"
-    ]  # once, not twelve times
+    # Once, not twelve times.
+    assert [line["reason"].partition(":")[0] for line in logged] == ["bad parameters"]
 
 
 def test_parameters_are_tried_once_a_run_and_never_under_the_lock(fleet: Fleet) -> None:

@@ -110,9 +110,8 @@ def _place(row: Any, newest: Newest) -> Place:
     return Place(*newest, row.created_at if has_started_since else row.begun_at, row.id)
 
 
-@lru_cache(
-    64
-)  # who follows the log asks for the same page again, and to make its statements takes longer than it
+# Who follows the log asks for the same page again, and to make its statements takes longer than to read it.
+@lru_cache(64)
 def _in_log(dialect: str, wanted: RunQuery, after: Place | None) -> Sequence[Select[Any]]:
     """Statements that give the runs that stand where they stood, no run twice, each in the order of an index."""
     number, begun = run_table.c.start_number, run_table.c.begun_at
