@@ -187,7 +187,7 @@ def test_a_look_at_what_was_just_made_for_others_reads_nothing_but_who_looks(
     event.listen(app.database.engine, "before_cursor_execute", lambda *given: read.append(given[2]))
     again = web.get("/runs", headers=asked)
     assert (again.text, again.headers["Content-Type"]) == (first.text, first.headers["Content-Type"])
-    assert [re.findall(r"FROM (\w+)", one)[0] for one in read] == ["alembic_version", "user_session"]
+    assert {re.findall(r"FROM (\w+)", one)[0] for one in read} <= {"alembic_version", "user_session"}
     known = re.search(r'data-version="(\w+)"', first.text)
     assert known
     assert web.get("/runs", headers=asked | {"X-Live-Version": known[1]}).status_code == 204
