@@ -192,7 +192,10 @@ def test_a_number_has_bounds_everywhere(
             kinds = [one["schema"], *one["schema"].get("anyOf", [])]
             if one["in"] != "query" or not any(kind.get("type") == "integer" for kind in kinds):
                 continue
+            (whole,) = (kind for kind in kinds if kind.get("type") == "integer")
             for number in (0, -1, 10**9, 10**30, 1.5):
+                if number != 1.5 and whole.get("minimum", 1) <= number < whole.get("maximum", 1):
+                    continue  # as it is declared, for example a place in the audit trail
                 answer = web.get(address_of(path, KNOWN), params={one["name"]: str(number)}, headers=headers)
                 assert (answer.status_code, answer.json()["field"]) == (422, one["name"]), (path, number)
                 requests += 1
