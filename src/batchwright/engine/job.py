@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 from sqlalchemy import Connection
 
 from batchwright.engine import reports
@@ -401,6 +402,18 @@ def _said(message: str, value: object) -> str:
     return message if isinstance(value, dict | list | tuple) else f"{message}, not {reprlib.repr(value)}"
 
 
+class _JsonSchema(GenerateJsonSchema):
+    """Of a type that JSON knows nothing of, anything goes: the job itself reads its text."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
+        return {}
+
+
+def json_schema_of(model: Schema) -> dict[str, Any]:
+    """The JSON schema of a job's parameters, whatever types they have."""
+    return model.model_json_schema(schema_generator=_JsonSchema)
+
+
 def checked_parameters(model: Schema, parameters: Mapping[str, Any]) -> BaseModel:
     """The parameters of a job, read by its schema. Raises ``Refused`` for what does not fit."""
     try:
@@ -414,7 +427,7 @@ def _refusal(model: Schema, error: ValidationError) -> Refused:
     fields = [".".join(str(part) for part in problem["loc"]) for problem in problems]
     texts = [_said(problem["msg"].removeprefix("Value error, "), problem["input"]) for problem in problems]
     said = "; ".join(f"{name}: {text}" if name else text for name, text in zip(fields, texts, strict=True))
-    known = ", ".join(model.model_json_schema().get("properties", ())) or "none"
+    known = ", ".join(json_schema_of(model).get("properties", ())) or "none"
     return Refused(
         f"bad parameters: {said}", field=fields[0] or None, remedy=f"Parameters of this job: {known}"
     )
