@@ -301,6 +301,6 @@ def test_no_run_ticked_and_a_viewer_who_may_tick_none(
 ) -> None:
     visit("operator")
     answer = web.get("/ticked-runs?act=abort")
-    assert (answer.status_code, "no run was ticked" in answer.text) == (422, True)
+    assert (answer.status_code, "No run was ticked" in answer.text) == (422, True)
     visit("viewer")
     assert 'type="checkbox" name="run_id"' not in web.get("/runs").text
