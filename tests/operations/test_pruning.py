@@ -15,9 +15,10 @@ from sqlalchemy import select
 
 from batchwright.engine import ledger
 from batchwright.engine.errors import Changed, Gone, NotFound, Pruned, Refused
-from batchwright.engine.job import Warn
+from batchwright.engine.job import Finish, Warn
 from batchwright.engine.store import pruning, runs
 from batchwright.engine.store.tables import scope
+from batchwright.jobs import UsageRatingJob
 from batchwright.notifications import outbox
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
@@ -29,6 +30,7 @@ from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.mail import list_mail, read_message, retry_mail
 from batchwright.operations.runs import pruning as operation
 from batchwright.operations.runs.controls import abort_run, hold_run, pause_run
+from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
 from batchwright.operations.runs.previews import apply_run, page_of_preview, run_preview
 from batchwright.operations.runs.progress import run_progress
@@ -164,6 +166,27 @@ def test_what_something_needs_still_is_kept(app: Application) -> None:
         abort_run(app, child, actor=ACTOR, mail=False)
     plan = preview_prune(app, "1d")
     assert (plan["runs"], plan["kept"]) == (2, 1)
+
+
+@pytest.mark.on_both
+def test_a_run_whose_end_the_retry_of_a_retry_does_again_is_kept_or_that_retry_refused(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(job: UsageRatingJob, finish: Finish) -> None:
+        raise RuntimeError("no charges today")
+
+    monkeypatch.setattr(UsageRatingJob, "finish", fails)
+    first = run(app, RATING, {"usage_input_ids": ["in-1-0"]})
+    second = retry_run(app, first, actor=ACTOR)
+    drive_submitted(app, second)
+    age(app, first)
+    third = retry_run(app, second.run_id, actor=ACTOR).run_id
+    assert (preview_prune(app, "90d")["kept"], prune(app)["runs"]) == (1, 0)
+    abort_run(app, third, actor=ACTOR, mail=False)
+    assert prune(app)["runs"] == 1
+    assert f"{first} was pruned" in show_run(app, second.run_id)["cannot_retry"]
+    with pytest.raises(Pruned, match=first):
+        retry_run(app, second.run_id, actor=ACTOR)
 
 
 @pytest.mark.on_both

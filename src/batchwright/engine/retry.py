@@ -47,8 +47,10 @@ def _finish_refusal(connection: Connection, run: Run, dry: bool) -> Refused | No
     """Why the end of a run is not done again: unless it failed there. What a preview has foretold is compared with what
     is done in one run: the lines of a dry run, and the end of an applied one, are never had from two.
     """
-    failed = run.state is State.FAILED
-    if not failed or not (run.total or runs.whose_finish(connection, run) is not None):
+    done = runs.whose_finish(connection, run)
+    if done is not None and done.pruned_at is not None:
+        return Pruned(done.run_id, done.pruned_at, AGAIN)
+    if run.state is not State.FAILED or not (run.total or done is not None):
         reason = "has no record that errored or was not reached: there is nothing to retry"
     elif run.is_dry or dry or run.preview_key is not None:
         reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from batchwright.engine.run import ENDED
+from batchwright.engine.run import ENDED, RETRY
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.scopes import reported_counts
 from batchwright.engine.store.tables import (
@@ -54,9 +54,14 @@ WARNINGS_KEPT: Final = 100
 PRUNED: Final = "pruned"
 """The code of the warning that says how many others were pruned."""
 
-_child = run.alias("child")
-_NEEDED = exists().where(_child.c.parent_id == run.c.id, _child.c.state.not_in(list(ENDED)))
-"""A run that follows this one has not ended: it does its records again, or applies its preview."""
+_child, _followed = run.alias("child"), run.alias("followed")
+_live = select(_child.c.parent_id.label("id")).where(_child.c.state.not_in(list(ENDED))).cte(recursive=True)
+_again = select(_followed.c.parent_id).join(_live, _followed.c.id == _live.c.id)
+_needed = _live.union(_again.where(_followed.c.trigger == RETRY))
+_NEEDED = run.c.id.in_(select(_needed.c.id).where(_needed.c.id.is_not(None)))
+"""A run that follows this one has not ended: it does its records again, or applies its preview. The retry of a retry
+may do the end of the first one again.
+"""
 
 
 @dataclass(frozen=True, slots=True)

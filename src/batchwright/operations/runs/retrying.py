@@ -42,7 +42,8 @@ def retry_run(
         parent = runs.by_id(connection, run_id)
         if (refusal := retry_refusal(connection, app.registry, parent, dry=mode == "dry_run")) is not None:
             raise refusal
-        runs.keep(connection, parent, AGAIN)
+        for needed in filter(None, (parent, runs.whose_finish(connection, parent))):
+            runs.keep(connection, needed, AGAIN)
         job = app.registry.make(parent.job, parent.parameters)
         if parent.errored + parent.not_reached:
             keys = ledger.keys_to_retry(connection, parent)
