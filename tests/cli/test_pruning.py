@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.tables import run as run_table
+from batchwright.operations.app import Application
+from batchwright.operations.runs import pruning
+from batchwright.operations.runs.pruning import delete_pruned, prune_runs
+from batchwright.operations.views import View
 from tests.cli.conftest import Batchwright, error_of
 
 pytestmark = [
@@ -41,6 +46,19 @@ def test_it_shows_in_numbers_what_it_will_do_and_then_does_it(batchwright: Batch
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "Pruned 1 run.")
     again = json.loads(batchwright("runs", "prune", "--older-than", "52w", "--json").stdout)
     assert (again["dry_run"], again["runs"], again["unfinished"]) == (False, 0, 0)
+
+
+def test_it_says_what_is_left_also_where_a_worker_deletes_at_the_same_time(
+    batchwright: Batchwright, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prune_beside_a_worker(app: Application, *given: Any, **values: Any) -> View:
+        done = prune_runs(app, *given, **values)
+        delete_pruned(app)
+        return done
+
+    monkeypatch.setattr(pruning, "prune_runs", prune_beside_a_worker)
+    done = json.loads(batchwright("runs", "prune", "--older-than", "52w", "--json").stdout)
+    assert (done["runs"], done["unfinished"]) == (1, 0)
 
 
 def test_who_says_no_on_a_terminal_keeps_all(

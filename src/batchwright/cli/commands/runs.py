@@ -346,9 +346,8 @@ def prune(
                 return FAILED
             pruned = pruning.prune_runs(app, plan["older_than"], jobs, expected=plan["runs"], **by)
             with StopOnInterrupt(ROWS_ARE_LEFT) as stop:
-                deleted = pruning.delete_pruned(app, stop)
+                pruned["unfinished"] = pruning.delete_pruned(app, stop)
             stopped = stop()
-            pruned |= {"unfinished": pruned["unfinished"] - deleted}
     if act.as_json:
         write_json({"dry_run": dry_run, **pruned})
     elif dry_run:

@@ -157,20 +157,13 @@ def codes_of(connection: Connection, run_key: int) -> list[tuple[str, str, int]]
     return reported_counts(connection, run_key) if kept is None else [tuple(one) for one in json.loads(kept)]
 
 
-class Deleted(NamedTuple):
-    """How many rows went in one transaction, and the runs of which these were the last."""
-
-    rows: int
-    runs: int
-
-
-def delete_some(database: Database) -> Deleted | None:
-    """Delete some of the rows that pruned runs have left; ``None`` where there are none. Any number may at once."""
+def delete_some(database: Database) -> bool:
+    """Delete some of the rows that pruned runs have left, if there are any. Any number may at once."""
     with database.read() as reading:
         codes = _codes_of_next(reading)
     if not codes:
-        return None
-    rows = runs = 0
+        return False
+    rows = 0
     with database.write() as connection:
         for key, counted in codes.items():
             # One process at a time for each run; another may be through with it by now.
@@ -182,9 +175,8 @@ def delete_some(database: Database) -> Deleted | None:
             rows += _delete_of(connection, key, ROWS - rows)
             if rows >= ROWS:
                 break
-            runs += 1
             connection.execute(update(run).where(run.c.id == key).values(rows_left=False))
-    return Deleted(rows, runs)
+    return True
 
 
 def _codes_of_next(reading: Connection) -> dict[int, list[tuple[str, str, int]] | None]:

@@ -79,11 +79,12 @@ def prune_runs(
 
 
 def delete_pruned(app: Application, stop: Stop = lambda: False) -> int:
-    """Delete the records of pruned runs, in short transactions until `stop` says so; of how many runs all are gone."""
-    runs = 0
-    while not stop() and (deleted := pruning.delete_some(app.database)) is not None:
-        runs += deleted.runs
-    return runs
+    """Delete the records of pruned runs, in short transactions until `stop` says so; of how many runs some are left."""
+    while not stop():
+        if not pruning.delete_some(app.database):
+            return 0
+    with app.database.read() as connection:
+        return pruning.number_left(connection)
 
 
 def _told(old: Old, found: Sequence[Figures]) -> View:
