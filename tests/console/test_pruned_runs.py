@@ -166,6 +166,9 @@ def test_the_pages_of_a_pruned_run_say_so_in_words_and_lead_to_what_is_left(
     assert f"/runs/{forecast}/retry" not in page
     page = web.get(f"/runs/{dry}").text
     assert f"/runs/{dry}/preview" not in page
+    for path in ("/", "/runs", f"/runs/{forecast}/error"):
+        assert f"/runs/{forecast}" in (page := web.get(path).text), path
+        assert f"/runs/{forecast}/outcomes" not in page, path
 
 
 def test_a_page_of_an_amount_says_that_the_run_which_made_it_was_pruned(

@@ -316,7 +316,7 @@ class RunEnded:
             return ()
         outcomes = (Fact(label, self._outcomes_command(outcome)) for label, outcome in self._outcomes)
         lines = [Fact("The run", self._show_command)]
-        if self.dry_run:
+        if self._has_preview:
             lines.append(Fact("What it would write", f"batchwright runs preview {self.run_id}"))
             if self.status == "completed":
                 lines.append(Fact("To do just that", f"batchwright runs apply {self.run_id}"))
@@ -331,7 +331,7 @@ class RunEnded:
             Fact(label, self._page(f"/outcomes?outcome={outcome}")) for label, outcome in self._outcomes
         )
         lines = [Fact("Open the run", self._page())]
-        if self.dry_run:
+        if self._has_preview:
             what = (
                 "What it would write, and to do just that"
                 if self.status == "completed"
@@ -341,8 +341,14 @@ class RunEnded:
         return (*lines, *outcomes)
 
     @property
+    def _has_preview(self) -> bool:
+        return self.dry_run and not self.records.pruned
+
+    @property
     def _outcomes(self) -> list[tuple[str, str]]:
-        """The outcomes other than ok that there are, with a label each."""
+        """The outcomes other than ok that can be seen, with a label each."""
+        if self.records.pruned:
+            return []
         rows = (
             (self.errored, "The errors", "error"),
             (self.skipped, "What was skipped", "skipped"),
