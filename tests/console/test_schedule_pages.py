@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners
 from batchwright.console.pages.schedule_form import shown_parameters, version_of_terms
+from batchwright.console.pages.schedule_words import next_clock_change
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import NotRunCause, ScheduleRequest
 from batchwright.engine.store import schedules as store
@@ -121,6 +122,51 @@ def test_the_form_tells_the_dialect_ten_times_by_both_clocks_and_those_of_the_la
     page = web.get(address + "0 61 2 * * ?").text
     assert "It would have fired" not in page
     assert 'class="error"' in page
+
+
+def test_a_schedule_is_offered_no_parameter_that_expires_before_it_fires(
+    web: TestClient, visit: Visit
+) -> None:
+    visit("operator")
+    page = web.get("/new-schedule?job=draft-usage-rating").text
+    assert "p.asset_line_item_ids" in page
+    assert "p.selection_id" not in page
+    assert "p.selection_id" in web.get("/jobs/draft-usage-rating/launch").text
+    assert web.get("/new-schedule?job=draft-usage-rating&p.selection_id=SEL-1").status_code == 422
+
+
+def test_a_job_that_needs_another_role_is_listed_with_that_role(web: TestClient, visit: Visit) -> None:
+    visit("operator")
+    page = web.get("/new-schedule").text
+    assert "Needs the role Billing Utilities Admin." in page
+    assert "job=data-recalculation" not in page
+
+
+def test_the_page_of_a_schedule_leads_to_its_times_around_the_next_change_of_its_clock(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app, time_zone="Europe/Berlin", cron="0 30 2 ? * MON-FRI")
+    make(app, name="By UTC")
+    visit("viewer")
+    assert "changes next on" not in web.get("/schedules/By%20UTC").text
+    found = re.search(
+        r'changes next on ([-0-9]+): <a href="([^"#]+)#coming"', web.get("/schedules/Nightly").text
+    )
+    assert found is not None
+    changing = date.fromisoformat(found[1])
+    around = web.get(unescape(found[2])).text
+    assert f"{changing - timedelta(days=2)}T02:30" in around
+    assert f"{changing + timedelta(days=1)}T02:30" in around
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "changes"),
+    [("Europe/Berlin", date(2027, 3, 28)), ("America/Sao_Paulo", None), ("UTC", None)],
+)
+def test_the_next_change_of_a_clock_is_the_day_on_which_its_offset_differs(
+    time_zone: str, changes: date | None
+) -> None:
+    assert next_clock_change(time_zone, date(2026, 11, 29)) == changes
 
 
 def test_a_look_of_the_script_gets_the_times_alone(web: TestClient, visit: Visit) -> None:

@@ -8,7 +8,14 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection
 
@@ -51,9 +58,15 @@ class UsageParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    usage_input_ids: list[str] | None = None
-    asset_line_item_ids: list[str] | None = None
-    selection_id: str | None = None
+    usage_input_ids: list[str] | None = Field(
+        None, description="only these; where nothing is named, all are taken"
+    )
+    asset_line_item_ids: list[str] | None = Field(None, description="only the inputs of these assets")
+    selection_id: str | None = Field(
+        None,
+        description="what was ticked on the page Usage inputs, such as all of a customer; good for an hour",
+        json_schema_extra={"x-expires": True},
+    )
     retry_of: SkipJsonSchema[str | None] = None
 
     @model_serializer(mode="wrap")

@@ -129,7 +129,7 @@ def version_of_terms(schedule: View) -> str:
 
 def form_of_address(job: View, query: QueryParams) -> ScheduleForm:
     """What the address of the form holds. Refuses (422) a parameter that there is not, and a secret."""
-    fields = fields_of(job["parameters"])
+    fields = _fields_of(job)
     known = {field.key: field for field in fields if field.kind != "secret"}
     for key, value in query.multi_items():
         check_text(key, "query")
@@ -142,7 +142,7 @@ def form_of_address(job: View, query: QueryParams) -> ScheduleForm:
 
 def form_of_post(job: View, form: FormData, before: View | None = None) -> ScheduleForm:
     """What was sent; `before` is the schedule that it changes."""
-    fields = fields_of(job["parameters"])
+    fields = _fields_of(job)
     secrets = {field.name for field in fields if field.kind == "secret"}
     kept = {name: value for name, value in (before or {}).get("parameters", {}).items() if name in secrets}
     return _form(job, fields, form, kept, is_sent=True)
@@ -150,7 +150,7 @@ def form_of_post(job: View, form: FormData, before: View | None = None) -> Sched
 
 def form_of_schedule(job: View, schedule: View) -> ScheduleForm:
     """What a schedule holds already, as somebody would type it. Of another job's parameters nothing."""
-    fields = fields_of(job["parameters"])
+    fields = _fields_of(job)
     parameters = schedule["parameters"] if schedule["job"] == job["name"] else {}
     texts = {name: _shown(schedule[name]) for name in TEXTS if schedule.get(name) not in (None, [])}
     texts |= {"job": job["name"], "mail_owner": _shown(schedule["mail_owner"])}
@@ -170,6 +170,12 @@ def shown_parameters(job: View | None, parameters: Mapping[str, Any]) -> str | N
     hidden = {name for name in parameters if known.get(name, "text" if job else "secret") == "secret"}
     shown = {name: "(not shown)" if name in hidden else value for name, value in parameters.items()}
     return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def _fields_of(job: View) -> list[Field]:
+    """The parameters that a schedule can have: not those that expire before it fires."""
+    schema = job["parameters"]
+    return [one for one in fields_of(schema) if "x-expires" not in schema["properties"][one.name]]
 
 
 def _form(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from batchwright.console.pages.formats import in_words
 from batchwright.operations.views import View
@@ -22,6 +25,13 @@ OVERLAPS: Final = (
 def policies_of(schedule: View) -> list[str]:
     """What becomes of times that were missed, and of a time while an earlier run works."""
     return [_missed(schedule), _overlapped(schedule["overlap"])]
+
+
+def next_clock_change(time_zone: str, today: date) -> date | None:
+    """The next day within a year on which the clock of a zone changes; `None` where it never does."""
+    zone = ZoneInfo(time_zone)
+    days = [datetime.combine(today + timedelta(days=ahead), time(), zone) for ahead in range(367)]
+    return next((day.date() for day, after in pairwise(days) if day.utcoffset() != after.utcoffset()), None)
 
 
 def _missed(schedule: View) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Query
@@ -23,7 +23,7 @@ from batchwright.console.pages.schedule_form import (
     shown_parameters,
     version_of_terms,
 )
-from batchwright.console.pages.schedule_words import policies_of
+from batchwright.console.pages.schedule_words import next_clock_change, policies_of
 from batchwright.console.pages.scheduling import form_page, path_of
 from batchwright.console.pages.visit import (
     FORM,
@@ -341,6 +341,8 @@ def schedule(name: str, params: Annotated[ScheduleParams, Query()], visit: Visit
             coming = times["times"]
     except Refused as refused:
         times, coming, broken = None, [], refused
+    today = moment_of(visit.app.clock.now()).date()
+    changing = next_clock_change(shown["time_zone"], today) if times else None
     changes = {time["fire_at"]: time["clock_change"] for time in times["times"]} if times else {}
     return visit.page(
         "schedule.html",
@@ -351,6 +353,8 @@ def schedule(name: str, params: Annotated[ScheduleParams, Query()], visit: Visit
         coming=[{**one, "clock_change": changes.get(one["fire_at"])} for one in coming],
         times=times,
         since=params.since,
+        clock_change=changing,
+        around=changing and changing - timedelta(days=3),
         broken=broken,
         recorded=recorded,
         ahead_until=preview_rewind(visit.app, name, actor=visit.actor)["ahead_until"],
