@@ -190,6 +190,18 @@ def test_a_retry_that_is_clicked_twice_is_one_run(
     assert len(list_runs(app, actor=ACTOR)) == 2
 
 
+def test_a_run_that_was_aborted_says_that_a_retry_does_what_it_did_not_reach(
+    app: Application, web: TestClient, visit: Visit, company: None
+) -> None:
+    looks = iter(range(9))
+    submitted = submit_run(app, JOB, {}, actor=ACTOR, claim=True, scope_size=1)
+    drive_submitted(app, submitted, stop=lambda: next(looks) > 3, mail=False)
+    abort_run(app, submitted.run_id, actor=ACTOR, mail=False)
+    visit("viewer")
+    assert show_run(app, submitted.run_id, actor=ACTOR)["not_reached"]
+    assert texts(web.get(f"/runs/{submitted.run_id}").text, "td")[-1] == "Retry does these."
+
+
 class Refusing(BatchJob):
     """Its one record is bad, and it does not say how that is retried."""
 
@@ -282,7 +294,7 @@ def test_many_runs_are_retried_each_by_a_run_of_its_own(
     ended = [drive_submitted(app, submit_run(app, JOB, {}, actor=ACTOR), mail=False)["run_id"] for _ in "ab"]
     token = visit("operator")
     question = web.get(f"/ticked-runs?act=retry&run_id={ended[0]}&run_id={ended[1]}").text
-    assert "The draft amounts of their whole assets are overwritten." in question
+    assert "All other records of their assets are done, too, and their draft amounts overwritten." in question
     assert texts(question, "dd")[2] == "asset line item"
     form = {
         "csrf_token": token,

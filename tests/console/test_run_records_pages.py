@@ -98,6 +98,7 @@ def test_a_preview_is_applied_once_its_id_is_typed_and_writes_what_it_showed(
     token = visit("operator")
     page = web.get(f"/runs/{foretold}/preview").text
     assert "6,000.00" in page
+    assert 'class="id" href="/customers/' in page
     assert all(row["status"] == "Loaded" for row in list_usage_inputs(app, actor=ACTOR))
     form = {"csrf_token": token, "typed": "JR-00000000", "reason": "Agreed"}
     answer = web.post(f"/runs/{foretold}/apply", data=form, follow_redirects=False)

@@ -43,8 +43,8 @@ _REMEDIES: Mapping[str, str] = {
         "A quantity cannot be below zero. Correct it with `batchwright usage-inputs edit ID --quantity N`."
     ),
     "no_tier": (
-        "The price has no tier for the quantity. Correct the quantity if it is a slip; else import "
-        "price_tiers.csv with the missing tier, or an open last one (an empty to_quantity), and --update."
+        "The price has no tier for the quantity. Correct the quantity if it is a slip; else import the missing "
+        "tier, or an open last one (an empty to_quantity), in price_tiers.csv with --update."
     ),
     "amount_out_of_range": "The amount is too large to store. Look for a slip in the quantity or the unit price.",
     "unrated": (

@@ -45,7 +45,7 @@ ENDS_NOW: Final = (
     "It ends now, and its records become not reached; a retry takes them up where the job has one."
 )
 PAUSES: Final = "Scopes at work finish first. The run gives its slot to others until it is resumed."
-OVERWRITES: Final = "The draft amounts of their whole assets are overwritten."
+OVERWRITES: Final = "All other records of their assets are done, too, and their draft amounts overwritten."
 HOLDS: Final = "Only an administrator can resume it."
 FINISH: Final = "Its records are all done. A new run does what comes after the last of them."
 

@@ -35,18 +35,20 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
     shown = show_run(visit.app, run_id, actor=visit.actor)
     progress = NO_PROGRESS if "pruned_at" in shown else run_progress(visit.app, run_id, actor=visit.actor)
     counted = outcome_summary(visit.app, run_id, actor=visit.actor)
+    acts = [(act, why_not(act, shown)) for act in ACTS]
+    is_retried = any(act.name == "retry" and not why for act, why in acts)
     return visit.page(
         "run.html",
         run=shown,
         progress=progress,
         strip=strip_of(progress["strip"]),
         figures=figures_of(shown, progress, visit.app.clock.now()),
-        outcomes=[{**one, "remedy": _remedy_of(one)} for one in counted],
+        outcomes=[{**one, "remedy": _remedy_of(one, is_retried=is_retried)} for one in counted],
         asked=what_is_asked(visit.app, run_id, actor=visit.actor),
         restated=shown.get("restated", [])[:RESTATED_SHOWN],
         number_restated=len(shown.get("restated", [])),
         restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
-        acts=[(act, why_not(act, shown)) for act in ACTS],
+        acts=acts,
         parameters=json.dumps(shown["parameters"], indent=2, ensure_ascii=False),
         command=command_of(shown["job"], shown["parameters"], shown["mode"]),
         call=call_of(visit.app.settings.base_url, shown["job"], shown["parameters"], shown["mode"]),
@@ -54,7 +56,9 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
     )
 
 
-def _remedy_of(one: View) -> str | None:
+def _remedy_of(one: View, *, is_retried: bool) -> str | None:
+    if one["outcome"] == "not_reached" and is_retried:
+        return "Retry does these."
     if one["code"] is None:
         return None
     said = known_remedy(one["code"]) if one["outcome"] == "skipped" else remedy(one["code"])
