@@ -27,7 +27,10 @@ from tests.console.routes_there_are import routes_there_are
 from tests.support.application import ACTOR, make_settings
 
 ONE = "/api/v1/runs/JR-00000001"
-REQUIRED = {"preview_billing_schedule_status": {"ready_by": "2023-07-01", "status": "invoiced"}}
+REQUIRED = {
+    "preview_billing_schedule_status": {"ready_by": "2023-07-01", "status": "invoiced"},
+    "preview_prune": {"older_than": "90d"},
+}
 """What the query of a heavy read has to hold, by its operation."""
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 

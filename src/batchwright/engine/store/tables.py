@@ -280,7 +280,7 @@ run_warning = Table(
         BigKey,
         ForeignKey("scope.id"),
         index=True,
-        comment="empty: found at submit, or while planning; or the scope was pruned",
+        comment="empty: found at submit, or while planning",  # or its scope was pruned
     ),
     Column("code", String(64), nullable=False),
     Column("message", Text, nullable=False),
