@@ -145,7 +145,7 @@ def test_a_link_sets_another_password_once_and_ends_every_session(
             reset_password(app, used, OLD, address=ADDRESS)
     assert sign_in(app, JANE, NEW, address=ADDRESS)
     entry = next(one for one in list_audit(app) if one["act"] == "user.own_password")
-    assert entry["reason"] == "by a link that was sent by mail"
+    assert entry["reason"] == "by a one-time link"
 
 
 @pytest.mark.on_both

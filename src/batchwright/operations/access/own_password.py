@@ -36,7 +36,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.links import link_of
 from batchwright.operations.session_store import EndedBy
 
-BY_LINK: Final = "by a link that was sent by mail"
+BY_LINK: Final = "by a one-time link"
 
 log = structlog.get_logger()
 
