@@ -33,20 +33,28 @@ def test_an_entry_shows_what_changed_and_nothing_that_stayed(
     app: Application, web: TestClient, visit: Visit
 ) -> None:
     visit("viewer")
-    visit("administrator")
+    token = visit("administrator")
     set_role(app, "viewer@example.com", "operator", actor=ACTOR, reason=HOSTILE)
     page = web.get("/audit?act=user.role").text
     assert "<del>viewer</del> <ins>operator</ins>" in page
     assert "1 field<" in page
     assert "<svg onload" not in page
     assert page.count('<tr id="entry-') == 1
+    assert 'href="/audit?act=user.role"' in web.get("/audit").text
+    login_name = f'<span class="quiet">{ACTOR.os_user}</span>'
+    assert login_name in page
     file = web.get("/audit.csv?act=user.role")
     assert file.headers["Content-Disposition"] == 'attachment; filename="audit.csv"'
     head, row, end = csv.reader(StringIO(file.text))
     found = dict(zip(head, row, strict=True))
     assert (found["subject"], found["reason"], end) == ("viewer@example.com", f"'{HOSTILE}", ["# 1 rows"])
-    assert web.get("/audit?act=nothing").text.count("No entry matches the filter") == 1
+    nothing = web.get("/audit?act=user").text
+    assert "No entry matches the filter" in nothing
+    assert "are compared whole" in nothing
     assert web.get("/audit?door=window").status_code == 422
+    by_console = web.post("/users/viewer@example.com/role", data={"csrf_token": token, "role": "viewer"})
+    assert by_console.status_code == 200
+    assert login_name not in web.get("/audit?door=console&act=user.role").text
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
