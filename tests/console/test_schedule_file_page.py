@@ -54,7 +54,7 @@ def test_the_plan_has_every_change_of_every_field_and_is_done_as_it_was_shown(
 ) -> None:
     token = visit("operator")
     page = sent(web, token, text=OTHER.replace("\n", "\r\n")).text
-    assert "1 added, 1 changed, 0 removed, 0 unchanged" in page
+    assert "Not applied yet: 1 added, 1 changed, 0 removed, 0 unchanged" in page
     assert "<del>@daily</del> <ins>@hourly</ins>" in page
     assert "null" not in page.partition('id="plan"')[2].partition("</table>")[0]
     assert "C &lt;b&gt;" in page
