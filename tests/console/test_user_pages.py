@@ -30,6 +30,7 @@ def test_somebody_invited_sets_a_password_by_a_link_that_is_good_once(
     assert "Invite somebody" in web.get("/users/add").text
     shown = web.post("/users/add", data=form)
     assert (shown.status_code, shown.headers["Cache-Control"]) == (200, "no-store")
+    assert "it is not mailed" in shown.text
     (link,) = re.findall(r"/reset\?code=[\w-]{43}", shown.text)
     again = web.post("/users/add", data=form)
     assert (again.status_code, "there is a user eve@example.com already" in again.text) == (422, True)

@@ -283,8 +283,8 @@ def link(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
 
 def _link_shown(visit: Visit, email: str, link: str, title: str) -> Response:
     told = (
-        f"By this link {email} sets a password. It is good once, for one hour, and not shown again. Where it is lost or"
-        " too old, make another."
+        f"Pass this link on yourself, it is not mailed: {email} sets a password by it. It is good once, for one hour,"
+        " and not shown again. Where it is lost or too old, make another by One-time link on the page of the user."
     )
     return visit.page("shown_once.html", title=title, told=told, secret=link, back=_at(email))
 
@@ -349,7 +349,7 @@ def _inviting() -> Confirmation:
         "Invite somebody",
         "Add the user",
         "/users",
-        warning="You are shown a link by which they set their password. It is good once, for one hour.",
+        warning="You are shown a link to pass on, by which they set their password. It is good once, for one hour.",
         body="user_add.html",
     )
 
