@@ -75,7 +75,7 @@ COMMANDS = {
     "config": ("batchwright.cli.commands.config:config", "The settings in force."),
     "doctor": (
         "batchwright.cli.commands.doctor:doctor",
-        "Check settings, database, workers, schedules and mail; every finding is shown, and the exit code is 1.",
+        "Check settings, database, workers, schedules and mail; exit code 1 and every problem, if there is one.",
     ),
 }
 

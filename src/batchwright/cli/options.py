@@ -27,8 +27,8 @@ where_option = click.option(
     "--where",
     metavar="FILTER",
     help="Only usage inputs that match, such as status=Error,code=no_price. Names are status, code, customer_id, "
-    "asset_line_item_id, product, from and before (usage dates, the last one left out); one that is repeated asks for "
-    "either value.",
+    "asset_line_item_id, product, from and before (usage dates, the last one left out); repeat a name to "
+    "match any of its values.",
 )
 reason_option = click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
 

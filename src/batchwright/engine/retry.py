@@ -53,7 +53,7 @@ def _finish_refusal(connection: Connection, run: Run, dry: bool) -> Refused | No
     if run.state is not State.FAILED or not (run.total or done is not None):
         reason = "has no record that errored or was not reached: there is nothing to retry"
     elif run.is_dry or dry or run.preview_key is not None:
-        reason = "failed after its last record, and neither dry nor as a preview is its end done by itself"
+        reason = "failed after its last record; the end of a dry run or of an applied preview is not repeated alone"
     else:
         return None
     return Conflict(f"{run.run_id} {reason}", field="run_id", remedy=AGAIN)

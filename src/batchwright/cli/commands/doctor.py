@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 @click.command("doctor", cls=Command, example="batchwright doctor")
 @as_json_option
 def doctor(as_json: bool) -> int:
-    """Check settings, database, workers, schedules and mail; every finding is shown, and the exit code is 1."""
+    """Check settings, database, workers, schedules and mail; exit code 1 and every problem, if there is one."""
     findings = list(_findings())
     if as_json:
         write_json([finding._asdict() for finding in findings])

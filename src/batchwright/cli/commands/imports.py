@@ -41,12 +41,12 @@ COLUMNS = (
 @click.option(
     "--update",
     is_flag=True,
-    help="Let a line change the record of the same id. A column that the file has not leaves what stands.",
+    help="Let a line change the record of the same id. A column that is not in the file keeps its values.",
 )
 @click.option(
     "--again",
     is_flag=True,
-    help="Load a file of usage inputs without ids once more that was imported before.",
+    help="Load once more a file of usage inputs that gives no ids and was imported before.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be loaded.")
 @act_options

@@ -241,7 +241,7 @@ def retry(verbosity: Verbosity, run_id: str, dry_run: bool, options: RunOptions)
 @act_options
 @click.pass_obj
 def resume(verbosity: Verbosity, run_id: str, act: Act) -> int:
-    """Go on here with a run that is queued, paused or interrupted; waits until a dead owner's lease is over."""
+    """Continue a queued, paused or interrupted run here; waits until a dead owner's lease is over."""
     with application() as app:
         return drive_and_answer(
             app,
@@ -258,7 +258,7 @@ def resume(verbosity: Verbosity, run_id: str, act: Act) -> int:
 @click.argument("run_id", metavar="RUN")
 @act_options
 def abort(run_id: str, act: Act) -> None:
-    """End a run early, at once or after the scope at hand; what was done stays, and its mail is sent."""
+    """End a run early, at once or after the current scope; what was done stays, and its mail is sent."""
     with application() as app:
         run = controls.abort_run(app, run_id, **act.by(app), mail=False)
         act.answer(run, steered(run, "abort"))
@@ -289,13 +289,13 @@ def hold(run_id: str, act: Act) -> None:
 
 @runs.command("move", example="batchwright runs move JR-00000003 --before JR-00000002")
 @click.argument("run_id", metavar="RUN")
-@click.option("--front", is_flag=True, help="Before all others of its line.")
-@click.option("--end", is_flag=True, help="After all others of its line.")
+@click.option("--front", is_flag=True, help="Before all others of its queue.")
+@click.option("--end", is_flag=True, help="After all others of its queue.")
 @click.option("--before", metavar="RUN", help="Right before that run.")
 @click.option("--after", metavar="RUN", help="Right after that run.")
 @act_options
 def move(run_id: str, front: bool, end: bool, before: str | None, after: str | None, act: Act) -> None:
-    """Give a Holding run another place in its line: among the runs of the same actor that hold."""
+    """Move a Holding run within its queue: among the Holding runs of the same actor."""
     with application() as app:
         place: dict[str, Any] = {"front": front, "end": end, "before": before, "after": after}
         run = controls.move_run(app, run_id, **act.by(app), **place)
@@ -361,13 +361,17 @@ def prune(
 
 def _write_pruning(plan: View) -> None:
     ended = f"before {shown.instant(plan['older_than'])} UTC"
-    write_facts(
-        [
-            (f"Runs that ended {ended}", f"{plan['runs']:,}"),
-            ("  of them", "\n".join(f"{one['runs']:,} {one['job']}" for one in plan["by_job"])),
-            ("Their records", f"{plan['records']:,}, in {counted(plan['scopes'], 'scope')}"),
+    facts = [(f"Runs that ended {ended}", f"{plan['runs']:,}")]
+    if plan["runs"]:
+        facts += [
+            ("By job", "\n".join(f"{one['runs']:,} {one['job']}" for one in plan["by_job"])),
+            ("Records", f"{plan['records']:,}, in {counted(plan['scopes'], 'scope')}"),
             ("The first ended", shown.instant(plan["oldest"])),
-            ("Kept", f"{plan['kept']:,}: a mail of it waits, or a run that follows it has not ended"),
-            ("Pruned before", f"{plan['unfinished']:,}, whose records are not all deleted yet"),
         ]
-    )
+    if plan["kept"]:
+        facts += [
+            ("Kept", f"{plan['kept']:,}: mail about them waits, or a run that follows them has not ended")
+        ]
+    if plan["unfinished"]:
+        facts += [("Pruned before", f"{plan['unfinished']:,}, whose records are not all deleted yet")]
+    write_facts(facts)
