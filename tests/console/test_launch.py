@@ -383,7 +383,7 @@ def test_the_form_says_how_many_records_the_run_would_take(web: TestClient, visi
     visit("operator")
     assert "12,431 records" in web.get(f"/jobs/{JOB}/launch?p.day=2023-06-30").text
     unready = web.get(f"/jobs/{JOB}/launch").text
-    assert "Still required: day. Then" in unescape(unready)
+    assert "Still required: day. The number of records" in unescape(unready)
 
 
 def test_the_records_of_a_rating_are_counted_and_an_unknown_id_is_named(
