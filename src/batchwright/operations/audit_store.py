@@ -172,7 +172,7 @@ def add_seals(connection: Connection, seals: Sequence[Mapping[str, Any]]) -> Non
 def sealed_entries(connection: Connection, after: int | None, limit: int) -> Sequence[RowMapping]:
     """So many seals in order, `number, entry_id, hash`, with the entry's columns; its `id` is empty where it is gone.
 
-    Those with a number above `after`; from the first, whatever its number, without.
+    Those with a number above `after`, or from the first, whatever its number, where that is `None`.
     """
     statement = (
         select(audit_seal, audit_entry)

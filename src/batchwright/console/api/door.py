@@ -54,7 +54,7 @@ class Body(BaseModel):
 
 
 class Why(Body):
-    """Why an act is done; it stands in the audit trail."""
+    """Why an act is done; it is recorded in the audit trail."""
 
     reason: str | None = None
 
@@ -292,11 +292,9 @@ class Doors(APIRouter):
             usual |= {400, 409, 413, 415}
         told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
         if method == "GET":
-            told[304] = {"description": "As it was when the caller saw it (If-None-Match)"}
+            told[304] = {"description": "Not changed since the answer whose ETag is sent as `If-None-Match`"}
         for status, model in answers.items():
             told[status] = _answer_of(model)
-        if method == "GET" and form is None:
-            told[304] = {"description": "Not changed since the answer of `If-None-Match`"}
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
         self.operations.add(operation)
         heavy = heavy or form is not None

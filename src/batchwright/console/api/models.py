@@ -288,7 +288,7 @@ class AuditProblem(_Answer):
 
 
 class AuditVerification(_Answer):
-    """Whether the audit trail is as it was sealed: then there are no problems, and `next_after` is `null`."""
+    """Whether the audit trail is as it was sealed; `next_after` is the `after` of the next part, `null` if it ended."""
 
     sealed: int
     newest_hash: str | None
@@ -298,9 +298,9 @@ class AuditVerification(_Answer):
 
 
 class Worker(_Answer):
-    """A worker, as it says itself; `left_runs` are those that it leaves to others, with the reason.
+    """A worker, as it reports itself; `left_runs` are those that it leaves to others, with the reason.
 
-    From `processes` on it is what the worker and its children take; `null` where its host does not say.
+    `processes` and what follows are those of the worker and its child processes; `null` where its host does not tell.
     """
 
     host: str
@@ -544,7 +544,7 @@ class PrunedOfJob(_Answer):
 
 
 class Pruned(_Answer):
-    """Runs that were pruned; `kept` are as old and needed still, of `unfinished` not all records are deleted yet."""
+    """Runs that were pruned. `kept` are as old but still needed; `unfinished` still have records to be deleted."""
 
     older_than: Instant
     jobs: list[str]
@@ -573,7 +573,7 @@ class Restatement(_Answer):
 
 
 class RunShown(Run):
-    """A run with what hangs on it; `cannot_retry` is there where a retry would be refused, and says why.
+    """A run with its mail and the runs that follow it; `cannot_retry` says why a retry would be refused, if so.
 
     `restated` is there for unratings and recalculations, `owner` and what follows it while it works.
     """
@@ -854,8 +854,8 @@ class ForecastLine(_Answer):
 
 
 class Forecast(Page[ForecastLine]):
-    """All lines; of up to `changed_assets` assets they do not have the changes of since `changed_since` yet, and of up
-    to `missing_assets` nothing: a worker has not added them up yet.
+    """All lines. Up to `changed_assets` assets are counted as they were at `changed_since`, and up to `missing_assets`
+    are not counted: a worker has not added them up yet.
     """
 
     changed_assets: int

@@ -30,7 +30,7 @@ def broken_jobs(app: Application) -> list[str]:
 
 
 def show_job(app: Application, name: str, *, actor: Actor | None = None) -> View:
-    """One job, with the JSON schema of its `parameters`. Refuses an unknown name with the nearest ones."""
+    """One job, with the JSON schema of its `parameters`. Refuses an unknown name, and offers the nearest ones."""
     permit(app, actor, Right.LOOK, "job.show")
     return described_job(app, name)
 

@@ -25,7 +25,7 @@ class KnownHash(Query):
         None,
         ge=1,
         le=1_000_000,
-        description="How many seals at most; without it all, which takes minutes of millions.",
+        description="How many seals at most. By default all, which takes minutes for millions.",
     )
 
 

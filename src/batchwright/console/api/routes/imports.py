@@ -41,7 +41,7 @@ def import_files(
     update: Annotated[bool, InForm()] = False,
     again: Annotated[bool, InForm()] = False,
     skip_bad: Annotated[bool, InForm()] = False,
-    dry_run: Annotated[bool, InForm(description="Only tell what it would come to.")] = False,
+    dry_run: Annotated[bool, InForm(description="Only count what would be loaded.")] = False,
     reason: Annotated[str | None, InForm()] = None,
     known: None = Depends(_known),
     call: Call = CALL,
