@@ -39,6 +39,8 @@ def test_what_needs_somebody_is_said_on_top_of_each_page_with_where_to_look(
 ) -> None:
     troubles = {
         "held_at": "2026-03-01T12:00:00.000Z",
+        "held_by": "dana",
+        "held_reason": "<b>",
         "no_worker": True,
         "clocks": [
             {"host": "a<b", "ahead_seconds": 300.2},
@@ -53,7 +55,7 @@ def test_what_needs_somebody_is_said_on_top_of_each_page_with_where_to_look(
     for path in ("/runs", "/schedules"):
         page = web.get(path).text
         for said in (
-            "All schedules are held since 2026-03-01 12:00 UTC: nothing starts by itself.",
+            "All schedules are held since 2026-03-01 12:00 UTC by dana (&lt;b&gt;): nothing starts by itself.",
             'No worker is there: runs wait until one is started. <a href="/workers">',
             "The clock of a&lt;b is 5 min ahead of the database&#39;s",
             "The clock of c is 2 h behind the database&#39;s",
@@ -64,6 +66,8 @@ def test_what_needs_somebody_is_said_on_top_of_each_page_with_where_to_look(
             assert said in page, said
     troubles |= {
         "held_at": None,
+        "held_by": None,
+        "held_reason": None,
         "no_worker": False,
         "clocks": [],
         "mail_stuck": 0,

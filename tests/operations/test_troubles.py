@@ -15,7 +15,7 @@ from batchwright.engine.store.workers import NewWorker
 from batchwright.notifications import outbox
 from batchwright.notifications.tables import mail
 from batchwright.operations.app import Application
-from batchwright.operations.schedules.schedules import hold_all
+from batchwright.operations.schedules.schedules import hold_all, release_all
 from batchwright.operations.troubles import STUCK_AFTER, service_troubles
 from batchwright.operations.workers import Presence, list_workers
 from batchwright.testing.clock import FakeClock
@@ -50,15 +50,20 @@ def beats(app: Application, host: str, ahead: float | None, ago: float = 0) -> N
 def test_a_service_at_rest_has_no_trouble_but_what_is_there(app: Application) -> None:
     assert service_troubles(app) == {
         "held_at": None,
+        "held_by": None,
+        "held_reason": None,
         "no_worker": True,
         "clocks": [],
         "mail_stuck": 0,
         "mail_refused": 0,
         "mail_directory": str(app.settings.mail.directory),
     }
-    hold_all(app, actor=ACTOR)
+    hold_all(app, actor=ACTOR, reason="an earlier one")
+    release_all(app, actor=ACTOR)
+    hold_all(app, actor=ACTOR, reason="maintenance")
     Presence(app).beat()
     shown = service_troubles(app)
+    assert (shown["held_by"], shown["held_reason"]) == (ACTOR.name, "maintenance")
     assert (shown["held_at"], shown["no_worker"], shown["clocks"]) == ("2023-07-01T08:30:00.000Z", False, [])
 
 

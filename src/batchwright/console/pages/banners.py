@@ -43,12 +43,11 @@ def banners_of(app: Application, actor: Actor) -> tuple[Banner, ...]:
 def _read(app: Application, actor: Actor) -> Iterator[Banner]:
     troubles = service_troubles(app, actor=actor)
     if troubles["held_at"] is not None:
-        yield Banner(
-            "warning",
-            f"All schedules are held since {moment_of(troubles['held_at']):%Y-%m-%d %H:%M} UTC: "
-            "nothing starts by itself.",
-            "/schedules",
-        )
+        since = f"{moment_of(troubles['held_at']):%Y-%m-%d %H:%M} UTC"
+        by = f" by {troubles['held_by']}" if troubles["held_by"] else ""
+        why = f" ({troubles['held_reason']})" if troubles["held_reason"] else ""
+        text = f"All schedules are held since {since}{by}{why}: nothing starts by itself."
+        yield Banner("warning", text, "/schedules")
     if troubles["no_worker"]:
         yield Banner("warning", "No worker is there: runs wait until one is started.", "/workers")
     for clock in troubles["clocks"]:

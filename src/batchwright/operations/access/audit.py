@@ -14,6 +14,9 @@ from sqlalchemy import Connection
 from batchwright.operations import audit_store
 from batchwright.operations.actor import Actor
 
+ALL_SCHEDULES: Final = "all schedules"
+"""The subject of what holds all of them, and releases them."""
+
 
 class Entry(NamedTuple):
     """The one entry of an act.

@@ -348,7 +348,9 @@ def _record_hold(
     connection: Connection, actor: Actor, act: str, reason: str | None, now: datetime, *, held: bool
 ) -> None:
     before, after = {"held": not held}, {"held": held}
-    audit.record(connection, actor, act, "all schedules", reason=reason, before=before, after=after, now=now)
+    audit.record(
+        connection, actor, act, audit.ALL_SCHEDULES, reason=reason, before=before, after=after, now=now
+    )
 
 
 def list_schedules(app: Application, limit: int | None = None, *, actor: Actor | None = None) -> list[View]:
