@@ -141,7 +141,7 @@ def test_from_the_link_of_serve_to_another_password_everything_is_done_by_keyboa
         page.keyboard.type(password)
         page.keyboard.press("Enter")
         page.wait_for_load_state()
-    expect(page.get_by_text("By this link bob@example.com sets a password")).to_be_visible()
+    expect(page.get_by_text("bob@example.com sets a password by it")).to_be_visible()
     assert len(list_users(app)) == 2
 
     stranger_page = stranger(scheme)
