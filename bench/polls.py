@@ -47,7 +47,7 @@ REGIONS: Final = (("/runs/{run_id}", "region_run"), ("/runs", "region_runs"), ("
 """Pages that follow a run, and what of them does."""
 _VERSION: Final = re.compile(r'data-version="(\w+)"')
 _THROUGH: Final = re.compile(r"([\d,]+) of [\d,]+")
-"""How many records of the newest run the page says are through."""
+"""How many records of a run the page says are through."""
 
 
 def main() -> None:
@@ -242,9 +242,16 @@ class _Viewer:
         if answer.status == 200:
             if version := _VERSION.search(page):
                 self._headers[VERSION] = version[1]
-            match = _THROUGH.search(page)
+            match = _THROUGH.search(self._of_the_run(page))
             through = int(match[1].replace(",", "")) if match else 0
         self.seen.append((datetime.now(UTC), through))
+
+    def _of_the_run(self, page: str) -> str:
+        """What a region says of the run that is followed: a list begins with a newer one as soon as there is one."""
+        if self._region == "region_run":
+            return page
+        _, _, rest = page.partition(f">{self._run_id}<")
+        return rest.partition(">JR-")[0]
 
     def __enter__(self) -> Self:
         return self
