@@ -147,7 +147,9 @@ def test_list_pages_and_detail_agree_in_every_column(app: Application, rows: lis
         for table in (run_warning, scope, run_table):
             connection.execute(delete(table))
         for key, row in enumerate(rows, start=1):
-            counted = row if row["state"] in ENDED else {**row, "errored": None}
+            counted = {**row} if row["state"] in ENDED else {**row, "errored": None}
+            if key == 1:  # a parent is an earlier run
+                counted["parent_id"] = None
             connection.execute(insert(run_table).values({**a_run(key), **counted}))
             connection.execute(
                 insert(scope).values(
