@@ -22,6 +22,8 @@ from batchwright.operations.access.users import set_role
 from batchwright.operations.app import Application
 from batchwright.operations.audit_store import AuditFilter
 from batchwright.operations.paging import cursor
+from batchwright.operations.runs.submitting import submit_run
+from batchwright.operations.schedules.files import apply_schedules
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
 
@@ -55,6 +57,20 @@ def test_an_entry_shows_what_changed_and_nothing_that_stayed(
     by_console = web.post("/users/viewer@example.com/role", data={"csrf_token": token, "role": "viewer"})
     assert by_console.status_code == 200
     assert login_name not in web.get("/audit?door=console&act=user.role").text
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_schedule_and_a_run_lead_those_who_may_to_the_acts_on_them(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    lines = [f'0 0 0 ? * * * "{name}" draft-usage-rating' for name in ("A & B", "C")]
+    apply_schedules(app, "\n".join(lines), file="nightly", actor=ACTOR)
+    run_id = submit_run(app, "draft-usage-rating", {}, actor=ACTOR).run_id
+    for role, links in (("operator", 0), ("administrator", 1)):
+        visit(role)
+        assert web.get("/schedules/A%20%26%20B").text.count('href="/audit?subject=A%20%26%20B"') == links
+        assert web.get(f"/runs/{run_id}").text.count(f'href="/audit?subject={run_id}"') == links
+    assert "schedule.apply" in web.get("/audit?subject=A%20%26%20B").text
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

@@ -91,6 +91,54 @@ def test_files_of_usage_inputs_imported_before_are_known_by_the_hashes_of_the_au
     database.close()
 
 
+def test_the_acts_on_several_from_before_are_found_by_each_of_them(database_url: str) -> None:
+    database = Database(database_url)
+    migrate(database, "0052")
+    long, at = "N" * 255, f"{BEGIN:%Y-%m-%dT%H:%M:%S.%fZ}"
+    file = {"added": {long: {}, "A": {}}, "changed": {"B": {}}, "removed": ["C"]}
+    inputs = [{"usage_input_id": "IN-1"}, {"usage_input_id": "IN-2"}]
+    acts: list[tuple[str, object, object]] = [
+        ("schedule.apply", None, file),
+        ("usage_input.delete", inputs, None),
+        ("billing_schedule.set_status", {"BS-1": "Pending Billing"}, {"status": "Invoiced"}),
+        ("import", None, {"files": [{"file": "accounts.csv"}, {"file": "prices.csv"}]}),
+        ("usage_input.reset", {"IN-3": {}}, None),
+        ("schedule.apply", None, ["damaged"]),
+        ("schedule.apply", None, {"added": {"N" * 256: {}}, "changed": {}, "removed": []}),
+        ("run.prune", None, {}),
+    ]
+    entry = (
+        "INSERT INTO audit_entry (id, at, actor, os_user, act, subject, before, after)"
+        " VALUES (:id, :at, 'dana', 'dana', :act, 'x', :before, :after)"
+    )
+    run = (
+        "INSERT INTO run (run_id, job, type, mode, in_caller, state, actor, created_at, parameters, scope_size,"
+        " notify, mail_actor, trigger, queue_key, queue_position, fence, pruned_at) VALUES"
+        " (:run_id, 'parcels', 'x', 'batch', false, 'Completed', 'dana', :at, '{}', 1, '[]', false,"
+        " 'cli', 'dana', 0, 0, :pruned_at)"
+    )
+    with database.write() as connection:
+        for number, (act, *sides) in enumerate(acts, start=1):
+            before, after = map(json.dumps, sides)
+            values = {"id": number, "at": at, "act": act, "before": before, "after": after}
+            connection.execute(text(entry), values)
+        connection.execute(text("INSERT INTO audit_record (record_id, entry_id) VALUES ('IN-3', 5)"))
+        for run_id, pruned_at in (("JR-1", at), ("JR-2", None)):
+            connection.execute(text(run), {"run_id": run_id, "at": at, "pruned_at": pruned_at})
+    migrate(database, "head")
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT entry_id, record_id FROM audit_record")).all()
+    database.close()
+    assert {(row.entry_id, row.record_id) for row in rows} == {
+        *((1, name) for name in (long, "A", "B", "C")),
+        *((2, name) for name in ("IN-1", "IN-2")),
+        (3, "BS-1"),
+        *((4, name) for name in ("accounts.csv", "prices.csv")),
+        (5, "IN-3"),
+        (8, "JR-1"),
+    }
+
+
 def test_mail_from_before_routes_leaves_by_that_of_the_settings_it_was_recorded_under(
     database_url: str,
 ) -> None:

@@ -23,6 +23,7 @@ from batchwright.jobs import UsageRatingJob
 from batchwright.notifications import outbox
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
+from batchwright.operations.audit_store import AuditFilter
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
 from batchwright.operations.billing.explanations import explain_usage_input
 from batchwright.operations.billing.forecast import forecast
@@ -113,6 +114,8 @@ def test_of_a_pruned_run_the_figures_stay_and_no_amount_changes(app: Application
     assert len(entries) == audit + 1
     assert (entry["act"], entry["subject"], entry["reason"]) == ("run.prune", "4 runs", "it is late")
     assert entry["after"] == {name: plan[name] for name in entry["after"]}
+    for one in old:
+        assert entry in list_audit(app, wanted=AuditFilter(subject=one))
     assert preview_prune(app, "90d")["runs"] == 0
     assert prune(app)["runs"] == 0
     assert len(list(list_audit(app))) == audit + 1, "nothing was done"

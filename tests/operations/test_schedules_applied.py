@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from batchwright.engine.errors import Refused
+from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Actor, Application, make_application
+from batchwright.operations.audit_store import AuditFilter
 from batchwright.operations.schedules.crontab import CrontabRefused
 from batchwright.operations.schedules.files import Difference, apply_schedules
+from batchwright.operations.schedules.request import LONGEST_NAME
 from batchwright.operations.schedules.schedules import (
     list_schedules,
     pause_schedule,
@@ -73,6 +76,18 @@ def test_what_the_file_has_otherwise_is_changed_and_what_it_leaves_out_is_left(
             "reason": {"before": None, "after": "Nightly"},
         }
     }
+
+
+def test_the_entry_of_a_file_is_found_by_the_name_of_each_schedule_that_it_touched(app: Application) -> None:
+    long = "N" * LONGEST_NAME
+    applied(app, FILE)
+    applied(app, f'0 0 1 ? * * * "A" draft-usage-rating\n0 0 1 ? * * * "{long}" usage-rating', prune=True)
+    found = {
+        name: [entry["subject"] for entry in list_audit(app, wanted=AuditFilter(subject=name))]
+        for name in ("A", "B", long, "C")
+    }
+    first, second = "2 schedules", "3 schedules"
+    assert found == {"A": [second, first], "B": [second, first], long: [second], "C": []}
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -27,7 +27,7 @@ def add_audit_entries(connection: Connection, rows: Sequence[dict[str, Any]]) ->
 
 
 def add_audit_entry(connection: Connection, row: dict[str, Any], record_ids: Collection[str]) -> None:
-    """Write the entry of an act on several records, and of which."""
+    """Write the entry of an act on several, and on which."""
     entry_id = connection.execute(_ADD.returning(audit_entry.c.id), row).scalar_one()
     rows = [{"record_id": record_id, "entry_id": entry_id} for record_id in record_ids]
     connection.execute(insert(audit_record), rows)
@@ -35,7 +35,7 @@ def add_audit_entry(connection: Connection, row: dict[str, Any], record_ids: Col
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """Which entries: of one actor, act, subject (also one of several records) or door, at or after `since`, before
+    """Which entries: of one actor, act, subject (also one of several) or door, at or after `since`, before
     `before`.
     """
 
@@ -88,11 +88,12 @@ def _equal(wanted: AuditFilter) -> list[ColumnElement[bool]]:
 
 
 def acts_on(connection: Connection, an_id: str, acts: Collection[str]) -> Sequence[RowMapping]:
-    """The entries of `acts` on the record of that id alone, and of those on several; oldest first."""
+    """The entries of `acts` on the record of that id, alone or among several; oldest first."""
     several = select(audit_record.c.entry_id).where(audit_record.c.record_id == an_id)
-    alone = select(audit_entry.c.id).where(audit_entry.c.act.in_(acts), audit_entry.c.subject == an_id)
+    alone = select(audit_entry.c.id).where(audit_entry.c.subject == an_id)
     # Not one or the other: PostgreSQL would go through the whole trail.
-    statement = select(audit_entry).where(audit_entry.c.id.in_(several.union(alone)))
+    found = audit_entry.c.id.in_(several.union(alone)), audit_entry.c.act.in_(acts)
+    statement = select(audit_entry).where(*found)
     return connection.execute(statement.order_by(audit_entry.c.id)).mappings().all()
 
 

@@ -87,11 +87,11 @@ audit_entry = Table(
     Index("ix_audit_entry_unsealed", "id", sqlite_where=UNSEALED, postgresql_where=UNSEALED),
 )
 
-# The records of an act on several, by the ids that people see: an entry says how many they are.
+# The members of an act on several, by the ids and names that people see: an entry says how many they are.
 audit_record = Table(
     "audit_record",
     metadata,
-    Column("record_id", PublicId, primary_key=True),
+    Column("record_id", PublicName, primary_key=True),
     Column("entry_id", BigInteger, primary_key=True),
 )
 

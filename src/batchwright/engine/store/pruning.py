@@ -121,22 +121,24 @@ def any_of(connection: Connection, job: str) -> bool:
     return connection.execute(select(exists().where(run.c.job == job))).scalar_one()
 
 
-def mark(connection: Connection, old: Old, now: datetime) -> list[Figures]:
-    """Mark the runs as pruned; what they were, by job. One that somebody is about to need is left out."""
+def mark(connection: Connection, old: Old, now: datetime) -> tuple[list[Figures], list[str]]:
+    """Mark the runs as pruned; what they were, by job, and their ids. One that somebody is about to need stays."""
     # Locked before it is asked who needs them: who was faster has committed then, and is seen.
     wanted = select(run.c.id).where(*old.conditions).order_by(run.c.id)
     keys = connection.execute(wanted.with_for_update(skip_locked=True, key_share=True)).scalars().all()
     marked: dict[str, Figures] = {}
+    ids: list[str] = []
     for first in range(0, len(keys), KEYS_AT_A_TIME):
         some = run.c.id.in_(keys[first : first + KEYS_AT_A_TIME])
         done = update(run).where(some, *old.conditions, not_(old.stays)).values(pruned_at=now, rows_left=True)
-        for job, total, ended_at in connection.execute(
-            done.returning(run.c.job, run.c.total, run.c.ended_at)
+        for run_id, job, total, ended_at in connection.execute(
+            done.returning(run.c.run_id, run.c.job, run.c.total, run.c.ended_at)
         ):
+            ids.append(run_id)
             sums = marked.get(job, Figures(job, 0, 0, ended_at, ended_at))
             ends = min(sums.oldest, ended_at), max(sums.newest, ended_at)
             marked[job] = Figures(job, sums.runs + 1, sums.records + (total or 0), *ends)
-    return [marked[job] for job in sorted(marked)]
+    return [marked[job] for job in sorted(marked)], ids
 
 
 def number_left(connection: Connection) -> int:

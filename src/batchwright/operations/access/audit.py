@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 
     `act` is what was done, a noun and a verb: "usage_input.edit"; `subject` the id of what it was done to, or their
     number, see `subject_of`; `before` and `after` what of it changed, as JSON values (an import gives file hashes
-    and counts). `records` are the ids of what an act on several was done to.
+    and counts). `records` are the ids or names of what an act on several was done to.
     """
 
     actor: Actor

@@ -191,6 +191,7 @@ def set_billing_schedule_status(
             reason=reason,
             before={row["billing_schedule_id"]: row["status"] for row in movable},
             after={"status": chosen.target},
+            records=[row["billing_schedule_id"] for row in movable],
             now=app.clock.now(),
         )
     untouched = [row["billing_schedule_id"] for row in rows if row["status"] == chosen.target]

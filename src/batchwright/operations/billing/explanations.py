@@ -160,7 +160,7 @@ def _left_by_amendment(row: RowMapping, amount: str, acts: Sequence[View]) -> Vi
 
 def _acts(connection: Connection, usage_input_id: str) -> Iterator[View]:
     """What people did to the input alone; of entries about several records what they say of it."""
-    for entry in audit_store.acts_on(connection, usage_input_id, ACTS):
+    for entry in audit_store.acts_on(connection, usage_input_id, ACTS + ACTS_ON_SEVERAL):
         view = views.audit_entry(entry)
         before, after = view["before"], view["after"]
         if view["act"] == amendments.ACT:

@@ -111,6 +111,7 @@ def import_paths(
             audit.subject_of([file.file for file in report.files], "file"),
             reason=reason,
             after={"update": update, "again": again, **_counts(report)},
+            records=[file.file for file in report.files],
             now=now,
         )
         if bad is not None:

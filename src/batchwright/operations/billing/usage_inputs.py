@@ -237,6 +237,7 @@ def delete_usage_inputs(
             audit.subject_of(ids, NOUN),
             reason=reason,
             before=[views.usage_input(row) for row in rows],
+            records=ids,
             now=app.clock.now(),
         )
     return ids

@@ -67,13 +67,13 @@ def prune_runs(
     old = _old(app, older_than, jobs)
     now = app.clock.now()
     with app.database.write() as connection:
-        marked = pruning.mark(connection, old, now)
+        marked, ids = pruning.mark(connection, old, now)
         done = _told(old, marked)
         if expected not in (None, done["runs"]):
             raise Changed(f"these were {expected:,} runs, and became {done['runs']:,}")
         if marked:
-            subject = f"{done['runs']} run{'' if done['runs'] == 1 else 's'}"
-            audit.record(connection, actor, ACT, subject, reason=reason, after=done, now=now)
+            subject = audit.subject_of(ids, "run")
+            audit.record(connection, actor, ACT, subject, reason=reason, after=done, records=ids, now=now)
         _, kept = pruning.figures(connection, old)
         return {**done, "kept": kept, "unfinished": pruning.number_left(connection)}
 

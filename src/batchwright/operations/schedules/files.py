@@ -202,6 +202,7 @@ def _record(
         reason=reason,
         before={name: spec_view(there[name]) for name in difference.removed} or None,
         after=after,
+        records=names,
         now=now,
     )
 
