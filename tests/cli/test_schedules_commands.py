@@ -194,6 +194,32 @@ def test_the_example_file_is_applied_and_the_second_time_there_is_no_change(batc
 
 
 @pytest.mark.usefixtures("empty")
+def test_apply_shows_each_term_of_what_it_adds_that_is_not_the_default(batchwright: Batchwright) -> None:
+    options = (
+        "--misfire all --cap 3 --grace 60 --overlap queue --owner dana --notify a@example.com --no-mail"
+        " --scope-size 24"
+    )
+    text = (
+        f'@daily "A" draft-usage-rating --include-rated {options}\n@daily "B" usage-rating --overlap skip\n'
+    )
+    planned = batchwright("schedules", "apply", "-", "--dry-run", stdin=text)
+    assert planned.stdout.splitlines() == [
+        '+ "A"  @daily  UTC  draft-usage-rating',
+        "    parameters: include_rated=True",
+        "    owner: dana",
+        "    misfire: all",
+        "    grace_seconds: 60",
+        "    cap: 3",
+        "    overlap: queue",
+        "    notify: a@example.com",
+        "    mail_owner: False",
+        "    scope_size: 24",
+        '+ "B"  @daily  UTC  usage-rating',
+        "2 added, 0 changed, 0 removed, 0 unchanged: a dry run, nothing was written",
+    ]
+
+
+@pytest.mark.usefixtures("empty")
 def test_apply_shows_what_it_changes_removes_and_leaves(batchwright: Batchwright) -> None:
     batchwright("schedules", "apply", "-", stdin='@daily "A" usage-rating\n@daily "B" usage-rating\n')
     text = '@hourly "A" usage-rating --grace 60 --notify a@example.com --notify b@example.com\n'
@@ -227,7 +253,10 @@ def test_what_was_understood_of_a_first_and_a_last_day_is_printed(batchwright: B
     assert "It ends" not in batchwright("schedules", "update", "Nightly", "--grace", "9").stdout
     text = 'TZ=Europe/Berlin\n@daily "A" usage-rating --end 2030-02-01\n'
     applied = batchwright("schedules", "apply", "-", stdin=text)
-    assert applied.stdout.splitlines()[0] == f'+ "A"  @daily  Europe/Berlin  usage-rating  end {end}'
+    assert applied.stdout.splitlines()[:2] == [
+        '+ "A"  @daily  Europe/Berlin  usage-rating',
+        f"    end: {end}",
+    ]
     filled = batchwright(
         *shlex.split("schedules backfill Nightly --from 2026-06-01 --to 2026-06-02 --preview --json")
     )

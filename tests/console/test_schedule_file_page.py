@@ -58,6 +58,7 @@ def test_the_plan_has_every_change_of_every_field_and_is_done_as_it_was_shown(
     assert "<del>@daily</del> <ins>@hourly</ins>" in page
     assert "null" not in page.partition('id="plan"')[2].partition("</table>")[0]
     assert "C &lt;b&gt;" in page
+    assert "<dt>" not in page.partition("C &lt;b&gt;")[2].partition("</tr>")[0]
     assert "they stay: B." in page
     assert names(app) == ["A", "B"]
     done = sent(web, token, **plan_of(page), reason="as agreed")
@@ -72,6 +73,21 @@ def test_the_plan_has_every_change_of_every_field_and_is_done_as_it_was_shown(
     again = sent(web, token, text=OTHER).text
     assert "No change" in again
     assert plan_of(again) == {}
+
+
+def test_the_plan_has_each_term_of_what_is_added_that_is_not_the_default(
+    web: TestClient, visit: Visit
+) -> None:
+    line = '@daily "A" draft-usage-rating --include-rated --misfire all --no-mail --owner dana'
+    page = unescape(sent(web, visit("operator"), text=f"{line} --end 2030-02-01").text)
+    terms = re.findall(r"<dt>(\w+)</dt><dd><ins>([^<]*)</ins>", page)
+    assert [(name, re.sub(r"\s+", " ", value)) for name, value in terms] == [
+        ("parameters", '{ "include_rated": true }'),
+        ("owner", "dana"),
+        ("misfire", "all"),
+        ("end", "2030-02-01T23:59:59.000Z"),
+        ("mail_owner", "false"),
+    ]
 
 
 def test_a_file_that_is_uploaded_goes_before_what_is_pasted_and_names_itself_in_the_trail(

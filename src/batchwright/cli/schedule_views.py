@@ -107,12 +107,14 @@ def window_line(schedule: View) -> str:
 
 
 def difference_lines(difference: Difference, *, dry_run: bool) -> Iterator[str]:
-    """What a file adds (+), changes (~) and removes (-), what it leaves (=), and the sum of it."""
+    """What a file adds (+), changes (~) and removes (-), what it leaves (=), and the sum of it; of what
+    it adds each term that is not the default.
+    """
     for name, wanted in difference.added.items():
-        line = f'+ "{name}"  {wanted.cron}  {wanted.time_zone}  {wanted.job}'
+        yield f'+ "{name}"  {wanted.cron}  {wanted.time_zone}  {wanted.job}'
         view = spec_view(wanted)
-        bounds = [f"  {term} {bound(view, term)}" for term, _ in _BOUNDS if view[term] is not None]
-        yield line + "".join(bounds)
+        for term, value in difference.terms[name].items():
+            yield f"    {term}: {bound(view, term) if term in dict(_BOUNDS) else _value(value)}"
     for name, changes in difference.changed.items():
         yield f'~ "{name}"'
         for term, (before, after) in changes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
@@ -67,6 +68,18 @@ def changes_between(before: ScheduleSpec, after: ScheduleSpec) -> dict[str, tupl
         for name in FIELDS
         if getattr(before, name) != getattr(after, name)
     }
+
+
+def chosen_terms(spec: ScheduleSpec, owner: str, parameters: Mapping[str, Any]) -> View:
+    """What else than when and which job is chosen: the fields, as JSON values, that are not as they would be if nobody
+    named them, which is `owner`, and the defaults of the job's `parameters`.
+    """
+    others = {name: value for name, value in spec.parameters.items() if value != parameters.get(name)}
+    unnamed = ScheduleSpec(
+        name=spec.name, cron=spec.cron, time_zone=spec.time_zone, job=spec.job, parameters={}, owner=owner
+    )
+    changes = changes_between(unnamed, replace(spec, parameters=others))
+    return {name: value for name, (_, value) in changes.items()}
 
 
 def _shown(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from batchwright.engine.errors import Changed, Refused
+from batchwright.engine.job import BatchJob
 from batchwright.engine.schedule import Schedule, ScheduleSpec
 from batchwright.engine.store import schedules as store
 from batchwright.operations.access import audit
@@ -20,6 +21,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.schedules.changes import (
     change_schedule,
     changes_between,
+    chosen_terms,
     delete_schedule,
     spec_view,
 )
@@ -34,13 +36,16 @@ Changes = Mapping[str, tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Difference:
-    """What a file changes, by name of schedule. `left` are those that it does not name and that stay as they are."""
+    """What a file changes, by name of schedule. `left` are those that it does not name and that stay as they are;
+    `terms` has of those that are added what is not the default.
+    """
 
     added: Mapping[str, ScheduleSpec]
     changed: Mapping[str, Changes]
     removed: Sequence[str]
     unchanged: Sequence[str]
     left: Sequence[str]
+    terms: Mapping[str, View]
 
     @property
     def is_none(self) -> bool:
@@ -99,7 +104,7 @@ def apply_schedules(
         now = app.clock.now()
         there = {schedule.name: schedule for schedule in store.all_schedules(connection)}
         specs = _checked(app, connection, lines, problems, there, actor, now)
-        difference = _difference(specs, there, prune=prune)
+        difference = _difference(app, specs, there, actor, prune=prune)
         if seen not in (None, difference.version):
             raise Changed("what the file changes became something else")
         if not dry_run and not difference.is_none:
@@ -154,17 +159,32 @@ def _checked(
 
 
 def _difference(
-    specs: Mapping[str, ScheduleSpec], there: Mapping[str, Schedule], *, prune: bool
+    app: Application,
+    specs: Mapping[str, ScheduleSpec],
+    there: Mapping[str, Schedule],
+    actor: Actor,
+    *,
+    prune: bool,
 ) -> Difference:
+    added = {name: one for name, one in specs.items() if name not in there}
     changes = {name: changes_between(there[name], specs[name]) for name in specs if name in there}
     others = [name for name in there if name not in specs]
     return Difference(
-        added={name: one for name, one in specs.items() if name not in there},
+        added=added,
         changed={name: changed for name, changed in changes.items() if changed},
         removed=others if prune else [],
         unchanged=[name for name, changed in changes.items() if not changed],
         left=[] if prune else others,
+        terms={
+            name: chosen_terms(one, actor.name, _defaults(app.registry.get(one.job)))
+            for name, one in added.items()
+        },
     )
+
+
+def _defaults(job: type[BatchJob]) -> dict[str, Any]:
+    properties = job.Parameters.model_json_schema().get("properties", {})
+    return {name: one.get("default") for name, one in properties.items()}
 
 
 def _write(

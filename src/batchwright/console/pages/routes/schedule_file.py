@@ -14,6 +14,7 @@ from batchwright.console.pages.differences import differences
 from batchwright.console.pages.schedule_form import shown_parameters
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Pages, Visit, text_of
 from batchwright.engine.errors import Changed, Refused
+from batchwright.engine.schedule import ScheduleSpec
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.runs.jobs import show_job
 from batchwright.operations.schedules.crontab import CrontabRefused
@@ -116,7 +117,7 @@ def _page(
         name=name,
         prune=prune,
         plan=plan,
-        added={} if plan is None else {one: _terms(visit, spec) for one, spec in plan.added.items()},
+        added={} if plan is None else dict(_added(visit, plan)),
         changed={} if plan is None else dict(_changed(visit, plan)),
         refused=refused,
         problems=problems[:LINES_SHOWN],
@@ -124,13 +125,13 @@ def _page(
     )
 
 
-def _terms(visit: Visit, spec: Any) -> dict[str, Any]:
-    return {
-        "cron": spec.cron,
-        "time_zone": spec.time_zone,
-        "job": spec.job,
-        "parameters": _parameters(visit, spec.job, spec.parameters),
-    }
+def _added(visit: Visit, plan: Difference) -> Iterator[tuple[str, tuple[ScheduleSpec, list[Any]]]]:
+    """Each with the fields that are not the default; parameters that are secret stay so."""
+    for name, spec in plan.added.items():
+        terms = dict(plan.terms[name])
+        if "parameters" in terms:
+            terms["parameters"] = _parameters(visit, spec.job, terms["parameters"])
+        yield name, (spec, differences(None, terms or None))
 
 
 def _changed(visit: Visit, plan: Difference) -> Iterator[tuple[str, list[Any]]]:
