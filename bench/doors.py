@@ -8,13 +8,11 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args, get_origin
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from sqlalchemy import Engine, event
 from starlette.types import ASGIApp, Message
 
 from batchwright.config.settings import Settings, operating_system_user
@@ -38,6 +36,7 @@ from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.schedules.schedules import add_schedule
 from bench.history import DRY, History, p95, parser_of, prepared, say
+from tests.support.statements import executed
 
 ACTOR: Final = Actor("bench", operating_system_user())
 USER: Final = "bench@example.com"
@@ -165,29 +164,13 @@ async def _cells(
     app: Application, caller: Caller, where: str, times: int, look: Mapping[str, str] | None = None
 ) -> tuple[str, str]:
     """Of so many: the p95 in milliseconds; and of one on average the processor time, queries, and its size."""
-    with _queries(app.database.engine) as counted:
+    with executed(app.database.engine, "SELECT", "WITH") as counted:
         began = time.process_time()
         answers = [await caller.ask(where, look) for _ in range(times)]
         spent = 1_000 * (time.process_time() - began) / times
     size = len(answers[-1].body) / 1_000
     seconds = [one.seconds for one in answers]
     return f"{p95(seconds):.0f}", f"{spent:.1f} | {len(counted) / times:.1f} | {size:.0f} |"
-
-
-@contextmanager
-def _queries(engine: Engine) -> Iterator[list[str]]:
-    """The queries that are executed in the block."""
-    found: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if statement.startswith(("SELECT", "WITH")):
-            found.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def _next_of(where: str, answer: Answer) -> str | None:

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from batchwright.console.pages import banners
@@ -26,6 +26,7 @@ from batchwright.operations.runs.waiting import list_at_work
 from batchwright.operations.schedules.schedules import add_schedule
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
+from tests.support.statements import executed
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +74,11 @@ def test_an_overview_and_a_look_at_what_is_at_work_read_little(
         connection.execute(text(f"UPDATE run SET state = 'Processing', total = 1 WHERE id = ({first})"))
     visit("viewer")
     web.get("/")
-    read: list[str] = []
-    event.listen(app.database.engine, "before_cursor_execute", lambda *given: read.append(given[2]))
-    assert web.get("/", headers={"X-Live-Region": "region_now"}).status_code == 200
-    at_work = len(read)
-    assert web.get("/").status_code == 200
-    assert (at_work <= 13, len(read) - at_work <= 28) == (True, True), read
+    with executed(app.database.engine) as at_work:
+        assert web.get("/", headers={"X-Live-Region": "region_now"}).status_code == 200
+    with executed(app.database.engine) as read:
+        assert web.get("/").status_code == 200
+    assert (len(at_work) <= 13, len(read) <= 28) == (True, True), (at_work, read)
 
 
 def test_what_ended_badly_is_told_first_with_why_and_where_to_go(

@@ -127,6 +127,14 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda connection: scopes.newest_done(connection, 1, 2_000),
         "USING COVERING INDEX ix_scope_progress|scope_run_id",
     ),
+    "runs of a job that have not ended": (
+        lambda connection: runs.live_of_customers(connection, "a"),
+        "ix_run_state_begun_at_id",
+    ),
+    "how long the newest runs of a job took": (
+        lambda connection: list(run_log.seconds_taken(connection, "a", 200)),
+        "ix_run_job_begun_at_id",
+    ),
     "overlap": (lambda connection: schedules.newest_live(connection, ["a"]), "ix_run_schedule_live"),
     "dedup key": (lambda connection: runs.live_with_key(connection, "a", "b"), "ix_run_job_dedup_key"),
     "recorded ahead": (

@@ -16,7 +16,10 @@ from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
     recalculation_offer,
 )
+from batchwright.operations.runs.submitting import submit_run
+from tests.support.application import ACTOR
 from tests.support.records import Books
+from tests.support.statements import executed
 
 Write = Callable[[Callable[[Books], Any]], Any]
 
@@ -80,6 +83,31 @@ def test_each_says_why_it_cannot_be_recalculated_and_those_that_can_are_offered(
     assert {name: offered[name] for name in by_id["C-1"] if name != "missing"} == {
         name: value for name, value in by_id["C-1"].items() if name != "missing"
     }
+
+
+@pytest.mark.usefixtures("company")
+def test_what_is_offered_for_many_customers_takes_no_more_statements_than_for_one(
+    app: Application, write: Write
+) -> None:
+    def offered() -> tuple[int, dict[str, list[str]]]:
+        with executed(app.database.engine) as statements:
+            customers = recalculation_offer(app)["customers"]
+        return len(statements), {
+            one["customer_id"]: [run["run_id"] for run in one["live"]] for one in customers
+        }
+
+    few, of_one = offered()
+    assert (few <= 8, of_one) == (True, {"C-1": []})
+    write(lambda books: [books.contract(key, books.price_book(), f"CT-1{key}") for key in (2, 4)])
+    with app.database.write() as connection:
+        row = {"account_id": "A-4", "customer_key": 4, "name": "x"}
+        connection.execute(insert(tables.account).values(row))
+    asked = {"periods": ["2023-01"], "reason": "Incorrect Charges"}
+    live = {
+        an_id: [submit_run(app, "data-recalculation", asked | {"customer_id": an_id}, actor=ACTOR).run_id]
+        for an_id in ("C-2", "C-4")
+    }
+    assert offered() == (few, {"C-1": [], **live})
 
 
 def test_of_many_the_first_are_found(app: Application, write: Write) -> None:

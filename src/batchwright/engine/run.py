@@ -45,6 +45,8 @@ ACTIVE = (State.PREPARING, State.PROCESSING)
 ENDED = (State.COMPLETED, State.FAILED, State.ABORTED)
 """Nothing moves it any more."""
 
+LIVE = tuple(state for state in State if state not in ENDED)
+
 WAITING = (State.HOLDING, State.QUEUED, State.PAUSED)
 """No process works on it: whoever steers it moves it there and then."""
 

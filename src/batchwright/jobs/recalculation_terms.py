@@ -107,7 +107,7 @@ def _why_not(month: Month, active: Sequence[ContractTerms], today: date) -> str:
 
 
 def _refuse_beside_others(connection: Connection, customer_id: str, months: Sequence[Month]) -> None:
-    for run in runs.live_of_customer(connection, NAME, customer_id):
+    for run in runs.live_of_customers(connection, NAME, customer_id):
         held = sorted(set(months).intersection(run.periods or ()))
         if held:
             said = f"{', '.join(held)} of {customer_id}: {run.run_id} is about that and has not ended ({run.state})"

@@ -7,6 +7,7 @@ none.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,15 +31,18 @@ from sqlalchemy import (
     tuple_,
 )
 
-from batchwright.engine.run import ENDED, Run, State
+from batchwright.engine.run import LIVE, Run, State
 from batchwright.engine.store.live_counts import Counting, live_counts
 from batchwright.engine.store.runs import with_live_counts
 from batchwright.engine.store.tables import ERRORED, OF_PERIODS, scope
 from batchwright.engine.store.tables import run as run_table
 
-LIVE = tuple(state for state in State if state not in ENDED)
+# Each by itself: for both at once SQLite reads a whole index.
 _NEWEST = select(
-    func.coalesce(func.max(run_table.c.start_number), 0), func.coalesce(func.max(run_table.c.id), 0)
+    *(
+        func.coalesce(select(func.max(column)).scalar_subquery(), 0)
+        for column in (run_table.c.start_number, run_table.c.id)
+    )
 )
 _OTHER: Final = run_table.alias("other")
 _ERRED: Final = select(scope.c.id).where(
@@ -103,6 +107,20 @@ def page(
     more = len(rows) > size
     last = _place(rows[size - 1], newest) if more else None
     return with_live_counts(connection, rows[:size], counts), last
+
+
+def seconds_taken(connection: Connection, job: str, size: int) -> Iterator[tuple[str, int, float]]:
+    """Customer, number of months and seconds of so many of the newest runs of a job that completed; not of dry ones."""
+    column = run_table.c
+    # Those of the job are led to in order: by its own choice SQLite may read all that completed.
+    has = _has_in_row if connection.dialect.name == "sqlite" else _has
+    columns = (column.customer_id, column.periods, column.started_at, column.ended_at, column.mode)
+    statement = select(*columns).where(column.job == job, has("state", (State.COMPLETED,)))
+    newest = statement.order_by(column.begun_at.desc(), column.id.desc()).limit(size)
+    for customer_id, periods, started_at, ended_at, mode in connection.execute(newest):
+        months = len(json.loads(periods or "[]"))
+        if mode != "dry_run" and customer_id and months and started_at and ended_at:
+            yield customer_id, months, max((ended_at - started_at).total_seconds(), 0.0)
 
 
 def _place(row: Any, newest: Newest) -> Place:

@@ -17,9 +17,8 @@ from batchwright.billing.records.catalog import ContractTerms
 from batchwright.billing.records.charges import Customer
 from batchwright.billing.records.pages import chunks
 from batchwright.engine.errors import Refused
-from batchwright.engine.run import Run, State
 from batchwright.engine.store import runs
-from batchwright.engine.store.run_log import RunQuery, page
+from batchwright.engine.store.run_log import seconds_taken
 from batchwright.jobs.recalculation_terms import NAME
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
@@ -60,7 +59,8 @@ def recalculation_offer(
                 field="customer_id",
                 remedy="See `batchwright recalculation offer` for those that can be recalculated",
             )
-        earlier = _seconds_per_month(_newest_completed(connection))
+        earlier = _seconds_per_month(connection)
+        live = _live(connection, customer_id)
         offered: list[View] = []
         for one, active, accounts in _under_contract(connection, customers, today):
             contracts = linked(active, accounts)
@@ -70,7 +70,7 @@ def recalculation_offer(
                         **_parties(one, contracts, accounts),
                         "periods": offered_months(contracts, today),
                         "estimated_seconds_per_period": _estimate(earlier, one.customer_id),
-                        "live": _live(connection, one),
+                        "live": live.get(one.customer_id, []),
                     }
                 )
     return {"today": views.day(today), "reasons": list(REASONS), "customers": offered}
@@ -171,18 +171,11 @@ def _charge(row: RowMapping) -> View:
     }
 
 
-def _newest_completed(connection: Connection) -> list[Run]:
-    wanted = RunQuery(states=(State.COMPLETED,), equal={"job": NAME})
-    return page(connection, wanted, RUNS_FOR_ESTIMATE)[0]
-
-
-def _seconds_per_month(earlier: Sequence[Run]) -> Mapping[str, list[float]]:
-    """How long a month took in each of these runs, by customer; dry runs do not count."""
+def _seconds_per_month(connection: Connection) -> Mapping[str, list[float]]:
+    """How long a month took in each of the newest runs, by customer."""
     seconds: dict[str, list[float]] = {}
-    for run in earlier:
-        if not run.is_dry and run.started_at and run.ended_at and run.periods and run.customer_id:
-            took = (run.ended_at - run.started_at).total_seconds()
-            seconds.setdefault(run.customer_id, []).append(max(took, 0.0) / len(run.periods))
+    for customer_id, months, took in seconds_taken(connection, NAME, RUNS_FOR_ESTIMATE):
+        seconds.setdefault(customer_id, []).append(took / months)
     return seconds
 
 
@@ -191,6 +184,9 @@ def _estimate(seconds: Mapping[str, list[float]], customer_id: str) -> float | N
     return round(median(known), 3) if known else None
 
 
-def _live(connection: Connection, customer: Customer) -> list[View]:
-    live = runs.live_of_customer(connection, NAME, customer.customer_id)
-    return [{"run_id": run.run_id, "periods": run.periods} for run in live]
+def _live(connection: Connection, customer_id: str | None) -> Mapping[str | None, list[View]]:
+    """The runs that have not ended, of each customer or one."""
+    live: dict[str | None, list[View]] = {}
+    for run in runs.live_of_customers(connection, NAME, customer_id):
+        live.setdefault(run.customer_id, []).append({"run_id": run.run_id, "periods": run.periods})
+    return live
