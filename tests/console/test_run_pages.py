@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.operations.app import Application
-from batchwright.operations.runs.controls import abort_run, pause_run
+from batchwright.operations.runs.controls import abort_run, hold_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs, show_run
 from batchwright.operations.runs.submitting import RunTerms, submit_run
@@ -173,6 +173,26 @@ def test_an_act_on_a_run_that_is_not_as_it_was_shown_is_asked_again_with_what_is
     assert "was Holding when this was asked, and is Paused now" in answer.text
     assert 'value="typed &amp;amp; kept"' in answer.text
     assert show_run(app, run_id, actor=ACTOR)["status"] == "Paused"
+
+
+def test_an_act_that_nobody_may_or_can_do_is_not_asked_for(
+    app: Application, web: TestClient, visit: Visit, waiting: list[str], done: str
+) -> None:
+    hold_run(app, waiting[0], actor=ACTOR)
+    visit("operator")
+    needs = 'aria-disabled="true" title="Needs the role administrator">Resume'
+    assert needs in web.get(f"/runs/{waiting[0]}").text
+    assert web.get(f"/runs/{waiting[0]}/resume").status_code == 403
+    for act, why in (
+        ("abort", "The run is Completed"),
+        ("retry", "nothing to retry"),
+        ("pause", "Completed"),
+    ):
+        page = web.get(f"/runs/{done}/{act}").text
+        assert why in page
+        assert f'action="/runs/{done}/{act}"' not in page
+    visit("administrator")
+    assert "Resume" in web.get(f"/runs/{waiting[0]}/resume").text
 
 
 def test_a_retry_that_is_clicked_twice_is_one_run(

@@ -18,7 +18,8 @@ from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
 from tests.jobs.company import indexed
 from tests.jobs.rating import rate, unrate
-from tests.jobs.recalculating import Contracted
+from tests.jobs.recalculating import JOB as RECALC
+from tests.jobs.recalculating import Contracted, asked
 from tests.support.application import ACTOR
 
 
@@ -109,6 +110,23 @@ def test_a_preview_is_applied_once_its_id_is_typed_and_writes_what_it_showed(
     assert drive_run(app, applied, actor=ACTOR, mail=False)["status"] == "Completed"
     assert all(row["status"] == "Rated" for row in list_usage_inputs(app, actor=ACTOR))
     assert f'href="/runs/{applied}"' in web.get(f"/runs/{foretold}/preview").text
+
+
+def test_a_preview_of_a_recalculation_is_applied_by_those_who_may_recalculate_and_offered_to_no_others(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    with app.database.write() as connection:
+        Contracted(connection).begin()
+    dry = drive_submitted(app, submit_run(app, RECALC, asked(), actor=ACTOR, mode="dry_run"), mail=False)
+    there = f"/runs/{dry['run_id']}"
+    visit("operator")
+    needs = 'aria-disabled="true" title="Needs the role Billing Utilities Admin">'
+    assert f"{needs}Apply exactly this" in web.get(f"{there}/preview").text
+    assert f"{needs}Retry" in web.get(there).text
+    assert [web.get(f"{there}/{act}").status_code for act in ("apply", "retry")] == [403, 403]
+    visit("Billing Utilities Admin")
+    assert f'href="{there}/apply"' in web.get(f"{there}/preview").text
+    assert web.get(f"{there}/apply").status_code == 200
 
 
 def test_a_preview_in_which_no_money_changes_says_what_does(

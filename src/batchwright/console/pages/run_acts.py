@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.datastructures import FormData
@@ -14,8 +14,15 @@ from batchwright.console.pages.visit import NOTICES, Confirmation, Visit, text_o
 from batchwright.engine.errors import MoveRefused, Pruned
 from batchwright.engine.run import ENDED, WAITING
 from batchwright.jobs import DraftUsageRatingJob
-from batchwright.operations.access.permissions import Right
-from batchwright.operations.runs.controls import abort_run, hold_run, move_run, pause_run, release_run
+from batchwright.operations.access.permissions import Right, permit, right_to_run
+from batchwright.operations.runs.controls import (
+    abort_run,
+    hold_run,
+    move_run,
+    pause_run,
+    release_run,
+    what_is_asked,
+)
 from batchwright.operations.runs.looking import show_run
 from batchwright.operations.runs.retrying import retry_run
 from batchwright.operations.runs.submitting import RunTerms
@@ -157,6 +164,20 @@ ACTS: Final = (
     Act("retry", "Retry", Right.OPERATE, "retried", _ask_retry, _retry),
     Act("abort", "Abort", Right.OPERATE, "aborted", _ask_abort, _abort),
 )
+
+
+def right_for(visit: Visit, act: Act, run: View, asked: View | None) -> Right:
+    """What an act needs on this run: a retry what its job needs, and a resume of what is held an administrator."""
+    if act.name == "retry":
+        return right_to_run(visit.app, run["job"])
+    return Right.ADMINISTER if act.name == "resume" and asked and asked["to"] == "hold" else act.right
+
+
+def question_of(visit: Visit, act: Act, run: View) -> Confirmation:
+    """What is asked before an act, or why the run is not in a state for it. Refuses who may not do it to this run."""
+    asked = what_is_asked(visit.app, run["run_id"], actor=visit.actor)
+    permit(visit.app, visit.actor, right_for(visit, act, run, asked), f"run.{act.name}")
+    return replace(act.ask(run), why_not=why_not(act, run))
 
 
 def why_not(act: Act, run: View) -> str | None:

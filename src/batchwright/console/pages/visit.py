@@ -92,6 +92,7 @@ class Confirmation:
         typed: what has to be typed before the act, where it is wide or final.
         danger: whether the button warns.
         body: a template that is included above the reason, for fields of the act's own; it sees ``values``.
+        why_not: why it cannot be done as things are: said in place of the form.
     """
 
     question: str
@@ -104,6 +105,7 @@ class Confirmation:
     typed: str | None = None
     danger: bool = False
     body: str | None = None
+    why_not: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from batchwright.console.pages.equivalents import call_of, command_of
-from batchwright.console.pages.run_acts import ACTS, Act, check_expected, why_not
+from batchwright.console.pages.run_acts import ACTS, Act, check_expected, question_of, right_for, why_not
 from batchwright.console.pages.run_figures import figures_of, strip_of
 from batchwright.console.pages.visit import FORM, VISIT, Pages, Visit, text_of
 from batchwright.engine.errors import NotFound, Refused
@@ -35,8 +35,9 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
     shown = show_run(visit.app, run_id, actor=visit.actor)
     progress = NO_PROGRESS if "pruned_at" in shown else run_progress(visit.app, run_id, actor=visit.actor)
     counted = outcome_summary(visit.app, run_id, actor=visit.actor)
-    acts = [(act, why_not(act, shown)) for act in ACTS]
-    is_retried = any(act.name == "retry" and not why for act, why in acts)
+    asked = what_is_asked(visit.app, run_id, actor=visit.actor)
+    acts = [(act, right_for(visit, act, shown, asked).value, why_not(act, shown)) for act in ACTS]
+    is_retried = any(act.name == "retry" and not why for act, _, why in acts)
     return visit.page(
         "run.html",
         run=shown,
@@ -44,7 +45,7 @@ def run(run_id: str, visit: Visit = VISIT) -> Response:
         strip=strip_of(progress["strip"]),
         figures=figures_of(shown, progress, visit.app.clock.now()),
         outcomes=[{**one, "remedy": _remedy_of(one, is_retried=is_retried)} for one in counted],
-        asked=what_is_asked(visit.app, run_id, actor=visit.actor),
+        asked=asked,
         restated=shown.get("restated", [])[:RESTATED_SHOWN],
         number_restated=len(shown.get("restated", [])),
         restated_because=REASONS[shown["job"]].of_all if shown["job"] in REASONS else None,
@@ -68,7 +69,8 @@ def _remedy_of(one: View, *, is_retried: bool) -> str | None:
 def _add(act: Act) -> None:
     @pages.page(f"/runs/{{run_id}}/{act.name}", act.right)
     def ask(run_id: str, visit: Visit = VISIT) -> Response:
-        return visit.confirmation(act.ask(show_run(visit.app, run_id, actor=visit.actor)))
+        shown = show_run(visit.app, run_id, actor=visit.actor)
+        return visit.confirmation(question_of(visit, act, shown))
 
     @pages.act(f"/runs/{{run_id}}/{act.name}", act.right, asks_password=False)
     def do(run_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:

@@ -29,7 +29,7 @@ from batchwright.engine.errors import Refused
 from batchwright.engine.ledger import REPORTED
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import humanize
-from batchwright.operations.access.permissions import Forbidden, Right
+from batchwright.operations.access.permissions import Forbidden, Right, permit_for_run, right_to_run
 from batchwright.operations.outcomes import Row
 from batchwright.operations.paging import Page
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
@@ -151,6 +151,7 @@ def preview(run_id: str, params: Annotated[PreviewParams, Query()], visit: Visit
     return visit.page(
         "run_preview.html",
         run=shown,
+        role=right_to_run(visit.app, shown["job"]).value,
         params=params,
         parts=_parts(visit, run_id, params.by),
         kinds=KINDS,
@@ -177,6 +178,7 @@ def _parts(visit: Visit, run_id: str, chosen: str | None) -> list[tuple[str, str
 @pages.page("/runs/{run_id}/apply", Right.OPERATE)
 def ask_apply(run_id: str, visit: Visit = VISIT) -> Response:
     """What is asked before a preview is applied."""
+    permit_for_run(visit.app, visit.actor, run_id, "run.apply")
     return visit.confirmation(_applying(show_run(visit.app, run_id, actor=visit.actor)))
 
 
