@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from anyio import move_on_after
 
+from batchwright.billing.records import forecast_blocks
+from batchwright.console.api.routes import forecast as door
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.app import Application
+from batchwright.operations.billing import forecast as forecasts
 from batchwright.operations.billing.asset_line_items import list_asset_line_items
 from batchwright.operations.billing.billing_schedules import list_billing_schedules
 from batchwright.operations.billing.explanations import explain_usage_input
-from batchwright.operations.billing.forecast import forecast
+from batchwright.operations.billing.forecast import forecast, refresh_forecast
 from batchwright.operations.billing.recalculation import recalculation_offer
 from batchwright.operations.billing.usage_inputs import delete_usage_inputs, list_usage_inputs
 from batchwright.operations.billing.usage_schedules import list_usage_schedules
@@ -76,6 +80,7 @@ def test_every_listing_in_pages_is_the_whole_of_it(
         ("asset-line-items?limit=1001", "limit"),
         ("account-charges?customer_id=C-9", "customer_id"),
         ("forecast?by=week", "by"),
+        ("forecast?wait=31", "wait"),
     ],
 )
 def test_a_filter_that_nothing_can_match_is_refused(
@@ -83,6 +88,32 @@ def test_a_filter_that_nothing_can_match_is_refused(
 ) -> None:
     refused = doors.get(f"{API}/{path}", headers=caller("viewer"))
     assert (refused.status_code, refused.json()["field"]) == (422, field)
+
+
+def test_a_forecast_waits_for_a_worker_for_a_time_and_says_what_is_left(
+    doors: CheckedClient, app: Application, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate(app, "draft-usage-rating")
+    monkeypatch.setattr(forecasts, "BLOCKS_OF_A_LOOK", 0)
+
+    def left(path: str) -> tuple[int, int, bool]:
+        told = doors.get(f"{API}/{path}", headers=caller("viewer")).json()
+        return told["missing_assets"], told["changed_assets"], told["no_worker"]
+
+    async def added_up(seconds: float) -> None:
+        while refresh_forecast(app):
+            pass
+
+    assert left("forecast") == (500, 0, True)
+    with monkeypatch.context() as patched:
+        patched.setattr(door, "move_on_after", lambda seconds: move_on_after(0))
+        assert left("forecast?wait=30") == (500, 0, True), "nobody is at work"
+    monkeypatch.setattr(door, "sleep", added_up)
+    assert left("forecast?wait=30") == (0, 0, False)
+    with app.database.write() as connection:
+        forecast_blocks.mark_all_changed(connection)
+    assert left("forecast?customer_id=C-1") == (0, 500, True)
+    assert left("forecast?customer_id=C-1&wait=1") == (0, 0, False)
 
 
 @pytest.mark.parametrize(

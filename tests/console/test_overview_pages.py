@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from batchwright.billing.records import forecast_blocks
 from batchwright.console.pages import banners
 from batchwright.console.pages.charts import MOST, chart_of
 from batchwright.console.pages.routes import overview
@@ -24,6 +25,7 @@ from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.runs.waiting import list_at_work
 from batchwright.operations.schedules.schedules import add_schedule
+from batchwright.operations.workers import Presence
 from tests.console.conftest import Visit
 from tests.support.application import ACTOR
 from tests.support.statements import executed
@@ -267,15 +269,32 @@ def test_a_customer_of_the_forecast_leads_to_its_months_and_from_there_to_its_us
     assert "/usage-inputs?customer_id=C-1001&amp;from=2023-06-01&amp;before=2023-07-01" in shown.text
 
 
-def test_the_forecast_says_how_many_assets_nobody_has_added_up_yet(
-    web: TestClient, visit: Visit, drafted: str, monkeypatch: pytest.MonkeyPatch
+def test_the_forecast_says_what_nobody_has_added_up_yet_and_follows_until_all_is_in(
+    app: Application, web: TestClient, visit: Visit, drafted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visit("viewer")
     monkeypatch.setattr(forecasts, "BLOCKS_OF_A_LOOK", 0)
     page = web.get("/forecast").text
     assert "Up to 500 assets are not in these figures yet" in page
-    assert "Nothing is forecast or rated yet" not in page
-    assert "assets are not in these" not in web.get("/forecast?exact=true").text
+    assert "No worker is there to add them up: start one with <code>batchwright worker</code>" in page
+    for one in (page, web.get("/").text):
+        assert "Nothing is forecast or rated yet" not in one
+    file = web.get("/forecast.csv").text
+    assert file.endswith("# 0 rows; up to 500 assets are not counted yet\r\n")
+    Presence(app).beat()
+    look = {"X-Live-Region": "region_figures"}
+    assert "A worker is adding them up" in web.get("/forecast?by=product", headers=look).text
+    while refresh_forecast(app):
+        pass
+    figures = web.get("/forecast?by=customer", headers=look).text
+    assert ("data-live" in figures, "adding them up" in figures) == (False, False)
+    assert figures.count("<tr>") > 1
+    with app.database.write() as connection:
+        forecast_blocks.mark_all_changed(connection)
+    file = web.get("/forecast.csv").text
+    assert re.search(
+        r"# [1-9]\d* rows; up to 500 assets have changed and are counted as they were before\r\n$", file
+    )
 
 
 def test_a_filter_that_cannot_be_is_refused_beside_its_field(

@@ -180,6 +180,17 @@ def test_no_region_that_viewers_share_holds_what_is_of_one_of_them(
         token = visit("operator")
 
 
+def test_what_refuses_a_look_is_a_whole_page_and_not_shared(
+    web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "GOOD_FOR", 1_000)
+    asked = {"X-Live-Region": "region_figures"}
+    for _ in range(2):
+        token = visit("operator")
+        refused = web.get("/forecast?from=2023-13", headers=asked)
+        assert (refused.status_code, token in refused.text) == (422, True)
+
+
 def test_a_look_at_what_was_just_made_for_others_reads_nothing_but_who_looks(
     app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,6 +140,7 @@ WITHOUT_COMMAND = {
 }
 WITHOUT_PAGE = {
     "own_sign_in_link": ON_THE_MACHINE,
+    "forecast": "a page cannot wait until all is added up: look_at_forecast",
     "list_account_charges": IN_PAGES,
     "list_asset_line_items": IN_PAGES,
     "list_billing_schedules": IN_PAGES,

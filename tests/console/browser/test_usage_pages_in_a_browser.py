@@ -12,10 +12,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from batchwright.operations.app import Application
+from batchwright.operations.billing import forecast as forecasts
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.usage_inputs import list_usage_inputs, show_usage_input
-from batchwright.operations.runs.driving import drive_run
+from batchwright.operations.runs.driving import drive_run, drive_submitted
 from batchwright.operations.runs.looking import list_runs
+from batchwright.operations.runs.submitting import submit_run
 from tests.console.browser.site import cut
 from tests.support.application import ACTOR
 from tests.support.rungs import depth
@@ -136,6 +138,26 @@ def test_count_and_sums_come_by_themselves_and_a_ticked_box_stays(
     page.get_by_label("Select all that match").check()
     expect(page.get_by_text("2 usage inputs", exact=True)).to_be_visible()
     expect(page.get_by_label("Select all 2 that match")).to_be_checked()
+
+
+def test_the_forecast_follows_until_a_worker_has_added_all_up_and_leaves_what_is_typed(
+    app: Application, open_page: Open, seed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive_submitted(app, submit_run(app, "draft-usage-rating", {}, actor=ACTOR, claim=True), mail=False)
+    monkeypatch.setattr(forecasts, "BLOCKS_OF_A_LOOK", 0)
+    page = open_page("/forecast")
+    expect(page.get_by_text("assets are not in these figures yet")).to_be_visible()
+    assert not Axe().run(page).response["violations"]
+    page.get_by_text("Filter").click()
+    page.get_by_label("Product").fill("Compu")
+    while forecasts.refresh_forecast(app):
+        pass
+    expect(page.get_by_role("table", name="Forecast in")).to_be_visible()
+    expect(page.get_by_text("assets are not in these figures yet")).to_have_count(0)
+    expect(page.locator("[data-live]")).to_have_count(0)
+    expect(page.locator("#spoken")).to_have_text("All amounts are added up")
+    expect(page.get_by_label("Product")).to_be_focused()
+    expect(page.get_by_label("Product")).to_have_value("Compu")
 
 
 def test_an_input_is_drafted_and_processed_from_its_page(

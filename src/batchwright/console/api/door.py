@@ -351,12 +351,13 @@ def _act(function: Callable[..., Any], runs_here: RunsHere) -> Callable[..., Any
 
 
 def _in_lane(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The door of a heavy read, which waits for its lane."""
+    """The door of a heavy read, which waits for its lane; what it gives to wait for, it waits for out of that."""
 
     async def door(**given: Any) -> Any:
         call: Call = given["call"]
         call.hold("heavy reads", HEAVY_READS)
-        return await to_thread.run_sync(partial(function, **given), limiter=call.traffic.heavy_lane)
+        answered = await to_thread.run_sync(partial(function, **given), limiter=call.traffic.heavy_lane)
+        return await answered if inspect.isawaitable(answered) else answered
 
     return signed_as(door, function)
 

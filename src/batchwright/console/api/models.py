@@ -855,12 +855,13 @@ class ForecastLine(_Answer):
 
 class Forecast(Page[ForecastLine]):
     """All lines. Up to `changed_assets` assets are counted as they were at `changed_since`, and up to `missing_assets`
-    are not counted: a worker has not added them up yet.
+    are not counted: a worker has not added them up yet. With `no_worker`, none is there to do so.
     """
 
     changed_assets: int
     changed_since: Instant | None
     missing_assets: int
+    no_worker: bool
 
 
 class LivePeriods(_Answer):

@@ -28,17 +28,18 @@ log = structlog.get_logger()
 
 
 def file_answer(
-    call: Call, rows: Iterable[Row], name: str, media_type: str, columns: Sequence[str]
+    call: Call, rows: Iterable[Row], name: str, media_type: str, columns: Sequence[str], left_out: str = ""
 ) -> Response:
     """The rows as a file to save, CSV or NDJSON. A refusal of the first row is answered before anything is sent.
 
-    The last line says how many rows came before it: ``# 3 rows`` in CSV, ``{"rows": 3}`` in NDJSON. Where reading
+    The last line says how many rows came before it: ``# 3 rows`` in CSV, ``{"rows": 3}`` in NDJSON; and then what is
+    ``left_out`` of them, where that is told: ``# 3 rows; …``, ``{"rows": 3, "left_out": "…"}``. Where reading
     fails on the way the answer breaks off before that line, without the end that HTTP marks.
     """
     rows = iter(rows)
     first = list(islice(rows, 1))
     whole = chain(first, rows)
-    lines = _csv_lines(whole, columns) if media_type == CSV else _json_lines(whole, columns)
+    lines = (_csv_lines if media_type == CSV else _json_lines)(whole, columns, left_out)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(_parts(call, lines), headers=headers, media_type=media_type)
 
@@ -57,7 +58,7 @@ def _some(lines: Iterator[str]) -> list[str]:
     return list(islice(lines, ROWS_AT_A_TIME))
 
 
-def _csv_lines(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[str]:
+def _csv_lines(rows: Iterator[Row], columns: Sequence[str], left_out: str) -> Iterator[str]:
     line = StringIO()
     writer = csv.writer(line)
     count = 0
@@ -68,13 +69,13 @@ def _csv_lines(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[str]:
         yield line.getvalue()
         line.seek(0)
         line.truncate()
-    writer.writerow([f"# {count} rows"])
+    writer.writerow(["; ".join(filter(None, (f"# {count} rows", left_out)))])
     yield line.getvalue()
 
 
-def _json_lines(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[str]:
+def _json_lines(rows: Iterator[Row], columns: Sequence[str], left_out: str) -> Iterator[str]:
     count = 0
     for row in rows:
         count += 1
         yield json.dumps({column: row[column] for column in columns}) + "\n"
-    yield json.dumps({"rows": count}) + "\n"
+    yield json.dumps({"rows": count} | ({"left_out": left_out} if left_out else {})) + "\n"

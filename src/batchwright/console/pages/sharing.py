@@ -50,6 +50,8 @@ class SharedAnswers:
             look = self._looks.setdefault(key, _Shared())
         with look.lock:
             if look.answer is None or self._now() - look.at >= GOOD_FOR:
-                look.answer = make()
-                look.at = self._now()
+                answer = make()
+                if answer.status_code != 200:  # a whole page, with the frame of who asks
+                    return answer
+                look.answer, look.at = answer, self._now()
             return look.answer

@@ -24,6 +24,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import Unknown, check_one_of
 from batchwright.operations.views import View
+from batchwright.operations.workers import workers_there
 
 By = Literal["month", "customer", "product"]
 CHOICES: Final[tuple[By, ...]] = ("month", "customer", "product")
@@ -41,7 +42,7 @@ BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
 
 BLOCKS_OF_A_LOOK: Final = 5
-"""Blocks that a look which is not to wait adds up itself, some 20 ms each."""
+"""Blocks that a look adds up itself, some 20 ms each."""
 
 BLOCKS_IN_MEMORY: Final = 10
 """Blocks of which a look has all prices and names at once."""
@@ -100,35 +101,41 @@ def forecast(
     Returns lines of `month` (YYYY-MM) | `customer_id, customer_name` | `product`, then
     `currency, draft_rated_quantity, draft_fee_amount, actual_quantity, fee_amount`.
     """
-    return look_at_forecast(app, by, exact=True, actor=actor, **only).lines
+    return _look(app, by, actor, only, is_whole=True).lines
 
 
 class Forecast(NamedTuple):
     """The lines, and of how many assets at most they do not have the newest changes; since when those are seen.
 
-    The lines have nothing at all of up to `missing_assets`, which nobody has added up yet.
+    The lines have nothing at all of up to `missing_assets`, which nobody has added up yet. `no_worker`: there is none
+    that adds up what is left.
     """
 
     lines: list[View]
     changed_assets: int = 0
     changed_since: datetime | None = None
     missing_assets: int = 0
+    no_worker: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to add up."""
+        return not self.changed_assets and not self.missing_assets
 
 
 def look_at_forecast(
-    app: Application,
-    by: By = "month",
-    *,
-    exact: bool = False,
-    actor: Actor | None = None,
-    **only: Unpack[Only],
+    app: Application, by: By = "month", *, actor: Actor | None = None, **only: Unpack[Only]
 ) -> Forecast:
     """The same for who cannot wait: where much has just changed, with what it came to before.
 
     While a run rates all there is, the figures of one block of assets after the other change, quicker than anybody
     adds them up; after a first import or an upgrade none has figures. A few are added up at once; of more the answer
-    says how many assets they are, unless it is to be `exact`. A worker adds them up.
+    says how many assets they are. A worker adds them up.
     """
+    return _look(app, by, actor, only, is_whole=False)
+
+
+def _look(app: Application, by: By, actor: Actor | None, only: Only, *, is_whole: bool) -> Forecast:
     permit(app, actor, Right.LOOK, "forecast")
     check_one_of(by, CHOICES, field="by")
     wanted = _Wanted(**only)
@@ -136,21 +143,23 @@ def look_at_forecast(
     kept_by = wanted.kept_by(by)
     with app.database.read() as connection:
         blocks = forecast_blocks.read(connection, kept_by, wanted.blocks(connection))
-        old = {} if exact or len(blocks.stale) <= BLOCKS_OF_A_LOOK else blocks.old
+        old = {} if is_whole or len(blocks.stale) <= BLOCKS_OF_A_LOOK else blocks.old
         texts = [*blocks.good, *old.values()]
         left = sorted(blocks.stale - old.keys())
-        now = left if exact else left[:BLOCKS_OF_A_LOOK]
+        now = left if is_whole else left[:BLOCKS_OF_A_LOOK]
         for first, last in forecast_blocks.ranges(now):
             for one in range(first, last + 1, BLOCKS_IN_MEMORY):
                 fresh: _Sums = {}
                 _add_up(connection, one, min(last, one + BLOCKS_IN_MEMORY - 1), {kept_by: fresh})
                 texts.append(_dumped(fresh))
+        is_left = bool(old) or len(now) < len(left)
+        no_worker = is_left and not workers_there(connection, app.clock.now())
     if by == kept_by == "month":
         lines = [dict(line) for line in _months(tuple(texts), wanted)]
     else:
         lines = _lines(texts, by, wanted)
     changed, missing = (count * forecast_blocks.ASSETS for count in (len(old), len(left) - len(now)))
-    return Forecast(lines, changed, blocks.changed_since if old else None, missing)
+    return Forecast(lines, changed, blocks.changed_since if old else None, missing, no_worker)
 
 
 @dataclass(frozen=True)
@@ -209,9 +218,8 @@ def _check_month(month: str, field: str) -> None:
 
 def refresh_forecast(app: Application) -> bool:
     """Add up some blocks that have changed, so that a look need not; whether there were any."""
-    with app.database.read() as connection:
-        if forecast_blocks.is_good(connection):
-            return False
+    if is_added_up(app):
+        return False
     with app.database.write() as connection:
         if not forecast_blocks.take_changes(connection, app.clock.now()):
             return False
@@ -221,6 +229,12 @@ def refresh_forecast(app: Application) -> bool:
             _add_up(connection, block, block, every)
             forecast_blocks.add(connection, block, {by: _dumped(sums) for by, sums in every.items()})
     return bool(missing)
+
+
+def is_added_up(app: Application) -> bool:
+    """Whether every block is, with all that has changed; to be asked often."""
+    with app.database.read() as connection:
+        return forecast_blocks.is_good(connection)
 
 
 def _add_up(connection: Connection, first: int, last: int, every: Mapping[Sorted, _Sums]) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final, Literal
 
+from anyio import move_on_after, sleep, to_thread
 from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api import door, models
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
+from batchwright.console.waiting import MOST_SECONDS
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing import forecast as operation
 from batchwright.operations.billing.recalculation import page_of_account_charges, recalculation_offer
 
 doors = Doors("forecast-and-recalculation")
+
+SECONDS_BETWEEN_LOOKS: Final = 1.0
+"""While somebody waits for a worker to add up what has changed: it does so each second."""
 
 
 class ForecastParams(door.Query):
@@ -26,7 +32,12 @@ class ForecastParams(door.Query):
     product: str | None = None
     since: str | None = Field(None, alias="from", description="A month, YYYY-MM")
     until: str | None = Field(None, alias="to", description="A month, YYYY-MM, included")
-    exact: bool = Field(False, description="Wait until what has just changed is added up, however much it is")
+    wait: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_SECONDS,
+        description="Answer when a worker has added up all that has changed, or after so many seconds.",
+    )
 
 
 class OfferParams(door.Query):
@@ -49,9 +60,27 @@ class ChargesParams(PageQuery):
     answers={200: models.Forecast},
     heavy=True,
 )
-def forecast(params: Annotated[ForecastParams, Query()], call: Call = CALL) -> Response:
-    """Draft amounts beside rated ones."""
-    found = operation.look_at_forecast(call.app, actor=call.actor, **params.model_dump())
+def forecast(
+    params: Annotated[ForecastParams, Query()], call: Call = CALL
+) -> Response | Coroutine[Any, Any, Response]:
+    """Draft amounts beside rated ones, at once or when all of them are added up."""
+    found = _look(params, call)
+    return _told(found, call) if found.is_whole or params.wait is None else _when_whole(params, call)
+
+
+async def _when_whole(params: ForecastParams, call: Call) -> Response:
+    with move_on_after(params.wait):
+        while not await to_thread.run_sync(operation.is_added_up, call.app):
+            await sleep(SECONDS_BETWEEN_LOOKS)
+    found = await to_thread.run_sync(_look, params, call, limiter=call.traffic.heavy_lane)
+    return _told(found, call)
+
+
+def _look(params: ForecastParams, call: Call) -> operation.Forecast:
+    return operation.look_at_forecast(call.app, actor=call.actor, **params.model_dump(exclude={"wait"}))
+
+
+def _told(found: operation.Forecast, call: Call) -> Response:
     told = found._asdict() | {"changed_since": views.instant(found.changed_since)}
     return answer({"items": told.pop("lines"), "next": None, **told}, request=call.request)
 

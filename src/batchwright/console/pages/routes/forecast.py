@@ -16,7 +16,7 @@ from batchwright.console.pages.charts import chart_of
 from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.errors import Refused
 from batchwright.operations.billing import forecast as operation
-from batchwright.operations.views import View
+from batchwright.operations.views import View, instant
 
 pages = Pages()
 AMOUNTS: Final = (
@@ -43,7 +43,6 @@ class ForecastParams(Params):
     product: str | None = None
     since: str | None = Field(None, alias="from")
     until: str | None = Field(None, alias="to")
-    exact: bool = False
 
     def only(self) -> dict[str, Any]:
         """What is left of it, as the operation takes it."""
@@ -55,14 +54,12 @@ class ForecastParams(Params):
         return any(self.only().values())
 
 
-@pages.page("/forecast")
+@pages.page("/forecast", shared=True)
 def forecast(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -> Response:
     """Draft beside rated by month, customer or product."""
     refused, found = None, operation.Forecast([])
     try:
-        found = operation.look_at_forecast(
-            visit.app, params.by, exact=params.exact, actor=visit.actor, **params.only()
-        )
+        found = operation.look_at_forecast(visit.app, params.by, actor=visit.actor, **params.only())
     except Refused as refusal:
         refused = refusal
     currencies = currencies_of(found.lines)
@@ -86,10 +83,18 @@ def forecast(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -
 @pages.page("/forecast.csv")
 def forecast_csv(params: Annotated[ForecastParams, Query()], visit: Visit = VISIT) -> Response:
     """The same lines as a file: those of one currency where one is asked for, else of all."""
-    lines = operation.forecast(visit.app, params.by, actor=visit.actor, **params.only())
-    shown = [line for line in lines if params.currency in (None, line["currency"] or UNKNOWN)]
+    found = operation.look_at_forecast(visit.app, params.by, actor=visit.actor, **params.only())
+    shown = [line for line in found.lines if params.currency in (None, line["currency"] or UNKNOWN)]
     columns = (*operation.NAMES[params.by], *AMOUNTS)
-    return file_answer(visit.call(), shown, f"forecast-by-{params.by}.csv", CSV, columns)
+    return file_answer(visit.call(), shown, f"forecast-by-{params.by}.csv", CSV, columns, _left_out(found))
+
+
+def _left_out(found: operation.Forecast) -> str:
+    """What nobody has added up yet, at the end of the file."""
+    since = f" since {instant(found.changed_since)}" if found.changed_since else ""
+    changed = f"up to {found.changed_assets} assets have changed{since} and are counted as they were before"
+    missing = f"up to {found.missing_assets} assets are not counted yet"
+    return "; ".join([changed] * bool(found.changed_assets) + [missing] * bool(found.missing_assets))
 
 
 def _these(params: ForecastParams) -> list[tuple[str, str]]:
