@@ -124,6 +124,7 @@ def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worke
     served.worker()
     link = served.line(lambda line: "/first-administrator?code=" in line)
     elsewhere = served.line(lambda line: "where this does not listen" in line)
+    assert elsewhere.startswith("Links in mails and invitations of other commands and workers lead to ")
     assert elsewhere.rstrip().endswith(f"set BATCHWRIGHT_BASE_URL={served.url}, for workers too.")
     assert "You become the first" in served.get(link.strip().removeprefix(served.url))[1]
     assert served.get("/healthz") == (HTTPStatus.OK, "ok\n")
@@ -136,6 +137,7 @@ def test_it_makes_its_database_answers_logs_each_request_and_ends_with_its_worke
     assert not any("secret" in line for line in served.lines)
     assert "batchwright_database_up 1.0" in served.get("/metrics")[1]
     worker = served.worker()
+    assert Path(f"/proc/{worker}/cmdline").read_text().split("\0")[-3:] == ["--served-at", served.url, ""]
     assert served.end() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)

@@ -284,6 +284,14 @@ def test_the_console_has_an_address_only_where_one_is_given(tmp_path: Path) -> N
     )
 
 
+def test_links_lead_to_where_a_service_answers_unless_an_address_is_given(tmp_path: Path) -> None:
+    here = "http://127.0.0.1:9000"
+    served = settings_of(tmp_path).served_at(here)
+    assert (served.base_url, served.console_url) == (here, None)
+    given = settings_of(tmp_path, BASE_URL="http://127.0.0.1:8000")
+    assert given.served_at(here) is given
+
+
 def test_dask_works_on_a_server_database(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": "postgresql://db/books", "EXECUTOR": "dask://cluster:8786"}
     assert settings_of(tmp_path, **environ).executor == "dask://cluster:8786"

@@ -21,9 +21,12 @@ from batchwright.operations.app import Application, make_application
 
 
 @contextmanager
-def application(door: Door = Door.CLI) -> Iterator[Application]:
-    """The application of the settings in force, closed at the end. Raises ``SettingsError``."""
-    app = make_application(current_settings(), door=door)
+def application(door: Door = Door.CLI, served_at: str | None = None) -> Iterator[Application]:
+    """The application of the settings in force, closed at the end; `served_at` as in `Settings`. Raises
+    ``SettingsError``.
+    """
+    settings = current_settings()
+    app = make_application(settings.served_at(served_at) if served_at else settings, door=door)
     context = click.get_current_context(silent=True)
     given = None if context is None else context.find_object(Verbosity)
     if given is not None and given.timeout is not None:

@@ -306,6 +306,14 @@ class Settings(_Model):
         """`base_url` where somebody gave it: at its default nothing answers as long as there is no console."""
         return self.base_url if "base_url" in self.model_fields_set else None
 
+    def served_at(self, address: str) -> Settings:
+        """The same for processes of a service that answers there: links lead to it unless a `base_url` was given."""
+        if self.console_url is not None:
+            return self
+        served = self.model_copy(update={"base_url": address})
+        served.model_fields_set.discard("base_url")
+        return served
+
     @property
     def base_path(self) -> str:
         """The path of `base_url`, below which people see the service: "/billing"; empty where it has none."""

@@ -73,7 +73,7 @@ def serve(
     Args:
         proxies: addresses whose ``X-Forwarded-…`` headers are believed.
     """
-    child = WorkerChild() if worker else None
+    child = WorkerChild(app.settings.base_url) if worker else None
     traffic = traffic or Traffic(app)
     config = uvicorn.Config(
         make_asgi(app, host=host, worker_expected=worker, traffic=traffic),

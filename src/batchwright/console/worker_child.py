@@ -26,10 +26,12 @@ class WorkerChild:
     """A process `batchwright worker`, with the settings of this one.
 
     It holds the reading end of a pipe of which this process alone holds the other: when this process is gone, however
-    it ended, the child drains (the hidden option ``--until-closed`` of the command).
+    it ended, the child drains (the hidden option ``--until-closed`` of the command). Links in its mail lead to
+    where this one is ``served_at``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, served_at: str) -> None:
+        self._served_at = served_at
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class WorkerChild:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                child = self._child = _start()
+                child = self._child = _start(self._served_at)
             if self._stopping.is_set():  # the signal came while it was started
                 child.terminate()
             self._code = child.wait()
@@ -77,7 +79,8 @@ class WorkerChild:
             self._stopping.wait(pause)
 
 
-def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "batchwright", "worker", "--until-closed"]
+def _start(served_at: str) -> subprocess.Popen[bytes]:
+    program = [sys.executable, "-P", "-m", "batchwright"]
+    command = [*program, "worker", "--until-closed", "--served-at", served_at]
     # In a group of its own: a Ctrl-C at the terminal comes to this process, which hands it on once.
     return subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)

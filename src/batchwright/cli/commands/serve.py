@@ -11,9 +11,10 @@ from batchwright.cli.exits import FAILED
 from batchwright.cli.groups import Command
 from batchwright.cli.metrics_port import expose, metrics_port_option
 from batchwright.cli.output import say
-from batchwright.cli.session import application
+from batchwright.cli.session import application, current_settings
 from batchwright.cli.verbosity import Verbosity
 from batchwright.config.logging import configure_logging
+from batchwright.config.settings import Settings
 from batchwright.engine.faults import reason_of
 from batchwright.operations.access.first_administrator import first_administrator_code
 from batchwright.operations.actor import Door
@@ -50,31 +51,30 @@ def serve(
     https, or with --allow-http.
     """
     configure_logging(verbosity.level + 1)
-    with application(Door.API) as app:
-        _check_reach(app, host, allow_http)
+    settings = current_settings()
+    _check_reach(settings, host, allow_http)
+    # The web is heavy: only this command loads it.
+    from batchwright.console import metrics, server, traffic
+
+    try:
+        listening = server.listen(host, port)
+    except OSError as error:
+        say(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Give another --host or --port.", err=True
+        )
+        return FAILED
+    where = listening.getsockname()
+    here = f"http://{f'[{where[0]}]' if ':' in where[0] else where[0]}:{where[1]}"
+    with listening, application(Door.API, here if host in LOOPBACK else None) as app:
         if app.database.is_sqlite and not app.database.exists():
             app.database.upgrade()
         app.database.require()
-        # The web is heavy: only this command loads it.
-        from batchwright.console import metrics, server, traffic
-
         shared = traffic.Traffic(app)
         if metrics_port is not None:
             expose(metrics.registry_of(app, shared), metrics_port)
-
-        try:
-            listening = server.listen(host, port)
-        except OSError as error:
-            say(
-                f"Cannot listen on {host} port {port}: {error.strerror}. Give another --host or --port.",
-                err=True,
-            )
-            return FAILED
-        where = listening.getsockname()
-        name = f"[{where[0]}]" if ":" in where[0] else where[0]
-        say(f"Serving {app.database.display_url} at http://{name}:{where[1]}", err=True)
-        _tell_where_links_lead(app, f"http://{name}:{where[1]}")
-        _tell_of_first_administrator(app, f"http://{name}:{where[1]}")
+        say(f"Serving {app.database.display_url} at {here}", err=True)
+        _tell_where_links_lead(app, settings, here)
+        _tell_of_first_administrator(app, here)
         code = server.serve(
             app,
             listening,
@@ -87,12 +87,13 @@ def serve(
     return code
 
 
-def _tell_where_links_lead(app: Application, here: str) -> None:
+def _tell_where_links_lead(app: Application, settings: Settings, here: str) -> None:
     """Behind a proxy they lead to the proxy; on the machine itself to a port that should be this one."""
-    base = urlsplit(app.settings.base_url)
+    base = urlsplit(settings.base_url)
     if base.scheme == "http" and base.hostname in LOOPBACK and (base.port or 80) != urlsplit(here).port:
+        whose = " of other commands and workers" if app.settings.base_url == here else ""
         say(
-            f"Links in mails and invitations lead to {app.settings.base_url}, where this does not listen:"
+            f"Links in mails and invitations{whose} lead to {settings.base_url}, where this does not listen:"
             f" set BATCHWRIGHT_BASE_URL={here}, for workers too.",
             err=True,
         )
@@ -113,10 +114,10 @@ def _tell_of_first_administrator(app: Application, here: str) -> None:
         say(f"{base.rstrip('/')}/first-administrator?code={code}", err=True)
 
 
-def _check_reach(app: Application, host: str, allow_http: bool) -> None:
-    if host in LOOPBACK or allow_http or app.settings.base_url.startswith("https:"):
+def _check_reach(settings: Settings, host: str, allow_http: bool) -> None:
+    if host in LOOPBACK or allow_http or settings.base_url.startswith("https:"):
         return
     raise click.UsageError(
-        f"{host} is reached from other machines, and the setting base_url, {app.settings.base_url}, is not https:"
+        f"{host} is reached from other machines, and the setting base_url, {settings.base_url}, is not https:"
         " tokens could be read on the way. Put a proxy with https in front and set base_url, or give --allow-http."
     )

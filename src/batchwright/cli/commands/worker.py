@@ -28,9 +28,10 @@ STOPPING = b"Stopping after the scopes at hand. Once more stops at once.\n"
 
 @click.command("worker", cls=Command, example="batchwright worker")
 @click.option("--until-closed", is_flag=True, hidden=True, help="Stop when standard input is closed, too.")
+@click.option("--served-at", hidden=True, help="Where the console of this worker answers.")
 @metrics_port_option
 @click.pass_obj
-def worker(verbosity: Verbosity, until_closed: bool, metrics_port: int | None) -> int:
+def worker(verbosity: Verbosity, until_closed: bool, served_at: str | None, metrics_port: int | None) -> int:
     """Drive runs and send mail, until SIGTERM or Ctrl-C.
 
     Start as many as you like, on as many machines. A run that waits is claimed in its turn, one whose process is
@@ -38,7 +39,7 @@ def worker(verbosity: Verbosity, until_closed: bool, metrics_port: int | None) -
     on elsewhere after the scope at hand.
     """
     configure_logging(verbosity.level + 1)
-    with application(Door.WORKER) as app:
+    with application(Door.WORKER, served_at) as app:
         if metrics_port is not None:
             expose(app.metrics.registry, metrics_port)
         process = WorkerProcess(app)
