@@ -179,6 +179,10 @@ def test_an_input_is_drafted_and_processed_from_its_page(
 
 def test_rows_are_selected_and_sent_by_keyboard_alone(app: Application, open_page: Open, seed: None) -> None:
     page = open_page("/usage-inputs")
+    for key in ("j", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name=JUNE)).to_be_visible()
+    page.go_back()
     for key in ("j", "x", "j", "x"):
         page.keyboard.press(key)
     expect(page.get_by_text("2 ticked:")).to_be_visible()

@@ -244,6 +244,7 @@
     if (key === "j") step(1);
     if (key === "k") step(-1);
     if (key === "x") $(".rows tr.at input[type=checkbox]")?.click();
+    if (key === "Enter" && event.target.matches(".rows tr.at input")) { $("a", event.target.closest("tr"))?.click(); event.preventDefault(); }
     if (key === "p") pause();
     if (key === "?") sheet();
   });
