@@ -106,8 +106,23 @@ def test_the_filter_is_in_the_address_and_what_it_leaves_out_is_said(
     assert done in web.get("/runs?status=Complete&from=2020-01-01&errors=false").text
     page = web.get("/runs?status=Failed").text
     assert "No run matches the filter" in page
-    assert web.get("/runs?statos=Failed").status_code == 422
-    assert web.get("/runs?status=Nonsense").status_code == 422
+
+
+def test_a_filter_that_is_refused_keeps_what_was_typed(web: TestClient, visit: Visit, done: str) -> None:
+    visit("viewer")
+    for query, field in (("status=Nonsense", "status"), ("period=10/23&actor=dana", "period")):
+        answer = web.get(f"/runs?{query}")
+        assert answer.status_code == 422
+        assert f'<a href="#{field}">' in answer.text
+        assert done not in answer.text
+    assert 'name="actor" type="text" value="dana"' in answer.text
+    for query, told in (
+        ("statos=Failed", "no parameter statos"),
+        ("from=yesterday", "From: write it as YYYY-"),
+    ):
+        answer = web.get(f"/runs?{query}")
+        assert (answer.status_code, told in answer.text) == (422, True)
+        assert 'href="/runs">Open the page without its filter' in answer.text
 
 
 def test_a_list_is_read_on_by_its_link_and_every_run_comes_once(
@@ -335,4 +350,6 @@ def test_no_run_ticked_and_a_viewer_who_may_tick_none(
     answer = web.get("/ticked-runs?act=abort")
     assert (answer.status_code, "No run was ticked" in answer.text) == (422, True)
     visit("viewer")
-    assert 'type="checkbox" name="run_id"' not in web.get("/runs").text
+    page = web.get("/runs").text
+    assert 'type="checkbox" name="run_id"' not in page
+    assert 'value="abort" disabled title="Needs the role operator"' in page

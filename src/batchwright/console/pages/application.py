@@ -32,6 +32,14 @@ ROUTES: tuple[Any, ...] = tuple(
     import_module(f"{routes.__name__}.{module.name}") for module in iter_modules(routes.__path__)
 )
 """The modules of `pages.routes`, each with its `pages`."""
+_VALIDATION = {
+    "extra_forbidden": "this page has no parameter {}",
+    **dict.fromkeys(
+        ("date_from_datetime_parsing", "date_parsing", "datetime_from_date_parsing", "datetime_parsing"),
+        "{}: write it as YYYY-MM-DD, such as 2026-01-31",
+    ),
+}
+"""Of kinds of faults in an address, what is told of them; of others what pydantic says."""
 _FOR_MACHINES = ("/api", "/healthz", "/readyz", "/metrics")
 
 
@@ -79,6 +87,7 @@ def _page_of(request: Request, problem: Problem) -> Response:
         status=problem.status.value,
         problem=problem,
         request_id=request.state.request_id,
+        is_of_query=problem.status is HTTPStatus.UNPROCESSABLE_ENTITY and bool(request.url.query),
         visit=getattr(request.state, "visit", None),
     )
     page.headers.update(problem.headers)
@@ -109,6 +118,7 @@ async def _of_http(request: Request, error: Exception) -> Response:
 async def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][1:])
-    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {first['msg']}", name)
+    name = str(first["loc"][1])
+    told = _VALIDATION.get(first["type"], f"{{}}: {first['msg']}").format(name)
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, told, name)
     return _page_of(request, problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -12,7 +13,9 @@ from starlette.responses import Response
 
 from batchwright.console.pages.formats import instant_of
 from batchwright.console.pages.visit import VISIT, ListParams, Pages, Visit
+from batchwright.engine.errors import Refused
 from batchwright.engine.run import ACTIVE, ENDED
+from batchwright.operations.paging import Page
 from batchwright.operations.runs.jobs import list_jobs
 from batchwright.operations.runs.looking import page_of_runs, show_run
 from batchwright.operations.runs.waiting import MOST, list_waiting
@@ -67,10 +70,19 @@ def runs(params: Annotated[RunsParams, Query()], visit: Visit = VISIT) -> Respon
     queue = list_waiting(visit.app, actor=visit.actor) if shows_queue else []
     if not params.is_set:
         wanted["status"] = [str(state) for state in IN_LOG]
-    page = page_of_runs(visit.app, params.after, params.limit, actor=visit.actor, **wanted)
+    page: Page[View] = Page([], None)
+    refused: Refused | None = None
+    try:
+        page = page_of_runs(visit.app, params.after, params.limit, actor=visit.actor, **wanted)
+    except Refused as wrong:
+        if wrong.field not in wanted:
+            raise
+        refused = wrong
     at_work = sum(run["status"] in AT_WORK for run in [*queue, *page.items])
     return visit.page(
         "runs.html",
+        status=200 if refused is None else HTTPStatus.UNPROCESSABLE_ENTITY.value,
+        refused=refused,
         params=params,
         states=STATES,
         jobs=[job["name"] for job in list_jobs(visit.app, actor=visit.actor)],
