@@ -389,8 +389,16 @@ def test_a_mail_about_a_token_says_until_when_it_is_good_and_how_to_replace_it()
     there = {**TOKEN, "base_url": "https://batch.example.com/"}
     message = composer().compose(replace(mail(there), kind="token_expires"), EMPTY, NOW)
     for part in (text_of(message), html_of(message)):
-        assert "https://batch.example.com/users/jane%40example.com" in part
+        assert "https://batch.example.com/preferences" in part
+        assert "Ask an administrator for another" in part.replace("\n", " ")
         assert "batchwright users" not in part
+        assert "/users/" not in part
+    message = composer().compose(
+        replace(mail({**there, "may_administer": True}), kind="token_expires"), EMPTY, NOW
+    )
+    for part in (text_of(message), html_of(message)):
+        assert "https://batch.example.com/users/jane%40example.com" in part
+        assert "Make another" in part.replace("\n", " ")
     about = {**TOKEN, "expired": True, "last_used_at": None, "role": None, "prefix": None}
     message = composer().compose(replace(mail(about), kind="token_expires"), EMPTY, NOW)
     assert message["Subject"] == "Token nightly & <b> EXPIRED on 2026-12-01"

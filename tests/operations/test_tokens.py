@@ -20,10 +20,10 @@ from batchwright.engine.errors import Refused
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.permissions import Forbidden, Right, permit
 from batchwright.operations.access.tokens import a_year_after, list_tokens, make_token, revoke_token
-from batchwright.operations.access.users import add_user, disable_user, list_users, set_mail
+from batchwright.operations.access.users import add_user, disable_user, list_users, set_mail, set_role
 from batchwright.operations.actor import Unauthenticated
 from batchwright.operations.app import Application, make_application
-from batchwright.operations.mail import list_mail, show_mail
+from batchwright.operations.mail import list_mail, read_message, show_mail
 from batchwright.operations.tables import user_token
 from batchwright.operations.worker.expiring_tokens import notify_of_expiring_tokens
 from batchwright.operations.worker.maintenance import Maintenance
@@ -254,6 +254,27 @@ def test_a_worker_s_upkeep_tells_of_a_token_that_expired_while_no_worker_looked(
     assert maintenance.stop()
     assert len(looks) == 1
     assert expiry_mail(worker) == [(JANE, "year", True)]
+    worker.close()
+
+
+def test_the_mail_leads_an_administrator_to_their_tokens_and_others_to_their_own_page(
+    app: Application, tmp_path: Path
+) -> None:
+    settings = make_settings(
+        app.database.url.render_as_string(), tmp_path, base_url="https://batch.example.com"
+    )
+    worker = make_application(settings, clock=FakeClock(NOW + timedelta(days=360)))
+    make_token(app, JANE, name="year", actor=ACTOR)
+    notify_of_expiring_tokens(worker)
+    (mail,) = list_mail(worker)
+    for role, there in (("operator", "/preferences"), ("administrator", "/users/jane%40example.com")):
+        set_role(app, JANE, role, actor=ACTOR)
+        body = read_message(worker, mail["mail_id"], actor=ACTOR).get_body(("plain",))
+        assert body is not None
+        assert re.findall(r"https://batch\.example\.com(\S+)", body.get_content()) == [there]
+    worker.mailer.send_due()
+    (sent,) = (tmp_path / "mail").glob("*.eml")
+    assert there.encode() in sent.read_bytes().replace(b"=\n", b"")
     worker.close()
 
 

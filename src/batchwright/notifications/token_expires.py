@@ -18,7 +18,8 @@ class TokenExpires:
     """A token of the reader that expires, or has: ``token`` in the templates.
 
     ``facts``: ``email``, ``name``, ``prefix``, ``role``, ``expires_at``, ``last_used_at``, ``expired`` (already, when
-    the mail was recorded), ``database``, ``base_url``, ``mail_only_to_files``.
+    the mail was recorded), ``database``, ``base_url``, ``mail_only_to_files``; of the reader whether they
+    ``may_administer``.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -41,7 +42,11 @@ class TokenExpires:
                 f"Your token {self.name} expires at {when}: a program that gives it is refused from then on."
             )
         if self.facts.get("last_used_at"):
-            return f"{said} Make another, give it to the program, and revoke this one."
+            if self._may_administer:
+                return f"{said} Make another, give it to the program, and revoke this one."
+            return (
+                f"{said} Ask an administrator for another, give it to the program, and have this one revoked."
+            )
         return f"{said} It was never used, so perhaps nobody needs it."
 
     @property
@@ -72,9 +77,17 @@ class TokenExpires:
 
     @property
     def links(self) -> tuple[Fact, ...]:
-        """Where an administrator replaces it in the console; none where there is no console."""
+        """Where an administrator replaces it, and the own page of others; none where there is no console."""
+        if not (preferences := humanize.page(self.facts, "/preferences")):
+            return ()
+        if not self._may_administer:
+            return (Fact("Your own page", preferences),)
         link = humanize.page(self.facts, f"/users/{quote(self.facts['email'], safe='')}")
-        return (Fact("Your user, where an administrator makes and revokes tokens", link),) if link else ()
+        return (Fact("Your user, where you make and revoke tokens", link),)
+
+    @property
+    def _may_administer(self) -> bool:
+        return bool(self.facts.get("may_administer"))
 
     @property
     def footer(self) -> str:

@@ -15,6 +15,7 @@ from batchwright.engine.store.database import Database
 from batchwright.notifications.account import ACCOUNT, RESET
 from batchwright.notifications.outbox import RUN_ENDED, Mail
 from batchwright.notifications.preferences import bare_address
+from batchwright.notifications.token_expires import TOKEN_EXPIRES
 from batchwright.operations import sign_in_store, user_store
 from batchwright.operations.roles import Right, has_right
 from batchwright.operations.unsubscribe_links import unsubscribe_link
@@ -45,8 +46,11 @@ def link_of(connection: Connection, code: str, now: datetime, *, kept: bool = Fa
 
 def secrets_of_mail(database: Database, clock: Clock, base_url: str, mail: Mail) -> Mapping[str, Any]:
     """What a mail holds and the outbox does not, made as the mail is sent: the link that sets a password, or the one by
-    which its recipient gets no mail of runs any more, and whether they may retry the run.
+    which its recipient gets no mail of runs any more, and what they may do.
     """
+    if mail.kind == TOKEN_EXPIRES:
+        with database.read() as connection:
+            return of_reader(connection, mail)
     if mail.kind in OF_CHOICE and mail.recipient:
         with database.read() as connection:
             return {**_unsubscribe(connection, mail, mail.recipient), **of_reader(connection, mail)}
@@ -61,10 +65,14 @@ def secrets_of_mail(database: Database, clock: Clock, base_url: str, mail: Mail)
 
 
 def of_reader(connection: Connection, mail: Mail) -> Mapping[str, Any]:
-    """Whether the recipient may retry the run of a mail: by the role of their user, as long as there are users."""
-    if mail.kind != RUN_ENDED or mail.recipient is None:
+    """Whether the recipient may retry the run of a mail, or replace the token: by the role of their user, as long as
+    there are users.
+    """
+    if mail.kind not in (RUN_ENDED, TOKEN_EXPIRES) or mail.recipient is None:
         return {}
     user = user_store.user_by_email(connection, bare_address(mail.recipient))
+    if mail.kind == TOKEN_EXPIRES:
+        return {"may_administer": user is not None and has_right(user["role"], Right.ADMINISTER)}
     if user is None:
         return {"may_retry": not user_store.list_users(connection, limit=1)}
     right = Right(mail.facts.get("retry_role") or Right.OPERATE)
