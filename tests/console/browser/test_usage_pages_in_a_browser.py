@@ -117,13 +117,13 @@ def test_200_of_a_filter_are_selected_and_drafted_and_then_all_that_match(
     page.get_by_role("button", name="Draft rate …").click()
     expect(page.get_by_role("heading", name="Draft rate 200 usage inputs?")).to_be_visible()
     expect(page.get_by_text("of 1 asset line item")).to_be_visible()
-    page.get_by_role("button", name="Draft rate 200 inputs").click()
+    page.get_by_role("button", name="Draft rate 200 usage inputs").click()
     expect(page.get_by_text("200 of 200 records")).to_be_visible()
     assert drafted(app)[True] == 200
     page.goto("/usage-inputs?before=2023-07-01&sums=true")
     page.get_by_label(f"Select all {many:,} that match the filter").check()
     page.get_by_role("button", name="Draft rate …").click()
-    page.get_by_role("button", name=f"Draft rate {many:,} inputs").click()
+    page.get_by_role("button", name=f"Draft rate {many:,} usage inputs").click()
     page.wait_for_url("**/runs/JR-*")
     newest = next(iter(list_runs(app, 1, actor=ACTOR)))
     if newest["status"] != "Completed":
@@ -189,7 +189,7 @@ def test_rows_are_selected_and_sent_by_keyboard_alone(app: Application, open_pag
     page.get_by_role("button", name="Process Usage Input …").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Process 2 usage inputs?")).to_be_visible()
-    page.get_by_role("button", name="Process 2 inputs").focus()
+    page.get_by_role("button", name="Process 2 usage inputs").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/runs/JR-*")
     assert {one["status"] for one in list_usage_inputs(app, actor=ACTOR)} == {"Rated"}

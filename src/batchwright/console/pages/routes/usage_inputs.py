@@ -197,7 +197,7 @@ def _confirmation(act: Act, selection: View, pairs: Pairs) -> Confirmation:
     wide = act.danger and count > TYPED_ABOVE
     return Confirmation(
         f"{act.words} {plural(count, 'usage input')}?",
-        f"{act.words} {plural(count, 'input')}",
+        f"{act.words} {plural(count, 'usage input')}",
         address("/usage-inputs", **dict(pairs)),
         facts=_facts(act, selection),
         warning=act.warning,
