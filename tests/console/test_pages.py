@@ -55,7 +55,7 @@ def test_what_needs_somebody_is_said_on_top_of_each_page_with_where_to_look(
     for path in ("/runs", "/schedules"):
         page = web.get(path).text
         for said in (
-            "All schedules are held since 2026-03-01 12:00 UTC by dana (&lt;b&gt;): nothing starts by itself.",
+            'All schedules are held since <span class="id">2026-03-01 12:00 UTC</span> by dana (&lt;b&gt;): nothing ',
             'No worker is there: runs wait until one is started. <a href="/workers">',
             "The clock of a&lt;b is 5 min ahead of the database&#39;s",
             "The clock of c is 2 h behind the database&#39;s",

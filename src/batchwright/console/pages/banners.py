@@ -21,11 +21,12 @@ _known: WeakKeyDictionary[Application, tuple[float, tuple[Banner, ...]]] = WeakK
 
 
 class Banner(NamedTuple):
-    """What it says, and where more is said. ``kind`` is "warning" or "note"."""
+    """What it says, and a link to where more is said. ``kind`` is "warning" or "note"."""
 
     kind: str
     text: str
     link: str | None = None
+    to: str | None = None
 
 
 def banners_of(app: Application, actor: Actor) -> tuple[Banner, ...]:
@@ -47,22 +48,23 @@ def _read(app: Application, actor: Actor) -> Iterator[Banner]:
         by = f" by {troubles['held_by']}" if troubles["held_by"] else ""
         why = f" ({troubles['held_reason']})" if troubles["held_reason"] else ""
         text = f"All schedules are held since {since}{by}{why}: nothing starts by itself."
-        yield Banner("warning", text, "/schedules")
+        yield Banner("warning", text, "/schedules", "See the schedules")
     if troubles["no_worker"]:
-        yield Banner("warning", "No worker is there: runs wait until one is started.", "/workers")
+        text = "No worker is there: runs wait until one is started."
+        yield Banner("warning", text, "/workers", "See the workers")
     for clock in troubles["clocks"]:
         apart, side = (
             in_words(abs(clock["ahead_seconds"])),
             "ahead of" if clock["ahead_seconds"] > 0 else "behind",
         )
         text = f"The clock of {clock['host']} is {apart} {side} the database's: no schedule fires there."
-        yield Banner("warning", text, "/workers")
+        yield Banner("warning", text, "/workers", "See the workers")
     if troubles["mail_stuck"]:
-        waits = plural(troubles["mail_stuck"], "mail")
-        yield Banner("warning", f"{waits} could not be sent for an hour.", "/mail?status=waiting")
+        text = f"{plural(troubles['mail_stuck'], 'mail')} could not be sent for an hour."
+        yield Banner("warning", text, "/mail?status=waiting", "See the mail")
     if troubles["mail_refused"]:
         text = f"The last {troubles['mail_refused']} mails were refused, and none was sent since."
-        yield Banner("warning", text, "/mail?status=failed")
+        yield Banner("warning", text, "/mail?status=failed", "See the mail")
     if troubles["mail_directory"] is not None:
         yield Banner(
             "note", f"Mail is written to files in {Path(troubles['mail_directory']).name}, not sent."

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 BLANK = Markup('<span class="quiet">&ndash;</span>')
 """What stands for nothing: it is not 0.00."""
-_ID = re.compile(r"\b([A-Z]{2}-\d{8,})\b")
+_ID = re.compile(r"\b([A-Z]{2}-\d{8,}|\d{4}-\d\d-\d\d(?: \d\d:\d\d UTC)?)\b")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -176,7 +176,7 @@ def prose(text: str | None) -> Markup:
 
 
 def ids(text: str) -> Markup:
-    """A text in which no id of ours is broken over two lines."""
+    """A text in which no id of ours and no time is broken over two lines."""
     parts = enumerate(_ID.split(text))
     return Markup("").join(
         Markup('<span class="id">{}</span>').format(part) if at % 2 else escape(part) for at, part in parts
