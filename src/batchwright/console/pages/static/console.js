@@ -96,7 +96,7 @@
     if (!link.closest("dialog")) opener = link;
     ready(dialog);
     dialog.showModal();
-    ($("#refused, [autofocus], [data-cancel]", dialog) || shut).focus();
+    ($("#refused, [autofocus], [data-cancel]", dialog) || shut).focus({ preventScroll: true });
   };
   // The event comes a task after the closing: who has gone on to a field meanwhile keeps it.
   dialog.addEventListener("close", () => {
