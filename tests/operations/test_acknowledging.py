@@ -134,6 +134,44 @@ def test_what_needs_somebody_is_told_in_groups_the_newest_first_and_what_is_beyo
 
 
 @pytest.mark.on_both
+def test_neither_a_dry_run_nor_one_that_a_retry_has_followed_to_its_end_needs_somebody(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledging, "LOOKED_AT", 7)
+    first, second, third, dry = (submit_run(app, "usage-rating", {}, actor=ACTOR).run_id for _ in range(4))
+
+    def become(run_id: str, state: str, errored: int = 0, mode: str = "batch") -> None:
+        values = f"state = '{state}', errored = {errored}, mode = '{mode}'"
+        change(app, f"UPDATE run SET {values} WHERE run_id = '{run_id}'")
+
+    def needing() -> list[set[str]]:
+        found = what_needs_somebody(app, NOW, actor=ACTOR)
+        monkeypatch.setattr(acknowledging, "LOOKED_AT", 1)
+        counted = what_needs_somebody(app, NOW, actor=ACTOR)
+        monkeypatch.setattr(acknowledging, "LOOKED_AT", 7)
+        groups = [{one["subject"] for one in found[name]["items"]} for name in ("failed", "erred")]
+        assert [counted[name]["number"] for name in ("failed", "erred")] == [len(group) for group in groups]
+        return groups
+
+    for retry, of in ((second, first), (third, second)):
+        parent = f"(SELECT id FROM run WHERE run_id = '{of}')"
+        change(app, f"UPDATE run SET trigger = 'retry', parent_id = {parent} WHERE run_id = '{retry}'")
+    become(first, "Completed", errored=3)
+    become(dry, "Completed", errored=3, mode="dry_run")
+    assert needing() == [set(), {first}], "what waits settles nothing"
+    become(second, "Failed")
+    assert needing() == [{second}, {first}]
+    become(third, "Completed", errored=1)
+    assert needing() == [set(), {third}], "of those that it does again, what is left is its own"
+    become(third, "Completed", mode="dry_run")
+    assert needing() == [{second}, {first}], "a retry that only shows what it would do"
+    become(third, "Completed")
+    assert needing() == [set(), set()]
+    change(app, f"UPDATE run SET trigger = 'apply' WHERE run_id = '{third}'")
+    assert needing() == [{second}, {first}]
+
+
+@pytest.mark.on_both
 def test_where_nothing_is_left_to_look_at_the_last_run_is_told(app: Application, aborted: str) -> None:
     acknowledge(app, "run", aborted, actor=ACTOR)
     quiet = what_needs_somebody(app, NOW, actor=ACTOR)["quiet"]

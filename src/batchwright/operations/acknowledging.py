@@ -108,7 +108,8 @@ def acknowledge(
 
 def what_needs_somebody(app: Application, since: datetime, *, actor: Actor | None = None) -> View:
     """What is wrong, in groups: `failed` or aborted runs and runs that have `erred` records, of those that begun since
-    then; `schedules` that do not do what they should; `mails` that failed.
+    then, write something, and have no retry that completed; `schedules` that do not do what they should; `mails` that
+    failed.
 
     Each group as `number`, counted no further than to 1,001, and `items`, of runs and mails the 50 newest: `kind,
     subject, version`, its JSON as `of`, and `seen`, who acknowledged just that: `actor, at, note`, or `None`. Where

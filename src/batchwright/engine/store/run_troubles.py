@@ -1,4 +1,7 @@
-"""Statements on runs that ended badly: failed or aborted ones, and completed ones of whose records some have errors."""
+"""Statements on runs that ended badly: failed or aborted ones, and completed ones of whose records some have errors.
+
+A dry run is none of these. Nor is a run whose retry completed: what that left is wrong with the retry.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,37 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select, union_all
 
-from batchwright.engine.run import ENDED, Run, State
+from batchwright.engine.run import ENDED, RETRY, Run, State
 from batchwright.engine.store.runs import from_row
 from batchwright.engine.store.tables import ERRORED
 from batchwright.engine.store.tables import run as run_table
+
+_retry, _earlier = run_table.alias("retry"), run_table.alias("earlier")
+
+
+def _does_again(retry: Any) -> ColumnElement[bool]:
+    """Whether it is a retry that writes; those since then, as what they retry is older."""
+    return and_(
+        retry.c.trigger == RETRY,
+        retry.c.mode != "dry_run",
+        retry.c.begun_at >= bindparam("since"),
+        retry.c.parent_id.is_not(None),
+    )
+
+
+_settled = (
+    select(_retry.c.parent_id.label("id"))
+    .where(_does_again(_retry), _retry.c.state == State.COMPLETED)
+    .cte("settled", recursive=True)
+)
+_settled = _settled.union(
+    select(_earlier.c.parent_id).join(_settled, _earlier.c.id == _settled.c.id).where(_does_again(_earlier))
+)
+_IS_OPEN: Final = and_(
+    run_table.c.begun_at >= bindparam("since"),
+    run_table.c.mode != "dry_run",
+    run_table.c.id.not_in(select(_settled.c.id)),
+)
 
 # Each of these conditions has an index in the order of the log.
 _FAILED: Final = (run_table.c.state == State.FAILED, run_table.c.state == State.ABORTED)
@@ -28,9 +58,7 @@ def _newest(conditions: Iterable[ColumnElement[bool]]) -> Any:
     return union_all(*(select(part.subquery()) for part in parts))
 
 
-_BADLY: Final = _newest(
-    and_(condition, run_table.c.begun_at >= bindparam("since")) for condition in (*_FAILED, *_ERRED)
-)
+_BADLY: Final = _newest(and_(condition, _IS_OPEN) for condition in (*_FAILED, *_ERRED))
 _LAST: Final = _newest(run_table.c.state == state for state in ENDED)
 
 
@@ -46,15 +74,12 @@ def count_ended_badly(connection: Connection, since: datetime, at_most: int) -> 
     """How many there are, ``failed`` and ``erred``; counted no further than so many."""
 
     def number(conditions: tuple[ColumnElement[bool], ...]) -> Any:
-        parts = [
-            select(run_table.c.id).where(one, run_table.c.begun_at >= since).limit(at_most)
-            for one in conditions
-        ]
+        parts = [select(run_table.c.id).where(one, _IS_OPEN).limit(at_most) for one in conditions]
         every = union_all(*(select(part.subquery()) for part in parts)).limit(at_most).subquery()
         return select(func.count()).select_from(every).scalar_subquery()
 
     counts: Select[Any] = select(number(_FAILED).label("failed"), number(_ERRED).label("erred"))
-    return dict(connection.execute(counts).one()._mapping)
+    return dict(connection.execute(counts, {"since": since}).one()._mapping)
 
 
 def last_ended(connection: Connection) -> Run | None:
