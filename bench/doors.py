@@ -58,8 +58,6 @@ QUERIES: Final = {
     "/ticked-runs": "?act=pause&run_id=JR-{at_work:08}",
 }
 """Of the doors that have to be told more, and of files, which take as long as they are."""
-WHOLE: Final = ("/api/v1/audit/verify",)
-"""It reads all of the audit trail, however long that is, and is left out."""
 _LOADED: Final = dict.fromkeys(("id", "words", "customer_id", "price_book_id", "contract_id", "status", "on"))
 FILTERS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "/": {"currency": "JPY"},
@@ -186,7 +184,7 @@ def _doors(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each GET of the API, and where it is asked for."""
     for module in (*ROUTES, documentation):
         for route in module.doors.routes:
-            if "GET" in route.methods and route.path_format not in WHOLE:
+            if "GET" in route.methods:
                 yield route.path_format, _filled(route.path_format, known)
 
 
@@ -194,7 +192,7 @@ def pages_asked(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The same of each page of the console, and of each list by each of its filters."""
     for module in PAGES:
         for route in module.pages.routes:
-            if "GET" not in route.methods or route.path_format in WHOLE:
+            if "GET" not in route.methods:
                 continue
             path, where = route.path_format, _filled(route.path_format, known)
             yield path, where

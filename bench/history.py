@@ -18,11 +18,13 @@ from statistics import quantiles
 from time import perf_counter
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from batchwright.engine.store.database import Database
 from batchwright.engine.store.scopes import pack
 from batchwright.engine.store.types import instant_text
+from batchwright.operations import audit_store
+from batchwright.operations.access.sealing import FIRST_HASH, next_hash
 from bench.company import Company, fill, settle
 from bench.measure import databases
 
@@ -227,7 +229,7 @@ _MAIL: Final = """
 _AUDIT: Final = """
     INSERT INTO audit_entry (at, actor, os_user, door, act, subject, sealed)
     SELECT r.created_at, r.actor, 'bench', CASE WHEN i.id % 3 = 0 THEN 'cli' ELSE 'console' END,
-        CASE WHEN i.id % 1000 = 0 THEN 'run.abort' ELSE 'usage_input.edit' END, i.usage_input_id, TRUE
+        CASE WHEN i.id % 1000 = 0 THEN 'run.abort' ELSE 'usage_input.edit' END, i.usage_input_id, FALSE
     FROM usage_input AS i JOIN run AS r ON r.id = i.id % {runs} + 1 ORDER BY r.id
 """
 _PREVIEW: Final = f"""
@@ -242,7 +244,7 @@ _PREVIEW: Final = f"""
 def _mix(database: Database, history: History) -> None:
     """One input in a hundred is in Error, half of the others are Rated; what the forecast comes to is kept.
 
-    There is a mail for each run, an audit entry and a line of a preview for each input.
+    There is a mail for each run, a sealed audit entry and a line of a preview for each input.
     """
     error = "status = 'Error', error_by = 'draft', message = 'as the benchmark has it'"
     code = "CASE WHEN id % 3000 = 0 THEN 'no_price' ELSE 'no_tier' END"
@@ -260,6 +262,18 @@ def _mix(database: Database, history: History) -> None:
             connection.execute(
                 text("SELECT setval(pg_get_serial_sequence('mail', 'id'), (SELECT max(id) FROM mail))")
             )
+        _seal(connection)
+
+
+def _seal(connection: Connection) -> None:
+    """Seal all of the audit trail, as a worker does."""
+    number, newest = 0, FIRST_HASH
+    while entries := audit_store.unsealed_entries(connection, 10_000):
+        seals = []
+        for number, entry in enumerate(entries, start=number + 1):  # noqa: B020
+            newest = next_hash(newest, number, dict(entry))
+            seals.append({"number": number, "entry_id": entry["id"], "hash": newest})
+        audit_store.add_seals(connection, seals)
 
 
 @contextmanager

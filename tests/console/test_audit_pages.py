@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import asdict
 from datetime import timedelta
 from html import unescape
@@ -13,7 +14,6 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from batchwright.console.pages.differences import Difference, differences
-from batchwright.console.pages.routes import audit as audit_routes
 from batchwright.operations import audit_store
 from batchwright.operations.access import audit, audit_trail
 from batchwright.operations.access.audit_trail import audit_page
@@ -79,17 +79,32 @@ def test_a_long_chain_is_checked_part_by_part_and_says_which(
 ) -> None:
     visit("administrator")
     number = seal_committed(app)
-    monkeypatch.setattr(audit_trail, "PORTION", number - 1)
-    monkeypatch.setattr(audit_routes, "PART_SECONDS", -1.0)
+    monkeypatch.setattr(audit_trail, "PORTION", 1)
+    monkeypatch.setattr(audit_trail, "PART_SECONDS", -1.0)
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE audit_entry SET reason = 'another' WHERE id = 1"))
     page = web.get("/audit/verify?newest_hash=abc").text
-    assert f"Seals 1 to {number - 1} of {number}." in page
-    assert "Unchanged in this part" in page
-    assert "no seal has the hash" not in page
-    last = web.get(f"/audit/verify?newest_hash=abc&after={number - 1}")
-    assert f'href="{last.request.url.raw_path.decode()}"' in unescape(page)
-    assert f"Seals {number} to {number} are the last part" in last.text
-    assert "no seal has the hash abc" in last.text
-    assert web.get("/audit/verify?after=99").status_code == 422
+    for checked in range(1, number):
+        assert f"{checked} of {number} seals checked" in page
+        assert "entry 1 is not as it was sealed" in page
+        assert "no seal has the hash" not in page
+        following = re.search(r'href="([^"]*)" data-on>Check on', page)
+        assert following
+        page = web.get(unescape(following[1])).text
+    assert "data-on" not in page
+    assert re.search(r"from \d\d:\d\d:\d\d to ", page)
+    assert "2 problems" in page
+    assert "entry 1 is not as it was sealed" in page
+    assert "no seal has the hash abc" in page
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_cursor_of_another_check_is_refused_with_what_to_do(web: TestClient, visit: Visit) -> None:
+    visit("administrator")
+    answer = web.get("/audit/verify?after=99")
+    assert answer.status_code == 422
+    assert "or leave it out to begin anew" in answer.text
+    assert "Check against it" in answer.text
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

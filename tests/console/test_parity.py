@@ -80,6 +80,7 @@ WITHOUT_API = {
     "show_trouble": "for a page that asks before an act; programs look at the run, the schedule or the mail",
     "show_selection": "for a page that asks before an act; POST /selections tells the same",
     "sum_usage_inputs": "for a page's list; POST /selections tells the same",
+    "verify_audit_in_parts": "for a page; a program goes on with `next_after` of verify_audit",
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
     "many_billing_schedules_move": MANY,
     "list_at_work": AT_WORK,
@@ -135,6 +136,7 @@ WITHOUT_COMMAND = {
     "preview_rewind": "for a page that asks before an act; the command lists times: list_fires",
     "show_selection": "a command selects and acts at once",
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
+    "verify_audit_in_parts": "for a page; the command checks all: verify_audit",
     "many_billing_schedules_move": MANY,
     "list_at_work": AT_WORK,
 }
@@ -154,6 +156,7 @@ WITHOUT_PAGE = {
     "list_users": IN_PAGES,
     "list_workers": IN_PAGES,
     "run_preview": IN_PAGES,
+    "verify_audit": "the page checks part by part: verify_audit_in_parts",
     "schedules_page": "is in the list with what became of each: look_at_schedules",
     "add_user": "nobody types a password for somebody else: invite_user",
     "set_password": "nobody types a password for somebody else: make_password_link",

@@ -11,7 +11,9 @@ from starlette.testclient import TestClient
 
 from batchwright.billing import sample
 from batchwright.console.api import models
+from batchwright.operations.access import audit_trail
 from batchwright.operations.access.authentication import authenticate_token
+from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application
@@ -239,6 +241,20 @@ def test_the_audit_trail_is_read_in_pages_and_verified(call: Any, caller: Caller
     assert_shape(models.AuditVerification, verified)
     unknown = call("GET", "audit/verify?newest_hash=x", 200).json()
     assert [problem["kind"] for problem in unknown["problems"]][-1:] == ["cut_off"]
+
+
+def test_a_long_audit_trail_is_verified_part_by_part(
+    app: Application, call: Any, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller("viewer")
+    number, after = seal_committed(app), 0
+    monkeypatch.setattr(audit_trail, "PORTION", 1)
+    monkeypatch.setattr("batchwright.console.api.routes.audit.PART_SECONDS", -1.0)
+    for expected in [*range(1, number), None]:
+        found = call("GET", f"audit/verify?after={after}", 200).json()
+        after = found["next_after"]
+        assert after == expected
+    assert call("GET", f"audit/verify?limit={number}", 200).json()["next_after"] is None
 
 
 def test_workers_are_listed(app: Application, call: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,14 +59,19 @@ def test_an_untouched_chain_has_no_problem_and_names_its_newest_hash(sealed: App
     assert found["sealed"] == 5
     assert found["problems"] == OK
     assert len(found["newest_hash"]) == 64
-    assert found["unsealed"] == {"count": 0, "first_entry_id": None, "last_entry_id": None}
+    assert found["unsealed"] == {
+        "count": 0,
+        "more": False,
+        "first_entry_id": None,
+        "last_entry_id": None,
+    }
     assert problems(sealed, found["newest_hash"]) == OK
 
 
 def test_what_is_not_sealed_yet_is_named_and_is_no_problem(sealed: Application) -> None:
     enter(sealed, "six", "seven")
     found = verify_audit(sealed)
-    assert found["unsealed"] == {"count": 2, "first_entry_id": 6, "last_entry_id": 7}
+    assert found["unsealed"] == {"count": 2, "more": False, "first_entry_id": 6, "last_entry_id": 7}
     assert found["problems"] == OK
     assert seal_committed(sealed) == 2
     assert seal_committed(sealed) == 0
@@ -93,6 +99,65 @@ def test_a_long_chain_is_checked_in_parts_and_read_some_at_a_time(
     assert (second["next_after"], second["newest_hash"]) == (None, whole["newest_hash"])
     with pytest.raises(Refused, match="there is no seal 9"):
         verify_audit(sealed, after=9)
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of two seals, that carry one problem, and count one entry that waits."""
+    for name, value in {
+        "PORTION": 2,
+        "PART_SECONDS": -1.0,
+        "PROBLEMS_CARRIED": 1,
+        "UNSEALED_COUNTED": 1,
+    }.items():
+        monkeypatch.setattr(audit_trail, name, value)
+
+
+def test_what_a_part_found_is_told_to_the_end_with_what_was_sealed_meanwhile(
+    sealed: Application, in_small_parts: None
+) -> None:
+    tamper(sealed, update(audit_entry).where(audit_entry.c.id.in_([1, 4])).values(actor="eve"))
+    tamper(sealed, delete(audit_seal).where(audit_seal.c.number == 3))
+    hash_of_first = next(iter(parts_of(sealed)))["newest_hash"]
+    parts = []
+    for found in parts_of(sealed, hash_of_first):
+        parts.append(found)
+        if len(parts) == 1:
+            enter(sealed, "six", "seven")
+            waiting = {"count": 1, "more": True, "first_entry_id": 6, "last_entry_id": 7}
+            assert audit_trail.verify_audit_in_parts(sealed, hash_of_first)["unsealed"] == waiting
+            seal_committed(sealed)
+    assert [(one["checked"], one["problem_count"]) for one in parts] == [(2, 1), (5, 3), (7, 3)]
+    assert [one["entry_id"] for one in parts[-1]["problems"]] == [1]
+    assert len(verify_audit(sealed, hash_of_first)["problems"]) == 3
+    assert parts[-1]["problem_count"] + 1 == list(parts_of(sealed, "f" * 64))[-1]["problem_count"]
+    assert max(len(one["next_after"] or "") for one in parts) < 600
+
+
+def test_a_part_goes_on_after_a_cursor_of_the_same_check_alone(
+    sealed: Application, in_small_parts: None
+) -> None:
+    first = audit_trail.verify_audit_in_parts(sealed, "f" * 64)["next_after"]
+    another = ("A" if first[-20] != "A" else "B").join([first[:-20], first[-19:]])
+    for after, newest_hash in (
+        (first, None),
+        (another, "f" * 64),
+        ("", "f" * 64),
+        ("é", "f" * 64),
+        ("MTIz", None),
+    ):
+        with pytest.raises(Refused, match="belongs to another filter") as refused:
+            audit_trail.verify_audit_in_parts(sealed, newest_hash, after=after)
+        assert refused.value.field == "after"
+
+
+def parts_of(app: Application, newest_hash: str | None = None) -> Iterator[dict[str, Any]]:
+    """What is told after each part of a check."""
+    found = audit_trail.verify_audit_in_parts(app, newest_hash)
+    yield found
+    while found["next_after"] is not None:
+        found = audit_trail.verify_audit_in_parts(app, newest_hash, after=found["next_after"])
+        yield found
 
 
 @pytest.mark.parametrize(

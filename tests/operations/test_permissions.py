@@ -19,7 +19,12 @@ from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
 from batchwright.jobs import DraftUsageRatingJob
-from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
+from batchwright.operations.access.audit_trail import (
+    audit_page,
+    list_audit,
+    verify_audit,
+    verify_audit_in_parts,
+)
 from batchwright.operations.access.confirming import confirm_password
 from batchwright.operations.access.invitations import invite_user, make_password_link
 from batchwright.operations.access.own_password import change_password
@@ -272,6 +277,7 @@ NEEDED = {
         "list_audit",
         "audit_page",
         "verify_audit",
+        "verify_audit_in_parts",
         "backup_database",
         "hold_run",
         "preview_prune",
@@ -509,6 +515,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "audit_page": lambda: audit_page(app, actor=actor),
         "list_audit": lambda: list_audit(app, actor=actor),
         "verify_audit": lambda: verify_audit(app, actor=actor),
+        "verify_audit_in_parts": lambda: verify_audit_in_parts(app, actor=actor),
         "backup_database": lambda: backup_database(app, folder / "x" / "y", actor=actor),
         "hold_run": lambda: hold_run(app, "x", actor=actor),
         "preview_prune": lambda: preview_prune(app, "x", actor=actor),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, insert, select, update
 
 from batchwright.engine.store.pages import Listing
 from batchwright.operations.tables import UNSEALED, audit_entry, audit_head, audit_record, audit_seal
@@ -132,19 +132,31 @@ def unsealed_entries(connection: Connection, limit: int) -> Sequence[RowMapping]
     return connection.execute(statement).mappings().all()
 
 
-def unsealed_range(connection: Connection) -> RowMapping:
-    """`count` of the entries that wait for their seal, `first` and `last` of their ids."""
-    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
-    ids = audit_entry.c.id
-    figures = (func.count().label("count"), func.min(ids).label("first"), func.max(ids).label("last"))
-    return connection.execute(select(*figures).where(UNSEALED, ~sealed)).mappings().one()
+def unsealed_range(connection: Connection, at_most: int | None = None) -> RowMapping:
+    """`count` of the entries that wait for their seal, no further than one beyond `at_most`; `first` and `last` of
+    their ids.
+    """
+    waiting = select(audit_entry.c.id).where(UNSEALED)
+    some = waiting.order_by(audit_entry.c.id).limit(None if at_most is None else at_most + 1).subquery()
+    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == some.c.id).exists()
+    last = case((func.count() > 0, select(func.max(audit_entry.c.id)).where(UNSEALED).scalar_subquery()))
+    figures = (func.count().label("count"), func.min(some.c.id).label("first"), last.label("last"))
+    return connection.execute(select(*figures).select_from(some).where(~sealed)).mappings().one()
 
 
-def marked_without_seal(connection: Connection) -> Sequence[int]:
-    """Ids of the entries that say they are sealed and have no seal: no sealer leaves any."""
-    sealed = select(audit_seal.c.number).where(audit_seal.c.entry_id == audit_entry.c.id).exists()
-    statement = select(audit_entry.c.id).where(audit_entry.c.sealed, ~sealed).order_by(audit_entry.c.id)
-    return connection.scalars(statement).all()
+def marked_without_seal(connection: Connection, after: int | None, up_to: int | None) -> Sequence[int]:
+    """Ids of the entries that say they are sealed and have no seal: no sealer leaves any. Those above `after` and not
+    above `up_to`, where these are given.
+    """
+
+    def within(an_id: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        ends = (an_id > after if after is not None else None, an_id <= up_to if up_to is not None else None)
+        return [end for end in ends if end is not None]
+
+    marked = select(audit_entry.c.id).where(audit_entry.c.sealed, *within(audit_entry.c.id))
+    # Not entry by entry: PostgreSQL would take up all seals for some thousand entries.
+    sealed = select(audit_seal.c.entry_id).where(*within(audit_seal.c.entry_id))
+    return sorted(connection.scalars(marked.except_(sealed)))
 
 
 def audit_head_row(connection: Connection, *, lock: bool = False) -> RowMapping | None:
@@ -186,9 +198,11 @@ def sealed_entries(connection: Connection, after: int | None, limit: int) -> Seq
     return connection.execute(statement).mappings().all()
 
 
-def seal_hash(connection: Connection, number: int) -> str | None:
-    """The hash of the seal of that number."""
-    return connection.scalar(select(audit_seal.c.hash).where(audit_seal.c.number == number))
+def seal(connection: Connection, number: int) -> RowMapping | None:
+    """The seal of that number."""
+    return (
+        connection.execute(select(audit_seal).where(audit_seal.c.number == number)).mappings().one_or_none()
+    )
 
 
 def is_seal(connection: Connection, text: str) -> bool:

@@ -1,12 +1,15 @@
 """Pages of a listing, and the cursors between them.
 
 A cursor says behind which place the next page begins, as text that whoever pages hands back unread. It is good for the
-listing and the filter that it was made for, and for no other: there its place would mean something else.
+listing and the filter that it was made for, and for no other: there its place would mean something else. The cursor of
+what is worked out part by part also carries what the parts before came to, signed: nobody else can put a sum into it.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +32,7 @@ PAGE = 100
 LONGEST_PAGE = 1_000
 LONGEST_CURSOR = 4_000
 LONGEST_WALK = 20_000
+_SIGNED = 16
 _KEYS = range(-(2**63), 2**63)
 
 
@@ -79,6 +83,28 @@ def place_after(after: str, listing: str, wanted: Filter, kinds: Sequence[type])
     return place
 
 
+def carrying(key: bytes, listing: str, wanted: Filter, carried: Any) -> str:
+    """The cursor of the part that comes after those which came to ``carried``, as JSON has it; signed with the key."""
+    body = zlib.compress(json.dumps(carried, default=_text, separators=(",", ":")).encode())
+    return urlsafe_b64encode(_signature(key, listing, wanted, body) + body).decode().rstrip("=")
+
+
+def carried_by(after: str, key: bytes, listing: str, wanted: Filter, *, field: str = "after") -> Any:
+    """What such a cursor carries. Refuses, naming the field, one that was made elsewhere, or of another filter."""
+    try:
+        given = urlsafe_b64decode(after + "=" * (-len(after) % 4))
+    except ValueError:
+        given = b""
+    body = given[_SIGNED:]
+    if not hmac.compare_digest(given[:_SIGNED], _signature(key, listing, wanted, body)):
+        raise _refused("it is none that a part before gave, or belongs to another filter", field)
+    return json.loads(zlib.decompress(body))
+
+
+def _signature(key: bytes, listing: str, wanted: Filter, body: bytes) -> bytes:
+    return hmac.digest(key, f"{VERSION} {_digest(listing, wanted)} ".encode() + body, "sha256")[:_SIGNED]
+
+
 def page_of(
     database: Database,
     name: str,
@@ -111,11 +137,11 @@ def page_of(
     return Page(list(map(view, rows[:limit])), following)
 
 
-def _refused(why: str) -> Refused:
+def _refused(why: str, field: str = "after") -> Refused:
     return Refused(
         f"cannot go on after that cursor: {why}",
-        field="after",
-        remedy="Give the `next` of the page before with the same filter, or leave it out to begin anew",
+        field=field,
+        remedy="Give the `next` of the one before with the same filter, or leave it out to begin anew",
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+from sqlalchemy import text
 
 from batchwright.billing import sample
+from batchwright.operations.access import audit_trail
+from batchwright.operations.access.sealing import seal_committed
 from batchwright.operations.access.users import add_user
 from batchwright.operations.app import Application
 from batchwright.operations.billing.imports import import_paths
@@ -45,3 +48,20 @@ def test_a_message_is_shown_in_its_frame_and_a_link_in_it_leads_nowhere(
     frame = page.frame_locator("iframe.letter")
     assert "Draft usage rating" in frame.locator("h1").inner_text()
     assert page.locator("iframe.letter").get_attribute("sandbox") == ""
+
+
+def test_the_chain_is_checked_to_its_end_and_keeps_what_its_first_part_found(
+    app: Application, filled: None, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "PORTION", 1)
+    monkeypatch.setattr(audit_trail, "PART_SECONDS", -1.0)
+    assert seal_committed(app) > 2
+    with app.database.write() as connection:
+        connection.execute(text("UPDATE audit_entry SET reason = 'another' WHERE id = 1"))
+    page = open_page("/audit/verify", width=375)
+    expect(page.locator("#region_chain")).to_have_attribute("data-says", "Checked: 1 problem")
+    expect(page.get_by_text("entry 1 is not as it was sealed")).to_be_visible()
+    assert page.locator("[data-on]").count() == 0
+    assert page.url.endswith("/audit/verify")
+    assert cut(page) == []
+    assert Axe().run(page).response["violations"] == []

@@ -272,9 +272,10 @@ class AuditEntry(_Answer):
 
 
 class Unsealed(_Answer):
-    """The entries that wait for their seal."""
+    """The entries that wait for their seal: `count` of them, or `more`."""
 
     count: int
+    more: bool
     first_entry_id: int | None
     last_entry_id: int | None
 

@@ -138,6 +138,21 @@ def roughly(seconds: float) -> str:
     return f"about {round(hours * 2) / 2:g} h" if hours < 48 else f"about {round(hours / 24)} days"
 
 
+def how_far(share: float, began: str, ended: str) -> str:
+    """Of what began then and has come that far: "41 %", and by that pace "about 20 s left"."""
+    seconds = (moment_of(ended) - moment_of(began)).total_seconds()
+    left = f", {roughly(seconds * (1 - share) / share)} left" if share > 0 else ""
+    return f"{share:.0%}".replace("%", " %") + left
+
+
+@pass_context
+def meanwhile(context: Context, began: str, ended: str) -> str:
+    """From when to when something was read, to the second, in the reader's zone: "from 14:02:01 to 14:02:09"."""
+    first, last = (moment_of(text).astimezone(context["zone"]) for text in (began, ended))
+    day = "%Y-%m-%d " if first.date() != last.date() else ""
+    return f"from {first:{day}%H:%M:%S} to {last:{day}%H:%M:%S}"
+
+
 def number(value: int | None) -> Markup:
     """A count, in groups of three digits."""
     return BLANK if value is None else Markup("{}").format(f"{value:,}")
@@ -208,6 +223,8 @@ FILTERS: dict[str, Any] = {
     "duration": duration,
     "ticking": ticking,
     "roughly": roughly,
+    "how_far": how_far,
+    "meanwhile": meanwhile,
     "number": number,
     "megabytes": megabytes,
     "money": money,

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
-from batchwright.operations import audit_store, views
+from batchwright.operations import audit_store, user_store, views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.access.sealing import FIRST_HASH, next_hash
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.audit_store import EVERY, AuditFilter
 from batchwright.operations.checks import check_limit
-from batchwright.operations.paging import PAGE, Page, page_of
+from batchwright.operations.paging import PAGE, Page, carried_by, carrying, page_of
 from batchwright.operations.views import View
 
-PORTION: Final = 10_000
+PORTION: Final = 500
 """Seals that are read at a time."""
+PART_SECONDS: Final = 0.07
+"""So long a part of the check takes, about."""
+UNSEALED_COUNTED: Final = 10_000
+PROBLEMS_CARRIED: Final = 20
+VERIFYING: Final = "audit verify"
 
 
 def list_audit(
@@ -77,7 +82,7 @@ def verify_audit(
     progress: Callable[[int, int], None] | None = None,
     actor: Actor | None = None,
 ) -> View:
-    """Compare every sealed entry with its seal, and the seals with each other; some thousand in one read.
+    """Compare sealed entries with their seals, and the seals with each other: all, or a part.
 
     Args:
         newest_hash: a hash that the log of a worker shows; it has to be one of the seals. Who rewrote or cut off
@@ -89,58 +94,120 @@ def verify_audit(
 
     Returns:
         `sealed` (number of seals), `newest_hash` (of those looked at), `next_after` (`None` at the end), `unsealed`
-        (`count, first_entry_id, last_entry_id` of the entries that wait for a worker) and `problems`: lines of `kind`
-        (`edited`, `missing`, `cut_off`), `entry_id` (or `None`) and `message`. What the end of the chain, its head,
-        and `newest_hash` show comes with the last part.
+        (`count, more, first_entry_id, last_entry_id` of the entries that wait for a worker; of a part counted to
+        10,000, and whether there are `more`) and `problems`: lines of `kind` (`edited`, `missing`, `cut_off`),
+        `entry_id` (or `None`) and `message`. What the end of the chain, its head, and `newest_hash` show comes with the
+        last part.
     """
     permit(app, actor, Right.ADMINISTER, "audit.verify")
     check_limit(limit)
-    chain, left, began = _Chain(), limit, app.clock.monotonic()
+    chain = _Chain(newest_hash)
+    if after:
+        with app.database.read() as connection:
+            chain.begin(after, audit_store.seal(connection, after))
+    return _verified(app, chain, limit, seconds, progress)
+
+
+def verify_audit_in_parts(
+    app: Application, newest_hash: str | None = None, *, after: str | None = None, actor: Actor | None = None
+) -> View:
+    """The next part of the same, of a tenth of a second, about; and what all parts so far came to.
+
+    Returns what `verify_audit` does, of all parts so far: `next_after` is the cursor of the next part, `problems` are
+    the first twenty, `problem_count` is how many there are; `checked` seals are looked at, and that was from `began` to
+    `ended`. Refuses a cursor that was made elsewhere, or with another `newest_hash`.
+    """
+    permit(app, actor, Right.ADMINISTER, "audit.verify")
+    with app.database.read() as connection:
+        key = user_store.key_of_links(connection)
+    wanted, now = {"newest_hash": newest_hash}, views.instant(app.clock.now())
+    chain, count, began = _Chain(newest_hash), 0, now
+    if after is not None:
+        state, count, began = carried_by(after, key, VERIFYING, wanted)
+        chain = _Chain(newest_hash, **state)
+    count -= len(chain.problems)
+    found = _verified(app, chain, seconds=PART_SECONDS)
+    count += len(chain.problems)
+    chain.problems = chain.problems[:PROBLEMS_CARRIED]
+    following = found["next_after"]
+    if following is not None:
+        state = {name: value for name, value in asdict(chain).items() if name != "known"}
+        following = carrying(key, VERIFYING, wanted, [state, count, began])
+    return {
+        **found,
+        "next_after": following,
+        "problems": chain.problems,
+        "problem_count": count,
+        "checked": chain.number,
+        "began": began,
+        "ended": now,
+    }
+
+
+def _verified(
+    app: Application,
+    chain: _Chain,
+    limit: int | None = None,
+    seconds: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> View:
+    """Go on along the chain: some seals in one read, until that is enough."""
+    left, began, is_part = limit, app.clock.monotonic(), limit is not None or seconds is not None
     while True:
         size = PORTION if left is None else min(PORTION, left)
         with app.database.read() as connection:
-            if after and not chain.number:
-                chain.begin(after, audit_store.seal_hash(connection, after))
             rows = audit_store.sealed_entries(connection, chain.number or None, size + 1)
+            beside = chain.highest
             for row in rows[:size]:
                 chain.look(row)
             head = audit_store.audit_head_row(connection)
             left = None if left is None else left - size
             at_end = len(rows) <= size
             is_late = seconds is not None and app.clock.monotonic() - began > seconds
+            chain.look_beside(connection, beside, None if at_end else chain.highest)
             if at_end:
                 chain.end(head)
-                chain.look_beside(audit_store.marked_without_seal(connection))
-                if newest_hash is not None and not audit_store.is_seal(connection, newest_hash):
-                    chain.report("cut_off", None, f"no seal has the hash {newest_hash}")
+                chain.look_for_known(connection)
             sealed = chain.number if at_end or head is None else max(chain.number, head["count"])
             if at_end or left == 0 or is_late:
                 return {
                     "sealed": sealed,
                     "newest_hash": chain.hash if chain.number else None,
                     "next_after": None if at_end else chain.number,
-                    "unsealed": _unsealed(connection),
+                    "unsealed": _unsealed(connection, UNSEALED_COUNTED if is_part else None),
                     "problems": chain.problems,
                 }
         if progress is not None:
             progress(chain.number, sealed)
 
 
+@dataclass
 class _Chain:
-    """Walks the seals in order; a wrong seal is reported, and the next is checked against it as it is."""
+    """Walks the seals in order; a wrong seal is reported, and the next is checked against it as it is.
 
-    def __init__(self) -> None:
-        self.number = 0
-        self.hash = FIRST_HASH
-        self.problems: list[View] = []
+    Attributes:
+        known: a hash that one of them has to have, and `is_seen`: one of those looked at has it.
+        number, hash: of the last one looked at.
+        highest: id of an entry, up to which also entries without a seal are looked at.
+        is_whole: it began at the first seal.
+    """
 
-    def begin(self, number: int, known: str | None) -> None:
+    known: str | None
+    is_seen: bool = False
+    number: int = 0
+    hash: str = FIRST_HASH
+    highest: int | None = None
+    is_whole: bool = True
+    problems: list[View] = field(default_factory=list)
+
+    def begin(self, number: int, seal: RowMapping | None) -> None:
         """Begin after the seal of that number, as a part before has looked at it. Refuses a number that none has."""
-        if known is None:
+        if seal is None:
             raise Refused(
                 f"there is no seal {number}", field="after", remedy="Take next_after of the part before"
             )
-        self.number, self.hash = number, known
+        self.number, self.hash, self.is_whole = number, seal["hash"], False
+        self.highest = seal["entry_id"] if isinstance(seal["entry_id"], int) else None
 
     def look(self, row: RowMapping) -> None:
         """Compare the next seal with its entry and the seal before it."""
@@ -153,6 +220,9 @@ class _Chain:
             message = f"entry {row['entry_id']} is not as it was sealed: it or its seal was changed"
             self.report("edited", row["entry_id"], message)
         self.number, self.hash = row["number"], row["hash"]
+        if row["id"] is not None:  # of the entry itself: the seal may say anything
+            self.highest = max(row["id"], self.highest or row["id"])
+        self.is_seen = self.is_seen or self.hash == self.known
 
     def end(self, head: RowMapping | None) -> None:
         """Compare the last seal with what was noted of it."""
@@ -163,13 +233,20 @@ class _Chain:
         elif (head["count"], head["hash"]) != (self.number, self.hash):
             self.report("edited", None, "the note of the newest seal (audit_head) is of another one")
 
-    def look_beside(self, entry_ids: Sequence[int]) -> None:
-        """Tell of entries that no sealer will take up and that have no seal."""
-        for entry_id in entry_ids:
+    def look_beside(self, connection: Connection, after: int | None, up_to: int | None) -> None:
+        """Tell of entries that no sealer will take up and that have no seal, of those with ids in between."""
+        for entry_id in audit_store.marked_without_seal(connection, after, up_to):
             message = (
                 f"entry {entry_id} is marked as sealed and has no seal: it was added, or its seal deleted"
             )
             self.report("edited", entry_id, message)
+
+    def look_for_known(self, connection: Connection) -> None:
+        """Tell where no seal has the hash that one has to have."""
+        if self.known is None or self.is_seen:
+            return
+        if self.is_whole or not audit_store.is_seal(connection, self.known):
+            self.report("cut_off", None, f"no seal has the hash {self.known}")
 
     def report(self, kind: str, entry_id: int | None, message: str) -> None:
         """Note what is wrong."""
@@ -180,6 +257,8 @@ def _seals(first: int, last: int) -> str:
     return f"seal {first} is missing" if first == last else f"seals {first} to {last} are missing"
 
 
-def _unsealed(connection: Connection) -> dict[str, Any]:
-    row = audit_store.unsealed_range(connection)
-    return {"count": row["count"], "first_entry_id": row["first"], "last_entry_id": row["last"]}
+def _unsealed(connection: Connection, at_most: int | None) -> dict[str, Any]:
+    row = audit_store.unsealed_range(connection, at_most)
+    is_more = at_most is not None and row["count"] > at_most
+    count = row["count"] - is_more
+    return {"count": count, "more": is_more, "first_entry_id": row["first"], "last_entry_id": row["last"]}

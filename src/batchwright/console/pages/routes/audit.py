@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 
@@ -11,21 +10,18 @@ from fastapi import Query
 from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
-from batchwright.console.api.door import Call
 from batchwright.console.api.streams import CSV, file_answer
 from batchwright.console.pages.differences import differences
 from batchwright.console.pages.formats import instant_of
 from batchwright.console.pages.visit import VISIT, ListParams, Pages, Params, Visit
-from batchwright.console.traffic import HEAVY_READS
-from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit
-from batchwright.operations.access.permissions import Right
+from batchwright.engine.errors import Refused
+from batchwright.operations.access.audit_trail import audit_page, list_audit, verify_audit_in_parts
+from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.audit_store import AuditFilter
 from batchwright.operations.views import View
 
 pages = Pages()
 DOORS: Final = ("cli", "python", "api", "console", "schedule", "worker")
-PART_SECONDS: Final = 2.0
-"""So long one look at the chain compares seals, about."""
 COLUMNS: Final = (
     *("entry_id", "at", "actor", "os_user", "door", "credential", "address", "act", "subject", "reason"),
     *("before", "after"),
@@ -54,10 +50,10 @@ class AuditParams(FileParams, ListParams):
 
 
 class KnownHash(Params):
-    """A hash that the log of a worker shows; and the seal after which to check on."""
+    """A hash that the log of a worker shows; and the cursor of the parts that are checked."""
 
     newest_hash: str | None = None
-    after: int = Field(0, ge=0, le=2**63 - 1)
+    after: str | None = None
 
 
 @pages.page("/audit", Right.ADMINISTER)
@@ -97,12 +93,14 @@ def _row(entry: View) -> dict[str, str | None]:
 
 @pages.page("/audit/verify", Right.ADMINISTER)
 def verify(params: Annotated[KnownHash, Query()], visit: Visit = VISIT) -> Response:
-    """Every entry compared with its seal; of many a part, and where to check on."""
-    with ExitStack() as held:
-        call = Call(visit.app, visit.actor, visit.request, visit.request.app.state.traffic, held)
-        call.hold("heavy reads", HEAVY_READS)
-        found = verify_audit(
-            visit.app, params.newest_hash, after=params.after, seconds=PART_SECONDS, actor=visit.actor
-        )
-    on = None if found["next_after"] is None else visit.link(after=found["next_after"])
-    return visit.page("audit_verify.html", params=params, found=found, on=on)
+    """Every entry compared with its seal, part by part."""
+    found, on, refused = None, None, None
+    try:
+        found = verify_audit_in_parts(visit.app, params.newest_hash, after=params.after, actor=visit.actor)
+        on = found["next_after"] and visit.link(after=found["next_after"])
+    except Forbidden:
+        raise
+    except Refused as error:
+        refused = error
+    status = 200 if refused is None else 422
+    return visit.page("audit_verify.html", status=status, params=params, found=found, on=on, refused=refused)

@@ -46,8 +46,8 @@
 
   // -- Regions that follow: each asks for itself alone, while it says that it lives.
   let movedAt = performance.now(), paused = false;
-  const look = async (region) => {
-    const answer = await fetch(location.href, { headers: { "X-Live-Region": region.id, "X-Live-Version": region.dataset.version } });
+  const look = async (region, where = location.href) => {
+    const answer = await fetch(where, { headers: { "X-Live-Region": region.id, "X-Live-Version": region.dataset.version } });
     if (answer.status === 401 || answer.redirected) { tell("You are signed out. Reload the page to sign in."); return false; }
     if (answer.status === 204) return true;
     if (!answer.ok) throw new Error(answer.status);
@@ -74,6 +74,24 @@
       again();
     };
     again();
+  };
+  // -- What is long is worked out part by part: its link leads to the next one, which is asked for at once.
+  const goingOn = new WeakSet(), pass = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
+  const goOn = async (region) => {
+    if (goingOn.has(region)) return;
+    goingOn.add(region);
+    for (let link; region.isConnected && (link = $("a[data-on]", region));) {
+      const where = link.href;
+      try {
+        if (!paused) { await look(region, where); tell(""); }
+        if ($("a[data-on]", region)?.href === where) await pass(1);
+      } catch (error) {
+        if (/^4(?!29)/.test(error.message)) { location.href = where; return; }
+        tell("No connection: it goes on when there is one");
+        await pass(SLOW_SECONDS / 2);
+      }
+    }
+    goingOn.delete(region);
   };
   const tell = (words) => { if (lost.textContent !== words) { lost.textContent = words; lost.hidden = !words; say(words); } };
   for (const kind of ["pointermove", "keydown", "scroll"]) addEventListener(kind, () => { movedAt = performance.now(); }, { passive: true });
@@ -172,6 +190,7 @@
   // -- Small things of a part of the page that is new: copy buttons, the box that checks all of a page.
   const ready = (part) => {
     for (const button of $$("[data-copy], [data-pause]", part)) button.hidden = false;
+    for (const link of $$("a[data-on]", part)) { link.hidden = true; goOn(link.closest(".live")); }
     const from = document.referrer && new URL(document.referrer);
     if (from && from.origin + from.pathname === location.origin + location.pathname) for (const link of $$("[data-newer]", part)) link.hidden = false;
   };
