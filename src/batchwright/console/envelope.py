@@ -133,7 +133,6 @@ class _Exchange:
             f"A body of more than {self._most:,} bytes is not read here",
             "Content-Length",
             "Send it in parts, or use the command line",
-            headers={"Connection": "close"},
         )
 
     def record(self) -> None:
