@@ -25,6 +25,8 @@ def test_a_body_is_read_as_it_stands() -> None:
         (b'{"a": "x\\u0000"}', "/a"),
         (b'{"a": 1', None),
         (b"\xff{}", None),
+        ("{}".encode("utf-16"), None),
+        (b'{"a": "\xed\xa0\x80"}', None),
         (b"", None),
         (b"[" * (MOST_DEPTH + 1) + b"]" * (MOST_DEPTH + 1), None),
         (b"[" * 100_000, None),

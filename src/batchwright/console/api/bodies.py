@@ -41,7 +41,7 @@ def parsed(body: bytes) -> Any:
     """The value of a JSON document. Raises `Problem` (400) for anything else, and where a rule is broken."""
     try:
         value = json.loads(
-            body,
+            body.decode("utf-8-sig"),
             object_pairs_hook=_once,
             parse_float=_no_fraction,
             parse_constant=_no_constant,
