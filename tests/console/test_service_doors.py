@@ -98,7 +98,9 @@ def test_what_was_imported_is_listed_in_pages_and_shown_as_the_document_says(
 
 
 def test_a_schedule_is_made_changed_and_taken_away(call: Any) -> None:
-    made = call("POST", "schedules", 201, {**NIGHTLY, "start": "2023-07-10"}).json()
+    answered = call("POST", "schedules", 201, {**NIGHTLY, "start": "2023-07-10"})
+    made = answered.json()
+    assert answered.headers["location"] == ONE
     assert_shape(models.Schedule, made)
     assert (made["owner"], made["start"]) == ("administrator@example.com", "2023-07-10T00:00:00.000Z")
     assert pages(call, "schedules", 1) == [made]
@@ -113,6 +115,37 @@ def test_a_schedule_is_made_changed_and_taken_away(call: Any) -> None:
     assert call("PATCH", ONE, 422, {"name": "other"}, **{"If-Match": "*"}).json()["field"] == "/name"
     assert call("DELETE", ONE, 200).json() == changed
     assert call("GET", ONE, 404).json()["field"] == "name"
+
+
+@pytest.mark.parametrize("terms", [{"cron": "0 0 0 * *"}, {"cron": ""}, {"time_zone": "Mars"}])
+def test_a_time_that_cannot_be_read_is_refused_by_the_name_that_it_was_sent_by(
+    call: Any, terms: dict[str, str]
+) -> None:
+    (name,) = terms
+    assert call("POST", "schedules", 422, NIGHTLY | terms).json()["field"] == name
+    call("POST", "schedules", 201, NIGHTLY)
+    assert call("PATCH", ONE, 422, terms, **{"If-Match": "*"}).json()["field"] == name
+
+
+def test_an_act_of_which_nothing_has_to_be_said_is_done_without_a_body(
+    app: Application, company: None, call: Any, caller: Caller
+) -> None:
+    caller("viewer")
+    call("POST", "schedules", 201, NIGHTLY)
+    for act in ("pause", "resume"):
+        call("POST", f"{ONE}/{act}", 200)
+    run = call("POST", f"{ONE}/run-now", 202).headers["location"]
+    call("POST", f"{run}/hold", 200)
+    call("POST", f"{run}/resume", 202)
+    call("POST", f"{run}/pause", 202)
+    call("POST", f"{run}/abort", 202)
+    call("POST", f"{run}/retry", 409)
+    call("POST", f"{run}/apply", 422)
+    call("POST", "users/viewer@example.com/sessions/end", 200)
+    assert (
+        call("POST", f"{ONE}/pause", 415, None, **{"Content-Length": "1"}).json()["field"] == "Content-Type"
+    )
+    assert call("POST", "usage-inputs/draft-rate", 415).json()["field"] == "Content-Type"
 
 
 def test_a_schedule_is_paused_held_run_and_told_of(call: Any, clock: StandingClock) -> None:
@@ -177,6 +210,10 @@ def test_mail_is_listed_shown_and_tried_again(app: Application, company: None, c
     shown = call("GET", f"mail/{listed[0]['mail_id']}", 200).json()
     assert_shape(models.WholeMail, shown)
     assert call("GET", "mail?status=sent&limit=1", 200).json()["items"] == listed[:1]
+    of_run = f"mail?kind=run_ended&recipient={shown['recipient']}&run_id={shown['run_id']}"
+    assert call("GET", of_run, 200).json()["items"] == listed[:1]
+    assert call("GET", "mail?kind=digest", 200).json()["items"] == []
+    assert call("GET", "mail?kind=x", 422).json()["field"] == "kind"
     assert call("GET", "mail?status=lost", 422).json()["field"] == "status"
     retried = call("POST", f"mail/{listed[0]['mail_id']}/retry", 200, {"again": True}).json()
     assert_shape(models.Mail, retried)
@@ -237,6 +274,13 @@ def test_the_audit_trail_is_read_in_pages_and_verified(call: Any, caller: Caller
     ids = [entry["entry_id"] for entry in entries]
     assert ids == sorted(ids, reverse=True)
     assert len(ids) > 3
+    refused = call("GET", f"audit?act={entries[0]['act']}&door={entries[0]['door']}&limit=1", 200).json()
+    assert refused["items"] == entries[:1]
+    assert call("GET", f"audit?actor=nobody&after={refused['next']}", 422).json()["field"] == "after"
+    assert call("GET", f"audit?before={entries[-1]['at']}", 200).json()["items"] == []
+    assert len(call("GET", f"audit?from={entries[-1]['at']}", 200).json()["items"]) == len(entries)
+    assert call("GET", "audit?subject=nothing", 200).json()["items"] == []
+    assert call("GET", "audit?door=window", 422).json()["field"] == "door"
     verified = call("GET", "audit/verify", 200).json()
     assert_shape(models.AuditVerification, verified)
     unknown = call("GET", "audit/verify?newest_hash=x", 200).json()
@@ -315,7 +359,7 @@ def test_a_reason_that_no_database_keeps_is_refused(web: TestClient, caller: Cal
     assert (refused.status_code, refused.json()["field"]) == (422, "reason")
 
 
-def test_a_field_that_is_not_known_is_refused_and_nothing_is_loaded(
+def test_a_field_that_is_not_known_or_given_twice_is_refused_and_nothing_is_loaded(
     app: Application, web: TestClient, caller: Caller
 ) -> None:
     headers = caller("Billing Utilities Admin")
@@ -323,15 +367,19 @@ def test_a_field_that_is_not_known_is_refused_and_nothing_is_loaded(
         f"{V1}/imports", files=sent("customers.csv"), data={"skip_bda": "true"}, headers=headers
     )
     assert (refused.status_code, refused.json()["field"]) == (422, "skip_bda")
+    twice = {"dry_run": ["true", "false"]}
+    refused = web.post(f"{V1}/imports", files=sent("customers.csv"), data=twice, headers=headers)
+    assert (refused.status_code, refused.json()["field"]) == (422, "dry_run")
     assert not list(list_loaded(app, Kind.CUSTOMER))
 
 
 def test_an_import_that_is_no_form_is_refused(web: TestClient, caller: Caller) -> None:
     headers = caller("Billing Utilities Admin")
     assert web.post(f"{V1}/imports", json={}, headers=headers).status_code == 415
-    assert (
-        web.post(f"{V1}/imports", headers=headers | {"Content-Type": "multipart/form-data"}).status_code
-        == 400
+    unbound = web.post(f"{V1}/imports", headers=headers | {"Content-Type": "multipart/form-data"})
+    assert (unbound.status_code, unbound.json()["detail"]) == (
+        400,
+        "The body cannot be read as a form: Missing boundary in multipart.",
     )
     empty = {"Content-Type": "multipart/form-data; boundary=x"}
     assert web.post(f"{V1}/imports", content=b"--x--", headers=headers | empty).status_code == 422

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import RowMapping
@@ -29,6 +29,8 @@ from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
 log = structlog.get_logger()
+
+MailKind = Literal["run_ended", "digest", "schedule_late", "account", "token_expires"]
 
 MOST_ATTACHED = 5_000
 """Records of a run whose attachments are made for who looks at a mail."""

@@ -114,8 +114,12 @@ async def _of_http(request: Request, error: Exception) -> Response:
     told = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address",
         HTTPStatus.METHOD_NOT_ALLOWED: f"{request.method} is not possible at this address",
+        HTTPStatus.BAD_REQUEST: f"The body cannot be read as a form: {error.detail}",
     }.get(status, status.phrase)
-    return Problem(status, told, headers=error.headers or {}).response(request.state.request_id)
+    remedy = "Send multipart/form-data with its boundary" if status is HTTPStatus.BAD_REQUEST else None
+    return Problem(status, told, remedy=remedy, headers=error.headers or {}).response(
+        request.state.request_id
+    )
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

@@ -66,6 +66,8 @@ def document_of(web: FastAPI) -> dict[str, Any]:
             parts["responses"][status] = {**answers[status], "description": _MEANINGS[status]}
             answers[status] = {"$ref": f"#/components/responses/{status}"}
         operation["responses"] = dict(sorted(answers.items()))
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            body["schema"].pop("default", None)  # some generators of clients cannot read it
     parts["responses"] = dict(sorted(parts["responses"].items()))
     return told
 

@@ -59,6 +59,10 @@ class Why(Body):
     reason: str | None = None
 
 
+NO_REASON: Final = Why()
+"""What an act that may do without a body is given when there is none."""
+
+
 class Query(BaseModel):
     """The parameters of a listing, all of them in the address; unknown ones are refused, too."""
 
@@ -164,6 +168,7 @@ class _Route(AddressRoute):
         known, several = _query_names(self)
         right = Right(self.openapi_extra["x-role"]) if self.openapi_extra else Right.ADMINISTER
         wanted = _media_type(self)
+        needed = self.body_field is not None and self.body_field.field_info.is_required()
         looks = getattr(self.endpoint, _LOOKS, False)
 
         async def answer(request: Request) -> Response:
@@ -175,7 +180,7 @@ class _Route(AddressRoute):
             try:
                 _check_query(request, known, several)
                 _check_address(request)
-                if wanted is not None:
+                if wanted is not None and (needed or _has_body(request)):
                     check_type(request, wanted)
                 return await handle(StrictRequest(request.scope, request.receive))
             except StillAtWork as first:
@@ -207,6 +212,10 @@ def _media_type(route: APIRoute) -> str | None:
     return "multipart/form-data" if isinstance(route.body_field.field_info, Form) else "application/json"
 
 
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
 def authenticated(request: Request) -> Actor:
     """Who calls. Raises `Unauthenticated`, and `Problem` (429) for one who calls too often."""
     app: Application = request.app.state.application
@@ -230,9 +239,7 @@ def _check_query(request: Request, known: set[str], several: set[str]) -> None:
     """Refuse a name that is not known, and one that is repeated but in a list: of two values one would be lost."""
     for name in request.query_params:
         if name in known - several and len(request.query_params.getlist(name)) > 1:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} is given more than once", name, "Give one value"
-            )
+            raise given_twice(name)
         if name not in known:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -240,6 +247,11 @@ def _check_query(request: Request, known: set[str], several: set[str]) -> None:
                 name,
                 f"There are: {', '.join(sorted(known))}" if known else "Leave it out: there are none here",
             )
+
+
+def given_twice(name: str) -> Problem:
+    """The refusal of a parameter with two values, of which one would be lost."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} is given more than once", name, "Give one value")
 
 
 def _check_address(request: Request) -> None:

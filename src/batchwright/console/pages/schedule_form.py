@@ -115,7 +115,7 @@ class ScheduleForm:
         parameters = {field.name for field in self.fields}
         at = name if name in (*TEXTS, "mail_owner") else PREFIX + name if name in parameters else None
         if isinstance(refused, ExpressionRefused):
-            at = "cron" if refused.position is not None or name != "time zone" else "time_zone"
+            at = "time_zone" if refused.position is None else "cron"
         message = refused.message
         for text in (text for secret in self.secret for text in self.given.get(secret, ())):
             message = message.replace(repr(text), "what was typed").replace(text, "what was typed")

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query as InQuery
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Query, answer, page_answer
 from batchwright.console.api.models import AuditEntry, AuditVerification, Page
 from batchwright.operations.access.audit_trail import PART_SECONDS, audit_page, verify_audit
 from batchwright.operations.access.permissions import Right
+from batchwright.operations.audit_store import AuditFilter
 
 doors = Doors("audit")
+
+
+class AuditParams(PageQuery):
+    """Which entries: those for which all of it holds; `subject` is what an act was done to, such as a run's id."""
+
+    actor: str | None = None
+    act: str | None = Field(None, examples=["run.abort"])
+    subject: str | None = None
+    door: Literal["cli", "python", "api", "console", "schedule", "worker"] | None = None
+    since: AwareDatetime | None = Field(None, alias="from", examples=["2026-11-01T00:00:00Z"])
+    before: AwareDatetime | None = None
 
 
 class KnownHash(Query):
@@ -31,9 +43,11 @@ class KnownHash(Query):
 
 
 @doors.door("GET", "/audit", audit_page, Right.ADMINISTER, answers={200: Page[AuditEntry]})
-def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Response:
+def listing(query: Annotated[AuditParams, InQuery()], call: Call = CALL) -> Response:
     """The entries, newest first."""
-    return page_answer(call, audit_page(call.app, limit=query.limit, after=query.after, actor=call.actor))
+    wanted = AuditFilter(**query.model_dump(exclude={"limit", "after"}))
+    page = audit_page(call.app, wanted, limit=query.limit, after=query.after, actor=call.actor)
+    return page_answer(call, page)
 
 
 @doors.door(

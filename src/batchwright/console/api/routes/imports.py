@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.api.door import CALL, Call, Doors, answer
+from batchwright.console.api.door import CALL, Call, Doors, answer, given_twice
 from batchwright.console.api.models import ImportReport
 from batchwright.console.problems import Problem
 from batchwright.operations.access.permissions import Right
@@ -19,13 +19,15 @@ from batchwright.operations.billing.imports import import_uploads
 
 doors = Doors("imports")
 
-
 FIELDS = ("files", "update", "again", "skip_bad", "dry_run", "reason")
 
 
 async def _known(request: Request) -> None:
-    """Refuse a field that is not known: a typo in `skip_bad` must not mean that all is loaded."""
-    for name in await request.form():
+    """Refuse a field that is not known: a typo in `skip_bad` must not mean that all is loaded; and one given twice."""
+    form = await request.form()
+    for name in form:
+        if name != "files" and len(form.getlist(name)) > 1:
+            raise given_twice(name)
         if name not in FIELDS:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query as InQuery
 from pydantic import Field
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer
 from batchwright.console.api.models import Mail, Page, WholeMail
 from batchwright.operations.access.permissions import Right
-from batchwright.operations.mail import mail_page, retry_mail, show_mail
+from batchwright.operations.mail import MailKind, mail_page, retry_mail, show_mail
 
 doors = Doors("mail")
 
@@ -20,6 +20,9 @@ class MailQuery(PageQuery):
     """Which mail."""
 
     status: str | None = Field(None, examples=["failed"])
+    kind: MailKind | None = None
+    recipient: str | None = None
+    run_id: str | None = None
 
 
 class Again(Body):
@@ -29,12 +32,13 @@ class Again(Body):
     again: bool = False
 
 
+ONCE: Final = Again()
+
+
 @doors.door("GET", "/mail", mail_page, Right.LOOK, answers={200: Page[Mail]})
 def listing(query: Annotated[MailQuery, InQuery()], call: Call = CALL) -> Response:
     """The mail, newest first."""
-    return page_answer(
-        call, mail_page(call.app, query.status, limit=query.limit, after=query.after, actor=call.actor)
-    )
+    return page_answer(call, mail_page(call.app, actor=call.actor, **query.model_dump()))
 
 
 @doors.door("GET", "/mail/{mail_id}", show_mail, Right.LOOK, answers={200: WholeMail})
@@ -44,6 +48,6 @@ def show(mail_id: str, call: Call = CALL) -> Response:
 
 
 @doors.door("POST", "/mail/{mail_id}/retry", retry_mail, Right.OPERATE, answers={200: Mail})
-def retry(mail_id: str, how: Again, call: Call = CALL) -> Response:
+def retry(mail_id: str, how: Again = ONCE, call: Call = CALL) -> Response:
     """Try to send a mail now."""
     return answer(retry_mail(call.app, mail_id, again=how.again, actor=call.actor, reason=how.reason))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from starlette.responses import Response
 
-from batchwright.console.api.door import CALL, Body, Call, Doors, Why, answer
+from batchwright.console.api.door import CALL, NO_REASON, Body, Call, Doors, Why, answer
 from batchwright.console.api.models import Run
 from batchwright.console.api.run_answers import PRUNED, RUN, is_synchronous, submitted_answer
 from batchwright.operations.access.permissions import Right
@@ -55,26 +55,30 @@ class Apply(Terms):
     mode: Literal["batch", "sync"] = "batch"
 
 
+AS_IT_WAS: Final = Retry()
+IN_THE_BACKGROUND: Final = Apply()
+
+
 @doors.door("POST", "/runs/{run_id}/abort", abort_run, Right.OPERATE, answers={202: Run})
-def abort(run_id: str, why: Why, call: Call = CALL) -> Response:
+def abort(run_id: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """End a run early."""
     return answer(abort_run(call.app, run_id, actor=call.actor, reason=why.reason, mail=False), status=202)
 
 
 @doors.door("POST", "/runs/{run_id}/pause", pause_run, Right.OPERATE, answers={202: Run})
-def pause(run_id: str, why: Why, call: Call = CALL) -> Response:
+def pause(run_id: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Pause a run."""
     return answer(pause_run(call.app, run_id, actor=call.actor, reason=why.reason), status=202)
 
 
 @doors.door("POST", "/runs/{run_id}/resume", release_run, Right.OPERATE, answers={202: Run})
-def resume(run_id: str, why: Why, call: Call = CALL) -> Response:
+def resume(run_id: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Put a paused run back in line, for whichever process is free."""
     return answer(release_run(call.app, run_id, actor=call.actor, reason=why.reason), status=202)
 
 
 @doors.door("POST", "/runs/{run_id}/hold", hold_run, Right.ADMINISTER, answers={200: Run})
-def hold(run_id: str, why: Why, call: Call = CALL) -> Response:
+def hold(run_id: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Keep a run that waits from starting."""
     return answer(hold_run(call.app, run_id, actor=call.actor, reason=why.reason))
 
@@ -94,7 +98,7 @@ def move(run_id: str, where: Where, call: Call = CALL) -> Response:
     others=PRUNED,
     runs_here=is_synchronous,
 )
-def retry(run_id: str, how: Retry, call: Call = CALL) -> Response:
+def retry(run_id: str, how: Retry = AS_IT_WAS, call: Call = CALL) -> Response:
     """Do what errored, or was not reached, again."""
     submitted = retry_run(call.app, run_id, actor=call.actor, mode=how.mode, **how.terms())
     return submitted_answer(call.app, submitted)
@@ -109,7 +113,7 @@ def retry(run_id: str, how: Retry, call: Call = CALL) -> Response:
     others=PRUNED,
     runs_here=is_synchronous,
 )
-def apply(run_id: str, how: Apply, call: Call = CALL) -> Response:
+def apply(run_id: str, how: Apply = IN_THE_BACKGROUND, call: Call = CALL) -> Response:
     """Do what a dry run previewed."""
     terms: RunTerms = {"sync": how.mode == "sync", **how.terms()}
     return submitted_answer(call.app, apply_run(call.app, run_id, actor=call.actor, **terms))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import Query as InQuery
 from pydantic import Field
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.door import (
     CALL,
+    NO_REASON,
     Body,
     Call,
     Doors,
@@ -144,7 +146,8 @@ def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Respon
 def add(new: NewSchedule, call: Call = CALL) -> Response:
     """Make a schedule."""
     made = add_schedule(call.app, ScheduleRequest(**new.given()), actor=call.actor)
-    return answer(made, status=HTTPStatus.CREATED)
+    where = f"/api/v1/schedules/{quote(made['name'], safe='')}"
+    return answer(made, status=HTTPStatus.CREATED, headers={"Location": where})
 
 
 @doors.door("POST", "/schedules/apply", apply_schedules, Right.OPERATE, answers={200: AppliedSchedules})
@@ -187,25 +190,25 @@ def times_to_come(name: str, query: Annotated[FirstTimes, InQuery()], call: Call
 
 
 @doors.door("POST", f"{ONE}/pause", pause_schedule, Right.OPERATE, answers={200: Schedule})
-def pause(name: str, why: Why, call: Call = CALL) -> Response:
+def pause(name: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Let a schedule fire nothing."""
     return answer(pause_schedule(call.app, name, actor=call.actor, reason=why.reason))
 
 
 @doors.door("POST", f"{ONE}/resume", resume_schedule, Right.OPERATE, answers={200: Schedule})
-def resume(name: str, why: Why, call: Call = CALL) -> Response:
+def resume(name: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Let a paused schedule fire again."""
     return answer(resume_schedule(call.app, name, actor=call.actor, reason=why.reason))
 
 
 @doors.door("POST", f"{ONE}/rewind", rewind_schedules, Right.OPERATE, answers={200: Rewound})
-def rewind(name: str, why: Why, call: Call = CALL) -> Response:
+def rewind(name: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Let a schedule fire again of which a clock that was ahead recorded times to come."""
     return answer({"names": rewind_schedules(call.app, [name], actor=call.actor, reason=why.reason)})
 
 
 @doors.door("POST", f"{ONE}/run-now", run_now, Right.OPERATE, answers={202: Run})
-def run_at_once(name: str, why: Why, call: Call = CALL) -> Response:
+def run_at_once(name: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Submit a run of what a schedule runs."""
     submitted = run_now(call.app, name, actor=call.actor, reason=why.reason, trigger="api")
     where = {"Location": f"/api/v1/runs/{submitted.run_id}", "Retry-After": "2"}

@@ -9,7 +9,7 @@ from fastapi import Query as InQuery
 from pydantic import Field
 from starlette.responses import Response
 
-from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Why, answer, page_answer
+from batchwright.console.api.door import CALL, NO_REASON, Call, Doors, PageQuery, Why, answer, page_answer
 from batchwright.console.api.models import EndedSessions, NewTokenText, Page, Session, Token, User
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.access.sessions import end_session, end_sessions, sessions_page
@@ -75,13 +75,13 @@ def role(email: str, new: NewRole, call: Call = CALL) -> Response:
 
 
 @doors.door("POST", "/users/{email}/disable", disable_user, Right.ADMINISTER, answers={200: User})
-def disable(email: str, why: Why, call: Call = CALL) -> Response:
+def disable(email: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Disable a user: they may do nothing from then on."""
     return answer(disable_user(call.app, email, actor=call.actor, reason=why.reason))
 
 
 @doors.door("POST", "/users/{email}/enable", enable_user, Right.ADMINISTER, answers={200: User})
-def enable(email: str, why: Why, call: Call = CALL) -> Response:
+def enable(email: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """Let a disabled user act again."""
     return answer(enable_user(call.app, email, actor=call.actor, reason=why.reason))
 
@@ -126,7 +126,7 @@ def token(email: str, new: NewToken, call: Call = CALL) -> Response:
 @doors.door(
     "POST", "/users/{email}/tokens/{name:path}/revoke", revoke_token, Right.ADMINISTER, answers={200: Token}
 )
-def revoke(email: str, name: str, why: Why, call: Call = CALL) -> Response:
+def revoke(email: str, name: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """End a token at once."""
     return answer(revoke_token(call.app, email, name, actor=call.actor, reason=why.reason))
 
@@ -141,7 +141,7 @@ def sessions(email: str, query: Annotated[PageQuery, InQuery()], call: Call = CA
 @doors.door(
     "POST", "/users/{email}/sessions/end", end_sessions, Right.ADMINISTER, answers={200: EndedSessions}
 )
-def end_all(email: str, why: Why, call: Call = CALL) -> Response:
+def end_all(email: str, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """End all sessions of a user at once."""
     return answer({"ended": end_sessions(call.app, email, actor=call.actor, reason=why.reason)})
 
@@ -149,6 +149,6 @@ def end_all(email: str, why: Why, call: Call = CALL) -> Response:
 @doors.door(
     "POST", "/users/{email}/sessions/{session_id}/end", end_session, Right.ADMINISTER, answers={200: Session}
 )
-def end(email: str, session_id: int, why: Why, call: Call = CALL) -> Response:
+def end(email: str, session_id: int, why: Why = NO_REASON, call: Call = CALL) -> Response:
     """End a session at once."""
     return answer(end_session(call.app, email, session_id, actor=call.actor, reason=why.reason))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import Query
 from starlette.datastructures import FormData
@@ -23,7 +23,7 @@ from batchwright.console.pages.visit import (
 )
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
-from batchwright.operations.mail import mail_page, read_message, retry_mail, retry_mails, show_mail
+from batchwright.operations.mail import MailKind, mail_page, read_message, retry_mail, retry_mails, show_mail
 from batchwright.operations.paging import LONGEST_PAGE
 from batchwright.operations.views import View
 
@@ -63,7 +63,7 @@ class MailParams(ListParams):
     """Which mail."""
 
     status: str | None = None
-    kind: Literal["run_ended", "digest", "schedule_late", "account", "token_expires"] | None = None
+    kind: MailKind | None = None
     recipient: str | None = None
     run_id: str | None = None
 
