@@ -18,8 +18,10 @@ from batchwright.console.pages.sharing import GOOD_FOR, SharedAnswers
 from batchwright.engine.run import State
 from batchwright.operations.access.sessions import end_sessions
 from batchwright.operations.app import Application
+from batchwright.operations.billing.asset_line_items import list_asset_line_items
 from batchwright.operations.billing.loaded import Kind, loaded_page
 from batchwright.operations.billing.usage_inputs import list_usage_inputs
+from batchwright.operations.billing.usage_schedules import list_usage_schedules
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
@@ -258,8 +260,22 @@ def test_the_search_leads_to_what_has_the_id(
         wanted = loaded_page(app, kind, actor=ACTOR).items[0][f"{kind.value}_id"]
         answer = web.get("/search", params={"q": wanted}, follow_redirects=False)
         assert answer.headers["Location"] == f"/{kind.value}s/{wanted}"
-    answer = web.get("/search", params={"q": "nothing"})
-    assert (answer.status_code, "Nothing has the id nothing" in answer.text) == (404, True)
+    (schedule, *_) = list_usage_schedules(app, actor=ACTOR)
+    answer = web.get("/search", params={"q": schedule["usage_schedule_id"]}, follow_redirects=False)
+    assert answer.headers["Location"] == f"/asset-line-items/{schedule['asset_line_item_id']}"
+
+
+def test_what_is_no_id_is_looked_for_in_lists_as_a_part(
+    app: Application, web: TestClient, visit: Visit, seed: None
+) -> None:
+    visit("viewer")
+    number = next(list_asset_line_items(app, actor=ACTOR))["asset_number"]
+    answer = web.get("/search", params={"q": number})
+    assert (answer.status_code, f"Nothing has the id {number}" in answer.text) == (404, True)
+    lists = re.findall(r'href="(/[^"]*words=[^"]*)"', answer.text)
+    assert len(lists) == 6
+    assert [web.get(one).status_code for one in lists] == [200] * 6
+    assert number in web.get(lists[0]).text
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,11 @@ from batchwright.operations.billing.usage_inputs import (
     show_usage_input,
     usage_inputs_page,
 )
-from batchwright.operations.billing.usage_schedules import list_usage_schedules, usage_schedules_page
+from batchwright.operations.billing.usage_schedules import (
+    list_usage_schedules,
+    show_usage_schedule,
+    usage_schedules_page,
+)
 from batchwright.operations.database import backup_database
 from batchwright.operations.mail import (
     list_mail,
@@ -218,6 +222,7 @@ NEEDED = {
         "show_usage_input",
         "usage_inputs_page",
         "list_usage_schedules",
+        "show_usage_schedule",
         "usage_schedules_page",
         "list_workers",
         "service_troubles",
@@ -462,6 +467,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "usage_inputs_page": lambda: usage_inputs_page(app, actor=actor),
         "show_usage_input": lambda: show_usage_input(app, "x", actor=actor),
         "list_usage_schedules": lambda: list_usage_schedules(app, actor=actor),
+        "show_usage_schedule": lambda: show_usage_schedule(app, "x", actor=actor),
         "workers_page": lambda: workers_page(app, actor=actor),
         "show_me": lambda: show_me(app, actor=actor),
         "usage_schedules_page": lambda: usage_schedules_page(app, actor=actor),

@@ -88,6 +88,12 @@ def shown_billing(connection: Connection, billing_schedule_id: str) -> RowMappin
     return connection.execute(statement).mappings().one_or_none()
 
 
+def shown_usage(connection: Connection, usage_schedule_id: str) -> RowMapping | None:
+    """The usage schedule of that id, as `list_usage` has it."""
+    statement = _usage().where(usage_schedule.c.usage_schedule_id == usage_schedule_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
 def billing_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, RowMapping]:
     """The billing schedules of these ids, by id; ids that nobody has are missing."""
     found: dict[str, RowMapping] = {}

@@ -11,7 +11,7 @@ from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
-from batchwright.operations.checks import check_limit
+from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, page_of
 from batchwright.operations.views import View
 
@@ -44,3 +44,13 @@ def usage_schedules_page(
     asked = {"asset_line_item_id": asset_line_item_id}
     view = views.usage_schedule
     return page_of(app.database, "usage_schedules", listing, asked, view, limit=limit, after=after)
+
+
+def show_usage_schedule(app: Application, usage_schedule_id: str, *, actor: Actor | None = None) -> View:
+    """The usage schedule of that id."""
+    permit(app, actor, Right.LOOK, "usage_schedule.show")
+    with app.database.read() as connection:
+        row = billing_schedules.shown_usage(connection, usage_schedule_id)
+    if row is None:
+        raise Unknown("usage schedule", [usage_schedule_id], field="usage_schedule_id")
+    return views.usage_schedule(row)
