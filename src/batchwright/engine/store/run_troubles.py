@@ -25,7 +25,6 @@ def _does_again(retry: Any) -> ColumnElement[bool]:
         retry.c.trigger == RETRY,
         retry.c.mode != "dry_run",
         retry.c.begun_at >= bindparam("since"),
-        retry.c.parent_id.is_not(None),
     )
 
 
@@ -40,7 +39,7 @@ _settled = _settled.union(
 _IS_OPEN: Final = and_(
     run_table.c.begun_at >= bindparam("since"),
     run_table.c.mode != "dry_run",
-    run_table.c.id.not_in(select(_settled.c.id)),
+    run_table.c.id.not_in(select(_settled.c.id).where(_settled.c.id.is_not(None))),
 )
 
 # Each of these conditions has an index in the order of the log.
