@@ -72,15 +72,15 @@ def test_an_overview_and_a_look_at_what_is_at_work_read_little(
     for _ in range(3):
         submit_run(app, "usage-rating", {}, actor=ACTOR)
     with app.database.write() as connection:
-        first = "SELECT min(id) FROM run WHERE state <> 'Completed'"
-        connection.execute(text(f"UPDATE run SET state = 'Processing', total = 1 WHERE id = ({first})"))
+        two = "SELECT id FROM run WHERE state <> 'Completed' ORDER BY id LIMIT 2"
+        connection.execute(text(f"UPDATE run SET state = 'Processing', total = 1 WHERE id IN ({two})"))
     visit("viewer")
     web.get("/")
     with executed(app.database.engine) as at_work:
         assert web.get("/", headers={"X-Live-Region": "region_now"}).status_code == 200
     with executed(app.database.engine) as read:
         assert web.get("/").status_code == 200
-    assert (len(at_work) <= 13, len(read) <= 28) == (True, True), (at_work, read)
+    assert (len(at_work) <= 12, len(read) <= 25) == (True, True), (at_work, read)
 
 
 def test_what_ended_badly_is_told_first_with_why_and_where_to_go(

@@ -84,6 +84,7 @@ WITHOUT_API = {
     "verify_audit_in_parts": "for a page; a program goes on with `next_after` of verify_audit",
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
     "many_billing_schedules_move": MANY,
+    "last_completed": AT_WORK,
     "list_at_work": AT_WORK,
 }
 WITHOUT_COMMAND = {
@@ -140,6 +141,7 @@ WITHOUT_COMMAND = {
     "sum_usage_inputs": "for a page's list; a command with --where says how many before it acts",
     "verify_audit_in_parts": "for a page; the command checks all: verify_audit",
     "many_billing_schedules_move": MANY,
+    "last_completed": AT_WORK,
     "list_at_work": AT_WORK,
 }
 WITHOUT_PAGE = {

@@ -124,7 +124,7 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "USING COVERING INDEX ix_scope_progress|Only Scan using ix_scope_progress",
     ),
     "pace": (
-        lambda connection: scopes.newest_done(connection, 1, 2_000),
+        lambda connection: scopes.newest_done(connection, [1, 2], 2_000),
         "USING COVERING INDEX ix_scope_progress|scope_run_id",
     ),
     "runs of a job that have not ended": (

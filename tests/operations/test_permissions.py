@@ -121,6 +121,7 @@ from batchwright.operations.runs.driving import drive_run, driven_run, resume_ru
 from batchwright.operations.runs.foreseeing import foresee_run
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import (
+    last_completed,
     list_runs,
     outcome_summary,
     page_of_outcomes,
@@ -191,6 +192,7 @@ NEEDED = {
         "read_message",
         "list_runs",
         "list_at_work",
+        "last_completed",
         "list_waiting",
         "page_of_runs",
         "page_of_outcomes",
@@ -433,6 +435,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "show_mail": lambda: show_mail(app, "x", actor=actor),
         "read_message": lambda: read_message(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
+        "last_completed": lambda: last_completed(app, "usage-rating", actor=actor),
         "list_at_work": lambda: list_at_work(app, 1, actor=actor),
         "list_waiting": lambda: list_waiting(app, actor=actor),
         "page_of_runs": lambda: page_of_runs(app, actor=actor),

@@ -288,7 +288,7 @@ def test_a_scope_that_is_done_says_when(app: Application) -> None:
     }
     with app.database.write() as connection:
         assert scopes.mark_done(connection, 1, {**values, "done_at": NOW})
-        assert scopes.newest_done(connection, 1, 9) == [(NOW, SIZE)]
+        assert scopes.newest_done(connection, [1, 2], 9) == {1: [(NOW, SIZE)], 2: []}
 
 
 def test_a_run_at_work_shows_its_owner_and_the_age_of_its_beat(app: Application) -> None:

@@ -134,8 +134,9 @@ def _groups(
     app: Application, connection: Connection, since: datetime, troubles: Mapping[str, str]
 ) -> tuple[dict[str, int], dict[str, list[View]]]:
     """How many there are of each group, and the newest of them."""
-    runs = run_troubles.ended_badly(connection, since, LOOKED_AT)
-    failed, erred = (list(views_of(connection, some, app.clock.now())) for some in runs)
+    runs, with_errors = run_troubles.ended_badly(connection, since, LOOKED_AT)
+    both = list(views_of(connection, [*runs, *with_errors], app.clock.now()))
+    failed, erred = both[: len(runs)], both[len(runs) :]
     mails = [views.mail(line) for line in outbox.listing(connection, LOOKED_AT, outbox.FAILED)]
     schedules = [{"name": name, "why": why} for name, why in troubles.items()]
     groups = {

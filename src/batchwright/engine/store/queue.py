@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ColumnElement,
     Connection,
     Select,
     TextClause,
     bindparam,
     func,
+    literal_column,
     select,
     text,
 )
@@ -190,12 +192,12 @@ def waiting(connection: Connection, number: int) -> list[Waiting]:
     in_order = (run_table.c.queue_position, run_table.c.id)
     holding = (run_table.c.state == State.HOLDING) & run_table.c.in_caller.is_(False)
     place = func.row_number().over(partition_by=(holding, run_table.c.queue_key), order_by=in_order)
-    columns = (run_table.c.id, place.label("place"), text(f"{_NOT_BEHIND} AS not_behind"))
+    not_behind: ColumnElement[bool] = literal_column(_NOT_BEHIND)
+    columns = (run_table.c.id, place.label("place"), not_behind.label("not_behind"))
     held = run_table.c.state.in_([State.HOLDING, State.QUEUED, State.PAUSED])
-    found = connection.execute(select(*columns).where(held).order_by(*in_order).limit(number)).all()
-    rows = connection.execute(select(run_table).where(run_table.c.id.in_([row.id for row in found]))).all()
-    by_key = {row.id: from_row(row) for row in rows}
-    return [_waiting(by_key[row.id], row) for row in found]
+    found = select(*columns).where(held).order_by(*in_order).limit(number).subquery()
+    rows = select(run_table, found.c.place, found.c.not_behind).join(found, found.c.id == run_table.c.id)
+    return [_waiting(from_row(row), row) for row in connection.execute(rows.order_by(*in_order))]
 
 
 def _waiting(run: Run, row: Any) -> Waiting:

@@ -109,15 +109,22 @@ def page(
     return with_live_counts(connection, rows[:size], counts), last
 
 
-def seconds_taken(connection: Connection, job: str, size: int) -> Iterator[tuple[str, int, float]]:
-    """Customer, number of months and seconds of so many of the newest runs of a job that completed; not of dry ones."""
+def newest_completed(connection: Connection, job: str, size: int) -> Sequence[Any]:
+    """Of so many of the newest runs of a job that completed `run_id, customer_id, periods, mode, started_at, ended_at`,
+    as they are stored.
+    """
     column = run_table.c
     # Those of the job are led to in order: by its own choice SQLite may read all that completed.
     has = _has_in_row if connection.dialect.name == "sqlite" else _has
-    columns = (column.customer_id, column.periods, column.started_at, column.ended_at, column.mode)
+    columns = run_table.c["run_id", "customer_id", "periods", "mode", "started_at", "ended_at"]
     statement = select(*columns).where(column.job == job, has("state", (State.COMPLETED,)))
     newest = statement.order_by(column.begun_at.desc(), column.id.desc()).limit(size)
-    for customer_id, periods, started_at, ended_at, mode in connection.execute(newest):
+    return connection.execute(newest).all()
+
+
+def seconds_taken(connection: Connection, job: str, size: int) -> Iterator[tuple[str, int, float]]:
+    """Customer, number of months and seconds of these; dry ones are left out."""
+    for _, customer_id, periods, mode, started_at, ended_at in newest_completed(connection, job, size):
         months = len(json.loads(periods or "[]"))
         if mode != "dry_run" and customer_id and months and started_at and ended_at:
             yield customer_id, months, max((ended_at - started_at).total_seconds(), 0.0)

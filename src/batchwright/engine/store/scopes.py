@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Integer,
     Select,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    union_all,
 )
 
 from batchwright.engine.job import Amount, Change, Outcome, Preview
@@ -74,11 +76,14 @@ _MARK_DONE = text(
 ).bindparams(bindparam("done_at", type_=UtcTime))
 
 _DONE = scope.c.state == "done"
-_NEWEST_DONE = (
-    select(scope.c.done_at, scope.c.records)
-    .where(scope.c.run_id == bindparam("run"), _DONE, scope.c.done_at.is_not(None))
-    .order_by(scope.c.done_at.desc(), scope.c.number.desc())
-    .limit(bindparam("most", type_=Integer))
+_CELL = (
+    func.min(scope.c.number),
+    func.max(scope.c.number),
+    func.sum(case((_DONE, 1), else_=0)),
+    *(
+        func.coalesce(func.sum(column), 0)
+        for column in (scope.c.records, scope.c.ok, scope.c.errored, scope.c.skipped)
+    ),
 )
 _HOLDING = {
     "ok": (_DONE, scope.c.ok > 0),
@@ -352,13 +357,14 @@ def strip(connection: Connection, run_key: int, most: int) -> list[Cell]:
 def _cells(each: int) -> Select[Any]:
     """The cells of a run, each of so many scopes."""
     cell: ColumnElement[int] = literal_column(f"(scope.number - 1) / {each}")
-    sums = [
-        func.coalesce(func.sum(column), 0)
-        for column in (scope.c.records, scope.c.ok, scope.c.errored, scope.c.skipped)
-    ]
-    done = func.sum(case((_DONE, 1), else_=0))
-    cells = select(func.min(scope.c.number), func.max(scope.c.number), done, *sums)
-    return cells.where(scope.c.run_id == bindparam("run")).group_by(cell).order_by(func.min(scope.c.number))
+    cells = select(*_CELL).where(scope.c.run_id == bindparam("run"))
+    return cells.group_by(cell).order_by(func.min(scope.c.number))
+
+
+def whole_runs(connection: Connection, run_keys: Sequence[int]) -> dict[int, Cell]:
+    """By key of the run all of its scopes as one cell; one without scopes is left out."""
+    statement = select(scope.c.run_id, *_CELL).where(scope.c.run_id.in_(run_keys)).group_by(scope.c.run_id)
+    return {key: Cell(*map(int, row)) for key, *row in connection.execute(statement)}
 
 
 def pruned_at(connection: Connection, run_key: int) -> datetime | None:
@@ -366,10 +372,29 @@ def pruned_at(connection: Connection, run_key: int) -> datetime | None:
     return connection.execute(_PRUNED_AT, {"run": run_key}).scalar_one()  # type: ignore[no-any-return]
 
 
-def newest_done(connection: Connection, run_key: int, most: int) -> list[tuple[datetime, int]]:
-    """When the newest scopes were done, and how many records each has, the newest first."""
-    rows = connection.execute(_NEWEST_DONE, {"run": run_key, "most": most})
-    return [(done_at, records) for done_at, records in rows]
+def newest_done(
+    connection: Connection, run_keys: Sequence[int], most: int
+) -> dict[int, list[tuple[datetime, int]]]:
+    """By key of the run when its newest scopes were done, and how many records each has, the newest first."""
+    found: dict[int, list[tuple[datetime, int]]] = {key: [] for key in run_keys}
+    given = {f"run_{place}": key for place, key in enumerate(run_keys)}
+    rows = connection.execute(_newest_done(len(run_keys)), {"most": most, **given}) if run_keys else ()
+    for key, done_at, records in rows:
+        found[key].append((done_at, records))
+    for done in found.values():
+        done.sort(key=lambda one: one[0], reverse=True)  # a union has no order
+    return found
+
+
+@lru_cache(16)
+def _newest_done(number: int) -> CompoundSelect[Any]:
+    """Of so many runs, each by its index."""
+    done = select(scope.c.run_id, scope.c.done_at, scope.c.records).where(_DONE, scope.c.done_at.is_not(None))
+    newest = done.order_by(scope.c.done_at.desc(), scope.c.number.desc()).limit(
+        bindparam("most", type_=Integer)
+    )
+    of_each = (newest.where(scope.c.run_id == bindparam(f"run_{place}")) for place in range(number))
+    return union_all(*(select(one.subquery()) for one in of_each))
 
 
 def insert_outcomes(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -17,7 +17,7 @@ from batchwright.engine.retry import retry_refusal
 from batchwright.engine.run import Run
 from batchwright.engine.store import pruning, runs
 from batchwright.engine.store.pages import ROWS_AT_A_TIME, pages
-from batchwright.engine.store.run_log import Place, page
+from batchwright.engine.store.run_log import Place, newest_completed, page
 from batchwright.jobs.usage_restating import REASONS
 from batchwright.notifications import outbox
 from batchwright.operations import views
@@ -77,6 +77,14 @@ def page_of_runs(
         listed, last = page(connection, wanted, limit, place, app.live_counts)
         items = list(views_of(connection, listed, app.clock.now()))
     return Page(items, None if last is None else cursor(LISTING, of_filter, last))
+
+
+def last_completed(app: Application, job: str, *, actor: Actor | None = None) -> View | None:
+    """Of the newest run of a job that completed `run_id, ended_at`; `None` where there is none."""
+    permit(app, actor, Right.LOOK, "run.list")
+    with app.database.read() as connection:
+        found = newest_completed(connection, job, 1)
+    return {"run_id": found[0].run_id, "ended_at": views.instant(found[0].ended_at)} if found else None
 
 
 def show_run(app: Application, run_id: str, *, actor: Actor | None = None) -> View:

@@ -8,7 +8,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from batchwright.engine.run import ACTIVE
+from sqlalchemy import Connection
+
+from batchwright.engine.run import ACTIVE, Run
 from batchwright.engine.store import runs, scopes
 from batchwright.engine.store.scopes import Cell
 from batchwright.operations.access.permissions import Right, permit
@@ -45,7 +47,20 @@ def run_progress(app: Application, run_id: str, *, actor: Actor | None = None) -
         run = existing_run(app, connection, run_id)
         runs.check_kept(run)
         cells = scopes.strip(connection, run.id, CELLS)
-        newest = scopes.newest_done(connection, run.id, MOST_SCOPES)
+        newest = scopes.newest_done(connection, [run.id], MOST_SCOPES)
+    return _progress(run, cells, newest[run.id])
+
+
+def progress_of(connection: Connection, listed: Sequence[Run]) -> Iterator[View]:
+    """The same of runs, in their order, with a strip of one cell."""
+    keys = [run.id for run in listed]
+    cells = scopes.whole_runs(connection, keys)
+    newest = scopes.newest_done(connection, keys, MOST_SCOPES)
+    for run in listed:
+        yield _progress(run, [cells[run.id]] if run.id in cells else [], newest[run.id])
+
+
+def _progress(run: Run, cells: Sequence[Cell], newest: Sequence[Done]) -> View:
     pace = records_per_second(newest, run.claimed_at)
     left = sum(cell.records - cell.ok - cell.errored - cell.skipped for cell in cells)
     works = run.state in ACTIVE and run.total is not None

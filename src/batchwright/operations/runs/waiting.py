@@ -18,6 +18,7 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_limit
 from batchwright.operations.run_view import views_of
+from batchwright.operations.runs.progress import progress_of
 from batchwright.operations.views import View
 from batchwright.operations.workers import why_none_of, workers_there
 
@@ -47,7 +48,9 @@ def list_waiting(app: Application, limit: int = MOST, *, actor: Actor | None = N
 
 
 def list_at_work(app: Application, limit: int, *, actor: Actor | None = None) -> list[View]:
-    """The runs that are at work, as `list_runs` has them, the newest first."""
+    """The runs that are at work, the newest first, as `list_runs` has them and with their `progress`, as `run_progress`
+    has it; its strip is one cell.
+    """
     permit(app, actor, Right.LOOK, "run.list")
     check_limit(limit)
     with app.database.read() as connection:
@@ -56,7 +59,9 @@ def list_at_work(app: Application, limit: int, *, actor: Actor | None = None) ->
         newest = found[::-1][:limit]
         live = app.live_counts(connection, [run.id for run in newest if run.total is not None])
         counted = [replace(run, **live.get(run.id, {})) for run in newest]
-        return list(views_of(connection, counted, app.clock.now()))
+        runs = views_of(connection, counted, app.clock.now())
+        every = zip(runs, progress_of(connection, counted), strict=True)
+        return [{**view, "progress": progress} for view, progress in every]
 
 
 def _queued(app: Application, connection: Connection) -> list[Run]:

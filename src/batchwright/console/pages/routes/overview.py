@@ -17,8 +17,7 @@ from batchwright.console.pages.visit import VISIT, Pages, Params, Visit
 from batchwright.engine.faults import ReadTooLong
 from batchwright.operations.acknowledging import COUNTED, LOOKED_AT, what_needs_somebody
 from batchwright.operations.billing.forecast import Forecast, look_at_forecast
-from batchwright.operations.runs.looking import page_of_runs
-from batchwright.operations.runs.progress import run_progress
+from batchwright.operations.runs.looking import last_completed
 from batchwright.operations.runs.waiting import list_at_work, list_waiting
 from batchwright.operations.schedules.looking import ScheduleFilter, look_at_schedules
 from batchwright.operations.views import View
@@ -92,15 +91,10 @@ def _now(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     at_work = list_at_work(app, FEW, actor=actor)
     waiting = list_waiting(app, FEW + 1, actor=actor)
     return {
-        "at_work": [(run, _figures(visit, run)) for run in at_work],
+        "at_work": [(run, figures_of(run, run["progress"], app.clock.now())) for run in at_work],
         "waiting": waiting[:FEW],
         "is_more_waiting": len(waiting) > FEW,
     }
-
-
-def _figures(visit: Visit, run: View) -> View:
-    progress = run_progress(visit.app, run["run_id"], actor=visit.actor)
-    return figures_of(run, progress, visit.app.clock.now())
 
 
 def _next(visit: Visit, params: OverviewParams) -> dict[str, Any]:
@@ -120,9 +114,6 @@ def _money(visit: Visit, params: OverviewParams) -> dict[str, Any]:
     currencies = currencies_of(lines)
     currency = params.currency or (currencies[0] if currencies else None)
     shown = [line for line in lines if (line["currency"] or UNKNOWN) == currency][-MOST:]
-    made = page_of_runs(
-        visit.app, limit=1, actor=visit.actor, job="draft-usage-rating", status="Complete"
-    ).items
     return {
         "lines": shown,
         "is_too_much": found is None,
@@ -130,7 +121,7 @@ def _money(visit: Visit, params: OverviewParams) -> dict[str, Any]:
         "currencies": currencies,
         "currency": currency,
         "chart": chart_of(shown, "month"),
-        "as_of": made[0] if made else None,
+        "as_of": last_completed(visit.app, "draft-usage-rating", actor=visit.actor),
     }
 
 
