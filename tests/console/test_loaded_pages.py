@@ -101,7 +101,9 @@ def test_the_search_leads_to_what_was_imported(
 
 def test_the_workers_are_listed_and_followed(web: TestClient, app: Application, visit: Visit) -> None:
     visit("viewer")
-    assert "No worker is there" in web.get("/workers").text
+    page = web.get("/workers").text
+    assert "No worker is there" in page
+    assert 'href="/metrics"' in page
     Presence(app).beat()
     region = web.get("/workers", headers={"X-Live-Region": "region_workers"}).text
     assert "Beats" in region

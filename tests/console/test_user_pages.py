@@ -31,13 +31,16 @@ def test_somebody_invited_sets_a_password_by_a_link_that_is_good_once(
     shown = web.post("/users/add", data=form)
     assert (shown.status_code, shown.headers["Cache-Control"]) == (200, "no-store")
     assert "it is not mailed" in shown.text
+    assert 'href="/users/add">Invite another<' in shown.text
     (link,) = re.findall(r"/reset\?code=[\w-]{43}", shown.text)
     again = web.post("/users/add", data=form)
     assert (again.status_code, "there is a user eve@example.com already" in again.text) == (422, True)
     assert link.partition("=")[2] not in str([*list_audit(app, actor=ACTOR)])
     cookie = web.cookies.get(COOKIE)
     web.cookies.delete(COOKIE)
-    csrf = token_in(web.get(link).text)
+    setting = web.get(link).text
+    assert re.search(r'autocomplete="username" readonly value="eve@example\.com"', setting)
+    csrf = token_in(setting)
     form = {"csrf_token": csrf, "code": link.partition("=")[2], "password": PASSWORD, "again": PASSWORD}
     assert web.post("/reset/password", data=form, follow_redirects=False).status_code == 303
     assert web.get("/preferences/sessions").status_code == 200

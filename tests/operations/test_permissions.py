@@ -345,7 +345,7 @@ NO_ACT = {
     "request_reset": "comes before the question",
     "mail_reset": "goes to the user alone",
     "unsubscribe": "asks for the code of a mail",
-    "reset_is_possible": "asks for the code of a link",
+    "email_of_reset": "asks for the code of a link",
     "reset_password": "asks for the code of a link",
     "record_account_mail": "part of acts, which ask",
     "existing_run": "part of acts, which ask",

@@ -107,12 +107,15 @@ def mail_reset(app: Application, email: str, address: str) -> None:
     log.info("a link to set a password is sent", email=user["email"], address=address)
 
 
-def reset_is_possible(app: Application, code: str) -> bool:
-    """Whether a password can be set by the link of that code; looking does not use it up."""
+def email_of_reset(app: Application, code: str) -> str | None:
+    """Whose password can be set by the link of that code, or `None`; looking does not use it up."""
     app.database.require()
-    with app.database.read_autocommit() as connection:
+    with app.database.read() as connection:
         link = link_of(connection, code, app.clock.now())
-    return link is not None and link["user_id"] is not None and link["os_user"] is None
+        if link is None or link["os_user"] is not None:
+            return None
+        user = user_store.user_by_key(connection, link["user_id"])
+    return None if user is None else user["email"]
 
 
 def reset_password(
@@ -122,18 +125,14 @@ def reset_password(
 
     Raises `LinkRefused`, and what `check_password` refuses; then the link stays good.
     """
-    if not reset_is_possible(app, code):
+    email = email_of_reset(app, code)
+    if email is None:
         raise LinkRefused("Ask for another")
-    with app.database.read() as connection:
-        link = link_of(connection, code, app.clock.now())
-        user = user_store.user_by_key(connection, link["user_id"] if link else None)
-    if user is None:
-        raise LinkRefused("Ask for another")
-    check_password(password, user["email"])
+    check_password(password, email)
     hashed = hash_password(password)
     now = app.clock.now()
     with app.database.write() as connection:
-        there = user_store.user_by_email(connection, user["email"], kept=True)
+        there = user_store.user_by_email(connection, email, kept=True)
         link = link_of(connection, code, now, kept=True)
         if there is None or there["disabled"] or link is None or link["user_id"] != there["id"]:
             raise LinkRefused("Ask for another")

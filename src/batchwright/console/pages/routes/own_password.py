@@ -32,9 +32,9 @@ from batchwright.operations.access.first_administrator import (
 from batchwright.operations.access.own_password import (
     LinkRefused,
     change_password,
+    email_of_reset,
     mail_reset,
     request_reset,
-    reset_is_possible,
     reset_password,
 )
 from batchwright.operations.access.permissions import Right
@@ -51,8 +51,9 @@ def reset_page(request: Request, code: str = "") -> Response:
     app = request.app.state.application
     if not code:
         return open_page(request, "reset.html", email="", sent=False)
-    refused = None if reset_is_possible(app, code) else LinkRefused("Ask for another")
-    return code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
+    email = email_of_reset(app, code)
+    refused = None if email else LinkRefused("Ask for another")
+    return code_untold(open_page(request, "reset_password.html", code=code, email=email, refused=refused))
 
 
 @pages.post("/reset")
@@ -77,7 +78,8 @@ async def resetting(request: Request, form: FormData = OPEN_FORM) -> Response:
         check_twice(form)
         signed_in = await in_lane(request, reset_password, code, field(form, "password"), **known)
     except Refused as refused:
-        return code_untold(open_page(request, "reset_password.html", code=code, refused=refused))
+        email = email_of_reset(request.app.state.application, code)
+        return code_untold(open_page(request, "reset_password.html", code=code, email=email, refused=refused))
     return go_on(request, "/", signed_in)
 
 

@@ -85,7 +85,7 @@ def add(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     except Refused as refused:
         return visit.confirmation(_inviting(), refused=refused, values=dict(form))
     email = invited.view["email"]
-    return _link_shown(visit, email, invited.link, f"{email} is added")
+    return _link_shown(visit, email, invited.link, f"{email} is added", another="/users/add")
 
 
 @pages.page("/users/{email}", ADMINISTER)
@@ -281,12 +281,14 @@ def link(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     return _link_shown(visit, email, made, f"A link for {email}")
 
 
-def _link_shown(visit: Visit, email: str, link: str, title: str) -> Response:
+def _link_shown(visit: Visit, email: str, link: str, title: str, another: str | None = None) -> Response:
     told = (
         f"Pass this link on yourself, it is not mailed: {email} sets a password by it. It is good once, for one hour,"
         " and not shown again. Where it is lost or too old, make another by One-time link on the page of the user."
     )
-    return visit.page("shown_once.html", title=title, told=told, secret=link, back=_at(email))
+    return visit.page(
+        "shown_once.html", title=title, told=told, secret=link, back=_at(email), another=another
+    )
 
 
 def _ask_token(visit: Visit, email: str) -> Confirmation:
@@ -315,7 +317,9 @@ def token(email: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
         " to the API, which is at /api/v1 below this console's address; /api/openapi.json there describes it."
     )
     title = f"Token {made.view['name']} of {email}"
-    return visit.page("shown_once.html", title=title, told=told, secret=made.text, back=_at(email))
+    return visit.page(
+        "shown_once.html", title=title, told=told, secret=made.text, back=_at(email), another=None
+    )
 
 
 @pages.page("/users/{email}/tokens/{name:path}/revoke", ADMINISTER)
