@@ -6,8 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from batchwright.console.pages.session import COOKIE
-from batchwright.operations.access.sessions import list_sessions
+from batchwright.operations.access.sessions import begin_session, list_sessions
 from batchwright.operations.app import Application
+from batchwright.operations.user_store import user_by_email
 from tests.console.conftest import Visit
 
 pytestmark = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -42,6 +43,19 @@ def test_people_see_their_own_sessions_and_end_one_or_all_others(
     web.cookies.set(COOKIE, cookie)
     assert web.post(f"{PAGE}/end", data={"csrf_token": first}).status_code == 403
     assert keys(app) == [4]
+
+
+def test_a_browser_is_shown_in_words_and_as_it_calls_itself_to_who_points_at_it(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    name = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+    visit("administrator")
+    with app.database.write() as connection:
+        user = user_by_email(connection, "administrator@example.com")
+        assert user is not None
+        begin_session(connection, user["id"], address="203.0.113.7", browser=name, now=app.clock.now())
+    for page in (PAGE, "/users/administrator@example.com"):
+        assert f'<span title="{name}">Firefox on Linux</span>' in web.get(page).text
 
 
 def test_nobody_ends_a_session_of_somebody_else_there(

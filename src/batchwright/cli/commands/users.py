@@ -14,6 +14,7 @@ from batchwright.cli.show import instant
 from batchwright.operations.access import sessions as operations_on_sessions
 from batchwright.operations.access import tokens as operations_on_tokens
 from batchwright.operations.access import users as operation
+from batchwright.operations.browsers import browser_words
 
 COLUMNS = (
     Column("email", "Address"),
@@ -42,7 +43,7 @@ TOKEN_COLUMNS = (
 SESSION_COLUMNS = (
     Column("session_id", "Session", numeric=True),
     Column("address", "Signed in from"),
-    Column("browser", "Browser"),
+    Column("browser", "Browser", show=browser_words),
     Column("created_at", "Since UTC", show=instant),
     Column("last_used_at", "Last used UTC", show=instant),
     Column("ends_at", "Ends UTC", show=instant),

@@ -13,6 +13,8 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from batchwright.operations.browsers import browser_words
+
 BLANK = Markup('<span class="quiet">&ndash;</span>')
 """What stands for nothing: it is not 0.00."""
 _ID = re.compile(r"\b([A-Z]{2}-\d{8,}|\d{4}-\d\d-\d\d(?: \d\d:\d\d UTC)?)\b")
@@ -232,4 +234,5 @@ FILTERS: dict[str, Any] = {
     "segment": segment,
     "prose": prose,
     "ids": ids,
+    "browser": browser_words,
 }
