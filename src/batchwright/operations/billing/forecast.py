@@ -41,7 +41,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 BLOCKS_AT_A_TIME: Final = 2
 """Blocks that are added up in one transaction: on SQLite everybody else waits meanwhile."""
 
-BLOCKS_OF_A_LOOK: Final = 5
+BLOCKS_OF_A_LOOK: Final = 2
 """Blocks that a look adds up itself, some 20 ms each."""
 
 BLOCKS_IN_MEMORY: Final = 10
