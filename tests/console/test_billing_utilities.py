@@ -18,6 +18,7 @@ from batchwright.operations.runs.driving import drive_run
 from batchwright.operations.runs.looking import list_runs
 from batchwright.operations.runs.submitting import submit_run
 from tests.console.conftest import Visit
+from tests.jobs.rating import rate
 from tests.support.application import ACTOR
 
 BILLING = "Billing Utilities Admin"
@@ -145,6 +146,20 @@ def test_how_long_a_month_usually_takes_is_told_before(
     region = web.get(DIALOG, params=query, headers={"X-Live-Region": "region_estimate"}).text
     assert "a month, so about" in region
     assert "for 2 months" in region
+
+
+def test_how_many_rated_inputs_the_ticked_months_have_is_told_before(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    visit(BILLING)
+    rate(app)
+    run = drive_run(app, submit_run(app, "data-recalculation", WANTED, actor=ACTOR).run_id, actor=ACTOR)
+    assert run["total"] > 0
+    query = {"customer_id": "C-1002", "periods": WANTED["periods"]}
+    assert f"<strong>{run['total']} rated usage inputs</strong>" in web.get(DIALOG, params=query).text
+    for periods in ([], ["x"]):
+        page = web.get(DIALOG, params=query | {"periods": periods}).text
+        assert ("Preview the difference" in page, "rated usage input" in page) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,10 @@ class DataRecalculationJob(JobOfInputs):
         for asset, keys in recalculation.rated_inputs(context.connection, key, self._spans):
             yield Group(asset, keys)
 
+    def count(self, context: StartContext, at_most: int) -> int:
+        """Counted as it is planned: a form may ask, for the inputs are of one customer."""
+        return super().count(context, at_most)
+
     def compute(self, scope: Scope) -> Recalculation:
         """Rate the inputs again, and report what they came to and come to."""
         connection = scope.connection

@@ -15,6 +15,7 @@ from batchwright.console.api.bodies import check_text
 from batchwright.console.pages.customer_choice import held_months
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Params, Visit, text_of
 from batchwright.engine.errors import Refused
+from batchwright.engine.faults import ReadTooLong
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.recalculation import (
     CUSTOMERS_FOUND,
@@ -23,6 +24,7 @@ from batchwright.operations.billing.recalculation import (
     recalculation_offer,
 )
 from batchwright.operations.paging import Page
+from batchwright.operations.runs.foreseeing import foresee_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 
@@ -142,8 +144,18 @@ def _terms(visit: Visit, customer_id: str, typed: View, refused: Refused | None 
         typed=typed,
         seconds=seconds,
         months_seconds=None if seconds is None else seconds * max(len(typed["periods"]), 1),
+        takes=_takes(visit, customer_id, typed["periods"], offer["reasons"][0]),
         refused=refused,
     )
+
+
+def _takes(visit: Visit, customer_id: str, periods: list[str], reason: str) -> View | None:
+    """How many rated inputs the months have; None where none is ticked, or one cannot be recalculated."""
+    wanted = {"customer_id": customer_id, "periods": periods, "reason": reason}
+    try:
+        return foresee_run(visit.app, JOB, wanted, actor=visit.actor) if periods else None
+    except (Refused, ReadTooLong):  # the form is good without
+        return None
 
 
 def _missing(visit: Visit, customer_id: str) -> str | None:
