@@ -41,6 +41,7 @@ SOURCE = Path(__file__).parents[2] / "src"
         ("postgresql://[::1]:5432/db", "postgresql://[::1]:5432/db"),
         ("sqlite:////tmp/a:b.db", "sqlite:////tmp/a:b.db"),
         ("dask://scheduler:8786", "dask://scheduler:8786"),
+        ("http://127.0.0.1:8000,", "http://127.0.0.1:8000,"),
         ("https://batch.example.com/x", "https://batch.example.com/x"),
         ("postgresql://u:***@host/db", "postgresql://u:***@host/db"),
     ],

@@ -10,7 +10,7 @@ HIDDEN = "****"
 _URL_IN_TEXT = re.compile(r"(?<![\w+.-])[a-z][a-z0-9+.-]*:/+[^\s\"'<>`]*", re.IGNORECASE)
 _START = re.compile(r"(?:[a-z][a-z0-9+.-]*:/)?/{0,3}", re.IGNORECASE)
 _HOST = r"(?:\[[0-9a-f:.]*\]|[^:@/?#\s]*)(?::\d*)?"
-_WITHOUT_USER = re.compile(rf"{_HOST}(?:/[^@]*)?", re.IGNORECASE)
+_WITHOUT_USER = re.compile(rf"{_HOST}(?:/[^@]*)?[,;.)]*", re.IGNORECASE)
 _NAMES_A_PATH = re.compile(rf"{_HOST}/[^:@]*", re.IGNORECASE)
 _OPTION = re.compile(r"([?&;])([^=&;?]*)=([^&;]*)")
 _WORD = re.compile(
