@@ -333,6 +333,16 @@ def test_an_address_holds_no_secret_and_nothing_unknown_and_no_markup(
     assert "<script>alert" not in answer.text
 
 
+def test_a_parameter_that_the_form_does_not_have_is_refused(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    data = {"p.usage_input_id": "IN-00007052", "mode": "batch", "csrf_token": visit("operator")}
+    answer = web.post("/jobs/draft-usage-rating/launch", data=data)
+    assert answer.status_code == 422
+    assert "usage_input_id" in answer.text
+    assert list_runs(app, actor=ACTOR) == []
+
+
 def test_a_refusal_keeps_what_was_typed_links_to_the_field_and_never_shows_a_secret(
     web: TestClient, visit: Visit
 ) -> None:

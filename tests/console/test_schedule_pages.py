@@ -191,7 +191,7 @@ def test_a_schedule_is_made_of_what_is_typed_once_however_often_it_is_sent(
         "notify": "a@b.c d@e.f",
     }
     for _ in range(2):
-        answer = send(web, "/new-schedule", token, **fields, form_key=key, **{"p.customer_ids": "C-1001"})
+        answer = send(web, "/new-schedule", token, **fields, form_key=key)
         assert answer.headers.get("location") == "/schedules/Nightly?done=schedule-added", answer.text
     (made,) = list_schedules(app, actor=ACTOR)
     assert (made["cron"], made["misfire"], made["cap"], made["owner"]) == (
@@ -246,6 +246,15 @@ def test_what_is_refused_is_told_at_its_field_in_the_words_of_the_operation_and_
             with pytest.raises(Refused) as refused:
                 add_schedule(app, ScheduleRequest(**known), actor=ACTOR, from_crontab=True)
             assert refused.value.message == message
+
+
+@pytest.mark.parametrize("name", ["usage_input_id", "selection_id"])
+def test_a_parameter_that_the_form_does_not_have_is_refused(
+    app: Application, web: TestClient, visit: Visit, name: str
+) -> None:
+    answer = send(web, "/new-schedule", visit("operator"), **NEW, **{f"p.{name}": "IN-00007052"})
+    assert answer.status_code == 422
+    assert list_schedules(app, actor=ACTOR) == []
 
 
 def test_a_change_is_made_to_what_was_shown_and_shown_beside_what_somebody_else_made_of_it(

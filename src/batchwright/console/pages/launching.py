@@ -183,6 +183,7 @@ def launch_of_form(job: View, form: FormData) -> Launch:
         if one.kind == "check" and not values:
             values = ["false"]
         given[one.name] = texts_of(one, values)
+    given |= unknown_of(fields, form)
     typed = {name: str(form.get(name) or "").strip() for name in TERMS}
     return Launch(
         job,
@@ -190,6 +191,16 @@ def launch_of_form(job: View, form: FormData) -> Launch:
         {name: texts for name, texts in given.items() if texts},
         {name: text for name, text in typed.items() if text},
     )
+
+
+def unknown_of(fields: Sequence[Field], form: FormData | QueryParams) -> dict[str, list[str]]:
+    """The parameters that a form was not asked for: left out, a typo could mean *all*."""
+    known = {one.key for one in fields}
+    return {
+        key.removeprefix(PREFIX): [str(value) for value in form.getlist(key)]
+        for key in form
+        if key.startswith(PREFIX) and key not in known
+    }
 
 
 def _not_in_address(key: str, why: str) -> Problem:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.datastructures import FormData, QueryParams
 
 from batchwright.console.api.bodies import check_text
-from batchwright.console.pages.launching import PREFIX, Field, Given, fields_of, texts_of
+from batchwright.console.pages.launching import PREFIX, Field, Given, fields_of, texts_of, unknown_of
 from batchwright.console.problems import Problem
 from batchwright.engine.errors import Refused
 from batchwright.operations.runs.parameters import read_parameters
@@ -195,6 +195,8 @@ def _form(
         if field.kind == "check" and not values and is_sent:
             values = ["false"]
         given[field.name] = texts_of(field, values)
+    if is_sent:
+        given |= unknown_of(fields, source)
     return ScheduleForm(
         job,
         fields,
