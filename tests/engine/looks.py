@@ -154,7 +154,10 @@ LOOKS: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_run_ended_at",
     ),
     "what pruned runs have left": (pruning.number_left, "ix_run_rows_left"),
-    "the newest that is pruned": (pruning.newest_pruned, "ix_run_pruned"),
+    "the newest that is pruned": (
+        lambda connection: pruning.newest_pruned(connection, ["a", "b"]),
+        "ix_run_pruned",
+    ),
     "what people did to a record": (
         lambda connection: audit_store.acts_on(connection, "IN-1", ["a"]),
         "ix_audit_entry_subject|ix_audit_entry_act_at_id",

@@ -433,4 +433,13 @@ def test_an_amount_that_a_pruned_run_made_says_so_and_the_history_too(app: Appli
         "run_id": rated,
         "run_pruned_at": "2023-07-01T08:30:00.000Z",
     }
-    assert (after["history"], after["history_pruned_until"]) == ([], "2023-03-23T08:30:00.000Z")
+    assert (after["history"], after["history_pruned_until"]) == ([], {RATING: "2023-03-23T08:30:00.000Z"})
+
+
+def test_the_history_of_a_usage_input_names_the_jobs_alone_whose_runs_were_pruned(app: Application) -> None:
+    forecast, rated = run(app), run(app, RATING)
+    age(app)
+    prune(app, "90d", FORECAST)
+    shown = explain_usage_input(app, "in-1-0")
+    assert [one["run_id"] for one in shown["history"]] == [rated]
+    assert shown["history_pruned_until"] == {FORECAST: show_run(app, forecast)["ended_at"]}

@@ -126,8 +126,8 @@ def show(usage_input_id: str, whole_history: bool, as_json: bool) -> None:
         say("\nHistory")
         write_table(history, HISTORY_COLUMNS, indent="  ")
     if "history_pruned_until" in shown:
-        until = instant(shown["history_pruned_until"])
-        say(f"  Runs up to {until} UTC have been pruned: what became of it in them is not kept.")
+        runs = [f"{job} up to {instant(at)} UTC" for job, at in shown["history_pruned_until"].items()]
+        say(f"  Pruned runs are not listed, nor what became of it in them: {', '.join(runs)}.")
     if shown["history_next"] is not None:
         say(f"  Earlier runs: batchwright usage-inputs show {usage_input_id} --whole-history")
 

@@ -785,7 +785,7 @@ class UsageInputExplained(UsageInput):
     explanation: Explanations
     history: list[History]
     history_next: str | None
-    history_pruned_until: Instant = ""
+    history_pruned_until: dict[str, Instant] = {}
     acts: list[ActOnInput]
 
 

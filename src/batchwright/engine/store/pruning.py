@@ -7,7 +7,7 @@ One transaction marks the runs: from then on nobody is shown their records, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -21,10 +21,12 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     not_,
     null,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -147,10 +149,13 @@ def number_left(connection: Connection) -> int:
     return connection.execute(left).scalar_one()
 
 
-def newest_pruned(connection: Connection) -> datetime | None:
-    """When the last of the runs ended that are pruned; ``None`` where none is."""
-    pruned = select(run.c.ended_at).where(run.c.pruned_at.is_not(None))
-    return connection.execute(pruned.order_by(run.c.ended_at.desc()).limit(1)).scalar()
+def newest_pruned(connection: Connection, jobs: Collection[str]) -> dict[str, datetime]:
+    """When the last of the runs of each job ended that are pruned; without the jobs of which none is."""
+    ended = func.max(run.c.ended_at).label("ended_at")
+    by_job = [
+        select(literal(job), ended).where(run.c.job == job, run.c.pruned_at.is_not(None)) for job in jobs
+    ]
+    return {job: at for job, at in connection.execute(union_all(*by_job)) if at is not None}
 
 
 def codes_of(connection: Connection, run_key: int) -> list[tuple[str, str, int]]:

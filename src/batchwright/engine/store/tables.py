@@ -165,7 +165,7 @@ run = Table(
     ),
     Index("ix_run_begun_at_id_errored", "begun_at", "id", sqlite_where=ERRORED, postgresql_where=ERRORED),
     Index("ix_run_ended_at", "ended_at", sqlite_where=MAY_BE_PRUNED, postgresql_where=MAY_BE_PRUNED),
-    Index("ix_run_pruned", "ended_at", sqlite_where=IS_PRUNED, postgresql_where=IS_PRUNED),
+    Index("ix_run_pruned", "job", "ended_at", sqlite_where=IS_PRUNED, postgresql_where=IS_PRUNED),
     Index("ix_run_rows_left", "id", sqlite_where=ROWS_LEFT, postgresql_where=ROWS_LEFT),
     Index("ix_run_start_number", "start_number", unique=True, postgresql_include=["id"]),
     Index(

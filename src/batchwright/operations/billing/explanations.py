@@ -78,8 +78,8 @@ def explain_usage_input(
     `history` are its outcomes in the last runs, the newest of them last; `history_next` leads `usage_input_history` to
     those before: `None` where there are none. Each has `run_id, type, mode, started_at, actor, reason, outcome, code,
     message, amount, currency`; of a run that restated it the outcome is `restated`, with `before` and `after`.
-    Of runs that were pruned it says nothing: `history_pruned_until`, where there are any, is when the last of these
-    ended.
+    Of runs that were pruned it says nothing: `history_pruned_until`, where there are any, has by job when the last of
+    these ended.
     `acts` are what people did to it, oldest first: `at, actor, act, reason, before, after`, the last two with what
     changed of it. `history` is empty where nobody wants it yet. `with_owner` it has `customer_id`, `customer_name` and
     `product` of its asset line item, too.
@@ -89,7 +89,7 @@ def explain_usage_input(
         row = existing_input(connection, usage_input_id)
         acts = list(_acts(connection, usage_input_id))
         history: Page[View] = _history(connection, row, HISTORY_PAGE) if with_history else Page([], None)
-        pruned = pruning.newest_pruned(connection) if with_history else None
+        pruned = pruning.newest_pruned(connection, [job.name for job in JOBS]) if with_history else {}
         owner = assets.owners(connection, [row["asset_key"]])[row["asset_key"]] if with_owner else {}
         return {
             **views.usage_input(row),
@@ -97,7 +97,11 @@ def explain_usage_input(
             "explanation": {kind: _explanation(connection, row, kind, acts) for kind in basis.KINDS},
             "history": history.items[::-1],
             "history_next": history.next,
-            **({} if pruned is None else {"history_pruned_until": views.instant(pruned)}),
+            **(
+                {"history_pruned_until": {job: views.instant(at) for job, at in pruned.items()}}
+                if pruned
+                else {}
+            ),
             "acts": acts,
         }
 
