@@ -87,7 +87,7 @@ def _page_of(request: Request, problem: Problem) -> Response:
         status=problem.status.value,
         problem=problem,
         request_id=request.state.request_id,
-        is_of_query=problem.status is HTTPStatus.UNPROCESSABLE_ENTITY and bool(request.url.query),
+        is_of_query=request.method == "GET" and problem.field in request.query_params,
         visit=getattr(request.state, "visit", None),
     )
     page.headers.update(problem.headers)

@@ -216,6 +216,7 @@ def _asked(act: Act, shown: View) -> Confirmation:
         warning=act.warning_of_one or act.warning,
         hidden={"expected": version_of(shown)},
         danger=act.danger,
+        why_not=(why := _why_not(act, shown["status"])) and f"{why[:1].upper()}{why[1:]}.",
     )
 
 
