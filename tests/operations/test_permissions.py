@@ -70,7 +70,14 @@ from batchwright.operations.billing.billing_schedules import (
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast, look_at_forecast
 from batchwright.operations.billing.imports import import_paths, import_uploads, imports_page
-from batchwright.operations.billing.loaded import Kind, customer_named, list_loaded, loaded_page, show_loaded
+from batchwright.operations.billing.loaded import (
+    Kind,
+    customer_named,
+    list_loaded,
+    loaded_page,
+    prices_of_asset,
+    show_loaded,
+)
 from batchwright.operations.billing.recalculation import (
     find_recalculation_customers,
     list_account_charges,
@@ -193,6 +200,7 @@ NEEDED = {
         "list_runs",
         "list_at_work",
         "last_completed",
+        "prices_of_asset",
         "list_waiting",
         "page_of_runs",
         "page_of_outcomes",
@@ -316,6 +324,7 @@ NEEDED = {
 # What takes an application and is no act of a person.
 NO_ACT = {
     "filter_key": "part of listings, which ask",
+    "asset_row": "part of looks, which ask",
     "refused_pings": "a part of `config check`, which also works without a database",
     "broken_jobs": "looks at installed packages only",
     "described_job": "makes help pages, without a database",
@@ -435,6 +444,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "show_mail": lambda: show_mail(app, "x", actor=actor),
         "read_message": lambda: read_message(app, "x", actor=actor),
         "list_runs": lambda: list_runs(app, actor=actor),
+        "prices_of_asset": lambda: prices_of_asset(app, "x", actor=actor),
         "last_completed": lambda: last_completed(app, "usage-rating", actor=actor),
         "list_at_work": lambda: list_at_work(app, 1, actor=actor),
         "list_waiting": lambda: list_waiting(app, actor=actor),

@@ -133,6 +133,8 @@ def _page_by_asset(
         shown += connection.execute(found).mappings()
         if len(shown) == size:
             return shown, (shown[-1]["asset_key"], shown[-1]["id"])
+        if len(assets) < ASSETS_AT_A_TIME:
+            return shown, None
         last = (assets[-1] + 1, 0)
     return shown, last
 

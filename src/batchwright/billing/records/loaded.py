@@ -192,6 +192,33 @@ def price_on(connection: Connection, price_book_id: str, product: str, on: date)
     return connection.execute(newest).mappings().one_or_none()
 
 
+def prices_on(
+    connection: Connection, price_book_ids: Collection[str], product: str, on: date
+) -> dict[str, RowMapping]:
+    """The same of several price books, by the id of the book."""
+    of_books = price_book.c.price_book_id.in_(price_book_ids)
+    statement = PRICES.statement.where(of_books, price.c.product == product, _price_in_force(on))
+    return {row["price_book_id"]: row for row in connection.execute(statement).mappings()}
+
+
+def books_on(
+    connection: Connection, asset: RowMapping, on: date, most: int
+) -> Sequence[tuple[str, str | None]]:
+    """The price books for an asset on a day, each with the contract that names it: its own, with ``None``, else those
+    of so many contracts that are in force then for its account, or for its customer.
+    """
+    if asset["price_book_id"] is not None:
+        return [(asset["price_book_id"], None)]
+    key = asset["account_key"]
+    mine = contract.c.customer_key == asset["customer_key"] if key is None else covers_account(key)
+    statement = select(price_book.c.price_book_id, contract.c.contract_id).join_from(
+        contract, price_book, price_book.c.id == contract.c.price_book_key
+    )
+    in_force = statement.where(_NEWEST_CONTRACT, _CONTRACT_IN_FORCE(on), mine)
+    rows = connection.execute(in_force.order_by(contract.c.contract_id).limit(most))
+    return [(book, contract_id) for book, contract_id in rows]
+
+
 def price_revisions(connection: Connection, row: RowMapping) -> Sequence[RowMapping]:
     """All revisions of a price, the newest first."""
     same = (column == row[column.name] for column in _PRICE)

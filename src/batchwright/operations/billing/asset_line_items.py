@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Unpack
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from batchwright.billing.records import assets
 from batchwright.billing.records.loaded import ASSETS
@@ -52,10 +52,17 @@ def show_asset_line_item(app: Application, asset_line_item_id: str, *, actor: Ac
     """The asset line item of that id."""
     permit(app, actor, Right.LOOK, "asset_line_item.show")
     with app.database.read() as connection:
-        row = assets.shown(connection, asset_line_item_id)
+        return views.asset_line_item(asset_row(app, connection, asset_line_item_id))
+
+
+def asset_row(app: Application, connection: Connection, asset_line_item_id: str) -> RowMapping:
+    """The asset line item of that id, read once for all of a page; refuses an unknown one."""
+    row = app.database.once(
+        ("asset line item", asset_line_item_id), lambda: assets.shown(connection, asset_line_item_id)
+    )
     if row is None:
         raise Unknown(NOUN, [asset_line_item_id], field="asset_line_item_id")
-    return views.asset_line_item(row)
+    return row
 
 
 def asset_key_of(connection: Connection, asset_line_item_id: str) -> int:
@@ -71,4 +78,4 @@ def filter_key(app: Application, asset_line_item_id: str | None) -> int | None:
     if asset_line_item_id is None:
         return None
     with app.database.read() as connection:
-        return asset_key_of(connection, asset_line_item_id)
+        return int(asset_row(app, connection, asset_line_item_id)["id"])

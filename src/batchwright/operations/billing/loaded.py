@@ -29,6 +29,7 @@ from batchwright.operations import views
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
+from batchwright.operations.billing.asset_line_items import asset_row
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.billing.narrowing import Narrowing, filters_of, narrowed
 from batchwright.operations.checks import Unknown, check_limit
@@ -38,6 +39,8 @@ from batchwright.operations.views import View
 MOST_NAMED: Final = 5
 """Of so many customers that a text may mean each is named."""
 MOST_READ: Final = 200
+MOST_CONTRACTS: Final = 5
+"""Contracts in force of whose prices an asset without a price book is told."""
 
 
 class SeveralCustomers(Refused):
@@ -147,8 +150,7 @@ def show_loaded(
     created_at, currency, in_force, revisions`, of a custom line item `currency, in_force`.
     """
     permit(app, actor, Right.LOOK, f"{kind}.show")
-    day = app.clock.now().astimezone(app.zone).date() if on is None else read_field(cells.day, on, field="on")
-    found = _KINDS[kind]
+    day, found = _day(app, on), _KINDS[kind]
     with app.database.read() as connection:
         row = (
             _priced(connection, record_id, day)
@@ -162,6 +164,34 @@ def show_loaded(
             **found.detail(connection, row, day),
             "on": views.day(day),
         }
+
+
+def prices_of_asset(
+    app: Application, asset_line_item_id: str, on: str | None = None, *, actor: Actor | None = None
+) -> list[View]:
+    """The prices in force for an asset line item on a day, as `show_loaded` takes it: that of its own price book, else
+    those of the first five contracts in force.
+
+    Each the columns of a list, with `currency, tiers, contract_id`; the last is `None` where the asset names the book.
+    """
+    permit(app, actor, Right.LOOK, "price.show")
+    day = _day(app, on)
+    with app.database.read() as connection:
+        asset = asset_row(app, connection, asset_line_item_id)
+        books = loaded.books_on(connection, asset, day, MOST_CONTRACTS)
+        prices = loaded.prices_on(connection, {book for book, _ in books}, asset["product"], day)
+        tiers = loaded.tiers(connection, [row["id"] for row in prices.values()])
+    return [
+        {**_view(PRICES, row), "currency": row["currency"], "tiers": _tiers(row, tiers), "contract_id": an_id}
+        for book, an_id in books
+        if (row := prices.get(book))
+    ]
+
+
+def _day(app: Application, on: str | None) -> date:
+    return (
+        app.clock.now().astimezone(app.zone).date() if on is None else read_field(cells.day, on, field="on")
+    )
 
 
 def price_id(row: views.Row) -> str:
@@ -236,23 +266,23 @@ def _of_price(connection: Connection, row: RowMapping, on: date) -> View:
     tiers = loaded.tiers(connection, [revision["id"] for revision in revisions])
     in_force = loaded.price_on(connection, row["price_book_id"], row["product"], on)
 
-    def tiers_of(revision: RowMapping) -> list[View]:
-        # A tier's prices are in the currency of its price.
-        listed = ({**tier, "currency": row["currency"]} for tier in tiers[revision["id"]])
-        return [_view(TIERS, tier, _IDENTITY) for tier in listed]
-
     def terms_of(revision: RowMapping) -> View:
-        return {**_view(PRICES, revision, _IDENTITY), "tiers": tiers_of(revision)}
+        return {**_view(PRICES, revision, _IDENTITY), "tiers": _tiers(revision, tiers)}
 
     return {
         "price_id": price_id(row),
         **_revision(row),
         "currency": row["currency"],
-        "tiers": tiers_of(row),
+        "tiers": _tiers(row, tiers),
         "in_force": in_force is not None and in_force["id"] == row["id"],
         "price_in_force": in_force and price_id(in_force),
         "revisions": [{**_revision(one), **terms_of(one)} for one in revisions],
     }
+
+
+def _tiers(row: RowMapping, tiers: Mapping[int, Sequence[RowMapping]]) -> list[View]:
+    """Those of a price, which are in its currency."""
+    return [_view(TIERS, {**tier, "currency": row["currency"]}, _IDENTITY) for tier in tiers[row["id"]]]
 
 
 def _of_contract(connection: Connection, row: RowMapping, on: date) -> View:

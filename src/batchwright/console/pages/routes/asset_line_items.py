@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from batchwright.billing.periods import FREQUENCIES
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Params, Visit, text_of
-from batchwright.engine.errors import Changed, NotFound, Refused
+from batchwright.engine.errors import Changed, Refused
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
 from batchwright.operations.billing.asset_line_items import (
@@ -23,7 +23,7 @@ from batchwright.operations.billing.asset_line_items import (
     show_asset_line_item,
 )
 from batchwright.operations.billing.billing_schedules import billing_schedules_page
-from batchwright.operations.billing.loaded import Kind, show_loaded
+from batchwright.operations.billing.loaded import prices_of_asset
 from batchwright.operations.billing.usage_inputs import usage_inputs_page
 from batchwright.operations.billing.usage_schedules import usage_schedules_page
 from batchwright.operations.versions import version_of
@@ -35,8 +35,6 @@ TERMS: Final = ("end_date", "price_book_id", "billing_frequency", "usage_frequen
 SCHEDULES: Final = 500
 """Schedules of each kind that a page shows."""
 INPUTS: Final = 50
-CONTRACTS: Final = 5
-"""Contracts in force whose prices are shown where the asset has no price book of its own."""
 MOST_FORESEEN: Final = 200
 """Inputs of which what becomes is shown one by one."""
 
@@ -174,7 +172,7 @@ def asset_line_item(
     shown = show_asset_line_item(visit.app, asset_line_item_id, actor=visit.actor)
     refused, prices = None, list[View]()
     try:
-        prices = list(_prices(visit, shown, params.on))
+        prices = prices_of_asset(visit.app, asset_line_item_id, params.on, actor=visit.actor)
     except Refused as refusal:
         refused = refusal
     bills = billing_schedules_page(visit.app, asset_line_item_id, limit=SCHEDULES, actor=visit.actor)
@@ -206,30 +204,3 @@ def late_of(schedules: list[View]) -> set[str]:
             if seen[days] > 1:
                 late.add(schedule[kind])
     return late
-
-
-def _prices(visit: Visit, asset: View, on: str | None) -> Iterator[View]:
-    """The prices in force on a day: of the asset's own price book, else of those of the contracts in force."""
-    for book, contract_id in _books(visit, asset, on):
-        parts = (part.replace("%", "%25").replace("/", "%2F") for part in (book, asset["product"]))
-        try:
-            price = show_loaded(visit.app, Kind.PRICE, "/".join(parts), on, actor=visit.actor)
-        except NotFound:
-            continue
-        yield {**price, "contract_id": contract_id}
-
-
-def _books(visit: Visit, asset: View, on: str | None) -> Iterator[tuple[str, str | None]]:
-    if asset["price_book_id"] is not None:
-        yield asset["price_book_id"], None
-        return
-    kind, owner = (
-        (Kind.CUSTOMER, asset["customer_id"])
-        if asset["account_id"] is None
-        else (Kind.ACCOUNT, asset["account_id"])
-    )
-    in_force = show_loaded(visit.app, kind, owner, on, actor=visit.actor)["contracts_in_force"]
-    for contract_id in in_force[:CONTRACTS]:
-        contract = show_loaded(visit.app, Kind.CONTRACT, contract_id, on, actor=visit.actor)
-        if contract["price_book_id"] is not None:
-            yield contract["price_book_id"], contract_id
