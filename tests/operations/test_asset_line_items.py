@@ -74,7 +74,7 @@ def test_the_prices_of_an_asset_without_a_book_are_those_of_its_contracts_in_for
     def fill(books: Books) -> None:
         customer = books.customer("CU-1")
         with_price, without, newer = (books.price_book(name) for name in ("PB-1", "PB-2", "PB-3"))
-        terms = {"unit_price": Decimal("2.5"), "effective_from": date(2023, 3, 1)}
+        terms: dict[str, Any] = {"unit_price": Decimal("2.5"), "effective_from": date(2023, 3, 1)}
         books.price(with_price)
         books.price(with_price, **terms)
         books.price(with_price, **terms | {"revision": 2, "unit_price": Decimal(3)})

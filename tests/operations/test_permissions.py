@@ -325,6 +325,7 @@ NEEDED = {
 NO_ACT = {
     "filter_key": "part of listings, which ask",
     "asset_row": "part of looks, which ask",
+    "is_added_up": "part of a wait, which asks",
     "refused_pings": "a part of `config check`, which also works without a database",
     "broken_jobs": "looks at installed packages only",
     "described_job": "makes help pages, without a database",
