@@ -96,9 +96,9 @@ FILTERS: Final[Mapping[str, Mapping[str, str | None]]] = {
 }  # fmt: skip
 """A value of each filter of the pages that are lists, or that it is left out; one that is true or false, or of a few
 words, needs none here."""
-PAGING: Final = {"after", "done", "limit"}
+PAGING: Final = {"after", "done", "limit", "sums_after"}
 _REGION: Final = re.compile(r'<section id="(region_\w+)" class="live" data-version="(\w+)"[^>]* data-live=')
-_OLDER: Final = re.compile(r'href="([^"]*[?;]after=[^"]*)"')
+_OLDER: Final = re.compile(r'href="([^"]*[?;](?:sums_)?after=[^"]*)"')
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from markupsafe import escape
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from batchwright.console.pages.routes import usage_inputs as routes
 from batchwright.console.traffic import PAGE_SECONDS
-from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.store.read_limit import READ_SECONDS
 from batchwright.operations.app import Application
+from batchwright.operations.billing.selections import sum_usage_inputs
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
     edit_usage_input,
@@ -127,6 +128,32 @@ def test_count_and_sums_come_after_the_rows_and_without_a_script_by_a_link(
     assert "2 usage inputs" in region
     assert "data-live" not in region
     assert "1 usage input " in words(web.get("/usage-inputs?before=2023-07-01&sums=true").text)
+
+
+def test_sums_of_many_go_on_by_a_link_that_keeps_the_page_of_the_list(
+    web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit("viewer")
+    monkeypatch.setattr("batchwright.operations.billing.selections.STRETCH", 1)
+    monkeypatch.setattr(routes, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(routes, "UNASKED_SECONDS", 0.0)
+    region = web.get("/usage-inputs", headers={"X-Live-Region": "region_sums"}).text
+    assert "More than 1 usage input match." in region
+    older = re.search(r'href="([^"]*after=[^"]*)"', web.get("/usage-inputs?limit=1").text)
+    assert older
+    shown = web.get(html.unescape(older[1]) + "&sums=true").text
+    rows = re.findall(r'id="row-([^"]*)"', shown)
+    counted = 1
+    while following := re.search(r'href="([^"]*)" data-on>Count on', shown):
+        assert f"{counted} usage input" in words(shown)
+        shown = web.get(html.unescape(following[1])).text
+        assert re.findall(r'id="row-([^"]*)"', shown) == rows
+        counted += 1
+    assert counted > 2
+    assert "2 usage inputs" in words(shown)
+    assert re.search(r"Counted from \d\d:\d\d:\d\d to ", words(shown))
+    foreign = web.get("/usage-inputs?sums=true&sums_after=AAAA")
+    assert (foreign.status_code, "or leave it out to begin anew" in foreign.text) == (422, True)
 
 
 def test_a_list_without_an_input_tells_how_they_come(app: Application, web: TestClient, visit: Visit) -> None:
@@ -449,20 +476,18 @@ def test_an_act_on_one_input_that_is_sent_twice_is_done_once_and_answered_as_at_
         assert len(list(list_runs(app, actor=ACTOR))) == runs
 
 
-def test_a_page_that_is_read_has_a_limit_and_says_where_that_is_too_short_to_sum_up(
+def test_a_page_that_is_read_has_a_limit(
     web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = []
 
-    def late(*_: Any, **__: Any) -> Any:
+    def noted(*given: Any, **named: Any) -> Any:
         limits.append(READ_SECONDS.get())
-        raise ReadTooLong(5)
+        return sum_usage_inputs(*given, **named)
 
-    monkeypatch.setattr("batchwright.console.pages.routes.usage_inputs.sum_usage_inputs", late)
+    monkeypatch.setattr(routes, "sum_usage_inputs", noted)
     visit("viewer")
-    shown = words(web.get("/usage-inputs?sums=true").text)
-    assert "Too many match to sum up here" in shown
-    assert JUNE in shown
+    assert JUNE in words(web.get("/usage-inputs?sums=true").text)
     assert limits == [PAGE_SECONDS]
 
 

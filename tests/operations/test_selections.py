@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select
 
+from batchwright.billing.records import input_filter
 from batchwright.billing.tables import input_selection, usage_input
 from batchwright.engine.errors import Refused
 from batchwright.engine.schedule import ScheduleRequest
@@ -25,9 +26,12 @@ from batchwright.operations.billing.selections import (
 )
 from batchwright.operations.billing.usage_inputs import (
     add_usage_input,
+    delete_usage_inputs,
+    edit_usage_input,
     list_usage_inputs,
     reset_usage_inputs,
     show_usage_input,
+    usage_inputs_page,
 )
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import run_outcomes
@@ -139,16 +143,88 @@ def test_a_selection_of_ids_is_refused_where_one_is_unknown_or_there_are_too_man
             select_usage_inputs(app, usage_input_ids=ids, actor=ACTOR)
 
 
+def summed(
+    app: Application, pairs: list[tuple[str, str]], between: Callable[[], None] = lambda: None
+) -> list[Any]:
+    """What is told after each part of a count; `between` is called after the first."""
+    parts = [sum_usage_inputs(app, pairs, seconds=0.0, actor=ACTOR)]
+    between()
+    while (after := parts[-1]["next_after"]) is not None:
+        parts.append(sum_usage_inputs(app, pairs, after=after, seconds=0.0, actor=ACTOR))
+    return parts
+
+
+@pytest.fixture
+def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of two inputs, or of those of one asset."""
+    monkeypatch.setattr(selections, "STRETCH", 2)
+    monkeypatch.setattr(input_filter, "ASSETS_AT_A_TIME", 1)
+
+
 @pytest.mark.on_both
-def test_what_matches_is_counted_and_summed_up_as_far_as_asked(app: Application, write: Write) -> None:
-    ids = make_inputs(app, write, 5)
-    run(app, "usage-rating", {"usage_input_ids": ids[:2]})
-    assert sum_usage_inputs(app, [("status", "Rated")], actor=ACTOR) == {
-        "count": 2,
-        "more": False,
-        "sums": {"rated_amount": {"USD": "40.00"}, "draft_rated_amount": {}},
-    }
-    assert sum_usage_inputs(app, at_most=4, actor=ACTOR) == {"count": 4, "more": True, "sums": None}
+def test_what_is_summed_up_in_parts_equals_what_is_summed_up_at_once(
+    app: Application, write: Write, few_at_a_time: None
+) -> None:
+    ids = make_inputs(app, write, 12)
+    run(app, "usage-rating", {"usage_input_ids": ids[:5]})
+    run(app, "draft-usage-rating", {"usage_input_ids": ids[5:9]})
+    for place, day in enumerate((3, 3, 3, 3, 7, 9)):
+        edit_usage_input(app, ids[6 + place], usage_date=f"2023-06-{day:02}", actor=ACTOR)
+    for pairs, least in (
+        ([], 6),
+        ([("status", "Rated")], 3),
+        ([("status", "Loaded")], 2),
+        ([("status", "Error")], 1),
+        ([("code", "no_price")], 1),
+        ([("asset_line_item_id", "AL-0")], 2),
+        ([("customer_id", "CU-1"), ("customer_id", "CU-2")], 3),
+        ([("customer_id", "CU-1"), ("status", "Rated")], 1),
+        ([("from", "2023-06-03")], 5),
+        ([("from", "2023-06-03"), ("before", "2023-06-06"), ("status", "Rated")], 4),
+        ([("from", "2024-06-03")], 1),
+    ):
+        parts, whole = summed(app, pairs), select_usage_inputs(app, pairs, actor=ACTOR)
+        assert (parts[-1]["count"], parts[-1]["sums"]) == (whole["count"], whole["sums"]), pairs
+        assert len(parts) >= least, pairs
+        shares = [one["share"] for one in parts]
+        assert shares == sorted(shares), pairs
+        assert shares[-1] == 1, pairs
+        assert sum_usage_inputs(app, pairs, seconds=60, actor=ACTOR)["count"] == whole["count"], pairs
+
+
+@pytest.mark.on_both
+def test_a_count_goes_on_while_inputs_come_and_go_and_says_from_when_to_when(
+    app: Application, write: Write, few_at_a_time: None, clock: FakeClock
+) -> None:
+    ids = make_inputs(app, write, 6)
+
+    def between() -> None:
+        clock.sleep(8)
+        delete_usage_inputs(app, ids=ids[-2:], actor=ACTOR)
+
+    parts = summed(app, [], between)
+    assert [one["count"] for one in parts] == [2, 4, 4]
+    assert (parts[-1]["began"], parts[-1]["ended"]) == (
+        "2023-07-01T08:30:00.000Z",
+        "2023-07-01T08:30:08.000Z",
+    )
+
+
+def test_a_count_goes_on_after_its_own_cursor_alone(
+    app: Application, write: Write, few_at_a_time: None
+) -> None:
+    make_inputs(app, write, 6)
+    cursor = summed(app, [])[0]["next_after"]
+    listed = usage_inputs_page(app, limit=1, actor=ACTOR).next
+    for after, pairs in (
+        (cursor, [("status", "Loaded")]),
+        (cursor[:-4] + "AAAA", []),
+        (listed, []),
+        ("x", []),
+    ):
+        with pytest.raises(Refused, match="cannot go on after that cursor") as refused:
+            sum_usage_inputs(app, pairs, after=after, actor=ACTOR)
+        assert refused.value.field == "sums_after"
 
 
 @pytest.mark.on_both

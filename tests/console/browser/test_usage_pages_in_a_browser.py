@@ -140,6 +140,21 @@ def test_count_and_sums_come_by_themselves_and_a_ticked_box_stays(
     expect(page.get_by_label("Select all 2 that match")).to_be_checked()
 
 
+def test_sums_of_many_go_on_by_themselves_and_a_ticked_box_stays(
+    app: Application, open_page: Open, seed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwright.operations.billing.selections.STRETCH", 1)
+    for name in ("PART_SECONDS", "UNASKED_SECONDS"):
+        monkeypatch.setattr(f"batchwright.console.pages.routes.usage_inputs.{name}", 0.0)
+    page = open_page("/usage-inputs")
+    page.get_by_role("link", name="Count and sum up all").click()
+    page.get_by_label("Select all that match").check()
+    expect(page.locator("#region_sums")).to_have_attribute("data-says", "2 usage inputs counted")
+    expect(page.get_by_label("Select all 2 that match")).to_be_checked()
+    assert page.locator("[data-on]").count() == 0
+    assert "sums_after" not in page.url
+
+
 def test_the_forecast_follows_until_a_worker_has_added_all_up_and_leaves_what_is_typed(
     app: Application, open_page: Open, seed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

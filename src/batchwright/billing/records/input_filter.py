@@ -7,8 +7,8 @@ A page follows an index from where the one before it ended. What the index does 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     TextClause,
+    func,
     literal_column,
     select,
     tuple_,
@@ -103,6 +104,8 @@ def page(
     if where.names_assets:
         return _page_by_asset(connection, where, after, size)
     key, indexed, rest = _walk(where)
+    if after is not None and len(key) > 1:  # SQLite begins with the first condition on the day
+        _, indexed, rest = _walk(replace(where, usage_from=after[0]))
     after_place = [] if after is None else [tuple_(*key) > after]
     end = None
     if rest:
@@ -137,6 +140,79 @@ def _page_by_asset(
             return shown, None
         last = (assets[-1] + 1, 0)
     return shown, last
+
+
+def stretch(
+    connection: Connection, where: InputFilter, after: Place | None, size: int
+) -> tuple[list[ColumnElement[bool]], Place | None]:
+    """Those that match of the next so many inputs of the walk after a place: the conditions on ``usage_input`` joined
+    with its asset, and the place to go on from, ``None`` at the end.
+    """
+    if where.names_assets:
+        return _stretch_by_asset(connection, where, after, size)
+    key, indexed, rest = _walk(where)
+    if len(key) > 1:
+        return _stretch_by_day(connection, where, after, size)
+    these = indexed if after is None else [*indexed, key[0] > after[0]]
+    end = connection.scalar(select(*key).where(*these).order_by(*key).offset(size - 1).limit(1))
+    return [*these, *rest] if end is None else [*these, key[0] <= end, *rest], end and (end,)
+
+
+def _stretch_by_day(
+    connection: Connection, where: InputFilter, after: Place | None, size: int
+) -> tuple[list[ColumnElement[bool]], Place | None]:
+    """Of whole days, or of a part of one: SQLite finds a day by the index, and an id only within one day."""
+    day, an_id = usage_input.c.usage_date, usage_input.c.id
+    first, last = after or (None, 0)
+    if last:
+        these = [
+            *_walk(replace(where, usage_from=None, usage_before=None)).indexed,
+            day == first,
+            an_id > last,
+        ]
+    else:
+        these = _walk(where if first is None else replace(where, usage_from=first)).indexed
+    end = connection.execute(
+        select(day, an_id).where(*these).order_by(day, an_id).offset(size - 1).limit(1)
+    ).first()
+    rest = _walk(where).rest
+    if end is None:
+        return [*these, *rest], (first + timedelta(1), 0) if last and first < date.max else None
+    begins = connection.scalar(select(day).where(*these).order_by(day, an_id).limit(1))
+    if begins < end[0]:
+        return [*these, day < end[0], *rest], (end[0], 0)
+    return [*these, day == end[0], an_id <= end[1], *rest], tuple(end)
+
+
+def _stretch_by_asset(
+    connection: Connection, where: InputFilter, after: Place | None, size: int
+) -> tuple[list[ColumnElement[bool]], Place | None]:
+    """Of so many assets, or of fewer."""
+    key, (_, indexed, rest) = (asset_line_item.c.id, usage_input.c.id), _walk(where)
+    last = after or (0, 0)
+    these = [*_of_assets(where), asset_line_item.c.id >= last[0]]
+    ids = select(asset_line_item.c.id).where(*these).order_by(asset_line_item.c.id)
+    beyond = connection.scalar(ids.offset(ASSETS_AT_A_TIME).limit(1))
+    if beyond is not None:
+        these.append(asset_line_item.c.id < beyond)
+    these += [*indexed, tuple_(*key) > last]
+    on = usage_input.c.asset_key == asset_line_item.c.id
+    end = connection.execute(select(*key).where(on, *these).order_by(*key).offset(size - 1).limit(1)).first()
+    if end is not None:
+        return [*these, tuple_(*key) <= tuple(end), *rest], tuple(end)
+    return [*these, *rest], beyond and (beyond, 0)
+
+
+def ends(connection: Connection, where: InputFilter) -> tuple[Any, Any]:
+    """The first part of the first place and of the last one, ``None`` where none is found."""
+    key, indexed, _ = _walk(where)
+    column = key[0]
+    if where.names_assets:
+        column, indexed = asset_line_item.c.id, _of_assets(where)
+    # Each for itself: SQLite would go through all for both.
+    both = (select(one(column)).where(*indexed).scalar_subquery() for one in (func.min, func.max))
+    first, last = connection.execute(select(*both)).one()
+    return first, last
 
 
 class _Walk(NamedTuple):

@@ -6,7 +6,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -87,17 +87,33 @@ def match(connection: Connection, where: InputFilter) -> Match:
     of_asset.update(dict.fromkeys(set(others) - of_asset.keys(), 0))
     partial = 0 if where.takes_whole_assets else _partial(connection, of_asset)
     packed = {status: array("q", sorted(some)) for status, some in zip(_COLUMNS, keys, strict=True)}
-    return Match(packed, sums(connection, where), len(of_asset), partial)
+    totals = sums(connection, input_filter.matching(where))[1]
+    return Match(packed, totals, len(of_asset), partial)
 
 
-def sums(connection: Connection, where: InputFilter) -> Totals:
-    """What the amounts of those that match sum to."""
-    totals: dict[str, dict[str, int]] = {"rated_amount": {}, "draft_rated_amount": {}}
-    for currency, *parts in connection.execute(_sums(where)):
+def sums(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], *, joined: bool = True
+) -> tuple[int, Totals]:
+    """How many inputs meet the conditions, and what their amounts sum to.
+
+    The conditions are also on their assets, which are ``joined``; or else few inputs meet them: for those PostgreSQL
+    would take up all assets.
+    """
+    number, totals = 0, dict[str, dict[str, int]](rated_amount={}, draft_rated_amount={})
+    amounts = (*halves(usage_input.c.rated_amount), *halves(usage_input.c.draft_rated_amount))
+    on = asset_line_item.c.id == usage_input.c.asset_key
+    currency_of = select(asset_line_item.c.currency).where(on).scalar_subquery()
+    currencies = (asset_line_item.c.currency if joined else currency_of).label("currency")
+    counted = select(currencies, func.count(), *amounts).where(*conditions).group_by("currency")
+    grouped = (
+        counted.join_from(usage_input, asset_line_item, on) if joined else counted.select_from(usage_input)
+    )
+    for currency, count_of_it, *parts in connection.execute(grouped):
+        number += count_of_it
         for name, half in zip(totals, (parts[:2], parts[2:]), strict=True):
             if (amount := whole(*half)) is not None and currency is not None:
                 totals[name][currency] = amount
-    return totals
+    return number, totals
 
 
 def _keys_as_text(where: InputFilter) -> Any:
@@ -114,16 +130,6 @@ def _keys_as_text(where: InputFilter) -> Any:
 def _numbers(text: str | None) -> list[int]:
     numbers: list[int] = json.loads(f"[{text or ''}]")
     return numbers
-
-
-def _sums(where: InputFilter) -> Any:
-    amounts = (*halves(usage_input.c.rated_amount), *halves(usage_input.c.draft_rated_amount))
-    return (
-        select(asset_line_item.c.currency, *amounts)
-        .join_from(usage_input, asset_line_item, asset_line_item.c.id == usage_input.c.asset_key)
-        .where(*input_filter.matching(where))
-        .group_by(asset_line_item.c.currency)
-    )
 
 
 def _partial(connection: Connection, candidates: Mapping[int, int]) -> int:

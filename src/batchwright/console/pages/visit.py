@@ -55,6 +55,9 @@ NOTICES: Final[dict[str, str]] = {
 }
 """What a page says of the act that led to it, by the value of ``done`` in its address; each module adds its own."""
 
+CURSORS: Final = ("after", "sums_after", "done")
+"""The parameters that do not go along with links to the same page."""
+
 Pairs = Sequence[tuple[str, Any]]
 
 
@@ -196,7 +199,7 @@ class Visit:
     def link(self, **changed: Any) -> str:
         """The address of this page with other parameters; None leaves one out. Cursors and notices do not go along."""
         params = self.request.query_params
-        of = {name: params.getlist(name) for name in params if name not in ("after", "done")}
+        of = {name: params.getlist(name) for name in params if name not in CURSORS}
         return address(path_of(self.request), **(of | changed))
 
     def canonical(self, params: Params) -> str | None:

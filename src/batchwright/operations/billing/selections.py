@@ -5,33 +5,36 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from typing import Final, Unpack
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from typing import Any, Final, Unpack
 
 from sqlalchemy import Connection
 
-from batchwright.billing.records import input_selections
+from batchwright.billing.records import input_filter, input_selections
 from batchwright.billing.records.input_filter import InputFilter
 from batchwright.engine.errors import Refused
 from batchwright.engine.submit import SYNC_LIMIT
 from batchwright.jobs.usage_selection import no_selection
-from batchwright.operations import views
+from batchwright.operations import user_store, views
 from batchwright.operations.access.permissions import Right, permit, right_to_run
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.input_filter import checked_filter, filter_text
 from batchwright.operations.billing.usage_inputs import existing_inputs
 from batchwright.operations.checks import distinct_ids
+from batchwright.operations.paging import carried_by, carrying
 from batchwright.operations.runs.submitting import RunTerms, Submitted, submit_run
 from batchwright.operations.views import View
 
 MOST: Final = 1_000_000
 """Inputs of a selection: eight bytes each are stored."""
 GOOD_FOR: Final = timedelta(hours=1)
-
-
-COUNTED: Final = 10_000
-"""Inputs that are counted and summed up unasked."""
+PART_SECONDS: Final = 0.07
+"""So long a part of a count takes, about."""
+STRETCH: Final = 5_000
+"""Inputs that are looked at in one query."""
+SUMMING: Final = "sums of usage inputs"
 
 
 def select_usage_inputs(
@@ -98,19 +101,73 @@ def sum_usage_inputs(
     app: Application,
     pairs: Iterable[tuple[str, str]] = (),
     *,
-    at_most: int = COUNTED,
+    after: str | None = None,
+    seconds: float = PART_SECONDS,
     actor: Actor | None = None,
 ) -> View:
-    """How many usage inputs match a filter, and what their amounts sum to by currency: `count, more, sums`.
+    """Count the usage inputs that match a filter and sum up their amounts, part by part: the next part, of so many
+    seconds about, and what all parts so far came to.
 
-    Where `more` than `at_most` match, that is the count, and `sums` is `None`.
+    Returns `count`, `sums` by currency, `next_after` (the cursor of the next part; `None` at the end), `share` (how far
+    along, from 0 to 1, about) and when that was: from `began` to `ended`. Refuses a cursor that was made elsewhere, or
+    for another filter.
     """
     permit(app, actor, Right.LOOK, "usage_input.list")
+    started = app.clock.monotonic()
     with app.database.read() as connection:
         where = checked_filter(connection, pairs)
-        count = input_selections.count(connection, where, at_most)
-        sums = None if count > at_most else views.totals(input_selections.sums(connection, where))
-    return {"count": min(count, at_most), "more": count > at_most, "sums": sums}
+        key, wanted = user_store.key_of_links(connection), {"filter": filter_text(where)}
+        summed = _Summed(views.instant(app.clock.now()))
+        if after is not None:
+            summed = _Summed(**carried_by(after, key, SUMMING, wanted, field="sums_after"))
+        is_over = summed.add_next(connection, where)
+        while not is_over and app.clock.monotonic() - started < seconds:
+            is_over = summed.add_next(connection, where)
+        share = 1.0 if is_over else summed.share(connection, where)
+    return {
+        "count": summed.count,
+        "sums": views.totals(summed.sums),
+        "next_after": None if is_over else carrying(key, SUMMING, wanted, asdict(summed)),
+        "share": share,
+        "began": summed.began,
+        "ended": views.instant(app.clock.now()),
+    }
+
+
+@dataclass
+class _Summed:
+    """What a part, and those before it, came to; and the `place` in the walk at which they ended."""
+
+    began: str | None
+    place: Sequence[Any] | None = None
+    count: int = 0
+    sums: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add_next(self, connection: Connection, where: InputFilter) -> bool:
+        """Go on for a stretch; whether that was the last."""
+        kinds = input_filter.order_of(where)
+        place = [
+            date.fromisoformat(part) if kind is date and isinstance(part, str) else part
+            for part, kind in zip(self.place or (), kinds, strict=self.place is not None)
+        ]
+        after = tuple(place) or None
+        conditions, self.place = input_filter.stretch(connection, where, after, STRETCH)
+        count, sums = input_selections.sums(connection, conditions, joined=where.names_assets)
+        self.count += count
+        for name, amounts in sums.items():
+            total = self.sums.setdefault(name, {})
+            for currency, amount in amounts.items():
+                total[currency] = total.get(currency, 0) + amount
+        return self.place is None
+
+    def share(self, connection: Connection, where: InputFilter) -> float:
+        """How far along the place is, by its first part."""
+        assert self.place is not None
+        ends = input_filter.ends(connection, where)
+        first, here, last = (
+            one.toordinal() if isinstance(one, date) else one for one in (ends[0], self.place[0], ends[1])
+        )
+        return 0.0 if first is None else min((here - first) / (last - first + 1), 1.0)
 
 
 def _where(

@@ -30,12 +30,10 @@ from batchwright.console.pages.visit import (
     text_of,
 )
 from batchwright.engine.errors import NotFound, Refused
-from batchwright.engine.faults import ReadTooLong
 from batchwright.engine.submit import SYNC_LIMIT
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.selections import (
-    COUNTED,
-    MOST,
+    PART_SECONDS,
     select_usage_inputs,
     show_selection,
     sum_usage_inputs,
@@ -48,6 +46,8 @@ pages = Pages()
 FILTER: Final = ("status", "code", "customer_id", "asset_line_item_id", "product", "from", "before")
 LENGTH: Final = 50
 """Rows of a page of which no length was given."""
+UNASKED_SECONDS: Final = 0.03
+"""So long, about, inputs are counted unasked: some thousand."""
 TYPED_ABOVE: Final = 1_000
 """Of more inputs than this, an act that takes something away wants their number typed."""
 
@@ -72,24 +72,25 @@ class FilterParams(Params):
 
 
 class InputsParams(FilterParams, ListParams):
-    """Which page of them; ``sums`` has all counted and summed up, however many."""
+    """Which page of them; ``sums`` has all counted and summed up, however many, ``sums_after`` those parts."""
 
     sums: bool = False
+    sums_after: str | None = None
 
 
 @pages.page("/usage-inputs")
 def usage_inputs(params: Annotated[InputsParams, Query()], visit: Visit = VISIT) -> Response:
     """The list view."""
     pairs = params.pairs()
-    if visit.request.headers.get(LIVE) == "region_sums":
-        return _list(visit, params, summary=_summary(visit, pairs, params))
     try:
+        if visit.request.headers.get(LIVE) == "region_sums":
+            return _list(visit, params, summary=_summary(visit, pairs, params))
+        summary = _summary(visit, pairs, params) if params.sums else None
         page = usage_inputs_page(
             visit.app, pairs, limit=params.limit, after=params.after, with_owners=True, actor=visit.actor
         )
     except Refused as refused:
         return _list(visit, params, HTTPStatus.UNPROCESSABLE_ENTITY.value, refused=refused)
-    summary = _summary(visit, pairs, params) if params.sums else None
     return _list(visit, params, page=page, pager=visit.pager(page), summary=summary)
 
 
@@ -118,12 +119,11 @@ def _list(visit: Visit, params: InputsParams, status: int = 200, **shown: Any) -
 
 
 def _summary(visit: Visit, pairs: Pairs, params: InputsParams) -> View:
-    """Count and sums. Of more than `COUNTED` only where they are asked for; ``late`` where that takes too long."""
-    try:
-        at_most = MOST if params.sums else COUNTED
-        return sum_usage_inputs(visit.app, pairs, at_most=at_most, actor=visit.actor)
-    except ReadTooLong as late:
-        return {"late": str(late)}
+    """Count and sums, part by part where they are asked for; else of the first few thousand inputs."""
+    seconds = PART_SECONDS if params.sums else UNASKED_SECONDS
+    summary = sum_usage_inputs(visit.app, pairs, after=params.sums_after, seconds=seconds, actor=visit.actor)
+    following = summary["next_after"] if params.sums else None
+    return {**summary, "on": following and visit.link(sums="true", sums_after=following, after=params.after)}
 
 
 @pages.act("/usage-inputs/selections", Right.OPERATE)
