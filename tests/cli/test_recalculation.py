@@ -84,7 +84,7 @@ def test_the_offer_names_customers_months_and_reasons(company: str, batchwright:
     assert (customer["customer_id"], customer["contract_ids"]) == ("C-1002", ["CT-AG-2023"])
     assert customer["account_ids"] == ["AG-WIEN", "AG-ZUERICH"]
     assert customer["periods"][-1] == "2023-01"
-    assert customer["estimated_seconds_per_period"] is None
+    assert (customer["estimated_seconds_per_period"], customer["periods_without_rating"]) == (None, None)
     text = batchwright("recalculation", "offer", "--customer", "C-1002").stdout
     assert "2023-01 to " in text
     none = batchwright("recalculation", "offer", "--customer", "C-1001")

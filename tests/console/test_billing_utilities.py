@@ -91,6 +91,7 @@ def test_the_months_under_the_contract_are_offered_newest_first_and_reasons_as_b
     (customer,) = recalculation_offer(app, "C-1002", actor=ACTOR)["customers"]
     assert re.findall(r'name="periods" value="([^"]+)"', page) == customer["periods"]
     assert customer["periods"][0] == "2023-06"
+    assert page.count('-hint">nothing rated</p>') == len(customer["periods_without_rating"]) > 0
     assert re.findall(r'name="periods" value="([^"]+)" checked', page) == ["2023-06"]
     assert re.findall(r'type="radio"[^>]*name="reason" value="([^"]+)"', page) == [
         "Credit and adjustment issues",

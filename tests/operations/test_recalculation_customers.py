@@ -11,6 +11,7 @@ from sqlalchemy import insert
 
 from batchwright.billing import tables
 from batchwright.operations.app import Application
+from batchwright.operations.billing import recalculation
 from batchwright.operations.billing.recalculation import (
     CUSTOMERS_FOUND,
     find_recalculation_customers,
@@ -108,6 +109,39 @@ def test_what_is_offered_for_many_customers_takes_no_more_statements_than_for_on
         for an_id in ("C-2", "C-4")
     }
     assert offered() == (few, {"C-1": [], **live})
+
+
+@pytest.mark.on_both
+@pytest.mark.usefixtures("company")
+def test_months_in_whose_windows_nothing_is_rated_are_told_of_one_customer(
+    app: Application, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(books: Books) -> None:
+        mine, other = books.asset("AL-1", customer_id="C-1"), books.asset("AL-2", customer_id="C-2")
+        for number, (asset, first, last, status, rated) in enumerate(
+            (
+                (mine, date(2023, 2, 15), date(2023, 3, 20), "Pending Billing", 1),
+                (mine, date(2023, 4, 1), date(2023, 4, 30), "Superseded", 1),
+                (mine, date(2023, 5, 1), date(2023, 5, 31), "Invoiced", 0),
+                (other, date(2023, 1, 1), date(2023, 1, 31), "Invoiced", 1),
+            )
+        ):
+            period = {"period_start_date": first, "period_end_date": last}
+            key = books.billing_schedule(asset, f"BS-{number}", status=status, **period)
+            books.usage_schedule(asset, key, f"US-{number}", rated_inputs=rated, **period)
+
+    def empty(customer_id: str | None) -> list[str] | None:
+        (customer,) = recalculation_offer(app, customer_id)["customers"]
+        months: list[str] | None = customer["periods_without_rating"]
+        return months
+
+    write(fill)
+    found = empty("C-1")
+    assert found is not None
+    assert [month for month in found if "2023-01" <= month <= "2023-05"] == ["2023-05", "2023-04", "2023-01"]
+    assert empty(None) is None, "of all it is not looked for"
+    monkeypatch.setattr(recalculation, "SCHEDULES_LOOKED_AT", 2)
+    assert empty("C-1") is None, "that would be too much to look at"
 
 
 def test_of_many_the_first_are_found(app: Application, write: Write) -> None:

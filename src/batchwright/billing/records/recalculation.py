@@ -83,6 +83,24 @@ def windows_of(schedules: Iterable[ScheduleTuple], months: Sequence[Span]) -> di
     return {row.key: _window(row) for row in rows if _window(row) in touched}
 
 
+def rated_windows(connection: Connection, customer_key: int, at_most: int) -> list[Span] | None:
+    """The first and the last day of each window in which something of the customer is rated.
+
+    `None` where more than so many usage schedules would have to be looked at.
+    """
+    driver = Driver(connection)
+    rows = driver.rows(
+        "SELECT {day:w.starts}, {day:w.ends}, max(w.rated), count(*) FROM (SELECT b.period_start_date AS starts,"
+        " b.period_end_date AS ends, CASE WHEN s.rated_inputs > 0 AND b.status <> 'Superseded' THEN 1 ELSE 0 END"
+        " AS rated FROM asset_line_item AS a JOIN usage_schedule AS s ON s.asset_key = a.id JOIN billing_schedule AS b"
+        " ON b.id = s.billing_schedule_key WHERE a.customer_key = ? LIMIT ?) AS w GROUP BY w.starts, w.ends",
+        customer_key,
+        at_most + 1,
+    )
+    is_whole = sum(count for *_, count in rows) <= at_most
+    return [(first, last) for first, last, is_rated, _ in rows if is_rated] if is_whole else None
+
+
 def _window(row: ScheduleRow) -> Window:
     return row.asset_key, row.window_start, row.window_end
 

@@ -880,6 +880,7 @@ class OfferedCustomer(_Answer):
     contract_ids: list[str]
     account_ids: list[str]
     periods: list[str]
+    periods_without_rating: list[str] | None
     estimated_seconds_per_period: float | None
     live: list[LivePeriods]
 

@@ -25,8 +25,8 @@ def customer_choice(visit: Visit, launch: Launch) -> View | None:
     and where the visitor may not know whom it could be.
 
     `field`; `typed`; `all`, of few customers each by `customer_id` and `name`, else None; `found` by what was typed,
-    each with its `link`; `customer`, the one that is chosen; its `months` and the runs that hold some (`held`), None of
-    a job that is about none.
+    each with its `link`; `customer`, the one that is chosen; its `months`, the runs that hold some (`held`), and those
+    in which nothing is rated (`empty`); None of a job that is about none.
     """
     field = next((one for one in launch.fields if one.name == FIELD and one.kind == "text"), None)
     with_months = launch.job["name"] == RECALCULATION
@@ -44,6 +44,7 @@ def customer_choice(visit: Visit, launch: Launch) -> View | None:
         "customer": customer,
         "months": None,
         "held": {},
+        "empty": (),
         "fields": (FIELD, MONTHS) if with_months else (FIELD,),
         "chosen": list(launch.given.get(MONTHS, ())) if with_months else [],
     }
@@ -57,7 +58,11 @@ def held_months(customer: View) -> dict[str, str]:
 
 def _months(visit: Visit, customer: View) -> View:
     offered = recalculation_offer(visit.app, customer[FIELD], actor=visit.actor)["customers"]
-    return {"months": one["periods"], "held": held_months(one)} if (one := next(iter(offered), None)) else {}
+    one = next(iter(offered), None)
+    if one is None:
+        return {}
+    empty = one["periods_without_rating"] or ()
+    return {"months": one["periods"], "held": held_months(one), "empty": empty}
 
 
 def _found(visit: Visit, words: str, with_months: bool) -> list[View]:

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, RowMapping
 
 from batchwright.billing.eligibility import active_on, linked, offered_months
 from batchwright.billing.exact import canonical
-from batchwright.billing.recalculation import REASONS
+from batchwright.billing.recalculation import REASONS, Month, span_of
 from batchwright.billing.records import catalog, charges
 from batchwright.billing.records.catalog import ContractTerms
 from batchwright.billing.records.charges import Customer
 from batchwright.billing.records.pages import chunks
+from batchwright.billing.records.recalculation import rated_windows
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import runs
 from batchwright.engine.store.run_log import seconds_taken
@@ -27,6 +28,9 @@ from batchwright.operations.app import Application
 from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.views import View, picked
+
+SCHEDULES_LOOKED_AT = 10_000
+"""Usage schedules of a customer, at most, that are looked at for months in which nothing is rated."""
 
 RUNS_FOR_ESTIMATE = 200
 """How many of the newest runs an estimate rests on, at most."""
@@ -43,9 +47,11 @@ def recalculation_offer(
     """What the dialog *Data recalculation* offers today (DoiT): `today, reasons, customers`.
 
     Each customer that has an active contract with a linked account: `customer_id, name, contract_ids, account_ids,
-    periods, estimated_seconds_per_period, live`. `periods` are the past months under the contract, newest first.
-    The estimate is the median of earlier runs, the customer's own where there are any, for one month; `None` where
-    nobody ran one yet. `live` are the runs that hold some of the months, as `run_id, periods`.
+    periods, periods_without_rating, estimated_seconds_per_period, live`. `periods` are the past months under the
+    contract, newest first; those without a rating have nothing that would be rated again: told with `customer_id`
+    alone, of a customer with at most 10,000 usage schedules, else `None`. The estimate is the median of earlier runs,
+    the customer's own where there are any, for one month; `None` where nobody ran one yet. `live` are the runs that
+    hold some of the months, as `run_id, periods`.
 
     With `customer_id` only that one; refuses an unknown id. A customer that cannot be recalculated is left out.
     """
@@ -65,15 +71,30 @@ def recalculation_offer(
         for one, active, accounts in _under_contract(connection, customers, today):
             contracts = linked(active, accounts)
             if contracts:
+                months = offered_months(contracts, today)
                 offered.append(
                     {
                         **_parties(one, contracts, accounts),
-                        "periods": offered_months(contracts, today),
+                        "periods": months,
+                        "periods_without_rating": None
+                        if customer_id is None
+                        else _without_rating(connection, one, months),
                         "estimated_seconds_per_period": _estimate(earlier, one.customer_id),
                         "live": live.get(one.customer_id, []),
                     }
                 )
     return {"today": views.day(today), "reasons": list(REASONS), "customers": offered}
+
+
+def _without_rating(
+    connection: Connection, customer: Customer, months: Sequence[Month]
+) -> list[Month] | None:
+    windows = rated_windows(connection, customer.key, SCHEDULES_LOOKED_AT)
+
+    def is_rated(first: str, last: str) -> bool:
+        return any(starts <= last and first <= ends for starts, ends in windows or ())
+
+    return None if windows is None else [month for month in months if not is_rated(*span_of(month))]
 
 
 def find_recalculation_customers(app: Application, words: str, *, actor: Actor | None = None) -> list[View]:
