@@ -200,6 +200,11 @@ def ids(text: str) -> Markup:
     )
 
 
+def state_word(status: str) -> str:
+    """The word of a run's status, as its badge has it."""
+    return {"Completed": "Complete", "Preparing": "Running", "Processing": "Running"}.get(status, status)
+
+
 def segment(text: str) -> str:
     """An id as one part of an address, whatever it is made of."""
     return quote(text, safe="")
@@ -232,6 +237,7 @@ FILTERS: dict[str, Any] = {
     "money": money,
     "plural": plural,
     "segment": segment,
+    "state_word": state_word,
     "prose": prose,
     "ids": ids,
     "browser": browser_words,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.datastructures import FormData
 
-from batchwright.console.pages.formats import moment_of, plural
+from batchwright.console.pages.formats import moment_of, plural, state_word
 from batchwright.console.pages.run_figures import done_of
 from batchwright.console.pages.visit import NOTICES, Confirmation, Visit, text_of
 from batchwright.engine.errors import MoveRefused, Pruned
@@ -84,7 +84,12 @@ def _asked(run: View, question: str, words: str, warning: str | None = None, **m
         question.format(run["run_id"]),
         words,
         f"/runs/{run['run_id']}",
-        facts=[("Job", run["type"]), ("Status", run["status"]), ("Done", f"{done:,} records"), *rest],
+        facts=[
+            ("Job", run["type"]),
+            ("Status", state_word(run["status"])),
+            ("Done", f"{done:,} records"),
+            *rest,
+        ],
         warning=warning,
         hidden={"expected": run["status"]},
         **more,

@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from batchwright.console.pages.formats import plural
+from batchwright.console.pages.formats import plural, state_word
 from batchwright.console.pages.run_acts import ACTS, OVERWRITES, PAUSES, STAYS, Act, check_expected, why_not
 from batchwright.console.pages.run_figures import done_of
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, Confirmation, Pages, Params, Visit, text_of
@@ -102,7 +102,7 @@ def _confirmation(
 
 
 def _facts(visit: Visit, act: Act, runs: Sequence[View], takes: Sequence[View]) -> Iterator[tuple[str, str]]:
-    states = Counter(str(run["status"]) for run in runs)
+    states = Counter(state_word(run["status"]) for run in runs)
     yield "Status", ", ".join(f"{count:,} {status}" for status, count in states.items())
     if act.name == "retry":
         errored, left = (sum(run[name] or 0 for run in takes) for name in ("errored", "not_reached"))
