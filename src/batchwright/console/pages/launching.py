@@ -53,7 +53,7 @@ _WORDS: Final = {
     "time": "in UTC",
     "decimal": "a decimal number",
     "json": "as JSON",
-    "lines": "one a line",
+    "lines": "one per line",
     "secret": "kept out of every address and never shown again",
 }
 

@@ -163,12 +163,13 @@ def form_of_schedule(job: View, schedule: View) -> ScheduleForm:
 
 
 def shown_parameters(job: View | None, parameters: Mapping[str, Any]) -> str | None:
-    """The parameters of a schedule as text, without those that are secret; of a job that is gone their names alone."""
+    """The parameters of a schedule that are set, as text, without secret ones; of a job that is gone their names."""
     if not parameters:
         return None
     known = {one.name: one.kind for one in fields_of(job["parameters"])} if job else {}
     hidden = {name for name in parameters if known.get(name, "text" if job else "secret") == "secret"}
-    shown = {name: "(not shown)" if name in hidden else value for name, value in parameters.items()}
+    set_ones = {name: value for name, value in parameters.items() if value is not None}
+    shown = {name: "(not shown)" if name in hidden else value for name, value in set_ones.items()}
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 

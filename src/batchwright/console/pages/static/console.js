@@ -221,7 +221,7 @@
   document.addEventListener("change", ({ target }) => {  // how many boxes of a column are ticked
     const said = target.name && $(`[data-count-of="${target.name}"]`);
     const count = said ? $$(`input[type=checkbox][name="${target.name}"]:checked`).length : 0;
-    if (said) said.textContent = count ? `${count} ticked:` : "With what is ticked:";
+    if (said) said.textContent = said.textContent.replace(/(what is|\d+) ticked/, `${count || "what is"} ticked`);
   });
 
   // -- Keys. Off by the box on their sheet.
