@@ -169,7 +169,9 @@ def _take_manual(app: Application, base: str, opened: Browser, folder: Path) -> 
     sign_in(phone, app, EMAIL, base)
     for name, path in PHONE.items():
         _take(phone.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
-    context = opened.new_context(viewport={"width": 1440, "height": 800}, color_scheme="light")
+    context = opened.new_context(
+        viewport={"width": 1040, "height": 720}, color_scheme="light", device_scale_factor=1.5
+    )
     sign_in(context, app, EMAIL, base)
     for name, path in MANUAL.items():
         _take(context.new_page(), base + path.format(**_names(app)), folder, name, screen=True)
