@@ -299,14 +299,6 @@ class Doors(APIRouter):
             secret: whether the answer holds something that is shown once: it is not kept for an `Idempotency-Key`.
             runs_here: whether a run may be done before a body is answered, which then waits for a lane of few.
         """
-        usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
-        if method != "GET":
-            usual |= {400, 409, 413, 415}
-        told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
-        if method == "GET":
-            told[304] = {"description": "Not changed since the answer whose ETag is sent as `If-None-Match`"}
-        for status, model in answers.items():
-            told[status] = _answer_of(model)
         name = name or (operation.__name__ if form is None else f"{operation.__name__}_{form}")
         self.operations.add(operation)
         heavy = heavy or form is not None
@@ -321,9 +313,9 @@ class Doors(APIRouter):
             response_class=JSONResponse if form is None else Response,
             response_model=None,
             status_code=min(answers),
-            responses=told,
+            responses=_answers_told(method, answers, others),
             summary=_first_line(operation),
-            description=_rest(operation),
+            description="",
             openapi_extra=extra,
         )
 
@@ -382,6 +374,19 @@ def signed_as(door: Callable[..., Any], function: Callable[..., Any]) -> Callabl
     return door
 
 
+def _answers_told(
+    method: str, answers: Mapping[int, Any], others: Sequence[HTTPStatus]
+) -> dict[int | str, dict[str, Any]]:
+    """What the description says of each status: the refusals of every door and ``others``, and the answers."""
+    usual = {401, 403, 404, 422, 429, 500, 503} | {status.value for status in others}
+    if method != "GET":
+        usual |= {400, 409, 413, 415}
+    told: dict[int | str, dict[str, Any]] = {status: _refusal_of(status) for status in sorted(usual)}
+    if method == "GET":
+        told[304] = {"description": "Not changed since the answer whose ETag is sent as `If-None-Match`"}
+    return told | {status: _answer_of(model) for status, model in answers.items()}
+
+
 def _answer_of(model: Any) -> dict[str, Any]:
     if model is None:
         return {}
@@ -402,10 +407,6 @@ def _refusal_of(status: int) -> dict[str, Any]:
 
 def _first_line(operation: Callable[..., Any]) -> str:
     return (operation.__doc__ or "").strip().partition("\n")[0]
-
-
-def _rest(operation: Callable[..., Any]) -> str:
-    return ""
 
 
 def answer(

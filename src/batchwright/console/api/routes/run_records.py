@@ -44,17 +44,7 @@ class PreviewParams(PageQuery):
 )
 def outcomes(run_id: str, params: Annotated[OutcomesParams, Query()], call: Call = CALL) -> Response:
     """What became of the records of a run."""
-    page = page_of_outcomes(
-        call.app,
-        run_id,
-        params.outcome,
-        params.code,
-        params.after,
-        params.limit,
-        first_record=params.first_record,
-        record_id=params.record_id,
-        actor=call.actor,
-    )
+    page = page_of_outcomes(call.app, run_id, actor=call.actor, **params.model_dump())
     return page_answer(call, page)
 
 

@@ -96,17 +96,7 @@ def outcomes(run_id: str, params: Annotated[OutcomesParams, Query()], visit: Vis
     page: Page[Row] = Page([], None)
     refused = None
     try:
-        page = page_of_outcomes(
-            visit.app,
-            run_id,
-            params.outcome,
-            params.code,
-            params.after,
-            params.limit,
-            first_record=params.first_record,
-            record_id=params.record_id,
-            actor=visit.actor,
-        )
+        page = page_of_outcomes(visit.app, run_id, actor=visit.actor, **params.model_dump(exclude={"done"}))
     except Refused as wrong:
         if wrong.field != "first_record":
             raise
