@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from starlette.testclient import TestClient
 
 from batchwright.engine.job import BatchJob, Record, Scope, StartContext
 from batchwright.operations.app import Application
+from batchwright.operations.idempotency import Key, StillAtWork
 from batchwright.operations.runs.controls import abort_run, hold_run, pause_run
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.looking import list_runs, show_run
@@ -223,6 +224,40 @@ def test_a_retry_that_is_clicked_twice_is_one_run(
     assert [one.status_code for one in answers] == [303, 303]
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
     assert len(list_runs(app, actor=ACTOR)) == 2
+    answer = web.post(f"/runs/{run_id}/retry", data=form | {"reason": "Once more"}, follow_redirects=False)
+    assert (answer.status_code, "sent before with something else in it" in answer.text) == (422, True)
+    assert len(list_runs(app, actor=ACTOR)) == 2
+
+
+def test_an_abort_that_is_clicked_twice_is_answered_twice_as_done(
+    web: TestClient, visit: Visit, waiting: list[str]
+) -> None:
+    token = visit("operator")
+    question = web.get(f"/runs/{waiting[0]}/abort").text
+    form = dict(re.findall(r'name="(form_key|expected)" value="([^"]+)"', question.partition("<main")[2]))
+    answers = [
+        web.post(f"/runs/{waiting[0]}/abort", data=form | {"csrf_token": token}, follow_redirects=False)
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in answers] == [303, 303]
+    assert len({one.headers["Location"] for one in answers}) == 1
+
+
+@pytest.mark.parametrize("run_id", ["JR-00000008", None])
+def test_a_form_that_is_sent_again_while_its_act_is_at_work_leads_to_that(
+    web: TestClient, visit: Visit, done: str, monkeypatch: pytest.MonkeyPatch, run_id: str | None
+) -> None:
+    def at_work(app: Application, key: Key, *_: object) -> NoReturn:
+        raise StillAtWork(key, run_id)
+
+    token = visit("operator")
+    monkeypatch.setattr("batchwright.console.pages.visit.answer_once", at_work)
+    form = {"csrf_token": token, "form_key": "a"}
+    answer = web.post(f"/runs/{done}/retry", data=form, follow_redirects=False)
+    if run_id is not None:
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/runs/{run_id}")
+    else:
+        assert (answer.status_code, "is at work" in answer.text) == (422, True)
 
 
 def test_a_run_that_was_aborted_says_that_a_retry_does_what_it_did_not_reach(

@@ -45,9 +45,11 @@ from batchwright.operations.access.permissions import ROLES, Forbidden, Right, p
 from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.billing.loaded import SeveralCustomers, customer_named
-from batchwright.operations.idempotency import Answer, Key, answer_once
+from batchwright.operations.idempotency import FIELD as KEY_FIELD
+from batchwright.operations.idempotency import Answer, Key, KeyConflict, answer_once
 from batchwright.operations.paging import Page
 
+LOOK_FIRST: Final = "Look at what became of that; send this one if it is wanted as well"
 LENGTHS: Final = (25, 50, 100, 200)
 """How many rows a page of a list may have."""
 NOTICES: Final[dict[str, str]] = {
@@ -176,7 +178,8 @@ class Visit:
 
     def once(self, form: FormData, act: Callable[[], Response]) -> Response:
         """Do what a form asks for once, however often it is sent: known by its field ``form_key``, which `ui.csrf()`
-        makes. The second one is answered as the first.
+        makes. The second one is answered as the first; while that is at work, by its run. Refuses a form that was
+        sent before with something else in it.
         """
         principal = self.actor.principal
         text = text_of(form, "form_key")
@@ -185,7 +188,16 @@ class Visit:
         sent = ((name, str(value)) for name, value in form.multi_items() if name != PASSWORD)
         said = [self.request.url.path, *sorted(sent)]
         key = Key(principal.user_key, f"form-{text}", sha256(repr(said).encode()).hexdigest())
-        kept = answer_once(self.app, key, lambda: _kept(act()), lambda run_id: None)
+        try:
+            kept = answer_once(self.app, key, lambda: _kept(act()), lambda run_id: None)
+        except KeyConflict as busy:
+            if busy.run_id is not None:
+                return self.go(f"/runs/{busy.run_id}")
+            raise Refused("this form was sent already, and is at work", remedy=LOOK_FIRST) from None
+        except Refused as refused:
+            if refused.field != KEY_FIELD:
+                raise
+            raise Refused("this form was sent before with something else in it", remedy=LOOK_FIRST) from None
         return Response(kept.body, kept.status, dict(kept.headers))
 
     def form_key(self) -> str:

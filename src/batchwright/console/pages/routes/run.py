@@ -74,9 +74,12 @@ def _add(act: Act) -> None:
 
     @pages.act(f"/runs/{{run_id}}/{act.name}", act.right, asks_password=False)
     def do(run_id: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
-        try:
+        def acted() -> Response:
             check_expected(visit, run_id, text_of(form, "expected"))
-            return visit.once(form, lambda: visit.go(f"/runs/{act.do(visit, run_id, form)}", done=act.done))
+            return visit.go(f"/runs/{act.do(visit, run_id, form)}", done=act.done)
+
+        try:
+            return visit.once(form, acted)
         except NotFound as unknown:
             if unknown.field == "run_id":
                 raise
