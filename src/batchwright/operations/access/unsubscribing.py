@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from batchwright.config.settings import operating_system_user
 from batchwright.engine.errors import NotFound
 from batchwright.notifications.preferences import NEVER, bare_address
 from batchwright.operations import token_store, user_store
@@ -37,7 +38,7 @@ def unsubscribe(app: Application, email: str, code: str) -> str:
             before = user_view(user, holders)
             user_store.change_user(connection, user["id"], {"mail": NEVER})
             after = {**before, "mail": NEVER}
-            actor = Actor(email, app.default_actor().os_user)
+            actor = Actor(email, operating_system_user())
             audit.record(
                 connection,
                 actor,
