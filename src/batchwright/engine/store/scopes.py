@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from array import array
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,6 +66,16 @@ _READ = select(scope, literal_column("CURRENT_TIMESTAMP").label("began")).where(
     scope.c.id == bindparam("key")
 )
 _LAST_NUMBER = text("SELECT coalesce(max(number), 0) FROM scope WHERE run_id = :run")
+# Each step halves the scopes among which it is.
+_OF_RECORD = text("""WITH RECURSIVE among (low, high) AS (
+        SELECT 1, coalesce(max(number), 0) FROM scope WHERE run_id = :run
+        UNION ALL
+        SELECT CASE WHEN first_record <= :record THEN number ELSE low END,
+            CASE WHEN first_record <= :record THEN high ELSE number - 1 END
+        FROM among JOIN scope ON run_id = :run AND number = (low + high + 1) / 2 WHERE low < high
+    )
+    SELECT number, first_record FROM among JOIN scope ON run_id = :run AND number = low WHERE low = high
+""")
 _PRUNED_AT = select(run_table.c.pruned_at).where(run_table.c.id == bindparam("run"))
 _ANY_PLANNED = text("SELECT EXISTS (SELECT 1 FROM scope WHERE run_id = :run)")
 _MARK_DONE = text(
@@ -225,16 +234,8 @@ def of_record(connection: Connection, run_key: int, record: int) -> tuple[int, i
 
     Scopes are numbered 1, 2, 3 …, so a few of them tell: no index has their first records.
     """
-    first = select(scope.c.first_record).where(
-        scope.c.run_id == run_key, scope.c.number == bindparam("number")
-    )
-
-    def first_record(number: int) -> int:
-        return int(connection.execute(first, {"number": number}).scalar_one())
-
-    last = connection.execute(_LAST_NUMBER, {"run": run_key}).scalar_one()
-    number = bisect_right(range(1, last + 1), record, key=first_record)
-    return number, first_record(number)
+    number, first_record = connection.execute(_OF_RECORD, {"run": run_key, "record": record}).one()
+    return number, first_record
 
 
 def with_record(connection: Connection, run_key: int, record_key: int) -> StoredScope | None:
