@@ -177,6 +177,19 @@ def test_a_look_of_the_script_gets_the_times_alone(web: TestClient, visit: Visit
     assert "<form" not in region
 
 
+def test_what_is_too_long_for_an_address_is_shown_with_its_times_all_the_same(
+    app: Application, web: TestClient, visit: Visit
+) -> None:
+    make(app)
+    token = visit("operator")
+    ids = "\n".join(f"IN-{number:08d}" for number in range(1_000))
+    for path in ("/new-schedule", "/schedules/Nightly/edit"):
+        shown = send(web, path, token, **NEW, show="1", **{"p.usage_input_ids": ids})
+        assert shown.status_code == 200
+        assert "At 22:00 every day" in shown.text
+        assert "IN-00000999</textarea>" in shown.text
+
+
 def test_a_schedule_is_made_of_what_is_typed_once_however_often_it_is_sent(
     app: Application, web: TestClient, visit: Visit
 ) -> None:

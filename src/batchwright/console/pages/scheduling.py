@@ -9,9 +9,10 @@ from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
+from batchwright.console.pages.launching import LONGEST_ADDRESS
 from batchwright.console.pages.schedule_form import ScheduleForm
 from batchwright.console.pages.schedule_words import MISFIRES, OVERLAPS
-from batchwright.console.pages.visit import Visit
+from batchwright.console.pages.visit import Visit, address
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import right_to_run
 from batchwright.operations.schedules.cron import read_last_moment
@@ -48,6 +49,12 @@ def form_page(
         zones=ZONES,
         **{"changed": (), **values},
     )
+
+
+def form_at(visit: Visit, path: str, typed: ScheduleForm, *, name: str | None = None) -> Response:
+    """The form with its times, under an address that others can open; one too long for that is shown at once."""
+    there = address(path, **typed.query())
+    return visit.go(there) if len(there) <= LONGEST_ADDRESS else form_page(visit, typed, name=name)
 
 
 def _foreseen(visit: Visit, typed: ScheduleForm) -> dict[str, Any]:

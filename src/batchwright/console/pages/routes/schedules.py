@@ -12,7 +12,7 @@ from batchwright.console.pages import banners
 from batchwright.console.pages.formats import utc
 from batchwright.console.pages.schedule_form import form_of_address, form_of_post
 from batchwright.console.pages.schedule_words import policies_of
-from batchwright.console.pages.scheduling import form_page, path_of
+from batchwright.console.pages.scheduling import form_at, form_page, path_of
 from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
@@ -89,7 +89,7 @@ def add(visit: Visit = VISIT, form: FormData = FORM) -> Response:
     """Save a new schedule; or only show its times, under an address that others can open."""
     typed = form_of_post(show_job(visit.app, text_of(form, "job") or "", actor=visit.actor), form)
     if "show" in form:
-        return visit.go("/new-schedule", **typed.query())
+        return form_at(visit, "/new-schedule", typed)
 
     def do() -> Response:
         request = ScheduleRequest(**typed.values())

@@ -24,7 +24,7 @@ from batchwright.console.pages.schedule_form import (
     version_of_terms,
 )
 from batchwright.console.pages.schedule_words import next_clock_change, policies_of
-from batchwright.console.pages.scheduling import form_page, path_of
+from batchwright.console.pages.scheduling import form_at, form_page, path_of
 from batchwright.console.pages.visit import (
     FORM,
     NOTICES,
@@ -192,7 +192,7 @@ def edit(name: str, visit: Visit = VISIT, form: FormData = FORM) -> Response:
     job = show_job(visit.app, text_of(form, "job") or shown["job"], actor=visit.actor)
     typed = form_of_post(job, form, shown)
     if "show" in form:
-        return visit.go(f"{path_of(name)}/edit", **typed.query())
+        return form_at(visit, f"{path_of(name)}/edit", typed, name=name)
 
     def do() -> Response:
         changes = {**typed.values(), "name": name}
