@@ -106,6 +106,11 @@ def test_another_filter_clears_what_is_ticked_and_the_page_says_so(open_page: Op
     page.get_by_role("button", name="Apply").click()
     expect(page).to_have_url(re.compile(r"/usage-inputs\?status=Loaded$"))
     expect(sentence).to_have_count(0)  # nothing was ticked
+    page.get_by_label("Status", exact=True).select_option("Rated")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url("**/usage-inputs?status=Rated")
+    page.go_back()
+    expect(page.get_by_label("Status", exact=True)).to_have_value("Loaded")  # as the address says
 
 
 def test_200_of_a_filter_are_selected_and_drafted_and_then_all_that_match(
