@@ -10,7 +10,36 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from batchwright.billing import sample
-from batchwright.console.api import models
+from batchwright.console.api.models.audit import AuditEntry, AuditVerification
+from batchwright.console.api.models.imports import ImportReport
+from batchwright.console.api.models.loaded import (
+    Account,
+    Contract,
+    Customer,
+    CustomLineItem,
+    Price,
+    PriceBook,
+    WholeAccount,
+    WholeContract,
+    WholeCustomer,
+    WholeCustomLineItem,
+    WholePrice,
+    WholePriceBook,
+)
+from batchwright.console.api.models.mail import Mail, WholeMail
+from batchwright.console.api.models.runs import Run
+from batchwright.console.api.models.schedules import (
+    AppliedSchedules,
+    Backfill,
+    Explanation,
+    Fire,
+    Hold,
+    NextFires,
+    Schedule,
+    WholeSchedule,
+)
+from batchwright.console.api.models.users import Me, NewTokenText, Token, User
+from batchwright.console.api.models.workers import Worker
 from batchwright.operations.access import audit_trail
 from batchwright.operations.access.authentication import authenticate_token
 from batchwright.operations.access.sealing import seal_committed
@@ -63,12 +92,12 @@ def pages(call: Any, path: str, limit: int) -> list[Any]:
 @pytest.mark.parametrize(
     ("kind", "path", "line", "whole"),
     [
-        (Kind.CUSTOMER, "customers", models.Customer, models.WholeCustomer),
-        (Kind.ACCOUNT, "accounts", models.Account, models.WholeAccount),
-        (Kind.PRICE_BOOK, "price-books", models.PriceBook, models.WholePriceBook),
-        (Kind.PRICE, "prices", models.Price, models.WholePrice),
-        (Kind.CONTRACT, "contracts", models.Contract, models.WholeContract),
-        (Kind.CUSTOM_LINE_ITEM, "custom-line-items", models.CustomLineItem, models.WholeCustomLineItem),
+        (Kind.CUSTOMER, "customers", Customer, WholeCustomer),
+        (Kind.ACCOUNT, "accounts", Account, WholeAccount),
+        (Kind.PRICE_BOOK, "price-books", PriceBook, WholePriceBook),
+        (Kind.PRICE, "prices", Price, WholePrice),
+        (Kind.CONTRACT, "contracts", Contract, WholeContract),
+        (Kind.CUSTOM_LINE_ITEM, "custom-line-items", CustomLineItem, WholeCustomLineItem),
     ],
 )
 def test_what_was_imported_is_listed_in_pages_and_shown_as_the_document_says(
@@ -101,11 +130,11 @@ def test_a_schedule_is_made_changed_and_taken_away(call: Any) -> None:
     answered = call("POST", "schedules", 201, {**NIGHTLY, "start": "2023-07-10"})
     made = answered.json()
     assert answered.headers["location"] == ONE
-    assert_shape(models.Schedule, made)
+    assert_shape(Schedule, made)
     assert (made["owner"], made["start"]) == ("administrator@example.com", "2023-07-10T00:00:00.000Z")
     assert pages(call, "schedules", 1) == [made]
     shown = call("GET", ONE, 200)
-    assert_shape(models.WholeSchedule, shown.json())
+    assert_shape(WholeSchedule, shown.json())
     assert call("PATCH", ONE, 428, {"cap": 3}).json()["field"] == "If-Match"
     seen = {"If-Match": shown.headers["etag"]}
     changed = call("PATCH", ONE, 200, {"cap": 3, "start": None}, **seen).json()
@@ -154,15 +183,15 @@ def test_a_schedule_is_paused_held_run_and_told_of(call: Any, clock: StandingClo
     call("POST", f"{ONE}/pause", 409, {})
     assert call("POST", f"{ONE}/resume", 200, {}).json()["paused"] is False
     held = call("POST", "schedules/hold", 200, {"held": True}).json()
-    assert_shape(models.Hold, held)
+    assert_shape(Hold, held)
     assert call("GET", ONE, 200).json()["held"] is True
     assert call("POST", "schedules/hold", 200, {"held": False}).json()["released_at"] is not None
     call("POST", f"{ONE}/rewind", 409, {})
     times = call("GET", f"{ONE}/next?limit=3", 200).json()
-    assert_shape(models.NextFires, times)
+    assert_shape(NextFires, times)
     assert len(times["times"]) == 3
     run = call("POST", f"{ONE}/run-now", 202, {})
-    assert_shape(models.Run, run.json())
+    assert_shape(Run, run.json())
     assert call("GET", run.headers["location"], 200).json()["trigger"] == "api"
 
 
@@ -172,13 +201,13 @@ def test_times_that_were_missed_are_run_and_stand_among_the_fires(call: Any) -> 
     foreseen = call("POST", f"{ONE}/backfill", 200, {**window, "preview": True}).json()
     done = call("POST", f"{ONE}/backfill", 200, window).json()
     for shown in (foreseen, done):
-        assert_shape(models.Backfill, shown)
+        assert_shape(Backfill, shown)
     assert [one["nominal_time"] for one in done["times"]] == [
         one["nominal_time"] for one in foreseen["times"]
     ]
     fires = pages(call, f"{ONE}/fires", 2)
     for fire in fires:
-        assert_shape(models.Fire, fire)
+        assert_shape(Fire, fire)
     assert [fire["run_id"] for fire in fires] == [one["run_id"] for one in reversed(done["times"])]
     assert call("POST", f"{ONE}/backfill", 422, {**window, "from": "June"}).json()["field"] == "from"
 
@@ -189,13 +218,13 @@ def test_a_text_of_schedules_is_applied(call: Any) -> None:
         "Nightly"
     ]
     applied = call("POST", "schedules/apply", 200, {"text": text}).json()
-    assert_shape(models.AppliedSchedules, applied)
+    assert_shape(AppliedSchedules, applied)
     assert call("POST", "schedules/apply", 200, {"text": text}).json()["unchanged"] == ["Nightly"]
     assert "line 1" in call("POST", "schedules/apply", 422, {"text": "nonsense"}).json()["detail"]
 
 
 def test_an_expression_is_explained(call: Any) -> None:
-    assert_shape(models.Explanation, call("GET", "cron/explain?expression=0+0+22+?+*+6L", 200).json())
+    assert_shape(Explanation, call("GET", "cron/explain?expression=0+0+22+?+*+6L", 200).json())
     assert call("GET", "cron/explain?expression=x", 422).json()["field"] == "expression"
 
 
@@ -206,9 +235,9 @@ def test_mail_is_listed_shown_and_tried_again(app: Application, company: None, c
     listed = pages(call, "mail", 2)
     assert len(listed) == 3
     for item in listed:
-        assert_shape(models.Mail, item)
+        assert_shape(Mail, item)
     shown = call("GET", f"mail/{listed[0]['mail_id']}", 200).json()
-    assert_shape(models.WholeMail, shown)
+    assert_shape(WholeMail, shown)
     assert call("GET", "mail?status=sent&limit=1", 200).json()["items"] == listed[:1]
     of_run = f"mail?kind=run_ended&recipient={shown['recipient']}&run_id={shown['run_id']}"
     assert call("GET", of_run, 200).json()["items"] == listed[:1]
@@ -216,13 +245,13 @@ def test_mail_is_listed_shown_and_tried_again(app: Application, company: None, c
     assert call("GET", "mail?kind=x", 422).json()["field"] == "kind"
     assert call("GET", "mail?status=lost", 422).json()["field"] == "status"
     retried = call("POST", f"mail/{listed[0]['mail_id']}/retry", 200, {"again": True}).json()
-    assert_shape(models.Mail, retried)
+    assert_shape(Mail, retried)
     assert call("POST", "mail/ML-9/retry", 404, {}).json()["field"] == "mail_id"
 
 
 def test_users_are_added_changed_and_listed(call: Any, caller: Caller) -> None:
     added = call("POST", "users", 201, {"email": "Jane@Example.com", "role": "operator"}).json()
-    assert_shape(models.User, added)
+    assert_shape(User, added)
     jane = "users/jane@example.com"
     assert call("POST", f"{jane}/role", 200, {"role": "viewer"}).json()["role"] == "viewer"
     assert call("POST", f"{jane}/preferences", 200, {"mail": "digest"}).json()["mail"] == "digest"
@@ -239,13 +268,13 @@ def test_the_text_of_a_token_is_told_when_it_is_made_and_never_again(app: Applic
     add_user(app, "jane@example.com", "operator", actor=ACTOR)
     path = "users/jane@example.com/tokens"
     made = call("POST", path, 201, {"name": "night / day", "role": "viewer", "expires": "2023-12-31"})
-    assert_shape(models.NewTokenText, made.json())
+    assert_shape(NewTokenText, made.json())
     assert made.headers["cache-control"] == "no-store"
     text = made.json()["token"]
     assert authenticate_token(app, text, "203.0.113.7").name == "jane@example.com"
-    assert_shape(models.Me, call("GET", "me", 200, Authorization=f"Bearer {text}").json())
+    assert_shape(Me, call("GET", "me", 200, Authorization=f"Bearer {text}").json())
     (listed,) = pages(call, path, 1)
-    assert_shape(models.Token, listed)
+    assert_shape(Token, listed)
     audit = call("GET", "audit?limit=1000", 200).text
     assert text not in audit + str(listed)
     assert call("POST", f"{path}/night%20%2F%20day/revoke", 200, {}).json()["status"] == "revoked"
@@ -270,7 +299,7 @@ def test_the_audit_trail_is_read_in_pages_and_verified(call: Any, caller: Caller
     call("GET", "audit", 200)
     entries = pages(call, "audit", 2)
     for entry in entries:
-        assert_shape(models.AuditEntry, entry)
+        assert_shape(AuditEntry, entry)
     ids = [entry["entry_id"] for entry in entries]
     assert ids == sorted(ids, reverse=True)
     assert len(ids) > 3
@@ -282,7 +311,7 @@ def test_the_audit_trail_is_read_in_pages_and_verified(call: Any, caller: Caller
     assert call("GET", "audit?subject=nothing", 200).json()["items"] == []
     assert call("GET", "audit?door=window", 422).json()["field"] == "door"
     verified = call("GET", "audit/verify", 200).json()
-    assert_shape(models.AuditVerification, verified)
+    assert_shape(AuditVerification, verified)
     unknown = call("GET", "audit/verify?newest_hash=x", 200).json()
     assert [problem["kind"] for problem in unknown["problems"]][-1:] == ["cut_off"]
 
@@ -307,7 +336,7 @@ def test_workers_are_listed(app: Application, call: Any) -> None:
     listed = pages(call, "workers", 2)
     assert len(listed) == 3
     for worker in listed:
-        assert_shape(models.Worker, worker)
+        assert_shape(Worker, worker)
 
 
 def sent(*names: str) -> list[tuple[str, tuple[str, bytes]]]:
@@ -318,7 +347,7 @@ def test_files_are_imported_as_on_the_command_line(app: Application, web: TestCl
     names = sorted(path.name for path in sample.folder().glob("*.csv"))
     answer = web.post(f"{V1}/imports", files=sent(*names), headers=caller("Billing Utilities Admin"))
     assert answer.status_code == 200, answer.text
-    assert_shape(models.ImportReport, answer.json())
+    assert_shape(ImportReport, answer.json())
     assert sorted(file["file"] for file in answer.json()["files"]) == names
     assert list(list_loaded(app, Kind.CUSTOMER))
 
@@ -331,7 +360,7 @@ def test_bad_lines_that_are_left_out_come_back_with_the_reason(web: TestClient, 
     answer = web.post(
         f"{V1}/imports", files=files, data={"skip_bad": "true"}, headers=caller("Billing Utilities Admin")
     ).json()
-    assert_shape(models.ImportReport, answer)
+    assert_shape(ImportReport, answer)
     assert (answer["skipped"], "Twice" in answer["bad_lines"]) == (1, True)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from batchwright.console.api.door import answer
-from batchwright.console.api.models import Run, RunWithOutcomes
+from batchwright.console.api.models.runs import Run, RunWithOutcomes
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_submitted
 from batchwright.operations.runs.submitting import Submitted

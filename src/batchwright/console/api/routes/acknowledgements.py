@@ -8,7 +8,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Body, Call, Doors, answer
-from batchwright.console.api.models import Acknowledgement
+from batchwright.console.api.models.runs import Acknowledgement
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.acknowledging import acknowledge
 

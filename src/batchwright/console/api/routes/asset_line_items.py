@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from batchwright.console.api import door
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer
-from batchwright.console.api.models import Amendment, AssetLineItem, Page
+from batchwright.console.api.models.asset_line_items import Amendment, AssetLineItem
+from batchwright.console.api.models.shapes import Page
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.amendments import amend_asset_line_item, preview_amendment
 from batchwright.operations.billing.asset_line_items import asset_line_items_page, show_asset_line_item

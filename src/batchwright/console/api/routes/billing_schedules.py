@@ -11,7 +11,13 @@ from starlette.responses import Response
 
 from batchwright.console.api import door
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer
-from batchwright.console.api.models import BillingSchedule, Page, StatusPlan, StatusReport, UsageSchedule
+from batchwright.console.api.models.billing_schedules import (
+    BillingSchedule,
+    StatusPlan,
+    StatusReport,
+    UsageSchedule,
+)
+from batchwright.console.api.models.shapes import Page
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.billing_schedules import (
     billing_schedules_page,

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, Query, answer
-from batchwright.console.api.models import Explanation
+from batchwright.console.api.models.schedules import Explanation
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.schedules.cron import explain
 

@@ -10,8 +10,10 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from batchwright.console.api import door, models
+from batchwright.console.api import door
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
+from batchwright.console.api.models.forecast import AccountCharge, Forecast, Offer
+from batchwright.console.api.models.shapes import Page
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.operations import views
 from batchwright.operations.access.permissions import Right
@@ -57,7 +59,7 @@ class ChargesParams(PageQuery):
     "/forecast",
     operation.forecast,
     Right.LOOK,
-    answers={200: models.Forecast},
+    answers={200: Forecast},
     heavy=True,
 )
 def forecast(
@@ -85,7 +87,7 @@ def _told(found: operation.Forecast, call: Call) -> Response:
     return answer({"items": told.pop("lines"), "next": None, **told}, request=call.request)
 
 
-@doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: models.Offer})
+@doors.door("GET", "/recalculation/offer", recalculation_offer, Right.BILLING, answers={200: Offer})
 def offer(params: Annotated[OfferParams, Query()], call: Call = CALL) -> Response:
     """What can be recalculated today."""
     return answer(recalculation_offer(call.app, params.customer_id, actor=call.actor), request=call.request)
@@ -96,7 +98,7 @@ def offer(params: Annotated[OfferParams, Query()], call: Call = CALL) -> Respons
     "/account-charges",
     page_of_account_charges,
     Right.LOOK,
-    answers={200: models.Page[models.AccountCharge]},
+    answers={200: Page[AccountCharge]},
 )
 def account_charges(params: Annotated[ChargesParams, Query()], call: Call = CALL) -> Response:
     """What custom line items came to."""

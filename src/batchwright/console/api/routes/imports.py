@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from batchwright.console.api.bodies import check_text
 from batchwright.console.api.door import CALL, Call, Doors, answer, given_twice
-from batchwright.console.api.models import ImportReport
+from batchwright.console.api.models.imports import ImportReport
 from batchwright.console.problems import Problem
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.imports import import_uploads

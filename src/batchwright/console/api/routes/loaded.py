@@ -9,20 +9,34 @@ from fastapi import Query as InQuery
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from batchwright.console.api import models
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Query, answer, page_answer
+from batchwright.console.api.models.loaded import (
+    Account,
+    Contract,
+    Customer,
+    CustomLineItem,
+    Price,
+    PriceBook,
+    WholeAccount,
+    WholeContract,
+    WholeCustomer,
+    WholeCustomLineItem,
+    WholePrice,
+    WholePriceBook,
+)
+from batchwright.console.api.models.shapes import Page
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.billing.loaded import Kind, loaded_page, show_loaded
 
 doors = Doors("loaded")
 
 KINDS: Final[dict[Kind, tuple[str, type[BaseModel], type[BaseModel]]]] = {
-    Kind.CUSTOMER: ("customer_id", models.Customer, models.WholeCustomer),
-    Kind.ACCOUNT: ("account_id", models.Account, models.WholeAccount),
-    Kind.PRICE_BOOK: ("price_book_id", models.PriceBook, models.WholePriceBook),
-    Kind.PRICE: ("price_id", models.Price, models.WholePrice),
-    Kind.CONTRACT: ("contract_id", models.Contract, models.WholeContract),
-    Kind.CUSTOM_LINE_ITEM: ("line_item_id", models.CustomLineItem, models.WholeCustomLineItem),
+    Kind.CUSTOMER: ("customer_id", Customer, WholeCustomer),
+    Kind.ACCOUNT: ("account_id", Account, WholeAccount),
+    Kind.PRICE_BOOK: ("price_book_id", PriceBook, WholePriceBook),
+    Kind.PRICE: ("price_id", Price, WholePrice),
+    Kind.CONTRACT: ("contract_id", Contract, WholeContract),
+    Kind.CUSTOM_LINE_ITEM: ("line_item_id", CustomLineItem, WholeCustomLineItem),
 }
 """Of each kind the field that holds its id, and the models of a line of its list and of one that is shown."""
 
@@ -36,7 +50,7 @@ class OnDay(Query):
 def _add_doors(kind: Kind) -> None:
     field, line, whole = KINDS[kind]
     path = f"/{kind.noun.replace(' ', '-')}s"
-    listed: Any = models.Page[line]  # type: ignore[valid-type]
+    listed: Any = Page[line]  # type: ignore[valid-type]
 
     @doors.door("GET", path, loaded_page, Right.LOOK, answers={200: listed}, name=f"{kind}s_page")
     def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Response:

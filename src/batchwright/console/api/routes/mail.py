@@ -9,7 +9,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer
-from batchwright.console.api.models import Mail, Page, WholeMail
+from batchwright.console.api.models.mail import Mail, WholeMail
+from batchwright.console.api.models.shapes import Page
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.mail import MailKind, mail_page, retry_mail, show_mail
 

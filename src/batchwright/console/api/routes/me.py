@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, answer
-from batchwright.console.api.models import Me, User
+from batchwright.console.api.models.users import Me, User
 from batchwright.console.api.routes.users import MailChoice
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.access.users import set_mail, show_me

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, NO_REASON, Body, Call, Doors, Why, answer
-from batchwright.console.api.models import Run
+from batchwright.console.api.models.runs import Run
 from batchwright.console.api.run_answers import PRUNED, RUN, is_synchronous, submitted_answer
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.controls import abort_run, hold_run, move_run, pause_run, release_run

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, Query, Why, answer
-from batchwright.console.api.models import Pruned, PruningPlan
+from batchwright.console.api.models.runs import Pruned, PruningPlan
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.runs.pruning import preview_prune, prune_runs
 

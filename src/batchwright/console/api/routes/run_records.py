@@ -8,7 +8,8 @@ from fastapi import Query
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, answer, page_answer
-from batchwright.console.api.models import Outcome, OutcomeCount, Page, PreviewLine, Progress
+from batchwright.console.api.models.runs import Outcome, OutcomeCount, PreviewLine, Progress
+from batchwright.console.api.models.shapes import Page
 from batchwright.console.api.run_answers import PRUNED
 from batchwright.operations import paging
 from batchwright.operations.access.permissions import Right

@@ -12,7 +12,8 @@ from pydantic import AwareDatetime, Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Body, Call, Doors, PageQuery, answer, page_answer, seen_tags
-from batchwright.console.api.models import Page, Run, RunShown
+from batchwright.console.api.models.runs import Run, RunShown
+from batchwright.console.api.models.shapes import Page
 from batchwright.console.api.run_answers import RUN, is_synchronous, submitted_answer
 from batchwright.console.waiting import MOST_SECONDS
 from batchwright.engine.run import ENDED

@@ -23,18 +23,18 @@ from batchwright.console.api.door import (
     page_answer,
     versions_seen,
 )
-from batchwright.console.api.models import (
+from batchwright.console.api.models.runs import Run
+from batchwright.console.api.models.schedules import (
     AppliedSchedules,
     Backfill,
     Fire,
     Hold,
     NextFires,
-    Page,
     Rewound,
-    Run,
     Schedule,
     WholeSchedule,
 )
+from batchwright.console.api.models.shapes import Page
 from batchwright.engine.schedule import DEFAULT_CAP, ScheduleRequest
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.schedules.backfill import backfill_schedule

@@ -23,7 +23,8 @@ from batchwright.console.api.door import (
     versions_seen,
 )
 from batchwright.console.api.door import Query as InQuery
-from batchwright.console.api.models import History, Page, Selection, UsageInput, UsageInputExplained
+from batchwright.console.api.models.shapes import Page
+from batchwright.console.api.models.usage_inputs import History, Selection, UsageInput, UsageInputExplained
 from batchwright.console.api.run_answers import RUN, run_answer
 from batchwright.console.api.streams import CSV, NDJSON, file_answer
 from batchwright.operations.access.permissions import Right

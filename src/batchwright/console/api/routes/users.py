@@ -10,7 +10,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, NO_REASON, Call, Doors, PageQuery, Why, answer, page_answer
-from batchwright.console.api.models import EndedSessions, NewTokenText, Page, Session, Token, User
+from batchwright.console.api.models.shapes import Page
+from batchwright.console.api.models.users import EndedSessions, NewTokenText, Session, Token, User
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.access.sessions import end_session, end_sessions, sessions_page
 from batchwright.operations.access.tokens import make_token, revoke_token, tokens_page

@@ -8,7 +8,8 @@ from fastapi import Query as InQuery
 from starlette.responses import Response
 
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, page_answer
-from batchwright.console.api.models import Page, Worker
+from batchwright.console.api.models.shapes import Page
+from batchwright.console.api.models.workers import Worker
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.workers import workers_page
 
