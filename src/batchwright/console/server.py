@@ -5,23 +5,28 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Collection
 from contextlib import suppress
+from http import HTTPStatus
 from types import FrameType
 from urllib.parse import urlsplit
 
+import h11
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchwright.console.api.application import make_web
-from batchwright.console.envelope import Envelope
+from batchwright.console.envelope import HEADERS, Envelope
 from batchwright.console.metrics import MetricsDoor, registry_of
 from batchwright.console.pages.application import Fork, make_pages
 from batchwright.console.prefix import Prefix
 from batchwright.console.probes import Probes
+from batchwright.console.problems import Problem
 from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
 from batchwright.operations.app import Application
@@ -77,6 +82,7 @@ def serve(
     traffic = traffic or Traffic(app)
     config = uvicorn.Config(
         make_asgi(app, host=host, worker_expected=worker, traffic=traffic),
+        http=Protocol,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         server_header=False,
@@ -103,6 +109,27 @@ def give_memory_back() -> None:
         of_c = ctypes.CDLL(None)
         of_c.mallopt(M_ARENA_MAX, 1)
         of_c.mallopt(M_MMAP_THRESHOLD, 256 * 1024)
+
+
+class Protocol(H11Protocol):
+    """HTTP, where what cannot be read as a request is refused as everything else is: same shape, same headers."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse, and hang up."""
+        request_id = secrets.token_hex(8)
+        log.info("not a request", request_id=request_id, why=msg, address=self.client and self.client[0])
+        told = Problem(
+            HTTPStatus.BAD_REQUEST, "This cannot be read as an HTTP request", remedy="See RFC 9112"
+        )
+        answer = told.response(request_id)
+        answer.headers.update({**HEADERS, "X-Request-Id": request_id, "Connection": "close"})
+        for event in (
+            h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
