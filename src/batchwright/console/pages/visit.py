@@ -402,16 +402,18 @@ def _looked_at(function: Callable[..., Any], *, shared: bool) -> Callable[..., A
         READ_SECONDS.set(PAGE_SECONDS)  # of this page alone: a page runs in a context of its own
         visit: Visit = given["visit"]
         params = given.get("params")
-        if isinstance(params, Params) and LIVE not in visit.request.headers:
-            try:
-                elsewhere = visit.canonical(params)
-            except SeveralCustomers as several:
-                return visit.which_customer(several)
-            if elsewhere is not None:
-                return visit.go(elsewhere)
         # All of a page is of one state; a file is read in short pages, for as long as its reader takes.
         with nullcontext() if visit.request.url.path.endswith(".csv") else visit.app.database.snapshot():
-            return look(visit, given) if LIVE in visit.request.headers else cast(Response, function(**given))
+            if LIVE in visit.request.headers:
+                return look(visit, given)
+            if isinstance(params, Params):
+                try:
+                    elsewhere = visit.canonical(params)
+                except SeveralCustomers as several:
+                    return visit.which_customer(several)
+                if elsewhere is not None:
+                    return visit.go(elsewhere)
+            return cast(Response, function(**given))
 
     return page
 
