@@ -63,6 +63,7 @@ STANDS_FOR: Final = {
     "/runs/{run_id}/move": f"/runs/{WAITING}/move",
     "/runs/{run_id}/pause": f"/runs/{WAITING}/pause",
     "/runs/{run_id}/preview": f"/runs/{DRY}/preview",
+    "/runs/{run_id}/preview.csv": f"/runs/{DRY}/preview.csv",
     "/runs/{run_id}/reason": f"/runs/{ABORTED}/reason",
     "/runs/{run_id}/resume": f"/runs/{PAUSED}/resume",
     "/ticked-runs": f"/ticked-runs?act=abort&run_id={WAITING}",

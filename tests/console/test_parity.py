@@ -162,7 +162,6 @@ WITHOUT_PAGE = {
     "list_troubles": "is on the overview with all else that needs somebody: what_needs_somebody",
     "list_users": IN_PAGES,
     "list_workers": IN_PAGES,
-    "run_preview": IN_PAGES,
     "verify_audit": "the page checks part by part: verify_audit_in_parts",
     "schedules_page": "is in the list with what became of each: look_at_schedules",
     "add_user": "nobody types a password for somebody else: invite_user",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
@@ -100,6 +102,12 @@ def test_a_preview_is_applied_once_its_id_is_typed_and_writes_what_it_showed(
     page = web.get(f"/runs/{foretold}/preview").text
     assert "6,000.00" in page
     assert 'class="id" href="/customers/' in page
+    assert f'href="/runs/{foretold}/preview.csv" download' in page
+    file = web.get(f"/runs/{foretold}/preview.csv?by=input")
+    assert file.headers["Content-Disposition"] == f'attachment; filename="{foretold}-preview.csv"'
+    lines = list(csv.DictReader(file.text.splitlines()))[:-1]
+    assert sum(Decimal(one["difference"]) for one in lines) == 6000
+    assert {one["kind"] for one in lines} == {"usage_input"}
     assert all(row["status"] == "Loaded" for row in list_usage_inputs(app, actor=ACTOR))
     form = {"csrf_token": token, "typed": "JR-00000000", "reason": "Agreed"}
     answer = web.post(f"/runs/{foretold}/apply", data=form, follow_redirects=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
@@ -33,7 +34,7 @@ from batchwright.operations.access.permissions import Forbidden, Right, permit_f
 from batchwright.operations.outcomes import Row
 from batchwright.operations.paging import Page
 from batchwright.operations.runs.looking import outcome_summary, page_of_outcomes, run_outcomes, show_run
-from batchwright.operations.runs.previews import apply_run, page_of_preview, preview_parts
+from batchwright.operations.runs.previews import apply_run, page_of_preview, preview_parts, run_preview
 from batchwright.operations.runs.submitting import RunTerms
 from batchwright.operations.views import View
 
@@ -82,10 +83,23 @@ class FileParams(Params):
     code: str | None = None
 
 
+Part = Literal["customer", "account", "charge", "schedule", "input", "other"]
+PREVIEW_COLUMNS: Final = (
+    *("kind", "record_id", "customer_id", "currency", "before", "after", "difference", "detail"),
+)
+"""As the file of the command has them."""
+
+
 class PreviewParams(ListParams):
     """Which lines of a preview."""
 
-    by: Literal["customer", "account", "charge", "schedule", "input", "other"] | None = None
+    by: Part | None = None
+
+
+class PreviewFileParams(Params):
+    """Which lines of a file."""
+
+    by: Part | None = None
 
 
 @pages.page("/runs/{run_id}/outcomes")
@@ -149,6 +163,14 @@ def preview(run_id: str, params: Annotated[PreviewParams, Query()], visit: Visit
         page=page,
         pager=visit.pager(page),
     )
+
+
+@pages.page("/runs/{run_id}/preview.csv")
+def preview_csv(run_id: str, params: Annotated[PreviewFileParams, Query()], visit: Visit = VISIT) -> Response:
+    """The same as a file, all of it."""
+    lines = run_preview(visit.app, run_id, params.by, actor=visit.actor)
+    rows = ({**line, "detail": json.dumps(line["detail"])} for line in lines)
+    return file_answer(visit.call(), rows, f"{run_id}-preview.csv", CSV, PREVIEW_COLUMNS)
 
 
 def _parts(visit: Visit, run_id: str, chosen: str | None) -> list[tuple[str, str, bool]]:
