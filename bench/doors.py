@@ -45,7 +45,7 @@ AMENDED: Final = "?end_date=2023-05-31"
 QUERIES: Final = {
     "/api/v1/cron/explain": "?expression=0%200%202%20*%20*%20%3F",
     "/api/v1/billing-schedules/status": "?ready_by=2023-07-01&status=invoiced",
-    "/billing-schedules/status": "?ready_by=2023-07-01&status=invoiced",
+    "/billing-schedules/status": "?ready_by=2023-07-01&status=invoiced&sums=true",
     "/api/v1/asset-line-items/{asset_line_item_id}/amendment": AMENDED,
     "/asset-line-items/{asset_line_item_id}/amend": f"{AMENDED}&foresee=true",
     "/billing-utilities/recalculation": "?customer_id=C-000001&periods=2023-03",

@@ -91,7 +91,17 @@ def test_more_than_are_summed_up_at_once_are_summed_up_where_that_is_asked_for(
     assert ("Fee Amount" in shown, f'method="post" action="{STATUS}"' in shown) == (False, False)
     link = re.search(r'href="([^"]*)">Count and sum up all', shown)
     assert link
+    monkeypatch.setattr(routes, "PART_SECONDS", 0.0)
+    monkeypatch.setattr("batchwright.operations.billing.billing_schedules.STRETCH", 1)
     summed = web.get(html.unescape(link[1])).text
+    following = re.search(r'href="([^"]*)" data-on>Count on', summed)
+    assert following
+    assert "2 billing schedules counted so far" in words(summed)
+    assert f'method="post" action="{STATUS}"' not in summed
+    while following:
+        summed = web.get(html.unescape(following[1])).text
+        following = re.search(r'href="([^"]*)" data-on>Count on', summed)
+    assert re.search(r"Counted from \d\d:\d\d:\d\d to ", words(summed))
     assert "Move 2 billing schedules" in words(summed)
     assert f'method="post" action="{STATUS}"' in summed
 

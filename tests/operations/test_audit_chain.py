@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_what_a_part_found_is_told_to_the_end_with_what_was_sealed_meanwhile(
 
 
 def test_a_part_goes_on_after_a_cursor_of_the_same_check_alone(
-    sealed: Application, in_small_parts: None
+    sealed: Application, in_small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = audit_trail.verify_audit_in_parts(sealed, "f" * 64)["next_after"]
     another = ("A" if first[-20] != "A" else "B").join([first[:-20], first[-19:]])
@@ -149,6 +150,9 @@ def test_a_part_goes_on_after_a_cursor_of_the_same_check_alone(
         with pytest.raises(Refused, match="belongs to another filter") as refused:
             audit_trail.verify_audit_in_parts(sealed, newest_hash, after=after)
         assert refused.value.field == "after"
+    monkeypatch.setattr(audit_trail, "GOOD_FOR", timedelta(-1))
+    with pytest.raises(Refused, match="this check began"):
+        audit_trail.verify_audit_in_parts(sealed, "f" * 64, after=first)
 
 
 def parts_of(app: Application, newest_hash: str | None = None) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ import pytest
 from batchwright.engine.errors import Refused
 from batchwright.operations import paging
 from batchwright.operations.app import Application
+from batchwright.operations.billing import billing_schedules as operation
 from batchwright.operations.billing.asset_line_items import list_asset_line_items
 from batchwright.operations.billing.billing_schedules import (
     Narrowing,
@@ -21,6 +22,7 @@ from batchwright.operations.billing.billing_schedules import (
     preview_billing_schedule_status,
     set_billing_schedule_status,
     show_billing_schedule,
+    sum_billing_schedules_that_move,
 )
 from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
@@ -122,11 +124,20 @@ def test_a_cursor_of_another_filter_is_refused(app: Application, stock: list[Vie
 @pytest.mark.on_both
 @pytest.mark.parametrize("status", ["Pending Invoice", "invoiced"])
 def test_by_a_day_all_that_are_ready_and_not_as_far_move_on_as_was_told_in_numbers(
-    app: Application, stock: list[View], status: str
+    app: Application, stock: list[View], status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(operation, "STRETCH", 5)
     before = STATUSES[:1] if status == "Pending Invoice" else STATUSES[:2]
     ready = [row for row in stock if meets(row, {"ready_by": "2023-06-30"}) and row["status"] in before]
     foreseen = preview_billing_schedule_status(app, None, status, ready_by="2023-06-30")
+    parts = [sum_billing_schedules_that_move(app, status, "2023-06-30", seconds=0.0)]
+    while (after := parts[-1]["next_after"]) is not None:
+        parts.append(sum_billing_schedules_that_move(app, status, "2023-06-30", after=after, seconds=0.0))
+        with pytest.raises(Refused, match="cannot go on after that cursor"):
+            sum_billing_schedules_that_move(app, status, "2023-06-29", after=after)
+    assert parts[-1]["plan"] == foreseen
+    shares = [one["share"] for one in parts]
+    assert (shares == sorted(shares), shares[-1], len(shares) > len(before)) == (True, 1, True)
     moved = set_billing_schedule_status(
         app, None, status, ready_by="2023-06-30", seen=[version_of(foreseen)], actor=ACTOR
     )

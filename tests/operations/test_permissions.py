@@ -66,6 +66,7 @@ from batchwright.operations.billing.billing_schedules import (
     preview_billing_schedule_status,
     set_billing_schedule_status,
     show_billing_schedule,
+    sum_billing_schedules_that_move,
 )
 from batchwright.operations.billing.explanations import explain_usage_input, usage_input_history
 from batchwright.operations.billing.forecast import forecast, look_at_forecast
@@ -281,6 +282,7 @@ NEEDED = {
     Right.BILLING: {
         "set_billing_schedule_status",
         "many_billing_schedules_move",
+        "sum_billing_schedules_that_move",
         "preview_billing_schedule_status",
         "import_paths",
         "import_uploads",
@@ -523,6 +525,9 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "edit_usage_input": lambda: edit_usage_input(app, "x", actor=actor),
         "reset_usage_inputs": lambda: reset_usage_inputs(app, actor=actor),
         "many_billing_schedules_move": lambda: many_billing_schedules_move(app, "x", "x", actor=actor),
+        "sum_billing_schedules_that_move": lambda: sum_billing_schedules_that_move(
+            app, "x", "x", actor=actor
+        ),
         "preview_billing_schedule_status": lambda: preview_billing_schedule_status(
             app, ids, "x", actor=actor
         ),

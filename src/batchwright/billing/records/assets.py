@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
 from batchwright.billing.records.forecast_blocks import mark_changed
 from batchwright.billing.records.pages import chunks, stream
@@ -21,6 +21,11 @@ def key_of(connection: Connection, asset_line_item_id: str) -> int | None:
     """The key of the asset line item of that id."""
     statement = select(asset_line_item.c.id).where(asset_line_item.c.asset_line_item_id == asset_line_item_id)
     return connection.execute(statement).scalar_one_or_none()
+
+
+def newest(connection: Connection) -> int:
+    """The highest key of an asset line item; zero where there is none."""
+    return connection.scalar(select(func.max(asset_line_item.c.id))) or 0
 
 
 def owners(connection: Connection, keys: Collection[int]) -> dict[int, RowMapping]:

@@ -116,6 +116,20 @@ def are_more(connection: Connection, at_most: int, *conditions: ColumnElement[bo
     return connection.execute(beyond).first() is not None
 
 
+def stretch(
+    connection: Connection, status: str, after: int, size: int
+) -> tuple[list[ColumnElement[bool]], int | None]:
+    """So many billing schedules in a status, of the assets after one, and of the last of these all: the conditions, and
+    the key of that asset to go on after, ``None`` at the end.
+    """
+    key, these = billing_schedule.c.asset_key, [has_status(status)]
+    ordered = select(key).where(*these, key > after).order_by(*_IN_ORDER)
+    end = connection.scalar(ordered.offset(size - 1).limit(1))
+    for one in (key, asset_line_item.c.id):  # of both: PostgreSQL would take up all assets
+        these += [one > after, *([] if end is None else [one <= end])]
+    return these, end
+
+
 def groups_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Group]:
     """The billing schedules that meet the conditions, by status and currency."""
     kind = (billing_schedule.c.status, asset_line_item.c.currency)

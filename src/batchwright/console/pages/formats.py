@@ -141,10 +141,10 @@ def roughly(seconds: float) -> str:
 
 
 def how_far(share: float, began: str, ended: str) -> str:
-    """Of what began then and has come that far: "41 %", and by that pace "about 20 s left"."""
+    """Of what began then, has come that far and goes on: "41 %", and by that pace "about 20 s left"."""
     seconds = (moment_of(ended) - moment_of(began)).total_seconds()
     left = f", {roughly(seconds * (1 - share) / share)} left" if share > 0 else ""
-    return f"{share:.0%}".replace("%", " %") + left
+    return f"{min(100 * share, 99):.0f} %{left}"
 
 
 @pass_context

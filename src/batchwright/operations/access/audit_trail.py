@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
@@ -26,6 +27,8 @@ PART_SECONDS: Final = 0.07
 """So long a part of the check takes, about."""
 UNSEALED_COUNTED: Final = 10_000
 PROBLEMS_CARRIED: Final = 20
+GOOD_FOR: Final = timedelta(days=1)
+"""So long after its beginning a check may go on."""
 VERIFYING: Final = "audit verify"
 
 
@@ -115,7 +118,7 @@ def verify_audit_in_parts(
 
     Returns what `verify_audit` does, of all parts so far: `next_after` is the cursor of the next part, `problems` are
     the first twenty, `problem_count` is how many there are; `checked` seals are looked at, and that was from `began` to
-    `ended`. Refuses a cursor that was made elsewhere, or with another `newest_hash`.
+    `ended`. Refuses a cursor that was made elsewhere, with another `newest_hash`, or in a check that began a day ago.
     """
     permit(app, actor, Right.ADMINISTER, "audit.verify")
     with app.database.read() as connection:
@@ -124,6 +127,9 @@ def verify_audit_in_parts(
     chain, count, began = _Chain(newest_hash), 0, now
     if after is not None:
         state, count, began = carried_by(after, key, VERIFYING, wanted)
+        # What it found then may be otherwise by now.
+        if app.clock.now() - datetime.fromisoformat(began) > GOOD_FOR:
+            raise Refused(f"this check began {began}", field="after", remedy="Leave it out to begin anew")
         chain = _Chain(newest_hash, **state)
     count -= len(chain.problems)
     found = _verified(app, chain, seconds=PART_SECONDS)

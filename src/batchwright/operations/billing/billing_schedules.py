@@ -25,7 +25,7 @@ from batchwright.billing.records.charges import customers
 from batchwright.engine.errors import Conflict, Refused
 from batchwright.engine.store import pages
 from batchwright.engine.store.pages import Listing
-from batchwright.operations import views
+from batchwright.operations import user_store, views
 from batchwright.operations.access import audit
 from batchwright.operations.access.permissions import Right, permit
 from batchwright.operations.actor import Actor
@@ -33,7 +33,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import Unknown, check_known, check_limit, distinct_ids, shortened
-from batchwright.operations.paging import PAGE, Page, page_of
+from batchwright.operations.paging import PAGE, Page, carried_by, carrying, page_of
 from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
 
@@ -50,6 +50,11 @@ ALL_STATUSES: Final = (*STATUSES.values(), SUPERSEDED)
 ACT: Final = "billing_schedule.set_status"
 COUNTED: Final = 10_000
 """Billing schedules whose status would change that a page sums up unasked."""
+PART_SECONDS: Final = 0.07
+"""So long a part of their sum takes, about."""
+STRETCH: Final = 5_000
+"""Billing schedules that are looked at in one query."""
+SUMMING: Final = "billing schedules that move"
 
 MOVES: Final[Mapping[tuple[str, str], str]] = {
     (PENDING_BILLING, PENDING_INVOICE): "an invoice is being made of it",
@@ -141,6 +146,56 @@ def preview_billing_schedule_status(
         if chosen.ready_by is None:
             return chosen.plan(chosen.rows(connection))
         return chosen.plan_of(billing_schedules.groups_where(connection, *chosen.ready))
+
+
+def sum_billing_schedules_that_move(
+    app: Application,
+    status: str,
+    ready_by: str,
+    *,
+    after: str | None = None,
+    seconds: float = PART_SECONDS,
+    actor: Actor | None = None,
+) -> View:
+    """What `set_billing_schedule_status` would do by that day, in numbers, part by part: the next part, of so many
+    seconds about, and what all parts so far came to.
+
+    Returns `plan` (what `preview_billing_schedule_status` returns, which takes all at once), `next_after` (the cursor
+    of the next part; `None` at the end), `share` (how far along, from 0 to 1, about) and when that was: from `began` to
+    `ended`.
+    """
+    permit(app, actor, Right.BILLING, ACT)
+    chosen, started = _Chosen.read(None, status, ready_by), app.clock.monotonic()
+    began, place, last, groups = views.instant(app.clock.now()), 0, 0, list[Group]()
+    wanted = {"status": chosen.target, "ready_by": chosen.ready_by}
+    with app.database.read() as connection:
+        key = user_store.key_of_links(connection)
+        if after is not None:
+            began, place, last, carried = carried_by(after, key, SUMMING, wanted, field="sums_after")
+            groups = [Group(*group) for group in carried]
+        while place < len(chosen.before):
+            these, end = billing_schedules.stretch(connection, chosen.before[place], last, STRETCH)
+            groups += billing_schedules.groups_where(connection, *these, *chosen.ready)
+            place, last = (place + 1, 0) if end is None else (place, end)
+            if app.clock.monotonic() - started >= seconds:
+                break
+        share = (place + last / max(assets.newest(connection), last, 1)) / len(chosen.before)
+    is_over, groups = place == len(chosen.before), _merged(groups)
+    return {
+        "plan": chosen.plan_of(groups),
+        "next_after": None if is_over else carrying(key, SUMMING, wanted, [began, place, last, groups]),
+        "share": share,
+        "began": began,
+        "ended": views.instant(app.clock.now()),
+    }
+
+
+def _merged(groups: Iterable[Group]) -> list[Group]:
+    numbers, fees = Counter[tuple[str, str | None]](), Counter[tuple[str, str | None]]()
+    for status, currency, number, fee_amount in groups:
+        numbers[status, currency] += number
+        fees[status, currency] += fee_amount
+    return [Group(*kind, number, fees[kind]) for kind, number in numbers.items()]
 
 
 def many_billing_schedules_move(
@@ -275,8 +330,12 @@ class _Chosen:
     def ready(self) -> tuple[ColumnElement[bool], ...]:
         """The conditions of those that are ready by the day, and not as far yet."""
         assert self.ready_by is not None
-        before = [before for before, after in MOVES if after == self.target]
-        return billing_schedules.has_status(*before), billing_schedules.ready_by(self.ready_by)
+        return billing_schedules.has_status(*self.before), billing_schedules.ready_by(self.ready_by)
+
+    @property
+    def before(self) -> list[str]:
+        """The statuses from which a schedule moves to that one."""
+        return [before for before, after in MOVES if after == self.target]
 
     def rows(self, connection: Connection) -> list[RowMapping]:
         """The schedules as they are. Refuses ids that nobody has."""

@@ -25,11 +25,13 @@ from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.billing_schedules import (
     ALL_STATUSES,
     COUNTED,
+    PART_SECONDS,
     STATUSES,
     billing_schedules_page,
     many_billing_schedules_move,
     preview_billing_schedule_status,
     set_billing_schedule_status,
+    sum_billing_schedules_that_move,
 )
 from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
@@ -60,12 +62,13 @@ class SchedulesParams(ListParams):
 
 class StatusParams(Params):
     """Which status for which billing schedules: those that are named, or all that are ready for invoice by a day;
-    ``sums`` has all of these summed up, however many.
+    ``sums`` has all of these summed up, however many, ``sums_after`` those parts.
     """
 
     status: str | None = None
     ready_by: str | None = None
     sums: bool = False
+    sums_after: str | None = None
     billing_schedule_id: list[str] = Field(default_factory=list)
 
 
@@ -97,15 +100,25 @@ def ask_for_status(params: Annotated[StatusParams, Query()], visit: Visit = VISI
     ids = params.billing_schedule_id
     if params.status is None or not (ids or params.ready_by):
         return _asking(visit, params.status, params.ready_by, ids)
+    summed, day, actor = None, params.ready_by, visit.actor
     try:
-        if params.ready_by and not (ids or params.sums):
-            day, actor = params.ready_by, visit.actor
-            if many_billing_schedules_move(visit.app, params.status, day, at_most=COUNTED, actor=actor):
-                return _asking(visit, params.status, params.ready_by, ids, sums_link=visit.link(sums="true"))
-        plan = _plan(visit, params.status, params.ready_by, ids)
+        if day and not ids and params.sums:
+            summed = sum_billing_schedules_that_move(
+                visit.app, params.status, day, after=params.sums_after, seconds=PART_SECONDS, actor=actor
+            )
+        elif (
+            day
+            and not ids
+            and many_billing_schedules_move(visit.app, params.status, day, at_most=COUNTED, actor=actor)
+        ):
+            return _asking(visit, params.status, day, ids, sums_link=visit.link(sums="true"))
+        plan = _plan(visit, params.status, day, ids) if summed is None else summed["plan"]
     except Refused as refused:
-        return _asking(visit, params.status, params.ready_by, ids, refused=refused)
-    return _asking(visit, params.status, params.ready_by, ids, plan=plan)
+        return _asking(visit, params.status, day, ids, refused=refused)
+    if summed is not None:
+        on = summed["next_after"] and visit.link(sums_after=summed["next_after"])
+        summed = {**summed, "on": on, "went_on": params.sums_after is not None}
+    return _asking(visit, params.status, day, ids, plan=plan, summed=summed)
 
 
 @pages.act(f"{PATH}/status", Right.BILLING)
@@ -151,6 +164,7 @@ def _asking(
     refused: Refused | None = None,
     reason: str | None = None,
     sums_link: str | None = None,
+    summed: View | None = None,
 ) -> Response:
     return visit.page(
         "billing_schedule_status.html",
@@ -164,5 +178,6 @@ def _asking(
         refused=refused,
         reason=reason,
         sums_link=sums_link,
+        summed=summed,
         counted=COUNTED,
     )

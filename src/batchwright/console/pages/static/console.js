@@ -48,7 +48,7 @@
   let movedAt = performance.now(), paused = false;
   const look = async (region, where = location.href) => {
     const answer = await fetch(where, { headers: { "X-Live-Region": region.id, "X-Live-Version": region.dataset.version } });
-    if (answer.status === 401 || answer.redirected) { tell("You are signed out. Reload the page to sign in."); return false; }
+    if (answer.status === 401 || answer.redirected) { tell("You are signed out. Reload the page to sign in."); return null; }
     if (answer.status === 204) return true;
     if (!answer.ok) throw new Error(answer.status);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(region.id);
@@ -83,7 +83,7 @@
     for (let link; region.isConnected && (link = $("a[data-on]", region));) {
       const where = link.href;
       try {
-        if (!paused) { await look(region, where); tell(""); }
+        if (!paused) { if ((await look(region, where)) === null) return; tell(""); }
         if ($("a[data-on]", region)?.href === where) await pass(1);
       } catch (error) {
         if (/^4(?!29)/.test(error.message)) { location.href = where; return; }
