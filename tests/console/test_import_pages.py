@@ -45,6 +45,8 @@ def test_a_file_with_a_bad_line_is_refused_by_line_mended_and_uploaded_again(
     mended = web.post("/imports", data=form, files=sent(GOOD), follow_redirects=False)
     assert (mended.status_code, mended.headers["Location"]) == (303, "/imports?done=imported")
     assert len(list(list_loaded(app, Kind.CUSTOMER, actor=ACTOR))) == 2
+    again = unescape(web.post("/imports", data=form, files=sent(GOOD)).text)
+    assert 'or import with "Update what is there"' in again
     page = web.get("/imports").text
     assert page.count('<tr id="import-') == 1
     assert "monthly" in page

@@ -378,6 +378,13 @@ def test_a_file_of_another_name_is_refused_without_telling_places_of_the_machine
     assert "batchwright-import" not in refused.text
 
 
+def test_an_import_is_refused_with_each_line_that_is_bad(web: TestClient, caller: Caller) -> None:
+    files = {"files": ("customers.csv", b"customer_id,name\nC-1,\n,Good\nC-2,Good\n")}
+    refused = web.post(f"{V1}/imports", files=files, headers=caller("Billing Utilities Admin")).json()
+    assert [one["field"] for one in refused["errors"]] == ["name", "customer_id"]
+    assert "\n".join(one["detail"] for one in refused["errors"]) == refused["detail"]
+
+
 def test_a_reason_that_no_database_keeps_is_refused(web: TestClient, caller: Caller) -> None:
     refused = web.post(
         f"{V1}/imports",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from batchwright.billing.importing.problems import ImportRefused
 from batchwright.engine.errors import (
     Changed,
     Conflict,
@@ -89,6 +90,11 @@ class Problem(Exception):
         return Response(body, self.status.value, headers, media_type=MEDIA_TYPE)
 
 
+def _lines_of(refused: ImportRefused) -> list[Fault]:
+    """The lines of files that cannot be imported, each with its column."""
+    return [Fault(one.column or one.file, str(one)) for one in refused.problems]
+
+
 def problem_of(error: Exception) -> Problem | None:
     """What an exception means to the caller; ``None`` for an unexpected one, of which nothing is said."""
     if isinstance(error, Problem):
@@ -101,6 +107,7 @@ def problem_of(error: Exception) -> Problem | None:
                 error.message if isinstance(error, Refused) else str(error),
                 getattr(error, "field", None),
                 getattr(error, "remedy", None),
+                errors=_lines_of(error) if isinstance(error, ImportRefused) else (),
                 run_id=getattr(error, "run_id", None),
                 retry_after=away,
                 headers=CHALLENGE if status is HTTPStatus.UNAUTHORIZED else {},

@@ -14,6 +14,7 @@ from batchwright.console.pages.imports_at_work import ImportsAtWork
 from batchwright.console.pages.render import LIVE
 from batchwright.console.pages.visit import FORM, NOTICES, VISIT, ListParams, Pages, Visit, text_of
 from batchwright.engine.errors import NotFound, Refused
+from batchwright.notifications.remedies import in_console
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.imports import file_guides, import_uploads, imports_page
 from batchwright.operations.views import View
@@ -95,7 +96,7 @@ def _page(
         status=200 if refused is None else 422,
         form=form or {},
         refused=refused,
-        lines=[] if refused is None else refused.message.splitlines(),
+        lines=[] if refused is None else [in_console(line) for line in refused.message.splitlines()],
         report=report,
         checked=form is not None and refused is None,
         guides=file_guides(),
