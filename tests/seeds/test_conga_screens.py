@@ -56,7 +56,7 @@ def act_on_all(screen: Page, words: str, confirmed: str | None = None) -> None:
     screen.goto("/usage-inputs")
     screen.get_by_label("Select all of this page").check()
     screen.get_by_role("button", name=f"{words} …").click()
-    screen.get_by_role("button", name=f"{confirmed or words} 2 inputs").click()
+    screen.get_by_role("button", name=f"{confirmed or words} 2 usage inputs").click()
     screen.wait_for_url("**/runs/JR-*")
 
 
