@@ -40,6 +40,29 @@ def test_a_number_beyond_what_a_database_counts_to_is_refused_clearly(
     assert "Overflow" not in done.stderr
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("value", ["x" * 10_000, "'x y\\" * 2_000], ids=["word", "words"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "runs show",
+        "runs list --status",
+        "run",
+        "run draft-usage-rating --usage-input",
+        "usage-inputs edit IN-1 --quantity",
+        "users role a@example.com",
+        "cron explain",
+        "audit verify --newest-hash",
+    ],
+)
+def test_what_is_refused_is_not_told_whole_where_it_is_very_long(
+    batchwright: Batchwright, database: str, words: str, value: str
+) -> None:
+    done = batchwright(*words.split(" "), value)
+    assert done.exit_code in (1, 2)
+    assert len(done.stdout + done.stderr) < 6_000
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

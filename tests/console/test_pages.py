@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 
 import pytest
@@ -313,3 +314,15 @@ def test_looks_of_many_viewers_are_made_once_and_again_a_moment_later() -> None:
     now[0] += GOOD_FOR
     assert bytes(looks.answer("/runs", make).body) == b"2"
     assert bytes(looks.answer("/runs?job=x", make).body) == b"3"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("value", ["x" * 5_000, "x'y z" * 1_000], ids=["word", "words"])
+def test_a_page_does_not_repeat_what_is_very_long_in_what_it_refuses(
+    web: TestClient, visit: Visit, value: str
+) -> None:
+    visit("administrator")
+    for path in (f"runs/{value}", f"jobs/{value}/launch", f"users/{value}", f"runs?status={value}"):
+        page = web.get(f"/{path}")
+        assert 400 <= page.status_code < 500
+        assert value not in unescape(page.text.partition("<main")[2]), path

@@ -183,10 +183,12 @@ def _usage_failure(error: click.UsageError) -> Failure:
 
 def _say(failure: Failure, *, as_json: bool) -> None:
     from batchwright.config.secrets import without_password
+    from batchwright.config.texts import without_middle
 
-    message = without_password(failure.message)
+    message = without_middle(without_password(failure.message))
+    field = failure.field and without_middle(failure.field)
     if as_json:
-        error = {"message": message, "field": failure.field, "remedy": failure.remedy}
+        error = {"message": message, "field": field, "remedy": failure.remedy}
         try:
             write_json({"error": error})
             sys.stdout.flush()
@@ -194,7 +196,7 @@ def _say(failure: Failure, *, as_json: bool) -> None:
             drop_further_output()
     say("Error: ", fg="red", bold=True, nl=False, err=True)
     say(message, err=True)
-    for name, text in (("Field", failure.field), ("Remedy", failure.remedy)):
+    for name, text in (("Field", field), ("Remedy", failure.remedy)):
         if text:
             say(f"  {name}: {text}", err=True)
 

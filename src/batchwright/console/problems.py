@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from batchwright.billing.importing.problems import ImportRefused
+from batchwright.config.texts import without_middle
 from batchwright.engine.errors import (
     Changed,
     Conflict,
@@ -66,6 +67,11 @@ class Problem(Exception):
     retry_after: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sign_in: str | None = None
+
+    def __post_init__(self) -> None:
+        self.detail = without_middle(self.detail)
+        self.field = self.field and without_middle(self.field)
+        self.errors = [Fault(without_middle(one.field), without_middle(one.detail)) for one in self.errors]
 
     def document(self, request_id: str) -> dict[str, Any]:
         """The document, with ``instance`` naming this answer in the log."""

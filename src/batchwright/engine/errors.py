@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from batchwright.config.texts import without_middle
 from batchwright.config.tracebacks import message_of, place_of, traceback_text
 
 MOST_CHARACTERS = 1_000
@@ -14,14 +15,15 @@ MOST_CHARACTERS = 1_000
 class Refused(Exception):
     """Asked for something that cannot be done: nothing was changed.
 
-    ``field`` names the parameter or record at fault, ``remedy`` says what to do instead.
+    ``field`` names the parameter or record at fault, ``remedy`` says what to do instead. What is very long in what they
+    name is shortened.
     """
 
     def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_middle(message)
+        super().__init__(self.message)
         self.field = field
-        self.remedy = remedy
+        self.remedy = None if remedy is None else without_middle(remedy)
 
     def __str__(self) -> str:
         return f"{self.message}. {self.remedy}" if self.remedy else self.message

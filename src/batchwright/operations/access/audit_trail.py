@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping
 
+from batchwright.config.texts import without_middle
 from batchwright.engine.errors import Refused
 from batchwright.engine.store import pages
 from batchwright.operations import audit_store, user_store, views
@@ -252,7 +253,7 @@ class _Chain:
         if self.known is None or self.is_seen:
             return
         if self.is_whole or not audit_store.is_seal(connection, self.known):
-            self.report("cut_off", None, f"no seal has the hash {self.known}")
+            self.report("cut_off", None, f"no seal has the hash {without_middle(self.known)}")
 
     def report(self, kind: str, entry_id: int | None, message: str) -> None:
         """Note what is wrong."""
