@@ -155,7 +155,9 @@ def test_backfill_previews_and_then_runs_each_time_once(batchwright: Batchwright
     planned = answer(batchwright, *words, "--preview")
     assert [row["run_id"] for row in planned] == [None, None]
     assert answer(batchwright, "runs", "list") == []
-    made = answer(batchwright, *words)
+    done = batchwright(*words, "--json")
+    assert "\n2 runs.\n" in done.stderr
+    made = json.loads(done.stdout)
     assert [row | {"run_id": None} for row in made] == planned
     assert answer(batchwright, *words) == []
     fires = answer(batchwright, "schedules", "fires", "Nightly", "--limit", "1")
@@ -262,7 +264,7 @@ def test_what_was_understood_of_a_first_and_a_last_day_is_printed(batchwright: B
     )
     assert filled.stderr == (
         "Its times from 2026-06-01 00:00:00 Europe/Berlin (2026-05-31 22:00:00 UTC) to "
-        "2026-06-02 23:59:59 Europe/Berlin (2026-06-02 21:59:59 UTC).\n"
+        "2026-06-02 23:59:59 Europe/Berlin (2026-06-02 21:59:59 UTC).\n2 runs.\n"
     )
     assert len(json.loads(filled.stdout)) == 2
 

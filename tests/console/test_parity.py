@@ -177,7 +177,6 @@ WITHOUT_PAGE = {
     "drive_run": "what is wanted at once is driven in the call that submits it",
     "driven_run": "what a call over the API that is sent again is answered",
     "resume_run": "drives it here; release_run gives it to a worker",
-    "backfill_window": "a preview of the backfill shows its times",
     "execute_batch": "a call of Python programs; on a page it is the form of a job",
 }
 

@@ -353,6 +353,7 @@ def test_a_backfill_shows_its_times_and_submits_just_those(
     token = visit("operator")
     page = web.get("/schedules/Nightly/backfill", params=window).text
     assert "3 runs will be submitted" in page
+    assert "Why it was not run" in page
     typed = {**window, "expected": hidden(page, "expected")}
     assert list_runs(app, actor=ACTOR) == []
     answer = send(web, "/schedules/Nightly/backfill", token, **typed, reason="lost days")

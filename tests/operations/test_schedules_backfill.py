@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from batchwright.engine.errors import Refused
+from batchwright.engine.run import State
 from batchwright.engine.schedule import NotRunCause, ScheduleRequest
 from batchwright.engine.store import queue
 from batchwright.engine.store import schedules as store
 from batchwright.engine.store.schedules import Fire
+from batchwright.engine.store.tables import run as run_table
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.runs.looking import list_runs
-from batchwright.operations.schedules.backfill import MOST, backfill_schedule
+from batchwright.operations.schedules.backfill import MOST, backfill_schedule, backfill_window
 from batchwright.operations.schedules.schedules import add_schedule, list_fires, update_schedule
 from batchwright.operations.views import View
 from tests.support.application import ACTOR, NOW, make_settings
@@ -80,6 +83,34 @@ def test_each_time_of_the_window_gets_a_run_of_the_schedule(
     assert entry["after"]["runs"] == [row["run_id"] for row in made]
 
 
+def test_it_is_said_which_times_fell_into_a_pause_or_a_hold_recorded_or_not(
+    app: Application, schedule: View
+) -> None:
+    record(app, not_run(day(2), day(3), 2), Fire(day(5), day(5), 1, "not_run", cause=NotRunCause.HELD))
+    with app.database.write() as connection:
+        there = store.by_name(connection, "N", lock=True)
+        assert there is not None
+        store.pause(connection, there, day(7))
+    planned = backfilled(app, day(1), day(8), preview=True)
+    causes = [None, "paused", "paused", None, "held", None, "paused", "paused"]
+    assert [row["cause"] for row in planned] == causes
+    assert [row["cause"] for row in backfilled(app, day(1), day(8))] == causes
+
+
+def test_how_long_a_run_usually_takes_is_known_from_the_last_that_completed(
+    app: Application, schedule: View
+) -> None:
+    window = backfill_window(app, "N", day(1), day(2))
+    assert (window["usual_seconds"], window["one_by_one"]) == (None, True)
+    backfilled(app, day(1), day(4))
+    states = ((State.COMPLETED, 10), (State.COMPLETED, 14), (State.FAILED, 1), (State.COMPLETED, 90))
+    with app.database.write() as connection:
+        for number, (state, seconds) in enumerate(states, start=1):
+            times = {"started_at": NOW, "ended_at": NOW + timedelta(seconds=seconds)}
+            connection.execute(update(run_table).where(run_table.c.id == number).values(state=state, **times))
+    assert backfill_window(app, "N", day(1), day(2))["usual_seconds"] == 14.0
+
+
 def test_a_preview_lists_what_would_run_and_writes_nothing(
     app: Application, schedule: View, entries: Entries
 ) -> None:
@@ -90,6 +121,7 @@ def test_a_preview_lists_what_would_run_and_writes_nothing(
             "nominal_time": f"2023-06-0{number}T00:00:00.000Z",
             "local_time": f"2023-06-0{number}T00:00:00+00:00",
             "run_id": None,
+            "cause": None,
         }
         for number in (1, 2)
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -45,6 +46,7 @@ FIRE_COLUMNS = (
 BACKFILL_COLUMNS = (
     Column("nominal_time", "Time UTC", show=shown.instant),
     Column("local_time", "Local time", show=_local),
+    Column("cause", "Not run then"),
     Column("run_id", "Run"),
 )
 
@@ -104,6 +106,18 @@ def window_line(schedule: View) -> str:
     """When a schedule starts and ends, as it was understood, as sentences; nothing where it does neither."""
     said = [f"{verb} {bound(schedule, name)}" for name, verb in _BOUNDS if schedule[name] is not None]
     return f" It {' and '.join(said)}." if said else ""
+
+
+def backfill_line(times: Sequence[View], window: View) -> str:
+    """How many runs a backfill is, how long they take by earlier ones, and how many of their times were not run why."""
+    said, usual = f"{len(times):,} run{'' if len(times) == 1 else 's'}", window["usual_seconds"]
+    if usual is not None:
+        said += f", usually {shown.duration(usual)} each"
+        if window["one_by_one"] and len(times) > 1:
+            said += f" and one after another: about {shown.duration(usual * len(times))}"
+    causes = Counter(one["cause"] for one in times if one["cause"] is not None)
+    then = ", ".join(f"{number:,} {cause}" for cause, number in causes.items())
+    return f"{said}.{f' When the times came: {then}.' if then else ''}"
 
 
 def difference_lines(difference: Difference, *, dry_run: bool) -> Iterator[str]:

@@ -19,6 +19,7 @@ from batchwright.cli.schedule_views import (
     NEXT_COLUMNS,
     SCHEDULE_COLUMNS,
     TROUBLE_COLUMN,
+    backfill_line,
     bound,
     difference_lines,
     next_line,
@@ -283,7 +284,11 @@ def backfill(name: str, begin: datetime, end: date | datetime, preview: bool, ac
     with application() as app:
         window = backfill_window(app, name, begin, end)
         say(f"Its times from {bound(window, 'from')} to {bound(window, 'to')}.", err=True)
-        rows = backfill_schedule(app, name, begin, end, **act.by(app), preview=preview)
+        rows = backfill_schedule(app, name, begin, end, **act.by(app), preview=True)
+        if rows:
+            say(backfill_line(rows, window), err=True)
+        if not preview:
+            rows = backfill_schedule(app, name, begin, end, **act.by(app))
     write_rows(rows, BACKFILL_COLUMNS, format=act.format, nothing="Every time in that window has its run.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from batchwright.engine.run import State
 from batchwright.engine.schedule import Hold, Misfire, NotRunCause, Overlap, Schedule, ScheduleSpec
 from batchwright.engine.store.notify import CHANNEL, with_notify
 from batchwright.engine.store.pages import Listing
@@ -349,6 +350,36 @@ def started_between(
         schedule_fire.c.nominal_time.between(begin, end),
     )
     return set(connection.execute(statement).scalars())
+
+
+def not_run_between(
+    connection: Connection, schedule_key: int, begin: datetime, end: datetime
+) -> list[StoredFire]:
+    """The records, newest first, of nominal times from `begin` to `end` that were not run."""
+    return fires(
+        connection,
+        schedule_key,
+        None,
+        schedule_fire.c.decision == "not_run",
+        schedule_fire.c.nominal_time <= end,
+        schedule_fire.c.last_nominal_time >= begin,
+    )
+
+
+def last_durations(connection: Connection, schedule: Schedule, number: int) -> list[timedelta]:
+    """How long the schedule's runs of its job took, as far as the last `number` have completed."""
+    columns = run_table.c.state, run_table.c.job, run_table.c.started_at, run_table.c.ended_at
+    statement = (
+        select(*columns)
+        .where(run_table.c.schedule == schedule.name)
+        .order_by(run_table.c.begun_at.desc(), run_table.c.id.desc())
+        .limit(number)
+    )
+    return [
+        ended_at - started_at
+        for state, job, started_at, ended_at in connection.execute(statement)
+        if state == State.COMPLETED and job == schedule.job and started_at is not None
+    ]
 
 
 def last_started(connection: Connection, schedule_keys: Iterable[int] | None = None) -> dict[int, datetime]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import groupby
+from statistics import median
 
 from sqlalchemy import Connection
 
 from batchwright.engine.errors import Refused
 from batchwright.engine.run import Run
-from batchwright.engine.schedule import Overlap, Schedule
+from batchwright.engine.schedule import NotRunCause, Overlap, Schedule
 from batchwright.engine.schedules import due
 from batchwright.engine.schedules.due import A_MOMENT
 from batchwright.engine.store import schedules as store
@@ -27,6 +28,8 @@ from batchwright.operations.views import View, instant
 
 MOST = 1_000
 """Runs of one backfill."""
+USUAL_RUNS = 20
+"""The last runs of a schedule, which tell how long one takes."""
 
 
 def backfill_schedule(
@@ -39,7 +42,8 @@ def backfill_schedule(
     reason: str | None = None,
     preview: bool = False,
 ) -> list[View]:
-    """Submit a run for each nominal time from `begin` to `end` that has none: `nominal_time, local_time, run_id`.
+    """Submit a run for each nominal time from `begin` to `end` that has none: `nominal_time, local_time, run_id` and
+    `cause`: why it was not run when it came (`paused`, `held`, …), `None` where nobody knows.
 
     A window without a zone is of the schedule's, and a date alone is the whole day, of today what has passed. Times
     before the schedule was made count, too; one that has its run never gets another. The runs are the schedule's:
@@ -54,6 +58,7 @@ def backfill_schedule(
         schedule = schedule_named(connection, name, lock=not preview)
         begin, end = _checked(schedule, *_window(schedule, begin, end, now), now)
         times = _missing(connection, schedule, begin, end)
+        causes = list(_causes(connection, schedule, times))
         submitted = [] if preview else _run(app, connection, schedule, times, actor)
         run_ids = [run.run_id for run in submitted]
         if run_ids:
@@ -70,8 +75,8 @@ def backfill_schedule(
         publish_submitted(app, run)
     shown: Sequence[str | None] = run_ids or [None] * len(times)
     return [
-        {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id}
-        for time, run_id in zip(times, shown, strict=True)
+        {"nominal_time": instant(time), "local_time": time.isoformat(), "run_id": run_id, "cause": cause}
+        for time, run_id, cause in zip(times, shown, causes, strict=True)
     ]
 
 
@@ -83,12 +88,21 @@ def backfill_window(
     *,
     actor: Actor | None = None,
 ) -> View:
-    """The window that `backfill_schedule` understands, whether it takes it or not: `time_zone`, `from`, `to`."""
+    """The window that `backfill_schedule` understands, whether it takes it or not: `time_zone`, `from`, `to`; and of
+    its runs `usual_seconds` of each by earlier ones, or `None`, and whether they are `one_by_one`.
+    """
     permit(app, actor, Right.LOOK, "schedule.show")
     with app.database.read() as connection:
         schedule = schedule_named(connection, name)
+        took = [one.total_seconds() for one in store.last_durations(connection, schedule, USUAL_RUNS)]
     begin, end = _window(schedule, begin, end, app.clock.now())
-    return {"time_zone": schedule.time_zone, "from": instant(begin), "to": instant(end)}
+    return {
+        "time_zone": schedule.time_zone,
+        "from": instant(begin),
+        "to": instant(end),
+        "usual_seconds": median(took) if took else None,
+        "one_by_one": schedule.overlap is not Overlap.ALLOW,
+    }
 
 
 def _window(
@@ -139,6 +153,27 @@ def _missing(connection: Connection, schedule: Schedule, begin: datetime, end: d
                 remedy="Take a shorter window, several after each other",
             )
     return missing
+
+
+def _causes(connection: Connection, schedule: Schedule, times: Sequence[datetime]) -> Iterator[str | None]:
+    """Why each of the times was not run: as it is recorded; of what no worker has recorded yet, by pause and hold."""
+    if not times:
+        return
+    recorded = store.not_run_between(connection, schedule.id, times[0], times[-1])
+    hold = store.read_hold(connection)
+    stops = (
+        (schedule.paused_at, schedule.resumed_at, NotRunCause.PAUSED),
+        (hold.held_at, hold.released_at, NotRunCause.HELD),
+    )
+    for time in times:
+        known = (one.cause for one in recorded if one.nominal_time <= time <= one.last_nominal_time)
+        stopped = (
+            cause
+            for since, until, cause in stops
+            if since is not None and since <= time and (until is None or time <= until)
+        )
+        cause = next(known, None) or next(stopped, None)
+        yield None if cause is None else str(cause)
 
 
 def _run(

@@ -74,11 +74,12 @@ class NextFires(Answer):
 
 
 class Backfilled(Answer):
-    """A nominal time that had no run; `run_id` is `null` in a preview."""
+    """A nominal time that had no run; `run_id` is `null` in a preview, `cause` says why it was not run when it came."""
 
     nominal_time: Instant
     local_time: LocalTime
     run_id: str | None
+    cause: str | None
 
 
 class Backfill(Answer):

@@ -40,7 +40,7 @@ from batchwright.console.pages.visit import (
 from batchwright.engine.errors import Changed, Refused
 from batchwright.operations.access.permissions import Forbidden, Right, right_to_run
 from batchwright.operations.runs.jobs import show_job
-from batchwright.operations.schedules.backfill import backfill_schedule
+from batchwright.operations.schedules.backfill import backfill_schedule, backfill_window
 from batchwright.operations.schedules.cron import bound_of, read_last_moment, read_moment
 from batchwright.operations.schedules.looking import foresee_times
 from batchwright.operations.schedules.schedules import (
@@ -272,12 +272,17 @@ def _backfilling(
     fields = {"from": "since", "to": "until"}
     if refused is not None and refused.field in fields:
         refused = Refused(refused.message, field=fields[refused.field], remedy=refused.remedy)
+    window = None
+    if times:
+        wanted = _window(typed["since"], typed["until"])
+        window = backfill_window(visit.app, shown["name"], *wanted, actor=visit.actor)
     return visit.page(
         "schedule_backfill.html",
         status=200 if refused is None else 422,
         schedule=shown,
         typed=typed,
         times=times,
+        window=window,
         expected=None if times is None else version_of(times),
         role=right_to_run(visit.app, shown["job"]).value,
         refused=refused,
