@@ -22,6 +22,7 @@ TOLD = "for what stands on top of each page; programs read the figures of /metri
 IN_PYTHON = "a call of Python programs; over HTTP it is POST /runs"
 AT_WORK = "for the overview, a page; there are page_of_runs and list_runs, by status"
 PRICES = "for a page; a price is shown by its book and product"
+SUMMED = "for a question; mail_page and list_mail tell each"
 MANY = "for a page, which is read at once; who waits for the sums of all gets them"
 
 WITHOUT_API = {
@@ -86,6 +87,7 @@ WITHOUT_API = {
     "foresee_run": "for a form, which tells it while one types; a dry run says more",
     "many_billing_schedules_move": MANY,
     "sum_billing_schedules_that_move": MANY,
+    "failed_mail": SUMMED,
     "last_completed": AT_WORK,
     "prices_of_asset": PRICES,
     "list_at_work": AT_WORK,
@@ -145,6 +147,7 @@ WITHOUT_COMMAND = {
     "verify_audit_in_parts": "for a page; the command checks all: verify_audit",
     "many_billing_schedules_move": MANY,
     "sum_billing_schedules_that_move": MANY,
+    "failed_mail": SUMMED,
     "last_completed": AT_WORK,
     "prices_of_asset": PRICES,
     "list_at_work": AT_WORK,

@@ -108,6 +108,7 @@ from batchwright.operations.billing.usage_schedules import (
 )
 from batchwright.operations.database import backup_database
 from batchwright.operations.mail import (
+    failed_mail,
     list_mail,
     mail_page,
     preview_mail,
@@ -194,6 +195,7 @@ NEEDED = {
         "list_jobs",
         "show_job",
         "list_mail",
+        "failed_mail",
         "mail_page",
         "preview_mail",
         "show_mail",
@@ -441,6 +443,7 @@ def calls(app: Application, actor: Actor, folder: Path) -> dict[str, Callable[[]
         "forecast": lambda: forecast(app, actor=actor),
         "list_jobs": lambda: list_jobs(app, actor=actor),
         "show_job": lambda: show_job(app, "x", actor=actor),
+        "failed_mail": lambda: failed_mail(app, 1, actor=actor),
         "mail_page": lambda: mail_page(app, actor=actor),
         "list_mail": lambda: list_mail(app, actor=actor),
         "preview_mail": lambda: preview_mail(app, "x", actor=actor),

@@ -428,6 +428,18 @@ def count(connection: Connection, status: str, at_most: int) -> int:
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
+def summary(connection: Connection, status: str, at_most: int) -> tuple[int, int, str | None]:
+    """Of the newest mails in that status, so many at most: their number, that of their recipients, the newest error."""
+    columns = (mail.c.id, mail.c.recipient, mail.c.error)
+    some = (
+        select(*columns).where(mail.c.status == status).order_by(mail.c.id.desc()).limit(at_most).subquery()
+    )
+    newest = select(some.c.error).order_by(some.c.id.desc()).limit(1).scalar_subquery()
+    counts = (func.count(), func.count(some.c.recipient.distinct()))
+    number, recipients, error = connection.execute(select(*counts, newest).select_from(some)).one()
+    return number, recipients, error
+
+
 def stuck(connection: Connection, since: datetime) -> int:
     """How many mails wait that were due at that time, or recorded by then and refused since; 10,000 at most."""
     overdue = or_(

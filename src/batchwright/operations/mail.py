@@ -77,6 +77,14 @@ def mail_page(
     return page_of(app.database, "mail", listing, wanted, view, limit=limit, after=after, walk=walk)
 
 
+def failed_mail(app: Application, most: int, *, actor: Actor | None = None) -> View:
+    """Of the newest mails that failed, so many at most: `number, recipients, error`; the last is that of the newest."""
+    permit(app, actor, Right.LOOK, "mail.list")
+    with app.database.read() as connection:
+        number, recipients, error = outbox.summary(connection, outbox.FAILED, most)
+    return {"number": number, "recipients": recipients, "error": error}
+
+
 def show_mail(app: Application, mail_id: str, *, actor: Actor | None = None) -> View:
     """One mail with its `route` and the `facts` it is made from. Refuses an unknown id.
 

@@ -23,7 +23,15 @@ from batchwright.console.pages.visit import (
 )
 from batchwright.engine.errors import Refused
 from batchwright.operations.access.permissions import Forbidden, Right
-from batchwright.operations.mail import MailKind, mail_page, read_message, retry_mail, retry_mails, show_mail
+from batchwright.operations.mail import (
+    MailKind,
+    failed_mail,
+    mail_page,
+    read_message,
+    retry_mail,
+    retry_mails,
+    show_mail,
+)
 from batchwright.operations.paging import LONGEST_PAGE
 from batchwright.operations.views import View
 
@@ -131,15 +139,16 @@ def all_again(visit: Visit = VISIT, form: FormData = FORM) -> Response:
 
 
 def _all_again(visit: Visit) -> Confirmation:
-    failed = mail_page(visit.app, "failed", limit=LONGEST_PAGE, actor=visit.actor)
-    count = f"{'more than ' if failed.next else ''}{plural(len(failed.items), 'mail')}"
+    failed = failed_mail(visit.app, LONGEST_PAGE + 1, actor=visit.actor)
+    is_more = failed["number"] > LONGEST_PAGE
+    count = f"{'more than ' if is_more else ''}{plural(min(failed['number'], LONGEST_PAGE), 'mail')}"
     return Confirmation(
         f"Send {count} again?",
         "Send again",
         "/mail?status=failed",
         facts=[
-            ("Newest answer of a server", failed.items[0]["error"] if failed.items else None),
-            ("Recipients", f"{len({item['recipient'] for item in failed.items}):,}"),
+            ("Newest answer of a server", failed["error"]),
+            ("Recipients", f"{failed['recipients']:,}"),
         ],
     )
 
