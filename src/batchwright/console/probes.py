@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from batchwright.console.problems import RETRY_AFTER_SECONDS
 from batchwright.engine.errors import Refused
 from batchwright.engine.faults import is_transient
 from batchwright.operations.app import Application
@@ -46,7 +47,8 @@ class Probes:
         """Whether database, schema and a worker are there: 200, or 503 with what is missing."""
         missing = await self._apart(self._missing)
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-        return JSONResponse({"ready": not missing, "missing": missing}, status.value)
+        later = {"Retry-After": str(RETRY_AFTER_SECONDS)} if missing else None
+        return JSONResponse({"ready": not missing, "missing": missing}, status.value, later)
 
     def _missing(self) -> list[str]:
         try:
