@@ -124,8 +124,8 @@ def verify_audit_in_parts(
     permit(app, actor, Right.ADMINISTER, "audit.verify")
     with app.database.read() as connection:
         key = user_store.key_of_links(connection)
-    wanted, now = {"newest_hash": newest_hash}, views.instant(app.clock.now())
-    chain, count, began = _Chain(newest_hash), 0, now
+    wanted, began = {"newest_hash": newest_hash}, views.instant(app.clock.now())
+    chain, count = _Chain(newest_hash), 0
     if after is not None:
         state, count, began = carried_by(after, key, VERIFYING, wanted)
         # What it found then may be otherwise by now.
@@ -147,7 +147,7 @@ def verify_audit_in_parts(
         "problem_count": count,
         "checked": chain.number,
         "began": began,
-        "ended": now,
+        "ended": views.instant(app.clock.now()),
     }
 
 
