@@ -44,15 +44,6 @@ def read_expression(text: str, time_zone: str = "UTC", *, from_crontab: bool = F
         raise ExpressionRefused(text, error) from error
 
 
-def read_cron(cron: str, time_zone: str, *, from_crontab: bool = False) -> CronExpression:
-    """The same of a schedule, whose field `cron` or `time_zone` a refusal names."""
-    try:
-        return read_expression(cron, time_zone, from_crontab=from_crontab)
-    except ExpressionRefused as refused:
-        refused.field = "time_zone" if refused.position is None else "cron"
-        raise
-
-
 def read_moment(text: str, *, field: str) -> datetime:
     """A time as people type it, ISO 8601, without a zone too: `2026-11-01`, `2026-11-01T01:30Z`. Raises `Refused`."""
     try:

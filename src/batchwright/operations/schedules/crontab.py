@@ -19,7 +19,7 @@ from batchwright.engine.schedule import ScheduleRequest
 from batchwright.notifications.addresses import check_address
 from batchwright.operations.checks import check_one_of
 from batchwright.operations.runs.parameters import Schema, choices_of, read_parameters
-from batchwright.operations.schedules.cron import read_cron, read_expression, read_last_moment, read_moment
+from batchwright.operations.schedules.cron import read_expression, read_last_moment, read_moment
 from batchwright.operations.schedules.request import MISFIRES, OVERLAPS
 
 SHOWN = 20
@@ -195,7 +195,7 @@ def _read_line(content: str, variables: Fields, schema_of: SchemaOf) -> Schedule
     given = _Options(schema).read(options)
     request = ScheduleRequest(name=name, cron=expression.strip(), job=job, **{**variables, **given.fields})
     try:
-        read_cron(request.cron, request.time_zone, from_crontab=True)
+        read_expression(request.cron, request.time_zone, from_crontab=True)
     except Refused:
         _check_user_column(request.cron, request.time_zone)
         raise

@@ -25,7 +25,7 @@ from batchwright.operations.access.permissions import Right, permit, right_to_ru
 from batchwright.operations.actor import Actor, check_actor
 from batchwright.operations.app import Application
 from batchwright.operations.checks import check_one_of
-from batchwright.operations.schedules.cron import bound_of, read_cron
+from batchwright.operations.schedules.cron import bound_of, read_expression
 
 LONGEST_NAME = 255
 MOST_AT_ONCE = 1_000
@@ -69,7 +69,7 @@ def check_request(
     check_one_of(request.misfire, MISFIRES, field="misfire")
     check_one_of(request.overlap, OVERLAPS, field="overlap")
     _check_numbers(request)
-    expression = read_cron(request.cron, request.time_zone, from_crontab=from_crontab)
+    expression = read_expression(request.cron, request.time_zone, from_crontab=from_crontab)
     start = _bound(request.start, request.time_zone, "start")
     end = _bound(request.end, request.time_zone, "end", is_upper=True)
     cron = request.cron

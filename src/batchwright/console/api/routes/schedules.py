@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -38,7 +40,7 @@ from batchwright.console.api.models.shapes import Page
 from batchwright.engine.schedule import DEFAULT_CAP, ScheduleRequest
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.schedules.backfill import backfill_schedule
-from batchwright.operations.schedules.cron import read_last_moment, read_moment
+from batchwright.operations.schedules.cron import ExpressionRefused, read_last_moment, read_moment
 from batchwright.operations.schedules.files import apply_schedules
 from batchwright.operations.schedules.schedules import (
     NEXT,
@@ -145,7 +147,8 @@ def listing(query: Annotated[PageQuery, InQuery()], call: Call = CALL) -> Respon
 @doors.door("POST", "/schedules", add_schedule, Right.OPERATE, answers={201: Schedule})
 def add(new: NewSchedule, call: Call = CALL) -> Response:
     """Make a schedule."""
-    made = add_schedule(call.app, ScheduleRequest(**new.given()), actor=call.actor)
+    with _named_as_sent():
+        made = add_schedule(call.app, ScheduleRequest(**new.given()), actor=call.actor)
     where = f"/api/v1/schedules/{quote(made['name'], safe='')}"
     return answer(made, status=HTTPStatus.CREATED, headers={"Location": where})
 
@@ -242,7 +245,18 @@ def show(name: str, call: Call = CALL) -> Response:
 def update(name: str, changes: ScheduleChanges, call: Call = CALL) -> Response:
     """Change fields of the version that is named in If-Match."""
     seen = versions_seen(call)
-    return answer(update_schedule(call.app, name, changes.given(), seen=seen, actor=call.actor))
+    with _named_as_sent():
+        return answer(update_schedule(call.app, name, changes.given(), seen=seen, actor=call.actor))
+
+
+@contextmanager
+def _named_as_sent() -> Iterator[None]:
+    """A refused part of an expression, or a zone, by the field of the body that it was sent in."""
+    try:
+        yield
+    except ExpressionRefused as refused:
+        refused.field = "time_zone" if refused.position is None else "cron"
+        raise
 
 
 @doors.door("DELETE", ONE, remove_schedule, Right.OPERATE, answers={200: Schedule})
