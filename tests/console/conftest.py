@@ -6,10 +6,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Final, Never
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchwright.billing import sample
 from batchwright.console.pages import banners
@@ -18,6 +21,7 @@ from batchwright.console.traffic import Limits, Traffic
 from batchwright.console.waiting import WATCHER
 from batchwright.operations.access.tokens import make_token
 from batchwright.operations.access.users import add_user
+from batchwright.operations.actor import Unauthenticated
 from batchwright.operations.app import Application, make_application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.testing.clock import StandingClock
@@ -42,6 +46,8 @@ def clock() -> StandingClock:
 def app(migrated_url: str, tmp_path: Path, clock: StandingClock) -> Iterator[Application]:
     """An application on a migrated database without a record."""
     application = make_application(make_settings(migrated_url, tmp_path), clock=clock)
+    named = application.default_actor
+    application.default_actor = lambda: nobody() if _SERVING.get() else named()  # type: ignore[method-assign]
     yield application
     for thread in threading.enumerate():
         if thread.name == WATCHER:
@@ -61,10 +67,27 @@ def traffic(app: Application) -> Traffic:
     return Traffic(app, Limits(burst=1_000_000), Limits(burst=1_000_000))
 
 
+_SERVING: Final = ContextVar("_SERVING", default=False)
+"""Whether a request is answered: then nobody acts who did not sign in, as in `serve`, though `app` is Python's."""
+
+
+def nobody() -> Never:
+    """Refuse who is not named, as behind a web door."""
+    raise Unauthenticated("nobody is named who acts")
+
+
+def _serving(asgi: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        _SERVING.set(True)
+        await asgi(scope, receive, send)
+
+    return answer
+
+
 @pytest.fixture
 def web(app: Application, traffic: Traffic) -> Iterator[TestClient]:
     """Calls the web as `serve` would answer, without a worker."""
-    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
+    asgi = _serving(make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic))
     with TestClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 
@@ -72,7 +95,7 @@ def web(app: Application, traffic: Traffic) -> Iterator[TestClient]:
 @pytest.fixture
 def doors(app: Application, traffic: Traffic) -> Iterator[CheckedClient]:
     """The same, each answer held to what its door declares."""
-    asgi = make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic)
+    asgi = _serving(make_asgi(app, host="127.0.0.1", worker_expected=False, traffic=traffic))
     with CheckedClient(asgi, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         yield client
 

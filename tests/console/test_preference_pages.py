@@ -9,7 +9,6 @@ from batchwright.notifications import outbox
 from batchwright.notifications.digest import digest_facts
 from batchwright.operations.access.audit_trail import list_audit
 from batchwright.operations.access.users import show_user
-from batchwright.operations.actor import Door
 from batchwright.operations.app import Application
 from batchwright.operations.unsubscribe_links import unsubscribe_link
 from tests.console.conftest import Visit
@@ -45,12 +44,11 @@ def test_zone_and_keys_are_kept_by_the_browser_without_a_script(web: TestClient,
 
 
 def test_a_mail_program_unsubscribes_its_recipient_by_one_post_and_nobody_else(
-    app: Application, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
+    app: Application, web: TestClient, visit: Visit
 ) -> None:
     visit("viewer")
     visit("operator")
     web.cookies.clear()
-    monkeypatch.setattr(app, "door", Door.API)  # as in `serve`, where nobody acts who is not named
     with app.database.read() as connection:
         link = unsubscribe_link(connection, "http://127.0.0.1", f"Vi <{VIEWER.upper()}>")
         assert unsubscribe_link(connection, "http://127.0.0.1", "nobody@example.com") is None
