@@ -20,10 +20,10 @@ class Refused(Exception):
     """
 
     def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None) -> None:
-        self.message = without_middle(message)
+        self.message = without_middle(str(message))  # the code of a job may give a number
         super().__init__(self.message)
         self.field = field
-        self.remedy = None if remedy is None else without_middle(remedy)
+        self.remedy = None if remedy is None else without_middle(str(remedy))
 
     def __str__(self) -> str:
         return f"{self.message}. {self.remedy}" if self.remedy else self.message
