@@ -14,6 +14,7 @@ from batchwright.billing import tables
 from batchwright.engine.events import Event, Point, Reached
 from batchwright.operations.app import Application
 from batchwright.operations.runs.driving import drive_submitted
+from batchwright.operations.runs.foreseeing import foresee_run
 from batchwright.operations.runs.submitting import submit_run
 from batchwright.operations.views import View
 from tests.jobs.company import Company
@@ -97,8 +98,12 @@ def asked(periods: Sequence[str] = JUNE, **values: Any) -> dict[str, Any]:
 
 
 def recalculate(app: Application, periods: Sequence[str] = JUNE, **values: Any) -> View:
-    """The JSON of a recalculation of CU-1 that has ended."""
-    return draft(app, asked(periods), job=JOB, **values)
+    """The JSON of a recalculation of CU-1 that has ended, and took as many inputs as were counted before it."""
+    parameters = asked(periods)
+    foreseen = foresee_run(app, JOB, parameters, actor=ACTOR)
+    run = draft(app, parameters, job=JOB, **values)
+    assert run["total"] == foreseen["count"]
+    return run
 
 
 def submitted(app: Application, **parameters: Any) -> View:

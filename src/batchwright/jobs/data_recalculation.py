@@ -142,8 +142,9 @@ class DataRecalculationJob(JobOfInputs):
             yield Group(asset, keys)
 
     def count(self, context: StartContext, at_most: int) -> int:
-        """Counted as it is planned: a form may ask, for the inputs are of one customer."""
-        return super().count(context, at_most)
+        """Counted by the usage schedules of the customer."""
+        key = customer_key_of(context.connection, self.customer_id)
+        return recalculation.count_rated_inputs(context.connection, key, self._spans)
 
     def compute(self, scope: Scope) -> Recalculation:
         """Rate the inputs again, and report what they came to and come to."""
