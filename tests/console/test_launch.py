@@ -29,6 +29,7 @@ from batchwright.operations.access.permissions import ROLES
 from batchwright.operations.app import Application
 from batchwright.operations.billing.imports import import_paths
 from batchwright.operations.billing.recalculation import recalculation_offer
+from batchwright.operations.runs import foreseeing
 from batchwright.operations.runs.jobs import list_jobs, show_job
 from batchwright.operations.runs.looking import list_runs, show_run
 from batchwright.operations.runs.submitting import submit_run
@@ -397,10 +398,13 @@ def test_the_form_says_how_many_records_the_run_would_take(web: TestClient, visi
 
 
 def test_the_records_of_a_rating_are_counted_and_an_unknown_id_is_named(
-    seed: None, web: TestClient, visit: Visit
+    seed: None, web: TestClient, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visit("operator")
     assert "Takes <strong>2 usage inputs</strong>" in web.get("/jobs/usage-rating/launch").text
+    monkeypatch.setattr(foreseeing, "MOST_COUNTED", 1)
+    assert "Takes <strong>more than 1 usage input</strong>" in web.get("/jobs/usage-rating/launch").text
+    monkeypatch.undo()
     unknown = web.get("/jobs/usage-rating/launch?p.usage_input_ids=IN-X").text
     assert "IN-X" in re.findall(r"Not ready to be launched: (.*?)</p>", unknown)[0]
 

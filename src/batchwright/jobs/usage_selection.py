@@ -186,7 +186,7 @@ class UsageJob(JobOfInputs):
     def count(self, context: StartContext, at_most: int) -> int:
         """Counted by the database where everything is meant."""
         if self._takes_everything:
-            return candidates.count_candidates(context.connection, self.candidates)
+            return candidates.count_candidates(context.connection, self.candidates, at_most)
         return super().count(context, at_most)
 
     def eligible(self, scope: Scope) -> list[InputTuple]:

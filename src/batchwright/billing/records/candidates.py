@@ -29,9 +29,11 @@ class Candidates(Enum):
     NOT_RATED = f"{NOT_RATED}"
 
 
-def count_candidates(connection: Connection, wanted: Candidates) -> int:
-    """How many such inputs there are."""
-    [(count,)] = Driver(connection).rows(f"SELECT count(*) FROM usage_input WHERE {wanted.value}")
+def count_candidates(connection: Connection, wanted: Candidates, at_most: int) -> int:
+    """How many such inputs there are; counted no further than one beyond ``at_most``."""
+    [(count,)] = Driver(connection).rows(
+        f"SELECT count(*) FROM (SELECT 1 FROM usage_input WHERE {wanted.value} LIMIT ?) AS u", at_most + 1
+    )
     return int(count)
 
 

@@ -17,7 +17,8 @@ from batchwright.operations.app import Application
 from batchwright.operations.runs.submitting import check_selection
 from batchwright.operations.views import View
 
-MOST_COUNTED = 1_000_000
+MOST_COUNTED = 100_000
+"""Records, at most, that are counted for a page: a million takes PostgreSQL longer than a page may take."""
 
 
 def foresee_run(app: Application, job_name: str, parameters: Mapping[str, Any], *, actor: Actor) -> View:
