@@ -29,7 +29,7 @@ from batchwright.operations.checks import Unknown, check_limit
 from batchwright.operations.paging import PAGE, Page, check_page, cursor, place_after
 from batchwright.operations.views import View, picked
 
-SCHEDULES_LOOKED_AT = 10_000
+SCHEDULES_LOOKED_AT = 2_000
 """Usage schedules of a customer, at most, that are looked at for months in which nothing is rated."""
 
 RUNS_FOR_ESTIMATE = 200
@@ -49,7 +49,7 @@ def recalculation_offer(
     Each customer that has an active contract with a linked account: `customer_id, name, contract_ids, account_ids,
     periods, periods_without_rating, estimated_seconds_per_period, live`. `periods` are the past months under the
     contract, newest first; those without a rating have nothing that would be rated again: told with `customer_id`
-    alone, of a customer with at most 10,000 usage schedules, else `None`. The estimate is the median of earlier runs,
+    alone, of a customer with at most 2,000 usage schedules, else `None`. The estimate is the median of earlier runs,
     the customer's own where there are any, for one month; `None` where nobody ran one yet. `live` are the runs that
     hold some of the months, as `run_id, periods`.
 
