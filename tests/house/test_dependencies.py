@@ -1,9 +1,12 @@
 """What is installed and what is imported."""
 
+import ast
 import re
 import subprocess
 import sys
-from importlib.metadata import distribution
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,29 @@ def test_every_package_that_gets_installed_has_its_exact_version_in_the_constrai
         "batchwright"
     }
     assert {name: distribution(name).version for name in names} == pinned()
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The packages that a file imports, by their first name."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_every_package_that_is_imported_is_asked_for_by_name() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
+    named = {canonicalize_name(Requirement(one).name) for one in asked}
+    homes = packages_distributions()
+    names = {name for file in (ROOT / "src").rglob("*.py") for name in imported(file)}
+    names -= sys.stdlib_module_names | {"batchwright"}
+    assert len(names) > 20
+    assert {name for name in names if not named & {*map(canonicalize_name, homes.get(name, ()))}} == set()
 
 
 @pytest.mark.parametrize(
