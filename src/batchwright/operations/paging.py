@@ -32,6 +32,8 @@ PAGE = 100
 LONGEST_PAGE = 1_000
 LONGEST_CURSOR = 4_000
 LONGEST_WALK = 20_000
+PART_SECONDS = 0.07
+"""So long a part of what is worked out part by part takes, about."""
 _SIGNED = 16
 _KEYS = range(-(2**63), 2**63)
 

@@ -19,13 +19,11 @@ from batchwright.operations.actor import Actor
 from batchwright.operations.app import Application
 from batchwright.operations.audit_store import EVERY, AuditFilter
 from batchwright.operations.checks import check_limit
-from batchwright.operations.paging import PAGE, Page, carried_by, carrying, page_of
+from batchwright.operations.paging import PAGE, PART_SECONDS, Page, carried_by, carrying, page_of
 from batchwright.operations.views import View
 
 PORTION: Final = 500
 """Seals that are read at a time."""
-PART_SECONDS: Final = 0.07
-"""So long a part of the check takes, about."""
 UNSEALED_COUNTED: Final = 10_000
 PROBLEMS_CARRIED: Final = 20
 GOOD_FOR: Final = timedelta(days=1)

@@ -33,7 +33,7 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.asset_line_items import filter_key
 from batchwright.operations.billing.fields import read_field
 from batchwright.operations.checks import Unknown, check_known, check_limit, distinct_ids, shortened
-from batchwright.operations.paging import PAGE, Page, carried_by, carrying, page_of
+from batchwright.operations.paging import PAGE, PART_SECONDS, Page, carried_by, carrying, page_of
 from batchwright.operations.versions import Seen, check_seen
 from batchwright.operations.views import View
 
@@ -50,8 +50,6 @@ ALL_STATUSES: Final = (*STATUSES.values(), SUPERSEDED)
 ACT: Final = "billing_schedule.set_status"
 COUNTED: Final = 10_000
 """Billing schedules whose status would change that a page sums up unasked."""
-PART_SECONDS: Final = 0.07
-"""So long a part of their sum takes, about."""
 STRETCH: Final = 5_000
 """Billing schedules that are looked at in one query."""
 SUMMING: Final = "billing schedules that move"

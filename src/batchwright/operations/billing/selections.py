@@ -23,15 +23,13 @@ from batchwright.operations.app import Application
 from batchwright.operations.billing.input_filter import checked_filter, filter_text
 from batchwright.operations.billing.usage_inputs import existing_inputs
 from batchwright.operations.checks import distinct_ids
-from batchwright.operations.paging import carried_by, carrying
+from batchwright.operations.paging import PART_SECONDS, carried_by, carrying
 from batchwright.operations.runs.submitting import RunTerms, Submitted, submit_run
 from batchwright.operations.views import View
 
 MOST: Final = 1_000_000
 """Inputs of a selection: eight bytes each are stored."""
 GOOD_FOR: Final = timedelta(hours=1)
-PART_SECONDS: Final = 0.07
-"""So long a part of a count takes, about."""
 STRETCH: Final = 5_000
 """Inputs that are looked at in one query."""
 SUMMING: Final = "sums of usage inputs"

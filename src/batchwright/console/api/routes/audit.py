@@ -11,9 +11,10 @@ from starlette.responses import Response
 from batchwright.console.api.door import CALL, Call, Doors, PageQuery, Query, answer, page_answer
 from batchwright.console.api.models.audit import AuditEntry, AuditVerification
 from batchwright.console.api.models.shapes import Page
-from batchwright.operations.access.audit_trail import PART_SECONDS, audit_page, verify_audit
+from batchwright.operations.access.audit_trail import audit_page, verify_audit
 from batchwright.operations.access.permissions import Right
 from batchwright.operations.audit_store import AuditFilter
+from batchwright.operations.paging import PART_SECONDS
 
 doors = Doors("audit")
 

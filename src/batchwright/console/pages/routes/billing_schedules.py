@@ -25,7 +25,6 @@ from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.billing_schedules import (
     ALL_STATUSES,
     COUNTED,
-    PART_SECONDS,
     STATUSES,
     billing_schedules_page,
     many_billing_schedules_move,
@@ -33,6 +32,7 @@ from batchwright.operations.billing.billing_schedules import (
     set_billing_schedule_status,
     sum_billing_schedules_that_move,
 )
+from batchwright.operations.paging import PART_SECONDS
 from batchwright.operations.versions import version_of
 from batchwright.operations.views import View
 
@@ -100,25 +100,29 @@ def ask_for_status(params: Annotated[StatusParams, Query()], visit: Visit = VISI
     ids = params.billing_schedule_id
     if params.status is None or not (ids or params.ready_by):
         return _asking(visit, params.status, params.ready_by, ids)
-    summed, day, actor = None, params.ready_by, visit.actor
+    day = params.ready_by
     try:
         if day and not ids and params.sums:
-            summed = sum_billing_schedules_that_move(
-                visit.app, params.status, day, after=params.sums_after, seconds=PART_SECONDS, actor=actor
-            )
-        elif (
-            day
-            and not ids
-            and many_billing_schedules_move(visit.app, params.status, day, at_most=COUNTED, actor=actor)
-        ):
+            return _summed(visit, params.status, day, params.sums_after)
+        if day and not ids and _are_many(visit, params.status, day):
             return _asking(visit, params.status, day, ids, sums_link=visit.link(sums="true"))
-        plan = _plan(visit, params.status, day, ids) if summed is None else summed["plan"]
+        return _asking(visit, params.status, day, ids, plan=_plan(visit, params.status, day, ids))
     except Refused as refused:
         return _asking(visit, params.status, day, ids, refused=refused)
-    if summed is not None:
-        on = summed["next_after"] and visit.link(sums_after=summed["next_after"])
-        summed = {**summed, "on": on, "went_on": params.sums_after is not None}
-    return _asking(visit, params.status, day, ids, plan=plan, summed=summed)
+
+
+def _are_many(visit: Visit, status: str, day: str) -> bool:
+    return many_billing_schedules_move(visit.app, status, day, at_most=COUNTED, actor=visit.actor)
+
+
+def _summed(visit: Visit, status: str, day: str, after: str | None) -> Response:
+    """What would move by that day, as far as it is summed up."""
+    summed = sum_billing_schedules_that_move(
+        visit.app, status, day, after=after, seconds=PART_SECONDS, actor=visit.actor
+    )
+    on = summed["next_after"] and visit.link(sums_after=summed["next_after"])
+    parts = {**summed, "on": on, "went_on": after is not None}
+    return _asking(visit, status, day, (), plan=summed["plan"], summed=parts)
 
 
 @pages.act(f"{PATH}/status", Right.BILLING)

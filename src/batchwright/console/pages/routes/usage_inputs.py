@@ -33,13 +33,13 @@ from batchwright.engine.errors import NotFound, Refused
 from batchwright.engine.submit import SYNC_LIMIT
 from batchwright.operations.access.permissions import Forbidden, Right
 from batchwright.operations.billing.selections import (
-    PART_SECONDS,
     select_usage_inputs,
     show_selection,
     sum_usage_inputs,
 )
 from batchwright.operations.billing.service import BillingService
 from batchwright.operations.billing.usage_inputs import IN_FILES, list_usage_inputs, usage_inputs_page
+from batchwright.operations.paging import PART_SECONDS
 from batchwright.operations.views import View
 
 pages = Pages()
