@@ -110,6 +110,9 @@ def test_a_cursor_of_another_check_is_refused_with_what_to_do(web: TestClient, v
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 def test_the_chain_says_that_an_entry_was_changed(app: Application, web: TestClient, visit: Visit) -> None:
     visit("administrator")
+    unsealed = web.get("/audit/verify").text
+    assert "Nothing sealed yet" in unsealed
+    assert "Unchanged" not in unsealed
     seal_committed(app)
     page = web.get("/audit/verify").text
     assert "Unchanged" in page
