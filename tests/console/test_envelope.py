@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
@@ -19,7 +13,6 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from batchwright.console.envelope import HEADERS, MOST_BODY_BYTES, Envelope
-from batchwright.console.server import Protocol, listen
 
 
 async def echo(request: Request) -> Response:
@@ -67,45 +60,6 @@ def test_a_body_that_is_too_large_is_refused_by_its_length_and_as_it_comes(web: 
     lied = web.post("/echo", headers={"Content-Length": "9" * 30})
     assert [one.status_code for one in (said, came, lied)] == [413, 413, 413]
     assert web.post("/echo", content=b"x" * MOST_BODY_BYTES).json() == {"bytes": MOST_BODY_BYTES}
-
-
-@contextmanager
-def served() -> Iterator[socket.socket]:
-    """A connection to a server of the envelope."""
-    envelope = Envelope(
-        Router(routes=[Route("/echo", echo, methods=["POST"])]), hosts=["127.0.0.1"], https=False
-    )
-    server = uvicorn.Server(uvicorn.Config(envelope, http=Protocol, log_config=None, lifespan="off"))
-    with listen("127.0.0.1", 0) as listening:
-        serving = threading.Thread(target=server.run, args=([listening],))
-        serving.start()
-        try:
-            with socket.create_connection(listening.getsockname(), timeout=30) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            serving.join()
-
-
-def test_who_sends_all_of_a_body_that_is_too_large_still_gets_the_answer() -> None:
-    head = f"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {8 * MOST_BODY_BYTES}\r\n\r\n"
-    with served() as client:
-        client.sendall(head.encode() + b"x" * 8 * MOST_BODY_BYTES)
-        assert client.recv(1_000).startswith(b"HTTP/1.1 413")
-
-
-@pytest.mark.parametrize("sent", ["GET / HTTP/1.1\r\n\r\n", "\x00 x\r\n\r\n", f"GET /{'x' * 70_000}"])
-def test_what_is_not_a_request_is_refused_like_everything_else(sent: str) -> None:
-    with served() as client:
-        client.sendall(sent.encode())
-        answer = HTTPResponse(client)
-        answer.begin()
-        assert (answer.status, answer.getheader("content-type")) == (400, "application/problem+json")
-        assert HEADERS.items() <= dict(answer.getheaders()).items() | {
-            (name, answer.getheader(name)) for name in HEADERS
-        }
-        problem = json.loads(answer.read())
-        assert problem["instance"].endswith(str(answer.getheader("x-request-id")))
 
 
 def test_of_an_exception_nobody_foresaw_the_id_is_told_and_nothing_else(web: TestClient) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchwright.console.problems import Problem
@@ -95,6 +96,8 @@ class _Exchange:
             await app(self._scope, self.receive, self.send)
         except Problem as problem:  # of the body, as it was read
             return problem
+        except ClientDisconnect:
+            return None  # nobody is there any more to be answered; the line of the log has no status
         except Exception:
             # The caller gets the id alone; where it was and why is in the log.
             log.exception("a request failed", request_id=self.request_id, path=self._scope["path"])

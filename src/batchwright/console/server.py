@@ -5,28 +5,23 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Collection
 from contextlib import suppress
-from http import HTTPStatus
 from types import FrameType
 from urllib.parse import urlsplit
 
-import h11
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchwright.console.api.application import make_web
-from batchwright.console.envelope import HEADERS, Envelope
+from batchwright.console.envelope import Envelope
 from batchwright.console.metrics import MetricsDoor, registry_of
 from batchwright.console.pages.application import Fork, make_pages
 from batchwright.console.prefix import Prefix
 from batchwright.console.probes import Probes
-from batchwright.console.problems import Problem
+from batchwright.console.protocol import Protocol
 from batchwright.console.traffic import Traffic
 from batchwright.console.worker_child import WorkerChild
 from batchwright.operations.app import Application
@@ -36,8 +31,6 @@ SECONDS_TO_END = 10
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
 """As in glibc's malloc.h."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-log = structlog.get_logger()
 
 
 def make_asgi(
@@ -92,7 +85,6 @@ def serve(
         lifespan="off",
         timeout_graceful_shutdown=SECONDS_TO_END,
         ws="none",
-        h11_max_incomplete_event_size=64 * 1024,
     )
     give_memory_back()
     gc.freeze()  # what is loaded stays: to look for garbage in it would hold up whoever is answered then
@@ -109,27 +101,6 @@ def give_memory_back() -> None:
         of_c = ctypes.CDLL(None)
         of_c.mallopt(M_ARENA_MAX, 1)
         of_c.mallopt(M_MMAP_THRESHOLD, 256 * 1024)
-
-
-class Protocol(H11Protocol):
-    """HTTP, where what cannot be read as a request is refused as everything else is: same shape, same headers."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse, and hang up."""
-        request_id = secrets.token_hex(8)
-        log.info("not a request", request_id=request_id, why=msg, address=self.client and self.client[0])
-        told = Problem(
-            HTTPStatus.BAD_REQUEST, "This cannot be read as an HTTP request", remedy="See RFC 9112"
-        )
-        answer = told.response(request_id)
-        answer.headers.update({**HEADERS, "X-Request-Id": request_id, "Connection": "close"})
-        for event in (
-            h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request"),
-            h11.Data(data=bytes(answer.body)),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
