@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from batchwright.operations.app import Application
 from batchwright.operations.billing import forecast as forecasts
@@ -152,8 +152,12 @@ def test_sums_of_many_go_on_by_themselves_and_a_ticked_box_stays(
     for name in ("PART_SECONDS", "UNASKED_SECONDS"):
         monkeypatch.setattr(f"batchwright.console.pages.routes.usage_inputs.{name}", 0.0)
     page = open_page("/usage-inputs")
-    page.get_by_role("link", name="Count and sum up all").click()
-    page.get_by_label("Select all that match").check()
+    held: list[Route] = []
+    page.route("**/*sums_after*", lambda route: held.append(route), times=1)
+    with page.expect_request("**/*sums_after*"):
+        page.get_by_role("link", name="Count and sum up all").click()
+    page.get_by_label("Select all that match").check()  # while the next part is under way
+    held[0].continue_()
     expect(page.locator("#region_sums")).to_have_attribute("data-says", "2 usage inputs counted")
     expect(page.get_by_label("Select all 2 that match")).to_be_checked()
     assert page.locator("[data-on]").count() == 0
