@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +34,8 @@ HEADERS: Final[Mapping[str, str]] = {
 """On every answer that does not say otherwise (OWASP ASVS 5.0, V3.4)."""
 STRICT_TRANSPORT: Final = "max-age=31536000"
 
+_Headers = Iterable[tuple[bytes, bytes]]
+
 log = structlog.get_logger()
 
 
@@ -47,9 +50,10 @@ class Envelope:
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], https: bool) -> None:
         self._app = app
         self._hosts = hosts
-        self._headers = dict(HEADERS)
-        if https:
-            self._headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        strict = {"Strict-Transport-Security": STRICT_TRANSPORT} if https else {}
+        self._headers = [
+            (name.lower().encode(), value.encode()) for name, value in {**HEADERS, **strict}.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,6 +66,7 @@ class Envelope:
             problem = await exchange.run(self._app)
         if problem is not None and exchange.status is None:
             await problem.response(exchange.request_id)(scope, receive, exchange.send)
+        await asyncio.sleep(0)  # whoever else can be answered now is, before this is written down
         exchange.record()
 
     def _refusal(self, exchange: _Exchange) -> Problem | None:
@@ -79,7 +84,7 @@ class Envelope:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: _Headers) -> None:
         self.request_id = secrets.token_hex(8)
         self.headers = Headers(scope=scope)
         self.status: int | None = None
@@ -118,10 +123,10 @@ class _Exchange:
         """A part of the answer, the first with the headers of every answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in self._add.items():
-                headers.setdefault(name, value)
-            headers["X-Request-Id"] = self.request_id
+            given: _Headers = message.get("headers", ())
+            names = {name.lower() for name, _ in given}
+            added = (header for header in self._add if header[0] not in names)
+            message["headers"] = [*given, *added, (b"x-request-id", self.request_id.encode())]
         elif message["type"] == "http.response.body":
             self._sent += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
