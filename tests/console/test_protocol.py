@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import email
 import json
-import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -19,8 +17,8 @@ from starlette.routing import Route, Router
 from structlog.testing import capture_logs
 
 from batchwright.console.envelope import HEADERS, MOST_BODY_BYTES, Envelope
-from batchwright.console.protocol import MOST_HEAD_BYTES, Protocol
-from batchwright.console.server import listen
+from batchwright.console.protocol import MOST_HEAD_BYTES
+from tests.console.raw import answers, said_until_closed, serving, statuses
 
 GOOD = b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabc"
 
@@ -60,17 +58,8 @@ def served(held: Held | None = None) -> Iterator[tuple[str, int]]:
             Route("/held", held.__call__, methods=["GET"]),
             Route("/reads", held.reads, methods=["POST"]),
         ]
-    envelope = Envelope(Router(routes=routes), hosts=["127.0.0.1"], https=False)
-    config = uvicorn.Config(envelope, http=Protocol, log_config=None, lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    with listen("127.0.0.1", 0) as listening:
-        serving = threading.Thread(target=server.run, args=([listening],))
-        serving.start()
-        try:
-            yield listening.getsockname()
-        finally:
-            server.should_exit = True
-            serving.join()
+    with serving(Envelope(Router(routes=routes), hosts=["127.0.0.1"], https=False)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -78,24 +67,6 @@ def address() -> Iterator[tuple[str, int]]:
     """Of a server for all tests that do nothing to it."""
     with served() as address:
         yield address
-
-
-def said_until_closed(client: socket.socket) -> bytes:
-    """All that the server says until it hangs up."""
-    return b"".join(iter(lambda: client.recv(65_536), b""))
-
-
-def answers(address: tuple[str, int], *sent: bytes) -> bytes:
-    """All that is answered to what is sent, piece by piece, after which the server hangs up."""
-    with socket.create_connection(address, timeout=30) as client:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for piece in sent:
-            client.sendall(piece)
-        return said_until_closed(client)
-
-
-def statuses(said: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", said)]
 
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -182,6 +182,10 @@ class _Route(AddressRoute):
                 _check_address(request)
                 if wanted is not None and (needed or _has_body(request)):
                     check_type(request, wanted)
+                if wanted is None and _has_body(request):
+                    await (
+                        request.body()
+                    )  # of no use, but one that breaks off is refused, and then nothing is done
                 return await handle(StrictRequest(request.scope, request.receive))
             except StillAtWork as first:
                 return await outwait(request.state.call, first, _of_run)
