@@ -208,3 +208,15 @@ def test_a_body_that_breaks_off_in_the_middle_is_refused_and_its_reader_let_go()
 def test_another_protocol_is_not_spoken_and_what_follows_in_it_not_read(address: tuple[str, int]) -> None:
     asked = b"GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     assert statuses(answers(address, asked + GOOD)) == [200]
+
+
+def test_who_sends_requests_and_reads_no_answer_is_not_read_without_end(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as client:
+        client.settimeout(2)
+        with pytest.raises(TimeoutError):
+            for _ in range(300):
+                client.sendall(GOOD * 2_000)
+
+
+def test_a_body_that_breaks_off_leaves_the_request_before_it_its_answer(address: tuple[str, int]) -> None:
+    assert statuses(answers(address, GOOD + CHUNKED + b"zz\r\n")) == [200]

@@ -49,14 +49,30 @@ class Protocol(HttpToolsProtocol):
     _in_body = False
     """Whether the body of the newest request is being read."""
     _refused = False
+    _later = b""
+    """What came and is not read yet."""
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
         self._unset_keepalive_if_required()
-        for start in range(0, len(data), BYTES_AT_ONCE):
-            if self._refused:
-                return
-            self._read(data[start : start + BYTES_AT_ONCE])
+        self._later = self._later + data if self._later else data
+        self._go_on()
+
+    def on_response_complete(self) -> None:
+        """An answer was given: go on with what came meanwhile."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what came, but not ahead while a request waits for the one before it: else all would be kept."""
+        while self._later and not self._refused and not self.pipeline:
+            piece, self._later = self._later[:BYTES_AT_ONCE], self._later[BYTES_AT_ONCE:]
+            self._read(piece)
+        if self._refused:
+            self._later = b""
+        elif self._later or self.pipeline:
+            self.flow.pause_reading()
 
     def _read(self, data: bytes) -> None:
         self._silent += len(data)
@@ -136,8 +152,12 @@ class Protocol(HttpToolsProtocol):
     def _cannot_read(self, error: Exception, data: bytes) -> None:
         """Refuse what came, unless something else is or was answered at this place, and hang up."""
         cycle = self.cycle
+        self._refused = True
+        if self._in_body and self.pipeline:
+            self.pipeline.popleft()  # what came before it is answered
+            return
         if self._in_body:
-            told = not (self.pipeline or cycle.response_started)
+            told = not cycle.response_started
             cycle.disconnected = True
             cycle.message_event.set()  # whoever reads the body waits for more of it
         elif cycle is not None and not cycle.response_complete:
@@ -145,7 +165,6 @@ class Protocol(HttpToolsProtocol):
             return
         else:
             told = True
-        self._refused = True
         if told:
             cause = error.__context__ or error  # where the parser called back
             self._refuse(_problem_of(cause, data), why=repr(cause))
