@@ -214,8 +214,7 @@ def test_who_sends_requests_and_reads_no_answer_is_not_read_without_end(address:
     with socket.create_connection(address) as client:
         client.settimeout(2)
         with pytest.raises(TimeoutError):
-            for _ in range(300):
-                client.sendall(GOOD * 2_000)
+            client.sendall(GOOD * 600_000)
 
 
 def test_a_body_that_breaks_off_leaves_the_request_before_it_its_answer(address: tuple[str, int]) -> None:
