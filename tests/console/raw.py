@@ -16,9 +16,16 @@ from batchwright.console.server import listen
 
 
 @contextmanager
-def serving(asgi: ASGIApp) -> Iterator[tuple[str, int]]:
+def serving(asgi: ASGIApp, *, seconds_to_end: int | None = None) -> Iterator[tuple[str, int]]:
     """The address of a server, which ends when all that it does has ended."""
-    config = uvicorn.Config(asgi, http=Protocol, log_config=None, lifespan="off", ws="none")
+    config = uvicorn.Config(
+        asgi,
+        http=Protocol,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=seconds_to_end,
+    )
     server = uvicorn.Server(config)
     with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))

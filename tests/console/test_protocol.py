@@ -6,13 +6,13 @@ import email
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 from structlog.testing import capture_logs
 
@@ -28,6 +28,14 @@ async def echo(request: Request) -> Response:
     return JSONResponse({"bytes": len(body), "trailed": request.headers.get("x-trailed")})
 
 
+async def stream(_: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"a,b\r\n", b"", b"1,2\r\n"):
+            yield part
+
+    return StreamingResponse(parts())
+
+
 class Held:
     """An endpoint that answers when it is let, without looking at the body, and one that reads it."""
 
@@ -38,6 +46,13 @@ class Held:
         self.began.set()
         await run_in_threadpool(self.go.wait, 30)
         return JSONResponse({"held": True})
+
+    async def waits(self, request: Request) -> Response:
+        self.began.set()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        self.left.set()
+        return JSONResponse({})
 
     async def reads(self, request: Request) -> Response:
         self.began.set()
@@ -52,13 +67,15 @@ class Held:
 @contextmanager
 def served(held: Held | None = None) -> Iterator[tuple[str, int]]:
     """The address of a server of the envelope."""
-    routes = [Route("/echo", echo, methods=["GET", "POST"])]
+    routes = [Route("/echo", echo, methods=["GET", "POST"]), Route("/stream", stream, methods=["GET"])]
     if held is not None:
         routes += [
             Route("/held", held.__call__, methods=["GET"]),
             Route("/reads", held.reads, methods=["POST"]),
+            Route("/waits", held.waits, methods=["GET"]),
         ]
-    with serving(Envelope(Router(routes=routes), hosts=["127.0.0.1"], https=False)) as address:
+    envelope = Envelope(Router(routes=routes), hosts=["127.0.0.1", "localhost"], https=False)
+    with serving(envelope, seconds_to_end=1) as address:
         yield address
 
 
@@ -121,11 +138,26 @@ def test_what_is_not_surely_a_request_is_refused_like_everything_else(
     assert int(fields["content-length"]) == len(body)
 
 
+@pytest.mark.parametrize("address_of_ours", [b"HTTP://LocalHost/echo", b"https://localhost/echo?a=1"])
+def test_an_address_may_name_this_host_in_any_case(address: tuple[str, int], address_of_ours: bytes) -> None:
+    head = b"GET " + address_of_ours + b" HTTP/1.1\r\nHost: LOCALHOST\r\nConnection: close\r\n\r\n"
+    assert statuses(answers(address, head)) == [200]
+
+
+def test_an_answer_of_no_length_ends_with_the_connection_in_http_1_0(address: tuple[str, int]) -> None:
+    head = b"GET /stream HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n"
+    said, _, body = answers(address, head).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in said
+    assert body == b"a,b\r\n1,2\r\n"
+    assert b"content-length: 26" in answers(address, head.replace(b"/stream", b"/echo"))
+
+
 @pytest.mark.parametrize("method", [b"BREW", b"get", b"X-Y"])
 def test_a_method_that_nobody_knows_is_said_to_be_that(address: tuple[str, int], method: bytes) -> None:
     said = answers(address, method + b" /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert statuses(said) == [501]
     assert b"This method is not known here" in said
+    assert statuses(answers(address, method, b" /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")) == [501]
 
 
 TOO_LONG = {
@@ -189,8 +221,8 @@ def test_what_follows_a_request_at_work_takes_nothing_from_its_answer() -> None:
         client.sendall(b"\0 x\r\n\r\n")
         held.go.set()
         said = said_until_closed(client)
-    assert statuses(said) == [200]
-    assert said.endswith(b'{"held":true}')
+    assert statuses(said) == [200, 400]
+    assert b'{"held":true}HTTP/1.1 400' in said
 
 
 def test_a_body_that_breaks_off_in_the_middle_is_refused_and_its_reader_let_go() -> None:
@@ -222,3 +254,72 @@ def test_who_sends_requests_and_reads_no_answer_is_not_read_without_end(address:
 
 def test_a_body_that_breaks_off_leaves_the_request_before_it_its_answer(address: tuple[str, int]) -> None:
     assert statuses(answers(address, GOOD + CHUNKED + b"zz\r\n")) == [200]
+
+
+def test_a_field_behind_a_request_at_work_is_not_read_without_end() -> None:
+    held = Held()
+    with served(held) as address, socket.create_connection(address) as client:
+        client.settimeout(2)
+        client.sendall(b"GET /held HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HEAD + b"X-A: ")
+        assert held.began.wait(30)
+        taken = 0
+        with suppress(TimeoutError):
+            while taken < 16_000_000:
+                taken += client.send(b"x" * 100_000)
+        held.go.set()
+        assert statuses(said_until_closed(client)) == [200, 431]
+    assert taken < 16_000_000
+
+
+def test_who_hangs_up_is_not_waited_for_whatever_they_asked_besides() -> None:
+    held = Held()
+    with served(held) as address:
+        with socket.create_connection(address) as client:
+            client.sendall(b"GET /waits HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + GOOD)
+            assert held.began.wait(30)
+        assert held.left.wait(30)
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", b"\r\n", GOOD + b"G", GOOD + b"\r\n"])
+def test_a_head_that_does_not_come_ends_the_connection(
+    address: tuple[str, int], begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwright.console.protocol.SECONDS_FOR_A_HEAD", 0.2)
+    assert set(statuses(answers(address, begun))) <= {200}
+
+
+def test_an_answer_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchwright.console.protocol.SECONDS_FOR_A_HEAD", 0.1)
+    held = Held()
+    with served(held) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(b"GET /held HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\nG")
+        assert held.began.wait(30)
+        assert not held.left.wait(0.5)
+        held.go.set()
+        assert statuses(said_until_closed(client)) == [200]
+
+
+def test_a_refused_request_is_not_answered_once_more_for_the_end_of_its_body(
+    address: tuple[str, int],
+) -> None:
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(CHUNKED.replace(b"POST", b"PUT"))
+        said = b""
+        while not said.endswith(b"}") and not said.endswith(b"Not Allowed"):
+            said += client.recv(65_536)
+        for piece in (b"0;" + b"x" * 16_382, *[b"x" * 15_000] * 3, b"x" * 15_000 + b"\r\n\r\n"):
+            client.sendall(piece)
+        client.sendall(GOOD)
+        assert statuses(client.recv(65_536)) == [200]
+
+
+def test_who_sends_a_body_until_a_stop_is_told_of_that() -> None:
+    held = Held()
+    with served(held) as address:
+        client = socket.create_connection(address, timeout=30)
+        client.sendall(CHUNKED.replace(b"/echo", b"/reads") + b"3\r\nabc\r\n")
+        assert held.began.wait(30)
+    with client:
+        said = said_until_closed(client)
+    assert statuses(said) == [503]
+    assert b"The service is stopping" in said

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from batchwright.console.problems import Problem
+from batchwright.console.problems import RETRY_AFTER_SECONDS, Problem
 
 MOST_BODY_BYTES: Final = 1_000_000
 MOST_IMPORT_BYTES: Final = 200_000_000
@@ -103,6 +103,13 @@ class _Exchange:
             return problem
         except ClientDisconnect:
             return None  # nobody is there any more to be answered; the line of the log has no status
+        except asyncio.CancelledError:  # at a stop, of what took too long
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The service is stopping",
+                remedy="Send it again; with the same Idempotency-Key it is done once",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
         except Exception:
             # The caller gets the id alone; where it was and why is in the log.
             log.exception("a request failed", request_id=self.request_id, path=self._scope["path"])

@@ -6,11 +6,11 @@ import asyncio
 import re
 import secrets
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from batchwright.console.envelope import HEADERS
 from batchwright.console.problems import Problem
@@ -19,10 +19,16 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 """So long the request line and all fields of a request may be, those after its body included."""
 BYTES_AT_ONCE: Final = 16 * 1024
 """So many are given to the parser: what it keeps of them, and does not tell, is not counted."""
+SECONDS_FOR_A_HEAD: Final = 30.0
+"""So long a head may take from its first byte, or from the beginning of the connection."""
 SECONDS_TO_READ_A_REFUSAL: Final = 2.0
 """So long what is still sent is thrown away before the connection ends: whoever sends might not read otherwise."""
 VERSIONS: Final = ("1.0", "1.1")
-OF_A_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ /\S* HTTP/1\.[01]\r\n")
+OF_A_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+( [/*]|\Z)")
+"""How a piece begins in which a method was read that is not known."""
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 log = structlog.get_logger()
 
@@ -49,13 +55,26 @@ class Protocol(HttpToolsProtocol):
     _in_body = False
     """Whether the body of the newest request is being read."""
     _refused = False
-    _later = b""
-    """What came and is not read yet."""
+    _at_work: RequestResponseCycle | None = None
+    """The oldest request that was not answered, or the last one that was."""
+    _later = memoryview(b"")
+    """What came and was not read yet."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there."""
+        super().connection_made(transport)
+        self._expect_a_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more: who waits for it, as the newest request or before it, is let go."""
+        if self._at_work is not None and not self._at_work.response_complete:
+            self._at_work.disconnected = True
+            self._at_work.message_event.set()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        self._unset_keepalive_if_required()
-        self._later = self._later + data if self._later else data
+        self._later = memoryview(bytes(self._later) + data) if self._later else memoryview(data)
         self._go_on()
 
     def on_response_complete(self) -> None:
@@ -65,16 +84,34 @@ class Protocol(HttpToolsProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Read what came, but not ahead while a request waits for the one before it: else all would be kept."""
-        while self._later and not self._refused and not self.pipeline:
+        """Read what came, but not ahead of the answer to a whole request: else all that is sent would be kept."""
+        while self._later and not self._refused and not self._answers:
             piece, self._later = self._later[:BYTES_AT_ONCE], self._later[BYTES_AT_ONCE:]
             self._read(piece)
         if self._refused:
-            self._later = b""
-        elif self._later or self.pipeline:
+            self._later = memoryview(b"")
+        elif self._later:
             self.flow.pause_reading()
 
-    def _read(self, data: bytes) -> None:
+    @property
+    def _answers(self) -> bool:
+        """Whether a request is at work that has been read to its end."""
+        work = self._at_work
+        return work is not None and not work.response_complete and not (self._in_body and work is self.cycle)
+
+    def _expect_a_head(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            SECONDS_FOR_A_HEAD, self.timeout_keep_alive_handler
+        )
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(
+            cycle, _until_closed(app, cycle) if cycle.scope["http_version"] == "1.0" else app
+        )
+
+    def _read(self, data: memoryview) -> None:
         self._silent += len(data)
         try:
             self.parser.feed_data(data)
@@ -87,6 +124,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._head = self._silent = 0
+        if not self._answers:
+            self._expect_a_head()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -103,6 +142,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole. Raises ``CannotBeRead`` for what the parser takes and RFC 9112 forbids."""
         self._check_head(self.parser.get_http_version())
+        self._unset_keepalive_if_required()
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
@@ -117,6 +157,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._in_body = False
+        self._silent = 0
         super().on_message_complete()
 
     def _check_head(self, version: str) -> None:
@@ -125,9 +166,8 @@ class Protocol(HttpToolsProtocol):
         hosts, codings = self._values_of(b"host"), self._values_of(b"transfer-encoding")
         if len(hosts) > 1 or (not hosts and version != "1.0"):  # 3.2
             raise CannotBeRead(f"{len(hosts)} fields Host")
-        if not self.url.startswith(
-            (b"/", b"*", *(b"http%b://%b/" % (s, hosts[0]) for s in (b"", b"s") if hosts))
-        ):
+        ours = [b"http://%b/" % host for host in hosts] + [b"https://%b/" % host for host in hosts]
+        if self.url != b"*" and not self.url.lower().startswith((b"/", *ours)):
             raise CannotBeRead("an address of another host")  # 3.2.2
         if codings and (codings != [b"chunked"] or version == "1.0"):  # 6.1
             raise CannotBeRead("a transfer coding that is not known")
@@ -149,27 +189,25 @@ class Protocol(HttpToolsProtocol):
         if size > MOST_HEAD_BYTES:
             raise HeadTooLong
 
-    def _cannot_read(self, error: Exception, data: bytes) -> None:
+    def _cannot_read(self, error: Exception, data: memoryview) -> None:
         """Refuse what came, unless something else is or was answered at this place, and hang up."""
-        cycle = self.cycle
         self._refused = True
-        if self._in_body and self.pipeline:
-            self.pipeline.popleft()  # what came before it is answered
+        work, broken = self._at_work, self.cycle if self._in_body else None
+        if work is not None and not work.response_complete and work is not broken:
+            # What came before was good: that is answered, and then the connection ends.
+            if broken is not None:
+                self.pipeline.popleft()
+            last = self.pipeline[0][0] if self.pipeline else work
+            last.keep_alive = False
             return
-        if self._in_body:
-            told = not cycle.response_started
-            cycle.disconnected = True
-            cycle.message_event.set()  # whoever reads the body waits for more of it
-        elif cycle is not None and not cycle.response_complete:
-            cycle.keep_alive = False  # the request before it was good: that is answered, and nothing else
-            return
+        if broken is not None:
+            broken.disconnected = True
+            broken.message_event.set()  # whoever reads the body waits for more of it
+        if broken is not None and broken.response_started:
+            self.transport.close()
         else:
-            told = True
-        if told:
             cause = error.__context__ or error  # where the parser called back
             self._refuse(_problem_of(cause, data), why=repr(cause))
-        else:
-            self.transport.close()
 
     def _refuse(self, problem: Problem, *, why: str) -> None:
         request_id = secrets.token_hex(8)
@@ -185,7 +223,28 @@ class Protocol(HttpToolsProtocol):
         asyncio.get_running_loop().call_later(SECONDS_TO_READ_A_REFUSAL, self.transport.close)
 
 
-def _problem_of(error: BaseException, data: bytes) -> Problem:
+def _until_closed(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
+    """An application whose answers end, where they have no length, with the connection: HTTP/1.0 has no chunks."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        of_no_length = False
+
+        async def send_plain(message: Any) -> None:
+            nonlocal of_no_length
+            if message["type"] == "http.response.start":
+                of_no_length = b"content-length" not in {name.lower() for name, _ in message["headers"]}
+                if of_no_length:
+                    cycle.chunked_encoding = False
+            elif of_no_length:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_plain)
+
+    return answer
+
+
+def _problem_of(error: BaseException, data: memoryview) -> Problem:
     if isinstance(error, HeadTooLong):
         return Problem(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,

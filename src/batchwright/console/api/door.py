@@ -183,9 +183,8 @@ class _Route(AddressRoute):
                 if wanted is not None and (needed or _has_body(request)):
                     check_type(request, wanted)
                 if wanted is None and _has_body(request):
-                    await (
-                        request.body()
-                    )  # of no use, but one that breaks off is refused, and then nothing is done
+                    # Of no use, but one that breaks off is refused, and then nothing may be done.
+                    await request.body()
                 return await handle(StrictRequest(request.scope, request.receive))
             except StillAtWork as first:
                 return await outwait(request.state.call, first, _of_run)
